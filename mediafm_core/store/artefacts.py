@@ -1,0 +1,212 @@
+"""Where results live: one file per asset and title, written whole or not at all.
+
+    <store>/title/<title_id>.json                              manifest, probe, content digests
+    <store>/shots/<title_id>.parquet                           ... and so on for every table
+    <store>/soundtrack/<title_id>.flac, .json                  16 kHz mono sound and its record
+    <store>/contextual_embeddings/<model>/<title_id>.parquet   kept per model version
+    <store>/clip_features/<model>/<title_id>.parquet
+
+A file carries its `ArtefactRecord`: in the Parquet footer, or in a JSON file beside it that is
+written last. Files are prepared under `<store>/.staging/` and moved into place by `os.replace`, so
+that a reader sees the old artefact or the new one and a killed process leaves nothing that looks
+finished.
+"""
+
+import json
+import os
+import shutil
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field
+
+from mediafm_core.errors import StoreError
+
+RECORD_KEY = b"mediafm"
+
+
+class Measured(BaseModel):
+    """What computing an artefact took. Never part of a data version or a comparison."""
+
+    model_config = ConfigDict(frozen=True)
+
+    seconds: float
+    cpu_seconds: float
+    peak_memory_bytes: int = 0
+    parts: dict[str, float] = Field(default_factory=dict, description="CPU seconds by part")
+
+
+class ArtefactRecord(BaseModel):
+    """What made an artefact, stored with it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    asset: str
+    title_id: str
+    data_version: str
+    inputs: dict[str, str] = Field(default_factory=dict, description="data version by input")
+    identity: str | None = Field(None, description="encoder, detector or model that computed it")
+    code_version: str = "1"
+    details: dict[str, Any] = Field(
+        default_factory=dict, description="facts about the content: counts, dimension, ranges"
+    )
+    measured: Measured | None = None
+
+
+class Store:
+    """The artefacts of one catalogue in a local folder.
+
+    Args:
+        root: the folder; created when something is first written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    # Places
+
+    def path(self, asset: str, title_id: str, variant: str = "", suffix: str = ".parquet") -> Path:
+        """The file of an asset of a title; `variant` is the model version where one applies."""
+        return self.root / asset / variant / f"{title_id}{suffix}"
+
+    @property
+    def features(self) -> Path:
+        """The DuckDB file that readers open."""
+        return self.root / "features.duckdb"
+
+    @property
+    def models(self) -> Path:
+        """The folder of trained models, one folder each."""
+        return self.root / "models"
+
+    # Reading
+
+    def record(self, asset: str, title_id: str, variant: str = "") -> ArtefactRecord | None:
+        """The record of a table, or None where there is no table.
+
+        Raises:
+            StoreError: the file is damaged.
+        """
+        path = self.path(asset, title_id, variant)
+        try:
+            metadata = pq.read_schema(path).metadata or {}
+        except FileNotFoundError:
+            return None
+        except pa.ArrowInvalid as error:
+            raise StoreError(f"{path} is damaged ({error}): delete it and run again.") from None
+        if RECORD_KEY not in metadata:
+            raise StoreError(f"{path} was not written by MediaFM: move it out of the store.")
+        return ArtefactRecord.model_validate_json(metadata[RECORD_KEY])
+
+    def read(self, asset: str, title_id: str, variant: str = "") -> pa.Table:
+        """A table with all its rows.
+
+        Raises:
+            StoreError: there is none, with the asset and title.
+        """
+        path = self.path(asset, title_id, variant)
+        try:
+            # ParquetFile and not read_table: the latter takes folder names for columns.
+            with pq.ParquetFile(path, memory_map=True) as file:
+                return file.read()
+        except FileNotFoundError:
+            raise StoreError(f"{title_id} has no {asset} in {self.root}: run it first.") from None
+
+    def batches(self, asset: str, title_id: str, rows: int = 64) -> Iterator[pa.RecordBatch]:
+        """A table in pieces, for what does not fit into memory at once (keyframes)."""
+        with pq.ParquetFile(self.path(asset, title_id)) as file:
+            yield from file.iter_batches(batch_size=rows)
+
+    def json_record(self, asset: str, title_id: str) -> tuple[ArtefactRecord, dict[str, Any]] | None:
+        """Record and content of an asset that is kept as JSON, or None where there is none."""
+        path = self.path(asset, title_id, suffix=".json")
+        try:
+            document = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except json.JSONDecodeError as error:
+            raise StoreError(f"{path} is damaged ({error}): delete it and run again.") from None
+        return ArtefactRecord.model_validate(document["record"]), document["content"]
+
+    # Writing
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """A folder for files in preparation, removed afterwards; on the store's own file system."""
+        name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        folder = self.root / ".staging" / name
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what killed processes of this machine left in the staging folder."""
+        for folder in (self.root / ".staging").glob(f"{socket.gethostname()}-*"):
+            process = int(folder.name.rsplit("-", 2)[1])
+            if not psutil.pid_exists(process):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def commit(self, prepared: Path, target: Path) -> Path:
+        """Move a prepared file into place, on disk before it is visible."""
+        with prepared.open("rb") as file:
+            os.fsync(file.fileno())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(prepared, target)
+        return target
+
+    def write(self, record: ArtefactRecord, table: pa.Table, variant: str = "") -> Path:
+        """Write a table with its record, atomically."""
+        with self.staging() as folder:
+            prepared = folder / "table.parquet"
+            pq.write_table(_with_record(table, record), prepared, compression="zstd")
+            return self.commit(prepared, self.path(record.asset, record.title_id, variant))
+
+    def write_json(self, record: ArtefactRecord, content: dict[str, Any]) -> Path:
+        """Write an asset that is kept as JSON, atomically."""
+        document = {"record": record.model_dump(mode="json"), "content": content}
+        with self.staging() as folder:
+            prepared = folder / "document.json"
+            prepared.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+            return self.commit(
+                prepared, self.path(record.asset, record.title_id, suffix=".json")
+            )
+
+    def remove(self, asset: str, title_id: str) -> None:
+        """Delete what an asset holds of a title, in every variant."""
+        for path in (self.root / asset).glob(f"**/{title_id}.*"):
+            if path.stem == title_id:
+                path.unlink()
+
+
+class TableWriter:
+    """Writes a table batch by batch into a staged file; its record is added at the end."""
+
+    def __init__(self, prepared: Path, schema: pa.Schema, compression: str = "zstd") -> None:
+        self.prepared = prepared
+        self.rows = 0
+        self._writer = pq.ParquetWriter(prepared, schema, compression=compression)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append a batch."""
+        self._writer.write_batch(batch)
+        self.rows += batch.num_rows
+
+    def close(self, record: ArtefactRecord) -> None:
+        """Add the record and finish the file."""
+        self._writer.add_key_value_metadata({RECORD_KEY: record.model_dump_json().encode()})
+        self._writer.close()
+
+
+def _with_record(table: pa.Table, record: ArtefactRecord) -> pa.Table:
+    return table.replace_schema_metadata(
+        {**(table.schema.metadata or {}), RECORD_KEY: record.model_dump_json().encode()}
+    )
