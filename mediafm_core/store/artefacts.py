@@ -96,7 +96,7 @@ class Store:
         """
         path = self.path(asset, title_id, variant)
         try:
-            metadata = pq.read_schema(path).metadata or {}
+            metadata = pq.read_metadata(path).metadata or {}
         except FileNotFoundError:
             return None
         except pa.ArrowInvalid as error:
