@@ -60,7 +60,7 @@ def digest_of_settings(settings: Mapping[str, Any]) -> str:
 
 
 def data_version(
-    inputs: Mapping[str, str], identity: Identity | None, code_version: str
+    inputs: Mapping[str, str], identity: Identity | str | None, code_version: str
 ) -> str:
     """The data version of a result.
 

@@ -1,0 +1,139 @@
+"""Invariants of every artefact, checked right after it is written.
+
+Each is named as the asset check of the same name in the Dagster UI.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from mediafm_core.store.artefacts import Store
+from mediafm_core.vectors import to_numpy
+
+UNIT_TOLERANCE = 1e-3
+TIME_TOLERANCE_S = 0.05
+
+
+class CheckResult(NamedTuple):
+    """Result of one check of one artefact; `detail` says what was seen."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+class Artefact(NamedTuple):
+    """What a check looks at."""
+
+    store: Store
+    title_id: str
+    asset: str
+    variant: str
+
+    def table(self) -> pa.Table:
+        """The artefact itself."""
+        return self.store.read(self.asset, self.title_id, self.variant)
+
+    def shots(self) -> pa.Table:
+        """The shots of the same title."""
+        return self.store.read("shots", self.title_id)
+
+
+Check = Callable[[Artefact], CheckResult]
+
+
+def run_checks(store: Store, asset: str, title_id: str, variant: str) -> list[CheckResult]:
+    """Run all checks of an asset on one title's artefact."""
+    artefact = Artefact(store, title_id, asset, variant)
+    return [check(artefact) for check in CHECKS.get(asset, ())]
+
+
+def shots_partition_title(artefact: Artefact) -> CheckResult:
+    """Shots follow each other without gap or overlap, in seconds and in frames."""
+    shots = artefact.table()
+    if shots.num_rows == 0:
+        return CheckResult("shots_partition_title", False, "no shots")
+    start, end = shots["start_s"].to_numpy(), shots["end_s"].to_numpy()
+    first, last = shots["start_frame"].to_numpy(), shots["end_frame"].to_numpy()
+    gaps = int(np.sum(start[1:] != end[:-1]) + np.sum(first[1:] != last[:-1] + 1))
+    empty = int(np.sum(end <= start) + np.sum(last < first))
+    ordered = bool(np.array_equal(shots["shot_index"].to_numpy(), np.arange(shots.num_rows)))
+    passed = gaps == 0 and empty == 0 and ordered and first[0] == 0
+    detail = f"{shots.num_rows} shots, {gaps} gaps or overlaps, {empty} empty"
+    return CheckResult("shots_partition_title", bool(passed), detail)
+
+
+def every_shot_has_keyframes(artefact: Artefact) -> CheckResult:
+    """Each shot has a picture."""
+    indices = [
+        batch.column("shot_index").to_numpy()
+        for batch in artefact.store.batches("keyframes", artefact.title_id)
+    ]
+    pictured = np.unique(np.concatenate(indices)).size if indices else 0
+    shots = artefact.shots().num_rows
+    return CheckResult(
+        "every_shot_has_keyframes", pictured == shots, f"{pictured} of {shots} shots have pictures"
+    )
+
+
+def one_row_per_shot(artefact: Artefact) -> CheckResult:
+    """Rows agree with the shots, in order."""
+    rows = artefact.table()["shot_index"].to_numpy()
+    shots = artefact.shots().num_rows
+    passed = bool(np.array_equal(rows, np.arange(shots)))
+    return CheckResult("one_row_per_shot", passed, f"{rows.size} rows for {shots} shots")
+
+
+def vectors_are_unit_or_absent(artefact: Artefact) -> CheckResult:
+    """Vectors are finite, of unit length where present and zero where absent."""
+    table = artefact.table()
+    norms = np.linalg.norm(to_numpy(table["embedding"]), axis=1)
+    present = table["present"].to_numpy(zero_copy_only=False)
+    wrong = int(np.sum(~(np.abs(norms - present) <= UNIT_TOLERANCE)))  # NaN counts as wrong
+    detail = f"{int(present.sum())} present, {wrong} of wrong length or not finite"
+    return CheckResult("vectors_are_unit_or_absent", wrong == 0, detail)
+
+
+def vectors_are_unit(artefact: Artefact) -> CheckResult:
+    """Vectors are finite and of unit length."""
+    norms = np.linalg.norm(to_numpy(artefact.table()["embedding"]), axis=1)
+    wrong = int(np.sum(~(np.abs(norms - 1.0) <= UNIT_TOLERANCE)))
+    return CheckResult(
+        "vectors_are_unit", wrong == 0, f"{wrong} of {norms.size} of wrong length or not finite"
+    )
+
+
+def vectors_are_finite(artefact: Artefact) -> CheckResult:
+    """No vector holds NaN or infinity, and none is all zero."""
+    norms = np.linalg.norm(to_numpy(artefact.table()["embedding"]), axis=1)
+    wrong = int(np.sum(~(np.isfinite(norms) & (norms > 0))))
+    return CheckResult("vectors_are_finite", wrong == 0, f"{wrong} of {norms.size} unusable")
+
+
+def clips_lie_inside_title(artefact: Artefact) -> CheckResult:
+    """Each clip has an id of its own, a length, and lies inside the title."""
+    clips, shots = artefact.table(), artefact.shots()
+    start, end = clips["start_s"].to_numpy(), clips["end_s"].to_numpy()
+    first, last = shots["start_s"][0].as_py(), shots["end_s"][-1].as_py()
+    outside = int(np.sum((start < first - TIME_TOLERANCE_S) | (end > last + TIME_TOLERANCE_S)))
+    empty = int(np.sum(end <= start))
+    distinct = pa.compute.count_distinct(clips["clip_id"]).as_py()
+    passed = outside == 0 and empty == 0 and distinct == clips.num_rows
+    detail = f"{clips.num_rows} clips, {distinct} ids, {outside} outside, {empty} empty"
+    return CheckResult("clips_lie_inside_title", passed, detail)
+
+
+CHECKS: dict[str, tuple[Check, ...]] = {
+    "shots": (shots_partition_title,),
+    "keyframes": (every_shot_has_keyframes,),
+    "timed_text": (one_row_per_shot,),
+    "video_embeddings": (one_row_per_shot, vectors_are_unit_or_absent),
+    "audio_embeddings": (one_row_per_shot, vectors_are_unit_or_absent),
+    "text_embeddings": (one_row_per_shot, vectors_are_unit_or_absent),
+    "title_metadata_embedding": (vectors_are_finite,),
+    "fused_embeddings": (one_row_per_shot, vectors_are_unit),
+    "contextual_embeddings": (one_row_per_shot, vectors_are_finite),
+    "clip_features": (clips_lie_inside_title, vectors_are_finite),
+}

@@ -1,0 +1,130 @@
+"""The graph of a title's assets: what is made from what, and what computes it.
+
+This table alone decides what is stale. Dagster's assets, `mediafm status` and `mediafm run` all
+read it. An input such as `title.captions` is one facet of the asset `title`, so that a changed
+subtitle does not decode a film again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mediafm_core.identity import Identity, digest_of_settings
+from mediafm_core.pipeline.platform import Platform
+
+IdentityOf = Callable[[Platform], Identity | str | None]
+
+
+@dataclass(frozen=True)
+class AssetSpec:
+    """One asset of a title.
+
+    Attributes:
+        name: as in the Dagster UI; also the folder in the store.
+        inputs: assets, or facets of `title`, that it is made from.
+        description: one sentence for people.
+        identity: what computes it, if more than plain code does.
+        code_version: raised when the code's results change.
+        per_model: kept per version of the serving model.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    description: str
+    identity: IdentityOf = lambda _platform: None
+    code_version: str = "1"
+    per_model: bool = False
+
+    @property
+    def dependencies(self) -> tuple[str, ...]:
+        """The assets behind the inputs, each once."""
+        return tuple(dict.fromkeys(name.partition(".")[0] for name in self.inputs))
+
+
+def _keyframe_identity(platform: Platform) -> Identity:
+    settings = platform.settings.keyframes.model_dump()
+    detector = str(platform.detector.identity)
+    return Identity(
+        name="keyframes",
+        version="1",
+        digest=digest_of_settings({"detector": detector, **settings}),
+    )
+
+
+def _clip_identity(platform: Platform) -> Identity:
+    return Identity(
+        name="clips", version="1", digest=digest_of_settings(platform.settings.clips.model_dump())
+    )
+
+
+TITLE_ASSETS: tuple[AssetSpec, ...] = (
+    AssetSpec(
+        "title",
+        (),
+        "The title folder: validated manifest, probe of the media, content digests.",
+    ),
+    AssetSpec(
+        "shots",
+        ("title.media",),
+        "The title's shots, which partition it, found by the shot boundary detector.",
+        lambda platform: platform.detector.identity,
+    ),
+    AssetSpec(
+        "keyframes",
+        ("title.media",),
+        "A few pictures per shot: what the video encoder sees and what people look at.",
+        _keyframe_identity,
+    ),
+    AssetSpec("soundtrack", ("title.media",), "The sound as 16 kHz mono, on the shots' clock."),
+    AssetSpec(
+        "timed_text",
+        ("title.captions", "title.media", "shots"),
+        "Captions or subtitles per shot, from side files or embedded tracks.",
+    ),
+    AssetSpec(
+        "video_embeddings",
+        ("keyframes",),
+        "One video vector per shot: the mean over its keyframes, unit length.",
+        lambda platform: platform.video_encoder.identity,
+    ),
+    AssetSpec(
+        "audio_embeddings",
+        ("soundtrack", "shots"),
+        "One audio vector per shot: the mean over its sound, unit length.",
+        lambda platform: platform.audio_encoder.identity,
+    ),
+    AssetSpec(
+        "text_embeddings",
+        ("timed_text",),
+        "One text vector per shot with text, zero elsewhere, unit length.",
+        lambda platform: platform.text_encoder.identity,
+    ),
+    AssetSpec(
+        "title_metadata_embedding",
+        ("title.metadata",),
+        "Synopsis and tags through the text encoder: the model's [GLOBAL] input.",
+        lambda platform: platform.text_encoder.identity,
+    ),
+    AssetSpec(
+        "fused_embeddings",
+        ("video_embeddings", "audio_embeddings", "text_embeddings"),
+        "unit_norm(concat(video, audio, text)) per shot.",
+    ),
+    AssetSpec(
+        "contextual_embeddings",
+        ("fused_embeddings", "title_metadata_embedding"),
+        "One vector per shot that knows the whole title, from one full-title inference.",
+        lambda platform: platform.serving_model,
+        per_model=True,
+    ),
+    AssetSpec(
+        "clip_features",
+        ("contextual_embeddings", "shots", "title.clips"),
+        "One vector per clip: its shots' contextual vectors, weighted by seconds; served in DuckDB.",
+        _clip_identity,
+        per_model=True,
+    ),
+)
+
+SPECS = {spec.name: spec for spec in TITLE_ASSETS}
+UP_TO_FUSION = tuple(spec.name for spec in TITLE_ASSETS if not spec.per_model)
+FROM_MODEL = tuple(spec.name for spec in TITLE_ASSETS if spec.per_model)

@@ -1,0 +1,143 @@
+"""Compute what is missing or stale of one title, and nothing else."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from mediafm_core.errors import StoreError, TitleError
+from mediafm_core.pipeline.checks import CheckResult, run_checks
+from mediafm_core.pipeline.graph import SPECS
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.quarantine import Quarantine
+from mediafm_core.pipeline.stages.context import clip_features, contextual_embeddings
+from mediafm_core.pipeline.stages.decode import decode
+from mediafm_core.pipeline.stages.embed import (
+    audio_embeddings,
+    fused_embeddings,
+    text_embeddings,
+    timed_text,
+    title_metadata_embedding,
+    video_embeddings,
+)
+from mediafm_core.pipeline.stages.title import register_title
+from mediafm_core.pipeline.states import Wanted, input_versions, recorded, variant_of, wanted
+from mediafm_core.pipeline.work import Work
+from mediafm_core.store.artefacts import ArtefactRecord
+from mediafm_core.titles.folder import TitleFolder
+
+Status = Literal["computed", "unchanged", "quarantined"]
+
+DECODED = ("shots", "keyframes", "soundtrack")
+
+# What writes each asset. The three that one decode yields share a computation.
+_COMPUTE: dict[str, Callable[[Work], None]] = {
+    **dict.fromkeys(DECODED, decode),
+    "timed_text": timed_text,
+    "video_embeddings": video_embeddings,
+    "audio_embeddings": audio_embeddings,
+    "text_embeddings": text_embeddings,
+    "title_metadata_embedding": title_metadata_embedding,
+    "fused_embeddings": fused_embeddings,
+    "contextual_embeddings": contextual_embeddings,
+    "clip_features": clip_features,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an asset of a title.
+
+    Attributes:
+        record: of the artefact, new or found; None when the title is quarantined.
+        reason: why it is quarantined.
+        checks: results of the asset's checks, where it was computed.
+    """
+
+    asset: str
+    title_id: str
+    status: Status
+    record: ArtefactRecord | None = None
+    reason: str = ""
+    checks: tuple[CheckResult, ...] = ()
+
+
+def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> list[Outcome]:
+    """Bring assets of a title that one computation yields up to date.
+
+    Asking for `title` lifts a quarantine and validates the folder again; any other asset of a
+    quarantined title is left alone. Input that cannot be used quarantines the title.
+
+    Args:
+        platform: settings, store and networks.
+        assets: one asset, or any of `DECODED`.
+        title_id: the title, a folder of the inbox.
+
+    Raises:
+        StoreError: an input has not been materialised.
+        ConfigurationError: the machine or the settings are at fault, not the title.
+    """
+    quarantine = Quarantine(platform.store)
+    folder = TitleFolder(platform.inbox / title_id)
+    if assets == ("title",):
+        quarantine.lift(title_id)
+    elif entry := quarantine.get(title_id):
+        return [Outcome(asset, title_id, "quarantined", reason=entry.reason) for asset in assets]
+    try:
+        return _materialise(platform, assets, folder)
+    except TitleError as error:
+        fingerprint = folder.fingerprint() if folder.path.is_dir() else ""
+        quarantine.add(title_id, assets[0], str(error), fingerprint)
+        return [Outcome(asset, title_id, "quarantined", reason=str(error)) for asset in assets]
+
+
+def _materialise(
+    platform: Platform, assets: tuple[str, ...], folder: TitleFolder
+) -> list[Outcome]:
+    title_id = folder.name
+    if assets == ("title",):
+        known = recorded(platform, "title", title_id)
+        if known and known.details["fingerprint"] == folder.fingerprint():
+            return [Outcome("title", title_id, "unchanged", known)]
+        record = register_title(platform, folder)
+        return [_checked(platform, "title", title_id, record)]
+
+    # One decode writes all that it yields, so all of it must be asked for to be current.
+    group = DECODED if assets[0] in DECODED else assets
+    targets = {asset: _target(platform, asset, title_id) for asset in group}
+    found = {asset: recorded(platform, asset, title_id) for asset in group}
+    stale = [
+        asset
+        for asset in group
+        if (record := found[asset]) is None or record.data_version != targets[asset].version
+    ]
+    if not stale:
+        return [Outcome(asset, title_id, "unchanged", found[asset]) for asset in assets]
+    work = Work(platform, title_id, targets)
+    _COMPUTE[group[0]](work)
+    return [_checked(platform, asset, title_id, work.written[asset]) for asset in assets]
+
+
+def _target(platform: Platform, asset: str, title_id: str) -> Wanted:
+    versions = input_versions(platform, asset, title_id)
+    if versions is None:
+        names = ", ".join(SPECS[asset].dependencies)
+        raise StoreError(f"{title_id} lacks an input of {asset} ({names}): materialise it first.")
+    target = wanted(platform, asset, versions)
+    if target is None:
+        raise StoreError(f"No model is released for {asset} of {title_id}: run `mediafm train`.")
+    return target
+
+
+def _checked(platform: Platform, asset: str, title_id: str, record: ArtefactRecord) -> Outcome:
+    """Check a fresh artefact; one that fails is removed, so that nothing is built on it.
+
+    Raises:
+        TitleError: a check failed; the title is to be quarantined.
+    """
+    results = run_checks(platform.store, asset, title_id, variant_of(platform, SPECS[asset]))
+    failed = [result for result in results if not result.passed]
+    if failed:
+        platform.store.remove(asset, title_id)
+        faults = "; ".join(f"{result.name}: {result.detail}" for result in failed)
+        raise TitleError(f"{title_id} has unusable {asset} ({faults}): report it with the media.")
+    return Outcome(asset, title_id, "computed", record, checks=tuple(results))

@@ -1,0 +1,93 @@
+"""What a run works with: settings, store, inbox, and each network loaded at most once."""
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mediafm_core.config import Settings
+from mediafm_core.pipeline.serving import serving_model
+from mediafm_core.store.artefacts import Store
+
+if TYPE_CHECKING:
+    from mediafm_core.encoders.base import AudioEncoder, TextEncoder, VideoEncoder
+    from mediafm_core.model.checkpoint import LoadedModel
+    from mediafm_core.shots.detector import ShotDetector
+
+Progress = Callable[[str, str, float], None]
+"""Called while a title is worked on with the title, the asset and the share that is done."""
+
+
+class Platform:
+    """The injected surroundings of every computation.
+
+    Encoders, the detector and the served network are built from the settings when first used and
+    kept for the life of this object; building one does not load its weights.
+
+    Args:
+        settings: all settings; the store must be named, the inbox where media is read.
+        progress: told how far a long computation has come.
+    """
+
+    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
+        self.settings = settings
+        self.store = Store(settings.require_store())
+        self.progress: Progress = progress or (lambda _title_id, _asset, _share: None)
+        self._network: tuple[str, LoadedModel] | None = None
+
+    @property
+    def inbox(self) -> Path:
+        """The inbox; a `ConfigurationError` where none is named or it does not exist."""
+        return self.settings.require_inbox()
+
+    @cached_property
+    def detector(self) -> "ShotDetector":
+        """The shot boundary detector."""
+        from mediafm_core.shots.transnetv2 import TransNetV2Detector
+
+        return TransNetV2Detector(self.settings)
+
+    @cached_property
+    def video_encoder(self) -> "VideoEncoder":
+        """The encoder of keyframes."""
+        from mediafm_core.encoders import profiles
+
+        return profiles.video_encoder(self.settings)
+
+    @cached_property
+    def audio_encoder(self) -> "AudioEncoder":
+        """The encoder of the soundtrack."""
+        from mediafm_core.encoders import profiles
+
+        return profiles.audio_encoder(self.settings)
+
+    @cached_property
+    def text_encoder(self) -> "TextEncoder":
+        """The encoder of timed text and of the title's metadata."""
+        from mediafm_core.encoders import profiles
+
+        return profiles.text_encoder(self.settings)
+
+    @property
+    def serving_model(self) -> str | None:
+        """Identity of the released model, which is also the name of its folders; None before."""
+        return serving_model(self.store)
+
+    @property
+    def network(self) -> "LoadedModel":
+        """The released model, ready to run; loaded again only when the release changed.
+
+        Raises:
+            StoreError: no model has been released.
+            ConfigurationError: the released model's folder is damaged.
+        """
+        from mediafm_core.errors import StoreError
+        from mediafm_core.model.checkpoint import load_model
+
+        released = self.serving_model
+        if released is None:
+            raise StoreError(f"No model is released in {self.store.root}: run `mediafm train`.")
+        if self._network is None or self._network[0] != released:
+            loaded = load_model(self.store.models / released, device=self.settings.device)
+            self._network = (released, loaded)
+        return self._network[1]

@@ -1,0 +1,67 @@
+"""Titles that cannot be processed, with the reason, until their folder changes."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from mediafm_core.store.artefacts import Store
+
+
+class Quarantined(BaseModel):
+    """Why a title is held back."""
+
+    model_config = ConfigDict(frozen=True)
+
+    title_id: str
+    asset: str
+    reason: str
+    fingerprint: str
+    since: str
+
+
+class Quarantine:
+    """The quarantined titles of a store.
+
+    An entry counts while the title's folder is as it was: a mended folder is taken in again.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add(self, title_id: str, asset: str, reason: str, fingerprint: str) -> Quarantined:
+        """Hold a title back."""
+        entry = Quarantined(
+            title_id=title_id,
+            asset=asset,
+            reason=reason,
+            fingerprint=fingerprint,
+            since=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        with self._store.staging() as folder:
+            prepared = folder / "entry.json"
+            prepared.write_text(entry.model_dump_json(indent=2) + "\n")
+            self._store.commit(prepared, self._path(title_id))
+        return entry
+
+    def lift(self, title_id: str) -> None:
+        """Let a title in again."""
+        self._path(title_id).unlink(missing_ok=True)
+
+    def get(self, title_id: str) -> Quarantined | None:
+        """The entry of a title, or None."""
+        try:
+            return Quarantined.model_validate(json.loads(self._path(title_id).read_bytes()))
+        except FileNotFoundError:
+            return None
+
+    def __iter__(self) -> Iterator[Quarantined]:
+        for path in sorted(self._path("_").parent.glob("*.json")):
+            entry = self.get(path.stem)
+            if entry is not None:  # lifted in the meantime by another process
+                yield entry
+
+    def _path(self, title_id: str) -> Path:
+        return self._store.path("quarantine", title_id, suffix=".json")

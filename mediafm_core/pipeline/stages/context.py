@@ -1,0 +1,75 @@
+"""From fused vectors to contextual ones, and from those to the features of clips."""
+
+import numpy as np
+import pyarrow as pa
+
+from mediafm_core.pipeline.work import Work
+
+
+def contextual_embeddings(work: Work) -> None:
+    """Run the served model once over the whole title.
+
+    `[CLS]`, the title's own vector, is written beside the shots' (asset folder
+    `title_embeddings`), before them.
+
+    Raises:
+        IdentityMismatchError: the model was trained on vectors of other encoders.
+    """
+    from mediafm_core.context import contextualise
+    from mediafm_core.model.checkpoint import check_compatible
+    from mediafm_core.vectors import to_arrow, to_numpy
+
+    store, title_id = work.store, work.title_id
+    model = work.platform.network
+    fused_record = store.record("fused_embeddings", title_id)
+    if fused_record is not None:
+        check_compatible(
+            model, fused_record.details["ranges"], fused_record.details["encoders"]
+        )
+    fused = work.read("fused_embeddings")
+    metadata = to_numpy(work.read("title_metadata_embedding")["embedding"])[0]
+    result = contextualise(
+        model.network, to_numpy(fused["embedding"]), metadata, title_id=title_id
+    )
+    record = work.record(
+        "contextual_embeddings",
+        {
+            "rows": fused.num_rows,
+            "dimension": result.shots.shape[1],
+            "model": str(model.identity),
+        },
+    )
+    variant = str(model.identity)
+    title_table = pa.table({"title_id": [title_id], "embedding": to_arrow(result.title[None, :])})
+    store.write(record.model_copy(update={"asset": "title_embeddings"}), title_table, variant)
+    table = pa.table(
+        {
+            "title_id": fused["title_id"],
+            "shot_index": fused["shot_index"],
+            "embedding": to_arrow(result.shots),
+        }
+    )
+    store.write(record, table, variant)
+
+
+def clip_features(work: Work) -> None:
+    """Pool the contextual vectors of each clip's shots, weighted by seconds of overlap."""
+    from mediafm_core.clips.pooling import overlap_weights, pool
+    from mediafm_core.clips.table import propose_clips, read_clips
+    from mediafm_core.vectors import to_arrow, to_numpy
+
+    content = work.content
+    shots = work.read("shots")
+    contextual = to_numpy(work.read("contextual_embeddings")["embedding"])
+    name = content["files"]["clips"]
+    if name is None:
+        clips = propose_clips(shots, work.platform.settings.clips.proposed_s)
+    else:
+        end = shots["end_s"][-1].as_py()
+        clips = read_clips(work.file(name), work.title_id, end)
+    weights = overlap_weights(clips, shots)
+    first, last = weights.shot_ranges()
+    table = clips.append_column("first_shot", pa.array(first.astype(np.int32)))
+    table = table.append_column("last_shot", pa.array(last.astype(np.int32)))
+    table = table.append_column("embedding", to_arrow(pool(contextual, weights)))
+    work.write("clip_features", table, dimension=contextual.shape[1], proposed=name is None)

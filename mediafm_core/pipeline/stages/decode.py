@@ -1,0 +1,68 @@
+"""The one decode: shots, keyframes and soundtrack from a single pass over the media."""
+
+from mediafm_core.pipeline.work import Work
+from mediafm_core.store.artefacts import TableWriter
+
+
+def decode(work: Work) -> None:
+    """Write the three assets that every later stage reads instead of the media.
+
+    Shots come last: they are what makes a pass count as finished.
+
+    Raises:
+        TitleError: the media cannot be decoded to its end.
+    """
+    from mediafm_core.media.probe import MediaProbe
+    from mediafm_core.shots.keyframes import KEYFRAME_SCHEMA
+    from mediafm_core.shots.one_pass import decode_title
+
+    content = work.content
+    probe = MediaProbe.model_validate(content["probe"])
+    length = probe.duration_s or 0.0
+    with work.store.staging() as folder:
+        soundtrack = folder / "soundtrack.flac"
+        keyframes = TableWriter(folder / "keyframes.parquet", KEYFRAME_SCHEMA, compression="none")
+        summary = decode_title(
+            work.file(content["files"]["media"]),
+            work.title_id,
+            probe,
+            work.platform.detector,
+            work.platform.settings.keyframes,
+            keyframes.write,
+            soundtrack,
+            lambda seconds: work.report("shots", min(1.0, seconds / length) if length else 0.0),
+        )
+        parts = summary.cpu_seconds
+        keyframes.close(
+            work.record(
+                "keyframes",
+                {"rows": keyframes.rows, "bytes": keyframes.prepared.stat().st_size},
+                {"keyframes": parts["keyframes"]},
+            )
+        )
+        work.store.commit(keyframes.prepared, work.store.path("keyframes", work.title_id))
+
+        sound_file = work.store.path("soundtrack", work.title_id, suffix=".flac")
+        if summary.soundtrack_s > 0:
+            work.store.commit(soundtrack, sound_file)
+        else:
+            sound_file.unlink(missing_ok=True)
+        work.store.write_json(
+            work.record(
+                "soundtrack",
+                {"seconds": summary.soundtrack_s},
+                {"soundtrack": parts["soundtrack"]},
+            ),
+            {"file": sound_file.name if summary.soundtrack_s > 0 else None},
+        )
+
+        record = work.record(
+            "shots",
+            {
+                "rows": summary.shots.num_rows,
+                "frames": summary.frames,
+                "duration_s": summary.duration_s,
+            },
+            parts,
+        )
+        work.store.write(record, summary.shots)

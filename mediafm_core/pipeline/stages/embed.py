@@ -1,0 +1,121 @@
+"""From shots to fused vectors: timed text, one vector per modality and shot, and their fusion."""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from mediafm_core.pipeline.work import Work
+
+
+def timed_text(work: Work) -> None:
+    """Write the text of each shot, from side files or embedded tracks."""
+    from mediafm_core.media.probe import MediaProbe
+    from mediafm_core.media.timed_text import read_timed_text, timed_text_per_shot
+    from mediafm_core.titles.folder import SideFile
+
+    content = work.content
+    files = content["files"]
+    source, cues = read_timed_text(
+        work.file(files["media"]),
+        MediaProbe.model_validate(content["probe"]),
+        tuple(
+            SideFile(work.file(side_file["name"]), side_file["language"])
+            for side_file in files["side_files"]
+        ),
+        content["manifest"]["language"],
+    )
+    table, summary = timed_text_per_shot(cues, work.read("shots"))
+    work.write("timed_text", table, source=str(source), **summary._asdict())
+
+
+def video_embeddings(work: Work) -> None:
+    """Write one video vector per shot."""
+    from mediafm_core.encoders.embed import embed_video
+
+    platform = work.platform
+    shots = platform.store.read("shots", work.title_id).num_rows
+    table = embed_video(
+        platform.video_encoder,
+        work.batches("keyframes"),
+        shots,
+        platform.settings.video.batch_size,
+        lambda share: work.report("video_embeddings", share),
+    )
+    _write_embeddings(work, "video_embeddings", table)
+
+
+def audio_embeddings(work: Work) -> None:
+    """Write one audio vector per shot; zeros, marked absent, where there is no sound."""
+    from mediafm_core.encoders.embed import embed_audio
+
+    platform = work.platform
+    table = embed_audio(
+        platform.audio_encoder,
+        _soundtrack(work),
+        work.read("shots"),
+        platform.settings.audio.batch_size,
+        lambda share: work.report("audio_embeddings", share),
+    )
+    _write_embeddings(work, "audio_embeddings", table)
+
+
+def text_embeddings(work: Work) -> None:
+    """Write one text vector per shot; zeros, marked absent, where there is no text."""
+    from mediafm_core.encoders.embed import embed_text
+
+    platform = work.platform
+    table = embed_text(
+        platform.text_encoder,
+        work.read("timed_text"),
+        platform.settings.text.batch_size,
+        lambda share: work.report("text_embeddings", share),
+    )
+    _write_embeddings(work, "text_embeddings", table)
+
+
+def title_metadata_embedding(work: Work) -> None:
+    """Write the one vector of the title's synopsis and tags."""
+    from mediafm_core.encoders.embed import embed_metadata
+    from mediafm_core.vectors import to_arrow
+
+    manifest = work.content["manifest"]
+    encoder = work.platform.text_encoder
+    vector = embed_metadata(encoder, manifest["synopsis"], manifest["tags"])
+    table = pa.table({"title_id": [work.title_id], "embedding": to_arrow(vector[None, :])})
+    work.write("title_metadata_embedding", table, dimension=encoder.dimension)
+
+
+def fused_embeddings(work: Work) -> None:
+    """Write the fused vector of each shot, with presence and the index range of each modality."""
+    from mediafm_core.fusion import fuse, modality_ranges
+
+    modalities = [work.read(f"{name}_embeddings") for name in ("video", "audio", "text")]
+    store, title_id = work.store, work.title_id
+    records = {
+        name: store.record(f"{name}_embeddings", title_id) for name in ("video", "audio", "text")
+    }
+    table = fuse(*modalities)
+    ranges = modality_ranges(*modalities)
+    work.write(
+        "fused_embeddings",
+        table,
+        dimension=max(stop for _, stop in ranges.values()),
+        ranges={name: list(ends) for name, ends in ranges.items()},
+        encoders={name: record.identity for name, record in records.items() if record},
+    )
+
+
+def _write_embeddings(work: Work, asset: str, table: pa.Table) -> None:
+    work.write(
+        asset,
+        table,
+        dimension=table.schema.field("embedding").type.list_size,
+        present=int(pa.compute.sum(table["present"]).as_py() or 0),
+    )
+
+
+def _soundtrack(work: Work) -> Path | None:
+    found = work.store.json_record("soundtrack", work.title_id)
+    if found is None or found[1]["file"] is None:
+        return None
+    return work.store.path("soundtrack", work.title_id, suffix=".flac")

@@ -1,0 +1,62 @@
+"""The asset `title`: a validated folder, a probe of its media, the digests of its contents."""
+
+from typing import Any
+
+from mediafm_core.identity import data_version
+from mediafm_core.pipeline.graph import SPECS
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.work import Stopwatch
+from mediafm_core.store.artefacts import ArtefactRecord
+from mediafm_core.titles.digests import FileRecord, content_digests
+from mediafm_core.titles.folder import TitleFolder, read_title
+
+
+def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
+    """Validate a title folder and record what it holds.
+
+    Files whose size and modification time are as recorded are not read again.
+
+    Raises:
+        TitleError: the folder does not follow the ingestion contract or the media is unusable.
+    """
+    from mediafm_core.media.probe import probe
+
+    stopwatch = Stopwatch()
+    fingerprint = folder.fingerprint()
+    known = platform.store.json_record("title", folder.name)
+    previous: dict[str, FileRecord] = {
+        name: FileRecord.model_validate(file)
+        for name, file in (known[1]["hashed"] if known else {}).items()
+    }
+    title = read_title(folder.path)
+    probed = probe(title.media, title.manifest.language)
+    digests = content_digests(title, previous)
+    facets = digests.model_dump(exclude={"files"})
+    content: dict[str, Any] = {
+        "manifest": title.manifest.model_dump(mode="json"),
+        "probe": probed.model_dump(mode="json"),
+        "files": {
+            "media": title.media.name,
+            "side_files": [
+                {"name": side_file.path.name, "language": side_file.language}
+                for side_file in title.side_files
+            ],
+            "clips": title.clips.name if title.clips else None,
+        },
+        "hashed": {name: file.model_dump() for name, file in digests.files.items()},
+    }
+    record = ArtefactRecord(
+        asset="title",
+        title_id=folder.name,
+        data_version=data_version(facets, None, SPECS["title"].code_version),
+        inputs=facets,
+        code_version=SPECS["title"].code_version,
+        details={
+            "fingerprint": fingerprint,
+            "duration_s": probed.duration_s,
+            "media_bytes": title.media.stat().st_size,
+        },
+        measured=stopwatch.read(),
+    )
+    platform.store.write_json(record, content)
+    return record

@@ -1,0 +1,99 @@
+"""The catalogue as training data, and a trained model as the catalogue's."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mediafm_core.errors import ConfigurationError, StoreError
+from mediafm_core.pipeline.platform import Platform
+
+if TYPE_CHECKING:
+    from mediafm_core.model.data import TrainingData
+    from mediafm_core.model.training import Progress, TrainingResult
+
+
+def fused_titles(platform: Platform) -> list[str]:
+    """Ids of the titles whose fused vectors are in the store and which are not quarantined."""
+    from mediafm_core.pipeline.quarantine import Quarantine
+
+    held_back = {entry.title_id for entry in Quarantine(platform.store)}
+    folder = platform.store.root / "fused_embeddings"
+    return sorted(path.stem for path in folder.glob("*.parquet") if path.stem not in held_back)
+
+
+def training_data(platform: Platform, title_ids: Sequence[str]) -> "TrainingData":
+    """The fused vectors of titles, as a stream.
+
+    Raises:
+        ConfigurationError: the catalogue holds nothing to train on.
+        IdentityMismatchError: titles were fused from different encoders.
+    """
+    from mediafm_core.errors import IdentityMismatchError
+    from mediafm_core.model.data import TitleSource, TrainingData
+    from mediafm_core.vectors import to_numpy
+
+    store = platform.store
+    sources = []
+    spaces: dict[str, str] = {}
+    details: dict[str, dict] = {}
+    for title_id in title_ids:
+        record = store.record("fused_embeddings", title_id)
+        if record is None:
+            raise StoreError(f"{title_id} has no fused_embeddings: materialise them first.")
+        details = record.details
+        spaces[json.dumps([details["ranges"], details["encoders"]], sort_keys=True)] = title_id
+        metadata = store.read("title_metadata_embedding", title_id)
+        sources.append(
+            TitleSource(
+                title_id=title_id,
+                path=store.path("fused_embeddings", title_id),
+                data_version=record.data_version,
+                global_vector=to_numpy(metadata["embedding"])[0],
+            )
+        )
+    if not sources:
+        raise ConfigurationError(
+            f"The store {store.root} holds no fused titles to train on: take in titles first."
+        )
+    if len(spaces) > 1:
+        raise IdentityMismatchError(
+            f"The titles {', '.join(sorted(spaces.values()))} were fused from different encoders: "
+            "refresh the catalogue before training."
+        )
+    return TrainingData(
+        sources,
+        global_size=platform.text_encoder.dimension,
+        ranges={name: (start, stop) for name, (start, stop) in details["ranges"].items()},
+        identities=details["encoders"],
+    )
+
+
+def train_model(
+    platform: Platform, progress: Callable[["Progress"], None] | None = None
+) -> "TrainingResult":
+    """Train MediaFM on the whole catalogue and keep the result under `<store>/models`."""
+    from mediafm_core.device import resolve_device
+    from mediafm_core.model.training import train
+
+    settings = platform.settings
+    return train(
+        training_data(platform, fused_titles(platform)),
+        settings.model,
+        settings.training,
+        platform.store.models,
+        progress,
+        resolve_device(settings),
+        settings.threads,
+    )
+
+
+def adopt_model(platform: Platform, folder: Path) -> str:
+    """Copy a model trained elsewhere into the store; returns its identity.
+
+    Raises:
+        ConfigurationError: the folder holds no sound model.
+    """
+    from mediafm_core.model.checkpoint import copy_model
+
+    return str(copy_model(folder, platform.store.models))

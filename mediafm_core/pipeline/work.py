@@ -1,0 +1,114 @@
+"""One title in hand: what a stage's computation reads, writes and reports."""
+
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mediafm_core.errors import StoreError
+from mediafm_core.pipeline.graph import SPECS
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.states import Wanted, title_content, variant_of
+from mediafm_core.store.artefacts import ArtefactRecord, Measured, Store
+
+_RESET_PEAK = "5"  # proc(5): resets the peak resident set size of the process
+
+
+class Stopwatch:
+    """Wall clock, CPU time of the process and its peak memory since this was made."""
+
+    def __init__(self) -> None:
+        with suppress(OSError):  # not on Linux: the peak is then that of the whole process
+            Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
+        self._wall = time.perf_counter()
+        self._cpu = time.process_time()
+
+    def read(self, parts: dict[str, float] | None = None) -> Measured:
+        """What was used up to now."""
+        return Measured(
+            seconds=round(time.perf_counter() - self._wall, 3),
+            cpu_seconds=round(time.process_time() - self._cpu, 3),
+            peak_memory_bytes=_peak_memory_bytes(),
+            parts={name: round(value, 3) for name, value in (parts or {}).items()},
+        )
+
+
+class Work:
+    """The computation of some assets of one title.
+
+    Args:
+        platform: settings, store and networks.
+        title_id: the title.
+        targets: what each asset to be written should be.
+    """
+
+    def __init__(self, platform: Platform, title_id: str, targets: dict[str, Wanted]) -> None:
+        self.platform = platform
+        self.title_id = title_id
+        self.targets = targets
+        self.written: dict[str, ArtefactRecord] = {}
+        self._stopwatch = Stopwatch()
+
+    @property
+    def store(self) -> Store:
+        """The catalogue's store."""
+        return self.platform.store
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The content of the asset `title`: manifest, probe, names of files, digests."""
+        content = title_content(self.platform, self.title_id)
+        if content is None:
+            raise StoreError(f"{self.title_id} has no asset title: materialise it first.")
+        return content
+
+    def file(self, name: str) -> Path:
+        """A file of the title folder."""
+        return self.platform.inbox / self.title_id / name
+
+    def read(self, asset: str) -> pa.Table:
+        """An upstream table of this title."""
+        return self.store.read(asset, self.title_id, variant_of(self.platform, SPECS[asset]))
+
+    def batches(self, asset: str) -> Iterator[pa.RecordBatch]:
+        """An upstream table of this title, in pieces."""
+        return self.store.batches(asset, self.title_id)
+
+    def report(self, asset: str, share: float) -> None:
+        """Say how far this title's asset has come, from 0 to 1."""
+        self.platform.progress(self.title_id, asset, share)
+
+    def record(
+        self, asset: str, details: dict[str, Any], parts: dict[str, float] | None = None
+    ) -> ArtefactRecord:
+        """The record of an asset about to be written."""
+        target = self.targets[asset]
+        record = ArtefactRecord(
+            asset=asset,
+            title_id=self.title_id,
+            data_version=target.version,
+            inputs=target.inputs,
+            identity=target.identity,
+            code_version=SPECS[asset].code_version,
+            details=details,
+            measured=self._stopwatch.read(parts),
+        )
+        self.written[asset] = record
+        return record
+
+    def write(self, asset: str, table: pa.Table, **details: Any) -> None:
+        """Write a table of this title; the number of rows is added to the details."""
+        record = self.record(asset, {"rows": table.num_rows, **details})
+        self.store.write(record, table, variant_of(self.platform, SPECS[asset]))
+
+
+def _peak_memory_bytes() -> int:
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
