@@ -1,0 +1,113 @@
+"""From shots to clips: which shots a clip covers, and the mean of their vectors."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mediafm_core.clips.table import END_TOLERANCE_S
+from mediafm_core.errors import TitleError
+from mediafm_core.intervals import OverlappingPairs, Seconds, overlapping_pairs
+
+# Floats gathered at a time, 64 MiB in float64.
+_GATHERED_VALUES = 1 << 23
+
+
+class ClipSlice(NamedTuple):
+    """The shots of one clip.
+
+    Attributes:
+        first: row of the first shot.
+        last: row of the last shot, inclusive.
+        seconds: of overlap with each, `[last - first + 1]`.
+    """
+
+    first: int
+    last: int
+    seconds: Seconds
+
+    @property
+    def rows(self) -> slice:
+        """For indexing tables and matrices with a row per shot."""
+        return slice(self.first, self.last + 1)
+
+    @property
+    def weights(self) -> OverlappingPairs:
+        """What `pool` takes, for this one clip."""
+        count = len(self.seconds)
+        shots = np.arange(self.first, self.last + 1)
+        return OverlappingPairs(np.zeros(count, np.int64), shots, self.seconds)
+
+
+def overlap_weights(clips: pa.Table, shots: pa.Table) -> OverlappingPairs:
+    """The shots that each clip covers, with the seconds of overlap as weights.
+
+    Args:
+        clips: `clip_id, start_s, end_s`, in any order.
+        shots: one title's shots, in order.
+
+    Raises:
+        TitleError: a clip overlaps no shot.
+    """
+    shot_starts, shot_ends = shots["start_s"].to_numpy(), shots["end_s"].to_numpy()
+    starts, ends = clips["start_s"].to_numpy(), clips["end_s"].to_numpy()
+    pairs = overlapping_pairs(starts, ends, shot_starts, shot_ends)
+    outside = pairs.interval[pairs.seconds <= 0]
+    if len(outside):
+        clip = int(outside[0])
+        raise TitleError(
+            f"{shots['title_id'][0]}: clip {clips['clip_id'][clip].as_py()!r} from "
+            f"{starts[clip]:g} to {ends[clip]:g} s overlaps no shot: keep it between "
+            f"{shot_starts[0]:.3f} and {shot_ends[-1]:.3f} s."
+        )
+    return pairs
+
+
+def clip_slice(shots: pa.Table, start_s: float, end_s: float) -> ClipSlice:
+    """The shots of one clip that someone asks for.
+
+    Times at most 50 ms outside the title are taken for its start and end.
+
+    Raises:
+        TitleError: the end is not after the start, or the clip reaches outside the title.
+    """
+    shot_starts, shot_ends = shots["start_s"].to_numpy(), shots["end_s"].to_numpy()
+    title_start, title_end = shot_starts[0], shot_ends[-1]
+    start = max(start_s, title_start)
+    end = min(end_s, title_end)
+    if not start < end or start - start_s > END_TOLERANCE_S or end_s - end > END_TOLERANCE_S:
+        raise TitleError(
+            f"{shots['title_id'][0]}: no clip goes from {start_s:g} to {end_s:g} s: take a start "
+            f"and a later end between {title_start:.3f} and {title_end:.3f} s."
+        )
+    _, shot, seconds = overlapping_pairs(np.array([start]), np.array([end]), shot_starts, shot_ends)
+    return ClipSlice(int(shot[0]), int(shot[-1]), seconds)
+
+
+def pool(shot_vectors: NDArray[np.floating], weights: OverlappingPairs) -> NDArray[np.float32]:
+    """Mean of each clip's shot vectors, weighted by seconds of overlap.
+
+    The plain mean: not scaled to unit length, so that a clip's row can be checked against, and
+    combined with, the slices it was made from.
+
+    Args:
+        shot_vectors: `[shots, dimension]`.
+        weights: of `overlap_weights`.
+
+    Returns:
+        `[clips, dimension]`, accumulated in float64.
+    """
+    offsets = weights.offsets()
+    share = weights.seconds / np.repeat(
+        np.add.reduceat(weights.seconds, offsets), np.diff(offsets, append=len(weights.seconds))
+    )  # [pairs], summing to one over each clip
+    dimension = shot_vectors.shape[1]
+    pooled = np.empty((len(offsets), dimension), np.float32)
+    # In blocks of columns: clips that overlap each other make far more pairs than shots.
+    width = max(1, _GATHERED_VALUES // len(share))
+    for start in range(0, dimension, width):
+        block = slice(start, start + width)
+        weighted = shot_vectors[:, block][weights.shot] * share[:, None]  # [pairs, width]
+        pooled[:, block] = np.add.reduceat(weighted, offsets, axis=0)
+    return pooled

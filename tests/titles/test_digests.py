@@ -1,0 +1,96 @@
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mediafm_core.titles import digests
+from mediafm_core.titles.digests import ContentDigests, content_digests
+from mediafm_core.titles.folder import read_title
+
+MANIFEST = {"title_id": "film", "name": "Film", "kind": "movie", "language": "en"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "film"
+    folder.mkdir()
+    (folder / "media.mp4").write_bytes(b"film")
+    (folder / "c.en.vtt").write_text("captions")
+    (folder / "clips.csv").write_text("clips")
+    describe(folder)
+    return folder
+
+
+def describe(folder: Path, **fields: Any) -> None:
+    (folder / "title.json").write_text(json.dumps(MANIFEST | fields))
+
+
+def facets_changed(before: ContentDigests, folder: Path) -> set[str]:
+    after = content_digests(read_title(folder), before.files)
+    return {
+        name
+        for name in ("manifest", "media", "captions", "clips", "metadata")
+        if getattr(before, name) != getattr(after, name)
+    }
+
+
+def test_each_change_touches_its_facets_only(folder: Path) -> None:
+    before = content_digests(read_title(folder))
+    assert facets_changed(before, folder) == set()
+    (folder / "c.en.vtt").write_text("CAPTIONS")
+    assert facets_changed(before, folder) == {"captions"}
+    (folder / "c.en.vtt").write_text("captions")
+    (folder / "clips.csv").write_text("others")
+    assert facets_changed(before, folder) == {"clips"}
+    (folder / "clips.csv").unlink()
+    assert facets_changed(before, folder) == {"clips"}
+    (folder / "clips.csv").write_text("clips")
+    describe(folder, synopsis="About.")
+    assert facets_changed(before, folder) == {"manifest", "metadata"}
+    describe(folder, kind="clip")
+    assert facets_changed(before, folder) == {"manifest"}
+    describe(folder, language="fr")
+    assert facets_changed(before, folder) == {"manifest", "media", "captions"}
+    describe(folder)
+    (folder / "media.mp4").write_bytes(b"another")
+    assert facets_changed(before, folder) == {"media"}
+
+
+def test_embedded_captions_follow_the_media(folder: Path) -> None:
+    (folder / "c.en.vtt").unlink()
+    before = content_digests(read_title(folder))
+    (folder / "media.mp4").write_bytes(b"another")
+    assert facets_changed(before, folder) == {"media", "captions"}
+
+
+def test_the_name_of_a_side_file_counts_and_of_the_media_does_not(folder: Path) -> None:
+    before = content_digests(read_title(folder))
+    (folder / "c.en.vtt").rename(folder / "c.fr.vtt")
+    assert facets_changed(before, folder) == {"captions"}
+    (folder / "c.fr.vtt").rename(folder / "c.en.vtt")
+    (folder / "media.mp4").rename(folder / "other.mp4")
+    assert facets_changed(before, folder) == set()
+
+
+def test_unchanged_media_is_not_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    real = digests.digest_of_files
+
+    def spy(paths: list[Path]) -> str:
+        read.extend(path.name for path in paths)
+        return real(paths)
+
+    monkeypatch.setattr(digests, "digest_of_files", spy)
+    before = content_digests(read_title(folder))
+    recorded = ContentDigests.model_validate_json(before.model_dump_json())
+    assert recorded == before
+    assert read == ["media.mp4", "c.en.vtt", "clips.csv"]
+    read.clear()
+    assert content_digests(read_title(folder), recorded.files) == before
+    assert read == ["c.en.vtt", "clips.csv"]
+    os.utime(folder / "media.mp4", ns=(1, 1))
+    after = content_digests(read_title(folder), recorded.files)
+    assert "media.mp4" in read[2:]
+    assert after.media == before.media
