@@ -1,0 +1,37 @@
+"""`mediafm doctor`: whether this machine is ready, and what has to be mended."""
+
+from dataclasses import asdict
+
+import click
+
+from mediafm_core.cli.options import catalogue_options, json_option
+from mediafm_core.cli.output import print_json, print_table
+from mediafm_core.config import Settings
+
+_SYMBOLS = {"ok": "✓", "warning": "!", "error": "✗"}
+
+
+@click.command()
+@json_option
+@catalogue_options
+@click.pass_context
+def doctor(ctx: click.Context, settings: Settings, as_json: bool) -> None:
+    """Check codecs, weights, space and configuration, and say what to mend.
+
+    The exit code is 1 if something must be mended.
+    """
+    from mediafm_core.doctor import examine, settings_in_force
+
+    findings = []
+    for finding in examine(settings):
+        findings.append(finding)
+        if not as_json:
+            click.echo(f"{_SYMBOLS[finding.level]} {finding.check}: {finding.message}")
+    in_force = settings_in_force(settings)
+    if as_json:
+        print_json({"checks": [asdict(finding) for finding in findings], "settings": in_force})
+    else:
+        click.echo()
+        print_table(["setting", "in force"], in_force.items())
+    if any(finding.level == "error" for finding in findings):
+        ctx.exit(1)

@@ -1,0 +1,97 @@
+"""The command line `mediafm`.
+
+A command's module is imported when the command is called, so that `mediafm --help` is immediate.
+Other packages add commands through the entry-point group `mediafm.commands`; this is how `run`,
+`train` and `ui` come from the package that knows Dagster.
+"""
+
+import importlib
+import os
+from importlib.metadata import entry_points
+from typing import Any
+
+import click
+
+from mediafm_core.errors import ConfigurationError, MediaFMError
+
+ENTRY_POINTS = "mediafm.commands"
+DEBUG_VARIABLE = "MEDIAFM_DEBUG"
+
+# Name of each command to its place and the line that `--help` shows.
+_COMMANDS = {
+    "doctor": ("mediafm_core.cli.doctor:doctor", "Check this machine and say what to mend."),
+    "embed": ("mediafm_core.cli.query:embed", "The vector of a span of a title."),
+    "similar": ("mediafm_core.cli.query:similar", "The clips nearest to a span of a title."),
+    "sql": ("mediafm_core.cli.query:sql", "Query the catalogue."),
+    "status": ("mediafm_core.cli.status:status", "What is present, missing or stale, and why."),
+}
+
+
+class Commands(click.Group):
+    """Commands found by name, imported when they are needed; errors as one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Names of all commands, the built-in ones and those of other packages."""
+        return sorted({*_COMMANDS, *entry_points(group=ENTRY_POINTS).names})
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        cmd_name: str,
+    ) -> click.Command | None:
+        """The command of a name."""
+        if cmd_name in _COMMANDS:
+            module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+            return command
+        for entry_point in entry_points(group=ENTRY_POINTS, name=cmd_name):
+            try:
+                loaded: click.Command = entry_point.load()
+                return loaded
+            except (ImportError, AttributeError) as error:
+                return _unavailable(cmd_name, error)
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands in `--help`, without importing the built-in ones."""
+        rows = []
+        for name in self.list_commands(ctx):
+            if name in _COMMANDS:
+                rows.append((name, _COMMANDS[name][1]))
+            elif command := self.get_command(ctx, name):
+                rows.append((name, command.get_short_help_str(limit=200)))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what people did not intend becomes one line and exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except MediaFMError as error:
+            if ctx.params["debug"]:
+                raise
+            raise click.ClickException(" ".join(str(error).split())) from None
+
+
+def _unavailable(name: str, error: Exception) -> click.Command:
+    def fail() -> None:
+        raise ConfigurationError(f"`mediafm {name}` cannot be loaded: {error}.") from error
+
+    return click.Command(
+        name,
+        callback=fail,
+        help=f"(cannot be loaded: {error})",
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--debug",
+    is_flag=True,
+    default=lambda: os.environ.get(DEBUG_VARIABLE, "") not in ("", "0"),
+    help=f"Show where an error came from (or set {DEBUG_VARIABLE}=1).",
+)
+@click.version_option(package_name="mediafm")
+def main(debug: bool) -> None:
+    """Contextual features for every clip of a catalogue of films."""

@@ -1,0 +1,60 @@
+"""What every command shares: where the catalogue is, times, and JSON or a table."""
+
+import functools
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
+
+
+def catalogue_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--inbox` and `--store` to a command, which gets the validated settings as `settings`.
+
+    An option wins over the environment (`MEDIAFM_INBOX`, `MEDIAFM_STORE`) and the settings file.
+    Put it nearest to the function: options above it are passed as usual.
+    """
+
+    @click.option("--inbox", type=_FOLDER, help="Folder with a folder per title [MEDIAFM_INBOX].")
+    @click.option(
+        "--store", type=_FOLDER, help="Folder that everything computed is in [MEDIAFM_STORE]."
+    )
+    @functools.wraps(command)
+    def with_settings(*args: Any, inbox: Path | None, store: Path | None, **kwargs: Any) -> Any:
+        from mediafm_core.config import load_settings
+
+        return command(*args, settings=load_settings(inbox=inbox, store=store), **kwargs)
+
+    return with_settings
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--json`, passed as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+class Seconds(click.ParamType):
+    """A moment: seconds (`61.5`) or a clock time (`1:01.5`, `0:01:01.5`)."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Seconds from what was typed."""
+        if isinstance(value, int | float):
+            return float(value)
+        clock = _CLOCK.fullmatch(value)
+        if clock:
+            hours, minutes, seconds = clock.groups(default="0")
+            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time: give seconds or h:mm:ss.", param, ctx)

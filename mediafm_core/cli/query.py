@@ -1,0 +1,100 @@
+"""`mediafm sql`, `similar` and `embed`: the reader's functions on the command line."""
+
+import click
+
+from mediafm_core.cli.options import Seconds, catalogue_options, json_option
+from mediafm_core.cli.output import print_json, print_rows, print_rows_as_json
+from mediafm_core.config import Settings
+
+_FIRST_VALUES = 6
+
+
+@click.command()
+@click.argument("query")
+@json_option
+@catalogue_options
+def sql(settings: Settings, query: str, as_json: bool) -> None:
+    """Run QUERY, a SELECT in DuckDB's SQL, on the catalogue.
+
+    Tables: titles, shots, clips, clip_features, title_features, catalogue. `SHOW TABLES` and
+    `DESCRIBE titles` tell more. Nothing can be written, and nothing else can be read.
+    """
+    from mediafm_core.reader import sql
+
+    rows = sql(query, store=settings.require_store())
+    (print_rows_as_json if as_json else print_rows)(rows)
+
+
+@click.command()
+@click.argument("title")
+@click.argument("start", type=Seconds())
+@click.argument("end", type=Seconds())
+@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many.")
+@click.option(
+    "--exclude-overlapping", is_flag=True, help="Leave out the title's clips that overlap the span."
+)
+@json_option
+@catalogue_options
+def similar(
+    settings: Settings,
+    title: str,
+    start: float,
+    end: float,
+    k: int,
+    exclude_overlapping: bool,
+    as_json: bool,
+) -> None:
+    """Find the clips nearest to the span from START to END of TITLE, in the whole catalogue.
+
+    Times are seconds or h:mm:ss. The span is embedded in context and compared with every clip by
+    the cosine.
+    """
+    from mediafm_core.reader import similar
+
+    rows = similar(
+        title,
+        start,
+        end,
+        k=k,
+        exclude_overlapping=exclude_overlapping,
+        store=settings.require_store(),
+    )
+    (print_rows_as_json if as_json else print_rows)(rows)
+
+
+@click.command()
+@click.argument("title")
+@click.argument("start", type=Seconds())
+@click.argument("end", type=Seconds())
+@click.option("--alone", is_flag=True, help="From the span's own shots only, not in context.")
+@json_option
+@catalogue_options
+def embed(
+    settings: Settings, title: str, start: float, end: float, alone: bool, as_json: bool
+) -> None:
+    """Give the vector of the span from START to END of TITLE.
+
+    Times are seconds or h:mm:ss. In context, the span is a slice of the whole title's inference;
+    with --alone, the model sees nothing but the span's own shots.
+    """
+    import numpy as np
+
+    from mediafm_core.reader import embed_span
+
+    span = embed_span(title, start, end, alone=alone, store=settings.require_store())
+    if as_json:
+        print_json(
+            {
+                "title_id": title,
+                "start_s": start,
+                "end_s": end,
+                "mode": span.mode,
+                "model": span.model,
+                "embedding": span.vector.tolist(),
+            }
+        )
+        return
+    first = ", ".join(f"{value:.4f}" for value in span.vector[:_FIRST_VALUES])
+    click.echo(f"{title}, {start:g} to {end:g} s, {span.mode.replace('_', ' ')} ({span.model})")
+    click.echo(f"{len(span.vector)} values, length {np.linalg.norm(span.vector):.4f}")
+    click.echo(f"[{first}, …]")

@@ -1,0 +1,216 @@
+"""What `mediafm doctor` looks at: this machine, its settings, weights, space and catalogue.
+
+Every check is quick, loads no network and writes nothing but a probe file in the store. A check
+that finds a fault says what to do about it and never keeps the others from running.
+"""
+
+import os
+import platform as machine
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mediafm_core.config import Settings
+from mediafm_core.errors import ConfigurationError, MediaFMError
+
+Level = Literal["ok", "warning", "error"]
+
+_DECODERS = ("h264", "hevc", "vp9", "av1", "aac", "opus", "mp3", "ac3")
+_FREE_BYTES = 5 << 30  # below it, a film's keyframes and soundtrack may not fit for long
+_MINIMUM_PYTHON = (3, 11)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of a check; `message` says what was found and, unless ok, what to do."""
+
+    check: str
+    level: Level
+    message: str
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Run all checks, in the order in which one would mend what they find."""
+    checks: dict[str, Callable[[Settings], Iterator[tuple[Level, str]]]] = {
+        "python": _python,
+        "decoders": _decoders,
+        "device": _device,
+        "encoders": _encoders,
+        "store": _store,
+        "inbox": _inbox,
+        "model": _model,
+        "features": _features,
+    }
+    for name, check in checks.items():
+        try:
+            for level, message in check(settings):
+                yield Finding(name, level, message)
+        except MediaFMError as error:
+            yield Finding(name, "error", str(error))
+
+
+def settings_in_force(settings: Settings) -> dict[str, str]:
+    """Every setting by its name, as text; secrets are masked."""
+    return dict(_flattened("", settings.model_dump(mode="json")))
+
+
+def _python(_settings: Settings) -> Iterator[tuple[Level, str]]:
+    version = machine.python_version()
+    if sys.version_info < _MINIMUM_PYTHON:
+        wanted = ".".join(map(str, _MINIMUM_PYTHON))
+        yield "error", f"Python {version} is too old: install {wanted} or later."
+    else:
+        yield "ok", f"Python {version} on {machine.system()} {machine.machine()}"
+
+
+def _decoders(_settings: Settings) -> Iterator[tuple[Level, str]]:
+    import av
+    from av.codec.codec import UnknownCodecError
+
+    missing = []
+    for name in _DECODERS:
+        try:
+            av.Codec(name, "r")
+        except UnknownCodecError:
+            missing.append(name)
+    if missing:
+        yield (
+            "error",
+            f"PyAV {av.__version__} cannot decode {', '.join(missing)}: reinstall it from its "
+            "binary wheel (`pip install --force-reinstall --only-binary av av`).",
+        )
+    else:
+        yield "ok", f"PyAV {av.__version__} decodes {', '.join(_DECODERS)}"
+
+
+def _device(settings: Settings) -> Iterator[tuple[Level, str]]:
+    import torch
+
+    from mediafm_core.encoders.runtime import Runtime
+
+    runtime = Runtime.of(settings)
+    device = runtime.torch_device()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "the processor"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = settings.threads or cores
+    yield (
+        "ok",
+        f"networks run on {name} ({device}) in {runtime.arithmetic}, {threads} threads of {cores}",
+    )
+
+
+def _encoders(settings: Settings) -> Iterator[tuple[Level, str]]:
+    from mediafm_core.pipeline.platform import Platform
+
+    # Encoders need no store: without one they can be checked all the same.
+    platform = Platform(settings.model_copy(update={"store": settings.store or Path()}))
+    parts = {
+        "shots": lambda: platform.detector,
+        "video": lambda: platform.video_encoder,
+        "audio": lambda: platform.audio_encoder,
+        "text": lambda: platform.text_encoder,
+    }
+    for name, build in parts.items():
+        try:
+            part = build()
+            if hasattr(part, "check"):
+                part.check()
+            yield "ok", f"{name}: {part.identity}"
+        except ConfigurationError as error:
+            yield "error", f"{name}: {error}"
+        except ImportError as error:
+            yield "error", f"{name}: {error}; install MediaFM again (`pip install mediafm`)."
+
+
+def _store(settings: Settings) -> Iterator[tuple[Level, str]]:
+    store = settings.require_store()
+    place = next(path for path in (store, *store.parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        yield "error", f"{place} cannot be written ({error.strerror}): mend its permissions."
+        return
+    staging = store / ".staging"
+    if staging.exists() and staging.stat().st_dev != store.stat().st_dev:
+        yield (
+            "error",
+            f"{staging} is on another file system than {store}: files cannot be moved into place "
+            "as a whole; remove the mount.",
+        )
+    free = shutil.disk_usage(place).free
+    if free < _FREE_BYTES:
+        yield (
+            "warning",
+            f"{_gibibytes(free)} are free at {place}: make space, {_gibibytes(_FREE_BYTES)} or "
+            "more.",
+        )
+    else:
+        yield "ok", f"{store} can be written, {_gibibytes(free)} are free"
+
+
+def _inbox(settings: Settings) -> Iterator[tuple[Level, str]]:
+    from mediafm_core.titles.folder import scan_inbox
+
+    inbox = settings.require_inbox()
+    if not os.access(inbox, os.R_OK | os.X_OK):
+        yield "error", f"The inbox {inbox} cannot be read: mend its permissions."
+        return
+    folders = list(scan_inbox(inbox))
+    complete = sum(folder.is_complete for folder in folders)
+    waiting = len(folders) - complete
+    if not folders:
+        yield "warning", f"The inbox {inbox} holds no title folder: put one there."
+    elif waiting:
+        yield (
+            "warning",
+            f"{inbox}: {complete} titles complete, {waiting} waiting for their title.json: add it "
+            "when the folder is filled.",
+        )
+    else:
+        yield "ok", f"{inbox}: {complete} titles complete"
+
+
+def _model(settings: Settings) -> Iterator[tuple[Level, str]]:
+    from mediafm_core.pipeline.platform import Platform
+
+    platform = Platform(settings)
+    released = platform.serving_model
+    if released is None:
+        yield "warning", "No model is released yet: `mediafm run` or `mediafm train` makes one."
+    elif not (platform.store.models / released).is_dir():
+        yield (
+            "error",
+            f"The released model {released} is not in {platform.store.models}: copy it back or "
+            "release another one.",
+        )
+    else:
+        yield "ok", f"{released} is released"
+
+
+def _features(settings: Settings) -> Iterator[tuple[Level, str]]:
+    from mediafm_core.store.artefacts import Store
+    from mediafm_core.store.features import catalogue
+
+    store = Store(settings.require_store())
+    found = catalogue(store)
+    if found is None:
+        yield "warning", f"{store.features} does not exist yet: `mediafm run` makes it."
+    else:
+        yield "ok", f"{store.features} opens: {len(found.versions)} titles of {found.model}"
+
+
+def _flattened(prefix: str, values: dict[str, object]) -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flattened(f"{prefix}{name}.", value)
+        else:
+            yield f"{prefix}{name}", "" if value is None else str(value)
+
+
+def _gibibytes(count: int) -> str:
+    return f"{count / (1 << 30):.1f} GiB"

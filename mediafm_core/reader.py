@@ -1,0 +1,268 @@
+"""What readers of the catalogue call: SQL, nearest clips, and the vector of any span.
+
+All three read `features.duckdb`, which is one model version, complete, and never wait for a writer.
+Each call sees the file as it is at that moment.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from mediafm_core.config import load_settings
+from mediafm_core.errors import MediaFMError, StoreError
+from mediafm_core.search import Span, nearest_clips
+from mediafm_core.store.artefacts import Store
+from mediafm_core.store.features import open_features
+from mediafm_core.vectors import to_numpy, unit_length
+
+if TYPE_CHECKING:
+    from mediafm_core.clips.pooling import ClipSlice
+    from mediafm_core.model.checkpoint import LoadedModel
+
+# PIVOT is a CREATE TYPE followed by a SELECT; the database itself is attached read-only.
+_READING = {
+    duckdb.StatementType.SELECT,
+    duckdb.StatementType.EXPLAIN,
+    duckdb.StatementType.CREATE,
+}
+
+
+class SpanVector(NamedTuple):
+    """The vector of a span, float32 `[h]`, and what computed it."""
+
+    vector: np.ndarray
+    model: str
+    mode: Literal["in_context", "alone"]
+
+
+def sql(
+    query: str,
+    parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+    *,
+    store: Path | str | None = None,
+) -> pa.Table:
+    """Query the catalogue.
+
+    The tables are described in `mediafm_core.store.features`. The query can only read them: it can
+    neither write, nor attach a database, nor open a file or address, nor load an extension.
+
+    Args:
+        query: a SELECT in DuckDB's SQL.
+        parameters: values for `?` or `$1` (a sequence) or `$name` (a mapping).
+        store: folder of the catalogue; None takes the one of the settings.
+
+    Returns:
+        The result; vectors are `FixedSizeList<float32>[h]`, which `mediafm_core.vectors.to_numpy`
+        views as a matrix.
+
+    Raises:
+        MediaFMError: the query cannot run, with DuckDB's reason.
+        StoreError: nothing has been published in this store.
+    """
+    with _reading(_store(store)) as connection, _query_errors():
+        statements = connection.extract_statements(query)
+        kinds = [statement.type for statement in statements]
+        if not kinds or not _READING.issuperset(kinds) or kinds[-1] == duckdb.StatementType.CREATE:
+            raise MediaFMError(
+                "The query must read (SELECT, FROM, SHOW, DESCRIBE): write a SELECT."
+            )
+        return connection.execute(query, parameters).to_arrow_table()
+
+
+def similar(
+    title: str,
+    start_s: float,
+    end_s: float,
+    *,
+    k: int = 10,
+    exclude_overlapping: bool = False,
+    store: Path | str | None = None,
+) -> pa.Table:
+    """The clips of the catalogue nearest to a span of a title.
+
+    The span is embedded in context, as `embed` does, and compared with every clip by the cosine:
+    exact, in batches of bounded memory.
+
+    Args:
+        title: title id.
+        start_s: start of the span in seconds; any moment, not only a shot's start.
+        end_s: end of the span in seconds, exclusive.
+        k: how many clips.
+        exclude_overlapping: leave out the clips of the same title that overlap the span. They are
+            in by default, so that a clip's nearest is itself.
+        store: folder of the catalogue; None takes the one of the settings.
+
+    Returns:
+        At most `k` rows, the nearest first: `rank` (from 1), `title_id`, `clip_id`, `start_s`,
+        `end_s`, `proposed`, `similarity` (-1 to 1). Ties are in the order of title and clip id.
+
+    Raises:
+        MediaFMError: an unknown title, a span outside it, or `k` below 1.
+        StoreError: nothing has been published in this store.
+    """
+    if k < 1:
+        raise MediaFMError(f"k is {k}: ask for at least one clip.")
+    with _reading(_store(store)) as connection:
+        span = _slice(connection, title, start_s, end_s)
+        query = unit_length(_in_context(connection, title, span)[None, :])[0]
+        own = Span(title, start_s, end_s) if exclude_overlapping else None
+        return nearest_clips(connection, query, k, exclude=own)
+
+
+def embed(
+    title: str,
+    start_s: float,
+    end_s: float,
+    *,
+    alone: bool = False,
+    store: Path | str | None = None,
+) -> np.ndarray:
+    """The vector of any span of a title.
+
+    In context, the stored contextual vectors of the shots that the span overlaps are pooled, each
+    by its seconds of overlap, as for the catalogue's clips. Alone, the model first runs on those
+    shots only, as if the rest of the title were not known.
+
+    Args:
+        title: title id.
+        start_s: start of the span in seconds; any moment, not only a shot's start.
+        end_s: end of the span in seconds, exclusive.
+        alone: embed from the span's own shots only. This loads the model.
+        store: folder of the catalogue; None takes the one of the settings.
+
+    Returns:
+        float32 `[h]`.
+
+    Raises:
+        MediaFMError: an unknown title or a span outside it.
+        StoreError: nothing has been published in this store, or (`alone`) the model or the title's
+            fused embeddings are no longer there.
+    """
+    return embed_span(title, start_s, end_s, alone=alone, store=store).vector
+
+
+def embed_span(
+    title: str,
+    start_s: float,
+    end_s: float,
+    *,
+    alone: bool = False,
+    store: Path | str | None = None,
+) -> SpanVector:
+    """As `embed`, with the model version and the mode beside the vector."""
+    catalogue = _store(store)
+    with _reading(catalogue) as connection:
+        (model,) = connection.execute("SELECT model_version FROM catalogue").fetchall()[0]
+        span = _slice(connection, title, start_s, end_s)
+        if not alone:
+            return SpanVector(_in_context(connection, title, span), model, "in_context")
+    vectors = _read_alone(catalogue, model, title, span)
+    return SpanVector(_pooled(vectors, span), model, "alone")
+
+
+def _slice(
+    connection: duckdb.DuckDBPyConnection, title: str, start_s: float, end_s: float
+) -> "ClipSlice":
+    """The shots that a span of a title overlaps.
+
+    Raises:
+        MediaFMError: there is no such title.
+        TitleError: the span is not inside it.
+    """
+    from mediafm_core.clips.pooling import clip_slice
+
+    shots = connection.execute(
+        "SELECT title_id, start_s, end_s FROM shots WHERE title_id = ? ORDER BY shot_index", [title]
+    ).to_arrow_table()
+    if not shots.num_rows:
+        raise MediaFMError(_unknown_title(connection, title))
+    return clip_slice(shots, start_s, end_s)
+
+
+def _in_context(connection: duckdb.DuckDBPyConnection, title: str, span: "ClipSlice") -> np.ndarray:
+    vectors = connection.execute(
+        "SELECT embedding FROM shots WHERE title_id = ? AND shot_index BETWEEN ? AND ? "
+        "ORDER BY shot_index",
+        [title, span.first, span.last],
+    ).to_arrow_table()["embedding"]
+    return _pooled(to_numpy(vectors), span)
+
+
+def _unknown_title(connection: duckdb.DuckDBPyConnection, title: str) -> str:
+    known = dict(
+        connection.execute("SELECT title_id, name FROM titles ORDER BY title_id").fetchall()
+    )
+    if not known:
+        return f"There is no title {title!r}, nor any other: ingest one first."
+    by_word = {name.casefold(): title_id for title_id, name in known.items() if name}
+    by_word |= {title_id: title_id for title_id in known}
+    near = difflib.get_close_matches(title.casefold(), by_word, n=6)
+    ids = list(dict.fromkeys(by_word[word] for word in near))[:3]
+    if ids:
+        return f"There is no title {title!r}: did you mean {' or '.join(ids)}?"
+    return f'There is no title {title!r}: `mediafm sql "FROM titles"` lists them.'
+
+
+def _read_alone(store: Store, model: str, title: str, span: "ClipSlice") -> np.ndarray:
+    """Vectors of a span's shots from a pass of the model over them alone, `[n, h]`.
+
+    The title's metadata is read as it is for the whole title, so that the other shots are all that
+    the two vectors of a span differ by.
+    """
+    from mediafm_core.context import embed_alone
+    from mediafm_core.model.checkpoint import check_compatible
+
+    record = store.record("fused_embeddings", title)
+    if record is None:
+        raise StoreError(f"{title} has no fused_embeddings in {store.root}: run it again.")
+    network = _network(store.models / model)
+    check_compatible(network, record.details["ranges"], record.details["encoders"])
+    fused = to_numpy(store.read("fused_embeddings", title)["embedding"])[span.rows]
+    metadata = to_numpy(store.read("title_metadata_embedding", title)["embedding"])[0]
+    return embed_alone(network.network, fused, metadata, title_id=title).shots
+
+
+@lru_cache(maxsize=1)
+def _network(folder: Path) -> "LoadedModel":
+    """The model of a folder, which its identity names: loaded once for many calls."""
+    from mediafm_core.model.checkpoint import load_model
+
+    return load_model(folder)
+
+
+def _pooled(vectors: np.ndarray, span: "ClipSlice") -> np.ndarray:
+    """Pool `[n, h]` vectors of a span's shots as the catalogue's clips are pooled: `[h]`."""
+    from mediafm_core.clips.pooling import pool
+
+    return pool(vectors, span._replace(first=0, last=len(vectors) - 1).weights)[0]
+
+
+def _store(folder: Path | str | None) -> Store:
+    return Store(load_settings(store=folder).require_store())
+
+
+@contextmanager
+def _reading(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that can read the catalogue's tables and nothing else."""
+    if not store.features.exists():
+        raise StoreError(f"{store.root} has no features yet: `mediafm run` makes them.")
+    with closing(open_features(store.features)) as connection:
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        yield connection
+
+
+@contextmanager
+def _query_errors() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        reason = " ".join(str(error).partition("\n\nLINE")[0].split())
+        raise MediaFMError(f"The query cannot run: {reason}") from error
