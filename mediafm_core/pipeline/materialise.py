@@ -83,16 +83,17 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
     elif entry := quarantine.get(title_id):
         return [Outcome(asset, title_id, "quarantined", reason=entry.reason) for asset in assets]
     try:
-        return _materialise(platform, assets, folder)
+        outcomes = _materialise(platform, assets, folder)
     except TitleError as error:
         fingerprint = folder.fingerprint() if folder.path.is_dir() else ""
         quarantine.add(title_id, assets[0], str(error), fingerprint)
         return [Outcome(asset, title_id, "quarantined", reason=str(error)) for asset in assets]
+    for outcome in outcomes:
+        platform.progress(title_id, outcome.asset, 1.0)
+    return outcomes
 
 
-def _materialise(
-    platform: Platform, assets: tuple[str, ...], folder: TitleFolder
-) -> list[Outcome]:
+def _materialise(platform: Platform, assets: tuple[str, ...], folder: TitleFolder) -> list[Outcome]:
     title_id = folder.name
     if assets == ("title",):
         known = recorded(platform, "title", title_id)

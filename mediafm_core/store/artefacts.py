@@ -7,7 +7,7 @@
     <store>/clip_features/<model>/<title_id>.parquet
 
 A file carries its `ArtefactRecord`: in the Parquet footer, or in a JSON file beside it that is
-written last. Files are prepared under `<store>/.staging/` and moved into place by `os.replace`, so
+written last. Files are prepared under `<store>/.staging/` and moved into place in one step (rename), so
 that a reader sees the old artefact or the new one and a killed process leaves nothing that looks
 finished.
 """
@@ -124,7 +124,9 @@ class Store:
         with pq.ParquetFile(self.path(asset, title_id)) as file:
             yield from file.iter_batches(batch_size=rows)
 
-    def json_record(self, asset: str, title_id: str) -> tuple[ArtefactRecord, dict[str, Any]] | None:
+    def json_record(
+        self, asset: str, title_id: str
+    ) -> tuple[ArtefactRecord, dict[str, Any]] | None:
         """Record and content of an asset that is kept as JSON, or None where there is none."""
         path = self.path(asset, title_id, suffix=".json")
         try:
@@ -160,7 +162,7 @@ class Store:
         with prepared.open("rb") as file:
             os.fsync(file.fileno())
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(prepared, target)
+        prepared.replace(target)
         return target
 
     def write(self, record: ArtefactRecord, table: pa.Table, variant: str = "") -> Path:

@@ -23,14 +23,10 @@ def contextual_embeddings(work: Work) -> None:
     model = work.platform.network
     fused_record = store.record("fused_embeddings", title_id)
     if fused_record is not None:
-        check_compatible(
-            model, fused_record.details["ranges"], fused_record.details["encoders"]
-        )
+        check_compatible(model, fused_record.details["ranges"], fused_record.details["encoders"])
     fused = work.read("fused_embeddings")
     metadata = to_numpy(work.read("title_metadata_embedding")["embedding"])[0]
-    result = contextualise(
-        model.network, to_numpy(fused["embedding"]), metadata, title_id=title_id
-    )
+    result = contextualise(model.network, to_numpy(fused["embedding"]), metadata, title_id=title_id)
     record = work.record(
         "contextual_embeddings",
         {

@@ -1,0 +1,140 @@
+"""The commands of `mediafm` that go through Dagster: run, train, ui."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mediafm_core.cli.options import catalogue_options
+from mediafm_core.config import Settings
+from mediafm_core.pipeline.platform import Platform
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from mediafm_assets.runner import CatalogueRunner
+
+
+@click.command()
+@click.option("--titles", metavar="A,B", help="Only these titles.")
+@click.option(
+    "--retry", is_flag=True, help="Also try quarantined titles whose folder is as it was."
+)
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Serve the trained model in this folder.",
+)
+@click.option("--strict", is_flag=True, help="Exit with 3 if a title is quarantined.")
+@catalogue_options
+def run(
+    settings: Settings, titles: str | None, retry: bool, model: Path | None, strict: bool
+) -> None:
+    """Take in the inbox: compute what is missing or stale of every title, and nothing else."""
+    from rich.console import Console
+
+    from mediafm_assets.progress import closing_table, progress_bar
+    from mediafm_core.pipeline.preparation import prepare
+    from mediafm_core.pipeline.selection import select_titles
+
+    started = time.perf_counter()
+    console = Console()
+    settings = settings.model_copy(update={"serving_model": model or settings.serving_model})
+    platform = Platform(settings)
+    prepare(platform)
+    names = [name.strip() for name in titles.split(",")] if titles else None
+    selection = select_titles(platform, names, retry)
+    failures: dict[str, str] = {}
+    if selection.work:
+        with progress_bar(len(selection.work), console) as report, _runner(platform) as runner:
+            platform.progress = report
+            failures = runner.run(selection.work).failures
+    states = selection.after(platform)
+    closing_table(states, platform, console)
+    seconds = time.perf_counter() - started
+    if not selection.work:
+        console.print(f"Nothing to do ({seconds:.1f} s).")
+    else:
+        console.print(f"{len(selection.work)} titles worked on in {seconds:.1f} s.")
+    # A run whose titles were all quarantined fails in Dagster; the table has said so already.
+    if any(state.state in ("missing", "stale") for state in states):
+        for run_id, failure in failures.items():
+            click.echo(f"Dagster run {run_id} failed: {failure}", err=True)
+        sys.exit(1)
+    if strict and any(state.state == "quarantined" for state in states):
+        sys.exit(3)
+
+
+@click.command()
+@click.option("--release/--no-release", default=True, help="Serve the model once it is trained.")
+@catalogue_options
+def train(settings: Settings, release: bool) -> None:
+    """Train MediaFM on every title of the store; `mediafm run` then refreshes the catalogue."""
+    from rich.console import Console
+
+    from mediafm_assets.progress import training_bar
+    from mediafm_core.pipeline.preparation import prepare
+
+    console = Console()
+    platform = Platform(settings)
+    prepare(platform)
+    before = platform.serving_model
+    with training_bar(console) as report, _runner(platform) as runner:
+        platform.progress = report
+        failures = runner.train(release).failures
+    for run_id, failure in failures.items():
+        click.echo(f"Dagster run {run_id} failed: {failure}", err=True)
+    if failures:
+        sys.exit(1)
+    console.print(f"Models: {', '.join(sorted(p.name for p in platform.store.models.glob('*@*')))}")
+    console.print(f"Serving: {platform.serving_model}")
+    if platform.serving_model != before:
+        console.print("Run `mediafm run` to refresh the catalogue with it.")
+
+
+@click.command()
+@click.option("--port", default=3000, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True)
+@catalogue_options
+def ui(settings: Settings, port: int, host: str) -> None:
+    """Register the inbox's titles and start Dagster's UI and daemon on this catalogue."""
+    from mediafm_assets.instance import HOME_VARIABLE, dagster_home
+    from mediafm_assets.partitions import register_titles
+    from mediafm_core.titles.folder import scan_inbox
+
+    platform = Platform(settings)
+    with _instance(platform) as instance:
+        register_titles(
+            instance,
+            [each.name for each in scan_inbox(platform.inbox) if each.has_usable_name],
+        )
+    environment = {
+        **os.environ,
+        HOME_VARIABLE: str(dagster_home(platform.store)),
+        "MEDIAFM_INBOX": str(platform.inbox),
+        "MEDIAFM_STORE": str(platform.store.root),
+    }
+    module = ["-m", "mediafm_assets.definitions"]
+    arguments = ["-m", "dagster", "dev", *module, "--host", host, "--port", str(port)]
+    os.execve(sys.executable, [sys.executable, *arguments], environment)  # noqa: S606
+
+
+@contextmanager
+def _instance(platform: Platform) -> Iterator["dg.DagsterInstance"]:
+    from mediafm_assets.instance import open_instance
+
+    with open_instance(platform.store) as instance:
+        yield instance
+
+
+@contextmanager
+def _runner(platform: Platform) -> Iterator["CatalogueRunner"]:
+    from mediafm_assets.runner import CatalogueRunner
+
+    with _instance(platform) as instance:
+        yield CatalogueRunner(platform, instance)

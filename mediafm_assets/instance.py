@@ -1,0 +1,31 @@
+"""The Dagster instance of a catalogue: `DAGSTER_HOME`, or a folder of its own in the store."""
+
+import os
+import shutil
+from pathlib import Path
+
+import dagster as dg
+
+from mediafm_core.store.artefacts import Store
+
+HOME_VARIABLE = "DAGSTER_HOME"
+CONFIGURATION = "dagster.yaml"
+_TEMPLATE = Path(__file__).parents[1] / "dagster_home" / CONFIGURATION
+
+
+def dagster_home(store: Store) -> Path:
+    """The folder of Dagster's state, created with the project's configuration if it is new.
+
+    Without `DAGSTER_HOME` each store has its own, so that catalogues do not mix their partitions.
+    """
+    named = os.environ.get(HOME_VARIABLE)
+    home = Path(named) if named else store.root / "dagster_home"
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / CONFIGURATION).exists():
+        shutil.copyfile(_TEMPLATE, home / CONFIGURATION)
+    return home.absolute()
+
+
+def open_instance(store: Store) -> dg.DagsterInstance:
+    """The instance that `mediafm run` records its runs in."""
+    return dg.DagsterInstance.from_config(str(dagster_home(store)))

@@ -1,0 +1,87 @@
+"""The model: trained when someone asks for it, released, and observed by what it serves."""
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from mediafm_assets.metadata import image
+from mediafm_assets.resources import PlatformResource
+from mediafm_assets.title_assets import OWNERS
+from mediafm_core.pipeline.serving import release
+
+if TYPE_CHECKING:
+    from mediafm_core.model.training import Progress
+
+LOG_EVERY_STEPS = 50
+
+
+class TrainingConfig(dg.Config):
+    """What to do with the trained model."""
+
+    release: bool = True
+    """Serve it at once. Otherwise it stays a candidate under `<store>/models`."""
+
+
+@dg.asset(
+    deps=["fused_embeddings"],
+    group_name="model",
+    kinds={"pytorch", "safetensors"},
+    owners=OWNERS,
+    code_version="1",
+)
+def mediafm_model(
+    context: dg.AssetExecutionContext, config: TrainingConfig, platform: PlatformResource
+) -> dg.MaterializeResult:
+    """The MediaFM Transformer, trained by Masked Shot Modeling on every title's fused vectors."""
+    from mediafm_core.model.report import loss_curve_png
+    from mediafm_core.pipeline.training import train_model
+
+    def report(at: "Progress") -> None:
+        platform.platform.progress("", "mediafm_model", at.step / at.steps)
+        if at.step % LOG_EVERY_STEPS == 0 or at.step == at.steps:
+            context.log.info(
+                f"step {at.step} of {at.steps}: training loss {at.training_loss:.4f}, "
+                f"{at.shots_per_second:.0f} shots per second"
+            )
+
+    trained = train_model(platform.platform, report)
+    if config.release:
+        release(platform.platform.store, str(trained.identity))
+    curve = loss_curve_png(trained.curve, trained.baselines)
+    groups = "\n".join(f"- {group.name}: {group}" for group in trained.groups)
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(str(trained.identity)),
+        metadata={
+            "model": str(trained.identity),
+            "released": config.release,
+            "training_loss": trained.curve[-1].training_loss,
+            "validation_loss": trained.curve[-1].validation_loss,
+            "validation": trained.validation,
+            "baselines": dg.MetadataValue.json(trained.baselines),
+            "loss_curve": image(curve, "png", "Loss by step"),
+            "parameter_groups": dg.MetadataValue.md(groups),
+            "seconds": round(trained.seconds, 1),
+            "shots_per_second": round(trained.shots_per_second),
+            "folder": dg.MetadataValue.path(str(trained.folder)),
+        },
+    )
+
+
+@dg.multi_observable_source_asset(
+    specs=[
+        dg.AssetSpec(
+            "serving_model",
+            deps=["mediafm_model"],
+            description="The released model version: what the catalogue is contextualised with.",
+            group_name="model",
+            kinds={"json"},
+            owners=OWNERS,
+        )
+    ]
+)
+def serving_model(platform: PlatformResource) -> dg.ObserveResult | None:
+    """Its data version is the model's identity: releasing the same model again changes nothing."""
+    served = platform.platform.serving_model
+    if served is None:
+        return None
+    return dg.ObserveResult(data_version=dg.DataVersion(served), metadata={"model": served})

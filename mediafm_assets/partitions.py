@@ -1,0 +1,16 @@
+"""A partition is a title; its key is the name of the title's folder in the inbox."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+TITLES = "titles"
+titles = dg.DynamicPartitionsDefinition(name=TITLES)
+
+
+def register_titles(instance: dg.DagsterInstance, title_ids: Sequence[str]) -> list[str]:
+    """Add the titles that the instance does not know yet; returns those."""
+    known = set(instance.get_dynamic_partitions(TITLES))
+    new = [title_id for title_id in title_ids if title_id not in known]
+    instance.add_dynamic_partitions(TITLES, new)
+    return new

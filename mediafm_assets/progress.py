@@ -1,0 +1,117 @@
+"""What `mediafm run` shows: a progress bar while it works, and a closing table."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from mediafm_core.pipeline.graph import SPECS
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.platform import Progress as ProgressCallback
+from mediafm_core.pipeline.states import TitleState
+
+_COLOURS = {
+    "present": "green",
+    "quarantined": "red",
+    "stale": "yellow",
+    "missing": "yellow",
+    "waiting": "dim",
+}
+
+
+@contextmanager
+def progress_bar(titles: int, console: Console) -> Iterator[ProgressCallback]:
+    """A bar over all assets of all titles; yields what the platform reports to."""
+    with Progress(
+        TextColumn("{task.fields[doing]:<52}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    ) as bar:
+        task = bar.add_task("", total=titles * len(SPECS), doing="starting")
+        done: set[tuple[str, str]] = set()
+
+        def report(title_id: str, asset: str, share: float) -> None:
+            if asset in SPECS and share >= 1.0:
+                done.add((title_id, asset))
+            doing = f"{title_id} {asset} {share:.0%}" if share < 1.0 else f"{title_id} {asset}"
+            bar.update(task, completed=len(done), doing=doing.strip()[:52])
+
+        yield report
+        bar.update(task, doing="done")
+
+
+@contextmanager
+def training_bar(console: Console) -> Iterator[ProgressCallback]:
+    """A bar over the steps of a training; yields what the platform reports to."""
+    with Progress(
+        TextColumn("training"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    ) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda _title_id, _asset, share: bar.update(task, completed=share)
+
+
+def closing_table(states: Sequence[TitleState], platform: Platform, console: Console) -> None:
+    """One row per title: its state, what it holds, and why it is not complete."""
+    table = Table("title", "state", "shots", "with text", "clips", "length", "CPU s", box=None)
+    for state in states:
+        shots = platform.store.record("shots", state.title_id)
+        colour = _COLOURS[state.state]
+        table.add_row(
+            state.title_id,
+            f"[{colour}]{state.state}[/]",
+            *_numbers(platform, state.title_id),
+            _clock(shots.details["duration_s"]) if shots else "",
+            _cpu_seconds(platform, state.title_id),
+        )
+    console.print(table)
+    for state in states:
+        if state.reason:
+            console.print(
+                f"[{_COLOURS[state.state]}]{state.title_id}[/]: {state.reason}", highlight=False
+            )
+
+
+def _numbers(platform: Platform, title_id: str) -> list[str]:
+    store, model = platform.store, platform.serving_model
+    shots = store.record("shots", title_id)
+    text = store.record("text_embeddings", title_id)
+    clips = store.record("clip_features", title_id, model) if model else None
+    return [
+        str(shots.details["rows"]) if shots else "",
+        str(text.details["present"]) if text else "",
+        str(clips.details["rows"]) if clips else "",
+    ]
+
+
+def _cpu_seconds(platform: Platform, title_id: str) -> str:
+    """CPU seconds that the artefacts of a title took, whenever they were computed."""
+    from mediafm_core.pipeline.states import recorded
+
+    total = 0.0
+    for asset in SPECS:
+        if asset in ("keyframes", "soundtrack"):  # measured with the shots: one decode
+            continue
+        record = recorded(platform, asset, title_id)
+        if record and record.measured:
+            total += record.measured.cpu_seconds
+    return f"{total:.1f}" if total else ""
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

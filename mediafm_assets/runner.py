@@ -1,0 +1,108 @@
+"""Take a catalogue through the whole graph with Dagster, in this process, in chunks of titles."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from mediafm_assets.definitions import defs
+from mediafm_assets.partitions import TITLES, register_titles
+from mediafm_assets.resources import PlatformResource
+from mediafm_core.errors import MediaFMError
+from mediafm_core.pipeline.platform import Platform
+
+_RANGE_START = "dagster/asset_partition_range_start"
+_RANGE_END = "dagster/asset_partition_range_end"
+# Events go to the instance; the terminal shows a progress bar and, at the end, a table.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass
+class RunReport:
+    """The Dagster runs of one call: their ids, and what went wrong in each that failed."""
+
+    run_ids: list[str] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+class CatalogueRunner:
+    """Runs the project's jobs on titles.
+
+    Args:
+        platform: settings, store and networks; shared by all runs, so that each network is loaded
+            once however many chunks there are.
+        instance: where runs and events are recorded.
+    """
+
+    def __init__(self, platform: Platform, instance: dg.DagsterInstance) -> None:
+        self._platform = platform
+        self._instance = instance
+        self.report = RunReport()
+
+    def run(self, title_ids: Sequence[str]) -> RunReport:
+        """Materialise everything that is missing or stale of titles.
+
+        Without a model, titles are taken up to their fused vectors, a first model is trained on
+        the catalogue and released, and then they are taken on.
+        """
+        register_titles(self._instance, title_ids)
+        if self._platform.serving_model is None:
+            self._run_titles("embed_titles", title_ids)
+            self.train()
+            self._run_titles("refresh_titles", title_ids)
+        else:
+            self._run_titles("ingest_titles", title_ids)
+        return self.report
+
+    def train(self, release: bool = True) -> RunReport:
+        """Train a model on the catalogue, and release it."""
+        config = {"ops": {"mediafm_model": {"config": {"release": release}}}}
+        self._execute("train_model", {}, config)
+        return self.report
+
+    def _run_titles(self, job: str, title_ids: Sequence[str]) -> None:
+        registered = self._instance.get_dynamic_partitions(TITLES)
+        size = self._platform.settings.run.titles_per_run
+        for first, last in chunks(registered, set(title_ids), size):
+            self._execute(job, {_RANGE_START: first, _RANGE_END: last})
+
+    def _execute(self, job: str, tags: dict[str, str], config: dict | None = None) -> None:
+        result = defs.resolve_job_def(job).execute_in_process(
+            run_config={**_QUIET, **(config or {})},
+            instance=self._instance,
+            tags=tags,
+            resources={"platform": PlatformResource.around(self._platform)},
+            raise_on_error=False,
+        )
+        self.report.run_ids.append(result.run_id)
+        if not result.success:
+            self.report.failures[result.run_id] = _first_failure(result)
+
+
+def chunks(registered: Sequence[str], wanted: set[str], size: int) -> Iterator[tuple[str, str]]:
+    """Ranges of partitions, first and last key, that cover the wanted titles and no other.
+
+    A Dagster run takes a range in the order of registration, so a title in between that is not
+    wanted ends a range.
+    """
+    current: list[str] = []
+    for title_id in registered:
+        if title_id not in wanted or len(current) == size:
+            if current:
+                yield current[0], current[-1]
+            current = []
+        if title_id in wanted:
+            current.append(title_id)
+    if current:
+        yield current[0], current[-1]
+
+
+def _first_failure(result: dg.ExecuteInProcessResult) -> str:
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            if error is not None:
+                return f"{event.step_key}: {error.message.strip()}"
+    raise MediaFMError(f"Dagster run {result.run_id} failed before any step; see its log.")

@@ -1,0 +1,106 @@
+"""The assets of a title, from its folder to clip features: one partition per title."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from mediafm_assets.partitions import titles
+from mediafm_assets.resources import PlatformResource
+from mediafm_assets.titles import check_specs, materialise_titles
+from mediafm_core.pipeline.graph import SPECS
+from mediafm_core.pipeline.materialise import DECODED
+
+OWNERS = ["team:media-ml"]
+TITLES_PER_RUN = 50
+BACKFILL = dg.BackfillPolicy.multi_run(TITLES_PER_RUN)
+
+GROUPS = {
+    "ingest": ("title", "shots", "keyframes", "soundtrack", "timed_text"),
+    "embeddings": (
+        "video_embeddings",
+        "audio_embeddings",
+        "text_embeddings",
+        "title_metadata_embedding",
+        "fused_embeddings",
+    ),
+    "context": ("contextual_embeddings", "clip_features"),
+}
+KINDS = {
+    "title": {"json"},
+    "shots": {"parquet", "pytorch"},
+    "keyframes": {"parquet"},
+    "soundtrack": {"json"},
+    "clip_features": {"parquet", "duckdb"},
+    "contextual_embeddings": {"parquet", "pytorch"},
+}
+
+
+def title_asset(name: str) -> dg.AssetsDefinition:
+    """An asset of the core's graph as a Dagster asset."""
+    spec = dagster_spec(name)
+
+    @dg.asset(
+        key=spec.key,
+        deps=spec.deps,
+        description=spec.description,
+        group_name=spec.group_name,
+        kinds=spec.kinds,
+        code_version=spec.code_version,
+        owners=OWNERS,
+        partitions_def=titles,
+        backfill_policy=BACKFILL,
+        check_specs=check_specs(name, titles),
+    )
+    def body(context: dg.AssetExecutionContext, platform: PlatformResource) -> Iterator:
+        yield from materialise_titles(context, platform.platform, (name,))
+        if name == "clip_features":
+            publish(context, platform)
+
+    return body
+
+
+def publish(context: dg.AssetExecutionContext, platform: PlatformResource) -> None:
+    """Show readers what the run has computed."""
+    from mediafm_core.pipeline.publishing import publish_titles
+    from mediafm_core.pipeline.quarantine import Quarantine
+
+    quarantine = Quarantine(platform.platform.store)
+    ready = [key for key in context.partition_keys if quarantine.get(key) is None]
+    context.log.info(f"features.duckdb {publish_titles(platform.platform, ready)}")
+
+
+def dagster_spec(name: str, skippable: bool = False) -> dg.AssetSpec:
+    """Name, lineage and description of an asset, from the core's graph."""
+    spec = SPECS[name]
+    model = ["serving_model"] if name == "contextual_embeddings" else []
+    return dg.AssetSpec(
+        name,
+        deps=[*spec.dependencies, *model],
+        description=spec.description,
+        group_name=next(group for group, names in GROUPS.items() if name in names),
+        kinds=KINDS.get(name, {"parquet"}),
+        code_version=spec.code_version,
+        owners=OWNERS,
+        skippable=skippable,
+    )
+
+
+@dg.multi_asset(
+    name="decode",
+    specs=[dagster_spec(name, skippable=True) for name in DECODED],
+    can_subset=True,
+    partitions_def=titles,
+    backfill_policy=BACKFILL,
+    check_specs=[check for name in DECODED for check in check_specs(name, titles)],
+)
+def decoded(context: dg.AssetExecutionContext, platform: PlatformResource) -> Iterator:
+    """Shots, keyframes and soundtrack, from a single pass over the media."""
+    selected = {key.to_user_string() for key in context.selected_asset_keys}
+    names = [name for name in DECODED if name in selected]
+    yield from materialise_titles(context, platform.platform, names)
+
+
+TITLE_ASSETS = [
+    decoded,
+    *(title_asset(name) for names in GROUPS.values() for name in names if name not in DECODED),
+]

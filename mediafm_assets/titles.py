@@ -1,0 +1,161 @@
+"""How an asset of titles runs: title by title, each with its own events.
+
+Dagster's own way of recording a run over many partitions gives every partition the same event
+whether or not it came out well. Here each title gets its own: a materialisation with its data
+version, numbers and pictures, or, when it is quarantined, an observation with the reason. A title
+that fails therefore never stops or colours another.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from mediafm_assets.metadata import describe
+from mediafm_core.errors import ConfigurationError, MediaFMError
+from mediafm_core.pipeline.checks import CHECKS
+from mediafm_core.pipeline.materialise import Outcome, materialise
+from mediafm_core.pipeline.platform import Platform
+
+ACCEPTED = "title_is_accepted"
+ACCEPTED_DESCRIPTION = "The title is not quarantined at this asset; if it is, the reason."
+
+# Dagster leaves out its own events for an output that carries this key; ours are exact.
+_OWN_EVENTS = {"__source_asset_observation__": True}
+
+Events = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
+
+
+def check_specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
+    """The checks of an asset as Dagster lists them."""
+    checks = {check.__name__: (check.__doc__ or "") for check in CHECKS.get(asset, ())}
+    return [
+        dg.AssetCheckSpec(name, asset=asset, description=text, partitions_def=partitions)
+        for name, text in {ACCEPTED: ACCEPTED_DESCRIPTION, **checks}.items()
+    ]
+
+
+def materialise_titles(
+    context: dg.AssetExecutionContext, platform: Platform, assets: Sequence[str]
+) -> Events:
+    """Materialise assets that one computation yields, for every title of the run.
+
+    Raises:
+        dagster.Failure: every title of the run is quarantined, so that nothing is left to do.
+        ExceptionGroup: what went wrong with titles though their input is not at fault; raised
+            after the other titles were worked on.
+    """
+    title_ids = list(context.partition_keys)
+    outcomes: list[Outcome] = []
+    errors: list[Exception] = []
+    for title_id in title_ids:
+        try:
+            found = materialise(platform, tuple(assets), title_id)
+        except ConfigurationError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        except Exception as error:  # noqa: BLE001 - raised below, once the others had their turn
+            context.log.error(f"{title_id}: {error}")
+            errors.append(error)
+            continue
+        for outcome in found:
+            _record(context, platform, outcome)
+        outcomes += found
+    if errors:
+        raise _together(errors)
+    quarantined = [outcome for outcome in outcomes if outcome.status == "quarantined"]
+    if len(quarantined) == len(outcomes):
+        raise dg.Failure(
+            quarantined[0].reason if len(title_ids) == 1 else "Every title is quarantined.",
+            metadata={outcome.title_id: outcome.reason for outcome in quarantined},
+            allow_retries=False,
+        )
+    for asset in assets:
+        yield dg.MaterializeResult(asset_key=asset, metadata=_OWN_EVENTS)
+        yield from _overall_checks(asset, [each for each in outcomes if each.asset == asset])
+
+
+def _record(context: dg.AssetExecutionContext, platform: Platform, outcome: Outcome) -> None:
+    title_id, asset = outcome.title_id, outcome.asset
+    if outcome.record is None:
+        context.log.warning(f"{title_id} is quarantined: {outcome.reason}")
+        context.log_event(
+            dg.AssetObservation(
+                asset_key=asset,
+                partition=title_id,
+                description=outcome.reason,
+                metadata={"state": "quarantined", "reason": outcome.reason},
+            )
+        )
+    else:
+        numbers, pictures = describe(platform, outcome)
+        shown = ", ".join(f"{name} {value}" for name, value in numbers.items())
+        context.log.info(f"{title_id}: {asset} {outcome.status}: {shown}")
+        context.log_event(
+            dg.AssetMaterialization(
+                asset_key=asset,
+                partition=title_id,
+                metadata={**numbers, **pictures},
+                tags={"dagster/data_version": outcome.record.data_version},
+            )
+        )
+    if len(context.partition_keys) > 1:  # for a single title Dagster adds the partition itself
+        for result in _title_checks(outcome):
+            context.log_event(
+                dg.AssetCheckEvaluation(
+                    asset_key=dg.AssetKey(asset),
+                    check_name=result.check_name or "",
+                    passed=result.passed,
+                    metadata=result.metadata,
+                    severity=result.severity,
+                    partition=title_id,
+                )
+            )
+
+
+def _title_checks(outcome: Outcome) -> list[dg.AssetCheckResult]:
+    """Check results of one title, by the names that `check_specs` declares."""
+    return [
+        dg.AssetCheckResult(
+            asset_key=outcome.asset,
+            check_name=ACCEPTED,
+            passed=outcome.status != "quarantined",
+            metadata={"reason": outcome.reason} if outcome.reason else {},
+        ),
+        *(
+            dg.AssetCheckResult(
+                asset_key=outcome.asset,
+                check_name=result.name,
+                passed=result.passed,
+                metadata={"seen": result.detail},
+            )
+            for result in outcome.checks
+        ),
+    ]
+
+
+def _overall_checks(asset: str, outcomes: Sequence[Outcome]) -> Iterator[dg.AssetCheckResult]:
+    """One result per check for the whole run, with the titles that did not pass."""
+    details: dict[str, dict[str, str]] = {
+        ACCEPTED: {},
+        **{check.__name__: {} for check in CHECKS.get(asset, ())},
+    }
+    failed: dict[str, dict[str, str]] = {name: {} for name in details}
+    for outcome in outcomes:
+        if outcome.reason:
+            failed[ACCEPTED][outcome.title_id] = outcome.reason
+        for result in outcome.checks:
+            place = details if result.passed else failed
+            place[result.name][outcome.title_id] = result.detail
+    for name, passed in details.items():
+        yield dg.AssetCheckResult(
+            asset_key=asset,
+            check_name=name,
+            passed=not failed[name],
+            metadata={**failed[name], **(passed if len(outcomes) == 1 else {})},
+        )
+
+
+def _together(errors: list[Exception]) -> Exception:
+    if len(errors) == 1:
+        error = errors[0]
+        return dg.Failure(str(error)) if isinstance(error, MediaFMError) else error
+    return ExceptionGroup(f"{len(errors)} titles failed", errors)

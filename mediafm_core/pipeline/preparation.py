@@ -1,0 +1,21 @@
+"""What happens before work starts, so that a missing weight or key is said at once."""
+
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.serving import release
+from mediafm_core.pipeline.training import adopt_model
+
+
+def prepare(platform: Platform) -> None:
+    """Clean up after killed runs, check the encoders, serve the model that the settings name.
+
+    Raises:
+        ConfigurationError: a weight, package or key is missing; the model folder is not sound.
+    """
+    platform.store.sweep()
+    for encoder in (platform.video_encoder, platform.audio_encoder, platform.text_encoder):
+        encoder.check()
+    folder = platform.settings.serving_model
+    if folder is not None:
+        model = adopt_model(platform, folder)
+        if model != platform.serving_model:
+            release(platform.store, model)

@@ -1,0 +1,28 @@
+"""Bring what readers see up to date after titles were worked on."""
+
+from collections.abc import Iterable
+
+from mediafm_core.errors import StoreError
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.quarantine import Quarantine
+from mediafm_core.store.features import Publication, catalogue, publish
+
+
+def publish_titles(platform: Platform, title_ids: Iterable[str]) -> Publication:
+    """Publish the clip features of titles under the serving model.
+
+    While a new model has not reached every title that readers see, less the quarantined ones,
+    readers keep the old model's features.
+
+    Raises:
+        StoreError: no model serves, or features of a title are missing.
+    """
+    store, model = platform.store, platform.serving_model
+    if model is None:
+        raise StoreError(f"No model is released in {store.root}: run `mediafm train`.")
+    seen = catalogue(store)
+    if seen is None or seen.model == model:
+        return publish(store, model, title_ids)
+    held_back = {entry.title_id for entry in Quarantine(store)}
+    asked = set(title_ids)
+    return publish(store, model, asked, expected=asked | (set(seen.versions) - held_back))

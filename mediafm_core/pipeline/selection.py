@@ -1,0 +1,71 @@
+"""Which titles of the inbox need work."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mediafm_core.errors import ConfigurationError, TitleError
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.quarantine import Quarantine
+from mediafm_core.pipeline.states import TitleState, title_state
+from mediafm_core.titles.folder import TitleFolder, scan_inbox
+from mediafm_core.titles.manifest import require_title_id
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The titles asked for, as they were found, and those of them that need work."""
+
+    folders: list[TitleFolder]
+    before: list[TitleState]
+    work: list[str]
+
+    def after(self, platform: Platform) -> list[TitleState]:
+        """The states of the same titles now."""
+        return (
+            [title_state(platform, folder) for folder in self.folders] if self.work else self.before
+        )
+
+
+def select_titles(
+    platform: Platform, names: Sequence[str] | None = None, retry: bool = False
+) -> Selection:
+    """Find the titles that are missing or stale.
+
+    A folder whose name cannot be a title id is quarantined here: it cannot become a partition.
+
+    Args:
+        platform: settings and store.
+        names: only these titles; None takes the whole inbox.
+        retry: also take quarantined titles whose folder is as it was.
+
+    Raises:
+        ConfigurationError: the inbox has no title of one of the names.
+    """
+    folders = list(scan_inbox(platform.inbox))
+    if names is not None:
+        folders = _named(folders, names)
+    usable = [folder for folder in folders if _has_usable_name(platform, folder)]
+    states = {folder.name: title_state(platform, folder) for folder in folders}
+    wanted = {"missing", "stale", "quarantined"} if retry else {"missing", "stale"}
+    work = [folder.name for folder in usable if states[folder.name].state in wanted]
+    return Selection(folders, list(states.values()), work)
+
+
+def _named(folders: Sequence[TitleFolder], names: Sequence[str]) -> list[TitleFolder]:
+    known = {folder.name: folder for folder in folders}
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else "see `mediafm status`."
+            raise ConfigurationError(f"The inbox has no title {name!r}: {hint}")
+    return [known[name] for name in dict.fromkeys(names)]
+
+
+def _has_usable_name(platform: Platform, folder: TitleFolder) -> bool:
+    try:
+        require_title_id(folder.name, folder.path)
+    except TitleError as error:
+        Quarantine(platform.store).add(folder.name, "title", str(error), folder.fingerprint())
+        return False
+    return True
