@@ -89,6 +89,9 @@ class ModelSettings(Section):
     feed_forward: PositiveInt = Field(1024, description="width of the feed-forward layers")
     dropout: float = Field(0.1, ge=0.0, lt=1.0)
     max_shots: PositiveInt = Field(512, description="longest sequence of shots in one pass")
+    context_layer: PositiveInt | None = Field(
+        None, description="layer that contextual vectors are read from; the last if not given"
+    )
 
 
 class TrainingSettings(Section):

@@ -1,0 +1,83 @@
+"""The model card: what a trained model is, in words, for whoever finds the folder."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mediafm_core.identity import Identity
+from mediafm_core.model.network import MediaFM
+
+
+def model_card(identity: Identity, network: MediaFM, record: Mapping[str, Any]) -> str:
+    """Markdown for `README.md` beside the weights.
+
+    Args:
+        identity: of the model.
+        network: the trained network.
+        record: what `training.json` holds.
+    """
+    config = network.config
+    sections = [
+        f"# {identity}",
+        "A MediaFM Transformer: reads the fused shot embeddings of one title and gives a "
+        "contextual embedding per shot and one for the title. Trained by Masked Shot Modeling: "
+        "predict the fused vectors of hidden shots from the other shots of the title.",
+        "## Network",
+        _table(
+            ("property", "value"),
+            [
+                (
+                    "layers, width, heads",
+                    f"{config.num_hidden_layers}, {config.hidden_size}, "
+                    f"{config.num_attention_heads}",
+                ),
+                ("feed-forward width", config.intermediate_size),
+                ("parameters", f"{sum(p.numel() for p in network.parameters()):,}"),
+                ("shots in one pass, at most", config.max_shots),
+                ("fused vector, metadata vector", f"{config.fused_size}, {config.global_size}"),
+                ("contextual vectors read after layer", config.context_layer),
+            ],
+        ),
+        "## Fused space",
+        _table(
+            ("modality", "columns", "encoder"),
+            [
+                (name, f"[{span[0]}, {span[1]})", (config.encoder_identities or {}).get(name, ""))
+                for name, span in (config.fused_ranges or {}).items()
+            ],
+        ),
+        "Vectors of other encoders are refused.",
+        "## Data",
+        f"{record['shots']:,} shots of {len(record['titles'])} titles; `training.json` lists them "
+        "with the versions of their vectors.",
+        "## Results",
+        _results(record),
+        "## Intended use",
+        "Features of clips of films and episodes, frozen, with linear probes or nearest "
+        "neighbours on top. Embed a clip in the context of its whole title.",
+        "## Limits",
+        "The vectors know what the three encoders know, with their languages and their biases. "
+        "A model trained on few titles has learnt those titles; retrain it on the catalogue that "
+        "it serves. Not for identifying people, and no measure of a title's worth.",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _results(record: Mapping[str, Any]) -> str:
+    last = record["curve"][-1]
+    rows = [("this model", f"{last['validation_loss']:.4f}")]
+    rows += [(name.replace("_", " "), f"{loss:.4f}") for name, loss in record["baselines"].items()]
+    table = _table(("prediction of hidden shots", "cosine distance"), rows)
+    unseen = record["validation"] == "held-out titles"
+    note = (
+        f"Validation on titles held out of training: {', '.join(record['validation_titles'])}."
+        if unseen
+        else "Validation on the training titles under fixed masks: the catalogue is too small to "
+        "hold titles out, so this says nothing about unseen titles."
+    )
+    steps = f"After {last['step']} steps the training loss is {last['training_loss']:.4f}."
+    return f"{steps} {note}\n\n{table}"
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    lines = [header, ("---",) * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)

@@ -1,0 +1,237 @@
+"""A trained model as a folder, saved whole or not at all and loaded only if it is sound.
+
+<models>/mediafm-<version>@<digest>/
+  config.json         shape of the network, encoders and ranges of its fused space
+  model.safetensors   weights; a pickle is never written nor read
+  training.json       settings, data version of each title, curve, baselines, parameter groups
+  README.md           model card
+"""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedConfig
+
+from mediafm_core.errors import ConfigurationError, IdentityMismatchError
+from mediafm_core.identity import Identity, digest_of, digest_of_settings
+from mediafm_core.model.card import model_card
+from mediafm_core.model.network import MediaFM, MediaFMConfig
+
+MODEL_VERSION = "1"  # raise when the same weights would give other vectors
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+TRAINING_FILE, CARD_FILE = "training.json", "README.md"
+PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A trained network, ready for inference, and its identity."""
+
+    network: MediaFM
+    identity: Identity
+    folder: Path
+    training: dict[str, Any]
+
+
+def identity_of(network: MediaFM) -> Identity:
+    """Identity of a network: a digest of its weights and of the settings that shape its output."""
+    parts: list[bytes | str] = [digest_of_settings(_own_settings(network.config))]
+    for name, tensor in sorted(network.state_dict().items()):
+        array = tensor.detach().cpu().contiguous().numpy()
+        parts += [name, str(array.dtype), str(array.shape), array.tobytes()]
+    return Identity(name="mediafm", version=MODEL_VERSION, digest=digest_of(*parts))
+
+
+def save_model(
+    network: MediaFM, training: Mapping[str, Any], models: Path
+) -> tuple[Path, Identity]:
+    """Save a network as `models/<identity>`.
+
+    A model of the same identity that is there already is left as it is.
+
+    Args:
+        network: what to save.
+        training: JSON-representable record of the training.
+        models: folder of all models, created if need be.
+
+    Returns:
+        The folder and the identity.
+
+    Raises:
+        ConfigurationError: the folder cannot be written (disk full, no permission).
+    """
+    identity = identity_of(network)
+    record = {"identity": identity.model_dump(), **training}
+    with _staged(models, identity) as folder:
+        network.config.save_pretrained(folder)
+        save_file(network.state_dict(), folder / WEIGHTS_FILE, metadata={"format": "pt"})
+        (folder / TRAINING_FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+        (folder / CARD_FILE).write_text(model_card(identity, network, record))
+    return models / str(identity), identity
+
+
+def copy_model(folder: Path, models: Path) -> Identity:
+    """Take a model that was trained elsewhere into a folder of models, after checking it.
+
+    Args:
+        folder: of the model, under any name.
+        models: folder of all models; the copy is `models/<identity>`.
+
+    Raises:
+        ConfigurationError: as `load_model` and `save_model`.
+    """
+    identity = load_model(folder).identity
+    with _staged(models, identity) as staged:
+        for name in (CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE, CARD_FILE):
+            if (folder / name).exists():
+                shutil.copyfile(folder / name, staged / name)
+    return identity
+
+
+def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
+    """Load a trained model, in evaluation mode.
+
+    Raises:
+        ConfigurationError: a file is missing, damaged or altered, the weights are a pickle, or the
+            folder holds a model of another architecture.
+    """
+    config = _load_config(folder)
+    weights = _load_weights(folder)
+    with torch.device("meta"):  # shapes only: no weights are drawn, no random state is used
+        network = MediaFM(config)
+    try:
+        network.load_state_dict(weights, assign=True)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
+        raise ConfigurationError(
+            f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE} beside it ({reason}): copy the "
+            "model again."
+        ) from None
+    training = _load_json(folder, TRAINING_FILE)
+    identity = identity_of(network)
+    if training.get("identity") != identity.model_dump():
+        raise ConfigurationError(
+            f"{folder} holds {identity}, but {TRAINING_FILE} records another identity: the model "
+            "was altered or written by another version; copy it again or train one."
+        )
+    network.to(torch.device(device))  # type: ignore[arg-type]  # transformers wraps its signature
+    return LoadedModel(network.eval(), identity, folder, training)
+
+
+def check_compatible(
+    model: LoadedModel,
+    ranges: Mapping[str, tuple[int, int]],
+    identities: Mapping[str, str],
+) -> None:
+    """Refuse to read fused vectors of other encoders than the model was trained on.
+
+    Args:
+        model: the model that is to read the vectors.
+        ranges: each modality's columns `(start, stop)` in the fused vectors.
+        identities: identity of each encoder, by modality.
+
+    Raises:
+        IdentityMismatchError: names the first difference.
+    """
+    config = model.network.config
+    trained_ranges = {name: tuple(span) for name, span in (config.fused_ranges or {}).items()}
+    remedy = "train a model on these vectors or embed with the model's encoders."
+    for what, trained, given in (
+        ("encoder", config.encoder_identities or {}, dict(identities)),
+        ("columns", trained_ranges, {name: tuple(span) for name, span in ranges.items()}),
+    ):
+        for name in sorted({*trained, *given}):
+            if trained.get(name) != given.get(name):
+                raise IdentityMismatchError(
+                    f"{model.identity} was trained with {name} {what} {trained.get(name)} and the "
+                    f"fused vectors have {given.get(name)}: {remedy}"
+                )
+
+
+@contextmanager
+def _staged(models: Path, identity: Identity) -> Iterator[Path]:
+    """A folder to write a model into, which becomes `models/<identity>` once it is complete."""
+    folder = models / str(identity)
+    staged = models / f".{identity}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    try:
+        staged.mkdir(parents=True)
+        yield staged
+        for path in staged.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        if not folder.exists():
+            staged.rename(folder)
+    except (OSError, SafetensorError) as error:
+        raise ConfigurationError(
+            f"The model cannot be saved in {models} ({error}): make space or choose another folder."
+        ) from None
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _own_settings(config: MediaFMConfig) -> dict[str, Any]:
+    """What MediaFM itself configures, without what transformers adds (its version, its types)."""
+    common = {field.name for field in fields(PreTrainedConfig)}
+    return {
+        field.name: getattr(config, field.name)
+        for field in fields(config)
+        if field.name not in common
+    }
+
+
+def _load_config(folder: Path) -> MediaFMConfig:
+    settings = _load_json(folder, CONFIG_FILE)
+    if settings.get("model_type") != MediaFMConfig.model_type:
+        raise ConfigurationError(
+            f"{folder / CONFIG_FILE} describes a {settings.get('model_type')!r} model, not "
+            f"{MediaFMConfig.model_type!r}: name the folder of a MediaFM model."
+        )
+    try:
+        return MediaFMConfig.from_dict(settings)
+    except (TypeError, ValueError, StrictDataclassError) as error:
+        raise ConfigurationError(
+            f"{folder / CONFIG_FILE} has an unusable value ({error}): copy the model again."
+        ) from None
+
+
+def _load_weights(folder: Path) -> dict[str, torch.Tensor]:
+    path = folder / WEIGHTS_FILE
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        pickles = sorted(p.name for p in folder.iterdir() if p.suffix in PICKLE_SUFFIXES)
+        found = f"only {pickles[0]}, a pickle, which is never loaded" if pickles else "none"
+        raise ConfigurationError(
+            f"{folder} needs weights in {WEIGHTS_FILE} and has {found}: save the model as "
+            "safetensors."
+        ) from None
+    except SafetensorError as error:
+        raise ConfigurationError(
+            f"{path} is truncated or damaged ({error}): copy the model again."
+        ) from None
+
+
+def _load_json(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / name
+    try:
+        document = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigurationError(
+            f"{folder} is no trained model, it has no {name}: name a folder below models/."
+        ) from None
+    except ValueError as error:
+        raise ConfigurationError(f"{path} is damaged ({error}): copy the model again.") from None
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{path} is damaged (no JSON object): copy the model again.")
+    return document
