@@ -29,7 +29,7 @@ _INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b\u200e\u200f\u202a\u202b\u202c\
 
 
 class Cue(NamedTuple):
-    """A piece of text and when it is on screen, in seconds since the start of the media."""
+    """A piece of text and when it is on screen, in seconds of the title's clock."""
 
     start_s: float
     end_s: float
@@ -110,16 +110,22 @@ def read_side_file(side_file: SideFile) -> TimedText:
     return TimedText(TimedTextSource("side_file", path.name, side_file.language, encoding), cues)
 
 
-def read_embedded(path: Path, stream: "SubtitleStream") -> TimedText:
+def read_embedded(path: Path, stream: "SubtitleStream", origin_s: float) -> TimedText:
     """Decode a text track inside a media file.
 
     A cue whose duration the file does not give has none: it belongs to the shot it starts in.
+
+    Args:
+        path: the media file.
+        stream: the track.
+        origin_s: the file's time stamp at which the title's clock stands at zero.
 
     Raises:
         TitleError: the media or the track cannot be decoded.
     """
     import av
     from av.stream import Discard
+    from av.subtitles.subtitle import AssSubtitle
 
     from mediafm_core.media.container import open_media
 
@@ -132,9 +138,11 @@ def read_embedded(path: Path, stream: "SubtitleStream") -> TimedText:
             for packet in container.demux(container.streams[stream.index]):
                 if packet.pts is None or packet.time_base is None or not packet.size:
                     continue
-                start_s = float(packet.pts * packet.time_base)
+                start_s = float(packet.pts * packet.time_base) - origin_s
                 end_s = start_s + float((packet.duration or 0) * packet.time_base)
                 for subtitle in packet.decode():
+                    if not isinstance(subtitle, AssSubtitle):  # a picture
+                        continue
                     fields = subtitle.ass.decode("utf-8").split(",", _MATROSKA_ASS_FIELDS - 1)
                     text = _plain_text(pysubs2.SSAEvent(text=fields[-1]))
                     cues.append(Cue(start_s, end_s, text))

@@ -83,7 +83,7 @@ def read_timed_text(
     if isinstance(chosen, SideFile):
         source, cues = read_side_file(chosen)
     else:
-        source, cues = read_embedded(media, chosen)
+        source, cues = read_embedded(media, chosen, probe.start_s)
     names.remove(source.name)
     return TimedText(replace(source, passed_over=tuple(names)), cues)
 

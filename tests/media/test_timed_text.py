@@ -1,6 +1,6 @@
 import codecs
+import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,24 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediafm_core.errors import TitleError
-from mediafm_core.media.subtitles import Cue, read_side_file
+from mediafm_core.media.probe import SubtitleStream, probe
+from mediafm_core.media.subtitles import Cue, read_embedded, read_side_file
 from mediafm_core.media.timed_text import (
     SHOT_TEXT_SCHEMA,
     choose,
+    read_timed_text,
     timed_text_per_shot,
 )
 from mediafm_core.titles.folder import SideFile
 
 Read = Callable[..., list[Cue]]
-
-
-@dataclass(frozen=True)
-class Track:
-    """As much of a subtitle stream as choosing needs."""
-
-    index: int
-    codec: str
-    language: str | None
 
 
 @pytest.fixture
@@ -205,7 +198,11 @@ def test_side_files_win_then_the_language_then_undetermined() -> None:
     english = SideFile(Path("c.en.vtt"), "en-GB")
     french = SideFile(Path("c.fr.vtt"), "fr")
     unnamed = SideFile(Path("c.vtt"), None)
-    tracks = [Track(2, "mov_text", "fra"), Track(3, "mov_text", "eng"), Track(4, "ass", "und")]
+    tracks = [
+        SubtitleStream(index=2, codec="mov_text", language="fra"),
+        SubtitleStream(index=3, codec="mov_text", language="eng"),
+        SubtitleStream(index=4, codec="ssa", language=None),
+    ]
     assert choose("en", [french, unnamed, english], tracks) is english
     assert choose("de", [french, unnamed, english], tracks) is unnamed
     assert choose("de", [french, english], tracks) is french
@@ -213,6 +210,85 @@ def test_side_files_win_then_the_language_then_undetermined() -> None:
     assert choose("pt-BR", [], tracks) is tracks[2]
     assert choose("pt-BR", [], tracks[:2]) is tracks[0]
     assert choose("en", [], []) is None
+
+
+def test_real_embedded_tracks(shared_media: Path) -> None:
+    media = shared_media / "nasa_13013" / "media.mp4"
+    source, cues = read_timed_text(media, probe(media), [], "en")
+    assert (source.kind, source.name, source.language) == ("embedded", "stream 2 (mov_text)", "eng")
+    assert source.passed_over == ("stream 5 (mov_text)",)
+    assert len(cues) == 4
+    assert cues[0].text == "NAR: This is the optical and science segment of the Webb"
+    assert cues[2].text.startswith("at NASA’s Goddard")
+    np.testing.assert_allclose([cue.start_s for cue in cues], [0.21, 4.26, 8.35, 12.47])
+    np.testing.assert_allclose(cues[-1].end_s, 16.57)
+
+
+def test_a_real_title_without_timed_text(shared_media: Path) -> None:
+    media = shared_media / "sintel_scene" / "media.mp4"
+    source, cues = read_timed_text(media, probe(media), [], "en")
+    assert (source.kind, cues, str(source)) == ("none", (), "none")
+
+
+@pytest.fixture(scope="module")
+def film_with_tracks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film with French SubRip, English SubStation and unmarked WebVTT tracks.
+
+    Its time stamps start at 1.5 s.
+    """
+    folder = tmp_path_factory.mktemp("tracks")
+    (folder / "captions.srt").write_text(SRT)
+    pictures = "color=red:size=64x64:duration=7:rate=5,format=yuv420p"
+    command = (
+        f"ffmpeg -v error -f lavfi -i {pictures} -i captions.srt -map 0 -map 1 -map 1 -map 1 "
+        "-c:v libx264 -c:s:0 srt -c:s:1 ass -c:s:2 webvtt "
+        "-metadata:s:s:0 language=fre -metadata:s:s:1 language=eng "
+        "-output_ts_offset 1.5 film.mkv"
+    )
+    subprocess.run(command.split(), cwd=folder, check=True)
+    return folder / "film.mkv"
+
+
+@pytest.mark.parametrize(("language", "track"), [("fr", 1), ("en-US", 2), ("de", 3)])
+def test_embedded_tracks_on_the_clock_of_the_title(
+    film_with_tracks: Path, language: str, track: int
+) -> None:
+    described = probe(film_with_tracks)
+    assert described.start_s == pytest.approx(1.5)
+    source, cues = read_timed_text(film_with_tracks, described, [], language)
+    assert source.name.startswith(f"stream {track} ")
+    assert len(source.passed_over) == 2
+    assert [cue.text for cue in cues] == [cue.text for cue in SRT_CUES]
+    np.testing.assert_allclose([cue[:2] for cue in cues], [cue[:2] for cue in SRT_CUES], atol=2e-3)
+
+
+def test_a_side_file_wins_over_tracks(film_with_tracks: Path) -> None:
+    beside = SideFile(film_with_tracks.with_name("captions.srt"), None)
+    source, cues = read_timed_text(film_with_tracks, probe(film_with_tracks), [beside], "fr")
+    assert (source.kind, source.name, len(source.passed_over)) == ("side_file", "captions.srt", 3)
+    assert list(cues) == SRT_CUES
+
+
+def test_pictures_of_text_hold_no_text(film_with_tracks: Path) -> None:
+    described = probe(film_with_tracks).model_copy(
+        update={
+            "subtitles": tuple(
+                SubtitleStream(index=index, codec=codec, language="en")
+                for index, codec in enumerate(["dvdsub", "pgssub", "dvbsub", "unknown"], start=1)
+            )
+        }
+    )
+    source, cues = read_timed_text(film_with_tracks, described, [], "en")
+    assert (source.kind, cues) == ("none", ())
+    assert source.passed_over[0] == "stream 1 (dvdsub)"
+
+
+def test_a_damaged_track_is_named(film_with_tracks: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.mkv"
+    damaged.write_bytes(film_with_tracks.read_bytes().replace("Là-bas".encode(), b"L\xff\xfe-bas"))
+    (track, *_) = probe(damaged).subtitles
+    with pytest.raises(TitleError, match=r"damaged\.mkv: stream 1 \(srt\) cannot be decoded"):
+        read_embedded(damaged, track, 1.5)
 
 
 def test_cues_go_to_the_shots_they_are_about() -> None:
