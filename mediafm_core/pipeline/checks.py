@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mediafm_core.store.artefacts import Store
 from mediafm_core.vectors import to_numpy
@@ -105,6 +106,12 @@ def vectors_are_unit(artefact: Artefact) -> CheckResult:
     )
 
 
+def vector_is_finite(artefact: Artefact) -> CheckResult:
+    """The vector holds neither NaN nor infinity; it is zero for a title without metadata."""
+    norm = float(np.linalg.norm(to_numpy(artefact.table()["embedding"])))
+    return CheckResult("vector_is_finite", bool(np.isfinite(norm)), f"length {norm:.3f}")
+
+
 def vectors_are_finite(artefact: Artefact) -> CheckResult:
     """No vector holds NaN or infinity, and none is all zero."""
     norms = np.linalg.norm(to_numpy(artefact.table()["embedding"]), axis=1)
@@ -119,7 +126,7 @@ def clips_lie_inside_title(artefact: Artefact) -> CheckResult:
     first, last = shots["start_s"][0].as_py(), shots["end_s"][-1].as_py()
     outside = int(np.sum((start < first - TIME_TOLERANCE_S) | (end > last + TIME_TOLERANCE_S)))
     empty = int(np.sum(end <= start))
-    distinct = pa.compute.count_distinct(clips["clip_id"]).as_py()
+    distinct = pc.count_distinct(clips["clip_id"]).as_py()
     passed = outside == 0 and empty == 0 and distinct == clips.num_rows
     detail = f"{clips.num_rows} clips, {distinct} ids, {outside} outside, {empty} empty"
     return CheckResult("clips_lie_inside_title", passed, detail)
@@ -132,7 +139,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "video_embeddings": (one_row_per_shot, vectors_are_unit_or_absent),
     "audio_embeddings": (one_row_per_shot, vectors_are_unit_or_absent),
     "text_embeddings": (one_row_per_shot, vectors_are_unit_or_absent),
-    "title_metadata_embedding": (vectors_are_finite,),
+    "title_metadata_embedding": (vector_is_finite,),
     "fused_embeddings": (one_row_per_shot, vectors_are_unit),
     "contextual_embeddings": (one_row_per_shot, vectors_are_finite),
     "clip_features": (clips_lie_inside_title, vectors_are_finite),

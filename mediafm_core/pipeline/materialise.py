@@ -106,12 +106,8 @@ def _materialise(platform: Platform, assets: tuple[str, ...], folder: TitleFolde
     group = DECODED if assets[0] in DECODED else assets
     targets = {asset: _target(platform, asset, title_id) for asset in group}
     found = {asset: recorded(platform, asset, title_id) for asset in group}
-    stale = [
-        asset
-        for asset in group
-        if (record := found[asset]) is None or record.data_version != targets[asset].version
-    ]
-    if not stale:
+    versions = {asset: made.data_version for asset, made in found.items() if made}
+    if versions == {asset: target.version for asset, target in targets.items()}:
         return [Outcome(asset, title_id, "unchanged", found[asset]) for asset in assets]
     work = Work(platform, title_id, targets)
     _COMPUTE[group[0]](work)

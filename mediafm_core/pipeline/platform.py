@@ -81,6 +81,7 @@ class Platform:
             StoreError: no model has been released.
             ConfigurationError: the released model's folder is damaged.
         """
+        from mediafm_core.device import resolve_device
         from mediafm_core.errors import StoreError
         from mediafm_core.model.checkpoint import load_model
 
@@ -88,6 +89,7 @@ class Platform:
         if released is None:
             raise StoreError(f"No model is released in {self.store.root}: run `mediafm train`.")
         if self._network is None or self._network[0] != released:
-            loaded = load_model(self.store.models / released, device=self.settings.device)
+            device = resolve_device(self.settings)
+            loaded = load_model(self.store.models / released, device)
             self._network = (released, loaded)
         return self._network[1]

@@ -120,10 +120,11 @@ def title_state(platform: Platform, folder: TitleFolder) -> TitleState:
             folder.name, "waiting", f"{folder.name} has no title.json yet: add it last.", nothing
         )
     assets = asset_states(platform, folder)
-    for state, reason in (
-        ("stale", "changed since it was computed"),
-        ("missing", "not computed yet"),
-    ):
+    reasons: dict[State, str] = {
+        "stale": "changed since it was computed",
+        "missing": "not computed yet",
+    }
+    for state, reason in reasons.items():
         names = [name for name, value in assets.items() if value == state]
         if names:
             return TitleState(folder.name, state, f"{', '.join(names)}: {reason}.", assets)

@@ -7,7 +7,7 @@
     <store>/clip_features/<model>/<title_id>.parquet
 
 A file carries its `ArtefactRecord`: in the Parquet footer, or in a JSON file beside it that is
-written last. Files are prepared under `<store>/.staging/` and moved into place in one step (rename), so
+written last. Files are prepared under `<store>/.staging/` and moved into place in one step, so
 that a reader sees the old artefact or the new one and a killed process leaves nothing that looks
 finished.
 """
@@ -151,8 +151,9 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Remove what killed processes of this machine left in the staging folder."""
-        for folder in (self.root / ".staging").glob(f"{socket.gethostname()}-*"):
+        """Remove what killed processes of this machine left half done."""
+        staged = (self.root / ".staging").glob(f"{socket.gethostname()}-*")
+        for folder in (*staged, *self.models.glob(".*@*")):
             process = int(folder.name.rsplit("-", 2)[1])
             if not psutil.pid_exists(process):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -178,9 +179,7 @@ class Store:
         with self.staging() as folder:
             prepared = folder / "document.json"
             prepared.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-            return self.commit(
-                prepared, self.path(record.asset, record.title_id, suffix=".json")
-            )
+            return self.commit(prepared, self.path(record.asset, record.title_id, suffix=".json"))
 
     def remove(self, asset: str, title_id: str) -> None:
         """Delete what an asset holds of a title, in every variant."""

@@ -1,31 +1,30 @@
 """From shots to fused vectors: timed text, one vector per modality and shot, and their fusion."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mediafm_core.pipeline.work import Work
 
 
 def timed_text(work: Work) -> None:
-    """Write the text of each shot, from side files or embedded tracks."""
+    """Write the text of each shot, from a side file or an embedded track."""
     from mediafm_core.media.probe import MediaProbe
     from mediafm_core.media.timed_text import read_timed_text, timed_text_per_shot
     from mediafm_core.titles.folder import SideFile
 
     content = work.content
     files = content["files"]
-    source, cues = read_timed_text(
+    found = read_timed_text(
         work.file(files["media"]),
         MediaProbe.model_validate(content["probe"]),
-        tuple(
-            SideFile(work.file(side_file["name"]), side_file["language"])
-            for side_file in files["side_files"]
-        ),
+        [SideFile(work.file(each["name"]), each["language"]) for each in files["side_files"]],
         content["manifest"]["language"],
     )
-    table, summary = timed_text_per_shot(cues, work.read("shots"))
-    work.write("timed_text", table, source=str(source), **summary._asdict())
+    table, summary = timed_text_per_shot(found.cues, work.read("shots"))
+    work.write("timed_text", table, **summary._asdict(), source=asdict(found.source))
 
 
 def video_embeddings(work: Work) -> None:
@@ -64,17 +63,19 @@ def text_embeddings(work: Work) -> None:
     from mediafm_core.encoders.embed import embed_text
 
     platform = work.platform
+    before = platform.text_encoder.usage
     table = embed_text(
         platform.text_encoder,
         work.read("timed_text"),
         platform.settings.text.batch_size,
         lambda share: work.report("text_embeddings", share),
     )
-    _write_embeddings(work, "text_embeddings", table)
+    used = asdict(platform.text_encoder.usage - before)
+    _write_embeddings(work, "text_embeddings", table, **{k: v for k, v in used.items() if v})
 
 
 def title_metadata_embedding(work: Work) -> None:
-    """Write the one vector of the title's synopsis and tags."""
+    """Write the one vector of the title's synopsis and tags; zeros where it has neither."""
     from mediafm_core.encoders.embed import embed_metadata
     from mediafm_core.vectors import to_arrow
 
@@ -105,13 +106,10 @@ def fused_embeddings(work: Work) -> None:
     )
 
 
-def _write_embeddings(work: Work, asset: str, table: pa.Table) -> None:
-    work.write(
-        asset,
-        table,
-        dimension=table.schema.field("embedding").type.list_size,
-        present=int(pa.compute.sum(table["present"]).as_py() or 0),
-    )
+def _write_embeddings(work: Work, asset: str, table: pa.Table, **details: float) -> None:
+    dimension = table.schema.field("embedding").type.list_size
+    present = pc.sum(table["present"]).as_py() or 0
+    work.write(asset, table, dimension=dimension, present=present, **details)
 
 
 def _soundtrack(work: Work) -> Path | None:
