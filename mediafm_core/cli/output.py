@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -37,18 +37,16 @@ def print_rows_as_json(table: "pa.Table") -> None:
     """Print a list of row objects, a row to a line, without holding all rows as objects."""
     click.echo("[", nl=False)
     separator = "\n"
-    for batch in table.to_batches(max_chunksize=_ROWS_AT_A_TIME):
-        for row in batch.to_pylist():
-            text = json.dumps(jsonable(row), ensure_ascii=False, allow_nan=False)
-            click.echo(f"{separator}{text}", nl=False)
-            separator = ",\n"
+    for row in _rows(table):
+        text = json.dumps(jsonable(row), ensure_ascii=False, allow_nan=False)
+        click.echo(f"{separator}{text}", nl=False)
+        separator = ",\n"
     click.echo("\n]" if table.num_rows else "]")
 
 
 def print_rows(rows: "pa.Table") -> None:
     """Print a table for people; long vectors are shortened."""
-    batches = rows.to_batches(max_chunksize=_ROWS_AT_A_TIME)
-    lines = ([_cell(value) for value in row.values()] for b in batches for row in b.to_pylist())
+    lines = ([_cell(value) for value in row.values()] for row in _rows(rows))
     print_table(rows.column_names, lines)
     click.echo(f"{rows.num_rows} row{'' if rows.num_rows == 1 else 's'}")
 
@@ -88,6 +86,11 @@ def jsonable(value: Any) -> Any:
         case UUID():
             return str(value)
     raise TypeError(f"{type(value).__name__} has no form in JSON.")
+
+
+def _rows(table: "pa.Table") -> Iterator[dict[str, Any]]:
+    for batch in table.to_batches(max_chunksize=_ROWS_AT_A_TIME):
+        yield from batch.to_pylist(maps_as_pydicts="strict")
 
 
 def _cell(value: Any) -> str:

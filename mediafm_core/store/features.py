@@ -1,30 +1,18 @@
 """Clip features in DuckDB: what readers query, derived from the Parquet files.
 
-`<store>/features.duckdb` holds one model version at a time, in these tables (plain DuckDB types,
-no extension needed; `h` is the width of the model):
-
-    catalogue       model_version, dimension, schema_version, titles             one row
-    titles          title_id (key), name, kind, language, synopsis, tags VARCHAR[], duration_s,
-                    shots, clips, model_version, data_version, title_version
-    shots           title_id, shot_index, start_s, end_s, start_frame, end_frame, text,
-                    has_video, has_audio, has_text, embedding FLOAT[h]           in context
-    clips           title_id, clip_id, start_s, end_s, proposed, first_shot, last_shot,
-                    labels (a JSON object as text)
-    clip_features   title_id, clip_id, model_version, embedding FLOAT[h]
-    title_features  title_id, model_version, embedding FLOAT[h]                  the [CLS] vector
-
-`titles.data_version` is the data version of the title's clip features and `title_version` that of
-its manifest and media; together they say whether the title's rows are up to date.
+`<store>/features.duckdb` holds one model version at a time; `mediafm_core.store.tables` describes
+its tables.
 
 The file is never written in place. The one writer (a file lock) changes a copy in one transaction
 and moves it over the old file, so that readers neither wait nor see half a change, and a writer
-that dies leaves the old file. Tables have no promised order: ask for one with ORDER BY.
+that dies leaves the old file.
 """
 
 import fcntl
 import logging
+import re
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,83 +23,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mediafm_core.errors import StoreError
+from mediafm_core.store import tables
 from mediafm_core.store.artefacts import Store
 
 logger = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1  # a file of another version is built anew
 _TITLES_PER_INSERT = 32  # bounds what DuckDB sorts at once
 _WRITER_MEMORY = "1GB"  # beyond it DuckDB spills into the staging folder
+_PARAMETER = re.compile(r"\$(\w+)")
 
-_SCHEMA = """
-CREATE TABLE catalogue (
-    model_version VARCHAR NOT NULL, dimension INTEGER NOT NULL,
-    schema_version INTEGER NOT NULL, titles INTEGER NOT NULL);
-CREATE TABLE titles (
-    title_id VARCHAR PRIMARY KEY, name VARCHAR, kind VARCHAR, language VARCHAR, synopsis VARCHAR,
-    tags VARCHAR[], duration_s DOUBLE NOT NULL, shots INTEGER NOT NULL, clips INTEGER NOT NULL,
-    model_version VARCHAR NOT NULL, data_version VARCHAR NOT NULL, title_version VARCHAR NOT NULL);
-CREATE TABLE shots (
-    title_id VARCHAR NOT NULL, shot_index INTEGER NOT NULL, start_s DOUBLE NOT NULL,
-    end_s DOUBLE NOT NULL, start_frame BIGINT NOT NULL, end_frame BIGINT NOT NULL, text VARCHAR,
-    has_video BOOLEAN, has_audio BOOLEAN, has_text BOOLEAN, embedding FLOAT[{dimension}] NOT NULL);
-CREATE TABLE clips (
-    title_id VARCHAR NOT NULL, clip_id VARCHAR NOT NULL, start_s DOUBLE NOT NULL,
-    end_s DOUBLE NOT NULL, proposed BOOLEAN NOT NULL, first_shot INTEGER NOT NULL,
-    last_shot INTEGER NOT NULL, labels VARCHAR);
-CREATE TABLE clip_features (
-    title_id VARCHAR NOT NULL, clip_id VARCHAR NOT NULL, model_version VARCHAR NOT NULL,
-    embedding FLOAT[{dimension}] NOT NULL);
-CREATE TABLE title_features (
-    title_id VARCHAR NOT NULL, model_version VARCHAR NOT NULL,
-    embedding FLOAT[{dimension}] NOT NULL);
-"""
-
-# Folder names such as `name=value` must not become columns.
-_INSERT_SHOTS = """
-INSERT INTO shots
-SELECT title_id, shot_index, start_s, end_s, start_frame, end_frame, text,
-       has_video, has_audio, has_text, context.embedding
-FROM read_parquet($shots, hive_partitioning=false)
-JOIN read_parquet($timed_text, hive_partitioning=false) USING (title_id, shot_index)
-JOIN (SELECT title_id, shot_index, has_video, has_audio, has_text
-      FROM read_parquet($fused_embeddings, hive_partitioning=false)) USING (title_id, shot_index)
-JOIN read_parquet($contextual_embeddings, hive_partitioning=false) AS context
-     USING (title_id, shot_index)
-ORDER BY title_id, shot_index
-"""
-_INSERT_CLIPS = """
-INSERT INTO clips
-SELECT title_id, clip_id, start_s, end_s, proposed, first_shot, last_shot, labels
-FROM read_parquet($clip_features, hive_partitioning=false) ORDER BY title_id, start_s, clip_id
-"""
-_INSERT_CLIP_FEATURES = """
-INSERT INTO clip_features
-SELECT title_id, clip_id, $model, embedding
-FROM read_parquet($clip_features, hive_partitioning=false) ORDER BY title_id, start_s, clip_id
-"""
-_INSERT_TITLE_FEATURES = """
-INSERT INTO title_features
-SELECT title_id, $model, embedding
-FROM read_parquet($title_embeddings, hive_partitioning=false) ORDER BY title_id
-"""
-_INSERT_TITLES = """
-INSERT INTO titles
-SELECT manifests.* EXCLUDE (data_version, title_version),
-       (SELECT count(*) FROM shots WHERE shots.title_id = manifests.title_id),
-       (SELECT count(*) FROM clips WHERE clips.title_id = manifests.title_id),
-       $model, data_version, title_version
-FROM manifests ORDER BY title_id
-"""
-# A join drops what has no partner: every shot of `shots` must have arrived.
-_INCOMPLETE = """
-SELECT title_id, wanted.n, coalesce(found.n, 0)
-FROM (SELECT title_id, count(*) AS n FROM read_parquet($shots, hive_partitioning=false)
-      GROUP BY title_id) AS wanted
-LEFT JOIN (SELECT title_id, count(*) AS n FROM shots GROUP BY title_id) AS found USING (title_id)
-WHERE wanted.n IS DISTINCT FROM found.n ORDER BY title_id LIMIT 1
-"""
-_TABLES_BY_TITLE = ("titles", "shots", "clips", "clip_features", "title_features")
 _MANIFEST_SCHEMA = pa.schema(
     [
         ("title_id", pa.string()),
@@ -205,7 +125,7 @@ def publish(
         if len(ready) < len(asked):
             missing = min(asked - set(ready))
             raise StoreError(f"{missing} has no clip features of {model} to publish: run it first.")
-        if current and current.model == model and current.schema_version == SCHEMA_VERSION:
+        if current and current.model == model and current.schema_version == tables.VERSION:
             return _update(store, current, ready, removed=seen - kept)
         ready |= _versions(store, model, kept - asked)
         return _build(store, model, ready, required=seen & kept, seen=seen)
@@ -262,7 +182,7 @@ def _update(
         return Publication("unchanged", titles=len(current.versions))
     with _replacing(store, copy=True) as connection:
         gone = [*changed, *sorted(removed)]
-        for table in _TABLES_BY_TITLE:
+        for table in tables.BY_TITLE:
             connection.execute(
                 f"DELETE FROM {table} WHERE title_id IN (SELECT unnest($1))",  # noqa: S608
                 [gone],
@@ -280,9 +200,9 @@ def _build(
         return Publication("held back", titles=len(seen), waiting=waiting, ready=len(ready))
     dimension = _dimension(store.path("contextual_embeddings", min(ready), model))
     with _replacing(store, copy=False) as connection:
-        connection.execute(_SCHEMA.format(dimension=dimension))
+        connection.execute(tables.CREATE.format(dimension=dimension))
         connection.execute(
-            "INSERT INTO catalogue VALUES ($1, $2, $3, 0)", [model, dimension, SCHEMA_VERSION]
+            "INSERT INTO catalogue VALUES ($1, $2, $3, 0)", [model, dimension, tables.VERSION]
         )
         _insert(connection, store, model, ready)
     return Publication(
@@ -299,44 +219,37 @@ def _insert(
     title_ids = sorted(versions)
     for start in range(0, len(title_ids), _TITLES_PER_INSERT):
         chunk = title_ids[start : start + _TITLES_PER_INSERT]
-        files = _files(store, model, chunk)
-        connection.execute(
-            _INSERT_SHOTS,
-            {
-                name: files[name]
-                for name in ("shots", "timed_text", "fused_embeddings", "contextual_embeddings")
-            },
-        )
-        incomplete = connection.execute(_INCOMPLETE, {"shots": files["shots"]}).fetchone()
+        values = {"model": model, **_files(store, model, chunk)}
+        _execute(connection, tables.INSERT_SHOTS, values)
+        incomplete = _execute(connection, tables.INCOMPLETE_SHOTS, values).fetchone()
         if incomplete:
             title_id, wanted, found = incomplete
             raise StoreError(
                 f"{title_id} has {wanted} shots, of which {found} have timed text, fused and "
                 f"contextual embeddings of {model}: run it again."
             )
-        connection.execute(_INSERT_CLIPS, {"clip_features": files["clip_features"]})
-        connection.execute(
-            _INSERT_CLIP_FEATURES, {"clip_features": files["clip_features"], "model": model}
-        )
-        connection.execute(
-            _INSERT_TITLE_FEATURES, {"title_embeddings": files["title_embeddings"], "model": model}
-        )
+        _execute(connection, tables.INSERT_CLIPS, values)
+        _execute(connection, tables.INSERT_CLIP_FEATURES, values)
+        _execute(connection, tables.INSERT_TITLE_FEATURES, values)
         connection.register("manifests", _manifests(store, chunk, versions))
-        connection.execute(_INSERT_TITLES, {"model": model})
+        _execute(connection, tables.INSERT_TITLES, values)
         connection.unregister("manifests")
         logger.info("Features of %d of %d titles written", start + len(chunk), len(title_ids))
     connection.execute("UPDATE catalogue SET titles = (SELECT count(*) FROM titles)")
 
 
+def _execute(
+    connection: duckdb.DuckDBPyConnection, statement: str, values: Mapping[str, object]
+) -> duckdb.DuckDBPyConnection:
+    """Run a statement with those values that it names; DuckDB refuses others."""
+    names = _PARAMETER.findall(statement)
+    return connection.execute(statement, {name: values[name] for name in names})
+
+
 def _files(store: Store, model: str, title_ids: Sequence[str]) -> dict[str, list[str]]:
-    variants = {
-        "shots": "",
-        "timed_text": "",
-        "fused_embeddings": "",
-        "contextual_embeddings": model,
-        "title_embeddings": model,
-        "clip_features": model,
-    }
+    """The Parquet files of each asset that the tables are made from."""
+    variants = dict.fromkeys(("shots", "timed_text", "fused_embeddings"), "")
+    variants |= dict.fromkeys(("contextual_embeddings", "title_embeddings", "clip_features"), model)
     return {
         asset: [str(store.path(asset, title_id, variant)) for title_id in title_ids]
         for asset, variant in variants.items()

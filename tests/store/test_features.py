@@ -1,0 +1,264 @@
+"""Publishing to DuckDB: what readers find, when it changes, and that they are never disturbed."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+from small_catalogue import HIDDEN, MODEL, OTHER_MODEL, SmallCatalogue
+
+from mediafm_core.errors import StoreError
+from mediafm_core.store.artefacts import Store
+from mediafm_core.store.features import catalogue
+from mediafm_core.vectors import to_numpy
+
+TABLES = ("catalogue", "titles", "shots", "clips", "clip_features", "title_features")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> SmallCatalogue:
+    # A folder name that SQL, globs and hive partitioning would trip over.
+    return SmallCatalogue(tmp_path / "it's model=x [1]")
+
+
+def query(small: SmallCatalogue, sql: str) -> list[tuple]:
+    """Ask as any DuckDB client would: a plain connection of its own."""
+    with duckdb.connect(str(small.store.features), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def contents(small: SmallCatalogue) -> dict[str, list[tuple]]:
+    return {table: query(small, f"SELECT * FROM {table} ORDER BY ALL") for table in TABLES}
+
+
+def state_of_file(small: SmallCatalogue) -> tuple[int, int]:
+    status = small.store.features.stat()
+    return status.st_ino, status.st_mtime_ns
+
+
+def test_every_table_holds_what_parquet_holds(small: SmallCatalogue) -> None:
+    small.write("alpha", shots=20)
+    small.write("beta", shots=7)
+    publication = small.publish("beta", "alpha")
+
+    assert (publication.outcome, publication.titles) == ("published", 2)
+    assert query(small, "FROM catalogue") == [(MODEL, HIDDEN, 1, 2)]
+    titles = query(small, "SELECT title_id, name, tags, duration_s, shots FROM titles ORDER BY 1")
+    assert titles == [
+        ("alpha", "The Alpha", ["a", "b'c"], 150.0, 20),
+        ("beta", "Béta d'été", ["a", "b'c"], 52.5, 7),
+    ]
+    with duckdb.connect(str(small.store.features), read_only=True) as connection:
+        for table, asset in (
+            ("shots", "contextual_embeddings"),
+            ("clip_features", "clip_features"),
+            ("title_features", "title_embeddings"),
+        ):
+            # Insertion order is kept within a title.
+            found = connection.execute(f"SELECT * FROM {table} WHERE title_id = 'alpha'")
+            published = found.to_arrow_table()
+            parquet = small.store.read(asset, "alpha", MODEL)
+            assert published.schema.field("embedding").type == pa.list_(pa.float32(), HIDDEN)
+            np.testing.assert_array_equal(
+                to_numpy(published["embedding"]), to_numpy(parquet["embedding"])
+            )
+    rows = query(
+        small,
+        "SELECT shot_index, start_s, end_frame, text, has_text FROM shots "
+        "WHERE title_id = 'beta' AND shot_index < 2 ORDER BY ALL",
+    )
+    assert rows == [(0, 0.0, 179, None, False), (1, 7.5, 359, "“beta” says 1", True)]
+    clips = small.store.read("clip_features", "beta", MODEL).drop_columns("embedding")
+    assert query(small, "SELECT count(*) FROM clips WHERE title_id = 'beta'") == [(len(clips),)]
+    assert query(small, "SELECT DISTINCT proposed FROM clips") == [(True,)]
+
+
+def test_publishing_the_same_again_writes_nothing(small: SmallCatalogue) -> None:
+    small.filled("alpha", "beta")
+    before = state_of_file(small)
+    assert small.publish("alpha", "beta").outcome == "unchanged"
+    assert small.publish().outcome == "unchanged"
+    assert state_of_file(small) == before
+
+
+def test_changed_title_is_replaced_and_the_others_stay(small: SmallCatalogue) -> None:
+    small.filled("alpha", "beta")
+    before = contents(small)
+    small.write("alpha", shots=5, edition=2)
+    publication = small.publish("alpha", "beta")
+    assert publication.changed == 1
+    after = contents(small)
+    assert [row for row in after["shots"] if row[0] == "beta"] == [
+        row for row in before["shots"] if row[0] == "beta"
+    ]
+    assert query(small, "SELECT title_id, shots FROM titles ORDER BY 1") == [
+        ("alpha", 5),
+        ("beta", 20),
+    ]
+    assert sum(row[0] == "alpha" for row in after["shots"]) == 5
+
+
+def test_order_and_portions_do_not_change_the_result(tmp_path: Path) -> None:
+    once, portions = SmallCatalogue(tmp_path / "once"), SmallCatalogue(tmp_path / "portions")
+    once.filled("alpha", "beta", "gamma")
+    portions.filled("gamma").filled("alpha").filled("beta")
+    assert contents(once) == contents(portions)
+
+
+def test_titles_that_are_no_longer_expected_are_removed(small: SmallCatalogue) -> None:
+    small.filled("alpha", "beta")
+    publication = small.publish(expected={"alpha"})
+    assert (publication.outcome, publication.removed, publication.titles) == ("published", 1, 1)
+    found = contents(small)
+    for table in TABLES[1:]:
+        assert {row[0] for row in found[table]} == {"alpha"}, table
+    assert found["catalogue"] == [(MODEL, HIDDEN, 1, 1)]
+
+
+def test_new_model_is_held_back_until_every_title_has_it(small: SmallCatalogue) -> None:
+    small.filled("alpha", "beta", "gamma")
+    before = state_of_file(small)
+    expected = {"alpha", "beta", "gamma", "arriving"}
+
+    small.write("alpha", OTHER_MODEL)
+    held = small.publish("alpha", model=OTHER_MODEL, expected=expected)
+    assert (held.outcome, held.waiting) == ("held back", ("beta", "gamma"))
+    assert str(held) == "held back: 1 of 3 titles ready"
+    assert state_of_file(small) == before
+
+    small.write("beta", OTHER_MODEL)
+    small.write("gamma", OTHER_MODEL)
+    # `arriving` was never seen by readers: it does not hold the others back.
+    assert small.publish("gamma", model=OTHER_MODEL, expected=expected).outcome == "published"
+    assert query(small, "SELECT model_version, titles FROM catalogue") == [(OTHER_MODEL, 3)]
+    assert query(small, "SELECT DISTINCT model_version FROM clip_features") == [(OTHER_MODEL,)]
+
+    # Back again at once: the old version's files are still there.
+    assert small.publish(model=MODEL, expected=expected).outcome == "published"
+    assert query(small, "SELECT DISTINCT model_version FROM title_features") == [(MODEL,)]
+
+
+def test_quarantined_title_does_not_hold_a_new_model_back(small: SmallCatalogue) -> None:
+    small.filled("alpha", "beta")
+    small.write("alpha", OTHER_MODEL)
+    publication = small.publish("alpha", model=OTHER_MODEL, expected={"alpha"})
+    assert (publication.outcome, publication.titles, publication.removed) == ("published", 1, 1)
+
+
+def test_title_without_features_is_refused(small: SmallCatalogue) -> None:
+    small.filled("alpha")
+    with pytest.raises(StoreError, match=r"beta has no clip features of mediafm-1@a+ to publish"):
+        small.publish("alpha", "beta")
+
+
+def test_shots_that_disagree_are_refused_and_change_nothing(small: SmallCatalogue) -> None:
+    small.filled("alpha")
+    before = contents(small)
+    small.write("alpha", edition=2)
+    text = small.store.read("timed_text", "alpha")
+    record = small.store.record("timed_text", "alpha")
+    assert record is not None
+    small.store.write(record, text.slice(0, 18))
+    with pytest.raises(StoreError, match="alpha has 20 shots, of which 18 have"):
+        small.publish("alpha")
+    assert contents(small) == before
+
+
+def test_damaged_file_says_what_to_do(small: SmallCatalogue) -> None:
+    small.filled("alpha")
+    small.store.features.write_bytes(b"no database")
+    with pytest.raises(StoreError, match="delete it and run again"):
+        catalogue(small.store)
+
+
+def test_reader_in_another_process_keeps_its_answer_and_never_waits(small: SmallCatalogue) -> None:
+    small.filled("alpha")
+    reader = subprocess.Popen(
+        [sys.executable, "-c", _READER, str(small.store.features)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert reader.stdin is not None
+    assert reader.stdout is not None
+    with reader:
+        assert reader.stdout.readline() == "1\n"
+        small.filled("beta")  # while the reader holds its connection open
+        reader.stdin.write("again\n")
+        reader.stdin.flush()
+        assert reader.stdout.readline() == "1\n"
+        reader.stdin.close()
+    assert reader.returncode == 0
+    assert query(small, "SELECT count(*) FROM titles") == [(2,)]
+
+
+_READER = """
+import sys, duckdb
+connection = duckdb.connect(sys.argv[1], read_only=True)
+def count():
+    print(connection.execute("SELECT count(*) FROM titles").fetchone()[0], flush=True)
+count()
+sys.stdin.readline()
+count()
+"""
+
+
+def test_connection_in_the_same_process_does_not_hide_a_new_file(small: SmallCatalogue) -> None:
+    small.filled("alpha")
+    with duckdb.connect(str(small.store.features), read_only=True) as connection:
+        small.filled("beta")
+        assert connection.execute("SELECT count(*) FROM titles").fetchall() == [(1,)]
+        found = catalogue(small.store)
+        assert found is not None
+        assert set(found.versions) == {"alpha", "beta"}
+
+
+def test_killed_writer_leaves_the_old_file(small: SmallCatalogue) -> None:
+    small.filled("alpha")
+    before = contents(small)
+    small.write("beta")
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=_publish_and_die, args=(small.root,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert contents(small) == before
+    assert list((small.root / ".staging").iterdir())  # it died in the middle
+    small.store.sweep()
+    assert not list((small.root / ".staging").iterdir())
+    assert small.publish("alpha", "beta").changed == 1  # the lock died with it
+
+
+def _publish_and_die(root: Path) -> None:
+    """Publish until the new file is complete, and die before it is moved into place."""
+
+    def die(prepared: Path, target: Path) -> Path:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return target
+
+    Store.commit = staticmethod(die)  # type: ignore[assignment,method-assign]
+    SmallCatalogue(root).publish("beta")
+
+
+def test_writers_in_several_processes_take_turns(small: SmallCatalogue) -> None:
+    names = [f"title-{number}" for number in range(3)]
+    for name in names:
+        small.write(name)
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_publish, args=(small.root, name)) for name in names]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * len(names)
+    assert query(small, "SELECT title_id FROM titles ORDER BY 1") == [(name,) for name in names]
+
+
+def _publish(root: Path, title_id: str) -> None:
+    SmallCatalogue(root).publish(title_id)
