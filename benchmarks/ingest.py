@@ -64,7 +64,7 @@ def measure(film: Path, folder: Path, baselines: bool) -> dict:
     manifest = {"title_id": "film", "name": "Film", "kind": "movie", "language": "en"}
     (title / "title.json").write_text(json.dumps(manifest))
     store = folder / "store"
-    mediafm = [sys.executable, "-m", "mediafm_core.cli.main"]
+    mediafm = [sys.executable, "-m", "mediafm_core"]
     catalogue = ["--inbox", str(title.parent), "--store", str(store)]
     total = timed([*mediafm, "run", *catalogue])
     again = timed([*mediafm, "run", *catalogue])

@@ -27,8 +27,8 @@ def main(film: Path) -> None:
     """Run the chain and print how many vectors it made."""
     shots = detect(film)
     settings = load_settings()
-    video = np.concatenate([each for each in video_vectors(film, shots, settings)])
-    audio = np.stack([each for each in audio_vectors(film, shots, settings)])
+    video = np.concatenate(list(video_vectors(film, shots, settings)))
+    audio = np.stack(list(audio_vectors(film, shots, settings)))
     print(f"{len(shots)} shots, {len(video)} video vectors, {len(audio)} audio vectors")
 
 

@@ -1,0 +1,103 @@
+"""Whether two stores hold the same: for tests of interrupted, repeated and remote runs."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mediafm_core.store.artefacts import RECORD_KEY, Store
+from mediafm_core.store.features import open_features
+from mediafm_core.vectors import to_numpy
+
+# When something happened and what it took differ between two runs by nature.
+_BY_NATURE = {"measured", "released_at", "since", "seconds", "shots_per_second"}
+_IGNORED = {".staging", "dagster_home", ".features.lock"}
+_TABLES = {
+    "catalogue": "model_version",
+    "titles": "title_id",
+    "shots": "title_id, shot_index",
+    "clips": "title_id, clip_id",
+    "clip_features": "title_id, clip_id",
+    "title_features": "title_id",
+}
+
+
+def differences(one: Store, other: Store, tolerance: float = 0.0) -> list[str]:
+    """What differs between two stores, a line each; an empty list means that they are equal.
+
+    Times and measurements are left out. What killed processes left in the staging folder counts
+    only by its existence.
+
+    Args:
+        one: a store.
+        other: another.
+        tolerance: greatest absolute difference between numbers of vectors that counts as equal.
+    """
+    names = [_files(store) for store in (one, other)]
+    found = [f"only in {one.root}: {name}" for name in sorted(names[0] - names[1])]
+    found += [f"only in {other.root}: {name}" for name in sorted(names[1] - names[0])]
+    for name in sorted(names[0] & names[1]):
+        found += _file_differences(name, one.root / name, other.root / name, tolerance)
+    if one.features.exists() and other.features.exists():
+        found += _feature_differences(one, other, tolerance)
+    return found
+
+
+def _files(store: Store) -> set[str]:
+    return {
+        str(path.relative_to(store.root))
+        for path in store.root.rglob("*")
+        if path.is_file() and not _IGNORED & set(path.relative_to(store.root).parts)
+    }
+
+
+def _file_differences(name: str, one: Path, other: Path, tolerance: float) -> Iterator[str]:
+    if name.endswith(".parquet"):
+        records = [json.loads(pq.read_metadata(path).metadata[RECORD_KEY]) for path in (one, other)]
+        if _lasting(records[0]) != _lasting(records[1]):
+            yield f"{name}: records differ"
+        with pq.ParquetFile(one) as left, pq.ParquetFile(other) as right:
+            if not _equal(left.read(), right.read(), tolerance):
+                yield f"{name}: rows differ"
+    elif name.endswith(".json"):
+        if _lasting(json.loads(one.read_bytes())) != _lasting(json.loads(other.read_bytes())):
+            yield f"{name}: contents differ"
+    elif name.endswith((".flac", ".safetensors")) and _sha256(one) != _sha256(other):
+        yield f"{name}: bytes differ"
+
+
+def _feature_differences(one: Store, other: Store, tolerance: float) -> Iterator[str]:
+    for table, order in _TABLES.items():
+        query = f"SELECT * FROM {table} ORDER BY {order}"  # noqa: S608 - names are our own
+        tables = []
+        for store in (one, other):
+            with open_features(store.features) as connection:
+                tables.append(connection.sql(query).to_arrow_table())
+        if not _equal(*tables, tolerance):
+            yield f"features.duckdb: table {table} differs"
+
+
+def _equal(one: pa.Table, other: pa.Table, tolerance: float) -> bool:
+    one, other = one.replace_schema_metadata(), other.replace_schema_metadata()
+    if tolerance == 0.0 or "embedding" not in one.column_names:
+        return one.equals(other)
+    if one.drop_columns("embedding") != other.drop_columns("embedding"):
+        return False
+    vectors = [to_numpy(table["embedding"]) for table in (one, other)]
+    return bool(np.allclose(*vectors, rtol=0.0, atol=tolerance))
+
+
+def _lasting(document: object) -> object:
+    """A JSON document without what differs by nature."""
+    if isinstance(document, dict):
+        return {name: _lasting(value) for name, value in document.items() if name not in _BY_NATURE}
+    return [_lasting(value) for value in document] if isinstance(document, list) else document
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
