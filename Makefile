@@ -1,0 +1,131 @@
+# Everything needs only Python 3.11 or later and make. Each target does its own set-up in .venv.
+
+MEDIA ?= samples/catalogue
+STORE ?= demo_store
+PORT ?= 3000
+PYTEST_ARGS ?=
+
+# The first of these that is new enough makes the virtual environment.
+PYTHON ?= python3.13 python3.12 python3.11 python3
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := constraints.txt
+CATALOGUE := --inbox "$(MEDIA)" --store "$(STORE)"
+
+# PyTorch's wheels can take longer than uv's own limit on a slow line.
+export UV_HTTP_TIMEOUT ?= 300
+
+.PHONY: help setup setup-dev demo ui test lint format lock docs clean
+
+help:
+	@echo "make demo            the sample films, from title folders to clip features in DuckDB"
+	@echo "make demo MEDIA=DIR  the same with the title folders in DIR (STORE=DIR for the results)"
+	@echo "make ui              Dagster's UI on the demo's catalogue"
+	@echo "make setup           install into $(VENV), the versions of $(LOCK)"
+	@echo "make test            the tests; PYTEST_ARGS='-k shots' for some of them"
+	@echo "make lint            ruff and mypy"
+	@echo "make format          let ruff mend what it can"
+	@echo "make lock            make $(LOCK) again after a change of dependencies"
+	@echo "make docs            write the table of settings in docs/configuration.md again"
+	@echo "make clean           remove caches and the demo's store"
+
+# --- set-up -------------------------------------------------------------------------------------
+
+setup: $(VENV)/.installed
+
+setup-dev: $(VENV)/.installed-dev
+
+$(VENV)/.installed: pyproject.toml $(LOCK) | $(VENV)/.created
+	$(call install,.)
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml $(LOCK) | $(VENV)/.created
+	$(call install,.[dev])
+	@touch $(VENV)/.installed $@
+
+# uv is several times as fast as pip. It has its own configuration, so where only pip is set up
+# to reach an index, pip does the work.
+define install
+@echo "Installing into $(VENV): some minutes and 7 GB the first time."
+@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv \
+	&& $(BIN)/uv pip install --python $(BIN)/python --constraint $(LOCK) --editable "$(1)" \
+	|| { echo "Without uv, then: pip does the work."; \
+	     $(BIN)/python -m pip install --constraint $(LOCK) --editable "$(1)"; }
+endef
+
+$(VENV)/.created:
+	@for python in $(PYTHON); do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+			echo "$$python has no venv module: install it (Debian: apt install python3-venv)." >&2; \
+			exit 1; \
+		fi; \
+		echo "Creating $(VENV) with $$("$$python" --version)."; \
+		"$$python" -m venv $(VENV) && touch $@; \
+		exit; \
+	done; \
+	echo "No Python 3.11 or later among: $(PYTHON). Install one, or name it: make PYTHON=/path/to/python3.12" >&2; \
+	exit 1
+
+# --- use ----------------------------------------------------------------------------------------
+
+define TITLES_QUERY
+SELECT title_id, kind, language, round(duration_s, 1) AS seconds, \
+(SELECT count(*) FROM shots s WHERE s.title_id = t.title_id) AS shots, \
+(SELECT count(*) FROM clips c WHERE c.title_id = t.title_id) AS clips \
+FROM titles t ORDER BY title_id
+endef
+
+# The second clip of the first title.
+define CLIP_QUERY
+SELECT title_id || ' ' || start_s || ' ' || end_s AS clip FROM clips \
+ORDER BY title_id, start_s LIMIT 1 OFFSET 1
+endef
+
+demo: setup
+	@$(BIN)/mediafm run $(CATALOGUE)
+	@echo
+	@echo '$$ mediafm sql "$(TITLES_QUERY)"'
+	@$(BIN)/mediafm sql --store "$(STORE)" "$(TITLES_QUERY)"
+	@clip=$$($(BIN)/mediafm sql --store "$(STORE)" --json "$(CLIP_QUERY)" \
+		| sed -n 's/.*"clip": "\([^"]*\)".*/\1/p'); \
+	echo; echo "\$$ mediafm similar $$clip -k 5"; \
+	$(BIN)/mediafm similar --store "$(STORE)" $$clip -k 5
+	@echo
+	@echo "Everything is in $(STORE); $(STORE)/features.duckdb opens in any DuckDB client."
+	@echo "Next: make ui                    look at it in Dagster: shots, curves, pictures"
+	@echo "      make demo MEDIA=DIR STORE=DIR    your own films (README.md, docs/ingestion.md)"
+	@echo "      . $(BIN)/activate && mediafm --help"
+
+ui: setup
+	@$(BIN)/mediafm ui $(CATALOGUE) --port $(PORT)
+
+# --- work on the project ------------------------------------------------------------------------
+
+test: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Versions in the file are kept where they still fit; delete it first to move everything forward.
+# One version for all Pythons, so that what was tested on one is what runs on the others.
+lock: | $(VENV)/.created
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+		--fork-strategy fewest --no-annotate --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --quiet --output-file $(LOCK)
+
+docs: setup
+	$(BIN)/python -m mediafm_core.config_reference
+
+clean:
+	rm -rf demo_store build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find mediafm_core mediafm_assets samples tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
