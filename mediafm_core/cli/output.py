@@ -1,5 +1,6 @@
 """Tables for people and JSON for programs, on standard output."""
 
+import itertools
 import json
 import math
 import sys
@@ -89,8 +90,18 @@ def jsonable(value: Any) -> Any:
 
 
 def _rows(table: "pa.Table") -> Iterator[dict[str, Any]]:
-    for batch in table.to_batches(max_chunksize=_ROWS_AT_A_TIME):
+    names = _distinct(table.column_names)
+    for batch in table.rename_columns(names).to_batches(max_chunksize=_ROWS_AT_A_TIME):
         yield from batch.to_pylist(maps_as_pydicts="strict")
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Names for the fields of a row object: a join may give several columns one name."""
+    taken: list[str] = []
+    for name in names:
+        candidates = (f"{name}_{number}" if number else name for number in itertools.count())
+        taken.append(next(candidate for candidate in candidates if candidate not in taken))
+    return taken
 
 
 def _cell(value: Any) -> str:

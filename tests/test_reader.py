@@ -1,0 +1,312 @@
+"""The reader's functions: SQL that can only read, nearest clips, vectors of any span."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+from small_catalogue import (
+    ENCODERS,
+    FUSED,
+    HIDDEN,
+    METADATA,
+    MODEL,
+    OTHER_MODEL,
+    RANGES,
+    SHOT_S,
+    SmallCatalogue,
+)
+
+import mediafm_core
+from mediafm_core.errors import IdentityMismatchError, MediaFMError, StoreError
+from mediafm_core.vectors import to_numpy
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> SmallCatalogue:
+    """Three titles; `beta` has fewer shots, `gamma` many."""
+    catalogue = SmallCatalogue(tmp_path_factory.mktemp("catalogue"))
+    catalogue.write("alpha")
+    catalogue.write("beta", shots=7)
+    catalogue.write("gamma", shots=60)
+    catalogue.publish("alpha", "beta", "gamma")
+    return catalogue
+
+
+def contextual(small: SmallCatalogue, title_id: str) -> np.ndarray:
+    return to_numpy(small.store.read("contextual_embeddings", title_id, MODEL)["embedding"])
+
+
+class TestSql:
+    def test_returns_arrow_with_vectors_as_fixed_size_lists(self, small: SmallCatalogue) -> None:
+        found = mediafm_core.sql(
+            "SELECT embedding FROM shots WHERE title_id = $title ORDER BY shot_index",
+            {"title": "beta"},
+            store=small.root,
+        )
+        np.testing.assert_array_equal(to_numpy(found["embedding"]), contextual(small, "beta"))
+
+    def test_store_comes_from_the_environment(
+        self, small: SmallCatalogue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MEDIAFM_STORE", str(small.root))
+        assert mediafm_core.sql("SELECT count(*) AS n FROM titles")["n"].to_pylist() == [3]
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "SHOW TABLES",
+            "DESCRIBE clips",
+            "FROM titles LIMIT 1",
+            "EXPLAIN SELECT 1",
+            "PIVOT clips ON proposed USING count(*) GROUP BY title_id",
+            "SELECT labels['genre'] FROM clips",
+        ],
+    )
+    def test_all_ways_to_read_work(self, small: SmallCatalogue, query: str) -> None:
+        assert mediafm_core.sql(query, store=small.root).num_rows
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "CREATE TABLE more (a INTEGER)",
+            "CREATE TABLE memory.more (a INTEGER)",
+            "CREATE TABLE more (a INTEGER); SELECT 1",
+            "INSERT INTO catalogue VALUES ('x', 1, 1, 1)",
+            "UPDATE titles SET name = 'x'",
+            "DELETE FROM clips",
+            "DROP TABLE clips",
+            "ATTACH 'other.duckdb'",
+            "ATTACH ':memory:' AS other",
+            "DETACH features",
+            "SELECT * FROM read_text('/etc/passwd')",
+            "SELECT * FROM read_csv('/etc/passwd')",
+            "SELECT * FROM '/etc/passwd'",
+            "SELECT * FROM glob('/etc/*')",
+            "SELECT * FROM read_parquet('https://localhost/x.parquet')",
+            "COPY titles TO 'titles.csv'",
+            "EXPORT DATABASE 'copy'",
+            "INSTALL httpfs",
+            "LOAD httpfs",
+            "SET enable_external_access = true",
+            "RESET lock_configuration",
+            "SELECT 1; SET threads = 1",
+            "SELECT * FROM local_variable",
+            "",
+        ],
+    )
+    def test_nothing_can_be_written_or_read_elsewhere(
+        self,
+        small: SmallCatalogue,
+        query: str,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        local_variable = mediafm_core.sql("FROM titles", store=small.root)  # not a table to SQL
+        monkeypatch.chdir(tmp_path)
+        before = small.store.features.read_bytes()
+        with pytest.raises(MediaFMError) as error:
+            mediafm_core.sql(query, store=small.root)
+        assert "\n" not in str(error.value)
+        assert small.store.features.read_bytes() == before
+        assert not list(tmp_path.iterdir())
+        assert local_variable.num_rows == 3
+
+    def test_says_what_is_wrong_with_a_query(self, small: SmallCatalogue) -> None:
+        with pytest.raises(MediaFMError, match='Referenced column "nam" not found'):
+            mediafm_core.sql("SELECT nam FROM titles", store=small.root)
+
+    def test_works_beside_a_connection_of_the_same_process(self, small: SmallCatalogue) -> None:
+        with duckdb.connect(str(small.store.features), read_only=True):
+            assert mediafm_core.sql("FROM titles", store=small.root).num_rows == 3
+
+    def test_empty_store_says_so(self, tmp_path: Path) -> None:
+        with pytest.raises(StoreError, match="has no features yet: `mediafm run` makes them"):
+            mediafm_core.sql("SELECT 1", store=tmp_path)
+
+
+class TestEmbed:
+    def test_catalogues_clips_come_out_as_they_were_published(self, small: SmallCatalogue) -> None:
+        clips = small.store.read("clip_features", "gamma", MODEL)
+        published = to_numpy(clips["embedding"])
+        for row, clip in enumerate(clips.select(["start_s", "end_s"]).to_pylist()):
+            vector = mediafm_core.embed("gamma", clip["start_s"], clip["end_s"], store=small.root)
+            assert vector.dtype == np.float32
+            np.testing.assert_allclose(vector, published[row], atol=1e-6)
+
+    def test_shots_weigh_in_by_seconds_of_overlap(self, small: SmallCatalogue) -> None:
+        vectors = contextual(small, "alpha")
+        vector = mediafm_core.embed("alpha", SHOT_S - 1.0, SHOT_S + 3.0, store=small.root)
+        np.testing.assert_allclose(vector, 0.25 * vectors[0] + 0.75 * vectors[1], atol=1e-6)
+        inside = mediafm_core.embed("alpha", 8.01, 8.02, store=small.root)
+        np.testing.assert_allclose(inside, vectors[1], atol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("start", "end"), [(-1, 5), (5, 5), (6, 5), (0, 1000), (200, 201), (float("nan"), 1)]
+    )
+    def test_span_outside_the_title(self, small: SmallCatalogue, start: float, end: float) -> None:
+        with pytest.raises(MediaFMError, match=r"alpha: .* between 0\.000 and 150\.000 s"):
+            mediafm_core.embed("alpha", start, end, store=small.root)
+
+    @pytest.mark.parametrize(
+        ("title", "hint"),
+        [
+            ("alhpa", "did you mean alpha?"),
+            ("The Alpha", "did you mean alpha?"),
+            ("zzzzzzzz", "FROM titles"),
+        ],
+    )
+    def test_unknown_title(self, small: SmallCatalogue, title: str, hint: str) -> None:
+        with pytest.raises(MediaFMError) as error:
+            mediafm_core.embed(title, 0, 5, store=small.root)
+        assert hint in str(error.value)
+
+    def test_alone_runs_the_served_model_on_the_spans_own_shots(self, tmp_path: Path) -> None:
+        from mediafm_core.context import contextualise
+        from mediafm_core.model.checkpoint import load_model
+
+        small = SmallCatalogue(tmp_path)
+        model = save_tiny_model(small)
+        small.write("alpha", model)
+        small.publish("alpha", model=model)
+        fused = to_numpy(small.store.read("fused_embeddings", "alpha")["embedding"])
+        metadata = to_numpy(small.store.read("title_metadata_embedding", "alpha")["embedding"])[0]
+
+        vector = mediafm_core.embed("alpha", 2 * SHOT_S, 3.5 * SHOT_S, alone=True, store=small.root)
+
+        network = load_model(small.store.models / model).network
+        shots = contextualise(network, fused[2:4], metadata).shots
+        np.testing.assert_allclose(vector, (2 * shots[0] + shots[1]) / 3, atol=1e-5)
+        in_context = mediafm_core.embed("alpha", 2 * SHOT_S, 3.5 * SHOT_S, store=small.root)
+        assert np.abs(vector - in_context).max() > 1e-3
+
+    def test_alone_refuses_fused_vectors_of_other_encoders(self, tmp_path: Path) -> None:
+        small = SmallCatalogue(tmp_path)
+        model = save_tiny_model(small, {**ENCODERS, "audio": "another-1@1"})
+        small.write("alpha", model)
+        small.publish("alpha", model=model)
+        with pytest.raises(IdentityMismatchError):
+            mediafm_core.embed("alpha", 0, 5, alone=True, store=small.root)
+
+
+class TestSimilar:
+    def test_equals_a_search_by_hand(self, small: SmallCatalogue) -> None:
+        clips = mediafm_core.sql(
+            "SELECT title_id, clip_id, start_s, end_s, embedding "
+            "FROM clip_features JOIN clips USING (title_id, clip_id)",
+            store=small.root,
+        )
+        vectors = to_numpy(clips["embedding"]).astype(np.float64)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        query = mediafm_core.embed("gamma", 33.3, 61.7, store=small.root).astype(np.float64)
+        cosines = vectors @ (query / np.linalg.norm(query))
+        best = np.argsort(-cosines)[:5]
+
+        found = mediafm_core.similar("gamma", 33.3, 61.7, k=5, store=small.root)
+
+        assert found.column_names == [
+            *("rank", "title_id", "clip_id", "start_s", "end_s", "proposed", "similarity")
+        ]
+        assert found["rank"].to_pylist() == [1, 2, 3, 4, 5]
+        assert found["clip_id"].to_pylist() == clips["clip_id"].take(best).to_pylist()
+        assert found["start_s"].to_pylist() == clips["start_s"].take(best).to_pylist()
+        np.testing.assert_allclose(found["similarity"].to_numpy(), cosines[best], atol=1e-5)
+
+    def test_nearest_to_a_clip_is_itself_unless_excluded(self, small: SmallCatalogue) -> None:
+        query = "SELECT end_s FROM clips WHERE title_id = 'beta' AND start_s = 0"
+        end_s = mediafm_core.sql(query, store=small.root)["end_s"][0].as_py()
+        first = mediafm_core.similar("beta", 0.0, end_s, k=1, store=small.root).to_pylist()[0]
+        assert (first["title_id"], first["start_s"]) == ("beta", 0.0)
+        assert first["similarity"] == pytest.approx(1.0, abs=1e-6)
+        others = mediafm_core.similar(
+            "beta", 0.0, end_s, k=100, exclude_overlapping=True, store=small.root
+        )
+        overlapping = [
+            row
+            for row in others.to_pylist()
+            if row["title_id"] == "beta" and row["start_s"] < end_s
+        ]
+        assert not overlapping
+        assert {"alpha", "beta", "gamma"} == set(others["title_id"].to_pylist())
+
+    def test_k_beyond_the_catalogue_gives_every_clip_once(self, small: SmallCatalogue) -> None:
+        clips = mediafm_core.sql("SELECT count(*) AS n FROM clips", store=small.root)
+        found = mediafm_core.similar("alpha", 0, 5, k=10_000, store=small.root)
+        assert found.num_rows == clips["n"][0].as_py()
+        assert len({*zip(*map(list, (found["title_id"], found["clip_id"])), strict=True)}) == (
+            found.num_rows
+        )
+
+    def test_batches_and_ties_do_not_change_the_result(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        small = SmallCatalogue(tmp_path)
+        for title_id in ("beta", "alpha"):
+            small.write(title_id, shots=4400)  # some 1,100 clips each: two batches
+        # The same vectors under two names.
+        table = small.store.read("clip_features", "alpha", MODEL)
+        record = small.store.record("clip_features", "beta", MODEL)
+        assert record is not None
+        twin = table.set_column(0, "title_id", [["beta"] * table.num_rows])
+        small.store.write(record, twin, MODEL)
+        small.publish("beta", "alpha")
+        whole = mediafm_core.similar("alpha", 0, 30, k=7, store=small.root)
+        assert whole["title_id"].to_pylist() == ["alpha", "beta"] * 3 + ["alpha"]
+        monkeypatch.setattr("mediafm_core.search._BATCH_BYTES", 1)
+        assert mediafm_core.similar("alpha", 0, 30, k=7, store=small.root).equals(whole)
+
+    def test_no_clips_asked_for(self, small: SmallCatalogue) -> None:
+        with pytest.raises(MediaFMError, match="k is 0"):
+            mediafm_core.similar("alpha", 0, 5, k=0, store=small.root)
+
+
+def test_reads_the_new_model_as_soon_as_it_is_published(tmp_path: Path) -> None:
+    small = SmallCatalogue(tmp_path).filled("alpha")
+    before = mediafm_core.embed("alpha", 0, 5, store=tmp_path)
+    small.write("alpha", OTHER_MODEL)
+    np.testing.assert_array_equal(mediafm_core.embed("alpha", 0, 5, store=tmp_path), before)
+    small.publish("alpha", model=OTHER_MODEL)
+    assert not np.allclose(mediafm_core.embed("alpha", 0, 5, store=tmp_path), before)
+
+
+def test_importing_the_package_is_light() -> None:
+    heavy = "{'torch', 'duckdb', 'pyarrow', 'dagster'}"
+    code = f"import sys, mediafm_core; print({heavy} & set(sys.modules))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "set()\n"
+
+
+def save_tiny_model(small: SmallCatalogue, encoders: dict[str, str] = ENCODERS) -> str:
+    """A network with drawn weights in the store's `models`; its identity."""
+    import torch
+
+    from mediafm_core.model.checkpoint import save_model
+    from mediafm_core.model.network import MediaFM, MediaFMConfig
+
+    config = MediaFMConfig(
+        fused_size=FUSED,
+        global_size=METADATA,
+        hidden_size=HIDDEN,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        context_layer=2,
+        fused_ranges=RANGES,
+        encoder_identities=encoders,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = MediaFM(config)
+    training = {
+        "shots": 20,
+        "titles": {"alpha": "1"},
+        "curve": [{"step": 1, "training_loss": 1.0, "validation_loss": 1.0}],
+        "baselines": {},
+        "validation": "training titles",
+    }
+    _, identity = save_model(network, training, small.store.models)
+    return str(identity)
