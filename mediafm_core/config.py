@@ -44,14 +44,12 @@ class KeyframeSettings(Section):
     """The pictures kept of each shot: what the video encoder sees and what people look at."""
 
     per_shot: PositiveInt = Field(3, description="frames at uniform intervals in each shot")
-    short_side: int = Field(
-        288, ge=64, description="pixels of the shorter side; never scaled up"
-    )
-    jpeg_quality: int = Field(90, ge=1, le=100)
+    short_side: int = Field(288, ge=64, description="pixels of the shorter side; never scaled up")
+    jpeg_quality: int = Field(90, ge=1, le=100, description="of the JPEG pictures in the store")
 
 
 class EncoderSettings(Section):
-    """One modality's encoder. `name` None takes the profile's."""
+    """One modality's encoder; without a name, the profile's."""
 
     name: str | None = Field(None, description="encoder, by its name in mediafm_core.encoders")
     model: str | None = Field(
@@ -66,12 +64,12 @@ class EncoderSettings(Section):
 class TextEncoderSettings(EncoderSettings):
     """The text encoder; the API settings concern `openai` only."""
 
-    batch_size: PositiveInt = 64
+    batch_size: PositiveInt = Field(64, description="texts per call; does not change results")
     base_url: str | None = Field(None, description="any OpenAI-compatible endpoint")
     api_key: SecretStr | None = Field(
         None, description="falls back to OPENAI_API_KEY; never logged"
     )
-    timeout_s: float = Field(60.0, gt=0)
+    timeout_s: float = Field(60.0, gt=0, description="for one request, seconds")
     max_retries: int = Field(6, ge=0, description="on 429, 5xx and time-outs, with back-off")
     usd_per_million_tokens: float = Field(0.13, ge=0, description="for the cost in the metadata")
 
@@ -83,11 +81,11 @@ class ModelSettings(Section):
     neither depth nor width).
     """
 
-    hidden: PositiveInt = 256
-    layers: PositiveInt = 4
-    heads: PositiveInt = 4
+    hidden: PositiveInt = Field(256, description="width: of every contextual vector too")
+    layers: PositiveInt = Field(4, description="Transformer layers")
+    heads: PositiveInt = Field(4, description="attention heads per layer; divides `hidden`")
     feed_forward: PositiveInt = Field(1024, description="width of the feed-forward layers")
-    dropout: float = Field(0.1, ge=0.0, lt=1.0)
+    dropout: float = Field(0.1, ge=0.0, lt=1.0, description="in training only")
     max_shots: PositiveInt = Field(512, description="longest sequence of shots in one pass")
     context_layer: PositiveInt | None = Field(
         None, description="layer that contextual vectors are read from; the last if not given"
@@ -97,20 +95,22 @@ class ModelSettings(Section):
 class TrainingSettings(Section):
     """Masked Shot Modeling."""
 
-    steps: PositiveInt = 200
-    titles_per_batch: PositiveInt = 8
+    steps: PositiveInt = Field(200, description="optimiser steps")
+    titles_per_batch: PositiveInt = Field(8, description="sequences in one step")
     crop_shots: PositiveInt = Field(
         128, description="longest run of shots of one title in a training sequence"
     )
     mask_share: Fraction = Field(0.2, description="share of shots replaced by [MASK]")
-    muon_learning_rate: float = Field(1e-3, gt=0)
-    adamw_learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
-    warmup_share: float = Field(0.1, ge=0, lt=1)
-    clip_norm: float = Field(1.0, gt=0)
+    muon_learning_rate: float = Field(1e-3, gt=0, description="for the hidden matrices")
+    adamw_learning_rate: float = Field(1e-3, gt=0, description="for every other parameter")
+    weight_decay: float = Field(0.01, ge=0, description="for matrices only")
+    warmup_share: float = Field(
+        0.1, ge=0, lt=1, description="share of the steps in which the rates rise"
+    )
+    clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient")
     validation_share: float = Field(0.2, ge=0, lt=1, description="share of titles held out")
-    validate_every: PositiveInt = 20
-    seed: int = 0
+    validate_every: PositiveInt = Field(20, description="steps between validations")
+    seed: int = Field(0, description="the same seed gives the same weights on the same machine")
 
 
 class ClipSettings(Section):
@@ -139,7 +139,9 @@ class Settings(BaseSettings):
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     precision: Precision = Field(
-        "auto", description="arithmetic of the networks; auto takes bfloat16 where it is native"
+        "auto",
+        description="arithmetic of the networks; auto: float32 for encoders, bfloat16 for shot "
+        "detection where it is native",
     )
     threads: int = Field(0, ge=0, description="threads per network; 0 takes all cores")
     serving_model: Path | None = Field(
