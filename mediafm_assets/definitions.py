@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from mediafm_assets.inbox import inbox
 from mediafm_assets.model_assets import mediafm_model, serving_model
 from mediafm_assets.partitions import titles
 from mediafm_assets.resources import PlatformResource
@@ -33,7 +34,7 @@ train_model = dg.define_asset_job(
 )
 
 defs = dg.Definitions(
-    assets=[*TITLE_ASSETS, mediafm_model, serving_model],
+    assets=[inbox, *TITLE_ASSETS, mediafm_model, serving_model],
     jobs=[ingest_titles, embed_titles, refresh_titles, train_model],
     resources={"platform": PlatformResource()},
     # Steps share the process, and with it the networks that a run has loaded.

@@ -1,6 +1,5 @@
 """The one resource: the core's `Platform`, built from the settings of the environment."""
 
-
 import dagster as dg
 from pydantic import PrivateAttr
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from mediafm_assets.definitions import defs
+from mediafm_assets.inbox import report_inbox
 from mediafm_assets.partitions import TITLES, register_titles
 from mediafm_assets.resources import PlatformResource
 from mediafm_core.errors import MediaFMError
@@ -52,6 +53,7 @@ class CatalogueRunner:
             self._run_titles("refresh_titles", title_ids)
         else:
             self._run_titles("ingest_titles", title_ids)
+        report_inbox(self._instance, self._platform)
         return self.report
 
     def train(self, release: bool = True) -> RunReport:

@@ -1,0 +1,46 @@
+"""The inbox as Dagster sees it: how many folders there are, and which are held back and why."""
+
+import dagster as dg
+
+from mediafm_assets.resources import PlatformResource
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.quarantine import Quarantine
+from mediafm_core.titles.folder import scan_inbox
+
+INBOX = "inbox"
+
+
+def observe_inbox(platform: Platform) -> dict[str, dg.MetadataValue]:
+    """Counts of the inbox's folders and a table of the quarantined ones.
+
+    A folder whose name cannot be a partition key shows up nowhere else in Dagster.
+    """
+    folders = list(scan_inbox(platform.inbox))
+    held_back = [
+        dg.TableRecord({"title": entry.title_id, "asset": entry.asset, "reason": entry.reason})
+        for entry in Quarantine(platform.store)
+    ]
+    columns = [dg.TableColumn(name) for name in ("title", "asset", "reason")]
+    return {
+        "folder": dg.MetadataValue.path(str(platform.inbox)),
+        "titles": dg.MetadataValue.int(len(folders)),
+        "waiting_for_title_json": dg.MetadataValue.int(
+            sum(not folder.is_complete for folder in folders)
+        ),
+        "quarantined": dg.MetadataValue.table(held_back, schema=dg.TableSchema(columns)),
+    }
+
+
+@dg.observable_source_asset(
+    name=INBOX, group_name="ingest", description="The folder that titles arrive in."
+)
+def inbox(platform: PlatformResource) -> dg.ObserveResult:
+    """Observed whenever titles are taken in."""
+    return dg.ObserveResult(metadata=observe_inbox(platform.platform))
+
+
+def report_inbox(instance: dg.DagsterInstance, platform: Platform) -> None:
+    """Record what the inbox holds now."""
+    instance.report_runless_asset_event(
+        dg.AssetObservation(INBOX, metadata=observe_inbox(platform))
+    )
