@@ -1,0 +1,1 @@
+"""Makes the sample catalogue: pictures, sound, captions and true shot boundaries."""
