@@ -11,11 +11,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mediafm_core.config import Settings
 from mediafm_core.errors import ConfigurationError, MediaFMError
+
+if TYPE_CHECKING:
+    from mediafm_core.encoders.base import Encoder
 
 Level = Literal["ok", "warning", "error"]
 
@@ -39,6 +41,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         "python": _python,
         "decoders": _decoders,
         "device": _device,
+        "shots": _shots,
         "encoders": _encoders,
         "store": _store,
         "inbox": _inbox,
@@ -90,40 +93,41 @@ def _decoders(_settings: Settings) -> Iterator[tuple[Level, str]]:
 def _device(settings: Settings) -> Iterator[tuple[Level, str]]:
     import torch
 
-    from mediafm_core.encoders.runtime import Runtime
+    from mediafm_core.device import resolve_device
+    from mediafm_core.encoders.runtime import arithmetic
 
-    runtime = Runtime.of(settings)
-    device = runtime.torch_device()
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "the processor"
+    device = resolve_device(settings)
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "the processor"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = settings.threads or cores
     yield (
         "ok",
-        f"networks run on {name} ({device}) in {runtime.arithmetic}, {threads} threads of {cores}",
+        f"encoders run on {name} ({device}) in {arithmetic(settings)}, {threads} threads, "
+        f"{cores} cores",
     )
 
 
-def _encoders(settings: Settings) -> Iterator[tuple[Level, str]]:
-    from mediafm_core.pipeline.platform import Platform
+def _shots(settings: Settings) -> Iterator[tuple[Level, str]]:
+    from mediafm_core.shots.transnetv2 import TransNetV2Detector
 
-    # Encoders need no store: without one they can be checked all the same.
-    platform = Platform(settings.model_copy(update={"store": settings.store or Path()}))
-    parts = {
-        "shots": lambda: platform.detector,
-        "video": lambda: platform.video_encoder,
-        "audio": lambda: platform.audio_encoder,
-        "text": lambda: platform.text_encoder,
+    yield "ok", f"shots are found by {TransNetV2Detector(settings).identity}"
+
+
+def _encoders(settings: Settings) -> Iterator[tuple[Level, str]]:
+    from mediafm_core.encoders import profiles
+
+    builders: dict[str, Callable[[Settings], Encoder]] = {
+        "video": profiles.video_encoder,
+        "audio": profiles.audio_encoder,
+        "text": profiles.text_encoder,
     }
-    for name, build in parts.items():
+    for name, build in builders.items():
         try:
-            part = build()
-            if hasattr(part, "check"):
-                part.check()
-            yield "ok", f"{name}: {part.identity}"
+            encoder = build(settings)
+            encoder.check()
+            yield "ok", f"{name}: {encoder.identity}"
         except ConfigurationError as error:
             yield "error", f"{name}: {error}"
-        except ImportError as error:
-            yield "error", f"{name}: {error}; install MediaFM again (`pip install mediafm`)."
 
 
 def _store(settings: Settings) -> Iterator[tuple[Level, str]]:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from mediafm_core.config import load_settings
+from mediafm_core.device import resolve_device
 from mediafm_core.errors import MediaFMError, StoreError
 from mediafm_core.search import Span, nearest_clips
 from mediafm_core.store.artefacts import Store
@@ -157,13 +158,15 @@ def embed_span(
     store: Path | str | None = None,
 ) -> SpanVector:
     """As `embed`, with the model version and the mode beside the vector."""
-    catalogue = _store(store)
+    settings = load_settings(store=store)
+    catalogue = Store(settings.require_store())
     with _reading(catalogue) as connection:
         (model,) = connection.execute("SELECT model_version FROM catalogue").fetchall()[0]
         span = _slice(connection, title, start_s, end_s)
         if not alone:
             return SpanVector(_in_context(connection, title, span), model, "in_context")
-    vectors = _read_alone(catalogue, model, title, span)
+    network = _network(catalogue.models / model, resolve_device(settings))
+    vectors = _read_alone(catalogue, network, title, span)
     return SpanVector(_pooled(vectors, span), model, "alone")
 
 
@@ -210,7 +213,7 @@ def _unknown_title(connection: duckdb.DuckDBPyConnection, title: str) -> str:
     return f'There is no title {title!r}: `mediafm sql "FROM titles"` lists them.'
 
 
-def _read_alone(store: Store, model: str, title: str, span: "ClipSlice") -> np.ndarray:
+def _read_alone(store: Store, model: "LoadedModel", title: str, span: "ClipSlice") -> np.ndarray:
     """Vectors of a span's shots from a pass of the model over them alone, `[n, h]`.
 
     The title's metadata is read as it is for the whole title, so that the other shots are all that
@@ -222,19 +225,18 @@ def _read_alone(store: Store, model: str, title: str, span: "ClipSlice") -> np.n
     record = store.record("fused_embeddings", title)
     if record is None:
         raise StoreError(f"{title} has no fused_embeddings in {store.root}: run it again.")
-    network = _network(store.models / model)
-    check_compatible(network, record.details["ranges"], record.details["encoders"])
+    check_compatible(model, record.details["ranges"], record.details["encoders"])
     fused = to_numpy(store.read("fused_embeddings", title)["embedding"])[span.rows]
     metadata = to_numpy(store.read("title_metadata_embedding", title)["embedding"])[0]
-    return embed_alone(network.network, fused, metadata, title_id=title).shots
+    return embed_alone(model.network, fused, metadata, title_id=title).shots
 
 
 @lru_cache(maxsize=1)
-def _network(folder: Path) -> "LoadedModel":
+def _network(folder: Path, device: str) -> "LoadedModel":
     """The model of a folder, which its identity names: loaded once for many calls."""
     from mediafm_core.model.checkpoint import load_model
 
-    return load_model(folder)
+    return load_model(folder, device)
 
 
 def _pooled(vectors: np.ndarray, span: "ClipSlice") -> np.ndarray:
