@@ -75,11 +75,9 @@ def test_every_asset_and_table_is_described() -> None:
     document = (REPOSITORY / "docs" / "data.md").read_text(encoding="utf-8")
     for spec in TITLE_ASSETS:
         assert spec.name in document
+    rows = document.split("
+## DuckDB")[1].splitlines()
     for table, columns in re.findall(r"CREATE TABLE (\w+) \((.*?)\);", tables.CREATE, re.DOTALL):
-        row = next(
-            line
-            for line in document.split("\n## DuckDB")[1].splitlines()
-            if line.startswith(f"| `{table}`")
-        )
+        [row] = [line for line in rows if line.startswith(f"| `{table}`")]
         for column in re.findall(r"(?:^|,)\s*(\w+) [A-Z]", columns):
             assert re.search(rf"`{column}\b", row), (table, column)
