@@ -5,7 +5,7 @@ import dagster as dg
 from mediafm_assets.inbox import inbox
 from mediafm_assets.model_assets import mediafm_model, serving_model
 from mediafm_assets.partitions import titles
-from mediafm_assets.resources import PlatformResource
+from mediafm_assets.resources import platform_from_environment
 from mediafm_assets.title_assets import TITLE_ASSETS
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
 
@@ -36,7 +36,7 @@ train_model = dg.define_asset_job(
 defs = dg.Definitions(
     assets=[inbox, *TITLE_ASSETS, mediafm_model, serving_model],
     jobs=[ingest_titles, embed_titles, refresh_titles, train_model],
-    resources={"platform": PlatformResource()},
+    resources={"platform": platform_from_environment},
     # Steps share the process, and with it the networks that a run has loaded.
     executor=dg.in_process_executor,
 )

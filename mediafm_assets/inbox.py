@@ -36,7 +36,7 @@ def observe_inbox(platform: Platform) -> dict[str, dg.MetadataValue]:
 )
 def inbox(platform: PlatformResource) -> dg.ObserveResult:
     """Observed whenever titles are taken in."""
-    return dg.ObserveResult(metadata=observe_inbox(platform.platform))
+    return dg.ObserveResult(metadata=observe_inbox(platform))
 
 
 def report_inbox(instance: dg.DagsterInstance, platform: Platform) -> None:

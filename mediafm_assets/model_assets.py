@@ -37,16 +37,16 @@ def mediafm_model(
     from mediafm_core.pipeline.training import train_model
 
     def report(at: "Progress") -> None:
-        platform.platform.progress("", "mediafm_model", at.step / at.steps)
+        platform.progress("", "mediafm_model", at.step / at.steps)
         if at.step % LOG_EVERY_STEPS == 0 or at.step == at.steps:
             context.log.info(
                 f"step {at.step} of {at.steps}: training loss {at.training_loss:.4f}, "
                 f"{at.shots_per_second:.0f} shots per second"
             )
 
-    trained = train_model(platform.platform, report)
+    trained = train_model(platform, report)
     if config.release:
-        release(platform.platform.store, str(trained.identity))
+        release(platform.store, str(trained.identity))
     curve = loss_curve_png(trained.curve, trained.baselines)
     groups = "\n".join(f"- {group.name}: {group}" for group in trained.groups)
     return dg.MaterializeResult(
@@ -81,7 +81,7 @@ def mediafm_model(
 )
 def serving_model(platform: PlatformResource) -> dg.ObserveResult | None:
     """Its data version is the model's identity: releasing the same model again changes nothing."""
-    served = platform.platform.serving_model
+    served = platform.serving_model
     if served is None:
         return None
     return dg.ObserveResult(data_version=dg.DataVersion(served), metadata={"model": served})

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -82,7 +83,9 @@ def closing_table(states: Sequence[TitleState], platform: Platform, console: Con
     for state in states:
         if state.reason:
             console.print(
-                f"[{_COLOURS[state.state]}]{state.title_id}[/]: {state.reason}", highlight=False
+                f"[{_COLOURS[state.state]}]{state.title_id}[/]: {escape(state.reason)}",
+                highlight=False,
+                soft_wrap=True,
             )
 
 

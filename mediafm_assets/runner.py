@@ -8,9 +8,10 @@ import dagster as dg
 from mediafm_assets.definitions import defs
 from mediafm_assets.inbox import report_inbox
 from mediafm_assets.partitions import TITLES, register_titles
-from mediafm_assets.resources import PlatformResource
 from mediafm_core.errors import MediaFMError
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.quarantine import Quarantine
+from mediafm_core.pipeline.training import fused_titles
 
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
@@ -47,12 +48,14 @@ class CatalogueRunner:
         the catalogue and released, and then they are taken on.
         """
         register_titles(self._instance, title_ids)
-        if self._platform.serving_model is None:
-            self._run_titles("embed_titles", title_ids)
-            self.train()
-            self._run_titles("refresh_titles", title_ids)
-        else:
+        if self._platform.serving_model is not None:
             self._run_titles("ingest_titles", title_ids)
+        else:
+            self._run_titles("embed_titles", title_ids)
+            if fused_titles(self._platform):
+                self.train()
+            if self._platform.serving_model is not None:
+                self._run_titles("refresh_titles", self._accepted(title_ids))
         report_inbox(self._instance, self._platform)
         return self.report
 
@@ -61,6 +64,10 @@ class CatalogueRunner:
         config = {"ops": {"mediafm_model": {"config": {"release": release}}}}
         self._execute("train_model", {}, config)
         return self.report
+
+    def _accepted(self, title_ids: Sequence[str]) -> list[str]:
+        quarantine = Quarantine(self._platform.store)
+        return [title_id for title_id in title_ids if quarantine.get(title_id) is None]
 
     def _run_titles(self, job: str, title_ids: Sequence[str]) -> None:
         registered = self._instance.get_dynamic_partitions(TITLES)
@@ -73,7 +80,7 @@ class CatalogueRunner:
             run_config={**_QUIET, **(config or {})},
             instance=self._instance,
             tags=tags,
-            resources={"platform": PlatformResource.around(self._platform)},
+            resources={"platform": self._platform},
             raise_on_error=False,
         )
         self.report.run_ids.append(result.run_id)

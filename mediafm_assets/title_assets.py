@@ -52,7 +52,7 @@ def title_asset(name: str) -> dg.AssetsDefinition:
         check_specs=check_specs(name, titles),
     )
     def body(context: dg.AssetExecutionContext, platform: PlatformResource) -> Iterator:
-        yield from materialise_titles(context, platform.platform, (name,))
+        yield from materialise_titles(context, platform, (name,))
         if name == "clip_features":
             publish(context, platform)
 
@@ -64,9 +64,9 @@ def publish(context: dg.AssetExecutionContext, platform: PlatformResource) -> No
     from mediafm_core.pipeline.publishing import publish_titles
     from mediafm_core.pipeline.quarantine import Quarantine
 
-    quarantine = Quarantine(platform.platform.store)
+    quarantine = Quarantine(platform.store)
     ready = [key for key in context.partition_keys if quarantine.get(key) is None]
-    context.log.info(f"features.duckdb {publish_titles(platform.platform, ready)}")
+    context.log.info(f"features.duckdb {publish_titles(platform, ready)}")
 
 
 def dagster_spec(name: str, skippable: bool = False) -> dg.AssetSpec:
@@ -97,7 +97,7 @@ def decoded(context: dg.AssetExecutionContext, platform: PlatformResource) -> It
     """Shots, keyframes and soundtrack, from a single pass over the media."""
     selected = {key.to_user_string() for key in context.selected_asset_keys}
     names = [name for name in DECODED if name in selected]
-    yield from materialise_titles(context, platform.platform, names)
+    yield from materialise_titles(context, platform, names)
 
 
 TITLE_ASSETS = [
