@@ -75,8 +75,7 @@ def test_every_asset_and_table_is_described() -> None:
     document = (REPOSITORY / "docs" / "data.md").read_text(encoding="utf-8")
     for spec in TITLE_ASSETS:
         assert spec.name in document
-    rows = document.split("
-## DuckDB")[1].splitlines()
+    rows = document.split("\n## DuckDB")[1].splitlines()
     for table, columns in re.findall(r"CREATE TABLE (\w+) \((.*?)\);", tables.CREATE, re.DOTALL):
         [row] = [line for line in rows if line.startswith(f"| `{table}`")]
         for column in re.findall(r"(?:^|,)\s*(\w+) [A-Z]", columns):
