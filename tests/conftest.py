@@ -7,11 +7,25 @@ import pytest
 
 REPOSITORY = Path(__file__).parent.parent
 
+# Workers share the cores: each network that is loaded later takes one thread of a worker's own.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def shared_media() -> Path:
     """The folder of real titles, an inbox of five."""
-    shared = Path(os.environ.get("MEDIAFM_SHARED", REPOSITORY.parent / "shared"))
-    if not (shared / "media").is_dir():
-        pytest.skip(f"no real titles at {shared / 'media'}: set MEDIAFM_SHARED to their folder")
-    return shared / "media"
+    return _shared("media")
+
+
+@pytest.fixture(scope="session")
+def shared_benchmark() -> Path:
+    """The folder of tables for measuring quality: labelled shots and scenes of films."""
+    return _shared("benchmark")
+
+
+def _shared(name: str) -> Path:
+    folder = Path(os.environ.get("MEDIAFM_SHARED", REPOSITORY.parent / "shared")) / name
+    if not folder.is_dir():
+        pytest.skip(f"{folder} does not exist: set MEDIAFM_SHARED to the folder that holds {name}")
+    return folder
