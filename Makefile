@@ -70,33 +70,26 @@ $(VENV)/.created:
 
 # --- use ----------------------------------------------------------------------------------------
 
-define TITLES_QUERY
-SELECT title_id, kind, language, round(duration_s, 1) AS seconds, \
-(SELECT count(*) FROM shots s WHERE s.title_id = t.title_id) AS shots, \
-(SELECT count(*) FROM clips c WHERE c.title_id = t.title_id) AS clips \
-FROM titles t ORDER BY title_id
-endef
-
-# The second clip of the first title.
-define CLIP_QUERY
-SELECT title_id || ' ' || start_s || ' ' || end_s AS clip FROM clips \
-ORDER BY title_id, start_s LIMIT 1 OFFSET 1
-endef
+TITLES := SELECT title_id, name, language, round(duration_s, 1) AS seconds, shots, clips FROM titles
+CLIP := SELECT title_id || ' ' || start_s || ' ' || end_s AS clip FROM clips \
+	ORDER BY proposed, title_id, start_s LIMIT 1
 
 demo: setup
 	@$(BIN)/mediafm run $(CATALOGUE)
 	@echo
-	@echo '$$ mediafm sql "$(TITLES_QUERY)"'
-	@$(BIN)/mediafm sql --store "$(STORE)" "$(TITLES_QUERY)"
-	@clip=$$($(BIN)/mediafm sql --store "$(STORE)" --json "$(CLIP_QUERY)" \
-		| sed -n 's/.*"clip": "\([^"]*\)".*/\1/p'); \
-	echo; echo "\$$ mediafm similar $$clip -k 5"; \
+	@echo '$$ mediafm sql --store $(STORE) "$(TITLES)"'
+	@$(BIN)/mediafm sql --store "$(STORE)" "$(TITLES)"
+	@echo
+	@clip=$$($(BIN)/mediafm sql --store "$(STORE)" --json "$(CLIP)" \
+		| sed -n 's/.*"clip": "\([^"]*\)".*/\1/p') && \
+	echo "\$$ mediafm similar --store $(STORE) $$clip -k 5" && \
 	$(BIN)/mediafm similar --store "$(STORE)" $$clip -k 5
 	@echo
-	@echo "Everything is in $(STORE); $(STORE)/features.duckdb opens in any DuckDB client."
-	@echo "Next: make ui                    look at it in Dagster: shots, curves, pictures"
-	@echo "      make demo MEDIA=DIR STORE=DIR    your own films (README.md, docs/ingestion.md)"
-	@echo "      . $(BIN)/activate && mediafm --help"
+	@echo "All results are in $(STORE); any DuckDB client opens $(STORE)/features.duckdb."
+	@echo
+	@echo "Next: make ui                            the same in Dagster: shots, curves, checks"
+	@echo "      make demo MEDIA=DIR STORE=DIR      your own films (docs/ingestion.md)"
+	@echo "      . $(BIN)/activate; mediafm --help    everything else"
 
 ui: setup
 	@$(BIN)/mediafm ui $(CATALOGUE) --port $(PORT)
