@@ -87,8 +87,8 @@ demo: setup
 	@echo
 	@echo "All results are in $(STORE); any DuckDB client opens $(STORE)/features.duckdb."
 	@echo
-	@echo "Next: make ui                            the same in Dagster: shots, curves, checks"
-	@echo "      make demo MEDIA=DIR STORE=DIR      your own films (docs/ingestion.md)"
+	@echo "Next: make ui                                 the same in Dagster: shots, curves, checks"
+	@echo "      make demo MEDIA=DIR STORE=DIR           your own films (docs/ingestion.md)"
 	@echo "      . $(BIN)/activate; mediafm --help    everything else"
 
 ui: setup
