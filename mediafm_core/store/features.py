@@ -12,8 +12,10 @@ import fcntl
 import logging
 import re
 import shutil
+import tempfile
+import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -139,7 +141,7 @@ def catalogue(store: Store) -> Catalogue | None:
     """
     if not store.features.exists():
         return None
-    with closing(open_features(store.features)) as connection, _duckdb_errors(store.features):
+    with closing(open_features(store.features)) as connection, _reading(store.features):
         model, dimension, schema_version = connection.execute(
             "SELECT model_version, dimension, schema_version FROM catalogue"
         ).fetchall()[0]
@@ -157,8 +159,12 @@ def open_features(path: Path) -> duckdb.DuckDBPyConnection:
     Raises:
         StoreError: it is no DuckDB file, or another program writes to it.
     """
-    connection = duckdb.connect(config={"python_enable_replacements": "false"})
-    with _duckdb_errors(path):
+    # Large queries spill there, and not into the working directory; DuckDB removes it.
+    spill = Path(tempfile.gettempdir()) / f"mediafm-{uuid.uuid4().hex}"
+    connection = duckdb.connect(
+        config={"python_enable_replacements": "false", "temp_directory": str(spill)}
+    )
+    with _reading(path):
         try:
             # ATTACH takes no parameters; a quoted literal escapes quotes by doubling them.
             literal = str(path).replace("'", "''")
@@ -292,7 +298,8 @@ def _dimension(path: Path) -> int:
 @contextmanager
 def _replacing(store: Store, copy: bool) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to a file in preparation, in one transaction; it becomes the file at the end."""
-    with store.staging() as folder, _duckdb_errors(store.features):
+    remedy = "see that every title is complete and the disk has space, then run again"
+    with store.staging() as folder, _duckdb_errors(store.features, remedy):
         prepared = folder / "features.duckdb"
         if copy:
             shutil.copyfile(store.features, prepared)
@@ -315,12 +322,14 @@ def _one_writer(store: Store) -> Iterator[None]:
 
 
 @contextmanager
-def _duckdb_errors(path: Path) -> Iterator[None]:
+def _duckdb_errors(path: Path, remedy: str) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
         reason = " ".join(str(error).split())
-        raise StoreError(
-            f"{path} cannot be used ({reason}): close other programs that write to it, or delete "
-            "it and run again, since it is made from the Parquet files."
-        ) from error
+        raise StoreError(f"{path} cannot be used ({reason}): {remedy}.") from error
+
+
+def _reading(path: Path) -> AbstractContextManager[None]:
+    remedy = "close programs that write to it, or delete it and run again to have it made anew"
+    return _duckdb_errors(path, remedy)

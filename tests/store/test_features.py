@@ -170,6 +170,19 @@ def test_shots_that_disagree_are_refused_and_change_nothing(small: SmallCatalogu
     assert contents(small) == before
 
 
+def test_missing_artefact_is_named_and_changes_nothing(small: SmallCatalogue) -> None:
+    small.filled("alpha")
+    before = contents(small)
+    small.write("beta")
+    small.store.remove("fused_embeddings", "beta")
+    with pytest.raises(
+        StoreError, match=r"fused_embeddings/beta\.parquet.*every title is complete"
+    ):
+        small.publish("beta")
+    assert contents(small) == before
+    assert not list((small.root / ".staging").iterdir())
+
+
 def test_damaged_file_says_what_to_do(small: SmallCatalogue) -> None:
     small.filled("alpha")
     small.store.features.write_bytes(b"no database")
