@@ -69,11 +69,12 @@ def unit_length(matrix: np.ndarray) -> np.ndarray:
 
     Returns:
         A new float32 `[n, dimension]`. Lengths are summed in float64, so that float16 input and
-        wide vectors lose nothing.
+        wide vectors lose nothing. A row that is not finite becomes NaN.
     """
     lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
     scales = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > _NORM_FLOOR)
-    return np.multiply(matrix, scales[:, None].astype(np.float32), dtype=np.float32)
+    with np.errstate(invalid="ignore"):  # infinity times zero
+        return np.multiply(matrix, scales[:, None].astype(np.float32), dtype=np.float32)
 
 
 def _view(chunk: pa.FixedSizeListArray, dimension: int) -> np.ndarray:

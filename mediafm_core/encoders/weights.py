@@ -105,44 +105,75 @@ def atomic_file(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def hub_files(repository: str, patterns: Sequence[str]) -> Path:
-    """Folder with a hub repository's files: from the local cache, else downloaded.
+def checkpoint_folder(
+    model: str, setting: str, configuration: Sequence[str], weights: Sequence[str]
+) -> Path:
+    """The folder of a checkpoint: a local one, else that of a hub repository.
+
+    Args:
+        model: path of a folder, or a repository `owner/name`.
+        setting: the setting that named it, for errors.
+        configuration: files to fetch besides weights; the first has to be there.
+        weights: names of weight files, the best first; one is fetched.
 
     Raises:
-        ConfigurationError: they are not here and cannot be fetched.
+        ConfigurationError: the checkpoint is neither here nor to be had, or is incomplete.
     """
+    folder = Path(model).expanduser()
+    if not folder.is_dir():
+        folder = _hub_folder(model, setting, configuration, weights)
+    if not (folder / configuration[0]).is_file():
+        raise ConfigurationError(
+            f"The folder {folder} holds no {configuration[0]}: name another in `{setting}`."
+        )
+    weights_in(folder, weights)
+    return folder
+
+
+def weights_in(folder: Path, names: Sequence[str]) -> Path:
+    """The first of the named weight files in a folder.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise ConfigurationError(f"The folder {folder} holds no weights: put {names[0]} there.")
+
+
+def _hub_folder(
+    repository: str, setting: str, configuration: Sequence[str], weights: Sequence[str]
+) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-    )
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        folder = Path(
-            snapshot_download(repository, allow_patterns=list(patterns), local_files_only=True)
-        )
-        if has_weights(folder):
+        folder = Path(snapshot_download(repository, local_files_only=True))
+        if any((folder / name).is_file() for name in weights):
             return folder
     except LocalEntryNotFoundError:
         pass  # nothing here yet: fetch it
     except HFValidationError:
         raise ConfigurationError(
-            f"{repository!r} is neither a folder that exists nor a name on the model hub: "
-            "mend the setting `model`."
+            f"{repository!r} is neither a folder that exists nor a name on the model hub: mend "
+            f"the setting `{setting}`."
         ) from None
     try:
-        return Path(snapshot_download(repository, allow_patterns=list(patterns)))
+        for name in weights:
+            folder = Path(snapshot_download(repository, allow_patterns=[*configuration, name]))
+            if (folder / name).is_file():
+                return folder
+    # Whatever the connection fails with is an OSError or one of the hub's own errors.
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise ConfigurationError(
             f"The weights {repository!r} are not on this machine and the model hub did not give "
-            f"them ({type(error).__name__}): connect to it, or set `model` to a local folder."
+            f"them ({type(error).__name__}): connect to it, or set `{setting}` to a local folder."
         ) from None
-
-
-def has_weights(folder: Path) -> bool:
-    """Whether a folder holds a checkpoint file."""
-    return any(next(folder.glob(pattern), None) for pattern in ("*.safetensors", "*.bin", "*.pt"))
+    raise ConfigurationError(
+        f"The hub repository {repository!r} holds none of {', '.join(weights)}: name another in "
+        f"`{setting}`."
+    )
 
 
 def _state(file: Path) -> tuple[int, int]:

@@ -1,0 +1,160 @@
+"""CLIP image encoders on pictures, from a hub repository, a local folder or a checkpoint file.
+
+Radford et al. 2021 (arXiv:2103.00020), through open_clip.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from mediafm_core.config import Settings
+from mediafm_core.device import resolve_device
+from mediafm_core.encoders.runtime import arithmetic, inference, require_module, torch_dtype
+from mediafm_core.encoders.weights import (
+    checkpoint_folder,
+    digest_of_checkpoint,
+    require_package,
+    weights_in,
+)
+from mediafm_core.errors import ConfigurationError
+from mediafm_core.identity import Identity, digest_of
+
+if TYPE_CHECKING:
+    import torch
+
+_DEFAULT = "timm/vit_large_patch14_clip_224.openai"  # ViT-L-14 with OpenAI's weights
+_CONFIG = "open_clip_config.json"
+_WEIGHTS = (  # in the order in which open_clip itself looks for them
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+)
+
+
+class _Checkpoint(NamedTuple):
+    """What open_clip is asked for, and the files that decide the output."""
+
+    name: str
+    pretrained: str | None
+    config: Path
+    weights: Path
+
+
+class OpenCLIP:
+    """Encodes pictures with a CLIP image encoder: 768 numbers for ViT-L-14.
+
+    The setting `video.model` is one of
+
+    - a local folder or a hub repository `owner/name` with `open_clip_config.json` and weights,
+    - `ARCHITECTURE:TAG`, both as open_clip lists them (`ViT-L-14:laion2b_s32b_b82k`), or
+      `ARCHITECTURE` alone for OpenAI's weights,
+    - `ARCHITECTURE:FILE`, a checkpoint for an architecture that open_clip knows.
+
+    The whole picture is scaled to the network's square, changing its aspect: what stands at the
+    edges of a film's frame counts.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        require_module("open_clip", "open_clip_torch")
+        self._settings = settings
+        self._model = settings.video.model or _DEFAULT
+
+    @cached_property
+    def identity(self) -> Identity:
+        """See `Encoder.identity`; fetches the weights if they are not on this machine."""
+        files = [self._checkpoint.config, self._checkpoint.weights]
+        return Identity(
+            name="open_clip",
+            version=Path(self._model).name,
+            digest=digest_of(
+                "1", digest_of_checkpoint(files), "squash", arithmetic(self._settings)
+            ),
+        )
+
+    @cached_property
+    def dimension(self) -> int:
+        """Width of the vectors: that of the space shared with CLIP's texts."""
+        config = json.loads(self._checkpoint.config.read_text())
+        return int(config.get("model_cfg", config)["embed_dim"])
+
+    def check(self) -> None:
+        """See `Encoder.check`."""
+        _ = self._checkpoint
+        resolve_device(self._settings)
+
+    def encode(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """See `VideoEncoder.encode`: float32 [n, dimension]."""
+        import torch
+        from PIL import Image
+
+        if not images:
+            return np.empty((0, self.dimension), dtype=np.float32)
+        network, preprocess = self._network
+        pixels = torch.stack([preprocess(Image.fromarray(image)) for image in images])
+        pixels = pixels.to(resolve_device(self._settings), torch_dtype(self._settings))
+        with inference(self._settings):
+            return network.encode_image(pixels).float().cpu().numpy()  # [n, dimension]
+
+    @cached_property
+    def _checkpoint(self) -> _Checkpoint:
+        architecture, colon, source = self._model.partition(":")
+        configs = require_package("open_clip", "open_clip_torch") / "model_configs"
+        config = configs / f"{architecture}.json"
+        if Path(self._model).is_dir() or not (colon or config.is_file()):
+            return _from_folder(self._model)
+        if not config.is_file():
+            raise ConfigurationError(
+                f"open_clip knows no architecture {architecture!r}: mend the setting "
+                f"`video.model`={self._model!r}."
+            )
+        if Path(source).is_file():
+            return _Checkpoint(architecture, source, config, Path(source))
+        return _from_folder(_repository_of(architecture, source or "openai"))
+
+    @cached_property
+    def _network(self) -> "tuple[Any, Callable[..., torch.Tensor]]":
+        import open_clip
+        import torch
+
+        self.check()
+        name, pretrained, _, weights = self._checkpoint
+        try:
+            # open_clip draws initial weights before it loads: keep torch's random state.
+            with torch.random.fork_rng(devices=[]):
+                network, _, preprocess = open_clip.create_model_and_transforms(
+                    name,
+                    pretrained,
+                    precision="bf16" if arithmetic(self._settings) == "bfloat16" else "fp32",
+                    device=resolve_device(self._settings),
+                    image_resize_mode="squash",
+                )
+        except (RuntimeError, ValueError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigurationError(
+                f"The checkpoint {weights} does not load as {name} ({reason}): name another in "
+                "`video.model`."
+            ) from None
+        return network.eval().requires_grad_(False), preprocess
+
+
+def _from_folder(model: str) -> _Checkpoint:
+    folder = checkpoint_folder(model, "video.model", (_CONFIG,), _WEIGHTS)
+    weights = weights_in(folder, _WEIGHTS)
+    return _Checkpoint(f"local-dir:{folder}", None, folder / _CONFIG, weights)
+
+
+def _repository_of(architecture: str, tag: str) -> str:
+    import open_clip
+
+    known = open_clip.get_pretrained_cfg(architecture, tag)
+    if not known or not known.get("hf_hub"):
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
+        raise ConfigurationError(
+            f"{tag!r} is neither a checkpoint file nor weights of {architecture} that open_clip "
+            f"knows ({tags}): mend the setting `video.model`."
+        )
+    return str(known["hf_hub"]).rstrip("/")
