@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from mediafm_core.cli.options import catalogue_options
-from mediafm_core.config import Settings
-from mediafm_core.pipeline.platform import Platform
 
 if TYPE_CHECKING:
     import dagster as dg
 
     from mediafm_assets.runner import CatalogueRunner
+    from mediafm_core.config import Settings
+    from mediafm_core.pipeline.platform import Platform
 
 
 @click.command()
@@ -33,12 +33,13 @@ if TYPE_CHECKING:
 @click.option("--strict", is_flag=True, help="Exit with 3 if a title is quarantined.")
 @catalogue_options
 def run(
-    settings: Settings, titles: str | None, retry: bool, model: Path | None, strict: bool
+    settings: "Settings", titles: str | None, retry: bool, model: Path | None, strict: bool
 ) -> None:
     """Take in the inbox: compute what is missing or stale of every title, and nothing else."""
     from rich.console import Console
 
     from mediafm_assets.progress import closing_table, progress_bar
+    from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.preparation import prepare
     from mediafm_core.pipeline.selection import select_titles
 
@@ -73,11 +74,12 @@ def run(
 @click.command()
 @click.option("--release/--no-release", default=True, help="Serve the model once it is trained.")
 @catalogue_options
-def train(settings: Settings, release: bool) -> None:
+def train(settings: "Settings", release: bool) -> None:
     """Train MediaFM on every title of the store; `mediafm run` then refreshes the catalogue."""
     from rich.console import Console
 
     from mediafm_assets.progress import training_bar
+    from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.preparation import prepare
 
     console = Console()
@@ -101,10 +103,11 @@ def train(settings: Settings, release: bool) -> None:
 @click.option("--port", default=3000, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True)
 @catalogue_options
-def ui(settings: Settings, port: int, host: str) -> None:
+def ui(settings: "Settings", port: int, host: str) -> None:
     """Register the inbox's titles and start Dagster's UI and daemon on this catalogue."""
     from mediafm_assets.instance import HOME_VARIABLE, dagster_home
     from mediafm_assets.partitions import register_titles
+    from mediafm_core.pipeline.platform import Platform
     from mediafm_core.titles.folder import scan_inbox
 
     platform = Platform(settings)
@@ -125,7 +128,7 @@ def ui(settings: Settings, port: int, host: str) -> None:
 
 
 @contextmanager
-def _instance(platform: Platform) -> Iterator["dg.DagsterInstance"]:
+def _instance(platform: "Platform") -> Iterator["dg.DagsterInstance"]:
     from mediafm_assets.instance import open_instance
 
     with open_instance(platform.store) as instance:
@@ -133,7 +136,7 @@ def _instance(platform: Platform) -> Iterator["dg.DagsterInstance"]:
 
 
 @contextmanager
-def _runner(platform: Platform) -> Iterator["CatalogueRunner"]:
+def _runner(platform: "Platform") -> Iterator["CatalogueRunner"]:
     from mediafm_assets.runner import CatalogueRunner
 
     with _instance(platform) as instance:
