@@ -85,7 +85,9 @@ class ModelSettings(Section):
     layers: PositiveInt = Field(4, description="Transformer layers")
     heads: PositiveInt = Field(4, description="attention heads per layer; divides `hidden`")
     feed_forward: PositiveInt = Field(1024, description="width of the feed-forward layers")
-    dropout: float = Field(0.1, ge=0.0, lt=1.0, description="in training only")
+    dropout: float = Field(
+        0.0, ge=0.0, lt=1.0, description="for long training; a few hundred steps go without"
+    )
     max_shots: PositiveInt = Field(512, description="longest sequence of shots in one pass")
     context_layer: PositiveInt | None = Field(
         None, description="layer that contextual vectors are read from; the last if not given"
@@ -98,11 +100,11 @@ class TrainingSettings(Section):
     steps: PositiveInt = Field(200, description="optimiser steps")
     titles_per_batch: PositiveInt = Field(8, description="sequences in one step")
     crop_shots: PositiveInt = Field(
-        128, description="longest run of shots of one title in a training sequence"
+        64, description="longest run of shots of one title in a training sequence"
     )
     mask_share: Fraction = Field(0.2, description="share of shots replaced by [MASK]")
-    muon_learning_rate: float = Field(1e-3, gt=0, description="for the hidden matrices")
-    adamw_learning_rate: float = Field(1e-3, gt=0, description="for every other parameter")
+    muon_learning_rate: float = Field(5e-3, gt=0, description="for the hidden matrices")
+    adamw_learning_rate: float = Field(3e-3, gt=0, description="for every other parameter")
     weight_decay: float = Field(0.01, ge=0, description="for matrices only")
     warmup_share: float = Field(
         0.1, ge=0, lt=1, description="share of the steps in which the rates rise"

@@ -44,7 +44,13 @@ class TrainingData:
         global_size: width of the metadata embeddings.
         ranges: each modality's columns `(start, stop)` in the fused vector.
         identities: identity of each encoder, by modality.
-        cache_bytes: bound of the row groups kept in memory.
+        cache_bytes: bound of the row groups kept in memory, though one is always kept.
+
+    Attributes:
+        dimension: width of the fused vectors.
+        shots: `[titles]` int64, shots per title.
+        globals: `[titles, g]` float32 metadata embeddings.
+        cached_bytes: what the cache holds now.
 
     Raises:
         ConfigurationError: no titles.
@@ -81,7 +87,7 @@ class TrainingData:
         self.shots = np.array([starts[-1] for starts in self._group_starts])  # [titles]
         self._cache: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
         self._cache_bytes = cache_bytes
-        self._cached_bytes = 0
+        self.cached_bytes = 0
 
     def __len__(self) -> int:
         return len(self.titles)
@@ -108,9 +114,9 @@ class TrainingData:
             vectors = to_numpy(file.read_row_group(group, columns=[VECTOR_COLUMN])[VECTOR_COLUMN])
         vectors = check_fused(vectors, self.dimension, source.title_id)
         self._cache[key] = vectors
-        self._cached_bytes += vectors.nbytes
-        while self._cached_bytes > self._cache_bytes and len(self._cache) > 1:
-            self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
+        self.cached_bytes += vectors.nbytes
+        while self.cached_bytes > self._cache_bytes and len(self._cache) > 1:
+            self.cached_bytes -= self._cache.popitem(last=False)[1].nbytes
         return vectors
 
     def _global_of(self, title: TitleSource) -> np.ndarray:

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 import torch
+from huggingface_hub.dataclasses import strict
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
@@ -33,6 +34,7 @@ from mediafm_core.config import ModelSettings
 SPECIAL_TOKENS = 2  # [CLS] and [GLOBAL], in this order before the shots
 
 
+@strict
 class MediaFMConfig(PreTrainedConfig):
     """Shape of the network and the fused space that it was trained in; saved as `config.json`.
 
@@ -124,7 +126,10 @@ class MediaFM(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        if module is self:
+        if module in (self.input_projection, self.global_projection):
+            # The vectors have unit length; content starts out ten times as large as positions.
+            init.normal_(module.weight, std=10 * self.config.initializer_range)
+        elif module is self:
             init.normal_(self.cls_token, std=self.config.initializer_range)
             init.normal_(self.mask_token, std=self.config.fused_size**-0.5)  # length near one
         elif module is self.positions:

@@ -35,7 +35,7 @@ from mediafm_core.model.objective import (
 )
 from mediafm_core.model.optimisers import Optimisers, ParameterGroup
 
-FEWEST_TITLES_TO_SPLIT = 5  # below this, holding out a title costs more than its figure is worth
+FEWEST_TITLES_TO_SPLIT = 10  # with fewer, one more to learn from is worth more than the figure
 VALIDATION_SHOTS = 8192  # bound of what one validation reads
 
 Validation = Literal["held-out titles", "same titles"]
