@@ -2,8 +2,8 @@
 
 Where a shot begins. A hard cut is plain. In a dissolve of n frames the old shot still shows
 through n frames, and the new shot is counted from the first frame that is wholly its own: the
-frame where the dissolve ends, as in the Open Video Scene Detection data set. A fade from or to
-black belongs to the shot that is fading.
+frame where the dissolve ends, as in the Open Video Scene Detection data set. A fade to black
+belongs to the shot that is fading.
 """
 
 import json
@@ -26,14 +26,13 @@ class Shot:
         scene: what is seen.
         dissolve: frames in which this shot shines through the end of the one before; 0 cuts.
         ambience: name of the sounds of the place, see `sound.AMBIENCES`.
-        fade_in, fade_out: frames from and to black.
+        fade_out: frames to black at the shot's end.
     """
 
     seconds: float
     scene: Scene
     ambience: str = "air"
     dissolve: int = 0
-    fade_in: int = 0
     fade_out: int = 0
 
 
@@ -113,8 +112,6 @@ class Film:
             self._draw(canvas, index + 1, frame)
             canvas.restore()
         shot = self.shots[index]
-        if shot.fade_in:
-            shade(canvas, "#000000", 1 - ease((frame - start) / shot.fade_in))
         if shot.fade_out:
             shade(canvas, "#000000", ease(1 - (end - 1 - frame) / shot.fade_out))
         return np.ascontiguousarray(surface.toarray(colorType=skia.kRGBA_8888_ColorType)[..., :3])
@@ -143,10 +140,8 @@ class Film:
         """Contents of `shots.csv`: the true boundaries, zero-based, the last frame inclusive."""
         rows = ["start_frame,end_frame,transition,transition_frames"]
         for shot, start, end in zip(self.shots, self.starts, self.starts[1:], strict=False):
-            kind = "dissolve" if shot.dissolve else "fade" if shot.fade_in else "cut"
-            if start == 0:
-                kind = "start"
-            rows.append(f"{start},{end - 1},{kind},{shot.dissolve or shot.fade_in}")
+            kind = "start" if start == 0 else "dissolve" if shot.dissolve else "cut"
+            rows.append(f"{start},{end - 1},{kind},{shot.dissolve}")
         return "\n".join(rows) + "\n"
 
     def clip_table(self) -> str:

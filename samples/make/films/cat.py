@@ -23,7 +23,7 @@ FILM = Film(
     captions="srt",
     seed=5,
     shots=(
-        Shot(4.2, skyline(), "city", fade_in=14),
+        Shot(4.2, skyline(), "city"),
         Shot(3.6, window_sill(), "purr"),
         Shot(2.8, photograph("cat", (0.5, 0.5, 0.94), (0.52, 0.36, 0.7)), "purr"),
         Shot(3.0, window_sill(flick=2.2), "purr"),
@@ -34,7 +34,7 @@ FILM = Film(
         Shot(3.2, photograph("photographer", (0.4, 0.25, 0.62), (0.5, 0.26, 0.7)), "rain"),
         Shot(3.4, photograph("dahlia", (0.5, 0.5, 0.96), (0.48, 0.46, 0.72)), "wind", dissolve=4),
         Shot(3.6, skyline(night=True), "city"),
-        Shot(4.4, window_sill(asleep=True, night=True), "purr", fade_out=18),
+        Shot(4.4, window_sill(asleep=True, night=True), "purr", fade_out=40),
     ),
     lines=(
         Line(0, 0.8, "narrator", "Every evening the city switches itself on."),

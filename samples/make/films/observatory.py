@@ -44,7 +44,7 @@ FILM = Film(
             "signal",
         ),
         Shot(2.8, photograph("coffee", (0.46, 0.42, 0.66), (0.5, 0.48, 0.94)), "air"),
-        Shot(4.4, dome("dawn"), "birdsong", dissolve=14, fade_out=20),
+        Shot(4.4, dome("dawn"), "birdsong", dissolve=14, fade_out=48),
     ),
     lines=(
         Line(1, 0.3, "operator", "Nothing tonight, professor. Only static."),

@@ -24,7 +24,7 @@ FILM = Film(
     captions="vtt",
     seed=9,
     shots=(
-        Shot(4.2, valley(), "steam", fade_in=12),
+        Shot(4.2, valley(), "steam"),
         Shot(3.2, platform(train_at="leaves"), "steam"),
         Shot(3.0, photograph("raccoon", (0.5, 0.5, 0.94), (0.58, 0.44, 0.72)), "birdsong"),
         Shot(3.4, platform(), "birdsong"),
@@ -35,9 +35,9 @@ FILM = Film(
         Shot(3.4, lake(evening=True), "waves", dissolve=14),
         Shot(2.8, photograph("pagoda", (0.33, 0.6, 0.6), (0.33, 0.34, 0.6)), "wind"),
         Shot(4.0, meadow(), "crickets", fade_out=14),
-        Shot(3.8, platform(sunrise=True, train_at="arrives"), "steam", fade_in=10),
+        Shot(3.8, platform(sunrise=True, train_at="arrives"), "steam"),
         Shot(2.6, photograph("raccoon", (0.7, 0.44, 0.56), (0.6, 0.44, 0.62)), "steam"),
-        Shot(4.2, valley(evening=True), "steam", fade_out=18),
+        Shot(4.2, valley(evening=True), "steam", fade_out=44),
     ),
     lines=(
         Line(2, 0.3, "raccoon", "Oh dear. That was my train."),

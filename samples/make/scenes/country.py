@@ -268,9 +268,9 @@ def lake(evening: bool = False) -> Scene:
         water(canvas, 194, t, tones, shine, 9)
         if evening:
             for step in range(16):
-                y = 200 + step * 10
+                row = 200 + step * 10
                 half = 10 + step * 2.4 + 5 * math.sin(t * 3 + step * 1.7)
-                canvas.drawLine(400 - half, y, 400 + half, y, line("#ffe9b0", 3, 0.5, 1))
+                canvas.drawLine(400 - half, row, 400 + half, row, line("#ffe9b0", 3, 0.5, 1))
         x, y = 200 + 26 * t, 262 + 2.5 * math.sin(t * 1.7)
         canvas.save()
         canvas.translate(x, y)

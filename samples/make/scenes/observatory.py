@@ -32,7 +32,7 @@ def milky_way(canvas: skia.Canvas, t: float) -> None:
     canvas.save()
     canvas.rotate(-32 + t * 0.5, 320, 200)
     for index in range(18):
-        x = -180 + index * 60
+        x = -180.0 + index * 60
         tone = ("#6a7fd0", "#a884c8", "#d8a8a0")[index % 3]
         ellipse(canvas, x, 120 + 10 * math.sin(index * 1.9), 76, 30, fill(tone, 0.13, 18))
     chance = random.Random(88)

@@ -54,9 +54,11 @@ def launch() -> Scene:
         for side, birth, size in puffs:
             age = (max(t, 0) * 0.55 + birth) % 1.0
             spread = side * (30 + 330 * age)
-            y = 294 - 50 * age * size
+            height = 294 - 50 * age * size
             tone = mix("#ffb36b", "#8d8794", min(1, age * 2 + abs(side) * 0.4))
-            canvas.drawCircle(x + spread, y, 14 + 46 * age * size, fill(tone, 0.5 * (1 - age), 7))
+            canvas.drawCircle(
+                x + spread, height, 14 + 46 * age * size, fill(tone, 0.5 * (1 - age), 7)
+            )
         for step in range(26):
             share = step / 26
             wobble = math.sin(t * 40 + step * 2.1) * 2.5 * share
@@ -119,7 +121,7 @@ def orbit(sunrise: bool = False) -> Scene:
     def scene(canvas: skia.Canvas, t: float, progress: float) -> None:
         sky(canvas, "#02030a", "#050a1d", "#0a1838")
         stars(canvas, 230, 8, t, turn=t * 0.5)
-        x, y, radius = 320, 1010, 800
+        x, y, radius = 320.0, 1010.0, 800.0
         if sunrise:
             height = 236 - 46 * progress
             glow(canvas, 500, height, 300, "#ffb45a", 0.9)
@@ -247,8 +249,8 @@ def galley(talking: bool = False, spill: bool = False, bag: bool = False) -> Sce
         canvas.drawCircle(260, 330, 240, fill("#2b78cc"))
         canvas.drawCircle(260, 326, 240, line("#a6dcff", 3, 0.9, 2))
         for index in range(7):
-            left = (index * 61 + t * 16) % 330 + 90
-            ellipse(canvas, left, 106 + (index % 3) * 6, 30, 5, fill("#ffffff", 0.7, 2))
+            middle = (index * 61 + t * 16) % 330 + 90
+            ellipse(canvas, middle, 106 + (index % 3) * 6, 30, 5, fill("#ffffff", 0.7, 2))
         canvas.restore()
         box(canvas, -20, 282, 680, 110, vertical(282, HEIGHT, ["#5a6580", "#333c52"]))
         box(canvas, -20, 276, 680, 9, fill("#dfe4ee"))
