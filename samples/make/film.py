@@ -103,7 +103,7 @@ class Film:
         """The picture of one frame, which lies in shot `index`."""
         canvas = surface.getCanvas()
         self._draw(canvas, index, frame)
-        start, end = self.starts[index], self.starts[index + 1]
+        end = self.starts[index + 1]
         following = self.shots[index + 1].dissolve if index + 1 < len(self.shots) else 0
         into_dissolve = frame - (end - following) + 1
         if into_dissolve > 0:
