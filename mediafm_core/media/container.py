@@ -1,0 +1,129 @@
+"""Opening media files that nobody vouches for.
+
+A media file may be hostile: an HLS playlist, a concat script or a reference movie under the name
+`film.mp4` asks the reader to open other files or addresses. Three walls stand against it, each of
+which would be enough:
+
+1. The demuxer is chosen here, by the file's first bytes, from a short list of container formats
+   that hold their own data; libav never guesses.
+2. libav is given an open file descriptor and only its `fd` protocol, so that it has no means of
+   opening a path or an address.
+3. References to data outside a QuickTime file (`dref`) are not followed.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mediafm_core.errors import TitleError
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+CONTAINER_FORMATS = ("mov", "matroska", "avi", "mpegts", "mpeg", "flv", "mxf", "ogg", "asf")
+_HEAD_BYTES = 64 << 10
+
+_SIGNATURES = (
+    (b"\x1a\x45\xdf\xa3", "matroska"),  # EBML, also WebM
+    (b"\x00\x00\x01\xba", "mpeg"),  # pack header of a program stream
+    (b"FLV\x01", "flv"),
+    (b"OggS", "ogg"),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),  # also WMV
+)
+# Types of the first box of a QuickTime or ISO base media file.
+_MOV_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp"})
+_MXF_PARTITION = b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01"
+_MXF_RUN_IN_BYTES = 64 << 10  # SMPTE ST 377-1: what may come before the first partition
+_TS_PACKET_BYTES = (188, 192, 204)  # plain, with time code (m2ts), with error correction
+_TS_SYNC = 0x47
+_TS_PACKETS_SEEN = 4
+
+
+@contextmanager
+def open_media(path: Path) -> Iterator["InputContainer"]:
+    """Open a media file for demuxing, and nothing but this file.
+
+    Args:
+        path: a regular file.
+
+    Yields:
+        The open container, closed at the end of the block.
+
+    Raises:
+        TitleError: the file is missing, empty, no media, or cut off before its index.
+    """
+    import av
+
+    try:
+        file = path.open("rb", buffering=0)
+    except OSError as error:
+        raise TitleError(f"{path} cannot be opened ({error.strerror}): check the file.") from None
+    with file:
+        format_name = _container_format(path, file.read(_HEAD_BYTES))
+        file.seek(0)
+        options = {
+            "fd": str(file.fileno()),
+            "protocol_whitelist": "fd",
+            "format_whitelist": ",".join(CONTAINER_FORMATS),
+        }
+        if format_name == "mov":
+            options["enable_drefs"] = "0"
+        try:
+            container = av.open("fd:", format=format_name, container_options=options)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise TitleError(
+                f"{path} begins like a {format_name} file but has no readable index or streams "
+                f"({_reason(error)}): it is truncated or damaged; copy or export it again."
+            ) from error
+        with container:
+            yield container
+
+
+def _container_format(path: Path, head: bytes) -> str:
+    """The container format (libav's name) that a file's first bytes belong to."""
+    if not head:
+        raise TitleError(f"{path} is empty: copy the media file again.")
+    for signature, name in _SIGNATURES:
+        if head.startswith(signature):
+            return name
+    if head[4:8] in _MOV_BOXES:
+        return "mov"
+    if head[:4] == b"RIFF" and head[8:11] == b"AVI":
+        return "avi"
+    if _MXF_PARTITION in head[:_MXF_RUN_IN_BYTES]:
+        return "mxf"
+    if _is_transport_stream(head):
+        return "mpegts"
+    raise TitleError(
+        f"{path} is {_describe(head)}, not a video file: put one of the formats MP4, MOV, MKV, "
+        "WebM, AVI, MPEG, TS, MXF, FLV, Ogg or WMV in its place."
+    )
+
+
+def _is_transport_stream(head: bytes) -> bool:
+    """Whether sync bytes follow each other at the distance of transport stream packets."""
+    for size in _TS_PACKET_BYTES:
+        for start in range(size):
+            sync = head[start : start + size * _TS_PACKETS_SEEN : size]
+            if len(sync) == _TS_PACKETS_SEEN and set(sync) == {_TS_SYNC}:
+                return True
+    return False
+
+
+def _describe(head: bytes) -> str:
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if text.startswith(b"#EXTM3U"):
+        return "an HLS playlist"
+    if text.startswith(b"ffconcat"):
+        return "an ffconcat script"
+    if text[:1] == b"<":
+        return "an XML or HTML document"
+    if b"\x00" not in head[:1024] and all(byte >= 0x09 for byte in head[:1024]):
+        return "a text file"
+    return "of an unknown kind"
+
+
+def _reason(error: Exception) -> str:
+    """What libav says, without the stand-in name that it knows the file by."""
+    return (getattr(error, "strerror", None) or type(error).__name__).lower()

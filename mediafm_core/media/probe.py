@@ -1,0 +1,228 @@
+"""What a media file holds, and which of its streams represent the title."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from mediafm_core.errors import TitleError
+from mediafm_core.media.container import open_media
+from mediafm_core.media.geometry import Orientation, display_size, orientation_of
+from mediafm_core.titles.language import primary_language
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+
+_AV_TIME_BASE = 1_000_000
+# Streams of pictures that are no film: cover art, chapter thumbnails, a still.
+_NO_FILM = ("attached_pic", "timed_thumbnails", "still_image")
+# Streams of sound that are not the title's main sound.
+_SECONDARY_SOUND = ("comment", "visual_impaired", "descriptions", "dub", "clean_effects")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class VideoStream(_Model):
+    """The stream of pictures.
+
+    Attributes:
+        width: stored columns.
+        height: stored rows.
+        display_width: columns as seen: upright, in square pixels.
+        display_height: rows as seen.
+        orientation: how stored pictures have to be turned.
+        average_rate: frames per second, None where the file does not say.
+        duration_s: length that the file declares for this stream, None where it does not.
+    """
+
+    index: int
+    codec: str
+    width: int
+    height: int
+    display_width: int
+    display_height: int
+    orientation: Orientation
+    average_rate: float | None
+    duration_s: float | None
+
+    @property
+    def rotation(self) -> int:
+        """Clockwise degrees that stored pictures are turned by."""
+        return self.orientation.rotation
+
+
+class AudioStream(_Model):
+    """The stream of sound. `language` is the file's tag, None where it says nothing."""
+
+    index: int
+    codec: str
+    sample_rate: int
+    channels: int
+    language: str | None
+
+
+class SubtitleStream(_Model):
+    """An embedded track of subtitles, text or pictures."""
+
+    index: int
+    codec: str
+    language: str | None
+
+
+class MediaProbe(_Model):
+    """A media file and the streams chosen to represent it.
+
+    Attributes:
+        container: libav's name of the format.
+        duration_s: declared length, None where the file does not say.
+        start_s: time stamp of the file at which the title's clock stands at zero. All times of
+            this project are the file's time stamps less this. It is nonzero in files that count
+            from elsewhere (transport streams); a stream that starts late stays late.
+        video: the default stream of pictures.
+        audio: the default stream of sound, of the title's language if there is one; None without.
+        subtitles: all subtitle tracks, in the file's order.
+    """
+
+    container: str
+    duration_s: float | None
+    start_s: float
+    video: VideoStream
+    audio: AudioStream | None
+    subtitles: tuple[SubtitleStream, ...]
+
+
+def probe(path: Path, language: str | None = None) -> MediaProbe:
+    """Look into a media file, decoding its first picture.
+
+    Args:
+        path: the media file.
+        language: the title's, as BCP 47 or ISO 639 tag; decides among several streams of sound.
+
+    Raises:
+        TitleError: the file is no media, damaged, has no stream of pictures, none that can be
+            decoded, or no picture in it.
+    """
+    with open_media(path) as container:
+        video = _choose_video(container.streams.video)
+        if video is None:
+            raise TitleError(f"{path} has no video stream: put a file with pictures in its place.")
+        audio = _choose_audio(container.streams.audio, language)
+        for stream in filter(None, (video, audio)):
+            if stream.codec_context is None:
+                raise TitleError(
+                    f"{path}: stream {stream.index} ({stream.type}) is of a codec that cannot be "
+                    "decoded here: convert the file to H.264 and AAC."
+                )
+        subtitles = tuple(
+            SubtitleStream(
+                index=stream.index, codec=_codec_name(stream), language=_language(stream)
+            )
+            for stream in container.streams
+            if stream.type == "subtitle"
+        )
+        first_time = container.start_time
+        return MediaProbe(
+            container=container.format.name,
+            duration_s=container.duration / _AV_TIME_BASE if container.duration else None,
+            start_s=max(0.0, (first_time or 0) / _AV_TIME_BASE),
+            video=_describe_video(path, container, video),
+            audio=None if audio is None else _describe_audio(audio),
+            subtitles=subtitles,
+        )
+
+
+def _choose_video(streams: "Sequence[av.VideoStream]") -> "av.VideoStream | None":
+    films = [stream for stream in streams if not any(_has(stream, name) for name in _NO_FILM)]
+    return min(films, key=lambda stream: (not _has(stream, "default"), stream.index), default=None)
+
+
+def _choose_audio(
+    streams: "Sequence[av.AudioStream]", language: str | None
+) -> "av.AudioStream | None":
+    wanted = primary_language(language)
+
+    def rank(stream: "av.AudioStream") -> tuple[bool, bool, bool, int]:
+        return (
+            wanted is not None and primary_language(_language(stream)) != wanted,
+            any(_has(stream, name) for name in _SECONDARY_SOUND),
+            not _has(stream, "default"),
+            stream.index,
+        )
+
+    return min(streams, key=rank, default=None)
+
+
+def _describe_video(
+    path: Path, container: "InputContainer", stream: "av.VideoStream"
+) -> VideoStream:
+    import av
+
+    frame = None
+    for packet in container.demux(stream):
+        try:
+            frame = next(iter(packet.decode()), None)
+        except av.error.InvalidDataError:
+            continue  # a recording may start between key frames
+        if frame is not None:
+            break
+    if frame is None:
+        raise TitleError(
+            f"{path}: video stream {stream.index} has no picture that can be decoded: the file is "
+            "empty, truncated or damaged; copy or export it again."
+        )
+    orientation = orientation_of(frame)
+    width, height = orientation.size(
+        *display_size(frame.width, frame.height, stream.sample_aspect_ratio)
+    )
+    return VideoStream(
+        index=stream.index,
+        codec=_codec_name(stream),
+        width=frame.width,
+        height=frame.height,
+        display_width=width,
+        display_height=height,
+        orientation=orientation,
+        average_rate=float(stream.average_rate) if stream.average_rate else None,
+        duration_s=_declared_seconds(stream),
+    )
+
+
+def _describe_audio(stream: "av.AudioStream") -> AudioStream:
+    return AudioStream(
+        index=stream.index,
+        codec=_codec_name(stream),
+        sample_rate=stream.codec_context.sample_rate,
+        channels=stream.codec_context.channels,
+        language=_language(stream),
+    )
+
+
+def _declared_seconds(stream: "av.VideoStream") -> float | None:
+    """Length of a stream from its header, or from the tag that Matroska writers leave."""
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    hours, _, rest = stream.metadata.get("DURATION", "").partition(":")
+    minutes, _, seconds = rest.partition(":")
+    try:
+        return float(3600 * int(hours) + 60 * int(minutes) + Fraction(seconds))
+    except ValueError:
+        return None
+
+
+def _codec_name(stream: Any) -> str:
+    return stream.codec_context.name if stream.codec_context is not None else "unknown"
+
+
+def _language(stream: Any) -> str | None:
+    tag = stream.metadata.get("language")
+    return None if tag in (None, "", "und") else tag
+
+
+def _has(stream: Any, disposition: str) -> bool:
+    """Whether a stream is marked as default, cover art, commentary and so on."""
+    return stream.disposition.__class__[disposition] in stream.disposition

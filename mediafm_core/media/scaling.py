@@ -1,0 +1,64 @@
+"""The two sizes in which each decoded frame is used: for the detector and for people."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mediafm_core.media.geometry import Orientation, fitted_size
+from mediafm_core.media.probe import VideoStream
+
+if TYPE_CHECKING:
+    import av
+
+
+class Thumbnails:
+    """Scales frames to one small size, squeezed whole into it, upright, in RGB.
+
+    Filtering is libswscale's "bilinear", which for smaller pictures averages over all pixels. It
+    takes two thirds of the time of the default "bicubic", and shot boundaries are as good.
+
+    Args:
+        width: pixels of an upright thumbnail.
+        height: the same.
+        orientation: how frames have to be turned.
+    """
+
+    def __init__(self, width: int, height: int, orientation: Orientation) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._width, self._height = orientation.size(width, height)
+        self._orientation = orientation
+        self._reformatter = VideoReformatter()
+
+    def scale(self, frame: "av.VideoFrame") -> NDArray[np.uint8]:
+        """The thumbnail of a frame, `[height, width, 3]`."""
+        small = self._reformatter.reformat(
+            frame, self._width, self._height, "rgb24", interpolation="BILINEAR", threads=1
+        )
+        return self._orientation.upright(small.to_ndarray())
+
+
+class PictureScaler:
+    """Scales frames to the size of keyframes, as stored (not turned), in planar YUV 4:2:0.
+
+    YUV takes half the memory of RGB and is the decoder's own format; only frames that become
+    keyframes are converted. "Area" filtering is the fastest that is free of aliasing.
+
+    Args:
+        video: the stream that frames come from.
+        short_side: pixels of the shorter side; smaller pictures stay as they are.
+    """
+
+    def __init__(self, video: VideoStream, short_side: int) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        upright = fitted_size(video.display_width, video.display_height, short_side)
+        self._width, self._height = video.orientation.size(*upright)
+        self._reformatter = VideoReformatter()
+
+    def scale(self, frame: "av.VideoFrame") -> "av.VideoFrame":
+        """The frame in the size of a keyframe."""
+        return self._reformatter.reformat(
+            frame, self._width, self._height, "yuv420p", interpolation="AREA", threads=1
+        )

@@ -1,0 +1,127 @@
+"""The soundtrack as every audio encoder reads it: 16 kHz, mono, 16 bit, FLAC."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mediafm_core.media.decoding import Sound
+
+if TYPE_CHECKING:
+    import av
+    import soundfile
+
+SAMPLE_RATE = 16_000
+# Time stamps jitter by a few milliseconds (FLV and Matroska round to whole ones). Further apart
+# than this, sound and stamps have parted, and sound is moved to where its stamp says.
+RESYNC_S = 0.05
+_BLOCK_SAMPLES = SAMPLE_RATE  # one second between writes
+
+
+class SoundtrackWriter:
+    """Writes decoded sound to a FLAC file whose sample 0 is at time zero of the title's clock.
+
+    A gap in the sound, or a late start, becomes silence; what lies before time zero or overlaps
+    what is already written is dropped. The file is made with the first sound and taken away again
+    if the block ends with an error. Use as a context manager.
+
+    Args:
+        path: the file to write; none appears for a title without sound.
+
+    Attributes:
+        seconds: length written so far.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: soundfile.SoundFile | None = None
+        self._resampler: av.AudioResampler | None = None
+        self._format: tuple[str, str, int] | None = None
+        self._expected_s = 0.0
+        self._drop = 0
+        self._samples = 0
+        self._block: list[NDArray[np.int16]] = []
+        self._block_samples = 0
+
+    @property
+    def seconds(self) -> float:
+        """Length of the soundtrack so far, seconds; 0.0 where there was no sound."""
+        return self._samples / SAMPLE_RATE
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._file is None:
+            return
+        try:
+            if error is None:
+                self._end_run()
+                self._write_block()
+        finally:
+            self._file.close()
+        if error is not None:
+            self._path.unlink(missing_ok=True)
+
+    def write(self, sound: Sound) -> None:
+        """Append sound; runs whose stamps follow each other are resampled without a seam."""
+        frame = sound.frame
+        frame_format = (frame.format.name, frame.layout.name, frame.sample_rate)
+        apart_s = abs(sound.time_s - self._expected_s)
+        resampler = self._resampler
+        if resampler is None or frame_format != self._format or apart_s > RESYNC_S:
+            self._end_run()
+            resampler = self._begin_run(sound.time_s)
+            self._format = frame_format
+            self._expected_s = sound.time_s
+        self._expected_s += frame.samples / frame.sample_rate
+        frame.pts = None  # the resampler only counts; where a run belongs is decided here
+        for resampled in resampler.resample(frame):
+            self._append(resampled.to_ndarray()[0])
+
+    def _begin_run(self, time_s: float) -> "av.AudioResampler":
+        import av
+        import soundfile
+
+        if self._file is None:
+            self._file = soundfile.SoundFile(
+                self._path, "w", SAMPLE_RATE, channels=1, format="FLAC", subtype="PCM_16"
+            )
+        self._resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+        missing = round(time_s * SAMPLE_RATE) - self._samples
+        self._drop = max(0, -missing)
+        while missing > 0:  # in pieces: a gap may be hours long
+            silence = np.zeros(min(missing, _BLOCK_SAMPLES), np.int16)
+            self._append(silence)
+            missing -= len(silence)
+        return self._resampler
+
+    def _end_run(self) -> None:
+        """Write what the resampler still holds back."""
+        if self._resampler is not None:
+            for resampled in self._resampler.resample(None):
+                self._append(resampled.to_ndarray()[0])
+            self._resampler = None
+
+    def _append(self, samples: NDArray[np.int16]) -> None:
+        dropped = min(self._drop, len(samples))
+        self._drop -= dropped
+        samples = samples[dropped:]
+        self._samples += len(samples)
+        self._block.append(samples)
+        self._block_samples += len(samples)
+        if self._block_samples >= _BLOCK_SAMPLES:
+            self._write_block()
+
+    def _write_block(self) -> None:
+        if self._file is not None and self._block:
+            self._file.write(np.concatenate(self._block))
+        self._block = []
+        self._block_samples = 0

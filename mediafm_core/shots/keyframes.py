@@ -1,0 +1,132 @@
+"""Keyframes: a few pictures of each shot, at uniform intervals, chosen while the film goes by."""
+
+import io
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from mediafm_core.media.geometry import Orientation
+
+if TYPE_CHECKING:
+    import av
+
+KEYFRAME_SCHEMA = pa.schema(
+    [
+        pa.field("title_id", pa.string(), nullable=False),
+        pa.field("shot_index", pa.int32(), nullable=False),
+        pa.field("position", pa.int32(), nullable=False),
+        pa.field("time_s", pa.float64(), nullable=False),
+        pa.field("frame", pa.int64(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("jpeg", pa.binary(), nullable=False),
+    ]
+)
+"""`position` counts the keyframes of a shot in the order of their times."""
+
+CANDIDATES_PER_KEYFRAME = 16
+
+
+class Candidate(NamedTuple):
+    """A frame that may become a keyframe: its number and time in the title, and the picture."""
+
+    frame: int
+    time_s: float
+    picture: "av.VideoFrame"
+
+
+class OpenShot:
+    """The candidates of a shot whose end is not known yet, a bounded number of them.
+
+    Every `stride`-th frame is kept; when there are too many, every other one is dropped and the
+    stride doubles. At least half of `CANDIDATES_PER_KEYFRAME` frames per keyframe remain, evenly
+    spread: a chosen frame lies within 1/16 of the spacing of keyframes of its ideal time, and is
+    the very best one in a shot of no more frames than candidates.
+
+    Args:
+        per_shot: keyframes wanted.
+    """
+
+    def __init__(self, per_shot: int) -> None:
+        self._per_shot = per_shot
+        self._stride = 1
+        self._frames = 0
+        self._candidates: list[Candidate] = []
+
+    def add(self, candidate: Candidate) -> None:
+        """Offer the next frame of the shot."""
+        if self._frames % self._stride == 0:
+            self._candidates.append(candidate)
+            if len(self._candidates) > self._per_shot * CANDIDATES_PER_KEYFRAME:
+                self._candidates = self._candidates[::2]
+                self._stride *= 2
+        self._frames += 1
+
+    @property
+    def first(self) -> Candidate:
+        """The first frame of the shot."""
+        return self._candidates[0]
+
+    def keyframes(self, end_s: float) -> list[Candidate]:
+        """The frames nearest to the centres of equal parts of the shot.
+
+        Args:
+            end_s: when the shot ends, seconds.
+
+        Returns:
+            `per_shot` frames in order, or all of a shot that has fewer.
+        """
+        start_s = self.first.time_s
+        centres = (np.arange(self._per_shot) + 0.5) / self._per_shot  # [per_shot]
+        half_frame_s = (end_s - start_s) / self._frames / 2
+        ideal = start_s + centres * (end_s - start_s) - half_frame_s
+        times = np.array([candidate.time_s for candidate in self._candidates])  # [candidates]
+        nearest = np.unique(np.abs(times[:, None] - ideal).argmin(axis=0))
+        return [self._candidates[index] for index in nearest]
+
+
+class KeyframeEncoder:
+    """Turns keyframes into rows of `KEYFRAME_SCHEMA`, a record batch at a time.
+
+    Args:
+        title_id: goes into each row.
+        orientation: how the pictures have to be turned.
+        quality: of the JPEG files, 1 to 100.
+    """
+
+    def __init__(self, title_id: str, orientation: Orientation, quality: int) -> None:
+        self._title_id = title_id
+        self._orientation = orientation
+        self._quality = quality
+        self._rows: list[dict[str, object]] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, shot_index: int, keyframes: list[Candidate]) -> None:
+        """Encode the keyframes of one shot."""
+        from PIL import Image
+
+        for position, candidate in enumerate(keyframes):
+            stored = candidate.picture.to_ndarray(format="rgb24")  # [height, width, 3]
+            picture = self._orientation.upright(stored)
+            file = io.BytesIO()
+            Image.fromarray(picture).save(file, "JPEG", quality=self._quality)
+            self._rows.append(
+                {
+                    "title_id": self._title_id,
+                    "shot_index": shot_index,
+                    "position": position,
+                    "time_s": candidate.time_s,
+                    "frame": candidate.frame,
+                    "width": picture.shape[1],
+                    "height": picture.shape[0],
+                    "jpeg": file.getvalue(),
+                }
+            )
+
+    def take(self) -> pa.RecordBatch:
+        """The rows since the last call."""
+        rows, self._rows = self._rows, []
+        return pa.RecordBatch.from_pylist(rows, schema=KEYFRAME_SCHEMA)
