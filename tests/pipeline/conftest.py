@@ -1,0 +1,43 @@
+"""A store that two short films were taken into, once for all tests of the pipeline."""
+
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from films import make_inbox, settings_for, take_in
+
+from mediafm_core.pipeline.platform import Platform
+
+
+class Catalogue(NamedTuple):
+    """An inbox, and a store that knows it."""
+
+    inbox: Path
+    store: Path
+
+    def platform(self, **overrides: object) -> Platform:
+        return Platform(settings_for(self.inbox, self.store, **overrides))
+
+
+@pytest.fixture(scope="session")
+def _taken_in(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+    root = tmp_path_factory.mktemp("catalogue")
+    catalogue = Catalogue(make_inbox(root / "inbox"), root / "store")
+    take_in(catalogue.platform(), ["cat", "coffee"])
+    return catalogue
+
+
+@pytest.fixture
+def catalogue(_taken_in: Catalogue, tmp_path: Path) -> Catalogue:
+    """A copy of inbox and store, to change."""
+    copy = Catalogue(tmp_path / "inbox", tmp_path / "store")
+    for source, target in zip(_taken_in, copy, strict=True):
+        shutil.copytree(source, target)  # keeps modification times, and with them fingerprints
+    return copy
+
+
+@pytest.fixture
+def taken_in(_taken_in: Catalogue) -> Catalogue:
+    """The inbox and store themselves, to read only."""
+    return _taken_in

@@ -1,0 +1,80 @@
+"""Results do not depend on how the work was divided, and the tables say what the files say."""
+
+import duckdb
+import numpy as np
+import pyarrow.parquet as pq
+from films import take_in
+
+from mediafm_core.clips.pooling import overlap_weights, pool
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.serving import release
+from mediafm_core.pipeline.training import adopt_model
+from mediafm_core.vectors import to_numpy
+
+TOLERANCE = 1e-4
+
+
+def contextual(platform: Platform, title_id: str) -> np.ndarray:
+    table = platform.store.read("contextual_embeddings", title_id, platform.serving_model or "")
+    return to_numpy(table["embedding"])
+
+
+def take_in_elsewhere(catalogue, store, title_ids, **overrides) -> Platform:
+    """The same titles into another store, with the model of the first."""
+    model = catalogue.platform().network.folder
+    platform = catalogue._replace(store=store).platform(**overrides)
+    release(platform.store, adopt_model(platform, model))
+    take_in(platform, title_ids)
+    return platform
+
+
+def test_one_title_alone_gives_what_it_gives_among_others(taken_in, tmp_path):
+    alone = take_in_elsewhere(taken_in, tmp_path / "alone", ["coffee"])
+    found, expected = contextual(alone, "coffee"), contextual(taken_in.platform(), "coffee")
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+
+
+def test_batch_size_does_not_matter(taken_in, tmp_path):
+    single = {name: {"batch_size": 1} for name in ("video", "audio", "text")}
+    platform = take_in_elsewhere(taken_in, tmp_path / "single", ["cat", "coffee"], **single)
+    for title_id in ("cat", "coffee"):
+        for asset in ("video_embeddings", "audio_embeddings", "fused_embeddings"):
+            found = to_numpy(platform.store.read(asset, title_id)["embedding"])
+            expected = to_numpy(taken_in.platform().store.read(asset, title_id)["embedding"])
+            np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+        np.testing.assert_allclose(
+            contextual(platform, title_id),
+            contextual(taken_in.platform(), title_id),
+            atol=TOLERANCE,
+        )
+
+
+def test_clip_rows_are_the_pooled_slices_of_the_files(taken_in):
+    platform = taken_in.platform()
+    with duckdb.connect(str(platform.store.features), read_only=True) as connection:
+        for title_id in ("cat", "coffee"):
+            clips = connection.execute(
+                "SELECT clip_id, start_s, end_s, embedding FROM clips JOIN clip_features "
+                "USING (title_id, clip_id) WHERE title_id = ? ORDER BY clip_id",
+                [title_id],
+            ).to_arrow_table()
+            shots = pq.read_table(platform.store.path("shots", title_id))
+            weights = overlap_weights(clips, shots)
+            np.testing.assert_allclose(
+                to_numpy(clips["embedding"]),
+                pool(contextual(platform, title_id), weights),
+                atol=1e-5,
+            )
+
+
+def test_files_say_what_made_them(taken_in):
+    platform = taken_in.platform()
+    record = platform.store.record("fused_embeddings", "coffee")
+    assert record is not None
+    assert record.details["ranges"] == {
+        "video": [0, 1280],
+        "audio": [1280, 1792],
+        "text": [1792, 2176],
+    }
+    assert record.details["encoders"]["video"] == str(platform.video_encoder.identity)
+    assert set(record.inputs) == {"video_embeddings", "audio_embeddings", "text_embeddings"}
