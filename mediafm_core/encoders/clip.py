@@ -13,7 +13,13 @@ import numpy as np
 
 from mediafm_core.config import Settings
 from mediafm_core.device import resolve_device
-from mediafm_core.encoders.runtime import arithmetic, inference, require_module, torch_dtype
+from mediafm_core.encoders.runtime import (
+    arithmetic,
+    check_device,
+    inference,
+    require_module,
+    torch_dtype,
+)
 from mediafm_core.encoders.weights import (
     checkpoint_folder,
     digest_of_checkpoint,
@@ -84,7 +90,7 @@ class OpenCLIP:
     def check(self) -> None:
         """See `Encoder.check`."""
         _ = self._checkpoint
-        resolve_device(self._settings)
+        check_device(self._settings)
 
     def encode(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """See `VideoEncoder.encode`: float32 [n, dimension]."""

@@ -12,7 +12,13 @@ import numpy as np
 
 from mediafm_core.config import Settings
 from mediafm_core.device import resolve_device
-from mediafm_core.encoders.runtime import arithmetic, inference, require_module, torch_dtype
+from mediafm_core.encoders.runtime import (
+    arithmetic,
+    check_device,
+    inference,
+    require_module,
+    torch_dtype,
+)
 from mediafm_core.encoders.weights import packaged_file, sha256_of, verify
 from mediafm_core.identity import Identity, digest_of
 
@@ -55,7 +61,7 @@ class EfficientNetLite2:
         """See `Encoder.check`."""
         require_module("efficientnet_lite_pytorch", "efficientnet_lite_pytorch")
         verify([self._file], _SHA256, _DISTRIBUTION)
-        resolve_device(self._settings)
+        check_device(self._settings)
 
     def encode(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """See `VideoEncoder.encode`: float32 [n, 1280]."""

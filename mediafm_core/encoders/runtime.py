@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mediafm_core.config import Settings
+from mediafm_core.device import resolve_device
 from mediafm_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -42,6 +43,16 @@ def inference(settings: Settings) -> Iterator[None]:
     finally:
         if settings.threads:
             torch.set_num_threads(before)
+
+
+def check_device(settings: Settings) -> None:
+    """Make sure that the device is on this machine; torch is imported only to look for a GPU.
+
+    Raises:
+        ConfigurationError: there is no such device.
+    """
+    if settings.device not in ("auto", "cpu"):
+        resolve_device(settings)
 
 
 def require_module(module: str, distribution: str) -> None:

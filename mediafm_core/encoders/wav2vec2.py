@@ -13,7 +13,13 @@ import numpy as np
 
 from mediafm_core.config import Settings
 from mediafm_core.device import resolve_device
-from mediafm_core.encoders.runtime import arithmetic, inference, require_module, torch_dtype
+from mediafm_core.encoders.runtime import (
+    arithmetic,
+    check_device,
+    inference,
+    require_module,
+    torch_dtype,
+)
 from mediafm_core.encoders.weights import checkpoint_folder, digest_of_checkpoint, weights_in
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import Identity, digest_of
@@ -67,7 +73,7 @@ class Wav2Vec2:
                 "wav2vec2: mend the setting `audio.model`."
             )
         weights_in(self._folder, _WEIGHTS)
-        resolve_device(self._settings)
+        check_device(self._settings)
 
     def encode(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
         """See `AudioEncoder.encode`."""

