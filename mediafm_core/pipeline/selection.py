@@ -33,6 +33,7 @@ def select_titles(
     """Find the titles that are missing or stale.
 
     A folder whose name cannot be a title id is quarantined here: it cannot become a partition.
+    A quarantine is lifted here when the title's folder has changed.
 
     Args:
         platform: settings and store.
@@ -47,6 +48,10 @@ def select_titles(
         folders = _named(folders, names)
     usable = [folder for folder in folders if _has_usable_name(platform, folder)]
     states = {folder.name: title_state(platform, folder) for folder in folders}
+    quarantine = Quarantine(platform.store)
+    for entry in quarantine:
+        if entry.title_id in states and states[entry.title_id].state != "quarantined":
+            quarantine.lift(entry.title_id)
     wanted = {"missing", "stale", "quarantined"} if retry else {"missing", "stale"}
     work = [folder.name for folder in usable if states[folder.name].state in wanted]
     return Selection(folders, list(states.values()), work)
