@@ -103,8 +103,8 @@ class TrainingSettings(Section):
         64, description="longest run of shots of one title in a training sequence"
     )
     mask_share: Fraction = Field(0.2, description="share of shots replaced by [MASK]")
-    muon_learning_rate: float = Field(5e-3, gt=0, description="for the hidden matrices")
-    adamw_learning_rate: float = Field(3e-3, gt=0, description="for every other parameter")
+    muon_learning_rate: float = Field(1e-3, gt=0, description="for the hidden matrices")
+    adamw_learning_rate: float = Field(1e-3, gt=0, description="for every other parameter")
     weight_decay: float = Field(0.01, ge=0, description="for matrices only")
     warmup_share: float = Field(
         0.1, ge=0, lt=1, description="share of the steps in which the rates rise"

@@ -1,7 +1,6 @@
 """Small catalogues of fused vectors and one tiny trained model."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -48,11 +47,3 @@ def trained(
 ) -> TrainingResult:
     """A model that has taken a few steps."""
     return train(make_catalogue(30, 9), TINY, BRIEF, tmp_path_factory.mktemp("models"))
-
-
-def read_all(data: TrainingData, title: int) -> np.ndarray:
-    return data.read(title, 0, int(data.shots[title]))
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
