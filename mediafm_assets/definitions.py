@@ -4,7 +4,6 @@ import dagster as dg
 
 from mediafm_assets.inbox import inbox
 from mediafm_assets.model_assets import mediafm_model, serving_model
-from mediafm_assets.partitions import titles
 from mediafm_assets.resources import platform_from_environment
 from mediafm_assets.title_assets import TITLE_ASSETS
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
@@ -12,19 +11,16 @@ from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
 ingest_titles = dg.define_asset_job(
     "ingest_titles",
     selection=dg.AssetSelection.assets(*SPECS),
-    partitions_def=titles,
     description="Title folders to clip features, with the model that serves.",
 )
 embed_titles = dg.define_asset_job(
     "embed_titles",
     selection=dg.AssetSelection.assets(*UP_TO_FUSION),
-    partitions_def=titles,
     description="Title folders to fused vectors: what a first model is trained on.",
 )
 refresh_titles = dg.define_asset_job(
     "refresh_titles",
     selection=dg.AssetSelection.assets(*FROM_MODEL),
-    partitions_def=titles,
     description="Contextual embeddings and clip features again, after a release.",
 )
 train_model = dg.define_asset_job(

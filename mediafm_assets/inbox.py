@@ -3,6 +3,7 @@
 import dagster as dg
 
 from mediafm_assets.resources import PlatformResource
+from mediafm_assets.title_assets import OWNERS
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.titles.folder import scan_inbox
@@ -31,8 +32,16 @@ def observe_inbox(platform: Platform) -> dict[str, dg.MetadataValue]:
     }
 
 
-@dg.observable_source_asset(
-    name=INBOX, group_name="ingest", description="The folder that titles arrive in."
+@dg.multi_observable_source_asset(
+    specs=[
+        dg.AssetSpec(
+            INBOX,
+            description="The folder that titles arrive in, and what of it is held back and why.",
+            group_name="ingest",
+            kinds={"file"},
+            owners=OWNERS,
+        )
+    ]
 )
 def inbox(platform: PlatformResource) -> dg.ObserveResult:
     """Observed whenever titles are taken in."""

@@ -22,7 +22,7 @@ def describe(platform: Platform, outcome: Outcome) -> tuple[dict[str, Any], dict
     numbers: dict[str, Any] = {
         name: value for name, value in record.details.items() if _is_plain(value)
     }
-    if record.identity:
+    if record.identity and record.identity not in numbers.values():
         numbers["identity"] = record.identity
     if record.measured:
         numbers["seconds"] = record.measured.seconds

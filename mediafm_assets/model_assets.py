@@ -7,11 +7,13 @@ import dagster as dg
 from mediafm_assets.metadata import image
 from mediafm_assets.resources import PlatformResource
 from mediafm_assets.title_assets import OWNERS
+from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.serving import release
 
 if TYPE_CHECKING:
     from mediafm_core.model.training import Progress
 
+SERVING_MODEL = "serving_model"
 LOG_EVERY_STEPS = 50
 
 
@@ -48,7 +50,6 @@ def mediafm_model(
     if config.release:
         release(platform.store, str(trained.identity))
     curve = loss_curve_png(trained.curve, trained.baselines)
-    groups = "\n".join(f"- {group.name}: {group}" for group in trained.groups)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(str(trained.identity)),
         metadata={
@@ -59,7 +60,9 @@ def mediafm_model(
             "validation": trained.validation,
             "baselines": dg.MetadataValue.json(trained.baselines),
             "loss_curve": image(curve, "png", "Loss by step"),
-            "parameter_groups": dg.MetadataValue.md(groups),
+            "parameter_groups": dg.MetadataValue.table(
+                [dg.TableRecord(group._asdict()) for group in trained.groups]
+            ),
             "seconds": round(trained.seconds, 1),
             "shots_per_second": round(trained.shots_per_second),
             "folder": dg.MetadataValue.path(str(trained.folder)),
@@ -70,7 +73,7 @@ def mediafm_model(
 @dg.multi_observable_source_asset(
     specs=[
         dg.AssetSpec(
-            "serving_model",
+            SERVING_MODEL,
             deps=["mediafm_model"],
             description="The released model version: what the catalogue is contextualised with.",
             group_name="model",
@@ -85,3 +88,14 @@ def serving_model(platform: PlatformResource) -> dg.ObserveResult | None:
     if served is None:
         return None
     return dg.ObserveResult(data_version=dg.DataVersion(served), metadata={"model": served})
+
+
+def report_serving_model(instance: dg.DagsterInstance, platform: Platform) -> None:
+    """Record which model serves now."""
+    served = platform.serving_model
+    if served is not None:
+        instance.report_runless_asset_event(
+            dg.AssetObservation(
+                SERVING_MODEL, metadata={"model": served}, tags={"dagster/data_version": served}
+            )
+        )

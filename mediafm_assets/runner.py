@@ -7,6 +7,7 @@ import dagster as dg
 
 from mediafm_assets.definitions import defs
 from mediafm_assets.inbox import report_inbox
+from mediafm_assets.model_assets import report_serving_model
 from mediafm_assets.partitions import TITLES, register_titles
 from mediafm_core.errors import MediaFMError
 from mediafm_core.pipeline.platform import Platform
@@ -57,12 +58,14 @@ class CatalogueRunner:
             if self._platform.serving_model is not None:
                 self._run_titles("refresh_titles", self._accepted(title_ids))
         report_inbox(self._instance, self._platform)
+        report_serving_model(self._instance, self._platform)
         return self.report
 
     def train(self, release: bool = True) -> RunReport:
         """Train a model on the catalogue, and release it."""
         config = {"ops": {"mediafm_model": {"config": {"release": release}}}}
         self._execute("train_model", {}, config)
+        report_serving_model(self._instance, self._platform)
         return self.report
 
     def _accepted(self, title_ids: Sequence[str]) -> list[str]:

@@ -25,6 +25,8 @@ GROUPS = {
     ),
     "context": ("contextual_embeddings", "clip_features"),
 }
+# What the core's graph has no asset of a title for.
+UNPARTITIONED_DEPENDENCIES = {"title": ("inbox",), "contextual_embeddings": ("serving_model",)}
 KINDS = {
     "title": {"json"},
     "shots": {"parquet", "pytorch"},
@@ -72,10 +74,9 @@ def publish(context: dg.AssetExecutionContext, platform: PlatformResource) -> No
 def dagster_spec(name: str, skippable: bool = False) -> dg.AssetSpec:
     """Name, lineage and description of an asset, from the core's graph."""
     spec = SPECS[name]
-    model = ["serving_model"] if name == "contextual_embeddings" else []
     return dg.AssetSpec(
         name,
-        deps=[*spec.dependencies, *model],
+        deps=[*spec.dependencies, *UNPARTITIONED_DEPENDENCIES.get(name, ())],
         description=spec.description,
         group_name=next(group for group, names in GROUPS.items() if name in names),
         kinds=KINDS.get(name, {"parquet"}),

@@ -17,6 +17,7 @@ from mediafm_core.pipeline.materialise import Outcome, materialise
 from mediafm_core.pipeline.platform import Platform
 
 ACCEPTED = "title_is_accepted"
+HELD_BACK = "A title that fails is held back: nothing is built on it."
 ACCEPTED_DESCRIPTION = "The title is not quarantined at this asset; if it is, the reason."
 
 # Dagster leaves out its own events for an output that carries this key; ours are exact.
@@ -30,7 +31,10 @@ def check_specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.Asse
     checks = {check.__name__: (check.__doc__ or "") for check in CHECKS.get(asset, ())}
     return [
         dg.AssetCheckSpec(name, asset=asset, description=text, partitions_def=partitions)
-        for name, text in {ACCEPTED: ACCEPTED_DESCRIPTION, **checks}.items()
+        for name, text in {
+            ACCEPTED: ACCEPTED_DESCRIPTION,
+            **{name: f"{text} {HELD_BACK}" for name, text in checks.items()},
+        }.items()
     ]
 
 

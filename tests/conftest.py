@@ -2,8 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from dagster_catalogue import DagsterCatalogue
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -22,6 +26,14 @@ def shared_media() -> Path:
 def shared_benchmark() -> Path:
     """The folder of tables for measuring quality: labelled shots and scenes of films."""
     return _shared("benchmark")
+
+
+@pytest.fixture(scope="session")
+def dagster_catalogue(tmp_path_factory: pytest.TempPathFactory) -> "DagsterCatalogue":
+    """Two good titles and a bad one, taken in by Dagster once; to read, or to copy and change."""
+    from dagster_catalogue import take_in_with_dagster
+
+    return take_in_with_dagster(tmp_path_factory.mktemp("dagster_catalogue"))
 
 
 def _shared(name: str) -> Path:

@@ -10,12 +10,15 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-THUMBNAIL_WIDTH = 160
+THUMBNAIL_WIDTH = 180
 THUMBNAIL_QUALITY = 60
-COLUMNS = 8
-_LABEL_HEIGHT = 14
+COLUMNS = 6  # as wide as a dialog of the Dagster UI
+_LABEL_HEIGHT = 20
+_LABEL_SIZE = 13
+_GAP = 4
 _BACKGROUND = (24, 24, 27)
 _LABEL_COLOUR = (212, 212, 216)
+MOST_SIMILARITY_ROWS = 512
 
 
 def contact_sheet(
@@ -28,7 +31,7 @@ def contact_sheet(
         shots: the title's shots.
         most_shots: shots shown; of a longer title, as many at even distances.
     """
-    from PIL import Image, ImageDraw
+    from PIL import Image, ImageDraw, ImageFont
 
     count = shots.num_rows
     shown = np.unique(np.linspace(0, count - 1, min(count, most_shots)).round().astype(int))
@@ -36,38 +39,59 @@ def contact_sheet(
     pictures = [
         (index, _thumbnail(jpeg)) for index, jpeg in _middle_pictures(keyframes, set(shown))
     ]
-    height = max(picture.height for _, picture in pictures) + _LABEL_HEIGHT
+    width = THUMBNAIL_WIDTH + _GAP
+    height = max(picture.height for _, picture in pictures) + _LABEL_HEIGHT + _GAP
     columns = min(COLUMNS, len(pictures))
     rows = -(-len(pictures) // columns)
-    sheet = Image.new("RGB", (columns * THUMBNAIL_WIDTH, rows * height), _BACKGROUND)
+    sheet = Image.new("RGB", (columns * width + _GAP, rows * height + _GAP), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(_LABEL_SIZE)
     for place, (index, picture) in enumerate(pictures):
         row, column = divmod(place, columns)
-        left, top = column * THUMBNAIL_WIDTH, row * height
+        left, top = column * width + _GAP, row * height
         sheet.paste(picture, (left + (THUMBNAIL_WIDTH - picture.width) // 2, top + _LABEL_HEIGHT))
-        draw.text((left + 3, top + 1), f"{index}  {_clock(starts[index])}", fill=_LABEL_COLOUR)
+        label, start = f"{index}", _clock(starts[index])
+        draw.text((left + 2, top + 3), label, fill=_LABEL_COLOUR, font=font)
+        right = left + THUMBNAIL_WIDTH - 2
+        draw.text((right, top + 3), start, fill=_LABEL_COLOUR, font=font, anchor="ra")
     return _encoded(sheet, "JPEG", quality=THUMBNAIL_QUALITY)
 
 
-def similarity_picture(vectors: np.ndarray, side: int = 360) -> bytes:
+def similarity_picture(vectors: np.ndarray) -> bytes:
     """Cosine similarity of every shot to every other, as a PNG; bright means alike.
 
     Args:
-        vectors: float32 `[shots, width]`; of very long titles, as many rows as pixels are used.
-        side: pixels of the longer side at least.
+        vectors: float32 `[shots, width]`; of very long titles, every n-th row is shown.
     """
-    from matplotlib import colormaps
-    from PIL import Image
+    # Figure and not pyplot: no global state, and no display is needed.
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
-    step = -(-vectors.shape[0] // 1024)
+    step = -(-vectors.shape[0] // MOST_SIMILARITY_ROWS)
     chosen = vectors[::step].astype(np.float32)
     unit = chosen / np.maximum(np.linalg.norm(chosen, axis=1, keepdims=True), 1e-12)
     cosine = unit @ unit.T  # [n, n]
-    low, high = np.percentile(cosine, [2, 98])
-    shares = np.clip((cosine - low) / max(high - low, 1e-6), 0.0, 1.0)
-    pixels = (colormaps["magma"](shares)[..., :3] * 255).astype(np.uint8)
-    scale = max(1, -(-side // pixels.shape[0]))
-    return _encoded(Image.fromarray(np.kron(pixels, np.ones((scale, scale, 1), np.uint8))), "PNG")
+    # A shot is always like itself: the other pairs decide the scale of colours.
+    others = cosine[~np.eye(len(cosine), dtype=bool)]
+    low, high = np.percentile(others, [2, 98]) if others.size else (0.0, 1.0)
+    figure = Figure(figsize=(5.6, 4.6), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    edges = (-0.5 * step, (len(cosine) - 0.5) * step)
+    picture = axes.imshow(
+        cosine,
+        cmap="magma",
+        vmin=low,
+        vmax=max(high, low + 1e-6),
+        extent=(edges[0], edges[1], edges[1], edges[0]),
+        interpolation="nearest",
+    )
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="shot", ylabel="shot")
+    figure.colorbar(picture, ax=axes, label="cosine similarity", extend="both")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
 
 
 def _middle_pictures(

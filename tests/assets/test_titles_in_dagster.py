@@ -1,0 +1,146 @@
+"""What Dagster records of a run over several titles: each title's own events, never another's."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster_catalogue import BAD, GOOD, DagsterCatalogue
+
+from mediafm_assets.runner import CatalogueRunner
+from mediafm_assets.titles import ACCEPTED
+from mediafm_core.pipeline.checks import CHECKS
+from mediafm_core.pipeline.graph import SPECS
+from mediafm_core.pipeline.states import recorded
+
+EventType = dg.DagsterEventType
+
+
+@pytest.fixture(scope="module")
+def instance(dagster_catalogue: DagsterCatalogue):
+    with dagster_catalogue.instance() as instance:
+        yield instance
+
+
+def logged(
+    instance: dg.DagsterInstance, run_ids: list[str], kind: EventType
+) -> list[dg.DagsterEvent]:
+    return [
+        entry.dagster_event
+        for run_id in run_ids
+        for entry in instance.all_logs(run_id, of_type=kind)
+        if entry.dagster_event
+    ]
+
+
+def test_runs_with_a_bad_title_among_good_ones_succeed(
+    dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
+):
+    runs = [instance.get_run_by_id(run_id) for run_id in dagster_catalogue.run_ids]
+    assert [(run.job_name, run.status) for run in runs if run] == [
+        ("embed_titles", dg.DagsterRunStatus.SUCCESS),
+        ("train_model", dg.DagsterRunStatus.SUCCESS),
+        ("refresh_titles", dg.DagsterRunStatus.SUCCESS),
+    ]
+
+
+def test_each_good_title_is_materialised_with_the_version_of_its_artefact(
+    dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
+):
+    platform = dagster_catalogue.platform()
+    versions = {}
+    for event in logged(instance, dagster_catalogue.run_ids, EventType.ASSET_MATERIALIZATION):
+        made = event.step_materialization_data.materialization
+        if made.partition is not None:
+            key = (made.asset_key.to_user_string(), made.partition)
+            assert key not in versions, "one materialisation per title and asset"
+            versions[key] = made.tags["dagster/data_version"]
+    records = {
+        (asset, title): recorded(platform, asset, title) for asset in SPECS for title in GOOD
+    }
+    assert versions == {key: record.data_version for key, record in records.items() if record}
+    assert len(versions) == len(SPECS) * len(GOOD)
+
+
+def test_a_bad_title_is_observed_with_its_reason(
+    dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
+):
+    events = logged(instance, dagster_catalogue.run_ids, EventType.ASSET_OBSERVATION)
+    seen = [event.asset_observation_data.asset_observation for event in events]
+    assert {each.partition for each in seen} == {BAD}
+    assert "title" in {each.asset_key.to_user_string() for each in seen}
+    for each in seen:
+        assert "media.mp4" in (each.description or "")
+        assert each.metadata["reason"].text == each.description
+
+
+def test_checks_are_evaluated_for_each_title(
+    dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
+):
+    found: dict[tuple[str, str], dict[str, bool]] = {}
+    for event in logged(instance, dagster_catalogue.run_ids, EventType.ASSET_CHECK_EVALUATION):
+        evaluation = event.asset_check_evaluation_data
+        if evaluation.partition is not None:
+            asset = evaluation.asset_key.to_user_string()
+            found.setdefault((asset, evaluation.partition), {})[evaluation.check_name] = (
+                evaluation.passed
+            )
+    for asset in SPECS:
+        names = {ACCEPTED, *(check.__name__ for check in CHECKS.get(asset, ()))}
+        for title in GOOD:
+            assert found[asset, title] == dict.fromkeys(names, True)
+    assert {key for key in found if key[1] == BAD}
+    assert all(checks == {ACCEPTED: False} for (_, title), checks in found.items() if title == BAD)
+
+
+def test_inbox_and_serving_model_are_observed(
+    dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
+):
+    [inbox] = instance.fetch_observations(dg.AssetKey("inbox"), limit=1).records
+    rows = inbox.asset_observation.metadata["quarantined"].records
+    assert [row.data["title"] for row in rows] == [BAD]
+    [serving] = instance.fetch_observations(dg.AssetKey("serving_model"), limit=1).records
+    model = dagster_catalogue.platform().serving_model
+    assert serving.asset_observation.tags["dagster/data_version"] == model
+
+
+def test_a_run_of_only_a_bad_title_fails_with_the_reason(
+    dagster_catalogue: DagsterCatalogue, tmp_path: Path
+):
+    copy = dagster_catalogue.copy(tmp_path)
+    with copy.instance() as instance:
+        report = CatalogueRunner(copy.platform(), instance).run([BAD])
+        [(run_id, failure)] = report.failures.items()
+        assert "media.mp4" in failure
+        [step] = logged(instance, [run_id], EventType.STEP_FAILURE)[:1]
+        user_failure = step.step_failure_data.user_failure_data
+        assert step.step_key == "title"
+        assert "media.mp4" in (user_failure.description or "")
+        assert BAD in user_failure.metadata
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        assert run.status == dg.DagsterRunStatus.FAILURE
+
+
+def test_a_title_up_to_date_is_recorded_again_but_not_computed(
+    dagster_catalogue: DagsterCatalogue, tmp_path: Path
+):
+    copy = dagster_catalogue.copy(tmp_path)
+    before = modified(copy.store)
+    with copy.instance() as instance:
+        report = CatalogueRunner(copy.platform(), instance).run(["coffee"])
+        assert report.failures == {}
+        made = logged(instance, report.run_ids, EventType.ASSET_MATERIALIZATION)
+    assert [event.step_materialization_data.materialization.partition for event in made] == [
+        "coffee"
+    ] * len(SPECS)
+    assert modified(copy.store) == before
+
+
+def modified(store: Path) -> dict[Path, int]:
+    """When each artefact was written; the published DuckDB file is no artefact."""
+    return {
+        path.relative_to(store): path.stat().st_mtime_ns
+        for path in store.rglob("*")
+        if path.suffix in (".parquet", ".json", ".flac", ".safetensors")
+        and "dagster_home" not in path.parts
+    }
