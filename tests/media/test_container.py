@@ -90,22 +90,23 @@ def test_libav_itself_could_open_nothing_else(tmp_path: Path, server, monkeypatc
     path.write_text(script.format(other))
 
     def frames() -> int:
-        with open_media(path) as container:
-            return sum(len(packet.decode()) for packet in container.demux())
+        try:
+            with open_media(path) as container:
+                return sum(len(packet.decode()) for packet in container.demux())
+        except av.FFmpegError:
+            return 0
 
     monkeypatch.setattr(f"{MODULE}._container_format", lambda *_: format_name)
     with pytest.raises(TitleError):
         frames()
     monkeypatch.setattr(f"{MODULE}.CONTAINER_FORMATS", (format_name, "mpegts"))
-    try:
-        assert frames() == 0
-    except (TitleError, av.FFmpegError):
-        pass  # refusing is as good as finding nothing
-    path.write_text(script.format(f"{url}/b.ts"))
-    try:
-        assert frames() == 0
-    except (TitleError, av.FFmpegError):
-        pass
+    for place in (other, f"{url}/b.ts"):
+        path.write_text(script.format(place))
+        try:
+            read = frames()
+        except TitleError:  # refused at once
+            read = 0
+        assert read == 0
     assert requests == []
 
 
