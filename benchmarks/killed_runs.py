@@ -1,11 +1,11 @@
-"""Kill `mediafm run` at random moments; a plain rerun must give the store of an undisturbed run.
+"""Kill `mediafm run` at random moments; plain reruns must give the store of an undisturbed run.
 
-    python -m benchmarks.killed_runs INBOX [--kills 20] [--seed 0] [--json FILE]
+    python -m benchmarks.killed_runs INBOX [--kills 20] [--per-store 4] [--seed 0] [--json FILE]
 
-Each trial starts with an empty store, is killed with SIGKILL at a moment drawn uniformly from the
-length of the undisturbed run, and is then run again to its end and compared with it. `--chained`
-kills the reruns too: one store, as many kills as asked for, then one run to the end; the moments
-are then drawn from the length that an undisturbed run has left at that point.
+A trial begins with an empty store. Its runs are killed with SIGKILL one after the other, each at a
+moment drawn uniformly from the length of the undisturbed run (the later ones, which have less left
+to do, from an accordingly shorter time), and each is followed by a plain rerun. The last rerun ends
+by itself; its store is compared with the undisturbed one.
 """
 
 import argparse
@@ -27,32 +27,47 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("inbox", type=Path)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--per-store", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--chained", action="store_true")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    moments = random.Random(arguments.seed)
+    random_moments = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
         whole = Store(Path(folder) / "undisturbed")
         length = finish(arguments.inbox, whole)
         print(f"undisturbed: {length:.1f} s", flush=True)
         trials = []
-        for number in range(arguments.kills):
-            store = Store(Path(folder) / ("chained" if arguments.chained else f"killed_{number}"))
-            moment = moments.uniform(0.0, length)
-            done = kill(arguments.inbox, store, moment)
-            last = number == arguments.kills - 1
-            trial = {"killed_after": round(moment, 1), "had_finished": done}
-            if not arguments.chained or last:
-                trial["rerun_seconds"] = round(finish(arguments.inbox, store), 1)
-                trial["differences"] = differences(whole, store)
-            trials.append(trial)
-            print(json.dumps(trial), flush=True)
-    different = [trial for trial in trials if trial.get("differences")]
-    print(f"{len(trials)} kills, {len(different)} stores that differ from the undisturbed one")
+        for number in range(arguments.kills // arguments.per_store):
+            store = Store(Path(folder) / f"killed_{number}")
+            trials.append(
+                trial(arguments.inbox, store, whole, arguments.per_store, length, random_moments)
+            )
+            print(json.dumps(trials[-1]), flush=True)
+    different = [each for each in trials if each["differences"]]
+    kills = sum(len(each["kills"]) for each in trials)
+    print(
+        f"{kills} kills, {len(different)} of {len(trials)} stores differ from the undisturbed one"
+    )
     if arguments.json:
         arguments.json.write_text(json.dumps({"seconds": length, "trials": trials}, indent=2))
     sys.exit(bool(different))
+
+
+def trial(
+    inbox: Path, store: Store, whole: Store, kills: int, length: float, moments: random.Random
+) -> dict:
+    """Kill some runs on one store, finish, compare."""
+    done = []
+    left = length
+    for _ in range(kills):
+        moment = moments.uniform(0.0, left)
+        finished = kill(inbox, store, moment)
+        files = len(list(store.root.rglob("*.parquet")))
+        done.append({"after_seconds": round(moment, 1), "finished": finished, "tables": files})
+        left = max(left - moment / 2, length / 4)
+    seconds = finish(inbox, store)
+    found = differences(whole, store)
+    return {"kills": done, "last_rerun_seconds": round(seconds, 1), "differences": found}
 
 
 def command(inbox: Path, store: Store) -> list[str]:
