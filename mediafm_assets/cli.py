@@ -41,6 +41,7 @@ def run(
     from mediafm_assets.progress import closing_table, progress_bar
     from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.preparation import prepare
+    from mediafm_core.pipeline.publishing import publish_titles
     from mediafm_core.pipeline.selection import select_titles
 
     started = time.perf_counter()
@@ -56,6 +57,9 @@ def run(
             platform.progress = report
             failures = runner.run(selection.work).failures
     states = selection.after(platform)
+    present = [state.title_id for state in states if state.state == "present"]
+    if present:
+        publish_titles(platform, present)
     closing_table(states, platform, console)
     seconds = time.perf_counter() - started
     if not selection.work:

@@ -9,6 +9,7 @@ from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.materialise import Outcome
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.states import variant_of
+from mediafm_core.pipeline.training import TrainedModel
 from mediafm_core.report.pictures import contact_sheet, similarity_picture
 
 _BYTES_PER_MEGABYTE = 1_000_000
@@ -37,6 +38,32 @@ def describe(platform: Platform, outcome: Outcome) -> tuple[dict[str, Any], dict
         if not _is_plain(value)
     }
     return numbers, {**nested, **_pictures(platform, outcome)}
+
+
+def describe_model(platform: Platform, trained: TrainedModel) -> dict[str, Any]:
+    """Losses, curve, parameter groups and place of a trained model."""
+    from mediafm_core.model.report import loss_curve_png
+    from mediafm_core.model.training import CurvePoint
+
+    training = trained.training
+    curve = [CurvePoint(**point) for point in training["curve"]]
+    measured = {
+        "seconds": trained.seconds,
+        "shots_per_second": trained.shots_per_second,
+    }
+    return {
+        "model": trained.identity,
+        "training_loss": curve[-1].training_loss,
+        "validation_loss": curve[-1].validation_loss,
+        "validation": training["validation"],
+        "baselines": dg.MetadataValue.json(training["baselines"]),
+        "loss_curve": image(loss_curve_png(curve, training["baselines"]), "png", "Loss by step"),
+        "parameter_groups": dg.MetadataValue.table(
+            [dg.TableRecord(group) for group in training["groups"]]
+        ),
+        **{name: round(value, 1) for name, value in measured.items() if value is not None},
+        "folder": dg.MetadataValue.path(str(platform.store.models / trained.identity)),
+    }
 
 
 def image(data: bytes, kind: str, title: str) -> dg.MarkdownMetadataValue:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from mediafm_assets.metadata import image
+from mediafm_assets.metadata import describe_model
 from mediafm_assets.resources import PlatformResource
 from mediafm_assets.title_assets import OWNERS
 from mediafm_core.pipeline.platform import Platform
@@ -35,7 +35,6 @@ def mediafm_model(
     context: dg.AssetExecutionContext, config: TrainingConfig, platform: PlatformResource
 ) -> dg.MaterializeResult:
     """The MediaFM Transformer, trained by Masked Shot Modeling on every title's fused vectors."""
-    from mediafm_core.model.report import loss_curve_png
     from mediafm_core.pipeline.training import train_model
 
     def report(at: "Progress") -> None:
@@ -48,25 +47,10 @@ def mediafm_model(
 
     trained = train_model(platform, report)
     if config.release:
-        release(platform.store, str(trained.identity))
-    curve = loss_curve_png(trained.curve, trained.baselines)
+        release(platform.store, trained.identity)
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(str(trained.identity)),
-        metadata={
-            "model": str(trained.identity),
-            "released": config.release,
-            "training_loss": trained.curve[-1].training_loss,
-            "validation_loss": trained.curve[-1].validation_loss,
-            "validation": trained.validation,
-            "baselines": dg.MetadataValue.json(trained.baselines),
-            "loss_curve": image(curve, "png", "Loss by step"),
-            "parameter_groups": dg.MetadataValue.table(
-                [dg.TableRecord(group._asdict()) for group in trained.groups]
-            ),
-            "seconds": round(trained.seconds, 1),
-            "shots_per_second": round(trained.shots_per_second),
-            "folder": dg.MetadataValue.path(str(trained.folder)),
-        },
+        data_version=dg.DataVersion(trained.identity),
+        metadata={"released": config.release, **describe_model(platform, trained)},
     )
 
 

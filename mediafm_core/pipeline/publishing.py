@@ -11,6 +11,9 @@ from mediafm_core.store.features import Publication, catalogue, publish
 def publish_titles(platform: Platform, title_ids: Iterable[str]) -> Publication:
     """Publish the clip features of titles under the serving model.
 
+    Nothing is written where readers have them already, so that this can be called at any time:
+    it is how a run catches up on what a killed one had computed but not published.
+
     While a new model has not reached every title that readers see, less the quarantined ones,
     readers keep the old model's features.
 

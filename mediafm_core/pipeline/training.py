@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mediafm_core.errors import ConfigurationError, StoreError
 from mediafm_core.pipeline.platform import Platform
 
 if TYPE_CHECKING:
     from mediafm_core.model.data import TrainingData
-    from mediafm_core.model.training import Progress, TrainingResult
+    from mediafm_core.model.training import Progress
 
 
 def fused_titles(platform: Platform) -> list[str]:
@@ -69,16 +70,47 @@ def training_data(platform: Platform, title_ids: Sequence[str]) -> "TrainingData
     )
 
 
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained model of the store.
+
+    Attributes:
+        identity: also the name of its folder under `<store>/models`.
+        training: what `training.json` says: settings, titles, curve, baselines, groups.
+        seconds: of training; None if this model had been trained before.
+        shots_per_second: likewise.
+    """
+
+    identity: str
+    training: dict[str, Any]
+    seconds: float | None = None
+    shots_per_second: float | None = None
+
+
 def train_model(
     platform: Platform, progress: Callable[["Progress"], None] | None = None
-) -> "TrainingResult":
-    """Train MediaFM on the whole catalogue and keep the result under `<store>/models`."""
+) -> TrainedModel:
+    """Train MediaFM on the whole catalogue and keep the result under `<store>/models`.
+
+    The same settings on the same data give the same model, so one that was trained before (by a
+    run that was killed before it could release it, for instance) is not trained again.
+    """
     from mediafm_core.device import resolve_device
     from mediafm_core.model.training import train
 
     settings = platform.settings
-    return train(
-        training_data(platform, fused_titles(platform)),
+    data = training_data(platform, fused_titles(platform))
+    asked = {
+        "model": settings.model.model_dump(mode="json"),
+        "training": settings.training.model_dump(mode="json"),
+        "titles": {title.title_id: title.data_version for title in data.titles},
+    }
+    for folder in sorted(platform.store.models.glob("*@*")):
+        training = _training_record(folder)
+        if asked == {name: training.get(name) for name in asked}:
+            return TrainedModel(folder.name, training)
+    trained = train(
+        data,
         settings.model,
         settings.training,
         platform.store.models,
@@ -86,6 +118,17 @@ def train_model(
         resolve_device(settings),
         settings.threads,
     )
+    return TrainedModel(
+        str(trained.identity),
+        _training_record(trained.folder),
+        trained.seconds,
+        trained.shots_per_second,
+    )
+
+
+def _training_record(folder: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((folder / "training.json").read_bytes())
+    return record
 
 
 def adopt_model(platform: Platform, folder: Path) -> str:

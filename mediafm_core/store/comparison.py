@@ -77,7 +77,7 @@ def _feature_differences(one: Store, other: Store, tolerance: float) -> Iterator
         for store in (one, other):
             with open_features(store.features) as connection:
                 tables.append(connection.sql(query).to_arrow_table())
-        if not _equal(*tables, tolerance):
+        if not _equal(tables[0], tables[1], tolerance):
             yield f"features.duckdb: table {table} differs"
 
 
@@ -87,8 +87,8 @@ def _equal(one: pa.Table, other: pa.Table, tolerance: float) -> bool:
         return one.equals(other)
     if one.drop_columns("embedding") != other.drop_columns("embedding"):
         return False
-    vectors = [to_numpy(table["embedding"]) for table in (one, other)]
-    return bool(np.allclose(*vectors, rtol=0.0, atol=tolerance))
+    left, right = to_numpy(one["embedding"]), to_numpy(other["embedding"])
+    return left.shape == right.shape and np.allclose(left, right, rtol=0.0, atol=tolerance)
 
 
 def _lasting(document: object) -> object:
