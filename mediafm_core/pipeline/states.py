@@ -121,14 +121,14 @@ def title_state(platform: Platform, folder: TitleFolder) -> TitleState:
         )
     assets = asset_states(platform, folder)
     reasons: dict[State, str] = {
-        "stale": "has changed inputs or versions since it was computed",
-        "missing": "is not computed yet",
+        "stale": "Computed from other inputs or versions than now",
+        "missing": "Not computed yet",
     }
     for state, reason in reasons.items():
         names = [name for name, value in assets.items() if value == state]
         if names:
             which = "everything" if len(names) == len(assets) else ", ".join(names)
-            return TitleState(folder.name, state, f"{which} {reason}.", assets)
+            return TitleState(folder.name, state, f"{reason}: {which}.", assets)
     return TitleState(folder.name, "present", "", assets)
 
 
