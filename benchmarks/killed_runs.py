@@ -1,11 +1,11 @@
 """Kill `mediafm run` at random moments; plain reruns must give the store of an undisturbed run.
 
-    python -m benchmarks.killed_runs INBOX [--kills 20] [--per-store 4] [--seed 0] [--json FILE]
+    python -m benchmarks.killed_runs INBOX [--kills 20] [--per-store 3] [--seed 0] [--json FILE]
 
-A trial begins with an empty store. Its runs are killed with SIGKILL one after the other, each at a
-moment drawn uniformly from the length of the undisturbed run (the later ones, which have less left
-to do, from an accordingly shorter time), and each is followed by a plain rerun. The last rerun ends
-by itself; its store is compared with the undisturbed one.
+A trial begins with an empty store. Its runs are ended by SIGKILL one after the other, each at a
+moment drawn uniformly from the time that is left to do, and each is followed by a plain rerun. The
+last rerun ends by itself, and its store is compared with the undisturbed one. A run that ended
+before its moment came is no kill and is not counted.
 """
 
 import argparse
@@ -27,20 +27,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("inbox", type=Path)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--per-store", type=int, default=4)
+    parser.add_argument("--per-store", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    random_moments = random.Random(arguments.seed)
+    moments = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
         whole = Store(Path(folder) / "undisturbed")
         length = finish(arguments.inbox, whole)
         print(f"undisturbed: {length:.1f} s", flush=True)
-        trials = []
-        for number in range(arguments.kills // arguments.per_store):
-            store = Store(Path(folder) / f"killed_{number}")
+        tables = count_tables(whole)
+        trials: list[dict] = []
+        while (left := arguments.kills - sum(len(each["kills"]) for each in trials)) > 0:
+            store = Store(Path(folder) / f"killed_{len(trials)}")
+            kills = kill_some(
+                arguments.inbox, store, min(left, arguments.per_store), length, tables, moments
+            )
+            seconds = finish(arguments.inbox, store)
+            found = differences(whole, store)
             trials.append(
-                trial(arguments.inbox, store, whole, arguments.per_store, length, random_moments)
+                {"kills": kills, "last_rerun_seconds": round(seconds, 1), "differences": found}
             )
             print(json.dumps(trials[-1]), flush=True)
     different = [each for each in trials if each["differences"]]
@@ -53,21 +59,23 @@ def main() -> None:
     sys.exit(bool(different))
 
 
-def trial(
-    inbox: Path, store: Store, whole: Store, kills: int, length: float, moments: random.Random
-) -> dict:
-    """Kill some runs on one store, finish, compare."""
-    done = []
-    left = length
-    for _ in range(kills):
-        moment = moments.uniform(0.0, left)
-        finished = kill(inbox, store, moment)
-        files = len(list(store.root.rglob("*.parquet")))
-        done.append({"after_seconds": round(moment, 1), "finished": finished, "tables": files})
-        left = max(left - moment / 2, length / 4)
-    seconds = finish(inbox, store)
-    found = differences(whole, store)
-    return {"kills": done, "last_rerun_seconds": round(seconds, 1), "differences": found}
+def kill_some(
+    inbox: Path, store: Store, most: int, length: float, tables: int, moments: random.Random
+) -> list[dict]:
+    """Kill runs on one store; when each was killed, and how many tables there were then."""
+    kills: list[dict] = []
+    while len(kills) < most:
+        done = count_tables(store)
+        moment = moments.uniform(0.0, length * max(0.1, 1.0 - done / tables))
+        if kill(inbox, store, moment):
+            break
+        kills.append({"after_seconds": round(moment, 1), "tables": count_tables(store)})
+    return kills
+
+
+def count_tables(store: Store) -> int:
+    """Parquet files that are in place."""
+    return len(list(store.root.glob("[a-z]*/**/*.parquet")))
 
 
 def command(inbox: Path, store: Store) -> list[str]:

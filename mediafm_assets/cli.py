@@ -58,9 +58,11 @@ def run(
             failures = runner.run(selection.work).failures
     states = selection.after(platform)
     present = [state.title_id for state in states if state.state == "present"]
-    if present:
-        publish_titles(platform, present)
+    publication = publish_titles(platform, present) if present else None
     closing_table(states, platform, console)
+    if publication and publication.outcome == "held back":
+        console.print(f"Readers keep the old model: {publication}.")
+        console.print(f"Waiting for: {', '.join(publication.waiting)}.", soft_wrap=True)
     seconds = time.perf_counter() - started
     if not selection.work:
         console.print(f"Nothing to do ({seconds:.1f} s).")

@@ -4,6 +4,7 @@ import dagster as dg
 
 from mediafm_core.config import load_settings
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.preparation import prepare
 
 PlatformResource = dg.ResourceParam[Platform]
 """Annotates an asset's parameter `platform`."""
@@ -12,4 +13,6 @@ PlatformResource = dg.ResourceParam[Platform]
 @dg.resource(description="Settings, store and networks of a run, from MEDIAFM_* and its file.")
 def platform_from_environment(_context: dg.InitResourceContext) -> Platform:
     """The platform of a run; each network is loaded at most once in its life."""
-    return Platform(load_settings())
+    platform = Platform(load_settings())
+    prepare(platform)
+    return platform

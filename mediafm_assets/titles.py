@@ -45,26 +45,27 @@ def materialise_titles(
 
     Raises:
         dagster.Failure: every title of the run is quarantined, so that nothing is left to do.
-        ExceptionGroup: what went wrong with titles though their input is not at fault; raised
-            after the other titles were worked on.
+            Or something went wrong though no title's input is at fault, such as a full disk; then
+            the other titles of the run have been worked on.
     """
     title_ids = list(context.partition_keys)
     outcomes: list[Outcome] = []
-    errors: list[Exception] = []
+    errors: dict[str, Exception] = {}
     for title_id in title_ids:
         try:
             found = materialise(platform, tuple(assets), title_id)
         except ConfigurationError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        except Exception as error:  # noqa: BLE001 - raised below, once the others had their turn
+        except (MediaFMError, OSError) as error:  # raised below, once the others had their turn
             context.log.error(f"{title_id}: {error}")
-            errors.append(error)
+            errors[title_id] = error
             continue
         for outcome in found:
             _record(context, platform, outcome)
         outcomes += found
     if errors:
-        raise _together(errors)
+        named = "; ".join(f"{title_id}: {error}" for title_id, error in errors.items())
+        raise dg.Failure(named) from next(iter(errors.values()))
     quarantined = [outcome for outcome in outcomes if outcome.status == "quarantined"]
     if len(quarantined) == len(outcomes):
         raise dg.Failure(
@@ -101,7 +102,8 @@ def _record(context: dg.AssetExecutionContext, platform: Platform, outcome: Outc
                 tags={"dagster/data_version": outcome.record.data_version},
             )
         )
-    if len(context.partition_keys) > 1:  # for a single title Dagster adds the partition itself
+    # For a single title Dagster adds the partition itself, unless the step fails.
+    if len(context.partition_keys) > 1 or outcome.record is None:
         for result in _title_checks(outcome):
             context.log_event(
                 dg.AssetCheckEvaluation(
@@ -156,10 +158,3 @@ def _overall_checks(asset: str, outcomes: Sequence[Outcome]) -> Iterator[dg.Asse
             passed=not failed[name],
             metadata={**failed[name], **(passed if len(outcomes) == 1 else {})},
         )
-
-
-def _together(errors: list[Exception]) -> Exception:
-    if len(errors) == 1:
-        error = errors[0]
-        return dg.Failure(str(error)) if isinstance(error, MediaFMError) else error
-    return ExceptionGroup(f"{len(errors)} titles failed", errors)

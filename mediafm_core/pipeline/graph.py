@@ -8,6 +8,8 @@ subtitle does not decode a film again.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mediafm_core import fusion
+from mediafm_core.encoders import embed
 from mediafm_core.identity import Identity, digest_of_settings
 from mediafm_core.pipeline.platform import Platform
 
@@ -85,29 +87,34 @@ TITLE_ASSETS: tuple[AssetSpec, ...] = (
         ("keyframes",),
         "One video vector per shot: the mean over its keyframes, unit length.",
         lambda platform: platform.video_encoder.identity,
+        embed.CODE_VERSION,
     ),
     AssetSpec(
         "audio_embeddings",
         ("soundtrack", "shots"),
         "One audio vector per shot: the mean over its sound, unit length.",
         lambda platform: platform.audio_encoder.identity,
+        embed.CODE_VERSION,
     ),
     AssetSpec(
         "text_embeddings",
         ("timed_text",),
         "One text vector per shot with text, zero elsewhere, unit length.",
         lambda platform: platform.text_encoder.identity,
+        embed.CODE_VERSION,
     ),
     AssetSpec(
         "title_metadata_embedding",
         ("title.metadata",),
         "Synopsis and tags through the text encoder: the model's [GLOBAL] input.",
         lambda platform: platform.text_encoder.identity,
+        embed.CODE_VERSION,
     ),
     AssetSpec(
         "fused_embeddings",
         ("video_embeddings", "audio_embeddings", "text_embeddings"),
         "unit_norm(concat(video, audio, text)) per shot.",
+        code_version=fusion.CODE_VERSION,
     ),
     AssetSpec(
         "contextual_embeddings",

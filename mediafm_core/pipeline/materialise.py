@@ -1,10 +1,11 @@
 """Compute what is missing or stale of one title, and nothing else."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from mediafm_core.errors import StoreError, TitleError
+from mediafm_core.errors import MediaFMError, StoreError, TitleError
 from mediafm_core.pipeline.checks import CheckResult, run_checks
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.platform import Platform
@@ -20,10 +21,20 @@ from mediafm_core.pipeline.stages.embed import (
     video_embeddings,
 )
 from mediafm_core.pipeline.stages.title import register_title
-from mediafm_core.pipeline.states import Wanted, input_versions, recorded, variant_of, wanted
+from mediafm_core.pipeline.states import (
+    Wanted,
+    input_versions,
+    is_current_title,
+    recorded,
+    variant_of,
+    wanted,
+)
 from mediafm_core.pipeline.work import Work
 from mediafm_core.store.artefacts import ArtefactRecord
 from mediafm_core.titles.folder import TitleFolder
+from mediafm_core.titles.manifest import is_title_id
+
+logger = logging.getLogger(__name__)
 
 Status = Literal["computed", "unchanged", "quarantined"]
 
@@ -50,7 +61,7 @@ class Outcome:
     Attributes:
         record: of the artefact, new or found; None when the title is quarantined.
         reason: why it is quarantined.
-        checks: results of the asset's checks, where it was computed.
+        checks: results of the asset's checks.
     """
 
     asset: str
@@ -65,7 +76,8 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
     """Bring assets of a title that one computation yields up to date.
 
     Asking for `title` lifts a quarantine and validates the folder again; any other asset of a
-    quarantined title is left alone. Input that cannot be used quarantines the title.
+    quarantined title is left alone. Input that cannot be used quarantines the title, and so does
+    an error that nobody foresaw: it must not stop the others, whatever it is.
 
     Args:
         platform: settings, store and networks.
@@ -74,20 +86,38 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
 
     Raises:
         StoreError: an input has not been materialised.
-        ConfigurationError: the machine or the settings are at fault, not the title.
+        ConfigurationError, IdentityMismatchError, OSError: the machine or the settings are at
+            fault, not the title.
     """
+    if not is_title_id(title_id):  # before a path is made of it
+        reason = f"{title_id!r} is no title id: name the partition as the title's folder."
+        return [Outcome(asset, title_id, "quarantined", reason=reason) for asset in assets]
     quarantine = Quarantine(platform.store)
     folder = TitleFolder(platform.inbox / title_id)
     if assets == ("title",):
         quarantine.lift(title_id)
     elif entry := quarantine.get(title_id):
         return [Outcome(asset, title_id, "quarantined", reason=entry.reason) for asset in assets]
+    # As it was before the work: a folder that is mended meanwhile is to be tried again.
+    known = recorded(platform, "title", title_id)
+    seen = (
+        folder.fingerprint() if assets == ("title",) or not known else known.details["fingerprint"]
+    )
     try:
         outcomes = _materialise(platform, assets, folder)
     except TitleError as error:
-        fingerprint = folder.fingerprint() if folder.path.is_dir() else ""
-        quarantine.add(title_id, assets[0], str(error), fingerprint)
-        return [Outcome(asset, title_id, "quarantined", reason=str(error)) for asset in assets]
+        reason = str(error)
+    except (MediaFMError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        logger.exception("%s: %s failed", title_id, ", ".join(assets))
+        fault = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = f"{title_id}: {assets[0]} failed unexpectedly ({fault}): report it; then --retry."
+    else:
+        reason = ""
+    if reason:
+        quarantine.add(title_id, assets[0], reason, seen)
+        return [Outcome(asset, title_id, "quarantined", reason=reason) for asset in assets]
     for outcome in outcomes:
         platform.progress(title_id, outcome.asset, 1.0)
     return outcomes
@@ -97,21 +127,27 @@ def _materialise(platform: Platform, assets: tuple[str, ...], folder: TitleFolde
     title_id = folder.name
     if assets == ("title",):
         known = recorded(platform, "title", title_id)
-        if known and known.details["fingerprint"] == folder.fingerprint():
+        if known and is_current_title(known, folder):
             return [Outcome("title", title_id, "unchanged", known)]
         record = register_title(platform, folder)
-        return [_checked(platform, "title", title_id, record)]
+        return [Outcome("title", title_id, "computed", record)]
 
     # One decode writes all that it yields, so all of it must be asked for to be current.
     group = DECODED if assets[0] in DECODED else assets
     targets = {asset: _target(platform, asset, title_id) for asset in group}
     found = {asset: recorded(platform, asset, title_id) for asset in group}
     versions = {asset: made.data_version for asset, made in found.items() if made}
-    if versions == {asset: target.version for asset, target in targets.items()}:
-        return [Outcome(asset, title_id, "unchanged", found[asset]) for asset in assets]
-    work = Work(platform, title_id, targets)
-    _COMPUTE[group[0]](work)
-    return [_checked(platform, asset, title_id, work.written[asset]) for asset in assets]
+    status: Status = "unchanged"
+    if versions != {asset: target.version for asset, target in targets.items()}:
+        status = "computed"
+        work = Work(platform, title_id, targets)
+        _COMPUTE[group[0]](work)
+        found |= work.written
+    # What was there is checked too: the run that wrote it may have been killed before it could.
+    checks = {asset: _check(platform, asset, title_id) for asset in group}
+    return [
+        Outcome(asset, title_id, status, found[asset], checks=checks[asset]) for asset in assets
+    ]
 
 
 def _target(platform: Platform, asset: str, title_id: str) -> Wanted:
@@ -125,16 +161,17 @@ def _target(platform: Platform, asset: str, title_id: str) -> Wanted:
     return target
 
 
-def _checked(platform: Platform, asset: str, title_id: str, record: ArtefactRecord) -> Outcome:
-    """Check a fresh artefact; one that fails is removed, so that nothing is built on it.
+def _check(platform: Platform, asset: str, title_id: str) -> tuple[CheckResult, ...]:
+    """Check an artefact; one that fails is removed, so that nothing is built on it.
 
     Raises:
         TitleError: a check failed; the title is to be quarantined.
     """
-    results = run_checks(platform.store, asset, title_id, variant_of(platform, SPECS[asset]))
+    variant = variant_of(platform, SPECS[asset])
+    results = run_checks(platform.store, asset, title_id, variant)
     failed = [result for result in results if not result.passed]
     if failed:
-        platform.store.remove(asset, title_id)
+        platform.store.remove(asset, title_id, variant)
         faults = "; ".join(f"{result.name}: {result.detail}" for result in failed)
         raise TitleError(f"{title_id} has unusable {asset} ({faults}): report it with the media.")
-    return Outcome(asset, title_id, "computed", record, checks=tuple(results))
+    return tuple(results)

@@ -6,6 +6,7 @@ from mediafm_core.errors import StoreError
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.store.features import Publication, catalogue, publish
+from mediafm_core.titles.folder import scan_inbox
 
 
 def publish_titles(platform: Platform, title_ids: Iterable[str]) -> Publication:
@@ -14,8 +15,8 @@ def publish_titles(platform: Platform, title_ids: Iterable[str]) -> Publication:
     Nothing is written where readers have them already, so that this can be called at any time:
     it is how a run catches up on what a killed one had computed but not published.
 
-    While a new model has not reached every title that readers see, less the quarantined ones,
-    readers keep the old model's features.
+    While a new model has not reached every title that readers see, less those that are quarantined
+    or gone from the inbox, readers keep the old model's features.
 
     Raises:
         StoreError: no model serves, or features of a title are missing.
@@ -28,4 +29,6 @@ def publish_titles(platform: Platform, title_ids: Iterable[str]) -> Publication:
         return publish(store, model, title_ids)
     held_back = {entry.title_id for entry in Quarantine(store)}
     asked = set(title_ids)
-    return publish(store, model, asked, expected=asked | (set(seen.versions) - held_back))
+    in_inbox = {folder.name for folder in scan_inbox(platform.inbox)}
+    kept = set(seen.versions) & in_inbox - held_back
+    return publish(store, model, asked, expected=asked | kept)

@@ -32,7 +32,11 @@ class Quarantine:
         self._store = store
 
     def add(self, title_id: str, asset: str, reason: str, fingerprint: str) -> Quarantined:
-        """Hold a title back."""
+        """Hold a title back; an entry that says the same already is left as it is."""
+        reason = reason.encode("utf-8", "backslashreplace").decode()  # paths may be no UTF-8
+        known = self.get(title_id)
+        if known and (known.asset, known.reason, known.fingerprint) == (asset, reason, fingerprint):
+            return known
         entry = Quarantined(
             title_id=title_id,
             asset=asset,

@@ -33,7 +33,7 @@ def select_titles(
     """Find the titles that are missing or stale.
 
     A folder whose name cannot be a title id is quarantined here: it cannot become a partition.
-    A quarantine is lifted here when the title's folder has changed.
+    A quarantine is lifted here when the title's folder has changed or is gone.
 
     Args:
         platform: settings and store.
@@ -43,14 +43,15 @@ def select_titles(
     Raises:
         ConfigurationError: the inbox has no title of one of the names.
     """
-    folders = list(scan_inbox(platform.inbox))
-    if names is not None:
-        folders = _named(folders, names)
+    inbox = list(scan_inbox(platform.inbox))
+    folders = inbox if names is None else _named(inbox, names)
     usable = [folder for folder in folders if _has_usable_name(platform, folder)]
     states = {folder.name: title_state(platform, folder) for folder in folders}
     quarantine = Quarantine(platform.store)
+    in_inbox = {folder.name for folder in inbox}
     for entry in quarantine:
-        if entry.title_id in states and states[entry.title_id].state != "quarantined":
+        state = states.get(entry.title_id)
+        if entry.title_id not in in_inbox or (state and state.state != "quarantined"):
             quarantine.lift(entry.title_id)
     wanted = {"missing", "stale", "quarantined"} if retry else {"missing", "stale"}
     work = [folder.name for folder in usable if states[folder.name].state in wanted]

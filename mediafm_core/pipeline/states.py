@@ -1,15 +1,19 @@
 """What is present, missing, stale or quarantined, per title and asset, and why."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mediafm_core.errors import StoreError
 from mediafm_core.identity import data_version
 from mediafm_core.pipeline.graph import SPECS, TITLE_ASSETS, AssetSpec
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.store.artefacts import ArtefactRecord
 from mediafm_core.titles.folder import TitleFolder, scan_inbox
+
+logger = logging.getLogger(__name__)
 
 State = Literal["present", "missing", "stale", "quarantined", "waiting"]
 
@@ -37,11 +41,26 @@ class TitleState:
 
 
 def recorded(platform: Platform, asset: str, title_id: str) -> ArtefactRecord | None:
-    """The record of an asset of a title as the store has it, for the serving model."""
-    if asset in JSON_ASSETS:
-        found = platform.store.json_record(asset, title_id)
-        return found[0] if found else None
-    return platform.store.record(asset, title_id, variant_of(platform, SPECS[asset]))
+    """The record of an asset of a title as the store has it, for the serving model.
+
+    None where the artefact, or a file that belongs to it, is missing or damaged: it is then
+    computed again.
+    """
+    store, variant = platform.store, variant_of(platform, SPECS[asset])
+    try:
+        if asset in JSON_ASSETS:
+            found = store.json_record(asset, title_id)
+            if found is None or not _has_its_file(platform, asset, title_id, found[1]):
+                return None
+            return found[0]
+        if asset == "contextual_embeddings" and not store.record(
+            "title_embeddings", title_id, variant
+        ):
+            return None
+        return store.record(asset, title_id, variant)
+    except StoreError as error:
+        logger.warning("%s of %s counts as missing: %s", asset, title_id, error)
+        return None
 
 
 def variant_of(platform: Platform, spec: AssetSpec) -> str:
@@ -78,6 +97,14 @@ def wanted(platform: Platform, asset: str, versions: dict[str, str]) -> Wanted |
     return Wanted(data_version(inputs, text, spec.code_version), inputs, text)
 
 
+def is_current_title(record: ArtefactRecord, folder: TitleFolder) -> bool:
+    """Whether the asset `title` describes the folder as it is, by the code as it is."""
+    return (record.details["fingerprint"], record.code_version) == (
+        folder.fingerprint(),
+        SPECS["title"].code_version,
+    )
+
+
 def asset_states(platform: Platform, folder: TitleFolder) -> dict[str, State]:
     """State of each asset of a title, leaving quarantine aside.
 
@@ -92,7 +119,7 @@ def asset_states(platform: Platform, folder: TitleFolder) -> dict[str, State]:
             continue
         versions |= _versions_of(spec.name, record)
         if spec.name == "title":
-            current = record.details["fingerprint"] == folder.fingerprint()
+            current = is_current_title(record, folder)
         elif all(states[name] == "present" for name in spec.dependencies):
             now = wanted(platform, spec.name, versions)
             current = now is not None and now.version == record.data_version
@@ -106,13 +133,7 @@ def title_state(platform: Platform, folder: TitleFolder) -> TitleState:
     """State of one title of the inbox."""
     entry = Quarantine(platform.store).get(folder.name)
     if entry is not None and entry.fingerprint == folder.fingerprint():
-        states = asset_states(platform, folder)
-        reached = list(SPECS).index(entry.asset)
-        assets: dict[str, State] = {
-            name: state if index < reached else "missing"
-            for index, (name, state) in enumerate(states.items())
-        }
-        assets[entry.asset] = "quarantined"
+        assets = {**asset_states(platform, folder), entry.asset: "quarantined"}
         return TitleState(folder.name, "quarantined", entry.reason, assets)
     if not folder.is_complete:
         nothing: dict[str, State] = dict.fromkeys(SPECS, "missing")
@@ -136,6 +157,13 @@ def catalogue_states(platform: Platform) -> Iterator[TitleState]:
     """States of all titles of the inbox, in name order."""
     for folder in scan_inbox(platform.inbox):
         yield title_state(platform, folder)
+
+
+def _has_its_file(platform: Platform, asset: str, title_id: str, content: dict[str, Any]) -> bool:
+    """Whether the sound is there that a soundtrack's record speaks of."""
+    if asset != "soundtrack" or content["file"] is None:
+        return True
+    return platform.store.path(asset, title_id, suffix=".flac").exists()
 
 
 def _versions_of(asset: str, record: ArtefactRecord) -> dict[str, str]:

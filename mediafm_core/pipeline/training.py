@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mediafm_core.errors import ConfigurationError, StoreError
+from mediafm_core.identity import digest_of
 from mediafm_core.pipeline.platform import Platform
 
 if TYPE_CHECKING:
@@ -15,12 +16,19 @@ if TYPE_CHECKING:
 
 
 def fused_titles(platform: Platform) -> list[str]:
-    """Ids of the titles whose fused vectors are in the store and which are not quarantined."""
+    """Ids of the inbox's titles that have fused vectors and are not quarantined."""
     from mediafm_core.pipeline.quarantine import Quarantine
+    from mediafm_core.titles.folder import scan_inbox
 
-    held_back = {entry.title_id for entry in Quarantine(platform.store)}
-    folder = platform.store.root / "fused_embeddings"
-    return sorted(path.stem for path in folder.glob("*.parquet") if path.stem not in held_back)
+    store = platform.store
+    held_back = {entry.title_id for entry in Quarantine(store)}
+    return [
+        folder.name
+        for folder in scan_inbox(platform.inbox)
+        if folder.has_usable_name
+        and folder.name not in held_back
+        and store.path("fused_embeddings", folder.name).exists()
+    ]
 
 
 def training_data(platform: Platform, title_ids: Sequence[str]) -> "TrainingData":
@@ -45,11 +53,13 @@ def training_data(platform: Platform, title_ids: Sequence[str]) -> "TrainingData
         details = record.details
         spaces[json.dumps([details["ranges"], details["encoders"]], sort_keys=True)] = title_id
         metadata = store.read("title_metadata_embedding", title_id)
+        metadata_record = store.record("title_metadata_embedding", title_id)
+        both = (record.data_version, metadata_record.data_version if metadata_record else "")
         sources.append(
             TitleSource(
                 title_id=title_id,
                 path=store.path("fused_embeddings", title_id),
-                data_version=record.data_version,
+                data_version=digest_of(*both),
                 global_vector=to_numpy(metadata["embedding"])[0],
             )
         )

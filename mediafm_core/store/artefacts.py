@@ -73,7 +73,13 @@ class Store:
     # Places
 
     def path(self, asset: str, title_id: str, variant: str = "", suffix: str = ".parquet") -> Path:
-        """The file of an asset of a title; `variant` is the model version where one applies."""
+        """The file of an asset of a title; `variant` is the model version where one applies.
+
+        Raises:
+            StoreError: the title id is a path, which would lead out of the asset's folder.
+        """
+        if Path(title_id).name != title_id:
+            raise StoreError(f"{title_id!r} is no title id: take the name of a title's folder.")
         return self.root / asset / variant / f"{title_id}{suffix}"
 
     @property
@@ -181,11 +187,10 @@ class Store:
             prepared.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
             return self.commit(prepared, self.path(record.asset, record.title_id, suffix=".json"))
 
-    def remove(self, asset: str, title_id: str) -> None:
-        """Delete what an asset holds of a title, in every variant."""
-        for path in (self.root / asset).glob(f"**/{title_id}.*"):
-            if path.stem == title_id:
-                path.unlink()
+    def remove(self, asset: str, title_id: str, variant: str = "") -> None:
+        """Delete what an asset holds of a title."""
+        for suffix in (".parquet", ".json"):
+            self.path(asset, title_id, variant, suffix).unlink(missing_ok=True)
 
 
 class TableWriter:

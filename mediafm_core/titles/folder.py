@@ -70,7 +70,7 @@ class TitleFolder:
     @property
     def name(self) -> str:
         """The title id that the folder stands for, usable or not."""
-        return self.path.name
+        return os.fsencode(self.path.name).decode("utf-8", "backslashreplace")
 
     @property
     def is_complete(self) -> bool:
@@ -85,13 +85,15 @@ class TitleFolder:
     def fingerprint(self) -> str:
         """Digest of the names, sizes and modification times of the folder's files.
 
-        Reads no content: cheap enough to ask for a whole catalogue every minute.
-
-        Raises:
-            TitleError: the folder cannot be listed.
+        Reads no content: cheap enough to ask for a whole catalogue every minute. A folder that
+        cannot be listed has a fingerprint too, until it can.
         """
         parts: list[str] = []
-        for path in _visible_files(self.path):
+        try:
+            files = _visible_files(self.path)
+        except TitleError:
+            return digest_of("cannot be listed")
+        for path in files:
             try:
                 status = path.stat()
             except OSError:  # gone since the listing, or a link that leads nowhere

@@ -62,6 +62,7 @@ def decode(work: Work) -> None:
                 "rows": summary.shots.num_rows,
                 "frames": summary.frames,
                 "duration_s": summary.duration_s,
+                "damaged_packets": summary.damaged_packets,
             },
             parts,
         )
