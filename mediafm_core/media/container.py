@@ -20,6 +20,7 @@ from mediafm_core.errors import TitleError
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.stream import Stream
 
 CONTAINER_FORMATS = ("mov", "matroska", "avi", "mpegts", "mpeg", "flv", "mxf", "ogg", "asf")
 _HEAD_BYTES = 64 << 10
@@ -78,6 +79,31 @@ def open_media(path: Path) -> Iterator["InputContainer"]:
             ) from error
         with container:
             yield container
+
+
+def stream_at(container: "InputContainer", path: Path, index: int, kind: str) -> "Stream":
+    """A stream that an earlier look into the file has found.
+
+    Some formats (FLV, transport streams) announce a stream only where its first packet lies, so
+    that a damaged file need not show the same streams each time.
+
+    Args:
+        container: the open file.
+        path: its name.
+        index: the stream's number in the file.
+        kind: `video`, `audio` or `subtitle`.
+
+    Raises:
+        TitleError: the stream is not there, is of another kind, or has no decoder.
+    """
+    if index < len(container.streams):
+        stream = container.streams[index]
+        if stream.type == kind and stream.codec_context is not None:
+            return stream
+    raise TitleError(
+        f"{path} no longer shows its {kind} stream {index} when it is opened again: it is damaged "
+        "or has been replaced meanwhile; copy or export it again."
+    )
 
 
 def _container_format(path: Path, head: bytes) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mediafm_core.errors import TitleError
-from mediafm_core.media.container import open_media
-from mediafm_core.media.probe import MediaProbe
+from mediafm_core.media.container import open_media, stream_at
+from mediafm_core.media.probe import LONGEST_S, MediaProbe
 
 if TYPE_CHECKING:
     import av
@@ -19,6 +19,10 @@ END_TOLERANCE_S = 1.0
 # reported. Packets before a stream's first picture or sound do not count: a recording may begin
 # anywhere.
 DAMAGE_TOLERANCE = 1e-3
+# How far sound may step beyond the title's end, or back, before its time stamps count as damaged.
+# A step within the title is a pause in the sound, however long. Programs that join recordings leave
+# steps of seconds; damaged stamps lie hours or years away.
+SOUND_STEP_TOLERANCE_S = 60.0
 _FALLBACK_RATE = 25.0
 
 
@@ -110,20 +114,23 @@ class MediaDecoder:
         """Pictures in display order and sound in its order, interleaved as in the file.
 
         Raises:
-            TitleError: the file cannot be decoded to its end, or too much of it is damaged.
+            TitleError: the file cannot be decoded to its end, too much of it is damaged, or its
+                sound steps out of the title or back in it.
         """
         import av
         from av.stream import Discard
 
-        indices = [self._probe.video.index]
+        indices = {"video": self._probe.video.index}
         if self._probe.audio is not None:
-            indices.append(self._probe.audio.index)
+            indices["audio"] = self._probe.audio.index
         with open_media(self._path) as container:
+            streams = [
+                stream_at(container, self._path, index, kind) for kind, index in indices.items()
+            ]
             for stream in container.streams:
-                if stream.index not in indices:
+                if stream not in streams:
                     stream.discard = Discard.all  # the demuxer passes over what nobody asked for
-            streams = [container.streams[index] for index in indices]
-            container.streams[indices[0]].codec_context.thread_type = "AUTO"
+            streams[0].codec_context.thread_type = "AUTO"
             packets = container.demux(*streams)
             try:
                 for packet in packets:
@@ -154,8 +161,29 @@ class MediaDecoder:
                 time_s = self._sound_end_s
                 if frame.pts is not None and frame.time_base is not None:
                     time_s = float(frame.pts * frame.time_base) - self._probe.start_s
+                    self._require_near(time_s)
                 self._sound_end_s = time_s + frame.samples / frame.sample_rate
                 yield Sound(time_s, frame)
+
+    def _require_near(self, sound_s: float) -> None:
+        """Refuse sound at a time that the title cannot have.
+
+        The soundtrack fills what a step leaves out with silence and drops what it already has: a
+        damaged stamp would cost a file of any size and all the sound up to it. Sound may go on
+        without a step for as long as it likes. Its limit is the declared end of the pictures, or
+        else of the file; in a file that declares none (a live recording, whose sound and pictures
+        alternate), it is the last picture so far.
+        """
+        video_s, file_s = self._probe.video.duration_s, self._probe.duration_s
+        declared_s = file_s if video_s is None else video_s
+        title_s = min(self.end_s if declared_s is None else declared_s, LONGEST_S)
+        latest_s = max(title_s, self._sound_end_s) + SOUND_STEP_TOLERANCE_S
+        if not self._sound_end_s - SOUND_STEP_TOLERANCE_S <= sound_s <= latest_s:
+            raise TitleError(
+                f"{self._path}: the sound steps from {self._sound_end_s:.1f} s to {sound_s:.1f} s "
+                f"in a title of {title_s:.1f} s: its time stamps are damaged; convert the file "
+                "anew with its sound's time stamps mended."
+            )
 
     def _require_complete(self) -> None:
         video = self._probe.video

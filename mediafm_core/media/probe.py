@@ -1,5 +1,6 @@
 """What a media file holds, and which of its streams represent the title."""
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +17,16 @@ if TYPE_CHECKING:
     import av
     from av.container import InputContainer
 
+LONGEST_S = 10 * 86_400.0
+"""A declared length beyond ten days is no title's, but a damaged or forged header."""
+MAX_ASPECT_RATIO = 8
+"""Long side to short side of a picture as seen; the widest films are 4:1."""
+MAX_SIDE = 16_384
+MAX_PIXELS = 8192 * 8192
+"""Twice the 8K of 360 degrees; decoded, such a picture takes 100 MB in 8 bits."""
+
 _AV_TIME_BASE = 1_000_000
+_DURATION_TAG = re.compile(r"([0-9]{1,3}):([0-9]{1,2}):([0-9]{1,2}(?:\.[0-9]{1,9})?)")
 # Streams of pictures that are no film: cover art, chapter thumbnails, a still.
 _NO_FILM = ("attached_pic", "timed_thumbnails", "still_image")
 # Streams of sound that are not the title's main sound.
@@ -105,7 +115,7 @@ def probe(path: Path, language: str | None = None) -> MediaProbe:
 
     Raises:
         TitleError: the file is no media, damaged, has no stream of pictures, none that can be
-            decoded, or no picture in it.
+            decoded, no picture in it, or pictures of a size or shape that no film has.
     """
     with open_media(path) as container:
         video = _choose_video(container.streams.video)
@@ -160,25 +170,22 @@ def _choose_audio(
 def _describe_video(
     path: Path, container: "InputContainer", stream: "av.VideoStream"
 ) -> VideoStream:
-    import av
-
-    frame = None
-    for packet in container.demux(stream):
-        try:
-            frame = next(iter(packet.decode()), None)
-        except av.error.InvalidDataError:
-            continue  # a recording may start between key frames
-        if frame is not None:
-            break
-    if frame is None:
-        raise TitleError(
-            f"{path}: video stream {stream.index} has no picture that can be decoded: the file is "
-            "empty, truncated or damaged; copy or export it again."
-        )
+    # What the header says, before memory is spent on it; the picture may differ.
+    _require_size(path, stream.codec_context.width, stream.codec_context.height)
+    frame = _first_picture(path, container, stream)
+    _require_size(path, frame.width, frame.height)
     orientation = orientation_of(frame)
     width, height = orientation.size(
         *display_size(frame.width, frame.height, stream.sample_aspect_ratio)
     )
+    # Refused even where only the shape of the pixels is absurd: without it nobody knows how the
+    # picture was meant, and a film in the wrong shape would go unnoticed.
+    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
+        raise TitleError(
+            f"{path}: pictures of {frame.width} x {frame.height} with the sample aspect ratio "
+            f"{stream.sample_aspect_ratio or 1} are longer than {MAX_ASPECT_RATIO}:1 as seen: "
+            "export the file again with its true aspect ratio."
+        )
     return VideoStream(
         index=stream.index,
         codec=_codec_name(stream),
@@ -192,6 +199,38 @@ def _describe_video(
     )
 
 
+def _first_picture(
+    path: Path, container: "InputContainer", stream: "av.VideoStream"
+) -> "av.VideoFrame":
+    import av
+
+    try:
+        for packet in container.demux(stream):
+            try:
+                frame = next(iter(packet.decode()), None)
+            except av.error.InvalidDataError:
+                continue  # a recording may start between key frames
+            if frame is not None:
+                return frame
+    except av.FFmpegError as error:
+        raise TitleError(
+            f"{path}: video stream {stream.index} cannot be decoded ({error.strerror}): the file "
+            "is truncated or damaged; copy or export it again."
+        ) from error
+    raise TitleError(
+        f"{path}: video stream {stream.index} has no picture that can be decoded: the file is "
+        "empty, truncated or damaged; copy or export it again."
+    )
+
+
+def _require_size(path: Path, width: int, height: int) -> None:
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise TitleError(
+            f"{path} has pictures of {width} x {height}, more than {MAX_SIDE} a side or "
+            f"{MAX_PIXELS} in all: it is damaged, or has to be exported in a smaller size."
+        )
+
+
 def _describe_audio(stream: "av.AudioStream") -> AudioStream:
     return AudioStream(
         index=stream.index,
@@ -203,15 +242,18 @@ def _describe_audio(stream: "av.AudioStream") -> AudioStream:
 
 
 def _declared_seconds(stream: "av.VideoStream") -> float | None:
-    """Length of a stream from its header, or from the tag that Matroska writers leave."""
+    """Length of a stream from its header, or from the tag that Matroska writers leave.
+
+    A tag that is none, or longer than `LONGEST_S`, says nothing.
+    """
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
-    hours, _, rest = stream.metadata.get("DURATION", "").partition(":")
-    minutes, _, seconds = rest.partition(":")
-    try:
-        return float(3600 * int(hours) + 60 * int(minutes) + Fraction(seconds))
-    except ValueError:
+    tag = _DURATION_TAG.fullmatch(stream.metadata.get("DURATION", ""))
+    if tag is None:
         return None
+    hours, minutes, seconds = tag.groups()
+    declared_s = float(3600 * int(hours) + 60 * int(minutes) + Fraction(seconds))
+    return declared_s if declared_s <= LONGEST_S else None
 
 
 def _codec_name(stream: Any) -> str:

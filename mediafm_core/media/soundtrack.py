@@ -24,7 +24,8 @@ class SoundtrackWriter:
     """Writes decoded sound to a FLAC file whose sample 0 is at time zero of the title's clock.
 
     A gap in the sound, or a late start, becomes silence; what lies before time zero or overlaps
-    what is already written is dropped. The file is made with the first sound and taken away again
+    what is already written is dropped; `MediaDecoder` bounds both, see `SOUND_STEP_TOLERANCE_S`.
+    The file is made with the first sound and taken away again
     if the block ends with an error. Use as a context manager.
 
     Args:
@@ -97,7 +98,7 @@ class SoundtrackWriter:
         self._resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
         missing = round(time_s * SAMPLE_RATE) - self._samples
         self._drop = max(0, -missing)
-        while missing > 0:  # in pieces: a gap may be hours long
+        while missing > 0:  # in pieces: a pause may be as long as the title
             silence = np.zeros(min(missing, _BLOCK_SAMPLES), np.int16)
             self._append(silence)
             missing -= len(silence)

@@ -127,15 +127,16 @@ def read_embedded(path: Path, stream: "SubtitleStream", origin_s: float) -> Time
     from av.stream import Discard
     from av.subtitles.subtitle import AssSubtitle
 
-    from mediafm_core.media.container import open_media
+    from mediafm_core.media.container import open_media, stream_at
 
     cues: list[Cue] = []
     try:
         with open_media(path) as container:
+            track = stream_at(container, path, stream.index, "subtitle")
             for other in container.streams:
                 if other.index != stream.index:
                     other.discard = Discard.all  # lets the demuxer skip pictures and sound unread
-            for packet in container.demux(container.streams[stream.index]):
+            for packet in container.demux(track):
                 if packet.pts is None or packet.time_base is None or not packet.size:
                     continue
                 start_s = float(packet.pts * packet.time_base) - origin_s

@@ -1,9 +1,11 @@
 """Which streams represent a title, and how they are described."""
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from make_media import gradient, moving, tone, write_media
 
@@ -89,4 +91,57 @@ def test_a_file_without_pictures_in_its_stream_is_refused(tmp_path: Path):
         container.mux(sound.encode(frame))
         container.mux(sound.encode(None))
     with pytest.raises(TitleError, match="no picture that can be decoded"):
+        probe(path)
+
+
+def test_a_decoder_that_does_not_open_is_the_titles_fault(tmp_path: Path):
+    path = write_media(tmp_path / "film.wmv", moving(3), codec="wmv2")
+    data = path.read_bytes()
+    size = struct.pack("<ii", 96, 64)
+    assert size in data
+    path.write_bytes(data.replace(size, struct.pack("<ii", -96, 64)))
+    with pytest.raises(TitleError, match="cannot be decoded"):
+        probe(path)
+
+
+@pytest.mark.parametrize(
+    ("tag", "seconds"),
+    [
+        (b"00:00:02.500000000", 2.5),
+        (b"239:59:59", 863_999.0),
+        (b"00:00:1/0", None),
+        (b"00:00:1e5000000", None),
+        (b"00:00:1e999999999", None),
+        (b"00:00:-1", None),
+        (b"00:00:nan", None),
+        (b"999:00:00", None),
+        (b"soon", None),
+    ],
+)
+def test_a_duration_tag_that_is_nonsense_says_nothing(
+    tmp_path: Path, tag: bytes, seconds: float | None
+):
+    path = write_media(tmp_path / "film.mkv", moving(25))
+    data = path.read_bytes()
+    start = data.index(b"00:00:0", data.index(b"DURATION"))
+    path.write_bytes(data[:start] + tag.ljust(18, b"\0") + data[start + 18 :])
+    assert probe(path).video.duration_s == seconds
+
+
+@pytest.mark.parametrize("pixel_aspect", [Fraction(20), Fraction(1, 20)])
+def test_a_picture_that_no_film_has_the_shape_of_is_refused(tmp_path: Path, pixel_aspect: Fraction):
+    path = write_media(tmp_path / "film.mp4", moving(3), pixel_aspect=pixel_aspect)
+    with pytest.raises(TitleError, match="aspect ratio"):
+        probe(path)
+
+
+def test_a_shape_at_the_bound_is_a_picture(tmp_path: Path):
+    video = probe(write_media(tmp_path / "film.mp4", moving(3, 256, 32))).video
+    assert (video.display_width, video.display_height) == (256, 32)
+
+
+def test_a_picture_that_is_too_large_is_refused(tmp_path: Path):
+    row = np.zeros((16, 16_400, 3), np.uint8)
+    path = write_media(tmp_path / "film.mkv", [row], codec="ffv1")
+    with pytest.raises(TitleError, match="16400 x 16, more than"):
         probe(path)
