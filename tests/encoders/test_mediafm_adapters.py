@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from small_checkpoints import save_clip, save_wav2vec2
 
 from mediafm_core.config import Settings
 from mediafm_core.encoders import profiles
@@ -22,52 +23,12 @@ SOUNDS = [
 
 @pytest.fixture(scope="module")
 def clip_folder(tmp_path_factory):
-    import open_clip
-    import torch
-    from safetensors.torch import save_file
-
-    config = {
-        "embed_dim": 12,
-        "vision_cfg": {
-            "image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 16,
-        },
-        "text_cfg": {
-            "context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1,
-        },
-    }  # fmt: skip
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = open_clip.CLIP(**config)
-    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-clip"
-    folder.mkdir()
-    preprocessing = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic"}
-    (folder / "open_clip_config.json").write_text(
-        json.dumps({"model_cfg": config, "preprocess_cfg": preprocessing})
-    )
-    save_file(network.state_dict(), folder / "open_clip_model.safetensors")
-    return folder
+    return save_clip(tmp_path_factory.mktemp("checkpoints") / "tiny-clip")
 
 
 @pytest.fixture(scope="module")
 def wav2vec2_folder(tmp_path_factory):
-    import torch
-    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
-
-    config = Wav2Vec2Config(
-        hidden_size=24,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        conv_dim=(8,) * 7,
-        num_conv_pos_embeddings=16,
-        num_conv_pos_embedding_groups=4,
-    )
-    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-wav2vec2"
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        Wav2Vec2Model(config).save_pretrained(folder)
-    Wav2Vec2FeatureExtractor().save_pretrained(folder)
-    return folder
+    return save_wav2vec2(tmp_path_factory.mktemp("checkpoints") / "tiny-wav2vec2")
 
 
 def clip(model, **settings):
