@@ -13,7 +13,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.platform import Platform
@@ -68,7 +68,16 @@ def training_bar(console: Console) -> Iterator[ProgressCallback]:
 
 def closing_table(states: Sequence[TitleState], platform: Platform, console: Console) -> None:
     """One row per title: its state, what it holds, and why it is not complete."""
-    table = Table("title", "state", "shots", "with text", "clips", "length", "CPU s", box=None)
+    table = Table(
+        Column("title", overflow="fold"),
+        "state",
+        "shots",
+        "with text",
+        "clips",
+        "length",
+        "CPU s",
+        box=None,
+    )
     for state in states:
         shots = platform.store.record("shots", state.title_id)
         colour = _COLOURS[state.state]
