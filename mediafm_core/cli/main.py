@@ -93,7 +93,7 @@ def _unavailable(name: str, error: Exception) -> click.Command:
     help=f"Show where an error came from (or set {DEBUG_VARIABLE}=1).",
 )
 @click.version_option(package_name="mediafm")
-def main(debug: bool) -> None:
+def main(debug: bool) -> None:  # noqa: ARG001 - read by `Commands.invoke`
     """Contextual features for every clip of a catalogue of films."""
     # Read when torch is first imported. By default OpenMP's idle threads spin, which on shared
     # cores costs the shot detector up to 2.6 times its CPU time and makes nothing faster.
