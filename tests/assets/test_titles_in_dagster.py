@@ -116,6 +116,10 @@ def test_a_run_of_only_a_bad_title_fails_with_the_reason(
         assert step.step_key == "title"
         assert "media.mp4" in (user_failure.description or "")
         assert BAD in user_failure.metadata
+        [check] = logged(instance, [run_id], EventType.ASSET_CHECK_EVALUATION)
+        evaluation = check.asset_check_evaluation_data
+        assert (evaluation.check_name, evaluation.partition) == ("title_is_accepted", BAD)
+        assert not evaluation.passed
         run = instance.get_run_by_id(run_id)
         assert run is not None
         assert run.status == dg.DagsterRunStatus.FAILURE
