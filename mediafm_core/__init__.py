@@ -13,9 +13,9 @@ package is light: what a call needs is imported by the call.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mediafm_core.reader import embed, similar, sql
+    from mediafm_core.reader import embed, embed_many, similar, sql
 
-__all__ = ["embed", "similar", "sql"]
+__all__ = ["embed", "embed_many", "similar", "sql"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,23 +1,32 @@
 """Shots in context: one pass of MediaFM over a whole title.
 
 A title's contextual vectors are computed once and every clip is a slice of them. Titles longer than
-the network's `max_shots` are read in overlapping windows.
+the network's `max_shots` are read in overlapping windows that fade into each other.
 
 Imports torch: import this module only where vectors are really computed.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from mediafm_core.model.data import check_fused, check_global
-from mediafm_core.model.network import SPECIAL_TOKENS, MediaFM
+from mediafm_core.device import Arithmetic
+from mediafm_core.errors import TitleError
+from mediafm_core.model.inference import (
+    CheckedTitle,
+    Run,
+    TitleInput,
+    checked,
+    inference,
+    read_runs,
+    shots_per_batch,
+)
+from mediafm_core.model.network import MediaFM
 
-WINDOWS_PER_BATCH = 8  # bounds memory; windows of one title are equally long, so nothing is padded
+# Titles are taken together until they fill so many batches: enough to find some of like length.
+_BATCHES_AHEAD = 8
 
 
 class Contextual(NamedTuple):
@@ -27,39 +36,41 @@ class Contextual(NamedTuple):
     title: np.ndarray  # [h] float32, the [CLS] token
 
 
-class Window(NamedTuple):
-    """Shots `[start, stop)` are read together, vectors of `[keep_start, keep_stop)` are kept."""
+class Windows(NamedTuple):
+    """The equally long runs of shots that a title is read in, and what each reading counts for.
 
-    start: int
-    stop: int
-    keep_start: int
-    keep_stop: int
+    Attributes:
+        starts: `[windows]` int64, first shot of each.
+        weights: `[windows, length]` float32, share of the window's reading in each shot's vector.
+    """
+
+    starts: np.ndarray
+    weights: np.ndarray
 
 
-def windows(shots: int, max_shots: int) -> list[Window]:
-    """Windows that together keep every shot of a title exactly once.
+def windows(shots: int, max_shots: int) -> Windows:
+    """Windows over a title that fade into each other.
 
-    Neighbouring windows overlap by half or more and all are equally long. A shot is kept from the
-    window whose centre is nearest, where the smaller of its two sides of context is largest: away
-    from the title's ends that is about a quarter of a window on both sides.
+    Neighbours overlap by half or more, evenly over the title. A window's weight falls linearly to
+    zero towards its inner edges, where its reading lacks context on one side; the weights of a shot
+    sum to one. So nothing jumps where a window starts or stops. The title's own start and end are
+    no inner edges.
 
     Args:
         shots: of the title, at least 1.
-        max_shots: of one window.
+        max_shots: of one window, at least 1.
     """
-    if shots <= max_shots:
-        return [Window(0, shots, 0, shots)]
-    stride = max(1, max_shots // 2)
-    starts = [*range(0, shots - max_shots, stride), shots - max_shots]
-    # Halfway between the centres of neighbours.
-    bounds = [
-        0,
-        *((a + b + max_shots) // 2 for a, b in pairwise(starts)),
-        shots,
-    ]
-    return [
-        Window(start, start + max_shots, bounds[i], bounds[i + 1]) for i, start in enumerate(starts)
-    ]
+    length = min(shots, max_shots)
+    stride = max(1, length // 2)
+    count = 1 + -(-(shots - length) // stride)
+    starts = np.linspace(0, shots - length, count).astype(np.int64)
+    place = np.arange(length) + 0.5
+    from_start, to_end = np.tile(place, (count, 1)), np.tile(length - place, (count, 1))
+    from_start[0] = to_end[-1] = length
+    weights = np.minimum(from_start, to_end)  # [windows, length]
+    rows = starts[:, None] + np.arange(length)
+    total = np.bincount(rows.ravel(), weights.ravel(), shots)  # [shots]
+    return Windows(starts, (weights / total[rows]).astype(np.float32))
 
 
 def contextualise(
@@ -68,6 +79,8 @@ def contextualise(
     global_vector: np.ndarray | None = None,
     *,
     title_id: str = "the title",
+    max_shots: int | None = None,
+    arithmetic: Arithmetic = "float32",
 ) -> Contextual:
     """Contextual vectors of a whole title.
 
@@ -76,36 +89,62 @@ def contextualise(
         fused: `[n, d]` fused vectors of all shots in order.
         global_vector: `[g]` metadata embedding, None for a title without metadata.
         title_id: named in errors.
+        max_shots: of one window; None takes the network's.
+        arithmetic: of the network; the vectors are float32.
 
     Returns:
         float32 vectors from the network's context layer. The title's vector is the mean over
-        windows, each weighted by the shots kept from it.
+        windows, each weighted by what it counts for in the shots.
 
     Raises:
         TitleError: vectors of the wrong width, not finite or zero, or no shots.
     """
-    config = network.config
-    fused = check_fused(fused, config.fused_size, title_id)
-    metadata = torch.from_numpy(check_global(global_vector, config.global_size, title_id).copy())
-    plan = windows(len(fused), config.max_shots)
-    shots = np.empty((len(fused), config.hidden_size), dtype=np.float32)
-    title = np.zeros(config.hidden_size, dtype=np.float64)
-    with _inference(network):
-        for first in range(0, len(plan), WINDOWS_PER_BATCH):
-            batch = plan[first : first + WINDOWS_PER_BATCH]
-            vectors = np.stack([fused[window.start : window.stop] for window in batch])
-            states = network.hidden_states(
-                torch.from_numpy(vectors).to(network.device),
-                metadata.expand(len(batch), -1).to(network.device),
-                layers=config.context_layer,
-            )
-            read = states[-1].float().cpu().numpy()  # [windows, 2 + n, h]
-            for window, tokens in zip(batch, read, strict=True):
-                kept = slice(window.keep_start, window.keep_stop)
-                offset = SPECIAL_TOKENS - window.start
-                shots[kept] = tokens[kept.start + offset : kept.stop + offset]
-                title += tokens[0] * (kept.stop - kept.start)
-    return Contextual(shots, (title / len(fused)).astype(np.float32))
+    title = checked(network, TitleInput(fused, global_vector, title_id))
+    (result,) = _read_together(
+        network, [title], max_shots or network.config.max_shots, None, arithmetic
+    )
+    return result
+
+
+def contextualise_titles(
+    network: MediaFM,
+    titles: Iterable[TitleInput],
+    *,
+    batch_shots: int | None = None,
+    arithmetic: Arithmetic = "float32",
+) -> Iterator[Contextual]:
+    """Contextual vectors of many titles, as `contextualise` gives them, to 1e-5.
+
+    Windows of several titles share a batch, which keeps a GPU busy on short titles. Memory is that
+    of a few batches' titles, or of one title if that is more.
+
+    Args:
+        network: as in `contextualise`.
+        titles: taken as they are needed.
+        batch_shots: bound of a batch in shots; None takes what suits the network's device.
+        arithmetic: as in `contextualise`.
+
+    Yields:
+        The titles in their order.
+
+    Raises:
+        TitleError: as `contextualise`, once the titles before the one at fault have been yielded.
+    """
+    max_shots = network.config.max_shots
+    enough = _BATCHES_AHEAD * (batch_shots or shots_per_batch(network))
+    together: list[CheckedTitle] = []
+    waiting = 0
+    for title in titles:
+        try:
+            together.append(checked(network, title))
+        except TitleError:
+            yield from _read_together(network, together, max_shots, batch_shots, arithmetic)
+            raise
+        waiting += len(title.fused)
+        if waiting >= enough:
+            yield from _read_together(network, together, max_shots, batch_shots, arithmetic)
+            together, waiting = [], 0
+    yield from _read_together(network, together, max_shots, batch_shots, arithmetic)
 
 
 def embed_alone(
@@ -114,6 +153,7 @@ def embed_alone(
     global_vector: np.ndarray | None = None,
     *,
     title_id: str = "the title",
+    arithmetic: Arithmetic = "float32",
 ) -> Contextual:
     """A clip read without its title's other shots, to compare with its slice in context.
 
@@ -122,20 +162,42 @@ def embed_alone(
         fused_clip: `[n, d]` fused vectors of the clip's own shots.
         global_vector: as in `contextualise`: the metadata belong to the clip as well.
         title_id: named in errors.
+        arithmetic: as in `contextualise`.
 
     Raises:
         TitleError: as `contextualise`.
     """
-    return contextualise(network, fused_clip, global_vector, title_id=title_id)
+    return contextualise(
+        network, fused_clip, global_vector, title_id=title_id, arithmetic=arithmetic
+    )
 
 
-@contextmanager
-def _inference(network: MediaFM) -> Iterator[None]:
-    """Evaluation mode without gradients; the network's own mode is restored."""
-    training = network.training
-    network.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        network.train(training)
+def _read_together(
+    network: MediaFM,
+    titles: Sequence[CheckedTitle],
+    max_shots: int,
+    batch_shots: int | None,
+    arithmetic: Arithmetic,
+) -> list[Contextual]:
+    """Read checked titles, their windows batched together."""
+    device, hidden = network.device, network.config.hidden_size
+    runs: list[Run] = []
+    weights: list[torch.Tensor] = []  # [length] each, one per run
+    for place, title in enumerate(titles):
+        plan = windows(len(title.fused), max_shots)
+        length = plan.weights.shape[1]
+        runs += [Run(place, start, start + length) for start in plan.starts.tolist()]
+        weights += torch.from_numpy(plan.weights).to(device)
+    with inference(network):
+        shots = [torch.zeros(len(title.fused), hidden, device=device) for title in titles]
+        whole = [torch.zeros(hidden, device=device) for _ in titles]
+        for read in read_runs(
+            network, titles, runs, batch_shots=batch_shots, arithmetic=arithmetic
+        ):
+            run, weight = runs[read.run], weights[read.run]
+            shots[run.title][run.start : run.stop].addcmul_(weight[:, None], read.shots)
+            whole[run.title].add_(read.title * (weight.sum() / len(shots[run.title])))
+    return [
+        Contextual(vectors.cpu().numpy(), vector.cpu().numpy())
+        for vectors, vector in zip(shots, whole, strict=True)
+    ]

@@ -1,7 +1,11 @@
 """Where and in what arithmetic networks run."""
 
+from typing import Literal
+
 from mediafm_core.config import Settings
 from mediafm_core.errors import ConfigurationError
+
+Arithmetic = Literal["float32", "bfloat16"]
 
 
 def resolve_device(settings: Settings) -> str:

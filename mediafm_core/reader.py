@@ -1,6 +1,6 @@
-"""What readers of the catalogue call: SQL, nearest clips, and the vector of any span.
+"""What readers of the catalogue call: SQL, nearest clips, and the vectors of any spans.
 
-All three read `features.duckdb`, which is one model version, complete, and never wait for a writer.
+All read `features.duckdb`, which is one model version, complete, and never wait for a writer.
 Each call sees the file as it is at that moment.
 """
 
@@ -15,7 +15,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from mediafm_core.config import load_settings
+from mediafm_core.config import Settings, load_settings
 from mediafm_core.device import resolve_device
 from mediafm_core.errors import MediaFMError, StoreError
 from mediafm_core.search import Span, nearest_clips
@@ -40,7 +40,7 @@ class SpanVector(NamedTuple):
 
     vector: np.ndarray
     model: str
-    mode: Literal["in_context", "alone"]
+    mode: Literal["in_context", "alone", "prefix"]
 
 
 def sql(
@@ -111,8 +111,7 @@ def similar(
     if k < 1:
         raise MediaFMError(f"k is {k}: ask for at least one clip.")
     with _reading(_store(store)) as connection:
-        span = _slice(connection, title, start_s, end_s)
-        query = unit_length(_in_context(connection, title, span)[None, :])[0]
+        query = unit_length(_in_context(connection, title, [(start_s, end_s)]))[0]
         own = Span(title, start_s, end_s) if exclude_overlapping else None
         return nearest_clips(connection, query, k, exclude=own)
 
@@ -123,30 +122,40 @@ def embed(
     end_s: float,
     *,
     alone: bool = False,
+    prefix: bool = False,
+    look_back: int | None = None,
     store: Path | str | None = None,
 ) -> np.ndarray:
     """The vector of any span of a title.
 
     In context, the stored contextual vectors of the shots that the span overlaps are pooled, each
-    by its seconds of overlap, as for the catalogue's clips. Alone, the model first runs on those
-    shots only, as if the rest of the title were not known.
+    by its seconds of overlap, as for the catalogue's clips; no model is loaded. Alone, the model
+    first runs on those shots only, as if the rest of the title were not known; as a prefix, on them
+    and what came before them, as if the title were live and had come so far.
 
     Args:
         title: title id.
         start_s: start of the span in seconds; any moment, not only a shot's start.
         end_s: end of the span in seconds, exclusive.
         alone: embed from the span's own shots only. This loads the model.
+        prefix: embed from the shots up to the span's end only. This loads the model.
+        look_back: with `prefix`, how many shots the model sees, the span's included; None takes
+            the model's `max_shots`.
         store: folder of the catalogue; None takes the one of the settings.
 
     Returns:
         float32 `[h]`.
 
     Raises:
-        MediaFMError: an unknown title or a span outside it.
-        StoreError: nothing has been published in this store, or (`alone`) the model or the title's
-            fused embeddings are no longer there.
+        MediaFMError: an unknown title, a span outside it, both `alone` and `prefix`, or a look-back
+            that is unusable, too short for the span or without `prefix`.
+        StoreError: nothing has been published in this store, or (`alone`, `prefix`) the model or
+            the title's fused embeddings are no longer there.
     """
-    return embed_span(title, start_s, end_s, alone=alone, store=store).vector
+    span = embed_span(
+        title, start_s, end_s, alone=alone, prefix=prefix, look_back=look_back, store=store
+    )
+    return span.vector
 
 
 def embed_span(
@@ -155,47 +164,95 @@ def embed_span(
     end_s: float,
     *,
     alone: bool = False,
+    prefix: bool = False,
+    look_back: int | None = None,
     store: Path | str | None = None,
 ) -> SpanVector:
     """As `embed`, with the model version and the mode beside the vector."""
+    if alone and prefix:
+        raise MediaFMError("A span is read alone or as a prefix, not both: ask for one of them.")
+    if look_back is not None and not prefix:
+        raise MediaFMError(f"The look-back of {look_back} is for a prefix: ask for one.")
     settings = load_settings(store=store)
     catalogue = Store(settings.require_store())
     with _reading(catalogue) as connection:
         (model,) = connection.execute("SELECT model_version FROM catalogue").fetchall()[0]
+        if not (alone or prefix):
+            (vector,) = _in_context(connection, title, [(start_s, end_s)])
+            return SpanVector(vector, model, "in_context")
         span = _slice(connection, title, start_s, end_s)
-        if not alone:
-            return SpanVector(_in_context(connection, title, span), model, "in_context")
     network = _network(catalogue.models / model, resolve_device(settings))
-    vectors = _read_alone(catalogue, network, title, span)
-    return SpanVector(_pooled(vectors, span), model, "alone")
+    vectors = _read_again(
+        catalogue, settings, network, title, span, prefix=prefix, look_back=look_back
+    )
+    return SpanVector(_pooled(vectors, span), model, "prefix" if prefix else "alone")
+
+
+def embed_many(
+    title: str,
+    spans_s: Sequence[tuple[float, float]] | np.ndarray,
+    *,
+    store: Path | str | None = None,
+) -> np.ndarray:
+    """The vectors of many spans of a title, in context, as `embed` gives one.
+
+    The title's vectors are read once; no model is loaded. Spans may overlap and be in any order.
+
+    Args:
+        title: title id.
+        spans_s: `[k, 2]`, start and end (exclusive) of each span in seconds.
+        store: folder of the catalogue; None takes the one of the settings.
+
+    Returns:
+        float32 `[k, h]`.
+
+    Raises:
+        MediaFMError: an unknown title, or a span outside it.
+        StoreError: nothing has been published in this store.
+    """
+    with _reading(_store(store)) as connection:
+        return _in_context(connection, title, spans_s)
+
+
+def _in_context(
+    connection: duckdb.DuckDBPyConnection,
+    title: str,
+    spans_s: Sequence[tuple[float, float]] | np.ndarray,
+) -> np.ndarray:
+    """Pool the stored contextual vectors of each span's shots, `[k, h]`."""
+    from mediafm_core.clips.pooling import pool, span_weights
+
+    weights = span_weights(_shots(connection, title), spans_s)
+    first, last = (weights.shot.min(), weights.shot.max()) if len(weights.shot) else (0, -1)
+    vectors = connection.execute(
+        "SELECT embedding FROM shots WHERE title_id = ? AND shot_index BETWEEN ? AND ? "
+        "ORDER BY shot_index",
+        [title, int(first), int(last)],
+    ).to_arrow_table()["embedding"]
+    return pool(to_numpy(vectors), weights._replace(shot=weights.shot - first))
 
 
 def _slice(
     connection: duckdb.DuckDBPyConnection, title: str, start_s: float, end_s: float
 ) -> "ClipSlice":
-    """The shots that a span of a title overlaps.
+    """The shots that a span of a title overlaps."""
+    from mediafm_core.clips.pooling import clip_slice
+
+    return clip_slice(_shots(connection, title), start_s, end_s)
+
+
+def _shots(connection: duckdb.DuckDBPyConnection, title: str) -> pa.Table:
+    """The times of a title's shots.
 
     Raises:
         MediaFMError: there is no such title.
-        TitleError: the span is not inside it.
     """
-    from mediafm_core.clips.pooling import clip_slice
-
     shots = connection.execute(
         "SELECT title_id, start_s, end_s FROM shots WHERE title_id = ? ORDER BY shot_index", [title]
     ).to_arrow_table()
     if not shots.num_rows:
         raise MediaFMError(_unknown_title(connection, title))
-    return clip_slice(shots, start_s, end_s)
-
-
-def _in_context(connection: duckdb.DuckDBPyConnection, title: str, span: "ClipSlice") -> np.ndarray:
-    vectors = connection.execute(
-        "SELECT embedding FROM shots WHERE title_id = ? AND shot_index BETWEEN ? AND ? "
-        "ORDER BY shot_index",
-        [title, span.first, span.last],
-    ).to_arrow_table()["embedding"]
-    return _pooled(to_numpy(vectors), span)
+    return shots
 
 
 def _unknown_title(connection: duckdb.DuckDBPyConnection, title: str) -> str:
@@ -213,22 +270,50 @@ def _unknown_title(connection: duckdb.DuckDBPyConnection, title: str) -> str:
     return f'There is no title {title!r}: `mediafm sql "FROM titles"` lists them.'
 
 
-def _read_alone(store: Store, model: "LoadedModel", title: str, span: "ClipSlice") -> np.ndarray:
-    """Vectors of a span's shots from a pass of the model over them alone, `[n, h]`.
+def _read_again(
+    store: Store,
+    settings: Settings,
+    model: "LoadedModel",
+    title: str,
+    span: "ClipSlice",
+    *,
+    prefix: bool,
+    look_back: int | None,
+) -> np.ndarray:
+    """Vectors of a span's shots from a new pass of the model, alone or as a prefix, `[n, h]`.
 
     The title's metadata is read as it is for the whole title, so that the other shots are all that
-    the two vectors of a span differ by.
+    the vectors of a span differ by.
     """
     from mediafm_core.context import embed_alone
+    from mediafm_core.encoders.runtime import arithmetic
+    from mediafm_core.live import embed_span_up_to
     from mediafm_core.model.checkpoint import check_compatible
 
     record = store.record("fused_embeddings", title)
     if record is None:
         raise StoreError(f"{title} has no fused_embeddings in {store.root}: run it again.")
     check_compatible(model, record.details["ranges"], record.details["encoders"])
-    fused = to_numpy(store.read("fused_embeddings", title)["embedding"])[span.rows]
+    fused = to_numpy(store.read("fused_embeddings", title)["embedding"])
     metadata = to_numpy(store.read("title_metadata_embedding", title)["embedding"])[0]
-    return embed_alone(model.network, fused, metadata, title_id=title).shots
+    if prefix:
+        return embed_span_up_to(
+            model.network,
+            fused,
+            span.first,
+            span.last + 1,
+            metadata,
+            look_back=look_back,
+            title_id=title,
+            arithmetic=arithmetic(settings),
+        )
+    return embed_alone(
+        model.network,
+        fused[span.rows],
+        metadata,
+        title_id=title,
+        arithmetic=arithmetic(settings),
+    ).shots
 
 
 @lru_cache(maxsize=1)

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mediafm_core.context import contextualise, embed_alone, windows
+from mediafm_core.context import contextualise, contextualise_titles, embed_alone, windows
 from mediafm_core.errors import TitleError
-from mediafm_core.model.network import MediaFM, MediaFMConfig
+from mediafm_core.model.inference import TitleInput
+from mediafm_core.model.network import SPECIAL_TOKENS, MediaFM, MediaFMConfig
 from mediafm_core.vectors import unit_length
 
 
@@ -35,33 +36,40 @@ def make_title(shots: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return fused, rng.standard_normal(5).astype(np.float32)
 
 
-@given(shots=st.integers(1, 3000), max_shots=st.integers(1, 600))
+def spread(shots: int, max_shots: int) -> np.ndarray:
+    """Weight of each window in each shot of the title, `[windows, shots]`."""
+    plan = windows(shots, max_shots)
+    over_title = np.zeros((len(plan.starts), shots))
+    for window, start, weights in zip(over_title, plan.starts, plan.weights, strict=True):
+        assert 0 <= start <= start + len(weights) <= shots
+        window[start : start + len(weights)] = weights
+    return over_title
+
+
+@given(shots=st.integers(1, 1500), max_shots=st.integers(1, 600))
 @example(shots=513, max_shots=512)
 @example(shots=3000, max_shots=512)
 @example(shots=7, max_shots=1)
-def test_windows_keep_every_shot_once_with_context(shots: int, max_shots: int) -> None:
+def test_windows_read_every_shot_with_context(shots: int, max_shots: int) -> None:
     plan = windows(shots, max_shots)
+    weights = spread(shots, max_shots)
 
-    kept = np.concatenate([np.arange(w.keep_start, w.keep_stop) for w in plan])
-    assert kept.tolist() == list(range(shots))
-    for window in plan:
-        assert window.stop - window.start == min(shots, max_shots)
-        assert 0 <= window.start <= window.keep_start < window.keep_stop <= window.stop <= shots
-        # A quarter of a window on either side, except where the title itself ends.
-        least = (max_shots - 1) // 4
-        assert window.keep_start - window.start >= min(least, window.keep_start)
-        assert window.stop - window.keep_stop >= min(least, shots - window.keep_stop)
-
-
-@given(shots=st.integers(2, 400), max_shots=st.integers(2, 90))
-def test_no_other_window_would_give_a_shot_more_context(shots: int, max_shots: int) -> None:
-    plan = windows(shots, max_shots)
+    assert plan.weights.shape[1] == min(shots, max_shots)
+    assert len(plan.starts) <= max(1, 2 * shots / max(1, max_shots - 1))
+    np.testing.assert_allclose(weights.sum(axis=0), 1, atol=1e-6)
+    # Some window has a quarter of a window on either side, except where the title itself ends.
     index = np.arange(shots)
-    context = np.array([np.minimum(index - w.start, w.stop - 1 - index) for w in plan])
-    chosen = np.concatenate(
-        [np.full(w.keep_stop - w.keep_start, place) for place, w in enumerate(plan)]
-    )
-    assert (context[chosen, index] == context.max(axis=0)).all()
+    before = index - plan.starts[:, None]
+    after = plan.weights.shape[1] - 1 - before
+    least = (max_shots - 1) // 4
+    enough = (before >= np.minimum(least, index)) & (after >= np.minimum(least, index[::-1]))
+    assert (enough & (weights > 0)).any(axis=0).all()
+
+
+@given(shots=st.integers(2, 900), max_shots=st.integers(2, 200))
+def test_windows_fade_in_and_out(shots: int, max_shots: int) -> None:
+    steps = np.abs(np.diff(spread(shots, max_shots), axis=1))
+    assert steps.max() <= 2.5 / max_shots
 
 
 def test_a_title_is_one_pass_of_the_network() -> None:
@@ -75,22 +83,103 @@ def test_a_title_is_one_pass_of_the_network() -> None:
     np.testing.assert_allclose(result.title, output.title[0].numpy(), atol=1e-6)
 
 
-def test_a_long_title_is_read_in_windows() -> None:
-    network = make_network(max_shots=16).eval()
+def test_a_long_title_is_blended_from_windows() -> None:
+    network = make_network(max_shots=16)
     fused, metadata = make_title(300)  # 37 windows: more than one batch of them
     result = contextualise(network, fused, metadata)
 
-    plan = windows(300, 16)
-    alone = [contextualise(network, fused[w.start : w.stop], metadata) for w in plan]
-    shots = [
-        single.shots[w.keep_start - w.start : w.keep_stop - w.start]
-        for w, single in zip(plan, alone, strict=True)
-    ]
-    weights = [w.keep_stop - w.keep_start for w in plan]
-    np.testing.assert_allclose(result.shots, np.concatenate(shots), atol=1e-5)
-    np.testing.assert_allclose(
-        result.title, np.average([x.title for x in alone], axis=0, weights=weights), atol=1e-5
-    )
+    plan, weights = windows(300, 16), spread(300, 16)
+    alone = [contextualise(network, fused[start : start + 16], metadata) for start in plan.starts]
+    shots = np.zeros((300, 16))
+    for start, weight, single in zip(plan.starts, plan.weights, alone, strict=True):
+        shots[start : start + 16] += weight[:, None] * single.shots
+    np.testing.assert_allclose(result.shots, shots, atol=1e-5)
+    title = np.average([single.title for single in alone], axis=0, weights=weights.sum(axis=1))
+    np.testing.assert_allclose(result.title, title, atol=1e-5)
+
+
+def test_no_seam_shows_in_a_title_of_3000_shots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a network that knows nothing but a shot's place in the window, the worst there can be."""
+    network = make_network(max_shots=64)
+
+    def read_places(fused: torch.Tensor, *args: object, **kwargs: object) -> list[torch.Tensor]:
+        tokens = fused.shape[1] + SPECIAL_TOKENS
+        places = torch.arange(tokens, dtype=torch.float32) - SPECIAL_TOKENS
+        return [places[None, :, None].expand(len(fused), tokens, 16)]
+
+    monkeypatch.setattr(network, "hidden_states", read_places)
+    places = contextualise(network, *make_title(3000)).shots[:, 0]
+    assert places[0] == 0
+    assert places[-1] == 63
+    assert np.abs(np.diff(places)).max() < 2  # where a cut between windows would jump by 32
+
+
+def test_memory_does_not_grow_with_a_title(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = make_network(max_shots=32)
+    sizes: list[tuple[int, int]] = []
+    read = network.hidden_states
+
+    def note_size(fused: torch.Tensor, *args: object, **kwargs: object) -> list[torch.Tensor]:
+        sizes.append(tuple(fused.shape[:2]))
+        return read(fused, *args, **kwargs)
+
+    monkeypatch.setattr(network, "hidden_states", note_size)
+    fused, metadata = make_title(3000)
+    assert contextualise(network, fused, metadata).shots.shape == (3000, 16)
+    assert {length for _, length in sizes} == {32}
+    assert max(count for count, _ in sizes) == 8
+    assert sum(count for count, _ in sizes) == len(windows(3000, 32).starts)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 50), min_size=1, max_size=12),
+    batch_shots=st.integers(1, 200),
+)
+@settings(max_examples=25, deadline=None)
+def test_titles_together_are_as_titles_one_by_one(lengths: list[int], batch_shots: int) -> None:
+    network = make_network(max_shots=16)
+    titles = [TitleInput(*make_title(n, i), f"t{i}") for i, n in enumerate(lengths)]
+    together = list(contextualise_titles(network, iter(titles), batch_shots=batch_shots))
+    for title, result in zip(titles, together, strict=True):
+        single = contextualise(network, *title[:2])
+        np.testing.assert_allclose(result.shots, single.shots, atol=1e-5)
+        np.testing.assert_allclose(result.title, single.title, atol=1e-5)
+
+
+def test_little_of_a_batch_is_padding(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = make_network(max_shots=64)
+    read, positions = network.hidden_states, []
+
+    def note_size(fused: torch.Tensor, *args: object, **kwargs: object) -> list[torch.Tensor]:
+        positions.append(fused.shape[0] * fused.shape[1])
+        return read(fused, *args, **kwargs)
+
+    monkeypatch.setattr(network, "hidden_states", note_size)
+    lengths = np.random.default_rng(0).integers(1, 65, 200)
+    titles = [TitleInput(make_title(int(n))[0]) for n in lengths]
+    assert len(list(contextualise_titles(network, titles))) == 200
+    assert sum(positions) < sum(lengths) / 0.9
+    assert max(positions) <= 8 * 64
+    assert len(positions) < 50
+
+
+def test_titles_before_an_unusable_one_come_out() -> None:
+    titles = [make_title(4), make_title(5), (make_title(4)[0] * np.nan, None), make_title(6)]
+    named = [TitleInput(*title, f"film {place}") for place, title in enumerate(titles)]
+    results = contextualise_titles(make_network(), named)
+    assert [len(next(results).shots) for _ in range(2)] == [4, 5]
+    with pytest.raises(TitleError, match=r"film 2 .* not finite"):
+        next(results)
+    assert list(contextualise_titles(make_network(), [])) == []
+
+
+def test_lower_precision_is_close_and_gives_float32() -> None:
+    network = make_network(max_shots=16)
+    fused, metadata = make_title(40)
+    exact = contextualise(network, fused, metadata).shots
+    rounded = contextualise(network, fused, metadata, arithmetic="bfloat16").shots
+    assert rounded.dtype == np.float32
+    assert 0 < np.abs(rounded - exact).max() < 0.1
 
 
 def test_a_clip_alone_differs_from_its_slice_in_context() -> None:

@@ -21,6 +21,7 @@ from small_catalogue import (
 
 import mediafm_core
 from mediafm_core.errors import IdentityMismatchError, MediaFMError, StoreError
+from mediafm_core.reader import embed_span
 from mediafm_core.vectors import to_numpy
 
 
@@ -32,6 +33,16 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SmallCatalogue:
     catalogue.write("beta", shots=7)
     catalogue.write("gamma", shots=60)
     catalogue.publish("alpha", "beta", "gamma")
+    return catalogue
+
+
+@pytest.fixture(scope="module")
+def modelled(tmp_path_factory: pytest.TempPathFactory) -> SmallCatalogue:
+    """One title, and the model that serves it."""
+    catalogue = SmallCatalogue(tmp_path_factory.mktemp("modelled"))
+    model = save_tiny_model(catalogue)
+    catalogue.write("alpha", model)
+    catalogue.publish("alpha", model=model)
     return catalogue
 
 
@@ -163,24 +174,56 @@ class TestEmbed:
             mediafm_core.embed(title, 0, 5, store=small.root)
         assert hint in str(error.value)
 
-    def test_alone_runs_the_served_model_on_the_spans_own_shots(self, tmp_path: Path) -> None:
+    def test_alone_runs_the_served_model_on_the_spans_own_shots(
+        self, modelled: SmallCatalogue
+    ) -> None:
         from mediafm_core.context import contextualise
-        from mediafm_core.model.checkpoint import load_model
 
-        small = SmallCatalogue(tmp_path)
-        model = save_tiny_model(small)
-        small.write("alpha", model)
-        small.publish("alpha", model=model)
-        fused = to_numpy(small.store.read("fused_embeddings", "alpha")["embedding"])
-        metadata = to_numpy(small.store.read("title_metadata_embedding", "alpha")["embedding"])[0]
+        network, fused, metadata = model_input(modelled)
+        span = (2 * SHOT_S, 3.5 * SHOT_S)
+        vector = mediafm_core.embed("alpha", *span, alone=True, store=modelled.root)
 
-        vector = mediafm_core.embed("alpha", 2 * SHOT_S, 3.5 * SHOT_S, alone=True, store=small.root)
-
-        network = load_model(small.store.models / model).network
         shots = contextualise(network, fused[2:4], metadata).shots
         np.testing.assert_allclose(vector, (2 * shots[0] + shots[1]) / 3, atol=1e-5)
-        in_context = mediafm_core.embed("alpha", 2 * SHOT_S, 3.5 * SHOT_S, store=small.root)
+        in_context = mediafm_core.embed("alpha", *span, store=modelled.root)
         assert np.abs(vector - in_context).max() > 1e-3
+
+    @pytest.mark.parametrize(("look_back", "first"), [(None, 0), (2, 2), (3, 1)])
+    def test_a_prefix_is_read_with_what_came_before(
+        self, modelled: SmallCatalogue, look_back: int | None, first: int
+    ) -> None:
+        from mediafm_core.context import contextualise
+
+        network, fused, metadata = model_input(modelled)
+        span = (2 * SHOT_S, 3.5 * SHOT_S)
+        read = embed_span("alpha", *span, prefix=True, look_back=look_back, store=modelled.root)
+
+        shots = contextualise(network, fused[first:4], metadata).shots[-2:]
+        np.testing.assert_allclose(read.vector, (2 * shots[0] + shots[1]) / 3, atol=1e-5)
+        assert (read.mode, read.model) == ("prefix", next(modelled.store.models.iterdir()).name)
+        np.testing.assert_array_equal(
+            read.vector,
+            mediafm_core.embed(
+                "alpha", *span, prefix=True, look_back=look_back, store=modelled.root
+            ),
+        )
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"alone": True, "prefix": True}, "alone or as a prefix, not both"),
+            ({"look_back": 4}, "look-back of 4 is for a prefix"),
+            ({"alone": True, "look_back": 4}, "look-back of 4 is for a prefix"),
+            ({"prefix": True, "look_back": 0}, "look-back is 0 shots: take one from 1 to 512"),
+            ({"prefix": True, "look_back": 513}, "look-back is 513 shots"),
+            ({"prefix": True, "look_back": 1}, "alpha: the span has 2 shots"),
+        ],
+    )
+    def test_unusable_ways_to_read_are_refused(
+        self, modelled: SmallCatalogue, options: dict, message: str
+    ) -> None:
+        with pytest.raises(MediaFMError, match=message):
+            mediafm_core.embed("alpha", SHOT_S, 3 * SHOT_S, **options, store=modelled.root)
 
     def test_alone_refuses_fused_vectors_of_other_encoders(self, tmp_path: Path) -> None:
         small = SmallCatalogue(tmp_path)
@@ -189,6 +232,40 @@ class TestEmbed:
         small.publish("alpha", model=model)
         with pytest.raises(IdentityMismatchError):
             mediafm_core.embed("alpha", 0, 5, alone=True, store=small.root)
+
+
+class TestEmbedMany:
+    def test_each_row_is_the_vector_of_its_span(self, small: SmallCatalogue) -> None:
+        spans = np.sort(np.random.default_rng(0).uniform(30.0, 450.0, (300, 2)), axis=1)
+        vectors = mediafm_core.embed_many("gamma", spans, store=small.root)
+        assert vectors.shape == (300, HIDDEN)
+        assert vectors.dtype == np.float32
+        for row in (0, 137, 299):
+            one = mediafm_core.embed("gamma", *spans[row], store=small.root)
+            np.testing.assert_allclose(vectors[row], one, atol=1e-6)
+
+    def test_no_spans_are_no_vectors(self, small: SmallCatalogue) -> None:
+        assert mediafm_core.embed_many("beta", [], store=small.root).shape == (0, HIDDEN)
+
+    def test_says_which_span_is_wrong(self, small: SmallCatalogue) -> None:
+        with pytest.raises(MediaFMError, match="alpha: no clip goes from 149 to 151 s"):
+            mediafm_core.embed_many("alpha", [(0, 5), (149, 151), (3, 1)], store=small.root)
+        with pytest.raises(MediaFMError, match=r"Spans have the shape \(3,\)"):
+            mediafm_core.embed_many("alpha", np.ones(3), store=small.root)
+        with pytest.raises(MediaFMError, match="did you mean alpha"):
+            mediafm_core.embed_many("alhpa", [], store=small.root)
+
+    def test_loads_no_network(self, small: SmallCatalogue) -> None:
+        code = (
+            "import sys, mediafm_core\n"
+            f"mediafm_core.embed('alpha', 0, 5, store={str(small.root)!r})\n"
+            f"mediafm_core.embed_many('alpha', [(0, 5)] * 100, store={str(small.root)!r})\n"
+            "print({'torch', 'transformers'} & set(sys.modules))"
+        )
+        result = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        assert result.stdout == "set()\n"
 
 
 class TestSimilar:
@@ -278,6 +355,16 @@ def test_importing_the_package_is_light() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout == "set()\n"
+
+
+def model_input(small: SmallCatalogue) -> tuple:
+    """The network that serves, and `alpha`'s fused vectors and metadata."""
+    from mediafm_core.model.checkpoint import load_model
+
+    (folder,) = small.store.models.iterdir()
+    fused = to_numpy(small.store.read("fused_embeddings", "alpha")["embedding"])
+    metadata = to_numpy(small.store.read("title_metadata_embedding", "alpha")["embedding"])[0]
+    return load_model(folder).network, fused, metadata
 
 
 def save_tiny_model(small: SmallCatalogue, encoders: dict[str, str] = ENCODERS) -> str:

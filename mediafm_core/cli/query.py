@@ -67,21 +67,44 @@ def similar(
 @click.argument("start", type=Seconds())
 @click.argument("end", type=Seconds())
 @click.option("--alone", is_flag=True, help="From the span's own shots only, not in context.")
+@click.option("--prefix", is_flag=True, help="From the shots up to the span's end, none after it.")
+@click.option(
+    "--look-back",
+    type=int,
+    metavar="SHOTS",
+    help="With --prefix, how many shots the model sees  [default: as many as it takes]",
+)
 @json_option
 @catalogue_options
 def embed(
-    settings: Settings, title: str, start: float, end: float, alone: bool, as_json: bool
+    settings: Settings,
+    title: str,
+    start: float,
+    end: float,
+    alone: bool,
+    prefix: bool,
+    look_back: int | None,
+    as_json: bool,
 ) -> None:
     """Give the vector of the span from START to END of TITLE.
 
     Times are seconds or h:mm:ss. In context, the span is a slice of the whole title's inference;
-    with --alone, the model sees nothing but the span's own shots.
+    with --alone, the model sees nothing but the span's own shots; with --prefix, it sees the title
+    as it was when the span ended, as for live material.
     """
     import numpy as np
 
     from mediafm_core.reader import embed_span
 
-    span = embed_span(title, start, end, alone=alone, store=settings.require_store())
+    span = embed_span(
+        title,
+        start,
+        end,
+        alone=alone,
+        prefix=prefix,
+        look_back=look_back,
+        store=settings.require_store(),
+    )
     if as_json:
         print_json(
             {

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mediafm_core.clips.table import END_TOLERANCE_S
-from mediafm_core.errors import TitleError
+from mediafm_core.errors import MediaFMError, TitleError
 from mediafm_core.intervals import OverlappingPairs, Seconds, overlapping_pairs
 
 # Floats gathered at a time, 64 MiB in float64.
@@ -72,17 +72,50 @@ def clip_slice(shots: pa.Table, start_s: float, end_s: float) -> ClipSlice:
     Raises:
         TitleError: the end is not after the start, or the clip reaches outside the title.
     """
+    _, shot, seconds = span_weights(shots, [(start_s, end_s)])
+    return ClipSlice(int(shot[0]), int(shot[-1]), seconds)
+
+
+def span_weights(shots: pa.Table, spans_s: ArrayLike) -> OverlappingPairs:
+    """As `clip_slice`, for many spans of a title at once.
+
+    Args:
+        shots: one title's shots, in order.
+        spans_s: `[k, 2]`, start and end of each in seconds, in any order.
+
+    Raises:
+        TitleError: names the first span whose end is not after its start, or that reaches outside
+            the title.
+        MediaFMError: these are no spans.
+    """
+    spans = as_pairs(spans_s)
     shot_starts, shot_ends = shots["start_s"].to_numpy(), shots["end_s"].to_numpy()
     title_start, title_end = shot_starts[0], shot_ends[-1]
-    start = max(start_s, title_start)
-    end = min(end_s, title_end)
-    if not start < end or start - start_s > END_TOLERANCE_S or end_s - end > END_TOLERANCE_S:
+    starts = np.maximum(spans[:, 0], title_start)
+    ends = np.minimum(spans[:, 1], title_end)
+    outside = np.maximum(starts - spans[:, 0], spans[:, 1] - ends) > END_TOLERANCE_S
+    unusable = np.flatnonzero(~(starts < ends) | outside)
+    if len(unusable):
+        start_s, end_s = spans[unusable[0]]
         raise TitleError(
             f"{shots['title_id'][0]}: no clip goes from {start_s:g} to {end_s:g} s: take a start "
             f"and a later end between {title_start:.3f} and {title_end:.3f} s."
         )
-    _, shot, seconds = overlapping_pairs(np.array([start]), np.array([end]), shot_starts, shot_ends)
-    return ClipSlice(int(shot[0]), int(shot[-1]), seconds)
+    return overlapping_pairs(starts, ends, shot_starts, shot_ends)
+
+
+def as_pairs(spans: ArrayLike) -> NDArray[np.float64]:
+    """Starts and ends as `[k, 2]`, of an empty list too.
+
+    Raises:
+        MediaFMError: they have another shape.
+    """
+    pairs = np.asarray(spans, dtype=np.float64)
+    if not pairs.size:
+        return pairs.reshape(0, 2)
+    if pairs.ndim != 2 or pairs.shape[1] != 2:
+        raise MediaFMError(f"Spans have the shape {pairs.shape}: give [k, 2], starts and ends.")
+    return pairs
 
 
 def pool(shot_vectors: NDArray[np.floating], weights: OverlappingPairs) -> NDArray[np.float32]:
@@ -98,11 +131,13 @@ def pool(shot_vectors: NDArray[np.floating], weights: OverlappingPairs) -> NDArr
     Returns:
         `[clips, dimension]`, accumulated in float64.
     """
+    dimension = shot_vectors.shape[1]
+    if not len(weights.seconds):
+        return np.empty((0, dimension), np.float32)
     offsets = weights.offsets()
     share = weights.seconds / np.repeat(
         np.add.reduceat(weights.seconds, offsets), np.diff(offsets, append=len(weights.seconds))
     )  # [pairs], summing to one over each clip
-    dimension = shot_vectors.shape[1]
     pooled = np.empty((len(offsets), dimension), np.float32)
     # In blocks of columns: clips that overlap each other make far more pairs than shots.
     width = max(1, _GATHERED_VALUES // len(share))

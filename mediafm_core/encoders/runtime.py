@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mediafm_core.config import Settings
-from mediafm_core.device import resolve_device
+from mediafm_core.device import Arithmetic, resolve_device
 from mediafm_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import torch
 
 
-def arithmetic(settings: Settings) -> str:
+def arithmetic(settings: Settings) -> Arithmetic:
     """`float32` or `bfloat16`: part of the identity of every encoder.
 
     "auto" is float32, so that all machines of a catalogue make the same vectors. bfloat16 is two

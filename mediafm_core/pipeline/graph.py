@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from mediafm_core import fusion
 from mediafm_core.encoders import embed
+from mediafm_core.encoders.runtime import arithmetic
 from mediafm_core.identity import Identity, digest_of_settings
 from mediafm_core.pipeline.platform import Platform
 
@@ -56,6 +57,13 @@ def _clip_identity(platform: Platform) -> Identity:
     return Identity(
         name="clips", version="1", digest=digest_of_settings(platform.settings.clips.model_dump())
     )
+
+
+def _context_identity(platform: Platform) -> str | None:
+    """The served model, and its arithmetic where that is less than float32."""
+    model = platform.serving_model
+    rounded = arithmetic(platform.settings)
+    return model if model is None or rounded == "float32" else f"{model} in {rounded}"
 
 
 TITLE_ASSETS: tuple[AssetSpec, ...] = (
@@ -120,7 +128,8 @@ TITLE_ASSETS: tuple[AssetSpec, ...] = (
         "contextual_embeddings",
         ("fused_embeddings", "title_metadata_embedding"),
         "One vector per shot that knows the whole title, from one full-title inference.",
-        lambda platform: platform.serving_model,
+        _context_identity,
+        "2",  # windows of long titles fade into each other
         per_model=True,
     ),
     AssetSpec(

@@ -132,10 +132,18 @@ class TestEmbed:
         result = mediafm("embed", "alpha", "7.5", "15")
         assert f"{HIDDEN} values, length 1.0000" in result.stdout
 
-    def test_alone_without_the_model_is_one_line(self, mediafm) -> None:
-        result = mediafm("embed", "alpha", "7.5", "15", "--alone")
+    @pytest.mark.parametrize("way", ["--alone", "--prefix"])
+    def test_without_the_model_is_one_line(self, mediafm, way: str) -> None:
+        result = mediafm("embed", "alpha", "7.5", "15", way)
         assert result.exit_code == 1
         assert result.stderr.count("\n") == 1
+
+    def test_alone_and_prefix_exclude_each_other(self, mediafm) -> None:
+        result = mediafm("embed", "alpha", "7.5", "15", "--alone", "--prefix")
+        assert result.exit_code == 1
+        assert re.fullmatch(r"Error: .* not both: .*\n", result.stderr)
+        result = mediafm("embed", "alpha", "7.5", "15", "--look-back", "3")
+        assert re.fullmatch(r"Error: The look-back of 3 is for a prefix.*\n", result.stderr)
 
 
 class TestStatus:

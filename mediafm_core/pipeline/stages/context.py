@@ -16,6 +16,7 @@ def contextual_embeddings(work: Work) -> None:
         IdentityMismatchError: the model was trained on vectors of other encoders.
     """
     from mediafm_core.context import contextualise
+    from mediafm_core.encoders.runtime import arithmetic
     from mediafm_core.model.checkpoint import check_compatible
     from mediafm_core.vectors import to_arrow, to_numpy
 
@@ -26,7 +27,13 @@ def contextual_embeddings(work: Work) -> None:
         check_compatible(model, fused_record.details["ranges"], fused_record.details["encoders"])
     fused = work.read("fused_embeddings")
     metadata = to_numpy(work.read("title_metadata_embedding")["embedding"])[0]
-    result = contextualise(model.network, to_numpy(fused["embedding"]), metadata, title_id=title_id)
+    result = contextualise(
+        model.network,
+        to_numpy(fused["embedding"]),
+        metadata,
+        title_id=title_id,
+        arithmetic=arithmetic(work.platform.settings),
+    )
     record = work.record(
         "contextual_embeddings",
         {
