@@ -92,6 +92,43 @@ class ModelSettings(Section):
     context_layer: PositiveInt | None = Field(
         None, description="layer that contextual vectors are read from; the last if not given"
     )
+    fusion: Literal["concatenation", "gate", "tokens"] = Field(
+        "concatenation",
+        description="how a fused vector enters: one token per shot, one with a learnt gate per "
+        "modality, or one token per modality and shot",
+    )
+    positions: Literal["relative", "learnt"] = Field(
+        "relative",
+        description="distances in attention, for titles of any length, or a vector per place",
+    )
+    prediction: Literal["copy", "linear", "both"] = Field(
+        "copy",
+        description="how hidden shots are predicted: copied from visible ones by attention, by a "
+        "linear map as published, or the sum; `both` for catalogues of many thousand titles",
+    )
+    absent: Literal["zeros", "learnt"] = Field(
+        "zeros", description="what stands for a modality that a shot lacks"
+    )
+
+
+class ObjectiveSettings(Section):
+    """What the network is trained to do: Masked Shot Modeling, and terms beside it."""
+
+    mask_share: Fraction = Field(0.2, description="share of shots replaced by [MASK]")
+    span_shots: PositiveInt = Field(1, description="shots that are hidden together")
+    single_modality_share: float = Field(
+        0.0, ge=0, le=1, description="share of hidden shots of which only one modality is hidden"
+    )
+    modality_dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of sequences read without one of their modalities"
+    )
+    contrastive_weight: float = Field(
+        0.0, ge=0, description="of telling a hidden shot from the title's other hidden ones"
+    )
+    contrastive_temperature: float = Field(0.1, gt=0, description="of the contrastive term")
+    boundary_weight: float = Field(
+        0.0, ge=0, description="of telling where scenes start, by pseudo-labels; a second pass"
+    )
 
 
 class TrainingSettings(Section):
@@ -156,6 +193,7 @@ class Settings(BaseSettings):
     audio: EncoderSettings = EncoderSettings(batch_size=4)
     text: TextEncoderSettings = TextEncoderSettings()
     model: ModelSettings = ModelSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
     training: TrainingSettings = TrainingSettings()
     clips: ClipSettings = ClipSettings()
     run: RunSettings = RunSettings()

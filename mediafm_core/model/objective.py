@@ -1,72 +1,155 @@
-"""Masked Shot Modeling: which shots are hidden, what a prediction costs, what it must beat.
+"""The objective: Masked Shot Modeling, and the terms that can be added to it.
 
 20 % of a title's shots are replaced by `[MASK]` and predicted from the rest; the loss is the cosine
-distance between prediction and original (Netflix's technology blog, 23 February 2026).
+distance between prediction and original (Netflix's technology blog, 23 February 2026). That is the
+default. `ObjectiveSettings` adds, each with a weight of its own:
+
+- contrastive: of the title's hidden shots, the prediction should resemble its own original most
+  (InfoNCE, arXiv 1807.03748)
+- boundary: from a second pass in which nothing is hidden, whether a scene starts at a shot, by
+  pseudo-labels (`mediafm_core.model.pseudo_boundaries`)
 """
 
+from typing import NamedTuple
+
 import torch
+from torch import nn
 from torch.nn import functional
 
+from mediafm_core.config import ObjectiveSettings
+from mediafm_core.model.network import MediaFM
+from mediafm_core.model.prediction import take_rows
+from mediafm_core.model.pseudo_boundaries import pseudo_boundaries
 
-def sample_mask(
-    lengths: torch.Tensor, share: float, generator: torch.Generator, longest: int | None = None
+
+class Batch(NamedTuple):
+    """Sequences of shots and what is hidden in them; see `Masks` for the last of it."""
+
+    fused: torch.Tensor  # [b, n, d] zero in the padding
+    global_: torch.Tensor  # [b, g]
+    present: torch.Tensor | None  # [b, n] bool, None when nothing is padded
+    masked: torch.Tensor  # [b, n, m] bool
+    rows: torch.Tensor  # [b, k] int64
+    row_weights: torch.Tensor  # [b, k] float32
+    dropped: torch.Tensor  # [b, m] bool
+    first_position: torch.Tensor  # [b] int64, see `MediaFM.forward`
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
+        """The batch on a device."""
+        moved = {
+            name: tensor.to(device, non_blocking=non_blocking)
+            for name, tensor in self._asdict().items()
+            if tensor is not None
+        }
+        return self._replace(**moved)
+
+
+class Counts(NamedTuple):
+    """Of a whole step, over all its batches and processes: what sums are divided by."""
+
+    masked: int  # hidden shots
+    shots: int
+
+
+class Losses(NamedTuple):
+    """Parts of a step's loss: over all batches and processes of a step they add up to its mean."""
+
+    total: torch.Tensor  # to be differentiated
+    masked: torch.Tensor  # the cosine distance of hidden shots
+    terms: dict[str, torch.Tensor]  # the others by name, without their weights
+
+
+class Objective(nn.Module):
+    """What a network is trained to do."""
+
+    def __init__(self, network: MediaFM, settings: ObjectiveSettings) -> None:
+        super().__init__()
+        self.network = network
+        self.settings = settings
+
+    def forward(self, batch: Batch, counts: Counts) -> Losses:
+        """The losses of a batch, as shares of the step that `counts` describes."""
+        settings, network = self.settings, self.network
+        fused = batch.fused
+        if settings.modality_dropout:
+            fused = drop_modalities(fused, batch.dropped, network.modality_ranges)
+        output = network(
+            fused,
+            batch.global_,
+            batch.present,
+            batch.masked,
+            batch.first_position,
+            batch.rows,
+        )
+        target = take_rows(batch.fused, batch.rows)  # [b, k, d]
+        prediction = output.reconstruction.float()
+        if settings.single_modality_share:
+            columns = self._hidden_columns(batch)  # [b, k, d]
+            prediction, target = prediction * columns, target * columns
+        distance = 1 - functional.cosine_similarity(prediction, target.float(), dim=-1)  # [b, k]
+        masked = (distance * batch.row_weights).sum() / counts.masked
+        total, terms = masked, {}
+        if settings.contrastive_weight:
+            value = self._contrastive(prediction, target, batch.row_weights) / counts.masked
+            total = total + settings.contrastive_weight * value
+            terms["contrastive"] = value.detach()
+        if settings.boundary_weight:
+            value = self._boundary(batch) / counts.shots
+            total = total + settings.boundary_weight * value
+            terms["boundary"] = value.detach()
+        return Losses(total, masked.detach(), terms)
+
+    def _hidden_columns(self, batch: Batch) -> torch.Tensor:
+        """1 in the columns that are hidden of each row that is predicted, else 0."""
+        hidden = take_rows(batch.masked, batch.rows)  # [b, k, m]
+        widths = [stop - start for start, stop in self.network.modality_ranges]
+        repeats = torch.tensor(widths, device=hidden.device)
+        return hidden.repeat_interleave(repeats, dim=-1, output_size=sum(widths)).float()
+
+    def _contrastive(
+        self, prediction: torch.Tensor, target: torch.Tensor, row_weights: torch.Tensor
+    ) -> torch.Tensor:
+        """Sum over hidden shots of the cross-entropy of picking the right one of the title's."""
+        unit = functional.normalize(target.float(), dim=-1)
+        similarity = functional.normalize(prediction, dim=-1) @ unit.transpose(1, 2)  # [b, k, k]
+        scores = similarity / self.settings.contrastive_temperature
+        scores = scores.masked_fill(row_weights[:, None] == 0, torch.finfo(scores.dtype).min)
+        picked = scores.log_softmax(dim=-1).diagonal(dim1=1, dim2=2)  # [b, k]
+        return -(picked * row_weights).sum()
+
+    def _boundary(self, batch: Batch) -> torch.Tensor:
+        """Sum over shots of the cross-entropy of a scene starting there."""
+        sizes = batch.fused.shape[:2]
+        lengths = (
+            batch.fused.new_full((sizes[0],), sizes[1], dtype=torch.int64)
+            if batch.present is None
+            else batch.present.sum(dim=1)
+        )
+        with torch.no_grad():
+            target, known = pseudo_boundaries(batch.fused, lengths)
+        logits = self.network.boundaries(
+            batch.fused, batch.global_, batch.present, batch.first_position
+        )
+        loss = functional.binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
+        return (loss * known).sum()
+
+
+def drop_modalities(
+    fused: torch.Tensor, dropped: torch.Tensor, ranges: list[tuple[int, int]]
 ) -> torch.Tensor:
-    """Choose the shots to hide, the same number for equally long sequences.
+    """Fused vectors without some modalities, of unit length again.
+
+    A shot that would have nothing left stays whole.
 
     Args:
-        lengths: `[b]` shots per sequence.
-        share: share of the shots of each sequence, rounded; at least one shot is hidden.
-        generator: on the CPU; the only source of randomness.
-        longest: width of the batch, the longest sequence by default.
-
-    Returns:
-        `[b, longest]` bool, never True in the padding.
+        fused: `[b, n, d]`.
+        dropped: `[b, m]` bool.
+        ranges: columns of each modality.
     """
-    width = int(longest or lengths.max())
-    counts = (lengths * share).round().long().clamp(min=1)
-    scores = torch.rand(len(lengths), width, generator=generator)
-    scores.masked_fill_(torch.arange(width) >= lengths[:, None], torch.inf)
-    ranks = scores.argsort(dim=1).argsort(dim=1)
-    return ranks < counts[:, None]
-
-
-def masked_cosine_distance(
-    prediction: torch.Tensor, target: torch.Tensor, masked: torch.Tensor
-) -> torch.Tensor:
-    """Mean of `1 - cos` over the masked shots of a batch, in float32.
-
-    Args:
-        prediction: `[b, n, d]`, of any length.
-        target: `[b, n, d]`, the fused vectors.
-        masked: `[b, n]` bool with at least one True.
-    """
-    cosine = functional.cosine_similarity(
-        prediction[masked].float(), target[masked].float(), dim=-1
-    )
-    return (1.0 - cosine).mean()
-
-
-def baseline_predictions(fused: torch.Tensor, masked: torch.Tensor) -> dict[str, torch.Tensor]:
-    """What can be predicted of one title without a network.
-
-    Args:
-        fused: `[n, d]`, all shots of a sequence.
-        masked: `[n]` bool with at least one False.
-
-    Returns:
-        By name, `[n, d]`: `title_mean` (mean of the shots that are not masked), `nearest_shot` (a
-        copy of the nearest one, the earlier of two) and `interpolation` (linear between the nearest
-        on either side). Only the rows of masked shots are of interest.
-    """
-    index = torch.arange(len(fused), device=fused.device)
-    seen = index[~masked]
-    after = torch.searchsorted(seen, index).clamp(max=len(seen) - 1)
-    before = (torch.searchsorted(seen, index, right=True) - 1).clamp(min=0)
-    left, right = seen[before], seen[after]  # equal to each other at the ends of the title
-    to_left, to_right = (index - left).abs(), (index - right).abs()
-    weight = (to_left / (to_left + to_right).clamp(min=1)).unsqueeze(-1)
-    return {
-        "title_mean": fused[seen].mean(dim=0).expand_as(fused),
-        "nearest_shot": fused[torch.where(to_left <= to_right, left, right)],
-        "interpolation": fused[left] * (1 - weight) + fused[right] * weight,
-    }
+    parts = [
+        fused[..., start:stop].masked_fill(dropped[:, i, None, None], 0)
+        for i, (start, stop) in enumerate(ranges)
+    ]
+    left = torch.cat(parts, dim=-1)
+    left = torch.where(left.any(dim=-1, keepdim=True), left, fused)
+    return functional.normalize(left, dim=-1)

@@ -22,17 +22,15 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from mediafm_core.config import ModelSettings, TrainingSettings
+from mediafm_core.config import ModelSettings, ObjectiveSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import Identity, digest_of
+from mediafm_core.model.baselines import baseline_predictions
 from mediafm_core.model.checkpoint import save_model
+from mediafm_core.model.configuration import MediaFMConfig
 from mediafm_core.model.data import TrainingData
-from mediafm_core.model.network import MediaFM, MediaFMConfig
-from mediafm_core.model.objective import (
-    baseline_predictions,
-    masked_cosine_distance,
-    sample_mask,
-)
+from mediafm_core.model.masking import sample_masks
+from mediafm_core.model.network import MediaFM
 from mediafm_core.model.optimisers import Optimisers, ParameterGroup
 
 FEWEST_TITLES_TO_SPLIT = 10  # with fewer, one more to learn from is worth more than the figure
@@ -330,7 +328,9 @@ def _collate(
         fused=fused,
         global_=torch.from_numpy(global_),
         present=torch.arange(fused.shape[1]) < lengths[:, None],
-        masked=sample_mask(lengths, mask_share, generator),
+        masked=sample_masks(
+            lengths, None, ObjectiveSettings(mask_share=mask_share), 1, generator
+        ).masked[..., 0],
         first_position=torch.tensor(first_positions),
     )
 
@@ -372,6 +372,16 @@ def _descend(
             rate = shots / (time.perf_counter() - started)
             progress(Progress(step, settings.steps, training_loss, validation_loss, rate))
     return curve, time.perf_counter() - started, shots
+
+
+def masked_cosine_distance(
+    prediction: torch.Tensor, target: torch.Tensor, masked: torch.Tensor
+) -> torch.Tensor:
+    """Mean of `1 - cos` over the masked shots."""
+    cosine = torch.nn.functional.cosine_similarity(
+        prediction[masked].float(), target[masked].float(), dim=-1
+    )
+    return (1.0 - cosine).mean()
 
 
 @contextmanager
