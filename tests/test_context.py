@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mediafm_core.context import contextualise, contextualise_titles, embed_alone, windows
 from mediafm_core.errors import TitleError
 from mediafm_core.model.inference import TitleInput
-from mediafm_core.model.network import SPECIAL_TOKENS, MediaFM, MediaFMConfig
+from mediafm_core.model.network import MediaFM, MediaFMConfig
 from mediafm_core.vectors import unit_length
 
 
@@ -102,12 +102,11 @@ def test_no_seam_shows_in_a_title_of_3000_shots(monkeypatch: pytest.MonkeyPatch)
     """Of a network that knows nothing but a shot's place in the window, the worst there can be."""
     network = make_network(max_shots=64)
 
-    def read_places(fused: torch.Tensor, *args: object, **kwargs: object) -> list[torch.Tensor]:
-        tokens = fused.shape[1] + SPECIAL_TOKENS
-        places = torch.arange(tokens, dtype=torch.float32) - SPECIAL_TOKENS
-        return [places[None, :, None].expand(len(fused), tokens, 16)]
+    def read_places(fused: torch.Tensor, *args: object) -> tuple[torch.Tensor, torch.Tensor]:
+        places = torch.arange(fused.shape[1], dtype=torch.float32)
+        return places[None, :, None].expand(*fused.shape[:2], 16), torch.zeros(len(fused), 16)
 
-    monkeypatch.setattr(network, "hidden_states", read_places)
+    monkeypatch.setattr(network, "contextual", read_places)
     places = contextualise(network, *make_title(3000)).shots[:, 0]
     assert places[0] == 0
     assert places[-1] == 63
@@ -117,13 +116,13 @@ def test_no_seam_shows_in_a_title_of_3000_shots(monkeypatch: pytest.MonkeyPatch)
 def test_memory_does_not_grow_with_a_title(monkeypatch: pytest.MonkeyPatch) -> None:
     network = make_network(max_shots=32)
     sizes: list[tuple[int, int]] = []
-    read = network.hidden_states
+    read = network.contextual
 
-    def note_size(fused: torch.Tensor, *args: object, **kwargs: object) -> list[torch.Tensor]:
+    def note_size(fused: torch.Tensor, *args: object) -> tuple[torch.Tensor, torch.Tensor]:
         sizes.append(tuple(fused.shape[:2]))
-        return read(fused, *args, **kwargs)
+        return read(fused, *args)
 
-    monkeypatch.setattr(network, "hidden_states", note_size)
+    monkeypatch.setattr(network, "contextual", note_size)
     fused, metadata = make_title(3000)
     assert contextualise(network, fused, metadata).shots.shape == (3000, 16)
     assert {length for _, length in sizes} == {32}
@@ -148,13 +147,13 @@ def test_titles_together_are_as_titles_one_by_one(lengths: list[int], batch_shot
 
 def test_little_of_a_batch_is_padding(monkeypatch: pytest.MonkeyPatch) -> None:
     network = make_network(max_shots=64)
-    read, positions = network.hidden_states, []
+    read, positions = network.contextual, []
 
-    def note_size(fused: torch.Tensor, *args: object, **kwargs: object) -> list[torch.Tensor]:
+    def note_size(fused: torch.Tensor, *args: object) -> tuple[torch.Tensor, torch.Tensor]:
         positions.append(fused.shape[0] * fused.shape[1])
-        return read(fused, *args, **kwargs)
+        return read(fused, *args)
 
-    monkeypatch.setattr(network, "hidden_states", note_size)
+    monkeypatch.setattr(network, "contextual", note_size)
     lengths = np.random.default_rng(0).integers(1, 65, 200)
     titles = [TitleInput(make_title(int(n))[0]) for n in lengths]
     assert len(list(contextualise_titles(network, titles))) == 200

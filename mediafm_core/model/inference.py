@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from mediafm_core.device import Arithmetic
 from mediafm_core.model.data import check_fused, check_global
-from mediafm_core.model.network import SPECIAL_TOKENS, MediaFM
+from mediafm_core.model.network import MediaFM
 
 # Sequences of `max_shots` in one batch. A GPU needs more to be busy.
 WINDOWS_PER_BATCH = {"cpu": 8, "cuda": 64}
@@ -119,15 +119,13 @@ def read_runs(
         rows = [fused[runs[i].title][runs[i].start : runs[i].stop] for i in batch]
         present = _present(lengths[batch], device)
         with torch.autocast(device.type, torch.bfloat16, enabled=arithmetic == "bfloat16"):
-            states = network.hidden_states(
+            shots, title = network.contextual(
                 torch.stack(rows) if present is None else pad_sequence(rows, batch_first=True),
                 metadata[[runs[i].title for i in batch]],
                 present,
-                layers=network.config.context_layer,
-            )[-1].float()  # [b, 2 + longest, h]
+            )  # [b, longest, h], [b, h]
         for place, i in enumerate(batch):
-            shots = states[place, SPECIAL_TOKENS : SPECIAL_TOKENS + lengths[i]]
-            yield RunStates(int(i), shots, states[place, 0])
+            yield RunStates(int(i), shots[place, : lengths[i]].float(), title[place].float())
 
 
 @contextmanager

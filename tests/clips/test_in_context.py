@@ -49,7 +49,7 @@ def test_clips_are_slices_of_one_inference(
     np.testing.assert_array_equal(title.shots, expected.shots)
     np.testing.assert_array_equal(title.title, expected.title)
 
-    monkeypatch.setattr(network, "hidden_states", None)  # reading once more would fail
+    monkeypatch.setattr(network, "contextual", None)  # reading once more would fail
     spans = np.sort(np.random.default_rng(1).uniform(TIMES[0], TIMES[-1], (200, 2)), axis=1)
     shots = pa.table({"title_id": ["t"] * 5, "start_s": TIMES[:-1], "end_s": TIMES[1:]})
     ids = [str(place) for place in range(200)]
