@@ -1,12 +1,12 @@
-"""The commands of `mediafm` that go through Dagster: run, train, ui."""
+"""The commands of `mediafm` that Dagster records: run, train, release, rollback, ui."""
 
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from mediafm_assets.runner import CatalogueRunner
     from mediafm_core.config import Settings
     from mediafm_core.pipeline.platform import Platform
+
+_DIGITS_SHOWN = 8  # of a digest, in a command to type
+
+
+def _recorded(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--reason` and `--by`, passed as `reason` and `released_by`."""
+    reason = click.option("-m", "--reason", default="", help="Why; kept with the release.")
+    by = click.option("--by", "released_by", default="", help="Who; the login user by default.")
+    return reason(by(command))
 
 
 @click.command()
@@ -78,31 +87,99 @@ def run(
 
 
 @click.command()
-@click.option("--release/--no-release", default=True, help="Serve the model once it is trained.")
+@click.option(
+    "--release/--no-release", default=False, help="Serve the model once it is trained, or not."
+)
+@_recorded
 @catalogue_options
-def train(settings: "Settings", release: bool) -> None:
-    """Train MediaFM on every title of the store; `mediafm run` then refreshes the catalogue."""
+def train(settings: "Settings", release: bool, reason: str, released_by: str) -> None:
+    """Train MediaFM on every title of the store; the model is a candidate until it is released."""
     from rich.console import Console
 
     from mediafm_assets.progress import training_bar
+    from mediafm_core.pipeline.candidates import read_candidate
     from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.preparation import prepare
+    from mediafm_core.pipeline.releases import refuse_overruled
 
     console = Console()
     platform = Platform(settings)
+    if release:
+        refuse_overruled(platform)
     prepare(platform)
     before = platform.serving_model
-    with training_bar(console) as report, _runner(platform) as runner:
-        platform.progress = report
-        failures = runner.train(release).failures
-    for run_id, failure in failures.items():
+    with training_bar(console) as bar, _runner(platform) as runner:
+        platform.progress = bar
+        report = runner.train(release, reason, released_by)
+    for run_id, failure in report.failures.items():
         click.echo(f"Dagster run {run_id} failed: {failure}", err=True)
-    if failures:
+    if report.failures or report.model is None:
         sys.exit(1)
-    console.print(f"Models: {', '.join(sorted(p.name for p in platform.store.models.glob('*@*')))}")
-    console.print(f"Serving: {platform.serving_model}")
-    if platform.serving_model != before:
-        console.print("Run `mediafm run` to refresh the catalogue with it.")
+    candidate = read_candidate(platform.store.models / report.model)
+    click.echo(f"{candidate.identity}: {candidate.evidence}.")
+    if platform.serving_model != candidate.identity:
+        digest = candidate.identity.rpartition("@")[2][:_DIGITS_SHOWN]
+        click.echo(f"A candidate: `mediafm release {digest}` serves it, `mediafm models` compares.")
+    elif before != candidate.identity:
+        click.echo("Released: `mediafm run` refreshes the catalogue with it.")
+    else:
+        click.echo("It serves already.")
+
+
+@click.command()
+@click.argument("version")
+@_recorded
+@catalogue_options
+def release(settings: "Settings", version: str, reason: str, released_by: str) -> None:
+    """Serve the trained model VERSION: its identity, or the first digits of its digest.
+
+    It is checked first: sound files, no pickle, and trained on vectors of the encoders that the
+    catalogue has. Readers see it once `mediafm run` has brought every title to it.
+    """
+    from mediafm_assets.model_assets import report_serving_model
+    from mediafm_core.pipeline.platform import Platform
+    from mediafm_core.pipeline.releases import release
+
+    platform = Platform(settings)
+    with _instance(platform) as instance:
+        released = release(platform, version, reason=reason, released_by=released_by)
+        if not released.is_new:
+            click.echo(f"{released.release.model} serves already: nothing to do.")
+            return
+        click.echo(f"{released.release.model} is released: {released.release.reason}.")
+        report_serving_model(instance, platform)
+    _tell_readers(platform)
+
+
+@click.command()
+@_recorded
+@catalogue_options
+def rollback(settings: "Settings", reason: str, released_by: str) -> None:
+    """Serve the release before the serving one again; twice, the one before that.
+
+    Its features are still in the store, so that readers see it at once, unless titles have come or
+    changed since: then `mediafm run` computes theirs.
+    """
+    from mediafm_assets.model_assets import report_serving_model
+    from mediafm_core.pipeline.platform import Platform
+    from mediafm_core.pipeline.releases import rollback
+
+    platform = Platform(settings)
+    with _instance(platform) as instance:
+        made = rollback(platform, reason=reason, released_by=released_by)
+        click.echo(f"{made.model} serves again, in place of {made.previous}.")
+        report_serving_model(instance, platform)
+    _tell_readers(platform)
+
+
+def _tell_readers(platform: "Platform") -> None:
+    from mediafm_core.pipeline.publishing import publish_at_once
+
+    publication = publish_at_once(platform)
+    if publication is None:
+        click.echo("Readers see it once `mediafm run` has brought every title to it.")
+    else:
+        click.echo(f"Readers see it now ({publication}).")
 
 
 @click.command()

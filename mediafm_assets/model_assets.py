@@ -1,14 +1,16 @@
 """The model: trained when someone asks for it, released, and observed by what it serves."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from pydantic import Field
 
 from mediafm_assets.metadata import describe_model
 from mediafm_assets.resources import PlatformResource
 from mediafm_assets.title_assets import OWNERS
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.serving import release
+from mediafm_core.pipeline.releases import refuse_overruled, release
+from mediafm_core.pipeline.serving import release_history
 
 if TYPE_CHECKING:
     from mediafm_core.model.training import Progress
@@ -17,11 +19,19 @@ SERVING_MODEL = "serving_model"
 LOG_EVERY_STEPS = 50
 
 
-class TrainingConfig(dg.Config):
+class ReleaseRecord(dg.Config):
+    """Who releases, and why."""
+
+    reason: str = Field("", description="why; by default the model's validation loss")
+    released_by: str = Field("", description="who; by default the login user of this process")
+
+
+class TrainingConfig(ReleaseRecord):
     """What to do with the trained model."""
 
-    release: bool = True
-    """Serve it at once. Otherwise it stays a candidate under `<store>/models`."""
+    release: bool = Field(
+        False, description="serve it at once; otherwise it is a candidate for `release_model`"
+    )
 
 
 @dg.asset(
@@ -45,12 +55,15 @@ def mediafm_model(
                 f"{at.shots_per_second:.0f} shots per second"
             )
 
+    if config.release:
+        refuse_overruled(platform)
     trained = train_model(platform, report)
     if config.release:
-        release(platform.store, trained.identity)
+        release(platform, trained.identity, reason=config.reason, released_by=config.released_by)
+    state = "released" if platform.serving_model == trained.identity else "candidate"
     return dg.MaterializeResult(
         data_version=dg.DataVersion(trained.identity),
-        metadata={"released": config.release, **describe_model(platform, trained)},
+        metadata={"state": state, **describe_model(platform, trained)},
     )
 
 
@@ -68,18 +81,40 @@ def mediafm_model(
 )
 def serving_model(platform: PlatformResource) -> dg.ObserveResult | None:
     """Its data version is the model's identity: releasing the same model again changes nothing."""
-    served = platform.serving_model
+    served = describe_release(platform)
     if served is None:
         return None
-    return dg.ObserveResult(data_version=dg.DataVersion(served), metadata={"model": served})
+    return dg.ObserveResult(data_version=dg.DataVersion(served["model"]), metadata=served)
+
+
+def observe_serving_model(platform: Platform) -> dg.AssetObservation | None:
+    """Which model serves now, as an event; None before the first release."""
+    served = describe_release(platform)
+    if served is None:
+        return None
+    return dg.AssetObservation(
+        SERVING_MODEL, metadata=served, tags={"dagster/data_version": served["model"]}
+    )
 
 
 def report_serving_model(instance: dg.DagsterInstance, platform: Platform) -> None:
     """Record which model serves now."""
-    served = platform.serving_model
-    if served is not None:
-        instance.report_runless_asset_event(
-            dg.AssetObservation(
-                SERVING_MODEL, metadata={"model": served}, tags={"dagster/data_version": served}
-            )
-        )
+    observation = observe_serving_model(platform)
+    if observation is not None:
+        instance.report_runless_asset_event(observation)
+
+
+def describe_release(platform: Platform) -> dict[str, Any] | None:
+    """The serving release as metadata: model, when, who, why, and what served before."""
+    history = release_history(platform.store)
+    if not history:
+        return None
+    serving = history[-1]
+    return {
+        "model": serving.model,
+        "released_at": dg.MetadataValue.timestamp(serving.released_at),
+        "released_by": serving.released_by,
+        "reason": serving.reason,
+        "previous": serving.previous,
+        "releases": len(history),
+    }

@@ -22,10 +22,17 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass
 class RunReport:
-    """The Dagster runs of one call: their ids, and what went wrong in each that failed."""
+    """The Dagster runs of one call.
+
+    Attributes:
+        run_ids: of all runs.
+        failures: what went wrong, by the id of each run that failed.
+        model: identity of the model that was trained, if one was.
+    """
 
     run_ids: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    model: str | None = None
 
 
 class CatalogueRunner:
@@ -54,17 +61,20 @@ class CatalogueRunner:
         else:
             self._run_titles("embed_titles", title_ids)
             if fused_titles(self._platform):
-                self.train()
+                self.train(release=True, reason="first model of the catalogue")
             if self._platform.serving_model is not None:
                 self._run_titles("refresh_titles", self._accepted(title_ids))
         report_inbox(self._instance, self._platform)
         report_serving_model(self._instance, self._platform)
         return self.report
 
-    def train(self, release: bool = True) -> RunReport:
-        """Train a model on the catalogue, and release it."""
-        config = {"ops": {"mediafm_model": {"config": {"release": release}}}}
-        self._execute("train_model", {}, config)
+    def train(self, release: bool = False, reason: str = "", released_by: str = "") -> RunReport:
+        """Train a model on the catalogue; it stays a candidate unless it is to be released."""
+        chosen = {"release": release, "reason": reason, "released_by": released_by}
+        config = {"ops": {"mediafm_model": {"config": chosen}}}
+        result = self._execute("train_model", {}, config)
+        for event in result.get_asset_materialization_events():
+            self.report.model = (event.materialization.tags or {}).get("dagster/data_version")
         report_serving_model(self._instance, self._platform)
         return self.report
 
@@ -78,7 +88,9 @@ class CatalogueRunner:
         for first, last in chunks(registered, set(title_ids), size):
             self._execute(job, {_RANGE_START: first, _RANGE_END: last})
 
-    def _execute(self, job: str, tags: dict[str, str], config: dict | None = None) -> None:
+    def _execute(
+        self, job: str, tags: dict[str, str], config: dict | None = None
+    ) -> dg.ExecuteInProcessResult:
         result = defs.resolve_job_def(job).execute_in_process(
             run_config={**_QUIET, **(config or {})},
             instance=self._instance,
@@ -89,6 +101,7 @@ class CatalogueRunner:
         self.report.run_ids.append(result.run_id)
         if not result.success:
             self.report.failures[result.run_id] = _first_failure(result)
+        return result
 
 
 def chunks(registered: Sequence[str], wanted: set[str], size: int) -> Iterator[tuple[str, str]]:

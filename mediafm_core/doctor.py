@@ -181,6 +181,7 @@ def _inbox(settings: Settings) -> Iterator[tuple[Level, str]]:
 
 def _model(settings: Settings) -> Iterator[tuple[Level, str]]:
     from mediafm_core.pipeline.platform import Platform
+    from mediafm_core.pipeline.serving import release_history
 
     platform = Platform(settings)
     released = platform.serving_model
@@ -193,7 +194,9 @@ def _model(settings: Settings) -> Iterator[tuple[Level, str]]:
             "release another one.",
         )
     else:
-        yield "ok", f"{released} is released"
+        release = release_history(platform.store)[-1]
+        by = f" by {release.released_by}" if release.released_by else ""
+        yield "ok", f"{released} is released, on {release.released_at:%Y-%m-%d}{by}"
 
 
 def _features(settings: Settings) -> Iterator[tuple[Level, str]]:

@@ -8,6 +8,7 @@ import pytest
 
 if TYPE_CHECKING:
     from dagster_catalogue import DagsterCatalogue
+    from trained_store import TrainedStore
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -34,6 +35,19 @@ def dagster_catalogue(tmp_path_factory: pytest.TempPathFactory) -> "DagsterCatal
     from dagster_catalogue import take_in_with_dagster
 
     return take_in_with_dagster(tmp_path_factory.mktemp("dagster_catalogue"))
+
+
+@pytest.fixture(scope="session")
+def _trained_store(tmp_path_factory: pytest.TempPathFactory) -> "TrainedStore":
+    from trained_store import make_trained_store
+
+    return make_trained_store(tmp_path_factory.mktemp("trained_store"))
+
+
+@pytest.fixture
+def trained_store(_trained_store: "TrainedStore", tmp_path: Path) -> "TrainedStore":
+    """A store with three small models, none of them released; to change."""
+    return _trained_store.copy(tmp_path)
 
 
 def _shared(name: str) -> Path:

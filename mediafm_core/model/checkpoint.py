@@ -3,7 +3,7 @@
 <models>/mediafm-<version>@<digest>/
   config.json         shape of the network, encoders and ranges of its fused space
   model.safetensors   weights; a pickle is never written nor read
-  training.json       settings, data version of each title, curve, baselines, parameter groups
+  training.json       settings, data version of each title, curve, baselines, parameter groups, date
   README.md           model card
 """
 
@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,17 @@ from transformers import PreTrainedConfig
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError
 from mediafm_core.identity import Identity, digest_of, digest_of_settings
 from mediafm_core.model.card import model_card
+from mediafm_core.model.folder import (
+    CARD_FILE,
+    CONFIG_FILE,
+    TRAINING_FILE,
+    WEIGHTS_FILE,
+    pickles_in,
+    read_json,
+)
 from mediafm_core.model.network import MediaFM, MediaFMConfig
 
 MODEL_VERSION = "1"  # raise when the same weights would give other vectors
-CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
-TRAINING_FILE, CARD_FILE = "training.json", "README.md"
-PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,8 @@ def save_model(
         ConfigurationError: the folder cannot be written (disk full, no permission).
     """
     identity = identity_of(network)
-    record = {"identity": identity.model_dump(), **training}
+    created_at = datetime.now(UTC).isoformat(timespec="seconds")
+    record = {"identity": identity.model_dump(), "created_at": created_at, **training}
     with _staged(models, identity) as folder:
         network.config.save_pretrained(folder)
         save_file(network.state_dict(), folder / WEIGHTS_FILE, metadata={"format": "pt"})
@@ -118,7 +125,7 @@ def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
             f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE} beside it ({reason}): copy the "
             "model again."
         ) from None
-    training = _load_json(folder, TRAINING_FILE)
+    training = read_json(folder, TRAINING_FILE)
     identity = identity_of(network)
     if training.get("identity") != identity.model_dump():
         raise ConfigurationError(
@@ -191,7 +198,7 @@ def _own_settings(config: MediaFMConfig) -> dict[str, Any]:
 
 
 def _load_config(folder: Path) -> MediaFMConfig:
-    settings = _load_json(folder, CONFIG_FILE)
+    settings = read_json(folder, CONFIG_FILE)
     if settings.get("model_type") != MediaFMConfig.model_type:
         raise ConfigurationError(
             f"{folder / CONFIG_FILE} describes a {settings.get('model_type')!r} model, not "
@@ -210,7 +217,7 @@ def _load_weights(folder: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
     except FileNotFoundError:
-        pickles = sorted(p.name for p in folder.iterdir() if p.suffix in PICKLE_SUFFIXES)
+        pickles = pickles_in(folder)
         found = f"only {pickles[0]}, a pickle, which is never loaded" if pickles else "none"
         raise ConfigurationError(
             f"{folder} needs weights in {WEIGHTS_FILE} and has {found}: save the model as "
@@ -220,18 +227,3 @@ def _load_weights(folder: Path) -> dict[str, torch.Tensor]:
         raise ConfigurationError(
             f"{path} is truncated or damaged ({error}): copy the model again."
         ) from None
-
-
-def _load_json(folder: Path, name: str) -> dict[str, Any]:
-    path = folder / name
-    try:
-        document = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        raise ConfigurationError(
-            f"{folder} is no trained model, it has no {name}: name a folder below models/."
-        ) from None
-    except ValueError as error:
-        raise ConfigurationError(f"{path} is damaged ({error}): copy the model again.") from None
-    if not isinstance(document, dict):
-        raise ConfigurationError(f"{path} is damaged (no JSON object): copy the model again.")
-    return document

@@ -1,7 +1,7 @@
 """What happens before work starts, so that a missing weight or key is said at once."""
 
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.serving import release
+from mediafm_core.pipeline.releases import release
 from mediafm_core.pipeline.training import adopt_model
 
 
@@ -10,6 +10,7 @@ def prepare(platform: Platform) -> None:
 
     Raises:
         ConfigurationError: a weight, package or key is missing; the model folder is not sound.
+        IdentityMismatchError: that model was trained on vectors of other encoders.
     """
     platform.store.sweep()
     for encoder in (platform.video_encoder, platform.audio_encoder, platform.text_encoder):
@@ -17,5 +18,5 @@ def prepare(platform: Platform) -> None:
     folder = platform.settings.serving_model
     if folder is not None:
         model = adopt_model(platform, folder)
-        if model != platform.serving_model:
-            release(platform.store, model)
+        # The run that follows brings the titles to the settings' encoders.
+        release(platform, model, reason=f"setting serving_model: {folder}", compare_titles=False)

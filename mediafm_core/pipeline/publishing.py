@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from mediafm_core.errors import StoreError
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
-from mediafm_core.store.features import Publication, catalogue, publish
+from mediafm_core.pipeline.states import catalogue_states
+from mediafm_core.store.features import Catalogue, Publication, catalogue, publish
 from mediafm_core.titles.folder import scan_inbox
 
 
@@ -27,8 +28,34 @@ def publish_titles(platform: Platform, title_ids: Iterable[str]) -> Publication:
     seen = catalogue(store)
     if seen is None or seen.model == model:
         return publish(store, model, title_ids)
-    held_back = {entry.title_id for entry in Quarantine(store)}
     asked = set(title_ids)
+    return publish(store, model, asked, expected=asked | _to_keep(platform, seen))
+
+
+def publish_at_once(platform: Platform) -> Publication | None:
+    """Let readers see another serving model without a run, where nothing has to be computed.
+
+    That is so after a rollback: the features of the model that served before are still there. None
+    where a run has work to do first, and then nothing is changed.
+
+    Raises:
+        ConfigurationError: the inbox does not exist.
+        StoreError: features cannot be published.
+    """
+    store, model = platform.store, platform.serving_model
+    seen = catalogue(store)
+    if model is None or seen is None or platform.settings.inbox is None:
+        return None
+    kept = _to_keep(platform, seen)
+    # One look at each title's last file spares most of the work where a model is new.
+    if not all(store.path("clip_features", title_id, model).exists() for title_id in kept):
+        return None
+    present = {state.title_id for state in catalogue_states(platform) if state.state == "present"}
+    return publish_titles(platform, present) if kept <= present else None
+
+
+def _to_keep(platform: Platform, seen: Catalogue) -> set[str]:
+    """Titles that readers see and shall go on seeing: in the inbox and not quarantined."""
+    held_back = {entry.title_id for entry in Quarantine(platform.store)}
     in_inbox = {folder.name for folder in scan_inbox(platform.inbox)}
-    kept = set(seen.versions) & in_inbox - held_back
-    return publish(store, model, asked, expected=asked | kept)
+    return set(seen.versions) & in_inbox - held_back

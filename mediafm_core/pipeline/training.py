@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mediafm_core.errors import ConfigurationError, StoreError
 from mediafm_core.identity import digest_of
+from mediafm_core.model.folder import TRAINING_FILE, read_json
+from mediafm_core.pipeline.candidates import model_folders
 from mediafm_core.pipeline.platform import Platform
 
 if TYPE_CHECKING:
@@ -115,8 +117,11 @@ def train_model(
         "training": settings.training.model_dump(mode="json"),
         "titles": {title.title_id: title.data_version for title in data.titles},
     }
-    for folder in sorted(platform.store.models.glob("*@*")):
-        training = _training_record(folder)
+    for folder in model_folders(platform.store):
+        try:
+            training = read_json(folder, TRAINING_FILE)
+        except ConfigurationError:  # `mediafm models` tells; it is not the one asked for
+            continue
         if asked == {name: training.get(name) for name in asked}:
             return TrainedModel(folder.name, training)
     trained = train(
@@ -130,15 +135,10 @@ def train_model(
     )
     return TrainedModel(
         str(trained.identity),
-        _training_record(trained.folder),
+        read_json(trained.folder, TRAINING_FILE),
         trained.seconds,
         trained.shots_per_second,
     )
-
-
-def _training_record(folder: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((folder / "training.json").read_bytes())
-    return record
 
 
 def adopt_model(platform: Platform, folder: Path) -> str:

@@ -14,8 +14,11 @@ from mediafm_core.store.features import open_features
 from mediafm_core.vectors import to_numpy
 
 # When something happened and what it took differ between two runs by nature.
-_BY_NATURE = {"measured", "released_at", "since", "seconds", "shots_per_second"}
-_IGNORED = {".staging", "dagster_home", ".features.lock"}
+_BY_NATURE = {
+    *("measured", "created_at", "released_at", "since"),
+    *("seconds", "shots_per_second"),
+}
+_IGNORED = {".staging", "dagster_home", ".features.lock", ".serving.lock"}
 _TABLES = {
     "catalogue": "model_version",
     "titles": "title_id",

@@ -12,8 +12,8 @@ from mediafm_core.pipeline import materialise as materialising
 from mediafm_core.pipeline.materialise import materialise
 from mediafm_core.pipeline.publishing import publish_titles
 from mediafm_core.pipeline.quarantine import Quarantine
+from mediafm_core.pipeline.releases import release
 from mediafm_core.pipeline.selection import select_titles
-from mediafm_core.pipeline.serving import release
 from mediafm_core.pipeline.states import catalogue_states
 from mediafm_core.pipeline.training import train_model
 from mediafm_core.store.artefacts import Store
@@ -118,7 +118,7 @@ def test_a_title_gone_from_the_inbox_does_not_hold_a_release_back(catalogue):
     platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
     shutil.rmtree(catalogue.inbox / "cat")
     old = platform.serving_model
-    release(platform.store, train_model(platform).identity)
+    release(platform, train_model(platform).identity)
     assert platform.serving_model != old
     take_in(platform, ["coffee"])
     assert str(publish_titles(platform, ["coffee"])) == "unchanged: 1 titles"

@@ -7,7 +7,7 @@ from films import take_in
 
 from mediafm_core.clips.pooling import overlap_weights, pool
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.serving import release
+from mediafm_core.pipeline.releases import release
 from mediafm_core.pipeline.training import adopt_model
 from mediafm_core.vectors import to_numpy
 
@@ -23,7 +23,7 @@ def take_in_elsewhere(catalogue, store, title_ids, **overrides) -> Platform:
     """The same titles into another store, with the model of the first."""
     model = catalogue.platform().network.folder
     platform = catalogue._replace(store=store).platform(**overrides)
-    release(platform.store, adopt_model(platform, model))
+    release(platform, adopt_model(platform, model))
     take_in(platform, title_ids)
     return platform
 

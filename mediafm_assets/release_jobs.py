@@ -1,0 +1,75 @@
+"""Releasing and rolling back from Dagster's UI."""
+
+import dagster as dg
+from pydantic import Field
+
+from mediafm_assets.model_assets import ReleaseRecord, observe_serving_model
+from mediafm_assets.resources import PlatformResource
+from mediafm_core.errors import MediaFMError
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.publishing import publish_at_once
+from mediafm_core.pipeline.releases import release, rollback
+
+
+class ReleaseConfig(ReleaseRecord):
+    """Which candidate to release."""
+
+    version: str = Field(
+        description="the model's identity, or the first digits of its digest; see `mediafm models`"
+    )
+
+
+class RollbackConfig(ReleaseRecord):
+    """Who rolls back, and why."""
+
+
+@dg.op
+def release_candidate(
+    context: dg.OpExecutionContext, config: ReleaseConfig, platform: PlatformResource
+) -> None:
+    """Make a trained model the one that the catalogue is contextualised with."""
+    try:
+        released = release(
+            platform, config.version, reason=config.reason, released_by=config.released_by
+        )
+        if not released.is_new:
+            context.log.info(f"{released.release.model} serves already: nothing to do.")
+        _tell(context, platform)
+    except MediaFMError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+
+
+@dg.op
+def restore_previous_release(
+    context: dg.OpExecutionContext, config: RollbackConfig, platform: PlatformResource
+) -> None:
+    """Go back to the release before the serving one."""
+    try:
+        rollback(platform, reason=config.reason, released_by=config.released_by)
+        _tell(context, platform)
+    except MediaFMError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+
+
+def _tell(context: dg.OpExecutionContext, platform: Platform) -> None:
+    """Record what serves now, and let readers see it if nothing has to be computed."""
+    observation = observe_serving_model(platform)
+    if observation is not None:
+        context.log_event(observation)
+    publication = publish_at_once(platform)
+    if publication is None:
+        context.log.info("Readers see it once `refresh_titles` has been run on every title.")
+    else:
+        context.log.info(f"Readers: {publication}.")
+
+
+@dg.job(description="Serve a candidate: its version, who and why are the job's configuration.")
+def release_model() -> None:
+    """The job of `release_candidate`."""
+    release_candidate()
+
+
+@dg.job(description="Serve the release before the serving one again.")
+def rollback_model() -> None:
+    """The job of `restore_previous_release`."""
+    restore_previous_release()

@@ -1,0 +1,194 @@
+"""The trained models of a store, read from their JSON files alone: weights stay on disk."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mediafm_core.errors import ConfigurationError
+from mediafm_core.identity import Identity
+from mediafm_core.model.folder import (
+    CARD_FILE,
+    CONFIG_FILE,
+    TRAINING_FILE,
+    WEIGHTS_FILE,
+    pickles_in,
+    read_json,
+)
+from mediafm_core.pipeline.fused_space import FusedSpace, space_of_model
+from mediafm_core.store.artefacts import Store
+
+FEWEST_DIGITS = 4  # of a digest's beginning, as git asks for
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained model, and the evidence for it.
+
+    Attributes:
+        identity: also the name of its folder.
+        created_at: when it was trained, UTC.
+        titles: how many it was trained on, with those held out for validation.
+        shots: of these titles.
+        steps: of the training.
+        validation_loss: the last one, a cosine distance.
+        best_baseline: name and loss of the best prediction without a network.
+        validation: "held-out titles" or "same titles".
+        space: what it reads.
+    """
+
+    identity: str
+    created_at: datetime
+    titles: int
+    shots: int
+    steps: int
+    validation_loss: float
+    best_baseline: tuple[str, float] | None
+    validation: str
+    space: FusedSpace
+
+    @property
+    def evidence(self) -> str:
+        """How well it predicts hidden shots, in words."""
+        found = f"validation loss {self.validation_loss:.4f} on {self.validation}"
+        if self.best_baseline is None:
+            return found
+        name, loss = self.best_baseline
+        return f"{found}, best baseline {loss:.4f} ({name.replace('_', ' ')})"
+
+
+@dataclass(frozen=True)
+class DamagedCandidate:
+    """A model folder that cannot be used; `reason` says why and what to do."""
+
+    identity: str
+    created_at: datetime
+    reason: str
+
+
+def model_folders(store: Store) -> list[Path]:
+    """Folders of models in the order of their names; those being written begin with a dot."""
+    found = (path for path in store.models.glob("*@*") if not path.name.startswith("."))
+    return sorted(path for path in found if path.is_dir())
+
+
+def list_candidates(store: Store) -> list[Candidate | DamagedCandidate]:
+    """All trained models of a store, the newest first."""
+    found: list[Candidate | DamagedCandidate] = []
+    for folder in model_folders(store):
+        try:
+            found.append(read_candidate(folder))
+        except ConfigurationError as error:
+            found.append(DamagedCandidate(folder.name, _modified(folder), str(error)))
+    return sorted(found, key=lambda each: (each.created_at, each.identity), reverse=True)
+
+
+def read_candidate(folder: Path) -> Candidate:
+    """A trained model of a store.
+
+    Raises:
+        ConfigurationError: a file is missing or damaged, a file is a pickle, or the folder has
+            another model's name.
+    """
+    check_files(folder)
+    config, training = read_json(folder, CONFIG_FILE), read_json(folder, TRAINING_FILE)
+    try:
+        identity = str(Identity.model_validate(training["identity"]))
+        last = training["curve"][-1]
+        baselines = {str(name): float(loss) for name, loss in training["baselines"].items()}
+        candidate = Candidate(
+            identity=identity,
+            created_at=_created(folder, training.get("created_at")),
+            titles=len(training["titles"]),
+            shots=int(training["shots"]),
+            steps=int(last["step"]),
+            validation_loss=float(last["validation_loss"]),
+            best_baseline=min(baselines.items(), key=lambda each: each[1], default=None),
+            validation=str(training["validation"]),
+            space=space_of_model(config),
+        )
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigurationError(
+            f"{folder} does not tell what was trained ({reason}): copy the model again, or delete "
+            "it and train one."
+        ) from None
+    if identity != folder.name:
+        raise ConfigurationError(
+            f"{folder} holds {identity} by its {TRAINING_FILE}: give the folder that name."
+        )
+    return candidate
+
+
+def check_files(folder: Path) -> None:
+    """Refuse a model's folder without weights, or with a pickle in it.
+
+    Raises:
+        ConfigurationError: names the file and the remedy.
+    """
+    if folder.is_dir() and (pickles := pickles_in(folder)):
+        raise ConfigurationError(
+            f"{folder} holds {pickles[0]}, a pickle, which can run any code when it is loaded: "
+            "delete that file, the weights belong into model.safetensors."
+        )
+    if folder.is_dir() and not (folder / WEIGHTS_FILE).is_file():
+        raise ConfigurationError(
+            f"{folder} has no {WEIGHTS_FILE}: copy the model again, or delete it and train one."
+        )
+
+
+def find_model(store: Store, version: str) -> Path:
+    """The folder of a model of the store.
+
+    Args:
+        store: of the catalogue.
+        version: its identity `name-version@digest`, or the beginning of its digest, four digits or
+            more, that no other model's digest has.
+
+    Raises:
+        ConfigurationError: there is no such model, or there are several.
+    """
+    name, _, digest = version.rpartition("@")
+    found = [
+        folder
+        for folder in model_folders(store)
+        if digest
+        and folder.name.rpartition("@")[2].startswith(digest)
+        and name in ("", folder.name.rpartition("@")[0])
+    ]
+    if len(found) == 1 and len(digest) >= FEWEST_DIGITS:
+        return found[0]
+    if len(found) > 1:
+        names = ", ".join(folder.name for folder in found)
+        raise ConfigurationError(f"{version!r} may be any of {names}: name more of the digest.")
+    if found:
+        raise ConfigurationError(
+            f"{version!r} is too short for {found[0].name}: name {FEWEST_DIGITS} digits of its "
+            "digest or more."
+        )
+    names = ", ".join(folder.name for folder in model_folders(store)) or "none, so train one"
+    raise ConfigurationError(f"There is no model {version!r} in {store.models}; there is: {names}.")
+
+
+def model_card_of(store: Store, version: str) -> str:
+    """The model card, Markdown, of a model of the store.
+
+    Raises:
+        ConfigurationError: there is no such model, or it has no card.
+    """
+    path = find_model(store, version) / CARD_FILE
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"The model card {path} cannot be read ({error}): copy the model again."
+        ) from None
+
+
+def _created(folder: Path, recorded: str | None) -> datetime:
+    if recorded is None:  # trained before the date was recorded
+        return _modified(folder)
+    return datetime.fromisoformat(recorded).astimezone(UTC)
+
+
+def _modified(folder: Path) -> datetime:
+    return datetime.fromtimestamp(int(folder.stat().st_mtime), UTC)
