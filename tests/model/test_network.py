@@ -1,45 +1,57 @@
 """The network against a plain implementation, and what may and may not change its output."""
 
-import math
+import itertools
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from mediafm_core.model.network import SPECIAL_TOKENS, MediaFM, MediaFMConfig
+from mediafm_core.model.configuration import MediaFMConfig
+from mediafm_core.model.network import MediaFM
+from mediafm_core.model.positions import SPECIAL_TOKENS, attention_slopes
+from tests.model.plain_network import PlainNetwork
 
 FUSED, GLOBAL, HIDDEN, HEADS, LAYERS = 24, 6, 16, 4, 3
+RANGES = {"video": [0, 12], "audio": [12, 20], "text": [20, 24]}
+# An absolute bound; outputs are of size one. float32 against float64 stays below a tenth of it.
+TOLERANCE = {"atol": 1e-5, "rtol": 0}
 
 
 def make_network(**changes: object) -> MediaFM:
-    config = MediaFMConfig(
-        fused_size=FUSED,
-        global_size=GLOBAL,
-        hidden_size=HIDDEN,
-        num_attention_heads=HEADS,
-        num_hidden_layers=LAYERS,
-        intermediate_size=40,
-        max_shots=32,
-        context_layer=LAYERS,
-        initializer_range=0.3,  # large weights, so that a fault anywhere shows in the output
-    )
-    for name, value in changes.items():
-        setattr(config, name, value)
+    values = {
+        "fused_size": FUSED,
+        "global_size": GLOBAL,
+        "hidden_size": HIDDEN,
+        "num_attention_heads": HEADS,
+        "num_hidden_layers": LAYERS,
+        "intermediate_size": 40,
+        "max_shots": 32,
+        "context_layer": LAYERS,
+        "fused_ranges": RANGES,
+        "attention_slopes": attention_slopes(HEADS),
+        "initializer_range": 0.3,  # large weights, so that a fault anywhere shows in the output
+        "boundary_head": True,
+    }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
-        network = MediaFM(config)
+        network = MediaFM(MediaFMConfig(**{**values, **changes}))
         for parameter in network.parameters():  # no bias or norm stays at zero or one
             parameter.data.add_(torch.randn_like(parameter) * 0.1)
     return network.eval()
 
 
-@pytest.fixture(scope="module")
-def network() -> MediaFM:
-    return make_network()
+@pytest.fixture(scope="module", params=["relative", "learnt"])
+def network(request: pytest.FixtureRequest) -> MediaFM:
+    return make_network(positions=request.param, prediction="both")
 
 
 def titles(*shots: int, seed: int = 3) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Titles in which every third shot has no text."""
     generator = torch.Generator().manual_seed(seed)
     fused = [torch.randn(n, FUSED, generator=generator) for n in shots]
+    for title in fused:
+        title[::3, 20:] = 0
     return (
         [torch.nn.functional.normalize(x, dim=-1) for x in fused],
         torch.randn(len(shots), GLOBAL, generator=generator),
@@ -52,81 +64,52 @@ def padded(sequences: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     return batch, torch.arange(batch.shape[1]) < lengths[:, None]
 
 
-def plain_forward(
-    weights: dict[str, torch.Tensor],
-    fused: torch.Tensor,
-    global_: torch.Tensor,
-    masked: torch.Tensor,
-    first: int,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """One title, one head and one query at a time, in float64."""
-    w = {name: tensor.double() for name, tensor in weights.items()}
-
-    def linear(x: torch.Tensor, name: str) -> torch.Tensor:
-        return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
-
-    def norm(x: torch.Tensor, name: str) -> torch.Tensor:
-        centred = x - x.mean(-1, keepdim=True)
-        deviation = (centred.square().mean(-1, keepdim=True) + 1e-12).sqrt()
-        return centred / deviation * w[f"{name}.weight"] + w[f"{name}.bias"]
-
-    shots = fused.double().clone()
-    shots[masked] = w["mask_token"]
-    tokens = torch.stack(
-        [
-            w["cls_token"],
-            linear(global_.double(), "global_projection"),
-            *linear(shots, "input_projection"),
-        ]
-    )
-    positions = [0, 1, *range(2 + first, 2 + first + len(shots))]
-    x = norm(tokens + w["positions.weight"][positions], "norm")
-    width = HIDDEN // HEADS
-    for layer in range(LAYERS):
-        at = f"layers.{layer}"
-        query, key, value = (
-            linear(x, f"{at}.attention.self.{name}") for name in ("query", "key", "value")
-        )
-        attended = torch.zeros_like(x)
-        for head in range(HEADS):
-            part = slice(head * width, (head + 1) * width)
-            for i in range(len(x)):
-                scores = key[:, part] @ query[i, part] / math.sqrt(width)
-                weight = (scores - scores.max()).exp()
-                attended[i, part] = (weight / weight.sum()) @ value[:, part]
-        x = norm(
-            x + linear(attended, f"{at}.attention.output.dense"),
-            f"{at}.attention.output.LayerNorm",
-        )
-        inner = linear(x, f"{at}.intermediate.dense")
-        inner = inner * 0.5 * (1 + torch.erf(inner / math.sqrt(2)))
-        x = norm(x + linear(inner, f"{at}.output.dense"), f"{at}.output.LayerNorm")
-    return x[2:], x[0], linear(x[2:], "output_projection")
-
-
 @torch.inference_mode()
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_equals_a_plain_implementation(attention: str) -> None:
-    network = make_network()
-    network.set_attn_implementation(attention)
-    sequences, global_ = titles(9, 5, 1)
+@pytest.mark.parametrize(
+    ("fusion", "positions", "prediction"),
+    list(
+        itertools.product(
+            ["concatenation", "gate", "tokens"],
+            ["relative", "learnt"],
+            ["copy", "linear", "both"],
+        )
+    ),
+)
+def test_equals_a_plain_implementation(fusion: str, positions: str, prediction: str) -> None:
+    network = make_network(
+        fusion=fusion, positions=positions, prediction=prediction, absent="learnt"
+    )
+    plain = PlainNetwork(network.state_dict(), network.config)
+    sequences, global_ = titles(9, 5, 2)
     fused, present = padded(sequences)
-    masked = torch.zeros_like(present)
-    masked[0, [2, 3, 8]] = masked[1, 0] = True
+    masked = torch.zeros(*present.shape, len(RANGES), dtype=torch.bool)
+    masked[0, [2, 3, 8]] = masked[1, 0] = True  # whole shots
+    masked[0, 5, 1] = masked[1, 2, 0] = True  # single modalities
     first = torch.tensor([0, 4, 20])
 
     output = network(fused, global_, present, masked, first)
 
     for i, sequence in enumerate(sequences):
         n = len(sequence)
-        shots, title, reconstruction = plain_forward(
-            network.state_dict(), sequence, global_[i], masked[i, :n], int(first[i])
-        )
-        torch.testing.assert_close(output.shots[i, :n].double(), shots, atol=1e-5, rtol=0)
-        torch.testing.assert_close(output.title[i].double(), title, atol=1e-5, rtol=0)
-        torch.testing.assert_close(
-            output.reconstruction[i, :n].double(), reconstruction, atol=2e-5, rtol=0
-        )
+        expected = plain.read(sequence, global_[i], masked[i, :n], int(first[i]))
+        torch.testing.assert_close(output.shots[i, :n].double(), expected.shots, **TOLERANCE)
+        torch.testing.assert_close(output.title[i].double(), expected.title, **TOLERANCE)
+        reconstruction = output.reconstruction[i, :n].double()
+        torch.testing.assert_close(reconstruction, expected.reconstruction, atol=2e-5, rtol=0)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("positions", ["relative", "learnt"])
+def test_attention_kernels_agree(positions: str) -> None:
+    sequences, global_ = titles(9, 5)
+    fused, present = padded(sequences)
+    readings = []
+    for attention in ("sdpa", "eager"):
+        network = make_network(positions=positions)
+        network.set_attn_implementation(attention)
+        shots, title = network.contextual(fused, global_, present)
+        readings.append(torch.cat([shots[present], title]))
+    torch.testing.assert_close(*readings, **TOLERANCE)
 
 
 @torch.inference_mode()
@@ -139,24 +122,55 @@ def test_a_title_is_read_alike_alone_padded_and_in_any_order(network: MediaFM) -
 
     for place, i in enumerate(order):
         alone = network(sequences[i][None], global_[[i]])
-        shots = together.shots[place, : len(sequences[i])]
-        torch.testing.assert_close(shots, alone.shots[0], atol=1e-5, rtol=0)
-        torch.testing.assert_close(together.title[place], alone.title[0], atol=1e-5, rtol=0)
+        for of_batch, of_one in (
+            (together.shots[place, : len(sequences[i])], alone.shots[0]),
+            (together.title[place], alone.title[0]),
+            (together.reconstruction[place, : len(sequences[i])], alone.reconstruction[0]),
+        ):
+            torch.testing.assert_close(of_batch, of_one, **TOLERANCE)
 
 
 @torch.inference_mode()
-def test_metadata_position_and_every_other_shot_matter(network: MediaFM) -> None:
+@pytest.mark.parametrize("fusion", ["concatenation", "tokens"])
+def test_inference_reads_what_training_reads(fusion: str) -> None:
+    network = make_network(fusion=fusion, context_layer=2)
+    (fused,), global_ = titles(6)
+    output = network(fused[None], global_)
+    shots, title = network.contextual(fused[None], global_)
+    assert torch.equal(shots, output.shots)
+    assert torch.equal(title, output.title)
+
+
+@torch.inference_mode()
+def test_metadata_and_every_other_shot_matter(network: MediaFM) -> None:
     (fused,), global_ = titles(8)
     before = network(fused[None], global_).shots[0]
 
     other_metadata = network(fused[None], -global_).shots[0]
-    shifted = network(fused[None], global_, first_position=torch.tensor([5])).shots[0]
     other_shot = fused.clone()
     other_shot[6] = -other_shot[6]
     with_other_shot = network(other_shot[None], global_).shots[0]
 
-    for after in (other_metadata, shifted, with_other_shot):
-        assert (after - before).abs().amax(dim=-1).min() > 1e-3  # every shot has changed
+    for after in (other_metadata, with_other_shot):
+        assert (after - before).abs().amax(dim=-1).min() > 1e-4  # every shot has changed
+
+
+@torch.inference_mode()
+def test_learnt_positions_know_where_a_sequence_starts_and_relative_ones_do_not() -> None:
+    (fused,), global_ = titles(8)
+    first = torch.tensor([5])
+    for positions, matters in (("learnt", True), ("relative", False)):
+        network = make_network(positions=positions)
+        shots = [network(fused[None], global_, first_position=at).shots for at in (None, first)]
+        assert torch.equal(*shots) != matters
+
+
+@torch.inference_mode()
+def test_relative_positions_read_any_length_and_learnt_ones_refuse_it() -> None:
+    (fused,), global_ = titles(80)
+    assert make_network().contextual(fused[None], global_)[0].shape == (1, 80, HIDDEN)
+    with pytest.raises(ValueError, match="80 shots in one pass, and there are 32 learnt"):
+        make_network(positions="learnt").contextual(fused[None], global_)
 
 
 @torch.inference_mode()
@@ -168,13 +182,15 @@ def test_order_of_shots_matters(network: MediaFM) -> None:
 
 
 @torch.inference_mode()
-def test_nothing_of_a_masked_shot_shows_through(network: MediaFM) -> None:
+def test_nothing_of_a_masked_shot_or_modality_shows_through(network: MediaFM) -> None:
     (fused,), global_ = titles(8)
-    masked = torch.zeros(1, 8, dtype=torch.bool)
+    masked = torch.zeros(1, 8, len(RANGES), dtype=torch.bool)
     masked[0, [1, 5]] = True
+    masked[0, 2, 1] = True
     other = fused.clone()
     other[1] = 100.0
     other[5] = torch.nan
+    other[2, slice(*RANGES["audio"])] = -7.0
 
     before, after = (network(x[None], global_, masked=masked) for x in (fused, other))
 
@@ -183,12 +199,102 @@ def test_nothing_of_a_masked_shot_shows_through(network: MediaFM) -> None:
 
 
 @torch.inference_mode()
+def test_a_title_of_which_everything_is_hidden_is_predicted_from_nothing() -> None:
+    network = make_network(prediction="copy")
+    (fused,), global_ = titles(3)
+    output = network(fused[None], global_, masked=torch.ones(1, 3, dtype=torch.bool))
+    assert torch.equal(output.reconstruction, torch.zeros(1, 3, FUSED))
+
+
+@torch.inference_mode()
+def test_rows_are_those_of_the_whole_prediction(network: MediaFM) -> None:
+    sequences, global_ = titles(7, 7)
+    fused = torch.stack(sequences)
+    masked = torch.zeros(2, 7, dtype=torch.bool)
+    masked[:, 2] = True
+    rows = torch.tensor([[2, 6], [0, 2]])
+    every = network(fused, global_, masked=masked).reconstruction
+    asked = network(fused, global_, masked=masked, rows=rows).reconstruction
+    expected = torch.stack([every[i, rows[i]] for i in range(2)])
+    torch.testing.assert_close(asked, expected, **TOLERANCE)
+
+
+@torch.inference_mode()
 def test_context_is_read_from_the_configured_layer(network: MediaFM) -> None:
     (fused,), global_ = titles(6)
     states = network.hidden_states(fused[None], global_)
-    middle = make_network(context_layer=1)(fused[None], global_)
+    kinds = {"positions": network.config.positions, "prediction": "both"}
+    middle = make_network(context_layer=1, **kinds)(fused[None], global_)
     last = network(fused[None], global_)
 
     assert torch.equal(middle.shots, states[1][:, SPECIAL_TOKENS:])
     assert torch.equal(last.shots, states[LAYERS][:, SPECIAL_TOKENS:])
     assert torch.equal(middle.reconstruction, last.reconstruction)
+
+
+@torch.inference_mode()
+def test_an_absent_modality_has_a_vector_of_its_own_if_asked_for() -> None:
+    (fused,), global_ = titles(6)  # shots 0 and 3 have no text
+    zeros, learnt = make_network(absent="zeros"), make_network(absent="learnt")
+    shared = zeros.state_dict()
+    learnt.load_state_dict({**shared, "absent_token": torch.zeros(FUSED)})
+    same = learnt(fused[None], global_).shots
+    torch.testing.assert_close(same, zeros(fused[None], global_).shots, **TOLERANCE)
+    learnt.load_state_dict({**shared, "absent_token": torch.ones(FUSED)})
+    filled = fused.clone()
+    filled[::3, slice(*RANGES["text"])] = 1.0
+    torch.testing.assert_close(
+        learnt(fused[None], global_).shots, zeros(filled[None], global_).shots, **TOLERANCE
+    )
+
+
+def test_gates_and_the_sum_of_predictions_start_where_the_simple_shapes_are() -> None:
+    def fresh(**changes: object) -> MediaFM:
+        config = make_network(**changes).config
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return MediaFM(config).eval()
+
+    gated = fresh(fusion="gate").shot_tokens
+    with torch.no_grad():
+        gated.gates.weight.zero_()
+        (fused,), _ = titles(4)
+        parts = fused.split([12, 8, 4], dim=-1)
+        summed = sum(map(torch.nn.Module.__call__, gated.projections, parts))
+        torch.testing.assert_close(gated(fused[None])[0], summed, **TOLERANCE)
+    assert not fresh(prediction="both").prediction.linear.weight.any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fusion": "mixture"}, "fusion is 'mixture'"),
+        ({"positions": "rotary"}, "positions is 'rotary'"),
+        ({"prediction": "guess"}, "prediction is 'guess'"),
+        ({"absent": "ones"}, "absent is 'ones'"),
+        ({"fused_ranges": {"video": [0, 10], "audio": [12, 24]}}, "do not partition"),
+    ],
+)
+def test_unknown_shapes_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_network(**changes)
+
+
+def test_boundaries_need_a_head() -> None:
+    (fused,), global_ = titles(5)
+    assert make_network().boundaries(fused[None], global_).shape == (1, 5)
+    with pytest.raises(ValueError, match=r"objective\.boundary_weight"):
+        make_network(boundary_head=False).boundaries(fused[None], global_)
+
+
+@settings(max_examples=30)
+@given(heads=st.integers(1, 32))
+def test_heads_look_everywhere_near_and_far_to_both_sides(heads: int) -> None:
+    slopes = attention_slopes(heads)
+    assert len(slopes) == heads
+    assert all(before >= 0 and after >= 0 for before, after in slopes)
+    if heads > 1:
+        assert [0.0, 0.0] in slopes
+        assert any(before < after for before, after in slopes)
+    if heads > 2:
+        assert any(before > after for before, after in slopes)

@@ -1,0 +1,146 @@
+"""MediaFM once more, written from its description: one title, one head, one query at a time.
+
+float64, no batches, no padding, no fused kernels, nothing shared with the package but the names of
+the weights.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass
+class Reading:
+    """What the network says of one title, float64."""
+
+    layers: list[torch.Tensor]  # [2 + n * tokens per shot, h] after each layer, embeddings first
+    shots: torch.Tensor  # [n, h] of the last layer
+    title: torch.Tensor  # [h] of the last layer
+    reconstruction: torch.Tensor  # [n, d]
+
+
+class PlainNetwork:
+    """Reads titles with the weights of a network."""
+
+    def __init__(self, weights: dict[str, torch.Tensor], config: object) -> None:
+        self.weights = {name: tensor.double() for name, tensor in weights.items()}
+        self.config = config
+        ranges = config.fused_ranges or {"all": [0, config.fused_size]}
+        self.ranges = sorted(ranges.values())
+
+    def read(
+        self,
+        fused: torch.Tensor,
+        global_: torch.Tensor,
+        masked: torch.Tensor | None = None,
+        first: int = 0,
+    ) -> Reading:
+        """A title `[n, d]`; `masked [n, m]`; `first` is the place of its first shot."""
+        config, w = self.config, self.weights
+        count = len(fused)
+        if masked is None:
+            masked = torch.zeros(count, len(self.ranges), dtype=torch.bool)
+        shots, visible = fused.double().clone(), fused.double().clone()
+        for shot in range(count):
+            for modality, (start, stop) in enumerate(self.ranges):
+                if config.absent == "learnt" and not shots[shot, start:stop].any():
+                    shots[shot, start:stop] = w["absent_token"][start:stop]
+                if masked[shot, modality]:
+                    shots[shot, start:stop] = w["mask_token"][start:stop]
+                    visible[shot, start:stop] = 0
+        tokens = [w["cls_token"], self._linear(global_.double(), "global_projection")]
+        owner = [None, None]  # the shot that a token belongs to
+        for shot in range(count):
+            own = self._tokens(shots[shot])
+            tokens += own
+            owner += [shot] * len(own)
+        x = torch.stack(tokens)
+        if config.positions == "learnt":
+            places = [i if shot is None else 2 + first + shot for i, shot in enumerate(owner)]
+            x = x + w["positions.embedding.weight"][places]
+        x = self._norm(x, "norm")
+        layers = [x]
+        for layer in range(config.num_hidden_layers):
+            x = self._layer(x, f"layers.{layer}", owner)
+            layers.append(x)
+        states = torch.stack(
+            [x[[i for i, of in enumerate(owner) if of == shot]].mean(0) for shot in range(count)]
+        )
+        reconstruction = self._predict(states, visible, masked.any(dim=-1))
+        return Reading(layers, states, x[0], reconstruction)
+
+    def _tokens(self, shot: torch.Tensor) -> list[torch.Tensor]:
+        fusion = self.config.fusion
+        if fusion == "concatenation":
+            return [self._linear(shot, "shot_tokens.projection")]
+        parts = [
+            self._linear(shot[start:stop], f"shot_tokens.projections.{i}")
+            for i, (start, stop) in enumerate(self.ranges)
+        ]
+        if fusion == "tokens":
+            return parts
+        gates = 2 / (1 + (-self._linear(shot, "shot_tokens.gates")).exp())
+        return [sum(gate * part for gate, part in zip(gates, parts, strict=True))]
+
+    def _layer(self, x: torch.Tensor, at: str, owner: list[int | None]) -> torch.Tensor:
+        heads = self.config.num_attention_heads
+        width = x.shape[1] // heads
+        query, key, value = (
+            self._linear(x, f"{at}.attention.self.{name}") for name in ("query", "key", "value")
+        )
+        attended = torch.zeros_like(x)
+        for head in range(heads):
+            part = slice(head * width, (head + 1) * width)
+            for i in range(len(x)):
+                scores = key[:, part] @ query[i, part] / math.sqrt(width)
+                if self.config.positions == "relative":
+                    before, after = self.config.attention_slopes[head]
+                    for j in range(len(x)):
+                        if owner[i] is None or owner[j] is None:
+                            continue
+                        ahead = owner[j] - owner[i]
+                        scores[j] -= after * ahead if ahead > 0 else before * -ahead
+                attended[i, part] = _softmax(scores) @ value[:, part]
+        x = self._norm(
+            x + self._linear(attended, f"{at}.attention.output.dense"),
+            f"{at}.attention.output.LayerNorm",
+        )
+        inner = self._linear(x, f"{at}.intermediate.dense")
+        inner = inner * 0.5 * (1 + torch.erf(inner / math.sqrt(2)))
+        return self._norm(x + self._linear(inner, f"{at}.output.dense"), f"{at}.output.LayerNorm")
+
+    def _predict(
+        self, states: torch.Tensor, fused: torch.Tensor, hidden: torch.Tensor
+    ) -> torch.Tensor:
+        total = torch.zeros_like(fused)
+        if self.config.prediction in ("linear", "both"):
+            total += self._linear(states, "prediction.linear")
+        if self.config.prediction in ("copy", "both"):
+            query = self._linear(states, "prediction.copy.query")
+            key = self._linear(states, "prediction.copy.key")
+            before, after = self.weights["prediction.copy.log_decay"].exp()
+            seen = [i for i in range(len(fused)) if not hidden[i]]
+            for i in range(len(fused)):
+                if not seen:
+                    continue
+                scores = [
+                    key[j] @ query[i] / math.sqrt(key.shape[1])
+                    - (after * (j - i) if j > i else before * (i - j))
+                    for j in seen
+                ]
+                total[i] += _softmax(torch.stack(scores)) @ fused[seen]
+        return total
+
+    def _linear(self, x: torch.Tensor, name: str) -> torch.Tensor:
+        return x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
+
+    def _norm(self, x: torch.Tensor, name: str) -> torch.Tensor:
+        centred = x - x.mean(-1, keepdim=True)
+        deviation = (centred.square().mean(-1, keepdim=True) + 1e-12).sqrt()
+        return centred / deviation * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
+
+
+def _softmax(scores: torch.Tensor) -> torch.Tensor:
+    weights = (scores - scores.max()).exp()
+    return weights / weights.sum()
