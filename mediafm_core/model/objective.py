@@ -112,7 +112,7 @@ class Objective(nn.Module):
         """Sum over hidden shots of the cross-entropy of picking the right one of the title's."""
         unit = functional.normalize(target.float(), dim=-1)
         similarity = functional.normalize(prediction, dim=-1) @ unit.transpose(1, 2)  # [b, k, k]
-        scores = similarity / self.settings.contrastive_temperature
+        scores = similarity.float() / self.settings.contrastive_temperature
         scores = scores.masked_fill(row_weights[:, None] == 0, torch.finfo(scores.dtype).min)
         picked = scores.log_softmax(dim=-1).diagonal(dim1=1, dim2=2)  # [b, k]
         return -(picked * row_weights).sum()

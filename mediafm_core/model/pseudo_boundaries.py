@@ -26,8 +26,10 @@ def pseudo_boundaries(
         `[b, n]` float32 targets from 0 to 1, and `[b, n]` bool, False where no window could split
         (the first shot, padding, sequences shorter than every window).
     """
-    unit = functional.normalize(fused.float(), dim=-1)
-    similarity = unit @ unit.transpose(1, 2)  # [b, n, n]
+    # Splits are a matter of small differences: in full precision whatever the network runs in.
+    with torch.autocast(fused.device.type, enabled=False):
+        unit = functional.normalize(fused.float(), dim=-1)
+        similarity = unit @ unit.transpose(1, 2)  # [b, n, n]
     batch, count, _ = similarity.shape
     splits = similarity.new_zeros(batch, count)
     chances = similarity.new_zeros(batch, count)

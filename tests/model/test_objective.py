@@ -1,76 +1,158 @@
-"""Masks, loss and baselines."""
+"""Losses: what they measure, and that parts of a step add up to it."""
+
+import math
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from torch.nn import functional
 
-from mediafm_core.model.objective import (
-    baseline_predictions,
-    masked_cosine_distance,
-    sample_mask,
+from mediafm_core.config import ModelSettings, ObjectiveSettings
+from mediafm_core.model.configuration import MediaFMConfig
+from mediafm_core.model.masking import sample_masks
+from mediafm_core.model.network import MediaFM
+from mediafm_core.model.objective import Batch, Counts, Losses, Objective, drop_modalities
+
+RANGES = {"video": (0, 12), "audio": (12, 20), "text": (20, 24)}
+EVERYTHING = ObjectiveSettings(
+    span_shots=2,
+    single_modality_share=0.5,
+    modality_dropout=0.5,
+    contrastive_weight=0.3,
+    boundary_weight=0.7,
 )
 
 
-@given(
-    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=6),
-    share=st.floats(0.01, 0.99),
-    seed=st.integers(0, 1000),
-)
-def test_masks_hide_the_asked_share_of_real_shots(
-    lengths: list[int], share: float, seed: int
-) -> None:
+def make_objective(settings: ObjectiveSettings, **model: object) -> Objective:
+    shape = ModelSettings(hidden=16, layers=2, heads=4, feed_forward=32, **model)
+    config = MediaFMConfig.from_settings(shape, 24, 6, RANGES, {}, boundary_head=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Objective(MediaFM(config), settings).eval()
+
+
+def make_batch(lengths: list[int], settings: ObjectiveSettings, seed: int = 0) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
     counts = torch.tensor(lengths)
-    masked = sample_mask(counts, share, torch.Generator().manual_seed(seed))
-
-    assert masked.shape == (len(lengths), max(lengths))
-    expected = (counts * share).round().clamp(min=1).long()
-    assert torch.equal(masked.sum(dim=1), expected)
-    assert not (masked & (torch.arange(max(lengths)) >= counts[:, None])).any()
-
-
-def test_masks_follow_their_generator_and_nothing_else() -> None:
-    def masks(seed: int) -> torch.Tensor:
-        return sample_mask(torch.tensor([40, 30]), 0.2, torch.Generator().manual_seed(seed))
-
-    before = torch.get_rng_state()
-    assert torch.equal(masks(1), masks(1))
-    assert not torch.equal(masks(1), masks(2))
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_every_shot_is_hidden_equally_often() -> None:
-    masked = sample_mask(torch.full((4000,), 10), 0.2, torch.Generator().manual_seed(0))
-    assert masked.float().mean(dim=0) == pytest.approx(torch.full((10,), 0.2), abs=0.03)
-
-
-def test_the_loss_reads_masked_shots_only_and_ignores_length() -> None:
-    target = torch.nn.functional.normalize(
-        torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(0)), dim=-1
+    present = torch.arange(max(lengths)) < counts[:, None]
+    fused = torch.randn(len(lengths), max(lengths), 24, generator=generator)
+    fused[:, ::3, 20:] = 0  # no text
+    fused = functional.normalize(fused, dim=-1) * present[..., None]
+    has = torch.stack([fused[..., a:b].any(dim=-1) for a, b in RANGES.values()], dim=-1)
+    masks = sample_masks(counts, has, settings, 3, generator)
+    return Batch(
+        fused=fused,
+        global_=torch.randn(len(lengths), 6, generator=generator),
+        present=present,
+        masked=masks.masked,
+        rows=masks.rows,
+        row_weights=masks.row_weights,
+        dropped=masks.dropped,
+        first_position=torch.zeros(len(lengths), dtype=torch.int64),
     )
-    masked = torch.zeros(2, 5, dtype=torch.bool)
-    masked[0, 1] = masked[0, 2] = masked[1, 4] = True
-    prediction = torch.full_like(target, torch.nan)
-    prediction[0, 1] = 7 * target[0, 1]  # distance 0
-    prediction[0, 2] = -target[0, 2]  # distance 2
-    prediction[1, 4] = 0.1 * target[1, 4]  # distance 0
-    assert float(masked_cosine_distance(prediction, target, masked)) == pytest.approx(2 / 3)
 
 
-def test_baselines() -> None:
-    fused = torch.tensor([0.0, 1.0, 4.0, 9.0, 16.0, 25.0])[:, None]
-    masked = torch.tensor([True, False, True, True, False, True])
-
-    predicted = {
-        name: prediction[masked, 0].tolist()
-        for name, prediction in baseline_predictions(fused, masked).items()
-    }
-
-    assert predicted["title_mean"] == [8.5] * 4
-    assert predicted["nearest_shot"] == [1, 1, 16, 16]
-    assert predicted["interpolation"] == pytest.approx([1, 6, 11, 16])
+def counts_of(batch: Batch) -> Counts:
+    return Counts(int(batch.row_weights.sum()), int(batch.present.sum()))
 
 
-def test_of_two_equally_near_shots_the_earlier_is_copied() -> None:
-    predicted = baseline_predictions(torch.eye(3), torch.tensor([False, True, False]))
-    assert predicted["nearest_shot"][1].tolist() == [1, 0, 0]
+def part(batch: Batch, chosen: slice) -> Batch:
+    return Batch(*(tensor[chosen] for tensor in batch))
+
+
+def test_the_default_is_masked_shot_modeling_as_published() -> None:
+    settings = ObjectiveSettings()
+    objective, batch = make_objective(settings), make_batch([20, 9, 14], settings)
+    losses = objective(batch, counts_of(batch))
+
+    hidden = batch.masked.any(dim=-1)
+    assert torch.equal(hidden, batch.masked.all(dim=-1))
+    network = objective.network
+    prediction = network(batch.fused, batch.global_, batch.present, masked=hidden).reconstruction[
+        hidden
+    ]
+    cosine = functional.cosine_similarity(prediction, batch.fused[hidden])
+    torch.testing.assert_close(losses.total, (1 - cosine).mean())
+    torch.testing.assert_close(losses.masked, losses.total.detach())
+    assert losses.terms == {}
+
+
+@pytest.mark.parametrize("settings", [ObjectiveSettings(), EVERYTHING])
+def test_parts_of_a_step_add_up_to_it(settings: ObjectiveSettings) -> None:
+    objective, batch = make_objective(settings), make_batch([30, 26, 9, 14, 30], settings)
+    counts = counts_of(batch)
+
+    def gradients(batches: list[Batch]) -> tuple[list[Losses], dict[str, torch.Tensor]]:
+        objective.zero_grad()
+        found = [objective(each, counts) for each in batches]
+        for losses in found:
+            losses.total.backward()
+        grads = {
+            name: p.grad.clone() for name, p in objective.named_parameters() if p.grad is not None
+        }
+        return found, grads
+
+    [whole], of_whole = gradients([batch])
+    halves, of_halves = gradients([part(batch, slice(0, 2)), part(batch, slice(2, 5))])
+
+    assert whole.total.item() == pytest.approx(sum(h.total.item() for h in halves), rel=1e-5)
+    for name, value in whole.terms.items():
+        assert float(value) == pytest.approx(sum(float(h.terms[name]) for h in halves), rel=1e-4)
+    for name, gradient in of_whole.items():
+        torch.testing.assert_close(of_halves[name], gradient, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("fusion", ["concatenation", "gate", "tokens"])
+def test_every_weight_has_a_part_in_the_loss(fusion: str) -> None:
+    objective = make_objective(EVERYTHING, fusion=fusion, prediction="both", absent="learnt")
+    batch = make_batch([30, 14], EVERYTHING)
+    objective(batch, counts_of(batch)).total.backward()
+    without = [name for name, p in objective.named_parameters() if p.grad is None]
+    assert without == []
+
+
+def test_of_a_hidden_modality_only_its_own_columns_count() -> None:
+    settings = ObjectiveSettings(single_modality_share=1.0)
+    objective, batch = make_objective(settings), make_batch([20, 20], settings)
+    before = objective(batch, counts_of(batch)).total
+    targets = batch.fused.clone()
+    shot = int(batch.rows[0, 0])
+    hidden = batch.masked[0, shot]
+    seen = next(i for i in range(3) if not hidden[i])
+    # A network that predicts as before, asked for another value where nothing was hidden.
+    reconstruction = objective.network(
+        batch.fused, batch.global_, batch.present, batch.masked, rows=batch.rows
+    ).reconstruction
+    targets[0, shot, slice(*list(RANGES.values())[seen])] += 1.0
+    asked = targets.gather(1, batch.rows[..., None].expand(-1, -1, 24))
+    columns = batch.masked.gather(1, batch.rows[..., None].expand(-1, -1, 3))
+    wide = columns.repeat_interleave(torch.tensor([12, 8, 4]), dim=-1)
+    distance = 1 - functional.cosine_similarity(reconstruction * wide, asked * wide, dim=-1)
+    expected = (distance * batch.row_weights).sum() / batch.row_weights.sum()
+    torch.testing.assert_close(before, expected)
+
+
+def test_contrast_is_least_where_a_prediction_resembles_its_own_original() -> None:
+    settings = ObjectiveSettings(contrastive_weight=1.0)
+    objective = make_objective(settings)
+    targets = torch.eye(6)[None]
+    weights = torch.tensor([[1.0, 1.0, 1.0, 1.0, 0.0, 0.0]])
+    right = float(objective._contrastive(targets, targets, weights))
+    wrong = float(objective._contrastive(targets.roll(1, dims=1), targets, weights))
+    even = float(objective._contrastive(torch.ones(1, 6, 6), targets, weights))
+    assert right < 0.01 < even < wrong
+    assert even == pytest.approx(4 * math.log(4), rel=1e-4)  # four shots, four candidates
+
+
+def test_a_dropped_modality_is_gone_and_lengths_stay_one() -> None:
+    fused = make_batch([12, 12], ObjectiveSettings()).fused
+    fused[1, 4, :20] = 0  # nothing but text
+    fused[1, 4, 20:] = torch.tensor([0.6, 0.8, 0, 0])
+    dropped = torch.tensor([[False, True, False], [False, False, True]])
+    left = drop_modalities(fused, dropped, list(RANGES.values()))
+    assert not left[0, :, 12:20].any()
+    assert torch.equal(left[1, 4], fused[1, 4])
+    text = left[1, :, 20:].any(dim=-1)
+    assert text.nonzero().flatten().tolist() == [4]
+    torch.testing.assert_close(left.norm(dim=-1), torch.ones(2, 12))
+    kept = functional.cosine_similarity(left[0, :, :12], fused[0, :, :12], dim=-1)
+    torch.testing.assert_close(kept, torch.ones(12))
