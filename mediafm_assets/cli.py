@@ -109,7 +109,7 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
     prepare(platform)
     before = platform.serving_model
     with training_bar(console) as bar, _runner(platform) as runner:
-        platform.progress = bar
+        platform.training_progress = bar
         report = runner.train(release, reason, released_by)
     for run_id, failure in report.failures.items():
         click.echo(f"Dagster run {run_id} failed: {failure}", err=True)

@@ -13,7 +13,7 @@ from mediafm_core.pipeline.releases import refuse_overruled, release
 from mediafm_core.pipeline.serving import release_history
 
 if TYPE_CHECKING:
-    from mediafm_core.model.training import Progress
+    from mediafm_core.model.progress import Event
 
 SERVING_MODEL = "serving_model"
 LOG_EVERY_STEPS = 50
@@ -45,15 +45,14 @@ def mediafm_model(
     context: dg.AssetExecutionContext, config: TrainingConfig, platform: PlatformResource
 ) -> dg.MaterializeResult:
     """The MediaFM Transformer, trained by Masked Shot Modeling on every title's fused vectors."""
+    from mediafm_core.model.progress import every
     from mediafm_core.pipeline.training import train_model
 
-    def report(at: "Progress") -> None:
-        platform.progress("", "mediafm_model", at.step / at.steps)
-        if at.step % LOG_EVERY_STEPS == 0 or at.step == at.steps:
-            context.log.info(
-                f"step {at.step} of {at.steps}: training loss {at.training_loss:.4f}, "
-                f"{at.shots_per_second:.0f} shots per second"
-            )
+    log = every(LOG_EVERY_STEPS, context.log.info)
+
+    def report(event: "Event") -> None:
+        platform.training_progress(event)
+        log(event)
 
     if config.release:
         refuse_overruled(platform)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -9,7 +10,6 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
 )
@@ -19,6 +19,9 @@ from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.platform import Progress as ProgressCallback
 from mediafm_core.pipeline.states import TitleState
+
+if TYPE_CHECKING:
+    from mediafm_core.model.progress import Event, Observer
 
 _COLOURS = {
     "present": "green",
@@ -53,17 +56,36 @@ def progress_bar(titles: int, console: Console) -> Iterator[ProgressCallback]:
 
 
 @contextmanager
-def training_bar(console: Console) -> Iterator[ProgressCallback]:
+def training_bar(console: Console) -> Iterator["Observer"]:
     """A bar over the steps of a training; yields what the platform reports to."""
+    from mediafm_core.model.progress import Started
+
     with Progress(
         TextColumn("training"),
         BarColumn(),
-        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TextColumn("steps"),
         TimeElapsedColumn(),
+        TextColumn("{task.fields[doing]}"),
         console=console,
     ) as bar:
-        task = bar.add_task("", total=1.0)
-        yield lambda _title_id, _asset, share: bar.update(task, completed=share)
+        task = bar.add_task("", total=None, doing="reading the catalogue")
+
+        def observe(event: "Event") -> None:
+            if isinstance(event, Started):
+                for line in event.lines():
+                    console.print(line, highlight=False, soft_wrap=True)
+                bar.update(task, total=event.steps, completed=event.step, doing="first step")
+                return
+            known = event.validation_loss is not None
+            validation = f", validation {event.validation_loss:.4f}" if known else ""
+            doing = (
+                f"loss {event.training_loss:.4f}{validation}, {event.shots_per_second:,.0f} "
+                f"shots/s, {_clock(event.seconds_left)} left"
+            )
+            bar.update(task, completed=event.step, doing=doing)
+
+        yield observe
 
 
 def closing_table(states: Sequence[TitleState], platform: Platform, console: Console) -> None:

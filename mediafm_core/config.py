@@ -132,14 +132,18 @@ class ObjectiveSettings(Section):
 
 
 class TrainingSettings(Section):
-    """Masked Shot Modeling."""
+    """Training: the same on a laptop's CPU and on several GPUs."""
 
     steps: PositiveInt = Field(200, description="optimiser steps")
-    titles_per_batch: PositiveInt = Field(8, description="sequences in one step")
+    titles_per_batch: PositiveInt = Field(
+        8, description="sequences in one step, over all processes and accumulated batches"
+    )
     crop_shots: PositiveInt = Field(
         64, description="longest run of shots of one title in a training sequence"
     )
-    mask_share: Fraction = Field(0.2, description="share of shots replaced by [MASK]")
+    optimiser: Literal["muon", "adamw"] = Field(
+        "muon", description="of the hidden matrices; AdamW takes everything else"
+    )
     muon_learning_rate: float = Field(1e-3, gt=0, description="for the hidden matrices")
     adamw_learning_rate: float = Field(1e-3, gt=0, description="for every other parameter")
     weight_decay: float = Field(0.01, ge=0, description="for matrices only")
@@ -149,6 +153,28 @@ class TrainingSettings(Section):
     clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient")
     validation_share: float = Field(0.2, ge=0, lt=1, description="share of titles held out")
     validate_every: PositiveInt = Field(20, description="steps between validations")
+    patience: int = Field(
+        10,
+        ge=0,
+        description="validations without improvement after which training stops; the best weights "
+        "are kept. 0, or no titles held out: all steps, the last weights",
+    )
+    precision: Precision = Field(
+        "auto", description="of training; auto: bfloat16 on GPUs that have it, float32 elsewhere"
+    )
+    compile: bool = Field(
+        False, description="compile the network first (needs a C++ compiler); pays in long training"
+    )
+    accumulation: PositiveInt = Field(
+        1, description="batches that a step is computed in, one after the other, to save memory"
+    )
+    processes: PositiveInt = Field(1, description="processes on this machine, one per GPU")
+    checkpoint_every: PositiveInt = Field(
+        100, description="steps between saved states, from which a killed training goes on"
+    )
+    start_from: Path | None = Field(
+        None, description="folder of a model, or of a training's state, whose weights to start from"
+    )
     seed: int = Field(0, description="the same seed gives the same weights on the same machine")
 
 

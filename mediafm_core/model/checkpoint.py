@@ -52,7 +52,7 @@ class LoadedModel:
 
 def identity_of(network: MediaFM) -> Identity:
     """Identity of a network: a digest of its weights and of the settings that shape its output."""
-    parts: list[bytes | str] = [digest_of_settings(_own_settings(network.config))]
+    parts: list[bytes | str] = [digest_of_settings(own_settings(network.config))]
     for name, tensor in sorted(network.state_dict().items()):
         array = tensor.detach().cpu().contiguous().numpy()
         parts += [name, str(array.dtype), str(array.shape), array.tobytes()]
@@ -187,7 +187,7 @@ def _staged(models: Path, identity: Identity) -> Iterator[Path]:
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def _own_settings(config: MediaFMConfig) -> dict[str, Any]:
+def own_settings(config: MediaFMConfig) -> dict[str, Any]:
     """What MediaFM itself configures, without what transformers adds (its version, its types)."""
     common = {field.name for field in fields(PreTrainedConfig)}
     return {

@@ -1,13 +1,16 @@
 """Fused vectors of a catalogue, read as they are needed.
 
-A catalogue of ten million shots is 90 GB of fused vectors. Only an index of files and row counts is
-held; rows are read by row group, and a cache bounded in bytes keeps the groups used last.
+A catalogue of ten million shots is 90 GB of fused vectors. Only the number of shots of each title
+is held; rows are read by row group, and a cache bounded in bytes keeps the groups used last. Where
+the caller knows the number of shots, no file is opened before one of its shots is read.
 """
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +20,8 @@ from mediafm_core.errors import ConfigurationError, IdentityMismatchError, Title
 from mediafm_core.vectors import to_numpy
 
 VECTOR_COLUMN = "embedding"
+
+_OPENING_THREADS = 8  # file systems answer several at once
 
 
 @dataclass(frozen=True)
@@ -28,16 +33,19 @@ class TitleSource:
         path: Parquet file with a column `embedding` of fused vectors, one row per shot in order.
         data_version: of that file, recorded in the trained model.
         global_vector: `[g]` float32 metadata embedding, None where the title has no metadata.
+        layout: number of shots and width of the vectors where known, so that opening the catalogue
+            need not open the file; checked when it is read.
     """
 
     title_id: str
     path: Path
     data_version: str = ""
     global_vector: np.ndarray | None = field(default=None, compare=False)
+    layout: tuple[int, int] | None = None
 
 
 class TrainingData:
-    """The fused vectors of many titles, streamed.
+    """The fused vectors of many titles, streamed. Threads may read at the same time.
 
     Args:
         titles: what to train on; titles without shots are refused.
@@ -73,20 +81,17 @@ class TrainingData:
         self.ranges = dict(ranges or {})
         self.identities = dict(identities or {})
         self.globals = np.stack([self._global_of(title) for title in self.titles])  # [titles, g]
-        layouts = [_layout(title) for title in self.titles]
-        self.dimension = layouts[0].dimension
-        for title, layout in zip(self.titles, layouts, strict=True):
-            if layout.dimension != self.dimension:
-                raise IdentityMismatchError(
-                    f"{title.title_id} has fused vectors of {layout.dimension} numbers and "
-                    f"{self.titles[0].title_id} of {self.dimension}: fuse both with the same "
-                    "encoders before training."
-                )
-        # Row at which each row group starts, and the end of the last.
-        self._group_starts = [layout.group_starts for layout in layouts]
-        self.shots = np.array([starts[-1] for starts in self._group_starts])  # [titles]
+        with ThreadPoolExecutor(_OPENING_THREADS) as pool:
+            known = list(pool.map(_known_layout, self.titles))
+        self.dimension = known[0][1]
+        for title, (_, dimension) in zip(self.titles, known, strict=True):
+            self._check_width(title, dimension)
+        self.shots = np.array([shots for shots, _ in known], dtype=np.int64)  # [titles]
+        # By title, once it was read: row at which each row group starts, and the end of the last.
+        self._group_starts: dict[int, np.ndarray] = {}
         self._cache: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
         self._cache_bytes = cache_bytes
+        self._lock = Lock()  # of the cache
         self.cached_bytes = 0
 
     def __len__(self) -> int:
@@ -95,29 +100,59 @@ class TrainingData:
     def read(self, title: int, start: int, stop: int) -> np.ndarray:
         """Fused vectors of the shots `[start, stop)` of a title, float32 `[stop - start, d]`.
 
+        They may be part of the cache: do not write to them.
+
         Raises:
-            TitleError: a vector is not finite or zero.
+            TitleError: a vector is not finite or zero, or the file is not as its layout said.
+            IdentityMismatchError: the file has vectors of another width.
         """
-        starts = self._group_starts[title]
+        starts = self._starts(title)
         first = int(np.searchsorted(starts, start, side="right")) - 1
         last = int(np.searchsorted(starts, stop, side="left"))
-        rows = [self._group(title, group) for group in range(first, last)]
-        return np.concatenate(rows)[start - starts[first] : stop - starts[first]]
+        rows = [
+            self._group(title, group)[max(0, start - starts[group]) : stop - starts[group]]
+            for group in range(first, last)
+        ]
+        return rows[0] if len(rows) == 1 else np.concatenate(rows)
+
+    def _starts(self, title: int) -> np.ndarray:
+        if title not in self._group_starts:
+            source = self.titles[title]
+            layout = _layout(source)
+            self._check_width(source, layout.dimension)
+            if layout.group_starts[-1] != self.shots[title]:
+                raise TitleError(
+                    f"{source.title_id} has {layout.group_starts[-1]} vectors in {source.path} and "
+                    f"{self.shots[title]} by its record: fuse it again."
+                )
+            self._group_starts[title] = layout.group_starts
+        return self._group_starts[title]
 
     def _group(self, title: int, group: int) -> np.ndarray:
         key = (title, group)
-        if key in self._cache:
-            self._cache.move_to_end(key)
-            return self._cache[key]
+        with self._lock:
+            if key in self._cache:
+                self._cache.move_to_end(key)
+                return self._cache[key]
         source = self.titles[title]
         with _opened(source) as file:
             vectors = to_numpy(file.read_row_group(group, columns=[VECTOR_COLUMN])[VECTOR_COLUMN])
         vectors = check_fused(vectors, self.dimension, source.title_id)
-        self._cache[key] = vectors
-        self.cached_bytes += vectors.nbytes
-        while self.cached_bytes > self._cache_bytes and len(self._cache) > 1:
-            self.cached_bytes -= self._cache.popitem(last=False)[1].nbytes
+        with self._lock:
+            if key not in self._cache:  # another thread may have read it meanwhile
+                self._cache[key] = vectors
+                self.cached_bytes += vectors.nbytes
+            while self.cached_bytes > self._cache_bytes and len(self._cache) > 1:
+                self.cached_bytes -= self._cache.popitem(last=False)[1].nbytes
         return vectors
+
+    def _check_width(self, title: TitleSource, dimension: int) -> None:
+        if dimension != self.dimension:
+            raise IdentityMismatchError(
+                f"{title.title_id} has fused vectors of {dimension} numbers and "
+                f"{self.titles[0].title_id} of {self.dimension}: fuse both with the same "
+                "encoders before training."
+            )
 
     def _global_of(self, title: TitleSource) -> np.ndarray:
         return check_global(title.global_vector, self.global_size, title.title_id)
@@ -192,6 +227,14 @@ def _opened(title: TitleSource) -> pq.ParquetFile:
         raise TitleError(
             f"{title.title_id} has a damaged file {title.path} ({error}): fuse it again."
         ) from None
+
+
+def _known_layout(title: TitleSource) -> tuple[int, int]:
+    """Shots and width of a title, from its file if they are not known."""
+    if title.layout is not None:
+        return title.layout
+    layout = _layout(title)
+    return int(layout.group_starts[-1]), layout.dimension
 
 
 def _layout(title: TitleSource) -> _Layout:

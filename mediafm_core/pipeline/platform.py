@@ -12,6 +12,7 @@ from mediafm_core.store.artefacts import Store
 if TYPE_CHECKING:
     from mediafm_core.encoders.base import AudioEncoder, TextEncoder, VideoEncoder
     from mediafm_core.model.checkpoint import LoadedModel
+    from mediafm_core.model.progress import Observer
     from mediafm_core.shots.detector import ShotDetector
 
 Progress = Callable[[str, str, float], None]
@@ -33,6 +34,7 @@ class Platform:
         self.settings = settings
         self.store = Store(settings.require_store())
         self.progress: Progress = progress or (lambda _title_id, _asset, _share: None)
+        self.training_progress: Observer = lambda _event: None  # told what a training does
         self._network: tuple[str, LoadedModel] | None = None
 
     @property

@@ -1,7 +1,7 @@
 """The catalogue as training data, and a trained model as the catalogue's."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,12 @@ from mediafm_core.identity import digest_of
 from mediafm_core.model.folder import TRAINING_FILE, read_json
 from mediafm_core.pipeline.candidates import model_folders
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.store.artefacts import ArtefactRecord, Store
 
 if TYPE_CHECKING:
     from mediafm_core.model.data import TrainingData
-    from mediafm_core.model.training import Progress
+    from mediafm_core.model.distributed import World
+    from mediafm_core.model.progress import Observer
 
 
 def fused_titles(platform: Platform) -> list[str]:
@@ -63,6 +65,7 @@ def training_data(platform: Platform, title_ids: Sequence[str]) -> "TrainingData
                 path=store.path("fused_embeddings", title_id),
                 data_version=digest_of(*both),
                 global_vector=to_numpy(metadata["embedding"])[0],
+                layout=_layout(record),
             )
         )
     if not sources:
@@ -80,6 +83,12 @@ def training_data(platform: Platform, title_ids: Sequence[str]) -> "TrainingData
         ranges={name: (start, stop) for name, (start, stop) in details["ranges"].items()},
         identities=details["encoders"],
     )
+
+
+def _layout(record: ArtefactRecord) -> tuple[int, int] | None:
+    """Shots and width of fused vectors, if their record says it."""
+    rows, ranges = record.details.get("rows"), record.details["ranges"]
+    return None if rows is None else (rows, max(stop for _, stop in ranges.values()))
 
 
 @dataclass(frozen=True)
@@ -100,45 +109,67 @@ class TrainedModel:
 
 
 def train_model(
-    platform: Platform, progress: Callable[["Progress"], None] | None = None
+    platform: Platform, progress: "Observer | None" = None, world: "World | None" = None
 ) -> TrainedModel:
     """Train MediaFM on the whole catalogue and keep the result under `<store>/models`.
 
     The same settings on the same data give the same model, so one that was trained before (by a
-    run that was killed before it could release it, for instance) is not trained again.
+    run that was killed before it could release it, for instance) is not trained again, and one
+    whose training was killed goes on from its last state under `<store>/training`.
+
+    Args:
+        platform: settings and store.
+        progress: told of the start and of steps.
+        world: the processes that train together, where this is one of them; by default this one
+            alone, or as many new ones as `training.processes` says.
+
+    Raises:
+        ConfigurationError: as `mediafm_core.model.training.train`.
     """
     from mediafm_core.device import resolve_device
-    from mediafm_core.model.training import train
+    from mediafm_core.model.training import train, training_request
 
     settings = platform.settings
     data = training_data(platform, fused_titles(platform))
-    asked = {
-        "model": settings.model.model_dump(mode="json"),
-        "training": settings.training.model_dump(mode="json"),
-        "titles": {title.title_id: title.data_version for title in data.titles},
-    }
-    for folder in model_folders(platform.store):
-        try:
-            training = read_json(folder, TRAINING_FILE)
-        except ConfigurationError:  # `mediafm models` tells; it is not the one asked for
-            continue
-        if asked == {name: training.get(name) for name in asked}:
-            return TrainedModel(folder.name, training)
-    trained = train(
+    request = training_request(data, settings.model, settings.objective, settings.training)
+    trained = _trained_before(platform.store, request)
+    if trained is not None:
+        return trained
+    if world is None and settings.training.processes > 1:
+        from mediafm_core.pipeline.training_processes import train_in_processes
+
+        finished = train_in_processes(settings, progress)
+        record = read_json(platform.store.models / finished.identity, TRAINING_FILE)
+        return TrainedModel(finished.identity, record, finished.seconds, finished.shots_per_second)
+    result = train(
         data,
         settings.model,
         settings.training,
         platform.store.models,
         progress,
-        resolve_device(settings),
+        resolve_device(settings) if world is None else world.device,
         settings.threads,
+        objective=settings.objective,
+        states=platform.store.root / "training",
+        world=world,
     )
     return TrainedModel(
-        str(trained.identity),
-        read_json(trained.folder, TRAINING_FILE),
-        trained.seconds,
-        trained.shots_per_second,
+        str(result.identity),
+        read_json(result.folder, TRAINING_FILE) if result.folder.exists() else {},
+        result.seconds,
+        result.shots_per_second,
     )
+
+
+def _trained_before(store: Store, request: Mapping[str, Any]) -> TrainedModel | None:
+    for folder in model_folders(store):
+        try:
+            training = read_json(folder, TRAINING_FILE)
+        except ConfigurationError:  # `mediafm models` tells; it is not the one asked for
+            continue
+        if request == {name: training.get(name) for name in request}:
+            return TrainedModel(folder.name, training)
+    return None
 
 
 def adopt_model(platform: Platform, folder: Path) -> str:

@@ -9,7 +9,9 @@ import torch
 from mediafm_core.config import ModelSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.data import TrainingData
-from mediafm_core.model.training import split_titles, train
+from mediafm_core.model.progress import Progress, Started
+from mediafm_core.model.training import train
+from mediafm_core.model.validation import split_titles
 
 TINY = ModelSettings(hidden=32, layers=2, heads=2, feed_forward=64, dropout=0.1, max_shots=40)
 BRIEF = TrainingSettings(steps=6, titles_per_batch=3, crop_shots=12, validate_every=3)
@@ -50,7 +52,15 @@ def test_global_state_is_left_alone(make_catalogue, tmp_path) -> None:
 def test_a_few_titles_are_memorised(make_catalogue, tmp_path) -> None:
     """Every shot of these titles is unlike the others: only memory can predict it."""
     data = make_catalogue(8, 7, 6, 8)
-    model = ModelSettings(hidden=64, layers=2, heads=4, feed_forward=128, dropout=0, max_shots=8)
+    model = ModelSettings(
+        hidden=64,
+        layers=2,
+        heads=4,
+        feed_forward=128,
+        max_shots=8,
+        positions="learnt",
+        prediction="linear",
+    )
     training = TrainingSettings(
         steps=150,
         titles_per_batch=8,
@@ -80,19 +90,29 @@ def test_parameter_groups_cover_the_network_once(trained) -> None:
 
 def test_every_parameter_is_trained(make_catalogue, tmp_path) -> None:
     data = make_catalogue(40, 35)
-    one = train(data, TINY, BRIEF.model_copy(update={"steps": 2}), tmp_path)
-    more = train(data, TINY, BRIEF.model_copy(update={"steps": 30}), tmp_path)
+    model = TINY.model_copy(update={"positions": "learnt", "prediction": "both"})
+    one = train(data, model, BRIEF.model_copy(update={"steps": 2}), tmp_path)
+    more = train(data, model, BRIEF.model_copy(update={"steps": 30}), tmp_path)
     for name, tensor in weights(one.network).items():
         changed = tensor != weights(more.network)[name]
         assert changed.any(), name
     # Crops are placed all over the sequence: no position stays as it was initialised.
-    positions = one.network.positions.weight - more.network.positions.weight
+    positions = next(
+        tensor - weights(more.network)[name]
+        for name, tensor in weights(one.network).items()
+        if name.startswith("positions.")
+    )
     assert (positions.abs().amax(dim=1) > 1e-4).all()
 
 
 def test_progress_and_curve(make_catalogue, tmp_path) -> None:
     reports = []
     result = train(make_catalogue(20, 9), TINY, BRIEF, tmp_path, reports.append)
+    started = reports.pop(0)
+    assert isinstance(started, Started)
+    assert (started.step, started.steps, started.titles, started.shots) == (0, 6, 2, 29)
+    assert started.groups == result.groups
+    assert all(isinstance(report, Progress) for report in reports)
     assert [report.step for report in reports] == [1, 2, 3, 4, 5, 6]
     assert {report.steps for report in reports} == {6}
     assert [point.step for point in result.curve] == [3, 6]
@@ -119,9 +139,11 @@ def test_held_out_titles_do_not_reach_the_weights(make_catalogue, tmp_path) -> N
     _, validation, _ = split_titles(data, BRIEF)
     other = make_catalogue(*range(5, 17), seed=9)
     swapped = [other.titles[i] if i in validation else title for i, title in enumerate(data.titles)]
-    first = train(data, TINY, BRIEF, tmp_path / "a")
+    # With patience they choose the step that is kept, and nothing else.
+    training = BRIEF.model_copy(update={"patience": 0})
+    first = train(data, TINY, training, tmp_path / "a")
     second = train(
-        TrainingData(swapped, 6, data.ranges, data.identities), TINY, BRIEF, tmp_path / "b"
+        TrainingData(swapped, 6, data.ranges, data.identities), TINY, training, tmp_path / "b"
     )
     assert first.identity == second.identity
     assert first.curve[-1].validation_loss != second.curve[-1].validation_loss
@@ -144,7 +166,9 @@ def test_the_record_says_what_the_model_was_made_from(trained) -> None:
     assert record["identity"] == trained.identity.model_dump()
     assert record["titles"] == {"title0": "version0", "title1": "version1"}
     assert record["shots"] == 39
-    assert record["training"] == BRIEF.model_dump()
+    assert record["training"] == BRIEF.model_dump(mode="json", exclude={"start_from"})
+    assert record["started_from"] is None
+    assert record["kept_step"] == 6
     assert record["model"]["hidden"] == 32
     assert [point["step"] for point in record["curve"]] == [3, 6]
 

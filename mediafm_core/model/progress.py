@@ -1,0 +1,121 @@
+"""What a training tells while it runs: one event at its start, one after every few steps.
+
+Plain values, no torch: what shows them need not load it. The processes of a training hand them on
+as lines of JSON.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+class ParameterGroup(NamedTuple):
+    """One row of the table of parameter groups."""
+
+    name: str
+    optimiser: str
+    tensors: int
+    parameters: int
+
+
+class Started(NamedTuple):
+    """Before the first step.
+
+    Attributes:
+        step: steps that are behind already: 0, or those of the run that is resumed.
+        steps: at the end.
+        groups: parameters by optimiser.
+        titles: to train on.
+        shots: of these titles.
+        device: such as `cpu` or `cuda:0`, with the arithmetic.
+        processes: that share each step.
+    """
+
+    step: int
+    steps: int
+    groups: list[ParameterGroup]
+    titles: int
+    shots: int
+    device: str
+    processes: int
+
+    def lines(self) -> list[str]:
+        """In words, for a log."""
+        table = [
+            f"{group.name}: {group.optimiser}, {group.tensors} tensors, "
+            f"{group.parameters:,} parameters"
+            for group in self.groups
+        ]
+        begun = f"resuming after step {self.step} of" if self.step else "training for"
+        processes = f", {self.processes} processes" if self.processes > 1 else ""
+        where = f"{begun} {self.steps} steps on {self.device}{processes}: "
+        return [where + f"{self.shots:,} shots of {self.titles:,} titles", *table]
+
+
+class Progress(NamedTuple):
+    """After a step; `validation_loss` is the latest one, None before the first.
+
+    `terms` are the parts of the objective beside Masked Shot Modeling, by name.
+    """
+
+    step: int
+    steps: int
+    training_loss: float
+    validation_loss: float | None
+    shots_per_second: float
+    seconds_left: float
+    terms: Mapping[str, float] = MappingProxyType({})
+
+    def lines(self) -> list[str]:
+        """In words, for a log."""
+        known = self.validation_loss is not None
+        validation = f", validation loss {self.validation_loss:.4f}" if known else ""
+        terms = "".join(f", {name} {value:.4f}" for name, value in self.terms.items())
+        return [
+            f"step {self.step} of {self.steps}: training loss {self.training_loss:.4f}{terms}"
+            f"{validation}, {self.shots_per_second:,.0f} shots per second, "
+            f"{self.seconds_left:.0f} s left"
+        ]
+
+
+Event = Started | Progress
+Observer = Callable[[Event], None]
+_EVENTS: dict[str, type[Event]] = {"started": Started, "progress": Progress}
+
+
+def every(steps: int, log: Callable[[str], None]) -> Observer:
+    """An observer that logs the start, the end, and the first event in each `steps` steps."""
+    logged = -1
+
+    def observe(event: Event) -> None:
+        nonlocal logged
+        due = isinstance(event, Started) or event.step // steps > logged
+        if due or event.step == event.steps:
+            logged = event.step // steps
+            for line in event.lines():
+                log(line)
+
+    return observe
+
+
+def to_json(event: Event) -> str:
+    """One line of JSON."""
+    kind = next(name for name, found in _EVENTS.items() if isinstance(event, found))
+    values = event._asdict()
+    if isinstance(event, Progress):
+        values["terms"] = dict(event.terms)
+    return json.dumps({"event": kind, **values})
+
+
+def from_json(document: dict) -> Event:
+    """The event of an object that `to_json` wrote.
+
+    Raises:
+        KeyError, TypeError: it is none.
+    """
+    values = dict(document)
+    event = _EVENTS[values.pop("event")]
+    if "groups" in values:
+        values["groups"] = [ParameterGroup(*group) for group in values["groups"]]
+    return event(**values)

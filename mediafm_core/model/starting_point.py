@@ -1,0 +1,77 @@
+"""Weights that a training starts from in place of random ones: a model's, or another training's."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mediafm_core.errors import ConfigurationError, IdentityMismatchError
+from mediafm_core.identity import Identity
+from mediafm_core.model.folder import TRAINING_FILE, read_json
+from mediafm_core.model.training_state import find_state, load_state, read_facts
+
+_FREE = {"hidden_dropout_prob", "attention_probs_dropout_prob", "context_layer"}
+WEIGHTS = "network."  # prefix of the network's tensors in a state
+
+
+def starting_identity(folder: Path | None) -> str | None:
+    """What is in a folder to start from, read from its JSON files alone; None for None.
+
+    Raises:
+        ConfigurationError: the folder holds neither a model nor a training's state.
+    """
+    if folder is None:
+        return None
+    state = find_state(folder)
+    if state is not None:
+        facts = read_facts(state)
+        return f"training-{facts['key']}-step-{facts['step']}@{facts['digest'][:16]}"
+    if not (folder / TRAINING_FILE).exists():
+        raise ConfigurationError(
+            f"training.start_from is {folder}, which holds neither a trained model nor the state "
+            "of a training: name a folder below models/ or training/ of a store."
+        )
+    try:
+        return str(Identity.model_validate(read_json(folder, TRAINING_FILE)["identity"]))
+    except (KeyError, ValueError):
+        raise ConfigurationError(
+            f"{folder / TRAINING_FILE} names no identity: copy the model again."
+        ) from None
+
+
+def starting_weights(folder: Path, settings: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The weights in a folder to start from.
+
+    Args:
+        folder: of a model, of a state, or of a training's states.
+        settings: MediaFM's own configuration of the network that takes them.
+
+    Raises:
+        ConfigurationError: the folder is damaged, or of a network of another shape.
+        IdentityMismatchError: of a network that reads other vectors.
+    """
+    from mediafm_core.model.checkpoint import load_model, own_settings
+
+    found: dict[str, Any]
+    state = find_state(folder)
+    if state is None:
+        model = load_model(folder)
+        found, weights = own_settings(model.network.config), model.network.state_dict()
+    else:
+        loaded = load_state(state)
+        found = loaded.facts["config"]
+        weights = {
+            name.removeprefix(WEIGHTS): tensor
+            for name, tensor in loaded.tensors.items()
+            if name.startswith(WEIGHTS)
+        }
+    for name in sorted(settings.keys() - _FREE):
+        if found.get(name) != settings[name]:
+            space = name in ("encoder_identities", "fused_ranges", "fused_size", "global_size")
+            error = IdentityMismatchError if space else ConfigurationError
+            remedy = "the vectors it was trained on" if space else "the settings of that model"
+            raise error(
+                f"training.start_from is {folder}, a network with {name} {found.get(name)}, and "
+                f"this one has {settings[name]}: start from another or use {remedy}."
+            )
+    return weights
