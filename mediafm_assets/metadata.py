@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from mediafm_core.pipeline.candidates import kept_point
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.materialise import Outcome
 from mediafm_core.pipeline.platform import Platform
@@ -47,14 +48,15 @@ def describe_model(platform: Platform, trained: TrainedModel) -> dict[str, Any]:
 
     training = trained.training
     curve = [CurvePoint(**point) for point in training["curve"]]
+    kept = kept_point(training)
     measured = {
         "seconds": trained.seconds,
         "shots_per_second": trained.shots_per_second,
     }
     return {
         "model": trained.identity,
-        "training_loss": curve[-1].training_loss,
-        "validation_loss": curve[-1].validation_loss,
+        "training_loss": kept["training_loss"],
+        "validation_loss": kept["validation_loss"],
         "validation": training["validation"],
         "baselines": dg.MetadataValue.json(training["baselines"]),
         "loss_curve": image(loss_curve_png(curve, training["baselines"]), "png", "Loss by step"),

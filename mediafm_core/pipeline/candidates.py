@@ -1,8 +1,10 @@
 """The trained models of a store, read from their JSON files alone: weights stay on disk."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import Identity
@@ -29,8 +31,8 @@ class Candidate:
         created_at: when it was trained, UTC.
         titles: how many it was trained on, with those held out for validation.
         shots: of these titles.
-        steps: of the training.
-        validation_loss: the last one, a cosine distance.
+        steps: after which its weights were kept.
+        validation_loss: at that step, a cosine distance.
         best_baseline: name and loss of the best prediction without a network.
         validation: "held-out titles" or "same titles".
         space: what it reads.
@@ -93,15 +95,15 @@ def read_candidate(folder: Path) -> Candidate:
     config, training = read_json(folder, CONFIG_FILE), read_json(folder, TRAINING_FILE)
     try:
         identity = str(Identity.model_validate(training["identity"]))
-        last = training["curve"][-1]
+        kept = kept_point(training)
         baselines = {str(name): float(loss) for name, loss in training["baselines"].items()}
         candidate = Candidate(
             identity=identity,
             created_at=_created(folder, training.get("created_at")),
             titles=len(training["titles"]),
             shots=int(training["shots"]),
-            steps=int(last["step"]),
-            validation_loss=float(last["validation_loss"]),
+            steps=int(kept["step"]),
+            validation_loss=float(kept["validation_loss"]),
             best_baseline=min(baselines.items(), key=lambda each: each[1], default=None),
             validation=str(training["validation"]),
             space=space_of_model(config),
@@ -117,6 +119,19 @@ def read_candidate(folder: Path) -> Candidate:
             f"{folder} holds {identity} by its {TRAINING_FILE}: give the folder that name."
         )
     return candidate
+
+
+def kept_point(training: Mapping[str, Any]) -> dict[str, Any]:
+    """The point of a curve (step, losses) whose weights were kept: the last, or the best if asked.
+
+    Args:
+        training: what `training.json` holds.
+
+    Raises:
+        KeyError, IndexError, TypeError: the record does not tell.
+    """
+    points = {point["step"]: dict(point) for point in training["curve"]}
+    return points[training.get("kept_step", training["curve"][-1]["step"])]
 
 
 def check_files(folder: Path) -> None:

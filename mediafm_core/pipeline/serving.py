@@ -76,9 +76,17 @@ def restored_by_rollback(history: list[Release]) -> int | None:
 
 @contextmanager
 def deciding(store: Store) -> Iterator[None]:
-    """Hold the lock of whoever reads the history in order to add to it, waiting for it."""
-    store.root.mkdir(parents=True, exist_ok=True)
-    with (store.root / _LOCK).open("w") as lock:
+    """Hold the lock of whoever reads the history in order to add to it, waiting for it.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    try:
+        store.root.mkdir(parents=True, exist_ok=True)
+        lock = (store.root / _LOCK).open("w")
+    except OSError as error:
+        raise _unwritable(store, error) from None
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -110,10 +118,7 @@ def add_release(
             prepared.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
             store.commit(prepared, store.root / FILE)
     except OSError as error:
-        raise StoreError(
-            f"{store.root / FILE} cannot be written ({error}), so that what served still serves: "
-            "make space or mend its permissions, then release again."
-        ) from None
+        raise _unwritable(store, error) from None
     return release
 
 
@@ -133,6 +138,13 @@ def _read(store: Store) -> dict[str, Any] | None:
         raise _damaged(store, error) from None
     else:
         return dict(document)
+
+
+def _unwritable(store: Store, error: OSError) -> StoreError:
+    return StoreError(
+        f"{store.root / FILE} cannot be written ({error}), so that what served still serves: make "
+        "space or mend its permissions, then release again."
+    )
 
 
 def _damaged(store: Store, error: Exception) -> StoreError:

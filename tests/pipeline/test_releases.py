@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 from films import take_in
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trained_store import TrainedStore
 
@@ -27,6 +27,7 @@ from mediafm_core.pipeline.candidates import (
     DamagedCandidate,
     find_model,
     list_candidates,
+    read_candidate,
 )
 from mediafm_core.pipeline.preparation import prepare
 from mediafm_core.pipeline.publishing import publish_at_once
@@ -356,6 +357,7 @@ class TestRollback:
             rollback(trained_store.platform())
         assert trained_store.pointer == before
 
+    @settings(max_examples=50)
     @given(st.lists(st.one_of(st.none(), st.integers(0, 3)), max_size=25))
     def test_it_undoes_releases_as_a_stack(
         self, tmp_path_factory: pytest.TempPathFactory, steps: list[int | None]
@@ -428,6 +430,17 @@ class TestCandidates:
             assert (each.titles, each.shots, each.steps) == (2, 24, 2)
             assert each.validation == "same titles"
             assert each.created_at <= datetime.now(UTC)
+
+    def test_the_loss_is_that_of_the_weights_that_were_kept(self, trained_store: TrainedStore):
+        path = trained_store.folder(trained_store.models[0]) / "training.json"
+        curve = [
+            {"step": step, "training_loss": 0.9, "validation_loss": loss}
+            for step, loss in ((10, 0.5), (20, 0.4), (30, 0.6))
+        ]
+        record = {**json.loads(path.read_bytes()), "curve": curve, "kept_step": 20}
+        path.write_text(json.dumps(record))
+        found = read_candidate(path.parent)
+        assert (found.steps, found.validation_loss) == (20, 0.4)
 
     def test_the_newest_comes_first(self, trained_store: TrainedStore):
         days = {}
