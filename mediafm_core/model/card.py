@@ -49,6 +49,8 @@ def model_card(identity: Identity, network: MediaFM, record: Mapping[str, Any]) 
         "## Data",
         f"{record['shots']:,} shots of {len(record['titles'])} titles; `training.json` lists them "
         "with the versions of their vectors.",
+        "## Training",
+        _training(record),
         "## Results",
         _results(record),
         "## Intended use",
@@ -62,9 +64,30 @@ def model_card(identity: Identity, network: MediaFM, record: Mapping[str, Any]) 
     return "\n\n".join(sections) + "\n"
 
 
+def _training(record: Mapping[str, Any]) -> str:
+    groups = [
+        (group["name"], group["optimiser"], group["tensors"], f"{group['parameters']:,}")
+        for group in record.get("groups", ())
+    ]
+    facts = []
+    if record.get("started_from"):
+        facts.append(f"Its weights started from {record['started_from']}.")
+    if "padding_share" in record:
+        processes = record["training"]["processes"]
+        together = f" of {processes} processes together" if processes > 1 else ""
+        facts.append(
+            f"Computed in {record['arithmetic']} on {record['device']}{together}; "
+            f"{record['padding_share']:.1%} of what was computed was padding."
+        )
+    table = _table(("parameters", "optimiser", "tensors", "numbers"), groups)
+    return " ".join([*facts, "`training.json` has all settings."]) + f"\n\n{table}"
+
+
 def _results(record: Mapping[str, Any]) -> str:
     last = record["curve"][-1]
-    rows = [("this model", f"{last['validation_loss']:.4f}")]
+    kept_step = record.get("kept_step", last["step"])
+    kept = next(point for point in record["curve"] if point["step"] == kept_step)
+    rows = [("this model", f"{kept['validation_loss']:.4f}")]
     rows += [(name.replace("_", " "), f"{loss:.4f}") for name, loss in record["baselines"].items()]
     table = _table(("prediction of hidden shots", "cosine distance"), rows)
     unseen = record["validation"] == "held-out titles"
@@ -74,7 +97,9 @@ def _results(record: Mapping[str, Any]) -> str:
         else "Validation on the training titles under fixed masks: the catalogue is too small to "
         "hold titles out, so this says nothing about unseen titles."
     )
-    steps = f"After {last['step']} steps the training loss is {last['training_loss']:.4f}."
+    steps = f"After {kept_step} steps the training loss is {kept['training_loss']:.4f}."
+    if kept_step != last["step"]:
+        steps += f" Training went on to step {last['step']}, which made it no better."
     return f"{steps} {note}\n\n{table}"
 
 
