@@ -101,6 +101,38 @@ class SmallCatalogue:
         return ArtefactRecord(asset=asset, title_id=title_id, data_version=version, details=details)
 
 
+def save_tiny_model(small: SmallCatalogue, encoders: dict[str, str] = ENCODERS) -> str:
+    """A network with drawn weights in the store's `models`; its identity."""
+    import torch
+
+    from mediafm_core.model.checkpoint import save_model
+    from mediafm_core.model.network import MediaFM, MediaFMConfig
+
+    config = MediaFMConfig(
+        fused_size=FUSED,
+        global_size=METADATA,
+        hidden_size=HIDDEN,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        context_layer=2,
+        fused_ranges=RANGES,
+        encoder_identities=encoders,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = MediaFM(config)
+    training = {
+        "shots": 20,
+        "titles": {"alpha": "1"},
+        "curve": [{"step": 1, "training_loss": 1.0, "validation_loss": 1.0}],
+        "baselines": {},
+        "validation": "training titles",
+    }
+    _, identity = save_model(network, training, small.store.models)
+    return str(identity)
+
+
 def random_units(rows: int, width: int, seed: list[int]) -> np.ndarray:
     return unit_length(np.random.default_rng(seed).normal(size=(rows, width)))
 

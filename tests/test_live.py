@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_context import make_network, make_title
+from small_network import make_network, make_title
 
 from mediafm_core.context import embed_alone
 from mediafm_core.errors import MediaFMError, TitleError
@@ -78,6 +78,15 @@ def test_how_shots_arrive_makes_no_difference(arrivals: list[int], look_back: in
     expected = embed_up_to(NETWORK, fused, global_vector=metadata, look_back=look_back)
     np.testing.assert_allclose(vectors, expected, atol=1e-5)
     assert reader.shots_read == count
+
+
+def test_a_live_reader_holds_its_look_back_and_no_more() -> None:
+    reader = LiveReader(NETWORK, make_title(1)[1], look_back=5)
+    for part in np.split(make_title(300)[0], 30):
+        reader.read(part)
+    held = [value for value in vars(reader).values() if isinstance(value, np.ndarray)]
+    assert sum(array.base is None for array in held) == len(held)  # no view of something larger
+    assert sum(array.nbytes for array in held) <= (5 * 20 + 5) * 4
 
 
 def test_a_live_reader_goes_on_after_refused_shots() -> None:

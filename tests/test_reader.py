@@ -9,14 +9,12 @@ import numpy as np
 import pytest
 from small_catalogue import (
     ENCODERS,
-    FUSED,
     HIDDEN,
-    METADATA,
     MODEL,
     OTHER_MODEL,
-    RANGES,
     SHOT_S,
     SmallCatalogue,
+    save_tiny_model,
 )
 
 import mediafm_core
@@ -365,35 +363,3 @@ def model_input(small: SmallCatalogue) -> tuple:
     fused = to_numpy(small.store.read("fused_embeddings", "alpha")["embedding"])
     metadata = to_numpy(small.store.read("title_metadata_embedding", "alpha")["embedding"])[0]
     return load_model(folder).network, fused, metadata
-
-
-def save_tiny_model(small: SmallCatalogue, encoders: dict[str, str] = ENCODERS) -> str:
-    """A network with drawn weights in the store's `models`; its identity."""
-    import torch
-
-    from mediafm_core.model.checkpoint import save_model
-    from mediafm_core.model.network import MediaFM, MediaFMConfig
-
-    config = MediaFMConfig(
-        fused_size=FUSED,
-        global_size=METADATA,
-        hidden_size=HIDDEN,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        context_layer=2,
-        fused_ranges=RANGES,
-        encoder_identities=encoders,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = MediaFM(config)
-    training = {
-        "shots": 20,
-        "titles": {"alpha": "1"},
-        "curve": [{"step": 1, "training_loss": 1.0, "validation_loss": 1.0}],
-        "baselines": {},
-        "validation": "training titles",
-    }
-    _, identity = save_model(network, training, small.store.models)
-    return str(identity)

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner, Result
-from small_catalogue import HIDDEN, MODEL, SmallCatalogue
+from small_catalogue import HIDDEN, MODEL, SmallCatalogue, save_tiny_model
 
 from mediafm_core.cli.main import main
 from mediafm_core.cli.options import Seconds, catalogue_options
@@ -137,6 +137,20 @@ class TestEmbed:
         result = mediafm("embed", "alpha", "7.5", "15", way)
         assert result.exit_code == 1
         assert result.stderr.count("\n") == 1
+
+    def test_prefix_is_recorded_as_the_mode(self, mediafm, tmp_path: Path) -> None:
+        catalogue = SmallCatalogue(tmp_path)
+        model = save_tiny_model(catalogue)
+        catalogue.write("alpha", model)
+        catalogue.publish("alpha", model=model)
+        asked = ("embed", "alpha", "7.5", "15", "--store", str(tmp_path))
+        result = mediafm(*asked, "--prefix", "--look-back", "4", "--json")
+        document = json.loads(result.stdout)
+        assert (document["mode"], document["model"]) == ("prefix", model)
+        assert len(document["embedding"]) == HIDDEN
+        assert "prefix" in mediafm(*asked, "--prefix").stdout
+        result = mediafm(*asked, "--prefix", "--look-back", "0")
+        assert re.fullmatch(r"Error: The look-back is 0 shots: .*\n", result.stderr)
 
     def test_alone_and_prefix_exclude_each_other(self, mediafm) -> None:
         result = mediafm("embed", "alpha", "7.5", "15", "--alone", "--prefix")

@@ -3,37 +3,25 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-import torch
+from small_network import make_network, make_title
 
 from mediafm_core.clips.in_context import TitleInContext
 from mediafm_core.clips.pooling import overlap_weights, pool
 from mediafm_core.context import contextualise
 from mediafm_core.errors import MediaFMError, TitleError
-from mediafm_core.model.network import MediaFM, MediaFMConfig
-from mediafm_core.vectors import unit_length
+from mediafm_core.model.network import MediaFM
 
 TIMES = np.cumsum([0.5, 1.0, 2.5, 0.5, 4.0, 2.0])  # of five shots
 
 
 @pytest.fixture(scope="module")
 def network() -> MediaFM:
-    config = MediaFMConfig(
-        fused_size=20,
-        global_size=5,
-        hidden_size=16,
-        num_attention_heads=2,
-        num_hidden_layers=1,
-        intermediate_size=32,
-        context_layer=1,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        return MediaFM(config)
+    return make_network()
 
 
 @pytest.fixture(scope="module")
 def fused() -> np.ndarray:
-    return unit_length(np.random.default_rng(0).standard_normal((5, 20)))
+    return make_title(5)[0]
 
 
 @pytest.fixture
