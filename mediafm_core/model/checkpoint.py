@@ -37,7 +37,7 @@ from mediafm_core.model.folder import (
 )
 from mediafm_core.model.network import MediaFM, MediaFMConfig
 
-MODEL_VERSION = "1"  # raise when the same weights would give other vectors
+MODEL_VERSION = "2"  # raise when the same weights would give other vectors, or cannot be read
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,8 @@ def save_model(
     with _staged(models, identity) as folder:
         network.config.save_pretrained(folder)
         save_file(network.state_dict(), folder / WEIGHTS_FILE, metadata={"format": "pt"})
+        # safetensors lets nobody but the owner read the file; a store is shared.
+        shutil.copymode(folder / CONFIG_FILE, folder / WEIGHTS_FILE)
         (folder / TRAINING_FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
         (folder / CARD_FILE).write_text(model_card(identity, network, record))
     return models / str(identity), identity
@@ -111,12 +113,18 @@ def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
 
     Raises:
         ConfigurationError: a file is missing, damaged or altered, the weights are a pickle, or the
-            folder holds a model of another architecture.
+            folder holds a model of another architecture or version.
     """
     config = _load_config(folder)
     weights = _load_weights(folder)
-    with torch.device("meta"):  # shapes only: no weights are drawn, no random state is used
-        network = MediaFM(config)
+    training = read_json(folder, TRAINING_FILE)
+    version = (training.get("identity") or {}).get("version")
+    if version != MODEL_VERSION:
+        raise ConfigurationError(
+            f"{folder} holds a model of version {version} and this MediaFM reads version "
+            f"{MODEL_VERSION}: train one anew with `mediafm train --release`."
+        )
+    network = _without_weights(folder, config)
     try:
         network.load_state_dict(weights, assign=True)
     except RuntimeError as error:
@@ -125,12 +133,11 @@ def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
             f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE} beside it ({reason}): copy the "
             "model again."
         ) from None
-    training = read_json(folder, TRAINING_FILE)
     identity = identity_of(network)
     if training.get("identity") != identity.model_dump():
         raise ConfigurationError(
             f"{folder} holds {identity}, but {TRAINING_FILE} records another identity: the model "
-            "was altered or written by another version; copy it again or train one."
+            "was altered; copy it again or train one."
         )
     network.to(torch.device(device))  # type: ignore[arg-type]  # transformers wraps its signature
     return LoadedModel(network.eval(), identity, folder, training)
@@ -207,6 +214,17 @@ def _load_config(folder: Path) -> MediaFMConfig:
     try:
         return MediaFMConfig.from_dict(settings)
     except (TypeError, ValueError, StrictDataclassError) as error:
+        raise ConfigurationError(
+            f"{folder / CONFIG_FILE} has an unusable value ({error}): copy the model again."
+        ) from None
+
+
+def _without_weights(folder: Path, config: MediaFMConfig) -> MediaFM:
+    """A network of shapes only: no weights are drawn, no random state is used."""
+    try:
+        with torch.device("meta"):
+            return MediaFM(config)
+    except ValueError as error:
         raise ConfigurationError(
             f"{folder / CONFIG_FILE} has an unusable value ({error}): copy the model again."
         ) from None

@@ -137,6 +137,7 @@ def test_a_pickle_is_never_loaded(folder, trained, name: str) -> None:
         ({"hidden_size": 64}, "does not fit config.json .*size mismatch"),
         ({"num_hidden_layers": 3}, "does not fit config.json .*Missing key"),
         ({"hidden_size": "wide"}, "unusable value"),
+        ({"fusion": "mixture"}, "unusable value .fusion is 'mixture'"),
         ({"context_layer": 1}, "records another identity"),
     ],
 )
@@ -144,6 +145,16 @@ def test_another_configuration_is_refused(folder, change: dict, message: str) ->
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, **change}))
     with pytest.raises(ConfigurationError, match=message):
+        load_model(folder)
+
+
+def test_a_model_of_another_version_is_refused_with_a_way_out(folder) -> None:
+    record = json.loads((folder / "training.json").read_text())
+    record["identity"]["version"] = "1"
+    (folder / "training.json").write_text(json.dumps(record))
+    with pytest.raises(
+        ConfigurationError, match=r"of version 1 .* reads version 2: train one anew"
+    ):
         load_model(folder)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mediafm_core.model.configuration import MediaFMConfig
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.positions import SPECIAL_TOKENS, attention_slopes
-from tests.model.plain_network import PlainNetwork
+from plain_network import PlainNetwork
 
 FUSED, GLOBAL, HIDDEN, HEADS, LAYERS = 24, 6, 16, 4, 3
 RANGES = {"video": [0, 12], "audio": [12, 20], "text": [20, 24]}

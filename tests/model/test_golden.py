@@ -1,0 +1,122 @@
+"""A small model and what it said when it was stored: numerical change is never silent.
+
+    python tests/model/test_golden.py      # store the model and its outputs anew
+
+Do that only together with a higher `MODEL_VERSION`, since every catalogue's vectors change too.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mediafm_core.context import contextualise
+from mediafm_core.live import embed_up_to
+from mediafm_core.model.checkpoint import LoadedModel, load_model
+from mediafm_core.vectors import unit_length
+
+GOLDEN = Path(__file__).parent / "golden"
+OUTPUTS = GOLDEN / "outputs.npz"
+WINDOW = 40
+# Values are of size one. Another processor or another number of threads sums in another order,
+# which stayed below 2e-6; a changed kernel, slope, norm or activation moves them by 1e-3 and more.
+TOLERANCE = 1e-5
+
+
+@pytest.fixture(scope="module")
+def stored() -> dict[str, np.ndarray]:
+    with np.load(OUTPUTS, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def outputs(model: LoadedModel, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Everything that depends on the weights, for a short title and one of several windows."""
+    network = model.network
+    short, long, metadata = given["short"], given["long"], given["metadata"]
+    found = {}
+    for name, fused in (("short", short), ("long", long)):
+        result = contextualise(network, fused, metadata)
+        found[f"{name} in context"], found[f"{name} title"] = result.shots, result.title
+    found["up to now"] = embed_up_to(network, short, None, metadata, look_back=8)
+    masked = torch.zeros(1, len(short), 3, dtype=torch.bool)
+    masked[0, [1, 7]] = True  # whole shots
+    masked[0, 4, 1] = True  # one modality
+    with torch.inference_mode():
+        batch = (torch.from_numpy(short)[None], torch.from_numpy(metadata)[None])
+        found["prediction"] = network(*batch, masked=masked).reconstruction[0].numpy()
+        found["boundaries"] = network.boundaries(*batch)[0].numpy()
+    return found
+
+
+def test_outputs_are_those_that_were_stored(stored: dict[str, np.ndarray]) -> None:
+    [folder] = GOLDEN.glob("mediafm-*")
+    found = outputs(load_model(folder), stored)
+    assert set(stored) == {*found, "short", "long", "metadata"}
+    for name, values in found.items():
+        np.testing.assert_allclose(values, stored[name], atol=TOLERANCE, rtol=0, err_msg=name)
+
+
+def test_the_stored_outputs_would_notice_a_change(stored: dict[str, np.ndarray]) -> None:
+    [folder] = GOLDEN.glob("mediafm-*")
+    model = load_model(folder)
+    model.network.positions.slopes = [[0.0, 0.0] for _ in model.network.positions.slopes]
+    found = outputs(model, stored)
+    assert np.abs(found["short in context"] - stored["short in context"]).max() > 100 * TOLERANCE
+
+
+def store() -> None:
+    """Train the small model and keep it with its outputs."""
+    import shutil
+    import tempfile
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from mediafm_core.config import ModelSettings, ObjectiveSettings, TrainingSettings
+    from mediafm_core.model.data import TitleSource, TrainingData
+    from mediafm_core.model.training import train
+    from mediafm_core.vectors import to_arrow
+
+    rng = np.random.default_rng(0)
+
+    def title(shots: int) -> np.ndarray:
+        scenes = np.repeat(rng.standard_normal((shots // 5 + 1, 24)), 5, axis=0)[:shots]
+        fused = scenes + 0.3 * rng.standard_normal((shots, 24))
+        fused[::3, 20:] = 0  # no text
+        return unit_length(fused).astype(np.float32)
+
+    given = {
+        "short": title(14),
+        "long": title(100),
+        "metadata": rng.standard_normal(6).astype(np.float32),
+    }
+    shutil.rmtree(GOLDEN, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "long.parquet"
+        pq.write_table(pa.table({"embedding": to_arrow(given["long"])}), path)
+        data = TrainingData(
+            [TitleSource("long", path, "1", given["metadata"])],
+            6,
+            {"video": (0, 12), "audio": (12, 20), "text": (20, 24)},
+            {"video": "eyes-1@aa", "audio": "ears-1@bb", "text": "words-1@cc"},
+        )
+        result = train(
+            data,
+            ModelSettings(
+                hidden=32,
+                layers=2,
+                feed_forward=64,
+                max_shots=WINDOW,
+                prediction="both",
+                absent="learnt",
+            ),
+            TrainingSettings(steps=40, crop_shots=32),
+            GOLDEN,
+            objective=ObjectiveSettings(boundary_weight=1.0, single_modality_share=0.3),
+        )
+    np.savez(OUTPUTS, **given, **outputs(load_model(result.folder), given))
+
+
+if __name__ == "__main__":
+    store()
