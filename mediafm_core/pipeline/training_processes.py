@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,12 +34,17 @@ class Finished(NamedTuple):
     shots_per_second: float | None
 
 
-def train_in_processes(settings: Settings, progress: "Observer | None" = None) -> Finished:
+def train_in_processes(
+    settings: Settings,
+    progress: "Observer | None" = None,
+    command: Sequence[str] | None = None,
+) -> Finished:
     """Train on a store with `training.processes` processes of this machine.
 
     Args:
         settings: with inbox and store.
         progress: told of the start and of steps.
+        command: that starts the processes; torch's launcher by default.
 
     Raises:
         MediaFMError: what one of the processes raised.
@@ -50,7 +56,7 @@ def train_in_processes(settings: Settings, progress: "Observer | None" = None) -
         file = Path(folder) / "settings.json"
         file.write_text(settings.model_dump_json(exclude=_SECRETS))
         launcher = subprocess.Popen(
-            _command(settings.training.processes, file),
+            command or _command(settings.training.processes, file),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
