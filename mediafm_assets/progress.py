@@ -61,11 +61,8 @@ def training_bar(console: Console) -> Iterator["Observer"]:
     from mediafm_core.model.progress import Started
 
     with Progress(
-        TextColumn("training"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("steps"),
-        TimeElapsedColumn(),
+        BarColumn(bar_width=10),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
         TextColumn("{task.fields[doing]}"),
         console=console,
     ) as bar:

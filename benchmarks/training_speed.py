@@ -1,0 +1,371 @@
+"""How near training and contextualisation come to the bare passes of the same network.
+
+    python -m benchmarks.training_speed [--device cuda] [--precision bfloat16] [--hidden 768 ...]
+                                        [--titles 100] [--crop 512] [--batch 64] [--json FILE]
+
+Titles of 20 to 600 shots with random fused vectors are written to Parquet files, and read from
+there by what is measured. Training is the real loop (reading, masks, losses, updates) without its
+validation; beside it the forward and backward pass of the same network over the same batches, ready
+on the device, and the same with the optimiser's step. Contextualisation reads every title from its
+file; beside it the forward pass over the same batches. The real thing and the bare one take turns
+in one process; the shares are medians over the turns. A share of 1 means that nothing but the
+network takes time.
+
+On a GPU the second table has the share of the rate of a large bfloat16 matrix product, measured
+before, that the passes reach.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch.utils.flop_counter import FlopCounterMode
+
+from mediafm_core.config import ModelSettings, ObjectiveSettings, TrainingSettings
+from mediafm_core.context import contextualise_titles
+from mediafm_core.device import Arithmetic
+from mediafm_core.model.batches import BatchReader, Plan, StepBatches
+from mediafm_core.model.configuration import MediaFMConfig
+from mediafm_core.model.data import TitleSource, TrainingData
+from mediafm_core.model.inference import TitleInput, inference
+from mediafm_core.model.network import MediaFM
+from mediafm_core.model.objective import Objective
+from mediafm_core.model.optimisers import Optimisers
+from mediafm_core.model.progress import Event
+from mediafm_core.model.training import resolve_arithmetic, train
+from mediafm_core.store.artefacts import ArtefactRecord, Store
+from mediafm_core.vectors import to_arrow, to_numpy, unit_length
+
+RANGES = {"video": (0, 1280), "audio": (1280, 1792), "text": (1792, 2176)}
+WIDTH, METADATA_WIDTH = 2176, 384
+MATRIX = 8192  # side of the matrices whose product is the measure of a GPU
+WARM_UP = 10  # steps before the clock starts; a multiple of what is fetched together on a GPU
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--precision", default="auto", choices=["auto", "float32", "bfloat16"])
+    parser.add_argument("--optimiser", default="muon", choices=["muon", "adamw"])
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--hidden", type=int, default=256)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--heads", type=int, default=4)
+    parser.add_argument("--feed-forward", type=int, default=1024)
+    parser.add_argument("--titles", type=int, default=100)
+    parser.add_argument("--batch", type=int, default=8, help="titles in one step")
+    parser.add_argument("--crop", type=int, default=64, help="longest training sequence")
+    parser.add_argument("--steps", type=int, default=30, help="of each turn, a multiple of ten")
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        result = measure(arguments, Path(folder))
+    show(result)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Write titles, and let real and bare passes over them take turns."""
+    device = torch.device(arguments.device)
+    model = ModelSettings(
+        hidden=arguments.hidden,
+        layers=arguments.layers,
+        heads=arguments.heads,
+        feed_forward=arguments.feed_forward,
+    )
+    last = WARM_UP + arguments.steps
+    training = TrainingSettings(
+        steps=last + 1,  # validation comes after the last step
+        titles_per_batch=arguments.batch,
+        crop_shots=arguments.crop,
+        validate_every=last + 1,
+        validation_share=0,
+        optimiser=arguments.optimiser,
+        precision=arguments.precision,
+        compile=arguments.compile,
+    )
+    arithmetic = resolve_arithmetic(training, device)
+    data = write_titles(folder, arguments.titles)
+    config = MediaFMConfig.from_settings(model, WIDTH, METADATA_WIDTH, RANGES)
+    network = MediaFM(config)
+    network.to(device)  # type: ignore[arg-type]  # transformers wraps its signature
+    bare = BareTraining(data, model, training, network, arithmetic)
+    reading = BareReading(network, arithmetic)
+    turns = [
+        {
+            "train": real_training(data, model, training, folder, device, bare.shots),
+            "forward_backward": bare.shots_per_second(with_update=False),
+            "with_update": bare.shots_per_second(with_update=True),
+            "contextualise": reading.real(data),
+            "forward": reading.bare(data),
+        }
+        for _ in range(arguments.turns)
+    ]
+    result: dict[str, Any] = {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "arithmetic": arithmetic,
+        "model": model.model_dump(),
+        "training": training.model_dump(mode="json"),
+        "shots_stored": int(data.shots.sum()),
+        "padding_share": bare.padding_share,
+        "shots_per_second": {name: median(turn[name] for turn in turns) for name in turns[0]},
+        "shares": {
+            "training of forward and backward": share(turns, "train", "forward_backward"),
+            "training of forward, backward and update": share(turns, "train", "with_update"),
+            "contextualisation of forward": share(turns, "contextualise", "forward"),
+        },
+        "turns": turns,
+    }
+    seconds = 1_000_000 / result["shots_per_second"]["contextualise"]
+    result["seconds_per_million_shots"] = seconds
+    result["million_shots_extrapolated"] = int(data.shots.sum()) < 1_000_000
+    if device.type == "cuda":
+        result["rates"] = rates(device, bare, reading, result["shots_per_second"])
+    return result
+
+
+def share(turns: list[dict[str, float]], real: str, bare: str) -> float:
+    """Median over the turns of a real rate in units of a bare one."""
+    return median(turn[real] / turn[bare] for turn in turns)
+
+
+def write_titles(folder: Path, count: int) -> TrainingData:
+    """Titles of 20 to 600 shots in Parquet files as the store writes them."""
+    generator = np.random.default_rng(0)
+    store = Store(folder)
+    titles = []
+    for number, shots in enumerate(generator.integers(20, 600, size=count).tolist()):
+        fused = unit_length(generator.standard_normal((shots, WIDTH), dtype=np.float32))
+        name = f"title{number:05}"
+        record = ArtefactRecord(asset="fused_embeddings", title_id=name, data_version=name)
+        path = store.write(record, pa.table({"embedding": to_arrow(fused)}))
+        metadata = generator.standard_normal(METADATA_WIDTH, dtype=np.float32)
+        titles.append(TitleSource(name, path, name, metadata, (shots, WIDTH)))
+    return TrainingData(titles, METADATA_WIDTH, RANGES)
+
+
+def real_training(
+    data: TrainingData,
+    model: ModelSettings,
+    training: TrainingSettings,
+    folder: Path,
+    device: torch.device,
+    shots: int,
+) -> float:
+    """Shots per second of the training loop between the end of warming up and the last step."""
+    marks: dict[int, float] = {}
+
+    def mark(event: Event) -> None:
+        marks[event.step] = time.perf_counter()
+
+    # A fresh cache: files are opened and decoded as in the first epoch.
+    fresh = TrainingData(data.titles, METADATA_WIDTH, RANGES)
+    train(fresh, model, training, folder / "models", mark, str(device))
+    return shots / (marks[training.steps - 1] - marks[WARM_UP])
+
+
+class BareTraining:
+    """The passes of a training over batches that are ready on the device."""
+
+    def __init__(
+        self,
+        data: TrainingData,
+        model: ModelSettings,
+        training: TrainingSettings,
+        network: MediaFM,
+        arithmetic: Arithmetic,
+    ) -> None:
+        plan = Plan(data.shots, range(len(data)), training, model.max_shots)
+        ranges = network.config.modality_ranges
+        reader = BatchReader(data, plan, ranges, ObjectiveSettings(), training)
+        steps = [reader.read(step) for step in range(WARM_UP + 1, training.steps)]
+        self.shots = sum(step.counts.shots for step in steps)
+        self.padding_share = 1 - self.shots / sum(step.places for step in steps)
+        self._warm_up = [self._on_device(reader.read(step), network) for step in (1, 2, 3)]
+        self._steps = [self._on_device(step, network) for step in steps]
+        self._objective = Objective(network, ObjectiveSettings())
+        if training.compile:
+            self._objective.compile()
+        self._optimisers = Optimisers(network, training)
+        self._arithmetic = arithmetic
+        self.device = network.device
+
+    def shots_per_second(self, with_update: bool) -> float:
+        """Of forward and backward passes, with or without the optimisers' step."""
+        self._objective.train()
+        for step in self._warm_up:
+            self._pass(step, with_update)
+        return self.shots / timed(self.device, lambda: self._all(with_update))
+
+    def operations_per_shot(self) -> float:
+        """Floating-point operations of forward and backward, padding included."""
+        with FlopCounterMode(display=False) as counter:
+            for step in self._warm_up:
+                self._pass(step, with_update=False)
+        return counter.get_total_flops() / sum(step.counts.shots for step in self._warm_up)
+
+    def _all(self, with_update: bool) -> None:
+        for step in self._steps:
+            self._pass(step, with_update)
+
+    def _pass(self, step: StepBatches, with_update: bool) -> None:
+        for batch in step.batches:
+            with self._autocast():
+                losses = self._objective(batch, step.counts)
+            losses.total.backward()
+        if with_update:
+            self._optimisers.step(1)
+        else:
+            self._objective.zero_grad()
+
+    def _autocast(self) -> torch.autocast:
+        enabled = self._arithmetic == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+
+    @staticmethod
+    def _on_device(step: StepBatches, network: MediaFM) -> StepBatches:
+        return step._replace(batches=[batch.to(network.device) for batch in step.batches])
+
+
+class BareReading:
+    """Contextualisation from files, and the forward passes that it consists of."""
+
+    def __init__(self, network: MediaFM, arithmetic: Arithmetic) -> None:
+        self._network = network
+        self._arithmetic = arithmetic
+        self._batches: list[tuple[Any, ...]] = []
+        self._shots = 0.0
+
+    def real(self, data: TrainingData) -> float:
+        """Shots per second of reading every title in context, from its file to its vectors."""
+        with inference(self._network):
+            self._read(data, count=min(len(data), 8))
+            seconds = timed(self._network.device, lambda: self._read(data, len(data)))
+        return float(data.shots.sum()) / seconds
+
+    def bare(self, data: TrainingData) -> float:
+        """Shots per second of the forward passes alone, over the same batches."""
+        if not self._batches:
+            self._record(data)
+            self._shots = float(data.shots.sum())
+        with inference(self._network):
+            self._replay(3)
+            seconds = timed(self._network.device, lambda: self._replay(len(self._batches)))
+        return float(data.shots.sum()) / seconds
+
+    def operations_per_shot(self) -> float:
+        """Floating-point operations of the forward passes, overlaps of windows included."""
+        with inference(self._network), FlopCounterMode(display=False) as counter:
+            self._replay(len(self._batches))
+        return float(counter.get_total_flops() / self._shots)
+
+    def _read(self, data: TrainingData, count: int) -> None:
+        for _ in contextualise_titles(
+            self._network, stored(data.titles[:count]), arithmetic=self._arithmetic
+        ):
+            pass
+
+    def _record(self, data: TrainingData) -> None:
+        contextual = self._network.contextual
+
+        def recording(*inputs: Any) -> Any:
+            self._batches.append(inputs)
+            return contextual(*inputs)
+
+        with patch.object(self._network, "contextual", recording), inference(self._network):
+            self._read(data, len(data))
+
+    def _replay(self, count: int) -> None:
+        enabled = self._arithmetic == "bfloat16"
+        with torch.autocast(self._network.device.type, torch.bfloat16, enabled=enabled):
+            for inputs in self._batches[:count]:
+                self._network.contextual(*inputs)
+
+
+def stored(titles: list[TitleSource]) -> Iterator[TitleInput]:
+    """Titles, each read from its file when it is asked for."""
+    for title in titles:
+        fused = to_numpy(pq.ParquetFile(title.path, memory_map=True).read()["embedding"])
+        yield TitleInput(fused, title.global_vector, title.title_id)
+
+
+def rates(
+    device: torch.device, bare: BareTraining, reading: BareReading, rate: dict[str, float]
+) -> dict[str, float]:
+    """Operations per second of a large matrix product, and shares of it that are reached."""
+    left, right = torch.randn(2, MATRIX, MATRIX, device=device, dtype=torch.bfloat16)
+    timed(device, lambda: left @ right)
+    repetitions = 50
+    seconds = timed(device, lambda: [left @ right for _ in range(repetitions)])
+    highest = 2 * MATRIX**3 * repetitions / seconds
+    training = bare.operations_per_shot() / highest
+    forward = reading.operations_per_shot() / highest
+    return {
+        "matrix_product_per_second": highest,
+        "train": training * rate["train"],
+        "forward_backward": training * rate["forward_backward"],
+        "contextualise": forward * rate["contextualise"],
+        "forward": forward * rate["forward"],
+    }
+
+
+def timed(device: torch.device, work: Callable[[], Any]) -> float:
+    """Seconds that work takes, until the device has done all of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    began = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - began
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print the tables."""
+    console = Console()
+    rate, shares = result["shots_per_second"], result["shares"]
+    title = f"{result['device']}, {result['arithmetic']}, {result['threads']} threads"
+    table = Table("", "shots per second", "share of the bare pass", title=title)
+    table.add_row(
+        "training",
+        f"{rate['train']:,.0f}",
+        f"{shares['training of forward and backward']:.2f}; "
+        f"{shares['training of forward, backward and update']:.2f} of it with the update",
+    )
+    table.add_row("forward and backward, ready batches", f"{rate['forward_backward']:,.0f}", "1")
+    table.add_row("the same with the update", f"{rate['with_update']:,.0f}", "")
+    contextualisation = f"{shares['contextualisation of forward']:.2f}"
+    table.add_row("contextualisation", f"{rate['contextualise']:,.0f}", contextualisation)
+    table.add_row("forward, ready batches", f"{rate['forward']:,.0f}", "1")
+    console.print(table)
+    if "rates" in result:
+        reached = Table("", "share of a matrix product's rate")
+        for name in ("train", "forward_backward", "contextualise", "forward"):
+            reached.add_row(name.replace("_", " and "), f"{result['rates'][name]:.3f}")
+        console.print(reached)
+    marked = " (extrapolated)" if result["million_shots_extrapolated"] else ""
+    console.print(
+        f"A million stored shots in context: {result['seconds_per_million_shots']:,.0f} s{marked}. "
+        f"Padding in training: {result['padding_share']:.1%}."
+    )
+
+
+if __name__ == "__main__":
+    main()
