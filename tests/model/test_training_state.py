@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from mediafm_core.config import ModelSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError
-from mediafm_core.model import training_state
+from mediafm_core.model import checkpoint, training_state
 from mediafm_core.model.data import TitleSource, TrainingData
 from mediafm_core.model.progress import Event
 from mediafm_core.model.training import train
@@ -253,6 +253,26 @@ def test_a_full_disk_leaves_the_state_before(make_catalogue, tmp_path, monkeypat
     events: list[Event] = []
     resumed = train(data, TINY, BRIEF, models, events.append, states=states)
     assert events[0].step == 4
+    assert resumed.identity == train(data, TINY, BRIEF, tmp_path / "unbroken").identity
+
+
+def test_a_disk_that_is_full_at_the_end_leaves_the_last_state(
+    make_catalogue, tmp_path, monkeypatch
+) -> None:
+    data = make_catalogue(30, 9)
+    states, models = tmp_path / "states", tmp_path / "models"
+
+    def fill_disk(_tensors, _path: Path, metadata: dict) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", fill_disk)
+    with pytest.raises(ConfigurationError, match=r"model cannot be saved.*make space"):
+        train(data, TINY, BRIEF, models, states=states)
+    assert not list(models.iterdir())
+    monkeypatch.undo()
+    events: list[Event] = []
+    resumed = train(data, TINY, BRIEF, models, events.append, states=states)
+    assert events[0].step == 10
     assert resumed.identity == train(data, TINY, BRIEF, tmp_path / "unbroken").identity
 
 
