@@ -64,7 +64,8 @@ def save_model(
 ) -> tuple[Path, Identity]:
     """Save a network as `models/<identity>`.
 
-    A model of the same identity that is there already is left as it is.
+    A sound model of the same identity that is there already is left as it is, a damaged one is
+    replaced.
 
     Args:
         network: what to save.
@@ -92,6 +93,8 @@ def save_model(
 
 def copy_model(folder: Path, models: Path) -> Identity:
     """Take a model that was trained elsewhere into a folder of models, after checking it.
+
+    As with `save_model`, it replaces a model of its identity that is damaged.
 
     Args:
         folder: of the model, under any name.
@@ -178,12 +181,15 @@ def _staged(models: Path, identity: Identity) -> Iterator[Path]:
     """A folder to write a model into, which becomes `models/<identity>` once it is complete."""
     folder = models / str(identity)
     staged = models / f".{identity}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    damaged = models / f"{staged.name}.damaged"
     try:
         staged.mkdir(parents=True)
         yield staged
         for path in staged.iterdir():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
+        if folder.exists() and not _is_sound(folder):
+            folder.rename(damaged)
         if not folder.exists():
             staged.rename(folder)
     except (OSError, SafetensorError) as error:
@@ -192,6 +198,15 @@ def _staged(models: Path, identity: Identity) -> Iterator[Path]:
         ) from None
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+        shutil.rmtree(damaged, ignore_errors=True)
+
+
+def _is_sound(folder: Path) -> bool:
+    try:
+        load_model(folder)
+    except ConfigurationError:
+        return False
+    return True
 
 
 def own_settings(config: MediaFMConfig) -> dict[str, Any]:

@@ -19,7 +19,7 @@ Imports torch and transformers: import this module only where a network is reall
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -73,6 +73,11 @@ class MediaFM(PreTrainedModel):
         self.prediction = Prediction(config)
         self.boundary_head = nn.Linear(hidden, 1) if config.boundary_head else None
         self.post_init()
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> "MediaFM":
+        """As transformers loads a model's folder, from safetensors alone: no pickle is read."""
+        return cast(MediaFM, super().from_pretrained(*args, **{**kwargs, "use_safetensors": True}))
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

@@ -78,14 +78,15 @@ class RelativePositions(nn.Module):
         if torch.compiler.is_compiling():  # the compiler makes the computation part of its graph
             return self._bias(count, tokens_per_shot, tokens.device, dtype)
         key = (count, tokens_per_shot, tokens.device, dtype)
-        if self._cached is None or self._cached[0] != key:
-            # An inference tensor could not be used again in training.
-            with torch.inference_mode(False):
-                bias = self._bias(count, tokens_per_shot, tokens.device, dtype)
-            if bias.numel() > _CACHED_NUMBERS:
-                return bias
+        cached = self._cached  # read once: threads share a network for inference
+        if cached is not None and cached[0] == key:
+            return cached[1]
+        # An inference tensor could not be used again in training.
+        with torch.inference_mode(False):
+            bias = self._bias(count, tokens_per_shot, tokens.device, dtype)
+        if bias.numel() <= _CACHED_NUMBERS:
             self._cached = (key, bias)
-        return self._cached[1]
+        return bias
 
     def _bias(
         self, count: int, tokens_per_shot: int, device: torch.device, dtype: torch.dtype

@@ -100,6 +100,23 @@ def test_a_model_is_adopted_under_its_identity(folder, trained, tmp_path) -> Non
     assert load_model(tmp_path / "models" / str(trained.identity)).identity == trained.identity
 
 
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_damaged_model_is_replaced_by_saving_or_copying_it_again(
+    folder, trained, tmp_path, name: str
+) -> None:
+    models = tmp_path / "models"
+    record = json.loads((folder / "training.json").read_text())
+    for repair in (
+        lambda: copy_model(folder, models),
+        lambda: save_model(trained.network, record, models),
+    ):
+        damaged = shutil.copytree(folder, models / str(trained.identity), dirs_exist_ok=True)
+        (damaged / name).write_bytes((folder / name).read_bytes()[:200])
+        repair()
+        assert load_model(damaged).identity == trained.identity
+        assert list(models.iterdir()) == [damaged]
+
+
 @pytest.mark.parametrize("name", ["config.json", "training.json"])
 def test_a_missing_file_is_refused(folder, name: str) -> None:
     (folder / name).unlink()
@@ -128,6 +145,8 @@ def test_a_pickle_is_never_loaded(folder, trained, name: str) -> None:
     torch.save(trained.network.state_dict(), folder / name)
     with pytest.raises(ConfigurationError, match=f"only {name}, a pickle, which is never loaded"):
         load_model(folder)
+    with pytest.raises(OSError, match=r"model\.safetensors"):
+        MediaFM.from_pretrained(folder, local_files_only=True)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_network import PlainNetwork
 
 from mediafm_core.model.configuration import MediaFMConfig
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.positions import SPECIAL_TOKENS, attention_slopes
-from plain_network import PlainNetwork
 
 FUSED, GLOBAL, HIDDEN, HEADS, LAYERS = 24, 6, 16, 4, 3
 RANGES = {"video": [0, 12], "audio": [12, 20], "text": [20, 24]}
@@ -171,6 +171,23 @@ def test_relative_positions_read_any_length_and_learnt_ones_refuse_it() -> None:
     assert make_network().contextual(fused[None], global_)[0].shape == (1, 80, HIDDEN)
     with pytest.raises(ValueError, match="80 shots in one pass, and there are 32 learnt"):
         make_network(positions="learnt").contextual(fused[None], global_)
+
+
+def test_threads_may_share_a_network() -> None:
+    positions = make_network(positions="relative").positions
+    short, long = torch.zeros(1, 5, HIDDEN), torch.zeros(1, 9, HIDDEN)
+
+    class Interrupted(tuple):
+        """What is kept of the last title; another thread reads another title while it is read."""
+
+        def __getitem__(self, place: int) -> object:
+            positions._cached = None
+            positions.bias(long, 1)
+            return super().__getitem__(place)
+
+    expected = positions.bias(short, 1)
+    positions._cached = Interrupted(positions._cached)
+    assert torch.equal(positions.bias(short, 1), expected)
 
 
 @torch.inference_mode()
