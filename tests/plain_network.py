@@ -117,19 +117,20 @@ class PlainNetwork:
         if self.config.prediction in ("linear", "both"):
             total += self._linear(states, "prediction.linear")
         if self.config.prediction in ("copy", "both"):
-            query = self._linear(states, "prediction.copy.query")
-            key = self._linear(states, "prediction.copy.key")
-            before, after = self.weights["prediction.copy.log_decay"].exp()
             seen = [i for i in range(len(fused)) if not hidden[i]]
-            for i in range(len(fused)):
-                if not seen:
-                    continue
-                scores = [
-                    key[j] @ query[i] / math.sqrt(key.shape[1])
-                    - (after * (j - i) if j > i else before * (i - j))
-                    for j in seen
-                ]
-                total[i] += _softmax(torch.stack(scores)) @ fused[seen]
+            query = self._linear(states, "prediction.copy.query").split(64, dim=1)
+            key = self._linear(states, "prediction.copy.key").split(64, dim=1)
+            decays = self.weights["prediction.copy.log_decay"].exp()
+            for m, (start, stop) in enumerate(self.ranges):
+                before, after = decays[:, m]
+                for i in range(len(fused)) if seen else ():
+                    scores = [
+                        key[m][j] @ query[m][i] / math.sqrt(64)
+                        - (after * (j - i) if j > i else before * (i - j))
+                        for j in seen
+                    ]
+                    weights = _softmax(torch.stack(scores))
+                    total[i, start:stop] += weights @ fused[seen][:, start:stop]
         return total
 
     def _linear(self, x: torch.Tensor, name: str) -> torch.Tensor:
