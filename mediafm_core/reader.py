@@ -150,7 +150,7 @@ def embed(
         MediaFMError: an unknown title, a span outside it, both `alone` and `prefix`, or a look-back
             that is unusable, too short for the span or without `prefix`.
         StoreError: nothing has been published in this store, or (`alone`, `prefix`) the model or
-            the title's fused embeddings are no longer there.
+            the title's fused embeddings are no longer there, or the title has other shots by now.
     """
     span = embed_span(
         title, start_s, end_s, alone=alone, prefix=prefix, look_back=look_back, store=store
@@ -169,6 +169,8 @@ def embed_span(
     store: Path | str | None = None,
 ) -> SpanVector:
     """As `embed`, with the model version and the mode beside the vector."""
+    from mediafm_core.clips.pooling import clip_slice
+
     if alone and prefix:
         raise MediaFMError("A span is read alone or as a prefix, not both: ask for one of them.")
     if look_back is not None and not prefix:
@@ -180,10 +182,16 @@ def embed_span(
         if not (alone or prefix):
             (vector,) = _in_context(connection, title, [(start_s, end_s)])
             return SpanVector(vector, model, "in_context")
-        span = _slice(connection, title, start_s, end_s)
+        shots = _shots(connection, title)
+    if not (catalogue.models / model).is_dir():
+        raise StoreError(
+            f"The model {model}, which readers see, is gone from {catalogue.models}: copy it back "
+            "or release another one."
+        )
+    span = clip_slice(shots, start_s, end_s)
     network = _network(catalogue.models / model, resolve_device(settings))
     vectors = _read_again(
-        catalogue, settings, network, title, span, prefix=prefix, look_back=look_back
+        catalogue, settings, network, title, shots, span, prefix=prefix, look_back=look_back
     )
     return SpanVector(_pooled(vectors, span), model, "prefix" if prefix else "alone")
 
@@ -232,15 +240,6 @@ def _in_context(
     return pool(to_numpy(vectors), weights._replace(shot=weights.shot - first))
 
 
-def _slice(
-    connection: duckdb.DuckDBPyConnection, title: str, start_s: float, end_s: float
-) -> "ClipSlice":
-    """The shots that a span of a title overlaps."""
-    from mediafm_core.clips.pooling import clip_slice
-
-    return clip_slice(_shots(connection, title), start_s, end_s)
-
-
 def _shots(connection: duckdb.DuckDBPyConnection, title: str) -> pa.Table:
     """The times of a title's shots.
 
@@ -275,6 +274,7 @@ def _read_again(
     settings: Settings,
     model: "LoadedModel",
     title: str,
+    shots: pa.Table,
     span: "ClipSlice",
     *,
     prefix: bool,
@@ -284,6 +284,9 @@ def _read_again(
 
     The title's metadata is read as it is for the whole title, so that the other shots are all that
     the vectors of a span differ by.
+
+    Raises:
+        StoreError: the fused vectors are gone, or not of the shots that readers see.
     """
     from mediafm_core.context import embed_alone
     from mediafm_core.encoders.runtime import arithmetic
@@ -295,6 +298,14 @@ def _read_again(
         raise StoreError(f"{title} has no fused_embeddings in {store.root}: run it again.")
     check_compatible(model, record.details["ranges"], record.details["encoders"])
     fused = to_numpy(store.read("fused_embeddings", title)["embedding"])
+    newest = store.read("shots", title)
+    if len(fused) != len(shots) or any(
+        newest[name].to_pylist() != shots[name].to_pylist() for name in ("start_s", "end_s")
+    ):
+        raise StoreError(
+            f"{title} has been cut into other shots than readers see: `mediafm run` publishes it, "
+            "then try again."
+        )
     metadata = to_numpy(store.read("title_metadata_embedding", title)["embedding"])[0]
     if prefix:
         return embed_span_up_to(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 from small_catalogue import (
     ENCODERS,
@@ -222,6 +223,30 @@ class TestEmbed:
     ) -> None:
         with pytest.raises(MediaFMError, match=message):
             mediafm_core.embed("alpha", SHOT_S, 3 * SHOT_S, **options, store=modelled.root)
+
+    @pytest.mark.parametrize("shots", [19, 20, 21])
+    @pytest.mark.parametrize("mode", ["alone", "prefix"])
+    def test_a_title_that_was_cut_anew_waits_for_its_publication(
+        self, tmp_path: Path, shots: int, mode: str
+    ) -> None:
+        small = SmallCatalogue(tmp_path)
+        model = save_tiny_model(small)
+        small.write("alpha", model)
+        small.publish("alpha", model=model)
+        small.write("alpha", model, shots=shots, edition=2)
+        table, record = small.store.read("shots", "alpha"), small.store.record("shots", "alpha")
+        assert record is not None
+        moved = pa.array(table["start_s"].to_numpy() + 0.5)  # the same number, other cuts
+        small.store.write(record, table.set_column(2, "start_s", moved))
+        with pytest.raises(StoreError, match=r"alpha has been cut into other shots .*mediafm run"):
+            mediafm_core.embed("alpha", 0, 5, **{mode: True}, store=small.root)
+        small.write("alpha", model, shots=shots, edition=2)
+        small.publish("alpha", model=model)
+        assert mediafm_core.embed("alpha", 0, 5, **{mode: True}, store=small.root).any()
+
+    def test_says_that_the_model_is_gone(self, small: SmallCatalogue) -> None:
+        with pytest.raises(StoreError, match=f"{MODEL}, which readers see, is gone .*release"):
+            mediafm_core.embed("alpha", 0, 5, alone=True, store=small.root)
 
     def test_alone_refuses_fused_vectors_of_other_encoders(self, tmp_path: Path) -> None:
         small = SmallCatalogue(tmp_path)
