@@ -7,11 +7,13 @@ Imports torch: import this module only where vectors are really computed.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from mediafm_core.ahead import ahead
 from mediafm_core.device import Arithmetic
 from mediafm_core.errors import TitleError
 from mediafm_core.model.inference import (
@@ -26,7 +28,7 @@ from mediafm_core.model.inference import (
 from mediafm_core.model.network import MediaFM
 
 # Titles are taken together until they fill so many batches: enough to find some of like length.
-_BATCHES_AHEAD = 8
+_BATCHES_AHEAD = 4
 
 
 class Contextual(NamedTuple):
@@ -116,11 +118,11 @@ def contextualise_titles(
     """Contextual vectors of many titles, as `contextualise` gives them, to 1e-5.
 
     Windows of several titles share a batch, which keeps a GPU busy on short titles. Memory is that
-    of a few batches' titles, or of one title if that is more.
+    of a few batches' titles, or of two titles if that is more.
 
     Args:
         network: as in `contextualise`.
-        titles: taken as they are needed.
+        titles: taken as they are needed, some in a thread while the network reads those before.
         batch_shots: bound of a batch in shots; None takes what suits the network's device.
         arithmetic: as in `contextualise`.
 
@@ -130,21 +132,12 @@ def contextualise_titles(
     Raises:
         TitleError: as `contextualise`, once the titles before the one at fault have been yielded.
     """
-    max_shots = network.config.max_shots
     enough = _BATCHES_AHEAD * (batch_shots or shots_per_batch(network))
-    together: list[CheckedTitle] = []
-    waiting = 0
-    for title in titles:
-        try:
-            together.append(checked(network, title))
-        except TitleError:
-            yield from _read_together(network, together, max_shots, batch_shots, arithmetic)
-            raise
-        waiting += len(title.fused)
-        if waiting >= enough:
-            yield from _read_together(network, together, max_shots, batch_shots, arithmetic)
-            together, waiting = [], 0
-    yield from _read_together(network, together, max_shots, batch_shots, arithmetic)
+    with closing(ahead(_groups(network, titles, enough))) as groups:
+        for group in groups:
+            yield from _read_together(
+                network, group, network.config.max_shots, batch_shots, arithmetic
+            )
 
 
 def embed_alone(
@@ -170,6 +163,25 @@ def embed_alone(
     return contextualise(
         network, fused_clip, global_vector, title_id=title_id, arithmetic=arithmetic
     )
+
+
+def _groups(
+    network: MediaFM, titles: Iterable[TitleInput], enough: int
+) -> Iterator[list[CheckedTitle]]:
+    """Checked titles, together until they have enough shots; those before a faulty one as well."""
+    together: list[CheckedTitle] = []
+    shots = 0
+    for title in titles:
+        try:
+            together.append(checked(network, title))
+        except TitleError:
+            yield together
+            raise
+        shots += len(title.fused)
+        if shots >= enough:
+            yield together
+            together, shots = [], 0
+    yield together
 
 
 def _read_together(

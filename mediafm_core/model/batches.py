@@ -10,12 +10,12 @@ whole step and takes its own sequences of it.
 """
 
 from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from mediafm_core.ahead import ahead
 from mediafm_core.config import ObjectiveSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.data import TrainingData
@@ -166,13 +166,7 @@ class BatchReader:
 
     def ahead(self, first: int, last: int) -> Generator[tuple[int, StepBatches]]:
         """Steps `first` to `last`, each read while the one before it is computed."""
-        with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
-            pending = [pool.submit(self.read, step) for step in range(first, last + 1)[:1]]
-            for step in range(first, last + 1):
-                batches = pending.pop().result()
-                if step < last:
-                    pending.append(pool.submit(self.read, step + 1))
-                yield step, batches
+        return ahead((step, self.read(step)) for step in range(first, last + 1))
 
     def _masks(self, plan: StepPlan, step: int) -> Masks:
         """Of the whole step, whichever part of it this process reads."""
