@@ -113,9 +113,14 @@ def embed_span_up_to(
 
     Raises:
         TitleError: as `embed_up_to`.
-        MediaFMError: an unusable look-back, or one that is shorter than the span.
+        MediaFMError: an unusable look-back or one that is shorter than the span, or no such shots.
     """
     longest = look_back_of(network, look_back)
+    if not 0 <= start < stop <= len(fused):
+        raise MediaFMError(
+            f"{title_id} has no shots from {start} up to {stop}: take a first shot and a later end "
+            f"between 0 and {len(fused)}."
+        )
     if stop - start > longest:
         raise MediaFMError(
             f"{title_id}: the span has {stop - start} shots, more than the look-back of {longest}: "

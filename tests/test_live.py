@@ -114,5 +114,8 @@ def test_unusable_look_backs_and_ends_are_refused() -> None:
             embed_up_to(NETWORK, fused, [3, end], metadata, title_id="big_film")
     with pytest.raises(MediaFMError, match="span has 6 shots, more than the look-back of 5"):
         embed_span_up_to(NETWORK, fused, 4, 10, look_back=5)
+    for start, stop in ((-1, 3), (5, 5), (38, 41)):
+        with pytest.raises(MediaFMError, match=f"no shots from {start} up to {stop}: .* and 40"):
+            embed_span_up_to(NETWORK, fused, start, stop)
     with pytest.raises(TitleError, match="metadata embedding"):
         LiveReader(NETWORK, metadata[:3])

@@ -47,8 +47,11 @@ def publish_at_once(platform: Platform) -> Publication | None:
     if model is None or seen is None or platform.settings.inbox is None:
         return None
     kept = _to_keep(platform, seen)
-    # One look at each title's last file spares most of the work where a model is new.
-    if not all(store.path("clip_features", title_id, model).exists() for title_id in kept):
+    # One look at each title's last file spares most of the work where a model is new. Nothing to
+    # keep is no reason to show readers nothing: the inbox may be away.
+    if not kept or not all(
+        store.path("clip_features", title_id, model).exists() for title_id in kept
+    ):
         return None
     present = {state.title_id for state in catalogue_states(platform) if state.state == "present"}
     return publish_titles(platform, present) if kept <= present else None

@@ -509,3 +509,12 @@ class TestReaders:
         assert publish_at_once(platform) is None
         assert published(platform.store).model == new
         assert select_titles(platform).work == ["coffee"]
+
+    def test_an_inbox_that_is_away_takes_nothing_from_readers(self, catalogue):
+        platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
+        before = published(platform.store)
+        release(platform, train_model(platform).identity)
+        for folder in catalogue.inbox.iterdir():
+            shutil.rmtree(folder)
+        assert publish_at_once(platform) is None
+        assert published(platform.store) == before
