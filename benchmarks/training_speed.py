@@ -40,12 +40,13 @@ from mediafm_core.device import Arithmetic
 from mediafm_core.model.batches import BatchReader, Plan, StepBatches
 from mediafm_core.model.configuration import MediaFMConfig
 from mediafm_core.model.data import TitleSource, TrainingData
+from mediafm_core.model.descent import resolve_arithmetic
 from mediafm_core.model.inference import TitleInput, inference
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.objective import Objective
 from mediafm_core.model.optimisers import Optimisers
 from mediafm_core.model.progress import Event
-from mediafm_core.model.training import resolve_arithmetic, train
+from mediafm_core.model.training import train
 from mediafm_core.store.artefacts import ArtefactRecord, Store
 from mediafm_core.vectors import to_arrow, to_numpy, unit_length
 

@@ -43,8 +43,8 @@ def describe(platform: Platform, outcome: Outcome) -> tuple[dict[str, Any], dict
 
 def describe_model(platform: Platform, trained: TrainedModel) -> dict[str, Any]:
     """Losses, curve, parameter groups and place of a trained model."""
+    from mediafm_core.model.progress import CurvePoint
     from mediafm_core.model.report import loss_curve_png
-    from mediafm_core.model.training import CurvePoint
 
     training = trained.training
     curve = [CurvePoint(**point) for point in training["curve"]]

@@ -120,7 +120,7 @@ class PlainNetwork:
             seen = [i for i in range(len(fused)) if not hidden[i]]
             query = self._linear(states, "prediction.copy.query").split(64, dim=1)
             key = self._linear(states, "prediction.copy.key").split(64, dim=1)
-            decays = self.weights["prediction.copy.log_decay"].exp()
+            decays = self.weights["prediction.copy.log_decay"].exp().view(2, -1)
             for m, (start, stop) in enumerate(self.ranges):
                 before, after = decays[:, m]
                 for i in range(len(fused)) if seen else ():

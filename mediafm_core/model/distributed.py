@@ -41,18 +41,24 @@ class World:
             dist.all_reduce(tensor)
         return tensor
 
-    def agree(self, what: str, value: str) -> None:
+    def agree(self, what: str, digest: str) -> None:
         """Refuse to train together on different things.
 
+        Args:
+            what: is compared, for the error.
+            digest: hexadecimal, of the same length in every process.
+
         Raises:
-            ConfigurationError: another process has another value.
+            ConfigurationError: another process has another digest.
         """
         if self.size == 1:
             return
-        values: list[str | None] = [None] * self.size
-        dist.all_gather_object(values, value)
-        if len(set(values)) > 1:
-            found = ", ".join(map(str, values))
+        # As numbers: torch would exchange objects as pickles.
+        own = torch.tensor(list(bytes.fromhex(digest)), dtype=torch.uint8, device=self.device)
+        everyone = [torch.empty_like(own) for _ in range(self.size)]
+        dist.all_gather(everyone, own)
+        if any(not torch.equal(own, other) for other in everyone):
+            found = ", ".join(bytes(other.tolist()).hex() for other in everyone)
             raise ConfigurationError(
                 f"The processes of this training have different {what} ({found}): start them "
                 "together, with the same settings, on a store that nobody changes."

@@ -80,8 +80,9 @@ class Copy(nn.Module):
         modalities = len(self._widths)
         self.query = nn.Linear(config.hidden_size, modalities * _QUERY_WIDTH)
         self.key = nn.Linear(config.hidden_size, modalities * _QUERY_WIDTH)
-        # Positive by the exponential: of shots before and of shots after.
-        self.log_decay = nn.Parameter(torch.full((2, modalities), math.log(_FIRST_DECAY)))
+        # Positive by the exponential; of each modality to shots before, then to shots after. A flat
+        # vector, because weight decay is for matrices.
+        self.log_decay = nn.Parameter(torch.full((2 * modalities,), math.log(_FIRST_DECAY)))
 
     def forward(
         self,
@@ -95,7 +96,7 @@ class Copy(nn.Module):
         place = torch.arange(states.shape[1], device=states.device)
         asked_place = place[None] if rows is None else rows  # [b, k]
         ahead = (place - asked_place[..., None]).float()[:, None]  # [b, 1, k, n]
-        before, after = self.log_decay.exp()[..., None, None]  # [m, 1, 1]
+        before, after = self.log_decay.exp().view(2, -1, 1, 1)  # [m, 1, 1] each
         query, key = self._split(self.query(asked)), self._split(self.key(states))
         scores = query @ key.transpose(2, 3) / _QUERY_WIDTH**0.5  # [b, m, k, n]
         scores = scores.float() - (-ahead).clamp(min=0) * before - ahead.clamp(min=0) * after

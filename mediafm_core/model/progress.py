@@ -19,6 +19,14 @@ class ParameterGroup(NamedTuple):
     parameters: int
 
 
+class CurvePoint(NamedTuple):
+    """Losses at a step: the mean over the training batches since the last point, and validation."""
+
+    step: int
+    training_loss: float
+    validation_loss: float
+
+
 class Started(NamedTuple):
     """Before the first step.
 

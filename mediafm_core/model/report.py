@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mediafm_core.model.training import CurvePoint
+    from mediafm_core.model.progress import CurvePoint
 
 
 def loss_curve_png(curve: Sequence["CurvePoint"], baselines: Mapping[str, float]) -> bytes:

@@ -17,8 +17,8 @@ from mediafm_core.config import ModelSettings, ObjectiveSettings, TrainingSettin
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.data import TrainingData
 from mediafm_core.model.distributed import World, joined_world
-from mediafm_core.model.progress import Event, Started
-from mediafm_core.model.training import CurvePoint, train
+from mediafm_core.model.progress import CurvePoint, Event, Started
+from mediafm_core.model.training import train
 from mediafm_core.pipeline import training_processes
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.training import train_model

@@ -85,6 +85,7 @@ def test_parameter_groups_cover_the_network_once(trained) -> None:
     # Per layer: query, key, value, attention output, feed-forward in and out.
     assert groups["Muon"].tensors == 6 * TINY.layers
     assert groups["Muon"].parameters == TINY.layers * (4 * 32 * 32 + 2 * 32 * 64)
+    # Two projections of the input, query and key of the copy.
     assert groups["AdamW"].tensors == 4
 
 
