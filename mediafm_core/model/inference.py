@@ -18,9 +18,14 @@ from torch.nn.utils.rnn import pad_sequence
 from mediafm_core.device import Arithmetic
 from mediafm_core.model.data import check_fused, check_global
 from mediafm_core.model.network import MediaFM
+from mediafm_core.model.positions import SPECIAL_TOKENS
 
 # Sequences of `max_shots` in one batch. A GPU needs more to be busy.
 WINDOWS_PER_BATCH = {"cpu": 8, "cuda": 64}
+
+# Attention scores of one layer of a batch, which kernels for padded sequences hold all at once:
+# 1 GB in float32. Long windows are fewer in a batch.
+_SCORES_PER_BATCH = 1 << 28
 
 # Of a batch, at least this share is shots: a batch of shorter sequences costs less than padding.
 _LEAST_FILLED = 0.9
@@ -115,7 +120,7 @@ def read_runs(
     }  # [n, d] each
     metadata = torch.from_numpy(np.stack([title.global_vector for title in titles])).to(device)
     lengths = np.array([run.stop - run.start for run in runs])
-    for batch in _batches(lengths, batch_shots or shots_per_batch(network)):
+    for batch in _batches(lengths, batch_shots or shots_per_batch(network), network):
         rows = [fused[runs[i].title][runs[i].start : runs[i].stop] for i in batch]
         present = _present(lengths[batch], device)
         with torch.autocast(device.type, torch.bfloat16, enabled=arithmetic == "bfloat16"):
@@ -140,13 +145,15 @@ def inference(network: MediaFM) -> Iterator[None]:
         network.train(training)
 
 
-def _batches(lengths: np.ndarray, batch_shots: int) -> Iterator[np.ndarray]:
+def _batches(lengths: np.ndarray, batch_shots: int, network: MediaFM) -> Iterator[np.ndarray]:
     """Places of the runs of each batch, the longest runs first."""
+    heads, per_shot = network.config.num_attention_heads, network.shot_tokens.tokens_per_shot
     order = np.argsort(-lengths, kind="stable")
     first = 0
     while first < len(order):
         longest = lengths[order[first]]
-        room = max(1, batch_shots // longest)
+        tokens = SPECIAL_TOKENS + int(longest) * per_shot
+        room = max(1, min(batch_shots // longest, _SCORES_PER_BATCH // (heads * tokens**2)))
         filled = np.cumsum(lengths[order[first : first + room]])
         padded = longest * np.arange(1, len(filled) + 1)
         # Lengths fall, so once a batch is too empty it stays so.

@@ -25,11 +25,15 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
-from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.bert.modeling_bert import BertLayer
 
 from mediafm_core.model.configuration import MediaFMConfig
-from mediafm_core.model.positions import SPECIAL_TOKENS, LearntPositions, build_positions
+from mediafm_core.model.positions import (
+    SPECIAL_TOKENS,
+    LearntPositions,
+    attention_dtype,
+    build_positions,
+)
 from mediafm_core.model.prediction import Prediction
 from mediafm_core.model.shot_tokens import build_shot_tokens
 
@@ -242,9 +246,6 @@ class MediaFM(PreTrainedModel):
             return bias
         special = present.new_ones(present.shape[0], SPECIAL_TOKENS)
         tokens = torch.cat([special, present.repeat_interleave(per_shot, dim=1)], dim=1)
-        if bias is not None:
-            return bias.masked_fill(~tokens[:, None, None, :], float("-inf"))
-        mask = create_bidirectional_mask(
-            config=self.config, inputs_embeds=hidden, attention_mask=tokens
-        )
-        return cast(torch.Tensor | None, mask)
+        if bias is None:
+            bias = hidden.new_zeros((), dtype=attention_dtype(hidden))
+        return bias.masked_fill(~tokens[:, None, None, :], float("-inf"))

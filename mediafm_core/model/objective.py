@@ -102,9 +102,13 @@ class Objective(nn.Module):
     def _hidden_columns(self, batch: Batch) -> torch.Tensor:
         """1 in the columns that are hidden of each row that is predicted, else 0."""
         hidden = take_rows(batch.masked, batch.rows)  # [b, k, m]
-        widths = [stop - start for start, stop in self.network.modality_ranges]
-        repeats = torch.tensor(widths, device=hidden.device)
-        return hidden.repeat_interleave(repeats, dim=-1, output_size=sum(widths)).float()
+        parts = [
+            part.expand(-1, -1, stop - start)
+            for part, (start, stop) in zip(
+                hidden.split(1, dim=-1), self.network.modality_ranges, strict=True
+            )
+        ]
+        return torch.cat(parts, dim=-1).float()
 
     def _contrastive(
         self, prediction: torch.Tensor, target: torch.Tensor, row_weights: torch.Tensor

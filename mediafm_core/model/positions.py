@@ -71,10 +71,7 @@ class RelativePositions(nn.Module):
 
         In the arithmetic in which attention will run; that of the last length is kept.
         """
-        kind = tokens.device.type
-        autocast = torch.is_autocast_enabled(kind)
-        dtype = torch.get_autocast_dtype(kind) if autocast else tokens.dtype
-        count = tokens.shape[1]
+        dtype, count = attention_dtype(tokens), tokens.shape[1]
         if torch.compiler.is_compiling():  # the compiler makes the computation part of its graph
             return self._bias(count, tokens_per_shot, tokens.device, dtype)
         key = (count, tokens_per_shot, tokens.device, dtype)
@@ -91,10 +88,11 @@ class RelativePositions(nn.Module):
     def _bias(
         self, count: int, tokens_per_shot: int, device: torch.device, dtype: torch.dtype
     ) -> torch.Tensor:
-        slopes = torch.tensor(self.slopes, device=device)[:, :, None, None]  # [heads, 2, 1, 1]
         place = torch.arange(count - SPECIAL_TOKENS, device=device) // tokens_per_shot
         ahead = (place[None, :] - place[:, None]).float()  # [n, n] key's shot less query's
-        loss = (-ahead).clamp(min=0) * slopes[:, 0] + ahead.clamp(min=0) * slopes[:, 1]
+        to_before, to_after = (-ahead).clamp(min=0), ahead.clamp(min=0)
+        # Slopes as numbers: a tensor of them would have to be copied to a GPU, which waits for it.
+        loss = torch.stack([to_before * before + to_after * after for before, after in self.slopes])
         return nn.functional.pad(-loss, (SPECIAL_TOKENS, 0) * 2)[None].to(dtype)
 
 
@@ -135,6 +133,12 @@ class LearntPositions(nn.Module):
     def reset(self) -> None:
         """Sinusoids in place of random vectors."""
         init.copy_(self.embedding.weight, _sinusoids(*self.embedding.weight.shape))
+
+
+def attention_dtype(tokens: torch.Tensor) -> torch.dtype:
+    """The arithmetic in which attention over tokens will run: that of autocast, where it is on."""
+    kind = tokens.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else tokens.dtype
 
 
 def build_positions(config: MediaFMConfig) -> RelativePositions | LearntPositions:

@@ -104,7 +104,8 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
         folder.fingerprint() if assets == ("title",) or not known else known.details["fingerprint"]
     )
     try:
-        outcomes = _materialise(platform, assets, folder)
+        with platform.one_model():
+            outcomes = _materialise(platform, assets, folder)
     except TitleError as error:
         reason = str(error)
     except (MediaFMError, OSError, MemoryError):

@@ -1,6 +1,7 @@
 """What a run works with: settings, store, inbox, and each network loaded at most once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ class Platform:
         self.progress: Progress = progress or (lambda _title_id, _asset, _share: None)
         self.training_progress: Observer = lambda _event: None  # told what a training does
         self._network: tuple[str, LoadedModel] | None = None
+        self._one_model: tuple[str | None] | None = None
 
     @property
     def inbox(self) -> Path:
@@ -73,7 +75,16 @@ class Platform:
     @property
     def serving_model(self) -> str | None:
         """Identity of the released model, which is also the name of its folders; None before."""
-        return serving_model(self.store)
+        return self._one_model[0] if self._one_model else serving_model(self.store)
+
+    @contextmanager
+    def one_model(self) -> Iterator[None]:
+        """Take no notice of a release for a while, so that a computation is of one model."""
+        self._one_model = (serving_model(self.store),)
+        try:
+            yield
+        finally:
+            self._one_model = None
 
     @property
     def network(self) -> "LoadedModel":
