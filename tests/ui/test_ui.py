@@ -203,6 +203,18 @@ def test_the_model_shows_its_loss_curve(person: Person):
     person.keeps("loss_curve")
 
 
+def test_what_serves_shows_who_released_it_and_why(person: Person):
+    person.opens(f"/assets/{SERVING_MODEL}")
+    person.reads("released_by", "first model of the catalogue", "mediafm-2@")
+    person.keeps("serving_model")
+
+
+def test_a_model_can_be_released_from_the_launchpad(person: Person):
+    person.opens("/locations/mediafm_assets.definitions/jobs/release_model/playground")
+    person.reads("release_candidate", 'Missing required config entry "version"', "Launch Run")
+    person.keeps("release_model")
+
+
 def test_a_title_shows_how_alike_its_shots_are(person: Person):
     person.opens(f"/assets/contextual_embeddings?view=partitions&partition={GOOD[0]}")
     person.reads(GOOD[0], "shot_similarity")
