@@ -258,5 +258,10 @@ def _load_weights(folder: Path) -> dict[str, torch.Tensor]:
         ) from None
     except SafetensorError as error:
         raise ConfigurationError(
-            f"{path} is truncated or damaged ({error}): copy the model again."
+            f"{path} is truncated or damaged ({error}): copy the model again or train it again."
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be read ({error}): mend its permissions, or copy the model again or "
+            "train it again."
         ) from None

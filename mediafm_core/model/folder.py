@@ -32,6 +32,10 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
         raise ConfigurationError(
             f"{folder} is no trained model, it has no {name}: name a folder below models/."
         ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be read ({error}): mend its permissions or copy the model again."
+        ) from None
     except ValueError as error:
         raise ConfigurationError(f"{path} is damaged ({error}): copy the model again.") from None
     if not isinstance(document, dict):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from mediafm_core.context import contextualise
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError
+from mediafm_core.model import checkpoint
 from mediafm_core.model.checkpoint import (
     check_compatible,
     copy_model,
@@ -136,6 +138,21 @@ def test_truncated_weights_are_refused(folder) -> None:
     for size in (0, 5, 400, len(whole) - 1):
         weights.write_bytes(whole[:size])
         with pytest.raises(ConfigurationError, match="truncated or damaged"):
+            load_model(folder)
+
+
+def test_weights_that_cannot_be_read_are_refused_with_a_way_out(folder, monkeypatch) -> None:
+    def refuse(_path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "load_file", refuse)
+        with pytest.raises(ConfigurationError, match=r"safetensors cannot be read .*permissions"):
+            load_model(folder)
+    for name in ("model.safetensors", "config.json"):  # the last one is read first
+        (folder / name).unlink()
+        (folder / name).mkdir()
+        with pytest.raises(ConfigurationError, match=f"{name} cannot be read"):
             load_model(folder)
 
 
