@@ -24,7 +24,7 @@ from mediafm_core.model.objective import Losses, Objective
 from mediafm_core.model.optimisers import Optimisers
 from mediafm_core.model.progress import CurvePoint, Observer, Progress
 from mediafm_core.model.starting_point import WEIGHTS
-from mediafm_core.model.training_state import TrainingStates
+from mediafm_core.model.training_state import TrainingStates, damaged_state
 from mediafm_core.model.validation import Validation
 
 # Steps whose losses are fetched together: asking a GPU for a number waits for all it has to do.
@@ -97,14 +97,22 @@ class Descent:
         self._names: list[str] = []  # of the objective's further terms
 
     def resume(self) -> None:
-        """Take over the state that a killed training left."""
+        """Take over the state that a killed training left.
+
+        Raises:
+            ConfigurationError: it is damaged, or of another network.
+        """
         state = self._states.load() if self._states else None
         if state is None:
             return
-        self.network.load_state_dict(_below(WEIGHTS, state.tensors))
-        self.optimisers.load(_below(_MOMENTS, state.tensors))
-        self._best = _below(_BEST, state.tensors)
-        self.course = Course.from_json(state.facts["course"])
+        try:
+            self.network.load_state_dict(_below(WEIGHTS, state.tensors))
+            self.optimisers.load(_below(_MOMENTS, state.tensors))
+            self._best = _below(_BEST, state.tensors)
+            self.course = Course.from_json(state.facts["course"])
+        except (RuntimeError, KeyError, ValueError, TypeError) as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[-1].strip()
+            raise damaged_state(state.folder, f"it is of another network: {reason}") from None
 
     def descend(self, observe: Observer) -> None:
         """Take all steps that are left, or as many as patience allows."""

@@ -84,7 +84,7 @@ class Optimisers:
         """Take over the moments of `state`.
 
         Raises:
-            KeyError, ValueError: they are those of other optimisers.
+            KeyError, ValueError: they are those of other optimisers or parameters.
         """
         found: dict[str, dict[int, dict[str, torch.Tensor]]] = {
             name: {} for name in self._optimisers
@@ -94,6 +94,12 @@ class Optimisers:
             found[name].setdefault(int(parameter), {})[moment] = tensor
         for name, (optimiser, _) in self._optimisers.items():
             groups = optimiser.state_dict()["param_groups"]
+            parameters = [each for group in optimiser.param_groups for each in group["params"]]
+            for place, moments in found[name].items():
+                shape = parameters[place].shape if place < len(parameters) else None
+                # torch would take any shape, and fail at the next step. A scalar counts steps.
+                if any(moment.ndim and moment.shape != shape for moment in moments.values()):
+                    raise ValueError(f"moments of {name} do not fit parameter {place}")
             optimiser.load_state_dict({"state": found[name], "param_groups": groups})
 
 

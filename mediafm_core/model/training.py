@@ -12,7 +12,7 @@ state, flags and thread counts are left as they were.
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,15 @@ from mediafm_core.config import ModelSettings, ObjectiveSettings, TrainingSettin
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import Identity
 from mediafm_core.model.batches import BatchReader, Plan
-from mediafm_core.model.checkpoint import identity_of, own_settings, save_model
+from mediafm_core.model.checkpoint import (
+    MODEL_VERSION,
+    identity_of,
+    own_settings,
+    save_model,
+)
 from mediafm_core.model.configuration import MediaFMConfig
 from mediafm_core.model.data import TrainingData
-from mediafm_core.model.descent import Descent
+from mediafm_core.model.descent import Descent, resolve_arithmetic
 from mediafm_core.model.distributed import World
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.progress import CurvePoint, Observer, ParameterGroup, Started
@@ -100,8 +105,9 @@ def train(
         world: the processes that train together. The first one saves.
 
     Raises:
-        ConfigurationError: the loss is not finite, a file cannot be written, a state is damaged, or
-            the settings do not fit each other. No model is saved then; the last state stays.
+        ConfigurationError: the loss is not finite, a file cannot be written, a state is damaged,
+            another process trains the same, or the settings do not fit each other. No model is
+            saved then; the last state stays.
         IdentityMismatchError: the weights to start from read other vectors.
         TitleError: a title's vectors are unusable.
     """
@@ -109,26 +115,34 @@ def train(
     world = world or World()
     _check_settings(model, training)
     target = torch.device(device)
-    request = training_request(data, model, objective, training)
-    saved = TrainingStates(states, request) if states else None
-    world.agree("data or settings", TrainingStates(Path(), request).key)
-    if saved and states and world.is_first:
-        kept = training.start_from.absolute() if training.start_from else None
-        for folder in remove_old_states(states, {saved.folder.absolute(), kept}):
-            _log.info("removed %s, an unfinished training that nobody went on with", folder)
+    config = MediaFMConfig.from_settings(
+        model,
+        data.dimension,
+        data.global_size,
+        data.ranges,
+        data.identities,
+        boundary_head=objective.boundary_weight > 0,
+    )
+    request = training_request(data, model, objective, training, target)
+    # Of the same settings, code of another version may make another network.
+    network_made = {"version": MODEL_VERSION, **own_settings(config)}
+    asked = TrainingStates(states or Path(), {**request, "network": network_made})
+    saved = asked if states else None
     train_titles, validation_titles, kind = split_titles(data, training)
-    with _own_randomness(training.seed, target), _threads(threads):
-        config = MediaFMConfig.from_settings(
-            model,
-            data.dimension,
-            data.global_size,
-            data.ranges,
-            data.identities,
-            boundary_head=objective.boundary_weight > 0,
-        )
+    with (
+        # Before the processes agree: none loads what another training still writes.
+        saved.held() if saved and world.is_first else nullcontext(),
+        _own_randomness(training.seed, target),
+        _threads(threads),
+    ):
+        world.agree("data or settings", asked.key)
+        if saved and states and world.is_first:
+            kept = training.start_from.absolute() if training.start_from else None
+            for folder in remove_old_states(states, {saved.folder.absolute(), kept}):
+                _log.info("removed %s, an unfinished training that nobody went on with", folder)
         network = MediaFM(config)
         if training.start_from is not None:
-            network.load_state_dict(starting_weights(training.start_from, own_settings(config)))
+            _start_from(network, training.start_from)
         network.to(target)  # type: ignore[arg-type]  # transformers wraps its signature
         ranges = config.modality_ranges
         run = Descent(
@@ -173,29 +187,28 @@ def train(
         )
         run.descend(observe)
         run.take_best()
-    course, check = run.course, run.check
-    network.eval()
-    record = {
-        **request,
-        "shots": int(data.shots.sum()),
-        "curve": [point._asdict() for point in course.curve],
-        "kept_step": course.kept_step,
-        "baselines": check.baselines,
-        "validation": kind,
-        "validation_titles": check.title_ids,
-        "validation_shots": check.shots,
-        "groups": [group._asdict() for group in run.optimisers.groups],
-        "padding_share": course.padding_share,
-        "arithmetic": run.arithmetic,
-        "device": target.type,
-    }
-    if world.is_first:
-        folder, identity = save_model(network, record, out)
-        if saved:
-            saved.remove()
-    else:
-        identity = identity_of(network)
-        folder = out / str(identity)
+        network.eval()
+        course, check = run.course, run.check
+        record = {
+            **request,
+            "shots": int(data.shots.sum()),
+            "curve": [point._asdict() for point in course.curve],
+            "kept_step": course.kept_step,
+            "baselines": check.baselines,
+            "validation": kind,
+            "validation_titles": check.title_ids,
+            "validation_shots": check.shots,
+            "groups": [group._asdict() for group in run.optimisers.groups],
+            "padding_share": course.padding_share,
+            "device": target.type,
+        }
+        if world.is_first:
+            folder, identity = save_model(network, record, out)
+            if saved:
+                saved.remove()
+        else:
+            identity = identity_of(network)
+            folder = out / str(identity)
     return TrainingResult(
         folder=folder,
         identity=identity,
@@ -217,11 +230,12 @@ def training_request(
     model: ModelSettings,
     objective: ObjectiveSettings,
     training: TrainingSettings,
+    device: torch.device,
 ) -> dict[str, Any]:
     """Everything that decides the weights of a training, JSON-representable.
 
     It is part of the record of the trained model. What it starts from is in it by identity and not
-    by path.
+    by path, and of the device what matters: the arithmetic that `auto` means there.
 
     Raises:
         ConfigurationError: there is nothing to start from in the folder that is to be started from.
@@ -232,7 +246,19 @@ def training_request(
         "training": training.model_dump(mode="json", exclude={"start_from"}),
         "titles": {title.title_id: title.data_version for title in data.titles},
         "started_from": starting_identity(training.start_from),
+        "arithmetic": resolve_arithmetic(training, device),
     }
+
+
+def _start_from(network: MediaFM, folder: Path) -> None:
+    weights = starting_weights(folder, own_settings(network.config))
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"training.start_from is {folder}, the weights of another network "
+            f"({str(error).splitlines()[-1].strip()}): start from another or train without it."
+        ) from None
 
 
 def _check_settings(model: ModelSettings, training: TrainingSettings) -> None:

@@ -1,25 +1,29 @@
 """The state of an unfinished training on disk, so that a killed one goes on where it was.
 
-<store>/training/<key>/
-  step-00000400/
-    state.json          step, curve and all other numbers; digest of the tensors
-    state.safetensors   weights, best weights so far, moments of the optimisers
+<store>/training/
+  <key>.lock              held by the process that trains
+  <key>/
+    step-00000400/
+      state.json          step, curve and all other numbers; digest of the tensors
+      state.safetensors   weights, best weights so far, moments of the optimisers
 
-The key is a digest of everything that decides the weights: settings, data versions, what the
-training started from. A state is written whole or not at all, and the one before is removed only
-then. The folder goes when the trained model is saved. States that nobody asked for again in
-`DAYS_KEPT` days are removed by the next training in the store.
+The key is a digest of everything that decides the weights: settings, data versions, arithmetic, the
+network's version, what the training started from. A state is written whole or not at all, and the
+one before is removed only then. The folder goes when the trained model is saved. States that nobody
+asked for again in `DAYS_KEPT` days are removed by the next training in the store.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import torch
 from safetensors import SafetensorError
@@ -31,18 +35,20 @@ from mediafm_core.identity import digest_of_settings
 STATE_VERSION = 1  # of the files, and of how steps follow from settings
 STATE_FILE, TENSORS_FILE = "state.json", "state.safetensors"
 DAYS_KEPT = 14
+_LOCK = ".lock"
 
 
 class State(NamedTuple):
     """A saved state."""
 
+    folder: Path
     step: int
     facts: dict[str, Any]  # JSON
     tensors: dict[str, torch.Tensor]
 
 
 class TrainingStates:
-    """The states of one training; all but the newest are removed.
+    """The states of one training; all but the newest are removed. Save and remove while `held`.
 
     Args:
         root: folder of the states of all trainings of a store.
@@ -52,6 +58,34 @@ class TrainingStates:
     def __init__(self, root: Path, request: Mapping[str, Any]) -> None:
         self.key = digest_of_settings({"version": STATE_VERSION, **request})
         self.folder = root / self.key
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from this training; the system lets go when the process ends.
+
+        Hold it from before a state is loaded until after the model is saved.
+
+        Raises:
+            ConfigurationError: another process holds it, or the folder cannot be written.
+        """
+        try:
+            lock = _acquire(_lock_of(self.folder))
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"The training of {self.folder} is being trained by another process: wait for it "
+                "or end it."
+            ) from None
+        except OSError as error:
+            raise ConfigurationError(
+                f"{self.folder.parent} cannot hold the state of a training ({error}): make space "
+                "or mend its permissions."
+            ) from None
+        try:
+            yield
+        finally:
+            _release(lock)
+            with suppress(OSError):  # others train, or their states are there
+                self.folder.parent.rmdir()
 
     def latest(self) -> Path | None:
         """Folder of the newest state, None before the first."""
@@ -107,14 +141,14 @@ class TrainingStates:
     def remove(self) -> None:
         """Forget this training, since its model is saved."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        if self.folder.parent.exists() and not any(self.folder.parent.iterdir()):
-            self.folder.parent.rmdir()
 
 
 def remove_old_states(
     root: Path, kept: Collection[Path | None] = (), days: float = DAYS_KEPT
 ) -> list[Path]:
-    """Remove the states of trainings that were last saved so many days ago.
+    """Remove the states of trainings that were last saved so many days ago, and are not running.
+
+    Locks that killed processes left go as well.
 
     Args:
         root: folder of all states.
@@ -126,12 +160,17 @@ def remove_old_states(
     """
     oldest = time.time() - days * 86400
     removed = []
-    for folder in root.iterdir() if root.exists() else ():
-        if any(each and folder in (each, *each.parents) for each in kept):
+    for path in sorted(root.iterdir()) if root.exists() else ():
+        if any(each and path in (each, *each.parents) for each in kept):
             continue
-        if folder.is_dir() and folder.stat().st_mtime < oldest:
-            shutil.rmtree(folder, ignore_errors=True)
-            removed.append(folder)
+        with suppress(OSError):  # in use, gone meanwhile, or another user's
+            if path.stat().st_mtime >= oldest:
+                continue
+            lock = _acquire(path if path.suffix == _LOCK else _lock_of(path))
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+                removed.append(path)
+            _release(lock)
     return removed
 
 
@@ -149,10 +188,10 @@ def read_facts(folder: Path) -> dict[str, Any]:
     try:
         facts = json.loads((folder / STATE_FILE).read_bytes())
     except (OSError, ValueError) as error:
-        raise _damaged(folder, str(error)) from None
+        raise damaged_state(folder, str(error)) from None
     check = facts.pop("check", None) if isinstance(facts, dict) else None
     if check is None or check != digest_of_settings(facts):
-        raise _damaged(folder, f"{STATE_FILE} was altered")
+        raise damaged_state(folder, f"{STATE_FILE} was altered")
     return facts
 
 
@@ -165,14 +204,15 @@ def load_state(folder: Path) -> State:
     facts = read_facts(folder)
     try:
         if _digest(folder / TENSORS_FILE) != facts["digest"]:
-            raise _damaged(folder, f"{TENSORS_FILE} is not what {STATE_FILE} describes")
+            raise damaged_state(folder, f"{TENSORS_FILE} is not what {STATE_FILE} describes")
         tensors = load_file(folder / TENSORS_FILE)
     except (OSError, SafetensorError) as error:
-        raise _damaged(folder, str(error)) from None
-    return State(facts["step"], facts, tensors)
+        raise damaged_state(folder, str(error)) from None
+    return State(folder, facts["step"], facts, tensors)
 
 
-def _damaged(folder: Path, reason: str) -> ConfigurationError:
+def damaged_state(folder: Path, reason: str) -> ConfigurationError:
+    """What to raise of a state that cannot be gone on from."""
     return ConfigurationError(
         f"The state of a training in {folder} is damaged ({reason}): delete {folder.parent} to "
         "start that training from the beginning."
@@ -185,6 +225,36 @@ def _latest(folder: Path) -> Path | None:
 
 def _step(folder: Path) -> int:
     return int(folder.name.removeprefix("step-"))
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + _LOCK)
+
+
+def _acquire(path: Path) -> TextIO:
+    """Lock a file that exists only while it is locked, but for processes that were killed.
+
+    Raises:
+        BlockingIOError: another process has it.
+        OSError: it cannot be written.
+    """
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # removed by its holder between two of these lines
+            lock = path.open("w")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                    return lock
+            except OSError:
+                lock.close()
+                raise
+            lock.close()
+
+
+def _release(lock: TextIO) -> None:
+    with suppress(OSError), lock:
+        Path(lock.name).unlink()
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:

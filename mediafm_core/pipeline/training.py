@@ -1,6 +1,7 @@
 """The catalogue as training data, and a trained model as the catalogue's."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from mediafm_core.model.data import TrainingData
     from mediafm_core.model.distributed import World
     from mediafm_core.model.progress import Observer
+
+_log = logging.getLogger(__name__)
 
 
 def fused_titles(platform: Platform) -> list[str]:
@@ -114,8 +117,8 @@ def train_model(
     """Train MediaFM on the whole catalogue and keep the result under `<store>/models`.
 
     The same settings on the same data give the same model, so one that was trained before (by a
-    run that was killed before it could release it, for instance) is not trained again, and one
-    whose training was killed goes on from its last state under `<store>/training`.
+    run that was killed before it could release it, for instance) is not trained again unless it is
+    damaged, and one whose training was killed goes on from its last state under `<store>/training`.
 
     Args:
         platform: settings and store.
@@ -126,12 +129,17 @@ def train_model(
     Raises:
         ConfigurationError: as `mediafm_core.model.training.train`.
     """
+    import torch
+
     from mediafm_core.device import resolve_device
     from mediafm_core.model.training import train, training_request
 
     settings = platform.settings
     data = training_data(platform, fused_titles(platform))
-    request = training_request(data, settings.model, settings.objective, settings.training)
+    device = resolve_device(settings) if world is None else world.device
+    request = training_request(
+        data, settings.model, settings.objective, settings.training, torch.device(device)
+    )
     trained = _trained_before(platform.store, request)
     if trained is not None:
         return trained
@@ -147,7 +155,7 @@ def train_model(
         settings.training,
         platform.store.models,
         progress,
-        resolve_device(settings) if world is None else world.device,
+        device,
         settings.threads,
         objective=settings.objective,
         states=platform.store.root / "training",
@@ -162,12 +170,21 @@ def train_model(
 
 
 def _trained_before(store: Store, request: Mapping[str, Any]) -> TrainedModel | None:
+    """A sound model of the same request; saving a model replaces one that is damaged."""
+    from mediafm_core.model.checkpoint import load_model
+
     for folder in model_folders(store):
         try:
             training = read_json(folder, TRAINING_FILE)
         except ConfigurationError:  # `mediafm models` tells; it is not the one asked for
             continue
-        if request == {name: training.get(name) for name in request}:
+        if request != {name: training.get(name) for name in request}:
+            continue
+        try:
+            load_model(folder)
+        except ConfigurationError as error:
+            _log.warning("a model that was trained before is trained again: %s", error)
+        else:
             return TrainedModel(folder.name, training)
     return None
 

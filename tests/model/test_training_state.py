@@ -16,11 +16,16 @@ from safetensors.torch import load_file
 
 from mediafm_core.config import ModelSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError
-from mediafm_core.model import checkpoint, training_state
+from mediafm_core.model import checkpoint, descent, training, training_state
 from mediafm_core.model.data import TitleSource, TrainingData
 from mediafm_core.model.progress import Event
 from mediafm_core.model.training import train
-from mediafm_core.model.training_state import remove_old_states
+from mediafm_core.model.training_state import (
+    TrainingStates,
+    load_state,
+    read_facts,
+    remove_old_states,
+)
 
 TINY = ModelSettings(hidden=32, layers=2, heads=2, feed_forward=64, dropout=0.1, max_shots=40)
 BRIEF = TrainingSettings(
@@ -114,6 +119,33 @@ def test_a_killed_process_goes_on_where_it_was(make_catalogue, tmp_path) -> None
     assert last - 1 <= events[0].step < 40
     assert resumed.identity == train(data, TINY, settings, tmp_path / "unbroken").identity
     assert not states.exists()
+
+
+def test_two_processes_do_not_train_the_same(make_catalogue, tmp_path) -> None:
+    data = make_catalogue(30, 9)
+    states, models = tmp_path / "states", tmp_path / "models"
+    refusals: list[str] = []
+    seeds: list[int] = []
+
+    def train_the_same(event: Event) -> None:
+        if event.step == 5:
+            with pytest.raises(ConfigurationError, match="wait for it or end it") as error:
+                train(data, TINY, BRIEF, models, states=states)
+            refusals.append(str(error.value))
+            other = BRIEF.model_copy(update={"seed": 1})
+            seeds.append(train(data, TINY, other, models, states=states).kept_step)
+
+    result = train(data, TINY, BRIEF, models, train_the_same, states=states)
+    assert len(refusals) == len(seeds) == 1
+    assert "is being trained by another process" in refusals[0]
+    assert result.identity == train(data, TINY, BRIEF, tmp_path / "alone").identity
+    assert not states.exists()
+
+
+def test_what_cannot_be_locked_is_said(make_catalogue, tmp_path) -> None:
+    (tmp_path / "states").write_text("a file")
+    with pytest.raises(ConfigurationError, match=r"states cannot hold the state .*make space"):
+        train(make_catalogue(9), TINY, BRIEF, tmp_path, states=tmp_path / "states")
 
 
 def test_early_stop_keeps_the_weights_of_the_best_validation(make_catalogue, tmp_path) -> None:
@@ -288,6 +320,90 @@ def test_states_of_other_settings_and_data_are_not_taken(make_catalogue, tmp_pat
         train(other_data, TINY, settings, tmp_path, events.append, states=states)
         assert events[0].step == 0
     assert len(list(states.glob("*/step-00000006"))) == 1  # can still be resumed
+
+
+def test_a_state_of_another_version_of_the_network_is_not_taken(
+    make_catalogue, tmp_path, monkeypatch
+) -> None:
+    data = make_catalogue(30, 9)
+    states = tmp_path / "states"
+    train_until(8, data, TINY, BRIEF, tmp_path, states=states)
+    monkeypatch.setattr(training, "MODEL_VERSION", "another")
+    events: list[Event] = []
+    train(data, TINY, BRIEF, tmp_path, events.append, states=states)
+    assert events[0].step == 0
+    assert len(list(states.glob("*/step-00000006"))) == 1
+
+
+def test_a_state_of_other_arithmetic_is_not_taken(make_catalogue, tmp_path, monkeypatch) -> None:
+    """As where a training moves from a CPU to a GPU."""
+    data = make_catalogue(30, 9)
+    states = tmp_path / "states"
+    train_until(8, data, TINY, BRIEF, tmp_path, states=states)
+    for module in (training, descent):
+        monkeypatch.setattr(module, "resolve_arithmetic", lambda *_: "bfloat16")
+    events: list[Event] = []
+    result = train(data, TINY, BRIEF, tmp_path, events.append, states=states)
+    assert events[0].step == 0
+    assert json.loads((result.folder / "training.json").read_text())["arithmetic"] == "bfloat16"
+
+
+def rename_weight(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["network.renamed"] = tensors.pop(next(name for name in tensors if "network." in name))
+
+
+def widen_moment(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["optimisers.adamw.0.exp_avg"] = torch.zeros(3, 3)
+
+
+def rename_optimiser(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["optimisers.sgd.0.momentum"] = torch.zeros(3)
+
+
+def alter_state(state: Path, change) -> None:
+    """Write a state again as other code would have written it."""
+    saved = load_state(state)
+    change(saved.tensors)
+    facts = {name: saved.facts[name] for name in ("config", "course")}
+    states = TrainingStates(state.parent.parent, {})
+    states.key, states.folder = state.parent.name, state.parent
+    (state / "state.json").unlink()
+    (state / "state.safetensors").unlink()
+    states.save(saved.step, facts, saved.tensors)
+    assert read_facts(state)["key"] == state.parent.name
+
+
+@pytest.mark.parametrize("change", [rename_weight, widen_moment, rename_optimiser])
+def test_a_state_of_another_network_is_refused(make_catalogue, tmp_path, change) -> None:
+    data = make_catalogue(30, 9)
+    states, models = tmp_path / "states", tmp_path / "models"
+    train_until(8, data, TINY, BRIEF, models, states=states)
+    (state,) = states.glob("*/step-*")
+    alter_state(state, change)
+    message = f"{state} is damaged .it is of another network: .*: delete {state.parent} to start"
+    with pytest.raises(ConfigurationError, match=message) as error:
+        train(data, TINY, BRIEF, models, states=states)
+    assert "\n" not in str(error.value)
+    if change is rename_weight:
+        begun = BRIEF.model_copy(update={"start_from": state})
+        with pytest.raises(ConfigurationError, match=r"weights of another network .*start from"):
+            train(data, TINY, begun, models)
+
+
+def test_locks_of_killed_processes_are_removed_and_those_of_the_living_kept(tmp_path) -> None:
+    running = TrainingStates(tmp_path, {"it": "runs"})
+    killed = tmp_path / "0123456789abcdef.lock"
+    with running.held():
+        (running.folder / "step-00000001").mkdir(parents=True)
+        (lock,) = tmp_path.glob("*.lock")
+        killed.touch()
+        for path in (running.folder, lock, killed):
+            os.utime(path, (0, 0))
+        assert remove_old_states(tmp_path) == []
+        assert set(tmp_path.iterdir()) == {running.folder, lock}
+    os.utime(running.folder, (0, 0))
+    assert remove_old_states(tmp_path) == [running.folder]
+    assert not list(tmp_path.iterdir())
 
 
 def test_states_that_nobody_asked_for_again_are_removed(tmp_path) -> None:
