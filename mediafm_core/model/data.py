@@ -137,7 +137,7 @@ class TrainingData:
         source = self.titles[title]
         with _opened(source) as file:
             vectors = to_numpy(file.read_row_group(group, columns=[VECTOR_COLUMN])[VECTOR_COLUMN])
-        vectors = check_fused(vectors, self.dimension, source.title_id)
+        vectors = check_fused(vectors, self.dimension, source.title_id, source.path)
         with self._lock:
             if key not in self._cache:  # another thread may have read it meanwhile
                 self._cache[key] = vectors
@@ -158,13 +158,16 @@ class TrainingData:
         return check_global(title.global_vector, self.global_size, title.title_id)
 
 
-def check_fused(vectors: np.ndarray, dimension: int, title_id: str) -> np.ndarray:
+def check_fused(
+    vectors: np.ndarray, dimension: int, title_id: str, path: Path | None = None
+) -> np.ndarray:
     """Refuse fused vectors that no network should see.
 
     Args:
         vectors: `[n, d]` floats, n at least 1.
         dimension: the width that is expected.
         title_id: named in errors.
+        path: file of the vectors, named in errors; by default where a store has it.
 
     Returns:
         The vectors as float32, without a copy if they are float32.
@@ -187,7 +190,8 @@ def check_fused(vectors: np.ndarray, dimension: int, title_id: str) -> np.ndarra
         what = "zero" if squares[faulty[0]] == 0 else "not finite"
         raise TitleError(
             f"{title_id} has a fused vector that is {what} at shot {faulty[0]} ({len(faulty)} such "
-            "in all): embed and fuse the title again."
+            f"in all): delete {path or f'fused_embeddings/{title_id}.parquet of the store'} and "
+            f"run `mediafm run --titles {title_id} --retry`, which fuses the title again."
         )
     return vectors.astype(np.float32, copy=False)
 

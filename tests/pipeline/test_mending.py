@@ -5,9 +5,11 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from films import SAMPLES, make_title, take_in, write_manifest
 
+from mediafm_core.errors import TitleError
 from mediafm_core.pipeline import materialise as materialising
 from mediafm_core.pipeline.materialise import materialise
 from mediafm_core.pipeline.publishing import publish_titles
@@ -18,6 +20,7 @@ from mediafm_core.pipeline.states import catalogue_states
 from mediafm_core.pipeline.training import train_model
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.comparison import differences
+from mediafm_core.vectors import to_arrow, to_numpy
 
 
 def states(platform) -> dict[str, str]:
@@ -51,6 +54,36 @@ def test_a_damaged_file_is_made_again_and_stops_no_other_title(catalogue):
     assert (found["cat"].assets["shots"], found["coffee"].state) == ("missing", "present")
     take_in(platform, ["cat", "coffee"])
     assert states(platform) == {"cat": "present", "coffee": "present"}
+
+
+def damage_a_fused_vector(store: Store) -> Path:
+    """A number of the second shot of `cat`, as a fault of a disk or of memory may change it."""
+    table = store.read("fused_embeddings", "cat")
+    vectors = to_numpy(table["embedding"]).copy()
+    vectors[1, 3] = np.nan
+    place = table.column_names.index("embedding")
+    record = store.record("fused_embeddings", "cat")
+    return store.write(record, table.set_column(place, "embedding", to_arrow(vectors)))
+
+
+def test_a_damaged_vector_is_refused_with_the_file_to_delete(catalogue):
+    platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
+    path = damage_a_fused_vector(platform.store)
+    remedy = r"run `mediafm run --titles cat --retry`"
+    with pytest.raises(TitleError, match=f"not finite at shot 1 .*delete {path} and {remedy}"):
+        train_model(platform)
+    variant = platform.serving_model
+    (catalogue.store / "contextual_embeddings" / variant / "cat.parquet").unlink()
+    outcome = materialise(platform, ("contextual_embeddings",), "cat")[0]
+    assert outcome.status == "quarantined"
+    assert "delete fused_embeddings/cat.parquet of the store and run `mediafm" in outcome.reason
+
+    (platform.store.root / "fused_embeddings/cat.parquet").unlink()
+    selected = select_titles(platform, ["cat"], retry=True).work
+    assert selected == ["cat"]
+    take_in(platform, selected)
+    assert states(platform) == {"cat": "present", "coffee": "present"}
+    assert train_model(platform).seconds is not None
 
 
 def test_an_unforeseen_error_holds_back_one_title_only(catalogue, monkeypatch):
