@@ -115,6 +115,8 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
         click.echo(f"Dagster run {run_id} failed: {failure}", err=True)
     if report.failures or report.model is None:
         sys.exit(1)
+    if report.trained_before:
+        click.echo("Trained before with these settings on these titles: no step was needed.")
     candidate = read_candidate(platform.store.models / report.model)
     click.echo(f"{candidate.identity}: {candidate.evidence}.")
     if platform.serving_model != candidate.identity:
@@ -143,10 +145,10 @@ def release(settings: "Settings", version: str, reason: str, released_by: str) -
     platform = Platform(settings)
     with _instance(platform) as instance:
         released = release(platform, version, reason=reason, released_by=released_by)
-        if not released.is_new:
-            click.echo(f"{released.release.model} serves already: nothing to do.")
-            return
-        click.echo(f"{released.release.model} is released: {released.release.reason}.")
+        if released.is_new:
+            click.echo(f"{released.release.model} is released: {released.release.reason}.")
+        else:  # perhaps by a command that was killed before it told anybody
+            click.echo(f"{released.release.model} serves already.")
         report_serving_model(instance, platform)
     _tell_readers(platform)
 
@@ -174,12 +176,16 @@ def rollback(settings: "Settings", reason: str, released_by: str) -> None:
 
 def _tell_readers(platform: "Platform") -> None:
     from mediafm_core.pipeline.publishing import publish_at_once
+    from mediafm_core.store.features import catalogue
 
     publication = publish_at_once(platform)
-    if publication is None:
-        click.echo("Readers see it once `mediafm run` has brought every title to it.")
-    else:
+    seen = catalogue(platform.store)
+    if publication is not None:
         click.echo(f"Readers see it now ({publication}).")
+    elif seen is not None and seen.model == platform.serving_model:
+        click.echo("Readers see it; `mediafm run` brings them what has changed.")
+    else:
+        click.echo("Readers see it once `mediafm run` has brought every title to it.")
 
 
 @click.command()

@@ -57,7 +57,10 @@ def progress_bar(titles: int, console: Console) -> Iterator[ProgressCallback]:
 
 @contextmanager
 def training_bar(console: Console) -> Iterator["Observer"]:
-    """A bar over the steps of a training; yields what the platform reports to."""
+    """A bar over the steps of a training; yields what the platform reports to.
+
+    It goes if no training starts: because there is a model already, or something is wrong.
+    """
     from mediafm_core.model.progress import Started
 
     with Progress(
@@ -83,6 +86,7 @@ def training_bar(console: Console) -> Iterator["Observer"]:
             bar.update(task, completed=event.step, doing=doing)
 
         yield observe
+        bar.update(task, visible=bar.tasks[task].total is not None)
 
 
 def closing_table(states: Sequence[TitleState], platform: Platform, console: Console) -> None:

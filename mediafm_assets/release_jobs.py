@@ -33,7 +33,7 @@ def release_candidate(
             platform, config.version, reason=config.reason, released_by=config.released_by
         )
         if not released.is_new:
-            context.log.info(f"{released.release.model} serves already: nothing to do.")
+            context.log.info(f"{released.release.model} serves already.")
         _tell(context, platform)
     except MediaFMError as error:
         raise dg.Failure(str(error), allow_retries=False) from error

@@ -28,11 +28,13 @@ class RunReport:
         run_ids: of all runs.
         failures: what went wrong, by the id of each run that failed.
         model: identity of the model that was trained, if one was.
+        trained_before: whether an earlier training with the same request had made it.
     """
 
     run_ids: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     model: str | None = None
+    trained_before: bool = False
 
 
 class CatalogueRunner:
@@ -75,6 +77,7 @@ class CatalogueRunner:
         result = self._execute("train_model", {}, config)
         for event in result.get_asset_materialization_events():
             self.report.model = (event.materialization.tags or {}).get("dagster/data_version")
+            self.report.trained_before = "seconds" not in event.materialization.metadata
         report_serving_model(self._instance, self._platform)
         return self.report
 

@@ -39,7 +39,9 @@ def release(
 ) -> Released:
     """Make a trained model the one that the catalogue is contextualised with, and record it.
 
-    A model that serves already is left as it is. One that is refused leaves what serves untouched.
+    A model that serves already is left as it is, so that the command can be repeated after a kill;
+    telling readers of it is `publish_at_once`, which can be repeated too. One that is refused
+    leaves what serves untouched.
 
     Args:
         platform: settings and store.

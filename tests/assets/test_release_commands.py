@@ -148,7 +148,7 @@ class TestRelease:
         before = trained_store.pointer
         result = mediafm("release", trained_store.models[0])
         assert (result.exit_code, trained_store.pointer) == (0, before)
-        assert "serves already: nothing to do" in result.stdout
+        assert f"{trained_store.models[0]} serves already." in result.stdout
 
     def test_a_refusal_is_one_line(self, mediafm, trained_store: TrainedStore):
         for arguments in (("release", "0000"), ("rollback",)):
@@ -168,6 +168,8 @@ class TestTrain:
         assert result.exit_code == 0, result.output
         assert trained_store.pointer == before
         assert "It serves already." in result.stdout
+        assert "Trained before with these settings" in result.stdout
+        assert "0/" not in result.stdout
         release(trained_store.platform(), trained_store.models[1])
         result = mediafm("train")
         digest = trained_store.models[0].partition("@")[2]

@@ -15,12 +15,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from films import take_in
+from click.testing import CliRunner
+from films import SMALL_MODEL, take_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trained_store import TrainedStore
 
+from mediafm_core.cli.main import main
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError, MediaFMError, StoreError
+from mediafm_core.model import descent, training
 from mediafm_core.model.network import MediaFM
 from mediafm_core.pipeline.candidates import (
     Candidate,
@@ -468,6 +471,40 @@ class TestCandidates:
         (trained_store.folder(trained_store.models[0]) / "training.json").write_text("{")
         assert train_model(trained_store.platform(2)).identity == trained_store.models[1]
 
+    @pytest.mark.parametrize("damage", ["truncated", "altered", "no weights", "no configuration"])
+    def test_a_damaged_one_is_trained_again(
+        self, trained_store: TrainedStore, damage: str, caplog: pytest.LogCaptureFixture
+    ):
+        harm, _ = DAMAGE[damage]
+        model = trained_store.models[0]
+        harm(trained_store.folder(model))
+        again = train_model(trained_store.platform())
+        assert again.identity == model
+        assert again.seconds is not None
+        assert f"is trained again: {trained_store.folder(model)}" in caplog.text
+        assert release(trained_store.platform(), model).is_new
+
+    def test_one_of_another_version_is_trained_again(self, trained_store: TrainedStore):
+        first = trained_store.models[0]
+        path = trained_store.folder(first) / "training.json"
+        record = json.loads(path.read_bytes())
+        record["identity"]["version"] = "1"
+        path.write_text(json.dumps(record))
+        again = train_model(trained_store.platform())
+        assert (again.identity, again.seconds is None) == (first, False)
+        assert train_model(trained_store.platform()).seconds is None, "and not once more"
+
+    def test_one_of_other_arithmetic_is_not_the_one_asked_for(
+        self, trained_store: TrainedStore, monkeypatch: pytest.MonkeyPatch
+    ):
+        """As where a store moves to a machine with a GPU."""
+        monkeypatch.setattr(descent, "resolve_arithmetic", lambda *_: "bfloat16")
+        monkeypatch.setattr(training, "resolve_arithmetic", lambda *_: "bfloat16")
+        other = train_model(trained_store.platform())
+        assert other.identity not in trained_store.models
+        assert other.training["arithmetic"] == "bfloat16"
+        assert train_model(trained_store.platform()).seconds is None
+
     def test_from_pretrained_reads_the_folder_and_finds_no_pickle(
         self, trained_store: TrainedStore
     ):
@@ -509,6 +546,29 @@ class TestReaders:
         assert publish_at_once(platform) is None
         assert published(platform.store).model == new
         assert select_titles(platform).work == ["coffee"]
+
+    def test_repeating_a_release_that_was_killed_before_it_told_them(
+        self, catalogue, monkeypatch: pytest.MonkeyPatch
+    ):
+        platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
+        old = platform.serving_model
+        new = release(platform, train_model(platform).identity).release.model
+        take_in(platform, ["cat", "coffee"])
+        release(platform, old)  # and readers are not told
+        assert published(platform.store).model == new
+
+        monkeypatch.delenv("DAGSTER_HOME", raising=False)
+        paths = {"MEDIAFM_STORE": str(catalogue.store), "MEDIAFM_INBOX": str(catalogue.inbox)}
+        for name, value in {**SMALL_MODEL, **paths}.items():
+            monkeypatch.setenv(name, value)
+        for outcome in ("published", "unchanged"):
+            result = CliRunner().invoke(main, ["release", old])
+            assert result.exit_code == 0, result.output
+            assert f"{old} serves already" in result.stdout
+            assert f"Readers see it now ({outcome}" in result.stdout
+            assert published(platform.store).model == old
+        history = release_history(platform.store)
+        assert [each.model for each in history] == [old, new, old]
 
     def test_an_inbox_that_is_away_takes_nothing_from_readers(self, catalogue):
         platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
