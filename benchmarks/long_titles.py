@@ -48,6 +48,7 @@ from mediafm_core.vectors import to_numpy, unit_length
 
 VARIATION = 0.1  # of a repeated shot, as a share of its length
 REPETITIONS = 9
+WIDEST_TABLE = 150
 DISTANCES = (0, 1, 4, 16, 64, 128, 256)
 
 
@@ -300,6 +301,8 @@ def jumps(vectors: np.ndarray) -> np.ndarray:
 def show(result: dict) -> None:
     """Print the two tables."""
     console = Console()
+    if console.width < WIDEST_TABLE:  # in a pipe: rather long lines than cut figures
+        console = Console(width=WIDEST_TABLE)
     console.print(
         f"{result['source']}; windows of {result['max_shots']}; the full pass takes "
         f"{result['full_pass_s']:.2f} s."
