@@ -148,7 +148,7 @@ def remove_old_states(
 ) -> list[Path]:
     """Remove the states of trainings that were last saved so many days ago, and are not running.
 
-    Locks that killed processes left go as well.
+    Locks that killed processes left without a state go as well, whatever their age.
 
     Args:
         root: folder of all states.
@@ -164,13 +164,14 @@ def remove_old_states(
         if any(each and path in (each, *each.parents) for each in kept):
             continue
         with suppress(OSError):  # in use, gone meanwhile, or another user's
-            if path.stat().st_mtime >= oldest:
-                continue
-            lock = _acquire(path if path.suffix == _LOCK else _lock_of(path))
-            if path.is_dir():
+            if path.suffix == _LOCK:
+                if not path.with_suffix("").exists():
+                    _release(_acquire(path))
+            elif path.stat().st_mtime < oldest:
+                lock = _acquire(_lock_of(path))
                 shutil.rmtree(path, ignore_errors=True)
                 removed.append(path)
-            _release(lock)
+                _release(lock)
     return removed
 
 

@@ -406,6 +406,14 @@ def test_locks_of_killed_processes_are_removed_and_those_of_the_living_kept(tmp_
     assert not list(tmp_path.iterdir())
 
 
+def test_the_lock_of_a_killed_process_goes_at_once_unless_it_left_a_state(tmp_path) -> None:
+    (tmp_path / "aaaa" / "step-00000001").mkdir(parents=True)
+    for name in ("aaaa.lock", "bbbb.lock"):
+        (tmp_path / name).touch()
+    assert remove_old_states(tmp_path) == []
+    assert {path.name for path in tmp_path.iterdir()} == {"aaaa", "aaaa.lock"}
+
+
 def test_states_that_nobody_asked_for_again_are_removed(tmp_path) -> None:
     old, wanted, new = (tmp_path / name for name in ("old", "wanted", "new"))
     for folder in (old, wanted, new):
