@@ -300,7 +300,8 @@ def _read_again(
     fused = to_numpy(store.read("fused_embeddings", title)["embedding"])
     newest = store.read("shots", title)
     if len(fused) != len(shots) or any(
-        newest[name].to_pylist() != shots[name].to_pylist() for name in ("start_s", "end_s")
+        not np.array_equal(newest[name].to_numpy(), shots[name].to_numpy())
+        for name in ("start_s", "end_s")
     ):
         raise StoreError(
             f"{title} has been cut into other shots than readers see: `mediafm run` publishes it, "
