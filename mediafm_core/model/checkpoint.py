@@ -25,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedConfig
 
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError
+from mediafm_core.fusion import first_difference
 from mediafm_core.identity import Identity, digest_of, digest_of_settings
 from mediafm_core.model.card import model_card
 from mediafm_core.model.folder import (
@@ -162,18 +163,15 @@ def check_compatible(
         IdentityMismatchError: names the first difference.
     """
     config = model.network.config
-    trained_ranges = {name: tuple(span) for name, span in (config.fused_ranges or {}).items()}
-    remedy = "train a model on these vectors or embed with the model's encoders."
-    for what, trained, given in (
-        ("encoder", config.encoder_identities or {}, dict(identities)),
-        ("columns", trained_ranges, {name: tuple(span) for name, span in ranges.items()}),
-    ):
-        for name in sorted({*trained, *given}):
-            if trained.get(name) != given.get(name):
-                raise IdentityMismatchError(
-                    f"{model.identity} was trained with {name} {what} {trained.get(name)} and the "
-                    f"fused vectors have {given.get(name)}: {remedy}"
-                )
+    found = first_difference(
+        (config.encoder_identities or {}, identities), (config.fused_ranges or {}, ranges)
+    )
+    if found:
+        raise IdentityMismatchError(
+            f"{model.identity} was trained with {found.modality} {found.what} {found.first} and "
+            f"the fused vectors have {found.second}: train a model on these vectors or embed with "
+            "the model's encoders."
+        )
 
 
 @contextmanager

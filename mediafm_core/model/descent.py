@@ -106,9 +106,9 @@ class Descent:
         if state is None:
             return
         try:
-            self.network.load_state_dict(_below(WEIGHTS, state.tensors))
-            self.optimisers.load(_below(_MOMENTS, state.tensors))
-            self._best = _below(_BEST, state.tensors)
+            self.network.load_state_dict(state.below(WEIGHTS))
+            self.optimisers.load(state.below(_MOMENTS))
+            self._best = state.below(_BEST)
             self.course = Course.from_json(state.facts["course"])
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[-1].strip()
@@ -251,14 +251,6 @@ class Descent:
 
 def _above(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {prefix + name: tensor for name, tensor in tensors.items()}
-
-
-def _below(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
-    }
 
 
 def resolve_arithmetic(training: TrainingSettings, device: torch.device) -> Arithmetic:

@@ -59,12 +59,7 @@ def starting_weights(folder: Path, settings: dict[str, Any]) -> dict[str, torch.
         found, weights = own_settings(model.network.config), model.network.state_dict()
     else:
         loaded = load_state(state)
-        found = loaded.facts["config"]
-        weights = {
-            name.removeprefix(WEIGHTS): tensor
-            for name, tensor in loaded.tensors.items()
-            if name.startswith(WEIGHTS)
-        }
+        found, weights = loaded.facts["config"], loaded.below(WEIGHTS)
     for name in sorted(settings.keys() - _FREE):
         if found.get(name) != settings[name]:
             space = name in ("encoder_identities", "fused_ranges", "fused_size", "global_size")

@@ -46,6 +46,14 @@ class State(NamedTuple):
     facts: dict[str, Any]  # JSON
     tensors: dict[str, torch.Tensor]
 
+    def below(self, prefix: str) -> dict[str, torch.Tensor]:
+        """The tensors whose names begin so, by the rest of their names."""
+        return {
+            name.removeprefix(prefix): tensor
+            for name, tensor in self.tensors.items()
+            if name.startswith(prefix)
+        }
+
 
 class TrainingStates:
     """The states of one training; all but the newest are removed. Save and remove while `held`.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from mediafm_core.fusion import MODALITIES
+from mediafm_core.fusion import MODALITIES, first_difference
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.store.artefacts import Store
 
@@ -85,13 +85,12 @@ def latest_space(store: Store) -> tuple[str, FusedSpace] | None:
 
 def misfit(model: FusedSpace, found: FusedSpace) -> str | None:
     """The first difference, as half a sentence, between what a model reads and what is there."""
-    for what, trained, given in (
-        ("encoder", model.encoders, found.encoders),
-        ("columns", model.ranges, found.ranges),
-    ):
-        for name in sorted({*trained, *given}):
-            if trained.get(name) != given.get(name):
-                return f"its {name} {what} {trained.get(name)} against {given.get(name)}"
+    difference = first_difference((model.encoders, found.encoders), (model.ranges, found.ranges))
+    if difference:
+        return (
+            f"its {difference.modality} {difference.what} {difference.first} against "
+            f"{difference.second}"
+        )
     if model.metadata_width != found.metadata_width:
         return (
             f"its metadata vectors of width {model.metadata_width} against {found.metadata_width}"

@@ -9,33 +9,21 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import torch
-from click.testing import CliRunner
-from films import SMALL_MODEL, take_in
+from damaged_models import DAMAGE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trained_store import TrainedStore
 
-from mediafm_core.cli.main import main
-from mediafm_core.errors import ConfigurationError, IdentityMismatchError, MediaFMError, StoreError
-from mediafm_core.model import descent, training
-from mediafm_core.model.network import MediaFM
+from mediafm_core.errors import ConfigurationError, IdentityMismatchError, StoreError
 from mediafm_core.pipeline.candidates import (
-    Candidate,
-    DamagedCandidate,
     find_model,
-    list_candidates,
-    read_candidate,
 )
 from mediafm_core.pipeline.preparation import prepare
-from mediafm_core.pipeline.publishing import publish_at_once
 from mediafm_core.pipeline.releases import login_name, release, rollback
-from mediafm_core.pipeline.selection import select_titles
 from mediafm_core.pipeline.serving import (
     add_release,
     deciding,
@@ -43,9 +31,7 @@ from mediafm_core.pipeline.serving import (
     restored_by_rollback,
     serving_model,
 )
-from mediafm_core.pipeline.training import train_model
 from mediafm_core.store.artefacts import Store
-from mediafm_core.store.features import catalogue as published
 
 OTHER_ENCODERS = {"video": "eyes-1@aa", "audio": "ears-1@bb", "text": "words-1@cc"}
 
@@ -169,45 +155,6 @@ class TestNames:
     def test_a_store_without_models_says_what_to_do(self, tmp_path: Path):
         with pytest.raises(ConfigurationError, match="there is: none, so train one"):
             find_model(Store(tmp_path), "abcd")
-
-
-def truncate(folder: Path) -> None:
-    weights = folder / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-10])
-
-
-def alter(folder: Path) -> None:
-    weights = folder / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\x80\x3f")
-
-
-def add_pickle(folder: Path) -> None:
-    torch.save({}, folder / "optimiser.pt")
-
-
-def replace_by_pickle(folder: Path) -> None:
-    (folder / "model.safetensors").unlink()
-    torch.save({}, folder / "pytorch_model.bin")
-
-
-def lose_curve(folder: Path) -> None:
-    path = folder / "training.json"
-    path.write_text(json.dumps({**json.loads(path.read_bytes()), "curve": []}))
-
-
-DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
-    "truncated": (truncate, "truncated or damaged"),
-    "altered": (alter, "records another identity"),
-    "a pickle beside": (add_pickle, r"optimiser\.pt, a pickle, .*delete that file"),
-    "a pickle instead": (replace_by_pickle, r"pytorch_model\.bin, a pickle"),
-    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "no model.safetensors"),
-    "no configuration": (lambda folder: (folder / "config.json").unlink(), "no config.json"),
-    "no curve": (lose_curve, "does not tell what was trained"),
-    "another's name": (
-        lambda folder: folder.rename(folder.parent / "mediafm-1@0123456789abcdef"),
-        "give the folder that name",
-    ),
-}
 
 
 class TestRefusals:
@@ -419,162 +366,3 @@ def test_a_killed_release_leaves_the_old_pointer_or_the_new(
         add_release(store, "m@next", "", "")
     store.sweep()
     assert list((tmp_path / ".staging").iterdir()) == []
-
-
-class TestCandidates:
-    def test_a_training_run_yields_a_candidate_and_releases_nothing(
-        self, trained_store: TrainedStore
-    ):
-        assert serving_model(trained_store.store) is None
-        found = list_candidates(trained_store.store)
-        assert {each.identity for each in found} == set(trained_store.models)
-        for each in found:
-            assert isinstance(each, Candidate)
-            assert (each.titles, each.shots, each.steps) == (2, 24, 2)
-            assert each.validation == "same titles"
-            assert each.created_at <= datetime.now(UTC)
-
-    def test_the_loss_is_that_of_the_weights_that_were_kept(self, trained_store: TrainedStore):
-        path = trained_store.folder(trained_store.models[0]) / "training.json"
-        curve = [
-            {"step": step, "training_loss": 0.9, "validation_loss": loss}
-            for step, loss in ((10, 0.5), (20, 0.4), (30, 0.6))
-        ]
-        record = {**json.loads(path.read_bytes()), "curve": curve, "kept_step": 20}
-        path.write_text(json.dumps(record))
-        found = read_candidate(path.parent)
-        assert (found.steps, found.validation_loss) == (20, 0.4)
-
-    def test_the_newest_comes_first(self, trained_store: TrainedStore):
-        days = {}
-        for day, model in enumerate(trained_store.models):
-            path = trained_store.folder(model) / "training.json"
-            record = {**json.loads(path.read_bytes()), "created_at": f"2026-03-0{day + 1}T10:00"}
-            path.write_text(json.dumps(record))
-            days[model] = day
-        found = [days[each.identity] for each in list_candidates(trained_store.store)]
-        assert found == [2, 1, 0]
-
-    @pytest.mark.parametrize("damage", set(DAMAGE) - {"truncated", "altered"})
-    def test_a_damaged_one_is_listed_with_its_reason_beside_the_others(
-        self, trained_store: TrainedStore, damage: str
-    ):
-        harm, message = DAMAGE[damage]
-        harm(trained_store.folder(trained_store.models[1]))
-        found = list_candidates(trained_store.store)
-        [bad] = [each for each in found if isinstance(each, DamagedCandidate)]
-        with pytest.raises(MediaFMError, match=message):
-            raise MediaFMError(bad.reason)
-        assert len(found) == 3
-
-    def test_a_damaged_one_stops_no_training(self, trained_store: TrainedStore):
-        (trained_store.folder(trained_store.models[0]) / "training.json").write_text("{")
-        assert train_model(trained_store.platform(2)).identity == trained_store.models[1]
-
-    @pytest.mark.parametrize("damage", ["truncated", "altered", "no weights", "no configuration"])
-    def test_a_damaged_one_is_trained_again(
-        self, trained_store: TrainedStore, damage: str, caplog: pytest.LogCaptureFixture
-    ):
-        harm, _ = DAMAGE[damage]
-        model = trained_store.models[0]
-        harm(trained_store.folder(model))
-        again = train_model(trained_store.platform())
-        assert again.identity == model
-        assert again.seconds is not None
-        assert f"is trained again: {trained_store.folder(model)}" in caplog.text
-        assert release(trained_store.platform(), model).is_new
-
-    def test_one_of_another_version_is_trained_again(self, trained_store: TrainedStore):
-        first = trained_store.models[0]
-        path = trained_store.folder(first) / "training.json"
-        record = json.loads(path.read_bytes())
-        record["identity"]["version"] = "1"
-        path.write_text(json.dumps(record))
-        again = train_model(trained_store.platform())
-        assert (again.identity, again.seconds is None) == (first, False)
-        assert train_model(trained_store.platform()).seconds is None, "and not once more"
-
-    def test_one_of_other_arithmetic_is_not_the_one_asked_for(
-        self, trained_store: TrainedStore, monkeypatch: pytest.MonkeyPatch
-    ):
-        """As where a store moves to a machine with a GPU."""
-        monkeypatch.setattr(descent, "resolve_arithmetic", lambda *_: "bfloat16")
-        monkeypatch.setattr(training, "resolve_arithmetic", lambda *_: "bfloat16")
-        other = train_model(trained_store.platform())
-        assert other.identity not in trained_store.models
-        assert other.training["arithmetic"] == "bfloat16"
-        assert train_model(trained_store.platform()).seconds is None
-
-    def test_from_pretrained_reads_the_folder_and_finds_no_pickle(
-        self, trained_store: TrainedStore
-    ):
-        folder = trained_store.folder(trained_store.models[0])
-        network = MediaFM.from_pretrained(folder, local_files_only=True)
-        assert network.config.encoder_identities == dict(
-            json.loads((folder / "config.json").read_bytes())["encoder_identities"]
-        )
-        assert {path.name for path in folder.iterdir()} == {
-            *("README.md", "config.json", "model.safetensors", "training.json")
-        }
-
-
-class TestReaders:
-    """What readers of the catalogue see of a release: on real titles."""
-
-    def test_a_rollback_is_seen_at_once_and_leaves_nothing_to_compute(self, catalogue):
-        platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
-        old = platform.serving_model
-        new = release(platform, train_model(platform).identity).release.model
-        assert publish_at_once(platform) is None, "the new model's features are not there yet"
-        take_in(platform, ["cat", "coffee"])
-        assert published(platform.store).model == new
-        rollback(platform)
-        publication = publish_at_once(platform)
-        assert publication is not None
-        assert publication.outcome == "published"
-        assert published(platform.store).model == old
-        assert select_titles(platform).work == []
-
-    def test_a_title_that_changed_since_is_computed_first(self, catalogue):
-        platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
-        new = release(platform, train_model(platform).identity).release.model
-        take_in(platform, ["cat", "coffee"])
-        clips = catalogue.inbox / "coffee" / "clips.csv"
-        clips.write_text("clip_id,start_s,end_s\na,0,3\n")
-        take_in(platform, ["coffee"])
-        rollback(platform)
-        assert publish_at_once(platform) is None
-        assert published(platform.store).model == new
-        assert select_titles(platform).work == ["coffee"]
-
-    def test_repeating_a_release_that_was_killed_before_it_told_them(
-        self, catalogue, monkeypatch: pytest.MonkeyPatch
-    ):
-        platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
-        old = platform.serving_model
-        new = release(platform, train_model(platform).identity).release.model
-        take_in(platform, ["cat", "coffee"])
-        release(platform, old)  # and readers are not told
-        assert published(platform.store).model == new
-
-        monkeypatch.delenv("DAGSTER_HOME", raising=False)
-        paths = {"MEDIAFM_STORE": str(catalogue.store), "MEDIAFM_INBOX": str(catalogue.inbox)}
-        for name, value in {**SMALL_MODEL, **paths}.items():
-            monkeypatch.setenv(name, value)
-        for outcome in ("published", "unchanged"):
-            result = CliRunner().invoke(main, ["release", old])
-            assert result.exit_code == 0, result.output
-            assert f"{old} serves already" in result.stdout
-            assert f"Readers see it now ({outcome}" in result.stdout
-            assert published(platform.store).model == old
-        history = release_history(platform.store)
-        assert [each.model for each in history] == [old, new, old]
-
-    def test_an_inbox_that_is_away_takes_nothing_from_readers(self, catalogue):
-        platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
-        before = published(platform.store)
-        release(platform, train_model(platform).identity)
-        for folder in catalogue.inbox.iterdir():
-            shutil.rmtree(folder)
-        assert publish_at_once(platform) is None
-        assert published(platform.store) == before

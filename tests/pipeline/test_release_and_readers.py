@@ -1,0 +1,109 @@
+"""What a release does to titles and to readers of the catalogue, on real titles."""
+
+import shutil
+
+import pytest
+from click.testing import CliRunner
+from films import SMALL_MODEL, take_in
+
+import mediafm_core.context
+from mediafm_core.cli.main import main
+from mediafm_core.pipeline.materialise import materialise
+from mediafm_core.pipeline.publishing import publish_at_once
+from mediafm_core.pipeline.releases import release, rollback
+from mediafm_core.pipeline.selection import select_titles
+from mediafm_core.pipeline.serving import (
+    release_history,
+)
+from mediafm_core.pipeline.states import title_state
+from mediafm_core.pipeline.training import train_model
+from mediafm_core.store.features import catalogue as published
+from mediafm_core.titles.folder import TitleFolder
+
+
+def test_a_rollback_is_seen_at_once_and_leaves_nothing_to_compute(catalogue):
+    platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
+    old = platform.serving_model
+    new = release(platform, train_model(platform).identity).release.model
+    assert publish_at_once(platform) is None, "the new model's features are not there yet"
+    take_in(platform, ["cat", "coffee"])
+    assert published(platform.store).model == new
+    rollback(platform)
+    publication = publish_at_once(platform)
+    assert publication is not None
+    assert publication.outcome == "published"
+    assert published(platform.store).model == old
+    assert select_titles(platform).work == []
+
+
+def test_a_title_that_changed_since_is_computed_first(catalogue):
+    platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
+    new = release(platform, train_model(platform).identity).release.model
+    take_in(platform, ["cat", "coffee"])
+    clips = catalogue.inbox / "coffee" / "clips.csv"
+    clips.write_text("clip_id,start_s,end_s\na,0,3\n")
+    take_in(platform, ["coffee"])
+    rollback(platform)
+    assert publish_at_once(platform) is None
+    assert published(platform.store).model == new
+    assert select_titles(platform).work == ["coffee"]
+
+
+def test_repeating_a_release_that_was_killed_before_it_told_them(
+    catalogue, monkeypatch: pytest.MonkeyPatch
+):
+    platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
+    old = platform.serving_model
+    new = release(platform, train_model(platform).identity).release.model
+    take_in(platform, ["cat", "coffee"])
+    release(platform, old)  # and readers are not told
+    assert published(platform.store).model == new
+
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    paths = {"MEDIAFM_STORE": str(catalogue.store), "MEDIAFM_INBOX": str(catalogue.inbox)}
+    for name, value in {**SMALL_MODEL, **paths}.items():
+        monkeypatch.setenv(name, value)
+    for outcome in ("published", "unchanged"):
+        result = CliRunner().invoke(main, ["release", old])
+        assert result.exit_code == 0, result.output
+        assert f"{old} serves already" in result.stdout
+        assert f"Readers see it now ({outcome}" in result.stdout
+        assert published(platform.store).model == old
+    history = release_history(platform.store)
+    assert [each.model for each in history] == [old, new, old]
+
+
+def test_an_inbox_that_is_away_takes_nothing_from_readers(catalogue):
+    platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
+    before = published(platform.store)
+    release(platform, train_model(platform).identity)
+    for folder in catalogue.inbox.iterdir():
+        shutil.rmtree(folder)
+    assert publish_at_once(platform) is None
+    assert published(platform.store) == before
+
+
+def test_vectors_are_recorded_under_the_model_that_computed_them(catalogue, monkeypatch):
+    platform = catalogue.platform(training={"steps": 3, "validate_every": 3})
+    old, new = platform.serving_model, train_model(platform).identity
+    assert old != new
+    platform.store.remove("contextual_embeddings", "cat", old)
+    contextualise = mediafm_core.context.contextualise
+
+    def with_a_release(*args: object, **options: object) -> object:
+        release(platform, new)
+        return contextualise(*args, **options)
+
+    monkeypatch.setattr(mediafm_core.context, "contextualise", with_a_release)
+    [outcome] = materialise(platform, ("contextual_embeddings",), "cat")
+    monkeypatch.undo()
+
+    assert (outcome.status, outcome.record.identity) == ("computed", old)
+    assert platform.store.record("contextual_embeddings", "cat", old) == outcome.record
+    assert platform.store.record("contextual_embeddings", "cat", new) is None
+    assert platform.serving_model == new
+    # Seen from the release, the title waits for the new model's vectors.
+    folder = TitleFolder(catalogue.inbox / "cat")
+    assert title_state(platform, folder).assets["contextual_embeddings"] == "missing"
+    [again] = materialise(platform, ("contextual_embeddings",), "cat")
+    assert (again.status, again.record.identity) == ("computed", new)
