@@ -295,7 +295,7 @@ def _read_again(
 
     record = store.record("fused_embeddings", title)
     if record is None:
-        raise StoreError(f"{title} has no fused_embeddings in {store.root}: run it again.")
+        raise StoreError(f"{title} has no fused_embeddings in {store.location}: run it again.")
     check_compatible(model, record.details["ranges"], record.details["encoders"])
     fused = to_numpy(store.read("fused_embeddings", title)["embedding"])
     newest = store.read("shots", title)
@@ -351,7 +351,7 @@ def _store(folder: Path | str | None) -> Store:
 def _reading(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that can read the catalogue's tables and nothing else."""
     if not store.features.exists():
-        raise StoreError(f"{store.root} has no features yet: `mediafm run` makes them.")
+        raise StoreError(f"{store.location} has no features yet: `mediafm run` makes them.")
     with closing(open_features(store.features)) as connection:
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,16 +72,19 @@ def latest_space(store: Store) -> tuple[str, FusedSpace] | None:
     Raises:
         StoreError: that file is damaged.
     """
-    files = (store.root / "fused_embeddings").glob("*.parquet")
-    latest = max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
-    record = store.record("fused_embeddings", latest.stem) if latest else None
-    if latest is None or record is None:
+    fused = store.files.entries("fused_embeddings")
+    latest = max(fused, key=lambda each: each.modified_s, default=None)
+    title_id = Path(latest.key).stem if latest else ""
+    record = store.record("fused_embeddings", title_id) if latest else None
+    if record is None:
         return None
     ranges = _spans(record.details["ranges"])
-    metadata = store.path("title_metadata_embedding", latest.stem)
     start, stop = ranges["text"]  # the metadata go through the text encoder
-    width = pq.read_schema(metadata).field("embedding").type.list_size if metadata.exists() else 0
-    return latest.stem, FusedSpace(dict(record.details["encoders"]), ranges, width or stop - start)
+    width = stop - start
+    if store.has("title_metadata_embedding", title_id):
+        schema = pq.read_schema(store.path("title_metadata_embedding", title_id))
+        width = schema.field("embedding").type.list_size
+    return title_id, FusedSpace(dict(record.details["encoders"]), ranges, width)
 
 
 def misfit(model: FusedSpace, found: FusedSpace) -> str | None:

@@ -100,7 +100,7 @@ class Platform:
 
         released = self.serving_model
         if released is None:
-            raise StoreError(f"No model is released in {self.store.root}: run `mediafm train`.")
+            raise StoreError(f"No model is released in {self.store.location}: run `mediafm train`.")
         if self._network is None or self._network[0] != released:
             device = resolve_device(self.settings)
             loaded = load_model(self.store.models / released, device)

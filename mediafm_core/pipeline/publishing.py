@@ -24,7 +24,7 @@ def publish_titles(platform: Platform, title_ids: Iterable[str]) -> Publication:
     """
     store, model = platform.store, platform.serving_model
     if model is None:
-        raise StoreError(f"No model is released in {store.root}: run `mediafm train`.")
+        raise StoreError(f"No model is released in {store.location}: run `mediafm train`.")
     seen = catalogue(store)
     if seen is None or seen.model == model:
         return publish(store, model, title_ids)
@@ -49,9 +49,7 @@ def publish_at_once(platform: Platform) -> Publication | None:
     kept = _to_keep(platform, seen)
     # One look at each title's last file spares most of the work where a model is new. Nothing to
     # keep is no reason to show readers nothing: the inbox may be away.
-    if not kept or not all(
-        store.path("clip_features", title_id, model).exists() for title_id in kept
-    ):
+    if not kept or not all(store.has("clip_features", title_id, model) for title_id in kept):
         return None
     present = {state.title_id for state in catalogue_states(platform) if state.state == "present"}
     return publish_titles(platform, present) if kept <= present else None

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from mediafm_core.store.artefacts import Store
 
+FOLDER = "quarantine"
+
 
 class Quarantined(BaseModel):
     """Why a title is held back."""
@@ -47,25 +49,26 @@ class Quarantine:
         with self._store.staging() as folder:
             prepared = folder / "entry.json"
             prepared.write_text(entry.model_dump_json(indent=2) + "\n")
-            self._store.commit(prepared, self._path(title_id))
+            self._store.commit(prepared, self._key(title_id))
         return entry
 
     def lift(self, title_id: str) -> None:
         """Let a title in again."""
-        self._path(title_id).unlink(missing_ok=True)
+        self._store.files.remove(self._key(title_id))
 
     def get(self, title_id: str) -> Quarantined | None:
         """The entry of a title, or None."""
+        path = self._store.files.path(self._key(title_id))
         try:
-            return Quarantined.model_validate(json.loads(self._path(title_id).read_bytes()))
+            return Quarantined.model_validate(json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
 
     def __iter__(self) -> Iterator[Quarantined]:
-        for path in sorted(self._path("_").parent.glob("*.json")):
-            entry = self.get(path.stem)
+        for key in sorted(each.key for each in self._store.files.entries(FOLDER)):
+            entry = self.get(Path(key).stem)
             if entry is not None:  # lifted in the meantime by another process
                 yield entry
 
-    def _path(self, title_id: str) -> Path:
-        return self._store.path("quarantine", title_id, suffix=".json")
+    def _key(self, title_id: str) -> str:
+        return self._store.key(FOLDER, title_id, suffix=".json")

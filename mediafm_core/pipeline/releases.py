@@ -92,10 +92,10 @@ def rollback(platform: Platform, *, reason: str = "", released_by: str = "") -> 
         place = restored_by_rollback(history)
         if place is None:
             raise StoreError(
-                f"{store.root} has no release before {history[-1].model}: release another model "
-                "with `mediafm release`."
+                f"{store.location} has no release before {history[-1].model}: release another "
+                "model with `mediafm release`."
                 if history
-                else f"No model is released in {store.root}: release one with `mediafm release`."
+                else f"No model is released in {store.location}: `mediafm release` does that."
             )
         target = history[place].model
         if not (store.models / target).is_dir():

@@ -4,10 +4,9 @@
 one step: the pointer and its history cannot disagree, and a killed process leaves the old file.
 """
 
-import fcntl
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +16,7 @@ from mediafm_core.errors import StoreError
 from mediafm_core.store.artefacts import Store
 
 FILE = "serving.json"
-_LOCK = ".serving.lock"
+_LOCK = "serving"
 _EARLIER = "earlier"
 
 
@@ -81,13 +80,11 @@ def deciding(store: Store) -> Iterator[None]:
     Raises:
         StoreError: the store cannot be written.
     """
-    try:
-        store.root.mkdir(parents=True, exist_ok=True)
-        lock = (store.root / _LOCK).open("w")
-    except OSError as error:
-        raise _unwritable(store, error) from None
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(store.files.exclusive(_LOCK))
+        except OSError as error:
+            raise _unwritable(store, error) from None
         yield
 
 
@@ -116,7 +113,7 @@ def add_release(
         with store.staging() as folder:
             prepared = folder / FILE
             prepared.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-            store.commit(prepared, store.root / FILE)
+            store.commit(prepared, FILE)
     except OSError as error:
         raise _unwritable(store, error) from None
     return release
@@ -129,7 +126,7 @@ def _stands_for(history: list[Release], place: int) -> int:
 
 def _read(store: Store) -> dict[str, Any] | None:
     try:
-        document = json.loads((store.root / FILE).read_bytes())
+        document = json.loads(store.files.path(FILE).read_bytes())
         if not isinstance(document["model"], str):
             raise TypeError("`model` is no text")
     except FileNotFoundError:
@@ -142,14 +139,14 @@ def _read(store: Store) -> dict[str, Any] | None:
 
 def _unwritable(store: Store, error: OSError) -> StoreError:
     return StoreError(
-        f"{store.root / FILE} cannot be written ({error}), so that what served still serves: make "
-        "space or mend its permissions, then release again."
+        f"{store.location}/{FILE} cannot be written ({error}), so that what served still "
+        "serves: make space or mend its permissions, then release again."
     )
 
 
 def _damaged(store: Store, error: Exception) -> StoreError:
     reason = " ".join(str(error).split())
     return StoreError(
-        f"{store.root / FILE} is damaged ({reason}): put back a copy of it, or delete it and "
-        "release a model again."
+        f"{store.location}/{FILE} is damaged ({reason}): put back a copy of it, or delete "
+        "it and release a model again."
     )

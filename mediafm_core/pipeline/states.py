@@ -163,7 +163,7 @@ def _has_its_file(platform: Platform, asset: str, title_id: str, content: dict[s
     """Whether the sound is there that a soundtrack's record speaks of."""
     if asset != "soundtrack" or content["file"] is None:
         return True
-    return platform.store.path(asset, title_id, suffix=".flac").exists()
+    return platform.store.has(asset, title_id, suffix=".flac")
 
 
 def _versions_of(asset: str, record: ArtefactRecord) -> dict[str, str]:

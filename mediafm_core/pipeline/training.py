@@ -34,7 +34,7 @@ def fused_titles(platform: Platform) -> list[str]:
         for folder in scan_inbox(platform.inbox)
         if folder.has_usable_name
         and folder.name not in held_back
-        and store.path("fused_embeddings", folder.name).exists()
+        and store.has("fused_embeddings", folder.name)
     ]
 
 
@@ -73,7 +73,7 @@ def training_data(platform: Platform, title_ids: Sequence[str]) -> "TrainingData
         )
     if not sources:
         raise ConfigurationError(
-            f"The store {store.root} holds no fused titles to train on: take in titles first."
+            f"The store {store.location} holds no fused titles to train on: take in titles first."
         )
     if len(spaces) > 1:
         raise IdentityMismatchError(

@@ -13,12 +13,9 @@ finished.
 """
 
 import json
-import os
 import shutil
-import socket
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +25,11 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
 from mediafm_core.errors import StoreError
+from mediafm_core.storage.files import Files
+from mediafm_core.storage.local import LocalFiles
 
 RECORD_KEY = b"mediafm"
+FEATURES_FILE = "features.duckdb"
 
 _VECTORS_READ_TOGETHER = 128  # whole titles are read as fast as from one group, 0.5 % larger
 
@@ -63,31 +63,49 @@ class ArtefactRecord(BaseModel):
 
 
 class Store:
-    """The artefacts of one catalogue in a local folder.
+    """The artefacts of one catalogue.
 
     Args:
-        root: the folder; created when something is first written.
+        files: where they are kept; a path stands for a folder of this machine.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, files: Files | Path) -> None:
+        self.files = LocalFiles(files) if isinstance(files, Path) else files
 
     # Places
 
-    def path(self, asset: str, title_id: str, variant: str = "", suffix: str = ".parquet") -> Path:
-        """The file of an asset of a title; `variant` is the model version where one applies.
+    @property
+    def location(self) -> str:
+        """Where the store is, for people."""
+        return self.files.location
+
+    def key(self, asset: str, title_id: str, variant: str = "", suffix: str = ".parquet") -> str:
+        """The name of an asset's file of a title; `variant` is the model version where one applies.
 
         Raises:
             StoreError: the title id is a path, which would lead out of the asset's folder.
         """
         if Path(title_id).name != title_id:
             raise StoreError(f"{title_id!r} is no title id: take the name of a title's folder.")
-        return self.root / asset / variant / f"{title_id}{suffix}"
+        return "/".join(part for part in (asset, variant, f"{title_id}{suffix}") if part)
+
+    def path(self, asset: str, title_id: str, variant: str = "", suffix: str = ".parquet") -> Path:
+        """Where to read an asset's file of a title; it may not exist."""
+        return self.files.path(self.key(asset, title_id, variant, suffix))
+
+    def has(self, asset: str, title_id: str, variant: str = "", suffix: str = ".parquet") -> bool:
+        """Whether an asset's file of a title exists."""
+        return self.files.exists(self.key(asset, title_id, variant, suffix))
+
+    @property
+    def root(self) -> Path:
+        """A folder of this machine for what is in progress; of a local store, the store itself."""
+        return self.files.root
 
     @property
     def features(self) -> Path:
         """The DuckDB file that readers open."""
-        return self.root / "features.duckdb"
+        return self.files.path(FEATURES_FILE)
 
     @property
     def models(self) -> Path:
@@ -125,7 +143,9 @@ class Store:
             with pq.ParquetFile(path, memory_map=True) as file:
                 return file.read()
         except FileNotFoundError:
-            raise StoreError(f"{title_id} has no {asset} in {self.root}: run it first.") from None
+            raise StoreError(
+                f"{title_id} has no {asset} in {self.location}: run it first."
+            ) from None
 
     def batches(self, asset: str, title_id: str, rows: int = 64) -> Iterator[pa.RecordBatch]:
         """A table in pieces, for what does not fit into memory at once (keyframes)."""
@@ -147,34 +167,23 @@ class Store:
 
     # Writing
 
-    @contextmanager
-    def staging(self) -> Iterator[Path]:
-        """A folder for files in preparation, removed afterwards; on the store's own file system."""
-        name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        folder = self.root / ".staging" / name
-        folder.mkdir(parents=True)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    def staging(self) -> AbstractContextManager[Path]:
+        """A folder for files in preparation, removed afterwards."""
+        return self.files.staging()
+
+    def commit(self, prepared: Path, key: str) -> None:
+        """Let a prepared file take its place."""
+        self.files.put(prepared, key)
 
     def sweep(self) -> None:
         """Remove what killed processes of this machine left half done."""
-        staged = (self.root / ".staging").glob(f"{socket.gethostname()}-*")
-        for folder in (*staged, *self.models.glob(".*@*")):
+        self.files.sweep()
+        for folder in self.models.glob(".*@*"):
             process = int(folder.name.rsplit("-", 2)[1])
             if not psutil.pid_exists(process):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def commit(self, prepared: Path, target: Path) -> Path:
-        """Move a prepared file into place, on disk before it is visible."""
-        with prepared.open("rb") as file:
-            os.fsync(file.fileno())
-        target.parent.mkdir(parents=True, exist_ok=True)
-        prepared.replace(target)
-        return target
-
-    def write(self, record: ArtefactRecord, table: pa.Table, variant: str = "") -> Path:
+    def write(self, record: ArtefactRecord, table: pa.Table, variant: str = "") -> None:
         """Write a table with its record, atomically."""
         with self.staging() as folder:
             prepared = folder / "table.parquet"
@@ -192,20 +201,20 @@ class Store:
                 row_group_size=_VECTORS_READ_TOGETHER if vectors else None,
                 use_byte_stream_split=[f"{name}.list.element" for name in vectors],
             )
-            return self.commit(prepared, self.path(record.asset, record.title_id, variant))
+            self.commit(prepared, self.key(record.asset, record.title_id, variant))
 
-    def write_json(self, record: ArtefactRecord, content: dict[str, Any]) -> Path:
+    def write_json(self, record: ArtefactRecord, content: dict[str, Any]) -> None:
         """Write an asset that is kept as JSON, atomically."""
         document = {"record": record.model_dump(mode="json"), "content": content}
         with self.staging() as folder:
             prepared = folder / "document.json"
             prepared.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-            return self.commit(prepared, self.path(record.asset, record.title_id, suffix=".json"))
+            self.commit(prepared, self.key(record.asset, record.title_id, suffix=".json"))
 
     def remove(self, asset: str, title_id: str, variant: str = "") -> None:
         """Delete what an asset holds of a title."""
         for suffix in (".parquet", ".json"):
-            self.path(asset, title_id, variant, suffix).unlink(missing_ok=True)
+            self.files.remove(self.key(asset, title_id, variant, suffix))
 
 
 class TableWriter:

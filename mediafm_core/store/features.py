@@ -8,7 +8,6 @@ and moves it over the old file, so that readers neither wait nor see half a chan
 that dies leaves the old file.
 """
 
-import fcntl
 import logging
 import re
 import shutil
@@ -26,7 +25,7 @@ import pyarrow.parquet as pq
 
 from mediafm_core.errors import StoreError
 from mediafm_core.store import tables
-from mediafm_core.store.artefacts import Store
+from mediafm_core.store.artefacts import FEATURES_FILE, Store
 
 logger = logging.getLogger(__name__)
 
@@ -118,8 +117,7 @@ def publish(
             another program has opened the file for writing.
     """
     asked = set(title_ids)
-    store.root.mkdir(parents=True, exist_ok=True)
-    with _one_writer(store):
+    with store.files.exclusive("features"):
         current = catalogue(store)
         seen = set(current.versions) if current else set()
         kept = asked | (seen if expected is None else set(expected))
@@ -310,15 +308,7 @@ def _replacing(store: Store, copy: bool) -> Iterator[duckdb.DuckDBPyConnection]:
             yield connection
             connection.commit()
             connection.execute("CHECKPOINT")  # no write-ahead log stays beside the file
-        store.commit(prepared, store.features)
-
-
-@contextmanager
-def _one_writer(store: Store) -> Iterator[None]:
-    """Hold the writer's lock, waiting for it; the system frees it when the process ends."""
-    with (store.root / ".features.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        store.commit(prepared, FEATURES_FILE)
 
 
 @contextmanager

@@ -63,7 +63,8 @@ def damage_a_fused_vector(store: Store) -> Path:
     vectors[1, 3] = np.nan
     place = table.column_names.index("embedding")
     record = store.record("fused_embeddings", "cat")
-    return store.write(record, table.set_column(place, "embedding", to_arrow(vectors)))
+    store.write(record, table.set_column(place, "embedding", to_arrow(vectors)))
+    return store.path("fused_embeddings", "cat")
 
 
 def test_a_damaged_vector_is_refused_with_the_file_to_delete(catalogue):

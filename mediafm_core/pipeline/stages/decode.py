@@ -40,20 +40,20 @@ def decode(work: Work) -> None:
                 {"keyframes": parts["keyframes"]},
             )
         )
-        work.store.commit(keyframes.prepared, work.store.path("keyframes", work.title_id))
+        work.store.commit(keyframes.prepared, work.store.key("keyframes", work.title_id))
 
-        sound_file = work.store.path("soundtrack", work.title_id, suffix=".flac")
+        sound_file = work.store.key("soundtrack", work.title_id, suffix=".flac")
         if summary.soundtrack_s > 0:
             work.store.commit(soundtrack, sound_file)
         else:
-            sound_file.unlink(missing_ok=True)
+            work.store.files.remove(sound_file)
         work.store.write_json(
             work.record(
                 "soundtrack",
                 {"seconds": summary.soundtrack_s},
                 {"soundtrack": parts["soundtrack"]},
             ),
-            {"file": sound_file.name if summary.soundtrack_s > 0 else None},
+            {"file": f"{work.title_id}.flac" if summary.soundtrack_s > 0 else None},
         )
 
         record = work.record(

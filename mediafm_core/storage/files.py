@@ -1,0 +1,93 @@
+"""Named files, wherever they are kept: what a store and an inbox are made of.
+
+A file is named by its key, a relative path with `/`, on disk and in S3 alike. It is written whole
+or not at all, and read through a path on this machine.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file as a listing shows it.
+
+    Attributes:
+        key: its name.
+        size: bytes.
+        stamp: changes whenever the file is replaced; compared, never read.
+        modified_s: when it was written, seconds since the epoch.
+    """
+
+    key: str
+    size: int
+    stamp: str
+    modified_s: float
+
+
+class Files(ABC):
+    """A tree of files.
+
+    Attributes:
+        location: where it is, for people: a folder's path or `s3://bucket/prefix`.
+        root: a folder of this machine for what is in progress; of local files, their own folder.
+    """
+
+    location: str
+    root: Path
+
+    @abstractmethod
+    def path(self, key: str) -> Path:
+        """A path on this machine to read a file from, as the file is now.
+
+        It is not checked for existence: opening it raises FileNotFoundError where there is none.
+        """
+
+    @abstractmethod
+    def entry(self, key: str) -> Entry | None:
+        """What a listing shows of one file, or None where there is none."""
+
+    @abstractmethod
+    def entries(self, folder: str = "") -> Iterator[Entry]:
+        """The files below a folder at any depth, in no promised order; hidden ones are left out."""
+
+    @abstractmethod
+    def folders(self, folder: str = "") -> list[str]:
+        """Names of the folders directly in a folder, sorted; hidden ones are left out."""
+
+    @abstractmethod
+    def put(self, prepared: Path, key: str) -> None:
+        """Let a file from `staging` take its place; readers see the old one or the new one.
+
+        The prepared file is gone afterwards.
+
+        Raises:
+            OSError: it cannot be written (disk full, no permission, storage out of reach); what
+                was there is as it was.
+        """
+
+    @abstractmethod
+    def remove(self, key: str) -> None:
+        """Delete a file; none is fine."""
+
+    @abstractmethod
+    def exclusive(self, name: str) -> AbstractContextManager[None]:
+        """Hold a lock of this name among all processes that share these files, waiting for it.
+
+        It is freed when the holder leaves or dies.
+        """
+
+    @abstractmethod
+    def staging(self) -> AbstractContextManager[Path]:
+        """A folder for files in preparation, removed afterwards."""
+
+    @abstractmethod
+    def sweep(self) -> None:
+        """Remove what killed processes of this machine left in preparation."""
+
+    def exists(self, key: str) -> bool:
+        """Whether there is a file of this name."""
+        return self.entry(key) is not None
