@@ -49,7 +49,7 @@ $(VENV)/.installed-dev: pyproject.toml $(LOCK) | $(VENV)/.created
 define install
 @echo "Installing into $(VENV): some minutes and 7 GB the first time."
 @$(BIN)/python -m pip install --quiet --disable-pip-version-check uv \
-	&& $(BIN)/uv pip install --python $(BIN)/python --constraint $(LOCK) --editable "$(1)" \
+	&& $(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --constraint $(LOCK) --editable "$(1)" \
 	|| { echo "Without uv, then: pip does the work."; \
 	     $(BIN)/python -m pip install --constraint $(LOCK) --editable "$(1)"; }
 endef
