@@ -197,18 +197,17 @@ def ui(settings: "Settings", port: int, host: str) -> None:
     from mediafm_assets.instance import HOME_VARIABLE, dagster_home
     from mediafm_assets.partitions import register_titles
     from mediafm_core.pipeline.platform import Platform
-    from mediafm_core.titles.folder import scan_inbox
 
     platform = Platform(settings)
     with _instance(platform) as instance:
         register_titles(
             instance,
-            [each.name for each in scan_inbox(platform.inbox) if each.has_usable_name],
+            [each.name for each in platform.inbox.scan() if each.has_usable_name],
         )
     environment = {
         **os.environ,
         HOME_VARIABLE: str(dagster_home(platform.store)),
-        "MEDIAFM_INBOX": str(platform.inbox),
+        "MEDIAFM_INBOX": platform.inbox.location,
         "MEDIAFM_STORE": str(platform.store.root),
     }
     module = ["-m", "mediafm_assets.definitions"]

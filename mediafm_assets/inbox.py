@@ -6,7 +6,6 @@ from mediafm_assets.resources import PlatformResource
 from mediafm_assets.title_assets import OWNERS
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
-from mediafm_core.titles.folder import scan_inbox
 
 INBOX = "inbox"
 
@@ -16,14 +15,14 @@ def observe_inbox(platform: Platform) -> dict[str, dg.MetadataValue]:
 
     A folder whose name cannot be a partition key shows up nowhere else in Dagster.
     """
-    folders = list(scan_inbox(platform.inbox))
+    folders = list(platform.inbox.scan())
     held_back = [
         dg.TableRecord({"title": entry.title_id, "asset": entry.asset, "reason": entry.reason})
         for entry in Quarantine(platform.store)
     ]
     columns = [dg.TableColumn(name) for name in ("title", "asset", "reason")]
     return {
-        "folder": dg.MetadataValue.path(str(platform.inbox)),
+        "folder": dg.MetadataValue.path(platform.inbox.location),
         "titles": dg.MetadataValue.int(len(folders)),
         "waiting_for_title_json": dg.MetadataValue.int(
             sum(not folder.is_complete for folder in folders)

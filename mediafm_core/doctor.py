@@ -158,13 +158,13 @@ def _store(settings: Settings) -> Iterator[tuple[Level, str]]:
 
 
 def _inbox(settings: Settings) -> Iterator[tuple[Level, str]]:
-    from mediafm_core.titles.folder import scan_inbox
+    from mediafm_core.titles.inbox import LocalInbox
 
     inbox = settings.require_inbox()
     if not os.access(inbox, os.R_OK | os.X_OK):
         yield "error", f"The inbox {inbox} cannot be read: mend its permissions."
         return
-    folders = list(scan_inbox(inbox))
+    folders = list(LocalInbox(inbox).scan())
     complete = sum(folder.is_complete for folder in folders)
     waiting = len(folders) - complete
     if not folders:

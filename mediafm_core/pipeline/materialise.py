@@ -31,7 +31,7 @@ from mediafm_core.pipeline.states import (
 )
 from mediafm_core.pipeline.work import Work
 from mediafm_core.store.artefacts import ArtefactRecord
-from mediafm_core.titles.folder import TitleFolder
+from mediafm_core.titles.inbox import TitleFolder
 from mediafm_core.titles.manifest import is_title_id
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
         reason = f"{title_id!r} is no title id: name the partition as the title's folder."
         return [Outcome(asset, title_id, "quarantined", reason=reason) for asset in assets]
     quarantine = Quarantine(platform.store)
-    folder = TitleFolder(platform.inbox / title_id)
+    folder = platform.inbox.folder(title_id)
     if assets == ("title",):
         quarantine.lift(title_id)
     elif entry := quarantine.get(title_id):

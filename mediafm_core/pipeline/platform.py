@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mediafm_core.config import Settings
 from mediafm_core.pipeline.serving import serving_model
 from mediafm_core.store.artefacts import Store
+from mediafm_core.titles.inbox import Inbox, LocalInbox
 
 if TYPE_CHECKING:
     from mediafm_core.encoders.base import AudioEncoder, TextEncoder, VideoEncoder
@@ -40,9 +40,9 @@ class Platform:
         self._one_model: tuple[str | None] | None = None
 
     @property
-    def inbox(self) -> Path:
+    def inbox(self) -> Inbox:
         """The inbox; a `ConfigurationError` where none is named or it does not exist."""
-        return self.settings.require_inbox()
+        return LocalInbox(self.settings.require_inbox())
 
     @cached_property
     def detector(self) -> "ShotDetector":

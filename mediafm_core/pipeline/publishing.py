@@ -7,7 +7,6 @@ from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.states import catalogue_states
 from mediafm_core.store.features import Catalogue, Publication, catalogue, publish
-from mediafm_core.titles.folder import scan_inbox
 
 
 def publish_titles(platform: Platform, title_ids: Iterable[str]) -> Publication:
@@ -58,5 +57,5 @@ def publish_at_once(platform: Platform) -> Publication | None:
 def _to_keep(platform: Platform, seen: Catalogue) -> set[str]:
     """Titles that readers see and shall go on seeing: in the inbox and not quarantined."""
     held_back = {entry.title_id for entry in Quarantine(platform.store)}
-    in_inbox = {folder.name for folder in scan_inbox(platform.inbox)}
+    in_inbox = {folder.name for folder in platform.inbox.scan()}
     return set(seen.versions) & in_inbox - held_back

@@ -8,7 +8,7 @@ from mediafm_core.errors import ConfigurationError, TitleError
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.states import TitleState, title_state
-from mediafm_core.titles.folder import TitleFolder, scan_inbox
+from mediafm_core.titles.inbox import TitleFolder
 from mediafm_core.titles.manifest import require_title_id
 
 
@@ -22,9 +22,10 @@ class Selection:
 
     def after(self, platform: Platform) -> list[TitleState]:
         """The states of the same titles now."""
-        return (
-            [title_state(platform, folder) for folder in self.folders] if self.work else self.before
-        )
+        if not self.work:
+            return self.before
+        now = {folder.name: folder for folder in platform.inbox.scan()}
+        return [title_state(platform, now.get(each.name, each)) for each in self.folders]
 
 
 def select_titles(
@@ -43,7 +44,7 @@ def select_titles(
     Raises:
         ConfigurationError: the inbox has no title of one of the names.
     """
-    inbox = list(scan_inbox(platform.inbox))
+    inbox = list(platform.inbox.scan())
     folders = inbox if names is None else _named(inbox, names)
     usable = [folder for folder in folders if _has_usable_name(platform, folder)]
     states = {folder.name: title_state(platform, folder) for folder in folders}
@@ -70,7 +71,7 @@ def _named(folders: Sequence[TitleFolder], names: Sequence[str]) -> list[TitleFo
 
 def _has_usable_name(platform: Platform, folder: TitleFolder) -> bool:
     try:
-        require_title_id(folder.name, folder.path)
+        require_title_id(folder.name, folder.location)
     except TitleError as error:
         Quarantine(platform.store).add(folder.name, "title", str(error), folder.fingerprint())
         return False

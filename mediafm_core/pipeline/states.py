@@ -11,7 +11,7 @@ from mediafm_core.pipeline.graph import SPECS, TITLE_ASSETS, AssetSpec
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.store.artefacts import ArtefactRecord
-from mediafm_core.titles.folder import TitleFolder, scan_inbox
+from mediafm_core.titles.inbox import TitleFolder
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ def title_state(platform: Platform, folder: TitleFolder) -> TitleState:
 
 def catalogue_states(platform: Platform) -> Iterator[TitleState]:
     """States of all titles of the inbox, in name order."""
-    for folder in scan_inbox(platform.inbox):
+    for folder in platform.inbox.scan():
         yield title_state(platform, folder)
 
 

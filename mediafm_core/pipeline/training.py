@@ -25,13 +25,12 @@ _log = logging.getLogger(__name__)
 def fused_titles(platform: Platform) -> list[str]:
     """Ids of the inbox's titles that have fused vectors and are not quarantined."""
     from mediafm_core.pipeline.quarantine import Quarantine
-    from mediafm_core.titles.folder import scan_inbox
 
     store = platform.store
     held_back = {entry.title_id for entry in Quarantine(store)}
     return [
         folder.name
-        for folder in scan_inbox(platform.inbox)
+        for folder in platform.inbox.scan()
         if folder.has_usable_name
         and folder.name not in held_back
         and store.has("fused_embeddings", folder.name)

@@ -68,7 +68,7 @@ class Work:
 
     def file(self, name: str) -> Path:
         """A file of the title folder."""
-        return self.platform.inbox / self.title_id / name
+        return self.platform.inbox.folder(self.title_id).path(name)
 
     def read(self, asset: str) -> pa.Table:
         """An upstream table of this title."""

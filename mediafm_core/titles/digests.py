@@ -11,12 +11,11 @@ from mediafm_core.titles.folder import Title
 
 
 class FileRecord(BaseModel):
-    """What a file looked like when its content was hashed."""
+    """What a file looked like in a listing when its content was hashed, and its digest."""
 
     model_config = ConfigDict(frozen=True)
 
-    size: int
-    mtime_ns: int
+    stamp: str = ""
     digest: str
 
 
@@ -56,23 +55,26 @@ def content_digests(
     Raises:
         TitleError: a file cannot be read or changes meanwhile.
     """
-    known = (previous or {}).get(title.media.name)
-    files = {title.media.name: _record(title.media, known)}
+    media, folder = title.media, title.folder
+    known = (previous or {}).get(media.key)
+    if known is None or known.stamp != media.stamp:
+        known = _record(folder.path(media.key), media.stamp)
+    files = {media.key: known}
     small = [side_file.path for side_file in title.side_files]
     if title.clips:
         small.append(title.clips)
-    files |= {path.name: _record(path, None) for path in small}
+    files |= {path.name: _record(path, folder.files[path.name].stamp) for path in small}
 
     manifest = title.manifest
-    media = digest_of(files[title.media.name].digest, manifest.language)
+    media_digest = digest_of(known.digest, manifest.language)
     captions = [manifest.language]
     for side_file in title.side_files:
         name = side_file.path.name  # the language is part of it
         captions += [name, files[name].digest]
     return ContentDigests(
         manifest=digest_of_settings(manifest.model_dump(mode="json")),
-        media=media,
-        captions=digest_of(*captions) if title.side_files else digest_of("embedded", media),
+        media=media_digest,
+        captions=digest_of(*captions) if title.side_files else digest_of("embedded", media_digest),
         clips=files[title.clips.name].digest if title.clips else digest_of("proposed"),
         metadata=digest_of_settings(
             {"name": manifest.name, "synopsis": manifest.synopsis, "tags": manifest.tags}
@@ -81,11 +83,9 @@ def content_digests(
     )
 
 
-def _record(path: Path, known: FileRecord | None) -> FileRecord:
+def _record(path: Path, stamp: str) -> FileRecord:
     try:
         before = path.stat()
-        if known and (known.size, known.mtime_ns) == (before.st_size, before.st_mtime_ns):
-            return known
         digest = digest_of_files([path])
         after = path.stat()
     except OSError as error:
@@ -97,4 +97,4 @@ def _record(path: Path, known: FileRecord | None) -> FileRecord:
             f"{path} is still being written ({before.st_size} bytes, then {after.st_size}): "
             "write title.json last, and run again."
         )
-    return FileRecord(size=after.st_size, mtime_ns=after.st_mtime_ns, digest=digest)
+    return FileRecord(stamp=stamp, digest=digest)

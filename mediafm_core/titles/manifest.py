@@ -45,7 +45,7 @@ def is_title_id(value: str) -> bool:
     return _TITLE_ID.fullmatch(value) is not None
 
 
-def require_title_id(value: str, place: Path) -> str:
+def require_title_id(value: str, place: Path | str) -> str:
     """The value itself if it is a title id.
 
     Raises:
@@ -59,23 +59,26 @@ def require_title_id(value: str, place: Path) -> str:
     return value
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Read and validate `<folder>/title.json`: UTF-8, with or without byte order mark.
+def read_manifest(path: Path, title_id: str) -> Manifest:
+    """Read and validate a `title.json`: UTF-8, with or without byte order mark.
+
+    Args:
+        path: of the file.
+        title_id: the name of its title folder.
 
     Raises:
         TitleError: missing or unreadable file, wrong JSON, missing or wrong fields, or a
             `title_id` that is not the folder's name.
     """
-    path = folder / MANIFEST_NAME
     data = read_bytes(path, _MAX_BYTES).removeprefix(_UTF8_MARK)
     try:
         manifest = Manifest.model_validate_json(data)
     except ValidationError as error:
         raise TitleError(f"{path}: {_first_fault(error)}") from None
     require_title_id(manifest.title_id, path)
-    if manifest.title_id != folder.name:
+    if manifest.title_id != title_id:
         raise TitleError(
-            f"{path}: title_id {manifest.title_id!r} is not the folder's name {folder.name!r}: "
+            f"{path}: title_id {manifest.title_id!r} is not the folder's name {title_id!r}: "
             "make the two equal."
         )
     if manifest.language != UNDETERMINED and primary_language(manifest.language) is None:

@@ -18,7 +18,6 @@ from mediafm_core.pipeline.serving import (
 from mediafm_core.pipeline.states import title_state
 from mediafm_core.pipeline.training import train_model
 from mediafm_core.store.features import catalogue as published
-from mediafm_core.titles.folder import TitleFolder
 
 
 def test_a_rollback_is_seen_at_once_and_leaves_nothing_to_compute(catalogue):
@@ -103,7 +102,7 @@ def test_vectors_are_recorded_under_the_model_that_computed_them(catalogue, monk
     assert platform.store.record("contextual_embeddings", "cat", new) is None
     assert platform.serving_model == new
     # Seen from the release, the title waits for the new model's vectors.
-    folder = TitleFolder(catalogue.inbox / "cat")
+    folder = platform.inbox.folder("cat")
     assert title_state(platform, folder).assets["contextual_embeddings"] == "missing"
     [again] = materialise(platform, ("contextual_embeddings",), "cat")
     assert (again.status, again.record.identity) == ("computed", new)

@@ -7,7 +7,8 @@ import pytest
 
 from mediafm_core.titles import digests
 from mediafm_core.titles.digests import ContentDigests, content_digests
-from mediafm_core.titles.folder import read_title
+from mediafm_core.titles.folder import Title, read_title
+from mediafm_core.titles.inbox import LocalInbox
 
 MANIFEST = {"title_id": "film", "name": "Film", "kind": "movie", "language": "en"}
 
@@ -23,12 +24,16 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
+def read(folder: Path) -> Title:
+    return read_title(LocalInbox(folder.parent).folder(folder.name))
+
+
 def describe(folder: Path, **fields: Any) -> None:
     (folder / "title.json").write_text(json.dumps(MANIFEST | fields))
 
 
 def facets_changed(before: ContentDigests, folder: Path) -> set[str]:
-    after = content_digests(read_title(folder), before.files)
+    after = content_digests(read(folder), before.files)
     return {
         name
         for name in ("manifest", "media", "captions", "clips", "metadata")
@@ -37,7 +42,7 @@ def facets_changed(before: ContentDigests, folder: Path) -> set[str]:
 
 
 def test_each_change_touches_its_facets_only(folder: Path) -> None:
-    before = content_digests(read_title(folder))
+    before = content_digests(read(folder))
     assert facets_changed(before, folder) == set()
     (folder / "c.en.vtt").write_text("CAPTIONS")
     assert facets_changed(before, folder) == {"captions"}
@@ -60,13 +65,13 @@ def test_each_change_touches_its_facets_only(folder: Path) -> None:
 
 def test_embedded_captions_follow_the_media(folder: Path) -> None:
     (folder / "c.en.vtt").unlink()
-    before = content_digests(read_title(folder))
+    before = content_digests(read(folder))
     (folder / "media.mp4").write_bytes(b"another")
     assert facets_changed(before, folder) == {"media", "captions"}
 
 
 def test_the_name_of_a_side_file_counts_and_of_the_media_does_not(folder: Path) -> None:
-    before = content_digests(read_title(folder))
+    before = content_digests(read(folder))
     (folder / "c.en.vtt").rename(folder / "c.fr.vtt")
     assert facets_changed(before, folder) == {"captions"}
     (folder / "c.fr.vtt").rename(folder / "c.en.vtt")
@@ -75,22 +80,22 @@ def test_the_name_of_a_side_file_counts_and_of_the_media_does_not(folder: Path) 
 
 
 def test_unchanged_media_is_not_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[str] = []
+    hashed: list[str] = []
     real = digests.digest_of_files
 
     def spy(paths: list[Path]) -> str:
-        read.extend(path.name for path in paths)
+        hashed.extend(path.name for path in paths)
         return real(paths)
 
     monkeypatch.setattr(digests, "digest_of_files", spy)
-    before = content_digests(read_title(folder))
+    before = content_digests(read(folder))
     recorded = ContentDigests.model_validate_json(before.model_dump_json())
     assert recorded == before
-    assert read == ["media.mp4", "c.en.vtt", "clips.csv"]
-    read.clear()
-    assert content_digests(read_title(folder), recorded.files) == before
-    assert read == ["c.en.vtt", "clips.csv"]
+    assert hashed == ["media.mp4", "c.en.vtt", "clips.csv"]
+    hashed.clear()
+    assert content_digests(read(folder), recorded.files) == before
+    assert hashed == ["c.en.vtt", "clips.csv"]
     os.utime(folder / "media.mp4", ns=(1, 1))
-    after = content_digests(read_title(folder), recorded.files)
-    assert "media.mp4" in read[2:]
+    after = content_digests(read(folder), recorded.files)
+    assert "media.mp4" in hashed[2:]
     assert after.media == before.media

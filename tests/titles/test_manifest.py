@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mediafm_core.errors import TitleError
-from mediafm_core.titles.manifest import is_title_id, read_manifest
+from mediafm_core.titles.manifest import Manifest, is_title_id, read_manifest
 
 GOOD: dict[str, Any] = {
     "title_id": "film",
@@ -23,6 +23,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "film"
 
 
+def read(folder: Path) -> Manifest:
+    return read_manifest(folder / "title.json", folder.name)
+
+
 def write(folder: Path, content: Any) -> None:
     data = content if isinstance(content, bytes) else json.dumps(content).encode()
     (folder / "title.json").write_bytes(data)
@@ -30,7 +34,7 @@ def write(folder: Path, content: Any) -> None:
 
 def test_real_manifests(shared_media: Path) -> None:
     folders = [path for path in shared_media.iterdir() if path.is_dir()]
-    manifests = {folder.name: read_manifest(folder) for folder in folders}
+    manifests = {folder.name: read(folder) for folder in folders}
     assert len(manifests) == 5
     assert manifests["big_buck_bunny"].name == "Big Buck Bunny"
     assert manifests["big_buck_bunny"].tags[0] == "animation"
@@ -40,14 +44,14 @@ def test_real_manifests(shared_media: Path) -> None:
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_utf8_with_and_without_byte_order_mark(folder: Path, mark: bytes) -> None:
     write(folder, mark + json.dumps(GOOD, ensure_ascii=False).encode())
-    manifest = read_manifest(folder)
+    manifest = read(folder)
     assert manifest.synopsis == GOOD["synopsis"]
     assert manifest.tags == ("drama", "日本")
 
 
 def test_synopsis_and_tags_may_be_absent_and_other_fields_are_kept(folder: Path) -> None:
     write(folder, {"title_id": "film", "name": "F", "kind": "movie", "language": "und", "year": 9})
-    manifest = read_manifest(folder)
+    manifest = read(folder)
     assert (manifest.synopsis, manifest.tags, manifest.extra) == ("", (), {"year": 9})
 
 
@@ -77,7 +81,7 @@ def test_synopsis_and_tags_may_be_absent_and_other_fields_are_kept(folder: Path)
 def test_a_wrong_manifest_is_one_sentence(folder: Path, content: Any, named: str) -> None:
     write(folder, content)
     with pytest.raises(TitleError) as raised:
-        read_manifest(folder)
+        read(folder)
     message = str(raised.value)
     assert str(folder / "title.json") in message
     assert named in message
@@ -87,7 +91,7 @@ def test_a_wrong_manifest_is_one_sentence(folder: Path, content: Any, named: str
 
 def test_a_missing_manifest_is_named(folder: Path) -> None:
     with pytest.raises(TitleError, match=r"title\.json cannot be read \(No such file"):
-        read_manifest(folder)
+        read(folder)
 
 
 @pytest.mark.parametrize("value", ["a", "0", "a.b-c_d", "x" * 128, "a..b"])

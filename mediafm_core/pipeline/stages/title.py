@@ -8,7 +8,8 @@ from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.work import Stopwatch
 from mediafm_core.store.artefacts import ArtefactRecord
 from mediafm_core.titles.digests import FileRecord, content_digests
-from mediafm_core.titles.folder import TitleFolder, read_title
+from mediafm_core.titles.folder import read_title
+from mediafm_core.titles.inbox import TitleFolder
 
 
 def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
@@ -28,15 +29,15 @@ def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
         name: FileRecord.model_validate(file)
         for name, file in (known[1]["hashed"] if known else {}).items()
     }
-    title = read_title(folder.path)
-    probed = probe(title.media, title.manifest.language)
+    title = read_title(folder)
+    probed = probe(folder.path(title.media.key), title.manifest.language)
     digests = content_digests(title, previous)
     facets = digests.model_dump(exclude={"files"})
     content: dict[str, Any] = {
         "manifest": title.manifest.model_dump(mode="json"),
         "probe": probed.model_dump(mode="json"),
         "files": {
-            "media": title.media.name,
+            "media": title.media.key,
             "side_files": [
                 {"name": side_file.path.name, "language": side_file.language}
                 for side_file in title.side_files
@@ -54,7 +55,7 @@ def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
         details={
             "fingerprint": fingerprint,
             "duration_s": probed.duration_s,
-            "media_bytes": title.media.stat().st_size,
+            "media_bytes": title.media.size,
         },
         measured=stopwatch.read(),
     )

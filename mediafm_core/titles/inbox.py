@@ -1,0 +1,212 @@
+"""The inbox: where titles arrive, a folder each, wherever it is kept.
+
+A listing of names, sizes and times says which folders there are, which are complete and which have
+changed; contents are read through a path on this machine.
+"""
+
+import os
+import stat
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from mediafm_core.errors import TitleError
+from mediafm_core.identity import digest_of
+from mediafm_core.storage.files import Entry
+from mediafm_core.titles.manifest import MANIFEST_NAME, is_title_id
+
+Listing = Mapping[str, Entry]
+"""The files directly in a title folder by their names, in the order of the names."""
+
+
+class Inbox(ABC):
+    """Title folders in one place.
+
+    Attributes:
+        location: where it is, for people: a folder's path or `s3://bucket/prefix`.
+    """
+
+    location: str
+
+    @abstractmethod
+    def scan(self) -> Iterator["TitleFolder"]:
+        """The folders in the order of their names, complete or not.
+
+        Hidden entries and plain files are passed over.
+        """
+
+    @abstractmethod
+    def listing(self, key: str) -> Listing:
+        """The files directly in a title folder; hidden ones and folders are left out.
+
+        Raises:
+            TitleError: the folder cannot be listed.
+        """
+
+    @abstractmethod
+    def path(self, key: str, name: str) -> Path:
+        """A path on this machine to read a file of a title folder from, as the file is now."""
+
+    @abstractmethod
+    def require_own_file(self, key: str, name: str) -> None:
+        """Refuse what is no ordinary file of the title folder, before anything opens it.
+
+        Raises:
+            TitleError: it is missing, a link out of the folder, a pipe or a device.
+        """
+
+    def folder(self, title_id: str) -> "TitleFolder":
+        """The folder of a title, which need not exist."""
+        return TitleFolder(self, title_id)
+
+
+class TitleFolder:
+    """A folder of the inbox as it was when it was first listed; nothing of it is read.
+
+    Args:
+        inbox: where it is.
+        key: the folder's name there.
+        listing: its files if they are known already; listed when first asked for otherwise.
+    """
+
+    def __init__(self, inbox: Inbox, key: str, listing: Listing | None = None) -> None:
+        self._inbox = inbox
+        self._key = key
+        self._listing = listing
+
+    def __repr__(self) -> str:
+        return f"TitleFolder({self.location!r})"
+
+    @property
+    def name(self) -> str:
+        """The title id that the folder stands for, usable or not."""
+        return os.fsencode(self._key).decode("utf-8", "backslashreplace")
+
+    @property
+    def location(self) -> str:
+        """Where the folder is, for people."""
+        return f"{self._inbox.location}/{self.name}"
+
+    @property
+    def files(self) -> Listing:
+        """The files directly in it, hidden ones left out.
+
+        Raises:
+            TitleError: the folder cannot be listed.
+        """
+        if self._listing is None:
+            self._listing = self._inbox.listing(self._key)
+        return self._listing
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether `title.json` is there; until then the folder is still being filled.
+
+        A folder that cannot be listed counts as complete: reading it tells what is wrong.
+        """
+        try:
+            return MANIFEST_NAME in self.files
+        except TitleError:
+            return True
+
+    @property
+    def has_usable_name(self) -> bool:
+        """Whether the name can be a title id, and with it a partition key."""
+        return is_title_id(self.name)
+
+    def fingerprint(self) -> str:
+        """Digest of the names, sizes and modification times (in S3: digests) of the files.
+
+        Reads no content: cheap enough to ask for a whole catalogue every minute. A folder that
+        cannot be listed has a fingerprint too, until it can.
+        """
+        try:
+            files = self.files
+        except TitleError:
+            return digest_of("cannot be listed")
+        parts = (part for name, entry in files.items() for part in (name, entry.stamp))
+        return digest_of(*map(os.fsencode, parts))
+
+    def path(self, name: str) -> Path:
+        """A path on this machine to read one of its files from, as the file is now."""
+        return self._inbox.path(self._key, name)
+
+    def require_own_file(self, name: str) -> None:
+        """Refuse what is no ordinary file of this folder, before anything opens it.
+
+        Raises:
+            TitleError: it is missing, a link out of the folder, a pipe or a device.
+        """
+        self._inbox.require_own_file(self._key, name)
+
+
+class LocalInbox(Inbox):
+    """An inbox that is a folder of this machine or of a network file system.
+
+    Args:
+        root: the folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.location = str(root)
+
+    def scan(self) -> Iterator[TitleFolder]:
+        """The folders; each is listed when it is first asked for its files."""
+        with os.scandir(self.root) as found:
+            names = [each.name for each in found if each.name[0] != "." and _is_folder(each)]
+        for name in sorted(names):
+            yield TitleFolder(self, name)
+
+    def listing(self, key: str) -> Listing:
+        """Names, sizes and modification times; links are followed."""
+        try:
+            with os.scandir(self.root / key) as found:
+                files = [each for each in found if each.name[0] != "." and not _is_folder(each)]
+            entries = [_entry(each) for each in files]
+        except OSError as error:
+            raise TitleError(
+                f"{self.root / key} cannot be listed ({error.strerror}): mend the folder or its "
+                "permissions."
+            ) from error
+        return {entry.key: entry for entry in sorted(entries, key=lambda entry: entry.key)}
+
+    def path(self, key: str, name: str) -> Path:
+        """The file itself."""
+        return self.root / key / name
+
+    def require_own_file(self, key: str, name: str) -> None:
+        """Follow links to where they lead."""
+        folder, path = self.root / key, self.root / key / name
+        try:
+            target = path.resolve(strict=True)
+            mode = target.stat().st_mode
+        except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+            raise TitleError(f"{path} is missing or a link that leads nowhere: add it.") from error
+        if not target.is_relative_to(folder.resolve()):
+            raise TitleError(
+                f"{path} is a link to {target}, outside the title folder: put the file itself "
+                "there."
+            )
+        if not stat.S_ISREG(mode):
+            raise TitleError(f"{path} is no ordinary file: replace it by one.")
+
+
+def file_stamp(status: os.stat_result) -> str:
+    """What a fingerprint and a record of a file's digest say of a local file."""
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def _is_folder(found: os.DirEntry[str]) -> bool:
+    try:
+        return found.is_dir()
+    except OSError:  # links in a circle
+        return False
+
+
+def _entry(found: os.DirEntry[str]) -> Entry:
+    try:
+        status = found.stat()
+    except OSError:  # gone since the listing, or a link that leads nowhere
+        return Entry(found.name, 0, "absent", 0.0)
+    return Entry(found.name, status.st_size, file_stamp(status), status.st_mtime)
