@@ -17,6 +17,7 @@ from mediafm_core.vectors import to_numpy
 _BY_NATURE = {
     *("measured", "created_at", "released_at", "since"),
     *("seconds", "shots_per_second"),
+    *("reused", "texts", "cached_texts", "requests", "tokens", "usd"),
 }
 _IGNORED = {".staging", "dagster_home", ".features.lock", ".serving.lock"}
 _TABLES = {

@@ -1,12 +1,18 @@
 """From shots to fused vectors: timed text, one vector per modality and shot, and their fusion."""
 
+import logging
 from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mediafm_core.errors import StoreError
+from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.work import Work
+from mediafm_core.store.artefacts import RECORD_KEY, ArtefactRecord
+
+logger = logging.getLogger(__name__)
 
 
 def timed_text(work: Work) -> None:
@@ -33,14 +39,16 @@ def video_embeddings(work: Work) -> None:
 
     platform = work.platform
     shots = platform.store.read("shots", work.title_id).num_rows
+    earlier = _earlier(work, "video_embeddings")
     table = embed_video(
         platform.video_encoder,
         work.batches("keyframes"),
         shots,
         platform.settings.video.batch_size,
         lambda share: work.report("video_embeddings", share),
+        earlier,
     )
-    _write_embeddings(work, "video_embeddings", table)
+    _write_embeddings(work, "video_embeddings", table, earlier)
 
 
 def audio_embeddings(work: Work) -> None:
@@ -48,14 +56,16 @@ def audio_embeddings(work: Work) -> None:
     from mediafm_core.encoders.embed import embed_audio
 
     platform = work.platform
+    earlier = _earlier(work, "audio_embeddings")
     table = embed_audio(
         platform.audio_encoder,
         _soundtrack(work),
         work.read("shots"),
         platform.settings.audio.batch_size,
         lambda share: work.report("audio_embeddings", share),
+        earlier,
     )
-    _write_embeddings(work, "audio_embeddings", table)
+    _write_embeddings(work, "audio_embeddings", table, earlier)
 
 
 def text_embeddings(work: Work) -> None:
@@ -64,14 +74,17 @@ def text_embeddings(work: Work) -> None:
 
     platform = work.platform
     before = platform.text_encoder.usage
+    earlier = _earlier(work, "text_embeddings")
     table = embed_text(
         platform.text_encoder,
         work.read("timed_text"),
         platform.settings.text.batch_size,
         lambda share: work.report("text_embeddings", share),
+        earlier,
     )
     used = asdict(platform.text_encoder.usage - before)
-    _write_embeddings(work, "text_embeddings", table, **{k: v for k, v in used.items() if v})
+    paid = {name: value for name, value in used.items() if value}
+    _write_embeddings(work, "text_embeddings", table, earlier, **paid)
 
 
 def title_metadata_embedding(work: Work) -> None:
@@ -106,10 +119,37 @@ def fused_embeddings(work: Work) -> None:
     )
 
 
-def _write_embeddings(work: Work, asset: str, table: pa.Table, **details: float) -> None:
-    dimension = table.schema.field("embedding").type.list_size
-    present = pc.sum(table["present"]).as_py() or 0
-    work.write(asset, table, dimension=dimension, present=present, **details)
+def _earlier(work: Work, asset: str) -> pa.Table | None:
+    """The title's vectors as they are, if the same encoder and the same code made them."""
+    try:
+        table = work.read(asset)
+    except StoreError:  # the first time
+        return None
+    except (pa.ArrowInvalid, OSError) as error:
+        logger.warning("%s of %s is damaged, none of it is reused: %s", asset, work.title_id, error)
+        return None
+    # The record that came with these very rows: another process may write the file meanwhile.
+    made_by = (table.schema.metadata or {}).get(RECORD_KEY)
+    if made_by is None:
+        return None
+    record = ArtefactRecord.model_validate_json(made_by)
+    wanted = (work.targets[asset].identity, SPECS[asset].code_version)
+    return table if (record.identity, record.code_version) == wanted else None
+
+
+def _write_embeddings(
+    work: Work, asset: str, table: pa.Table, earlier: pa.Table | None, **details: float
+) -> None:
+    from mediafm_core.encoders.embed import reused_rows
+
+    work.write(
+        asset,
+        table,
+        dimension=table.schema.field("embedding").type.list_size,
+        present=pc.sum(table["present"]).as_py() or 0,
+        reused=reused_rows(table, earlier),
+        **details,
+    )
 
 
 def _soundtrack(work: Work) -> Path | None:

@@ -1,0 +1,79 @@
+"""The table of a modality's vectors, and what an earlier one of the same title is good for."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mediafm_core.vectors import to_arrow, to_numpy
+
+DIGEST_BYTES = 16
+_DIGEST = "input_digest"
+
+
+def input_digest(*parts: bytes | memoryview | pa.Buffer) -> bytes:
+    """BLAKE2b over length-prefixed parts: 16 bytes that stand for what decides a vector."""
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.digest()
+
+
+class EarlierVectors:
+    """Vectors of an earlier table, found by the digest of what they were made from.
+
+    Args:
+        table: of the same encoder and code version; None, or a table from before there were
+            digests, holds nothing that could be used again.
+    """
+
+    def __init__(self, table: pa.Table | None) -> None:
+        self._rows: dict[bytes | None, int] = {}
+        if table is not None and _DIGEST in table.column_names:
+            digests = table[_DIGEST].to_pylist()
+            self._rows = {digest: row for row, digest in enumerate(digests) if digest is not None}
+            self._vectors = to_numpy(table["embedding"])
+
+    def __contains__(self, digest: bytes | None) -> bool:
+        return digest in self._rows
+
+    def fill(self, vectors: np.ndarray, digests: Sequence[bytes | None]) -> np.ndarray:
+        """Put the vectors that are known into float32 `[n, dimension]`; which, bool `[n]`."""
+        found = np.array([self._rows.get(digest, -1) for digest in digests], dtype=np.int64)
+        known = found >= 0
+        if known.any():
+            vectors[known] = self._vectors[found[known]]
+        return known
+
+
+def embeddings_table(
+    title_id: pa.Array | pa.ChunkedArray,
+    shot_index: pa.Array | pa.ChunkedArray,
+    vectors: np.ndarray,
+    present: np.ndarray,
+    digests: Sequence[bytes | None],
+) -> pa.Table:
+    """The columns of the package's table; `digests` count only where `present`."""
+    return pa.table(
+        {
+            "title_id": title_id,
+            "shot_index": shot_index,
+            "present": pa.array(present),
+            "embedding": to_arrow(vectors),
+            _DIGEST: pa.array(
+                [each if here else None for each, here in zip(digests, present, strict=True)],
+                pa.binary(DIGEST_BYTES),
+            ),
+        }
+    )
+
+
+def reused_rows(table: pa.Table, earlier: pa.Table | None) -> int:
+    """How many rows of a table took their vectors from an earlier one."""
+    if earlier is None or _DIGEST not in earlier.column_names:
+        return 0
+    known = pc.is_in(table[_DIGEST], value_set=earlier[_DIGEST].drop_null())
+    return int(pc.sum(known).as_py() or 0)
