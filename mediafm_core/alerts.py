@@ -1,0 +1,161 @@
+"""Tell people that something has failed: by log, webhook, command or a function of one's own."""
+
+import importlib
+import logging
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import datetime
+from http.client import HTTPException, HTTPMessage
+from typing import IO
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from pydantic import BaseModel, ConfigDict
+
+from mediafm_core.config import AlertSettings
+from mediafm_core.errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S = 0.5  # doubles with each attempt
+_PASSING = {408, 429}  # and 5xx: the next attempt may succeed
+_REMEDIES = {
+    401: "renew the secret in `alerts.webhook_url`",
+    403: "renew the secret in `alerts.webhook_url`",
+    404: "check the path of `alerts.webhook_url`",
+    410: "the webhook was taken away: make another and set `alerts.webhook_url`",
+}
+
+
+class Alert(BaseModel):
+    """What people are told.
+
+    Attributes:
+        title: a few words.
+        text: what failed, of which titles, and why; complete without the other fields, since some
+            services show nothing else.
+        job: the Dagster job.
+        run_id: the Dagster run.
+        link: address of the run in Dagster's UI; empty where that is not known.
+        when: the moment of the failure.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    title: str
+    text: str
+    job: str
+    run_id: str
+    link: str
+    when: datetime
+
+
+def send(alert: Alert, settings: AlertSettings) -> None:
+    """Deliver an alert to the target that the settings name; `none` delivers it nowhere.
+
+    Raises:
+        ConfigurationError: it was not delivered, with what to do about it. A function of one's own
+            raises what it raises.
+    """
+    match settings.target:
+        case "none":
+            pass
+        case "log":
+            logger.error("%s %s", alert.text, alert.link)
+        case "webhook":
+            _post(alert, settings)
+        case "command":
+            _run(alert, settings)
+        case name:
+            _function(name)(alert)
+
+
+def _post(alert: Alert, settings: AlertSettings) -> None:
+    if settings.webhook_url is None:  # the settings refuse this
+        raise ConfigurationError("The alert has no webhook: set `alerts.webhook_url`.")
+    address = settings.webhook_url.get_secret_value()
+    request = Request(  # noqa: S310 - the settings let http and https through only
+        address,
+        data=alert.model_dump_json().encode(),
+        headers={"Content-Type": "application/json", "User-Agent": "mediafm"},
+    )
+    # Path and query are the secret of most webhooks: only the host is ever named.
+    where = f"The alert about run {alert.run_id} was not delivered: {urlsplit(address).hostname}"
+    opener = build_opener(_NoRedirects)
+    for attempt in range(settings.max_retries + 1):
+        if attempt:
+            time.sleep(_FIRST_PAUSE_S * 2 ** (attempt - 1))
+        try:
+            opener.open(request, timeout=settings.timeout_s).close()
+        except HTTPError as error:
+            error.close()
+            if error.code in _PASSING or error.code >= 500:
+                fault = f"answered {error.code}"
+                continue
+            remedy = _REMEDIES.get(error.code, "check `alerts.webhook_url`")
+            if 300 <= error.code < 400:
+                remedy = "it points elsewhere: set `alerts.webhook_url` to the final address"
+            raise ConfigurationError(f"{where} answered {error.code}: {remedy}.") from None
+        except (URLError, HTTPException, OSError) as error:
+            reason = error.reason if isinstance(error, URLError) else error
+            fault = f"did not answer ({type(reason).__name__})"
+        else:
+            return
+    raise ConfigurationError(
+        f"{where} {fault}, {settings.max_retries} retries: check `alerts.webhook_url` and the "
+        "network."
+    )
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """An answer that points elsewhere is an error: the secret goes to the host it is for."""
+
+    def redirect_request(
+        self,
+        req: Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> None:
+        """Do not follow."""
+
+
+def _run(alert: Alert, settings: AlertSettings) -> None:
+    program = settings.command[0]
+    try:
+        subprocess.run(
+            settings.command,
+            input=alert.model_dump_json().encode(),
+            timeout=settings.timeout_s,
+            check=True,
+        )
+    except subprocess.CalledProcessError as error:
+        fault = f"ended with status {error.returncode}"
+    except subprocess.TimeoutExpired:
+        fault = f"took longer than {settings.timeout_s:g} s"
+    except OSError as error:
+        fault = f"cannot be started ({error.strerror})"
+    else:
+        return
+    raise ConfigurationError(
+        f"The alert about run {alert.run_id} was not delivered: {program} {fault}: mend "
+        "`alerts.command`, trying it by hand with JSON on its input."
+    ) from None
+
+
+def _function(name: str) -> Callable[[Alert], object]:
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(
+            f"`alerts.target` names {name}, which cannot be imported ({error}): mend the name, or "
+            "put the module on PYTHONPATH."
+        ) from None
+    if not callable(found):
+        raise ConfigurationError(f"`alerts.target` names {name}, which is no function.")
+    return found
