@@ -5,6 +5,7 @@ Each call sees the file as it is at that moment.
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import lru_cache
@@ -33,6 +34,11 @@ _READING = {
     duckdb.StatementType.EXPLAIN,
     duckdb.StatementType.CREATE,
 }
+
+# What EXPLAIN is about follows it: ANALYZE would run a COPY, over the catalogue's own files even.
+_EXPLAIN = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*EXPLAIN(?:\s+ANALYZE\b|\s*\([^)]*\))?", re.DOTALL | re.IGNORECASE
+)
 
 
 class SpanVector(NamedTuple):
@@ -70,7 +76,18 @@ def sql(
     with _reading(_store(store)) as connection, _query_errors():
         statements = connection.extract_statements(query)
         kinds = [statement.type for statement in statements]
-        if not kinds or not _READING.issuperset(kinds) or kinds[-1] == duckdb.StatementType.CREATE:
+        explained = [
+            inner.type
+            for statement in statements
+            if statement.type == duckdb.StatementType.EXPLAIN
+            for inner in connection.extract_statements(_EXPLAIN.sub("", statement.query, count=1))
+        ]
+        if (
+            not kinds
+            or not _READING.issuperset(kinds)
+            or kinds[-1] == duckdb.StatementType.CREATE
+            or any(kind != duckdb.StatementType.SELECT for kind in explained)
+        ):
             raise MediaFMError(
                 "The query must read (SELECT, FROM, SHOW, DESCRIBE): write a SELECT."
             )
@@ -352,9 +369,7 @@ def _reading(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that can read the catalogue's tables and nothing else."""
     if not store.features.exists():
         raise StoreError(f"{store.location} has no features yet: `mediafm run` makes them.")
-    with closing(open_features(store.features)) as connection:
-        connection.execute("SET enable_external_access = false")
-        connection.execute("SET lock_configuration = true")
+    with closing(open_features(store)) as connection:
         yield connection
 
 

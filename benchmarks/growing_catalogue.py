@@ -1,0 +1,348 @@
+"""What adding one title costs as a catalogue grows, in the layouts that DuckDB offers.
+
+    python -m benchmarks.growing_catalogue FOLDER [--titles 10,100,1000,10000]
+        [--layouts one_file,parquet_shards,duckdb_shards,ducklake] [--adds 8] [--json FILE]
+
+Each layout gets the same random titles (50 shots, 10 clips, vectors of 256 float32) and the same
+questions from a fresh process's point of view: every question opens a connection of its own.
+
+    one_file        a copy is changed and moved over the old file: readers never wait
+    parquet_shards  immutable Parquet files under the views of a small DuckDB file, moved likewise
+    duckdb_shards   immutable DuckDB files under views by `read_duckdb`
+    ducklake        DuckDB's lakehouse format, where its extension is installed and loads
+
+In the sharded layouts a catalogue is laid out as merging leaves it: shards of 512 titles and, of
+what is left, up to seven each of 64, 8 and 1. An addition writes one more shard. Merging itself is
+measured by `benchmarks.publishing`, on the store's own code.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SHOTS, CLIPS, WIDTH = 50, 10, 256
+TIERS = (512, 64, 8, 1)
+TABLES = ("titles", "shots", "clips")  # vectors of clips lie beside them, that of a title too
+ROWS_READ_TOGETHER = 2048
+
+QUESTIONS = {
+    "count": "SELECT count(*) FROM shots",
+    "title": "SELECT clip_id, start_s, embedding FROM clips WHERE title_id = 'title-000003'",
+    "nearest": "SELECT title_id, clip_id FROM clips "
+    f"ORDER BY array_cosine_similarity(embedding::FLOAT[{WIDTH}], $query::FLOAT[{WIDTH}]) DESC "
+    "LIMIT 10",
+    "scan": "SELECT sum(embedding[1]) FROM shots",
+}
+
+
+def random_titles(first: int, count: int) -> dict[str, pa.Table]:
+    """The tables of some titles, in the order of titles."""
+    random = np.random.default_rng(first)
+    names = [f"title-{number:06d}" for number in range(first, first + count)]
+
+    def vectors(rows: int) -> pa.Array:
+        values = random.standard_normal((rows, WIDTH), dtype=np.float32)
+        return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), WIDTH)
+
+    def several(each: int, index: str, seconds: float) -> dict[str, object]:
+        starts = np.tile(np.arange(each) * seconds, count)
+        return {
+            "title_id": np.repeat(names, each),
+            index: np.tile(np.arange(each, dtype=np.int32), count),
+            "start_s": starts,
+            "end_s": starts + seconds,
+            "embedding": vectors(each * count),
+        }
+
+    titles = {"title_id": names, "name": names, "embedding": vectors(count)}
+    return {
+        "titles": pa.table(titles),
+        "shots": pa.table(several(SHOTS, "shot_index", 6.0)),
+        "clips": pa.table(several(CLIPS, "clip_id", 30.0)),
+    }
+
+
+class Layout(ABC):
+    """A way to keep the catalogue in a folder; `features.duckdb` in it is what readers open."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.features = folder / "features.duckdb"
+        folder.mkdir(parents=True)
+
+    @abstractmethod
+    def build(self, titles: int) -> None:
+        """Lay out so many titles, as additions and merging would have left them."""
+
+    @abstractmethod
+    def add(self, tables: dict[str, pa.Table]) -> None:
+        """Add one title and let readers see it."""
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """Open the catalogue as any client does, seeing it as it is now."""
+        return duckdb.connect(str(self.features), read_only=True)
+
+    def bytes(self) -> int:
+        """What the catalogue takes on disk."""
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
+    def replace(self, prepared: Path) -> None:
+        """Move a small or large file over the readers' one, on disk before it is visible."""
+        on_disk(prepared)
+        prepared.replace(self.features)
+
+
+class OneFile(Layout):
+    """All rows in one DuckDB file, copied for every change."""
+
+    def build(self, titles: int) -> None:
+        """Insert in portions."""
+        with closing(duckdb.connect(str(self.features))) as connection:
+            for first in range(0, titles, TIERS[0]):
+                count = min(TIERS[0], titles - first)
+                _insert(connection, random_titles(first, count), create=first == 0)
+
+    def add(self, tables: dict[str, pa.Table]) -> None:
+        """Copy, insert, replace."""
+        prepared = self.folder / "prepared.duckdb"
+        shutil.copyfile(self.features, prepared)
+        with closing(duckdb.connect(str(prepared))) as connection:
+            _insert(connection, tables, create=False)
+            connection.execute("CHECKPOINT")
+        self.replace(prepared)
+
+
+class Shards(Layout):
+    """Immutable shards; the small file that readers open holds views over them."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.shards: list[Path] = []
+
+    @abstractmethod
+    def write(self, shard: Path, tables: dict[str, pa.Table]) -> None:
+        """Write a shard."""
+
+    @abstractmethod
+    def view(self, table: str) -> str:
+        """The table, from all shards."""
+
+    def build(self, titles: int) -> None:
+        """Write shards of the sizes of the tiers."""
+        first = 0
+        for tier in TIERS:
+            while titles - first >= tier:
+                self._write(random_titles(first, tier))
+                first += tier
+        self._show()
+
+    def add(self, tables: dict[str, pa.Table]) -> None:
+        """Write one more shard and the views."""
+        self._write(tables)
+        self._show()
+
+    def _write(self, tables: dict[str, pa.Table]) -> None:
+        shard = self.folder / f"{len(self.shards):06d}"
+        self.write(shard, tables)
+        self.shards.append(shard)
+
+    def _show(self) -> None:
+        prepared = self.folder / "prepared.duckdb"
+        with closing(duckdb.connect(str(prepared))) as connection:
+            for table in TABLES:
+                connection.execute(f"CREATE VIEW {table} AS {self.view(table)}")
+        self.replace(prepared)
+
+
+class ParquetShards(Shards):
+    """Shards of one Parquet file per table."""
+
+    def write(self, shard: Path, tables: dict[str, pa.Table]) -> None:
+        """Write the tables with pyarrow."""
+        shard.mkdir()
+        for name, table in tables.items():
+            pq.write_table(
+                table,
+                shard / f"{name}.parquet",
+                row_group_size=ROWS_READ_TOGETHER,
+                compression="none",
+                use_dictionary=[column for column in table.column_names if column != "embedding"],
+            )
+            on_disk(shard / f"{name}.parquet")
+
+    def view(self, table: str) -> str:
+        """A list becomes an array again by a cast."""
+        files = [str(shard / f"{table}.parquet") for shard in self.shards]
+        return (
+            f"SELECT * REPLACE (embedding::FLOAT[{WIDTH}] AS embedding) "
+            f"FROM read_parquet({files}, hive_partitioning=false)"
+        )
+
+
+class DuckDBShards(Shards):
+    """Shards of one DuckDB file."""
+
+    def write(self, shard: Path, tables: dict[str, pa.Table]) -> None:
+        """Insert into a new file."""
+        with closing(duckdb.connect(str(shard))) as connection:
+            _insert(connection, tables, create=True)
+        on_disk(shard)
+
+    def view(self, table: str) -> str:
+        """The types are those of the shards."""
+        return f"FROM read_duckdb({[str(shard) for shard in self.shards]}, table_name='{table}')"
+
+
+class DuckLake(Layout):
+    """Parquet files and a catalogue in DuckDB, by the extension; vectors as lists."""
+
+    def build(self, titles: int) -> None:
+        """Insert in portions, as additions of many titles would."""
+        with closing(self._attach()) as connection:
+            for first in range(0, titles, TIERS[0]):
+                count = min(TIERS[0], titles - first)
+                _insert(connection, random_titles(first, count), create=first == 0, lists=True)
+
+    def add(self, tables: dict[str, pa.Table]) -> None:
+        """Insert in one transaction."""
+        with closing(self._attach()) as connection:
+            connection.begin()
+            _insert(connection, tables, create=False, lists=True)
+            connection.commit()
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """Attach with the extension, which every client needs."""
+        return self._attach("READ_ONLY, ")
+
+    def _attach(self, options: str = "") -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect()
+        connection.execute(f"LOAD '{ducklake_extension()}'")
+        connection.execute(
+            f"ATTACH 'ducklake:{self.folder}/catalogue.ducklake' AS lake "
+            f"({options}DATA_PATH '{self.folder}/data')"
+        )
+        connection.execute("USE lake")
+        return connection
+
+
+LAYOUTS: dict[str, type[Layout]] = {
+    "one_file": OneFile,
+    "parquet_shards": ParquetShards,
+    "duckdb_shards": DuckDBShards,
+    "ducklake": DuckLake,
+}
+
+
+def ducklake_extension() -> Path:
+    """The file of the installed package.
+
+    Raises:
+        ModuleNotFoundError: the package `duckdb-extension-ducklake` is not installed.
+    """
+    import duckdb_extension_ducklake
+
+    (folder,) = duckdb_extension_ducklake.__path__
+    return next(Path(folder).rglob("ducklake.duckdb_extension"))
+
+
+def measure(
+    kind: type[Layout], folder: Path, titles: int, additions: Sequence[dict[str, pa.Table]]
+) -> dict[str, float]:
+    """Median milliseconds of an addition and of each question, and mebibytes."""
+    layout = kind(folder)
+    layout.build(titles)
+    row: dict[str, float] = {"MiB": layout.bytes() / (1 << 20)}
+    adding: Iterator[dict[str, pa.Table]] = iter(additions)
+    row["add"] = median_ms(lambda: layout.add(next(adding)), len(additions))
+    query = np.ones(WIDTH, np.float32).tolist()
+    for name, question in QUESTIONS.items():
+        parameters = {"query": query} if "$query" in question else {}
+
+        def ask(question: str = question, parameters: dict[str, object] = parameters) -> None:
+            with closing(layout.connect()) as connection:
+                connection.execute(question, parameters).fetchall()
+
+        row[name] = median_ms(ask, 5)
+    shutil.rmtree(folder)
+    return row
+
+
+def median_ms(call: Callable[[], None], times: int) -> float:
+    """Median wall time of a call."""
+    seconds = []
+    for _ in range(times):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return 1000 * statistics.median(seconds)
+
+
+def on_disk(path: Path) -> None:
+    """Wait until a file is on disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _insert(
+    connection: duckdb.DuckDBPyConnection,
+    tables: dict[str, pa.Table],
+    create: bool,
+    lists: bool = False,
+) -> None:
+    replaced = " REPLACE (embedding::FLOAT[] AS embedding)" if lists else ""
+    for name, table in tables.items():
+        connection.register("rows", table)
+        verb = f"CREATE TABLE {name} AS" if create else f"INSERT INTO {name}"
+        connection.execute(f"{verb} SELECT *{replaced} FROM rows")
+        connection.unregister("rows")
+
+
+def main() -> None:
+    """Measure each layout at each size and print a row for each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="an empty folder on the disk to measure")
+    parser.add_argument("--titles", default="10,100,1000,10000")
+    parser.add_argument("--layouts", default=",".join(LAYOUTS))
+    parser.add_argument("--adds", type=int, default=8)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    additions = [random_titles(1_000_000 + number, 1) for number in range(arguments.adds)]
+    found: list[dict[str, object]] = []
+    print(f"DuckDB {duckdb.__version__}; medians in ms; {SHOTS} shots and {CLIPS} clips a title")
+    print(f"{'layout':15} {'titles':>7} {'MiB':>7} {'add':>8} " + _header(QUESTIONS), flush=True)
+    for layout in arguments.layouts.split(","):
+        for titles in map(int, arguments.titles.split(",")):
+            folder = arguments.folder.absolute() / f"{layout}-{titles}"
+            try:
+                row = measure(LAYOUTS[layout], folder, titles, additions)
+            except (ModuleNotFoundError, duckdb.Error) as error:
+                reason = " ".join(str(error).split())
+                print(f"{layout:15} cannot be measured: {reason}", flush=True)
+                found.append({"layout": layout, "titles": titles, "error": reason})
+                shutil.rmtree(folder, ignore_errors=True)
+                break
+            numbers = " ".join(f"{row[name]:8.1f}" for name in ("add", *QUESTIONS))
+            print(f"{layout:15} {titles:7} {row['MiB']:7.1f} {numbers}", flush=True)
+            found.append({"layout": layout, "titles": titles, **row})
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=2) + "\n")
+
+
+def _header(names: Sequence[str] | dict[str, str]) -> str:
+    return " ".join(f"{name:>8}" for name in names)
+
+
+if __name__ == "__main__":
+    main()

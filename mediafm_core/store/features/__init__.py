@@ -1,0 +1,26 @@
+"""Clip features as tables that anybody can query: immutable shards under the views of a small file.
+
+    features.duckdb                        the snapshot that readers see: views over shards
+    features/<model>/titles/<shard>.parquet
+    features/<model>/shots/<shard>.parquet
+    features/<model>/clips/<shard>.parquet
+    features/<model>/snapshot.duckdb       of a model that readers do not see: the one before, and
+                                           the next one while its refresh is under way
+
+Adding a title writes one shard and the small file, however large the catalogue is; another model
+is served by replacing the small file alone. Everything here is derived from the artefacts and can
+be made again from them. `mediafm_core.store.features.tables` describes what readers see.
+"""
+
+from mediafm_core.store.features.publication import Publication, publish
+from mediafm_core.store.features.reading import Catalogue, catalogue, open_features
+from mediafm_core.store.features.shards import TitleVersions
+
+__all__ = [
+    "Catalogue",
+    "Publication",
+    "TitleVersions",
+    "catalogue",
+    "open_features",
+    "publish",
+]

@@ -1,0 +1,405 @@
+"""Changing what readers see: titles added, replaced or removed, and another model version.
+
+One file is the truth for readers, `features.duckdb`: the snapshot that they see. A model that is
+not served has its own snapshot beside its shards, which nobody reads until it takes the place of
+`features.duckdb`, in one step. The snapshot of the model that readers see is that file alone.
+
+There is one writer at a time, by a lock. It first writes shards, which nothing refers to yet, and
+then one small file: killed at any moment, it leaves what was there.
+"""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mediafm_core.errors import StoreError
+from mediafm_core.store.artefacts import FEATURES_FILE, Store
+from mediafm_core.store.features.shards import (
+    TitleVersions,
+    merge_shards,
+    mergeable,
+    titles_in,
+    write_shards,
+)
+from mediafm_core.store.features.snapshot import (
+    FOLDER,
+    Shard,
+    Snapshot,
+    duckdb_errors,
+    literal,
+    place,
+    read_snapshot,
+    snapshot_key,
+    write_snapshot,
+)
+
+logger = logging.getLogger(__name__)
+
+LOCK = "features"
+_WRITER_MEMORY = "1GB"  # beyond it DuckDB spills into the staging folder
+_REMEDY = "see that every title is complete and the disk has space, then run again"
+
+Outdated = Callable[[Mapping[str, TitleVersions]], Collection[str]]
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What `publish` did.
+
+    Attributes:
+        outcome: "published": readers see something new; "unchanged": everything was up to date;
+            "held back": the new model waits for titles, readers keep the old one.
+        titles: titles that readers see now.
+        changed: titles whose rows were written, or all where readers see another model.
+        removed: titles that readers no longer see.
+        waiting: titles without current features of the new model, where it is "held back".
+        ready: titles that have features of the new model, where it is "held back".
+        following: after a rollback, titles that the next run has to bring to the earlier model.
+    """
+
+    outcome: Literal["published", "unchanged", "held back"]
+    titles: int
+    changed: int = 0
+    removed: int = 0
+    waiting: tuple[str, ...] = ()
+    ready: int = 0
+    following: int = 0
+
+    def __str__(self) -> str:
+        if self.outcome == "held back":
+            return f"held back: {self.ready} of {self.ready + len(self.waiting)} titles ready"
+        if self.outcome == "unchanged":
+            return f"unchanged: {self.titles} titles"
+        work = f"{self.changed} titles written, {self.removed} removed"
+        follow = f"; {self.following} follow with the next run" if self.following else ""
+        return f"published: {work}, {self.titles} in all{follow}"
+
+
+def publish(
+    store: Store,
+    model: str,
+    title_ids: Iterable[str],
+    *,
+    expected: Collection[str] | None = None,
+    outdated: Outdated | None = None,
+) -> Publication:
+    """Publish the clip features of titles.
+
+    Under the model that readers see already, the rows of `title_ids` are replaced where their
+    versions differ, and readers see them at once. Under another model they are kept for its
+    cut-over: that happens, in one step, when every title that readers see, less those taken out of
+    `expected`, has features of that model that are not outdated.
+
+    Args:
+        store: the catalogue's store.
+        model: model version, the name of the variant folders.
+        title_ids: titles whose features of this model are complete in Parquet.
+        expected: every title that readers may see; rows of others (retired, quarantined) are
+            removed. None keeps the titles that are there.
+        outdated: says which of a model's titles are to be computed again before its cut-over.
+
+    Raises:
+        StoreError: an artefact of one of `title_ids` is missing or does not fit the others, or
+            another program has opened the file for writing.
+    """
+    asked = set(title_ids)
+    with store.files.exclusive(LOCK), writing(store) as connection:
+        seen = read_snapshot(store)
+        if seen is not None and seen.model == model and seen.is_current:
+            return _update(SnapshotWriter(store, connection, seen), asked, expected)
+        before = read_snapshot(store, snapshot_key(model))
+        if before is None or not before.is_current:
+            before = Snapshot(model, dimension=0)
+        return _migrate(SnapshotWriter(store, connection, before), seen, asked, expected, outdated)
+
+
+def serve(store: Store, model: str) -> Publication | None:
+    """Let readers see a model again that they have seen before, with the titles it had then.
+
+    It is one step, however many titles there are. None where that model never served, or its
+    snapshot has been cleaned up.
+    """
+    with store.files.exclusive(LOCK), writing(store) as connection:
+        seen = read_snapshot(store)
+        if seen is not None and seen.model == model:
+            return Publication("unchanged", titles=seen.titles)
+        target = read_snapshot(store, snapshot_key(model))
+        if seen is None or target is None or not (target.served and target.is_current):
+            return None
+        writer = SnapshotWriter(store, connection, target)
+        now, again = shown(store, connection, seen), writer.titles()
+        following = sum(
+            title_id not in again or again[title_id].title_version != versions.title_version
+            for title_id, versions in now.items()
+        )
+        removed = len(now.keys() - again.keys())
+        writer.cut_over(seen)
+        return Publication(
+            "published",
+            titles=len(again),
+            changed=len(again),
+            removed=removed,
+            following=following,
+        )
+
+
+def remove(store: Store, title_ids: Collection[str]) -> int:
+    """Remove titles from what readers see, and from what a rollback or cut-over would show.
+
+    Returns:
+        How many of them readers saw.
+    """
+    with store.files.exclusive(LOCK), writing(store) as connection:
+        seen = read_snapshot(store)
+        removed = 0
+        for model in store.files.folders(FOLDER):
+            if seen is not None and seen.model == model:
+                continue
+            snapshot = read_snapshot(store, snapshot_key(model))
+            if snapshot is not None and snapshot.is_current:
+                writer = SnapshotWriter(store, connection, snapshot)
+                if writer.supersede(title_ids):
+                    writer.save(snapshot_key(model))
+        if seen is not None and seen.is_current:
+            writer = SnapshotWriter(store, connection, seen)
+            removed = writer.supersede(title_ids)
+            if removed:
+                writer.save(FEATURES_FILE)
+        return removed
+
+
+def recorded_versions(
+    store: Store, model: str, title_ids: Iterable[str]
+) -> dict[str, TitleVersions]:
+    """Versions of what is in Parquet, of those titles that are finished under a model."""
+    versions = {}
+    for title_id in title_ids:
+        features = store.record("clip_features", title_id, model)
+        title = store.json_record("title", title_id) if features else None
+        if features and title:
+            versions[title_id] = TitleVersions(features.data_version, title[0].data_version)
+    return versions
+
+
+def published_versions(store: Store, model: str) -> dict[str, TitleVersions]:
+    """Versions of every title that is published under a model, whether or not readers see it."""
+    snapshot = current_snapshot(store, model)
+    if snapshot is None or not snapshot.is_current:
+        return {}
+    with closing(duckdb.connect()) as connection, duckdb_errors(store.features, _REMEDY):
+        found = titles_in(connection, store, snapshot)
+    return {title_id: versions for title_id, (_, versions) in found.items()}
+
+
+def current_snapshot(store: Store, model: str) -> Snapshot | None:
+    """The snapshot of a model: the one that readers see where it is theirs, else its own."""
+    seen = read_snapshot(store)
+    return seen if seen and seen.model == model else read_snapshot(store, snapshot_key(model))
+
+
+def shown(
+    store: Store, connection: duckdb.DuckDBPyConnection, seen: Snapshot
+) -> dict[str, TitleVersions]:
+    """Titles that readers see, with their versions."""
+    if seen.is_sharded:
+        return {
+            title_id: versions
+            for title_id, (_, versions) in titles_in(connection, store, seen).items()
+        }
+    connection.execute(f"ATTACH {literal(str(store.features))} AS old (READ_ONLY)")
+    try:
+        rows = connection.execute("SELECT title_id, data_version, title_version FROM old.titles")
+        return {title_id: TitleVersions(*found) for title_id, *found in rows.fetchall()}
+    finally:
+        connection.execute("DETACH old")
+
+
+class SnapshotWriter:
+    """Makes the next snapshot of a model from the one before; within the writers' lock.
+
+    Args:
+        store: the catalogue's store.
+        connection: one that may write.
+        snapshot: the snapshot before.
+    """
+
+    def __init__(
+        self, store: Store, connection: duckdb.DuckDBPyConnection, snapshot: Snapshot
+    ) -> None:
+        self.store = store
+        self.connection = connection
+        self.snapshot = snapshot
+
+    def titles(self, title_ids: Iterable[str] | None = None) -> dict[str, TitleVersions]:
+        """The titles that it shows, or those of some that it shows."""
+        found = titles_in(self.connection, self.store, self.snapshot, title_ids)
+        return {title_id: versions for title_id, (_, versions) in found.items()}
+
+    def add(self, title_ids: Collection[str]) -> int:
+        """Add titles that are finished in Parquet, or replace their rows; how many were written.
+
+        Raises:
+            StoreError: an artefact of one of them is missing or does not fit the others.
+        """
+        model = self.snapshot.model
+        ready = recorded_versions(self.store, model, title_ids)
+        if len(ready) < len(title_ids):
+            missing = min(set(title_ids) - set(ready))
+            raise StoreError(f"{missing} has no clip features of {model} to publish: run it first.")
+        there = self.titles(ready)
+        changed = {
+            title_id: versions
+            for title_id, versions in ready.items()
+            if versions != there.get(title_id)
+        }
+        if not changed:
+            return 0
+        if not self.snapshot.dimension:
+            path = self.store.path("contextual_embeddings", min(changed), model)
+            self.snapshot = replace(self.snapshot, dimension=_dimension(path))
+        written = write_shards(self.connection, self.store, model, self.snapshot.dimension, changed)
+        self.supersede(changed)
+        self.snapshot = replace(self.snapshot, shards=(*self.snapshot.shards, *written))
+        while groups := list(mergeable(self.snapshot.shards)):
+            self.merge(groups)
+        logger.info("Features of %d titles written", len(changed))
+        return len(changed)
+
+    def supersede(self, title_ids: Collection[str]) -> int:
+        """Let rows of titles no longer count; how many titles had any."""
+        found = titles_in(self.connection, self.store, self.snapshot, title_ids)
+        of_shard: dict[str, set[str]] = {}
+        for title_id, (shard, _) in found.items():
+            of_shard.setdefault(shard, set()).add(title_id)
+        shards = tuple(
+            replace(shard, superseded=shard.superseded | of_shard.get(shard.name, set()))
+            for shard in self.snapshot.shards
+        )
+        self.snapshot = replace(self.snapshot, shards=shards)
+        return len(found)
+
+    def merge(self, groups: Iterable[Sequence[Shard]]) -> None:
+        """Let one new shard take the place of each group."""
+        for group in groups:
+            merged = merge_shards(self.connection, self.store, self.snapshot.model, group)
+            left = self.snapshot.without((shard.name for shard in group), time.time())
+            self.snapshot = replace(left, shards=(*left.shards, merged))
+
+    def save(self, key: str) -> None:
+        """Put the snapshot in its place, in one step."""
+        empty = [shard.name for shard in self.snapshot.shards if not shard.live]
+        if len(empty) == len(self.snapshot.shards):
+            empty = empty[1:]  # a view has to be over something
+        self.snapshot = self.snapshot.without(empty, time.time())
+        with self.store.staging() as folder:
+            prepared = folder / "snapshot.duckdb"
+            write_snapshot(self.connection, self.store, self.snapshot, prepared, local=False)
+            self.store.commit(prepared, key)
+
+    def cut_over(self, seen: Snapshot | None) -> None:
+        """Let readers see this snapshot in place of the one that they see."""
+        if seen is not None and seen.is_sharded:
+            # It has been served, and may be again: kept as it is.
+            with self.store.staging() as folder:
+                kept = folder / "snapshot.duckdb"
+                shutil.copyfile(self.store.features, kept)
+                self.store.commit(kept, snapshot_key(seen.model))
+        self.snapshot = replace(self.snapshot, served=True)
+        self.save(FEATURES_FILE)
+
+
+def _update(
+    writer: SnapshotWriter, asked: Collection[str], expected: Collection[str] | None
+) -> Publication:
+    """Publish titles under the model that readers see."""
+    removed = 0
+    if expected is not None:
+        removed = writer.supersede(writer.titles().keys() - {*asked, *expected})
+    changed = writer.add(asked)
+    titles = writer.snapshot.titles
+    moved = writer.snapshot.place != place(writer.store.files)
+    if changed or removed or moved:
+        writer.save(FEATURES_FILE)
+    if not changed and not removed:
+        return Publication("unchanged", titles=titles)
+    return Publication("published", titles=titles, changed=changed, removed=removed)
+
+
+def _migrate(
+    writer: SnapshotWriter,
+    seen: Snapshot | None,
+    asked: Collection[str],
+    expected: Collection[str] | None,
+    outdated: Outdated | None,
+) -> Publication:
+    """Publish titles under another model, and cut over to it when it is complete."""
+    store = writer.store
+    now = shown(store, writer.connection, seen) if seen else {}
+    kept = set(asked) | (now.keys() if expected is None else set(expected))
+    required = now.keys() & kept
+    changed = writer.add(asked)
+    ready = writer.titles()
+    waiting = required - ready.keys()
+    if waiting:
+        # Computed, but its run was killed before it could publish.
+        late = waiting & _finished(store, writer.snapshot.model)
+        changed += writer.add(late)
+        waiting -= late
+        ready = writer.titles() if late else ready
+    removed = writer.supersede(ready.keys() - kept)
+    if not waiting and outdated is not None:
+        waiting = set(outdated({title_id: ready[title_id] for title_id in required}))
+    titles = writer.snapshot.titles
+    if waiting or not titles:
+        if changed or removed:
+            writer.save(snapshot_key(writer.snapshot.model))
+        return Publication(
+            "held back",
+            titles=len(now),
+            waiting=tuple(sorted(waiting)),
+            ready=len(ready.keys() - waiting),
+        )
+    writer.cut_over(seen)
+    return Publication(
+        "published",
+        titles=titles,
+        changed=titles,
+        removed=len(now.keys() - (ready.keys() & kept)),
+    )
+
+
+def _finished(store: Store, model: str) -> set[str]:
+    """Titles that have clip features of a model in Parquet."""
+    entries = store.files.entries(f"clip_features/{model}")
+    return {PurePosixPath(entry.key).stem for entry in entries}
+
+
+def _dimension(path: Path) -> int:
+    try:
+        kind = pq.read_schema(path).field("embedding").type
+    except FileNotFoundError:
+        raise StoreError(f"{path} does not exist: run the title again.") from None
+    if not pa.types.is_fixed_size_list(kind):
+        raise StoreError(f"{path} holds {kind} and no vectors: delete it and run again.")
+    return int(kind.list_size)
+
+
+@contextmanager
+def writing(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that writes shards and snapshots, spilling into the staging folder."""
+    with (
+        store.staging() as folder,
+        duckdb_errors(store.features, _REMEDY),
+        closing(duckdb.connect(config={"memory_limit": _WRITER_MEMORY})) as connection,
+    ):
+        connection.execute(f"SET temp_directory = {literal(str(folder / 'spill'))}")
+        yield connection

@@ -1,0 +1,283 @@
+"""Writing shards: from the artefacts of titles, and from other shards when these are merged.
+
+Small shards are merged as in a log-structured tree. A shard of up to 7 titles is of the first tier,
+of up to 63 of the second, of up to 511 of the third; eight of a tier become one. A shard that has
+reached `FULL_TITLES` or `FULL_BYTES` is left alone. So each title is written again three times at
+most, adding one writes at most twice a full shard, and there are never more than 24 small shards
+beside the full ones.
+"""
+
+import math
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mediafm_core.errors import StoreError
+from mediafm_core.store.artefacts import Store
+from mediafm_core.store.features import tables
+from mediafm_core.store.features.snapshot import Shard, Snapshot, rows, shard_key
+
+FULL_TITLES = 512
+FULL_BYTES = 64 << 20
+SHARDS_OF_A_TIER = 8
+
+_TITLES_READ_TOGETHER = 32  # bounds what is in memory at once
+_ROWS_READ_TOGETHER = 2048  # DuckDB's own portion: one title's rows are found without the others'
+
+_MANIFEST_SCHEMA = pa.schema(
+    [
+        ("title_id", pa.string()),
+        ("name", pa.string()),
+        ("kind", pa.string()),
+        ("language", pa.string()),
+        ("synopsis", pa.string()),
+        ("tags", pa.list_(pa.string())),
+        ("duration_s", pa.float64()),
+        ("data_version", pa.string()),
+        ("title_version", pa.string()),
+    ]
+)
+
+
+class TitleVersions(NamedTuple):
+    """What decides whether a title's rows are up to date."""
+
+    data_version: str
+    title_version: str
+
+
+def write_shards(
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    model: str,
+    dimension: int,
+    versions: Mapping[str, TitleVersions],
+) -> list[Shard]:
+    """Write the rows of titles, from their artefacts, into as many shards as they fill.
+
+    Raises:
+        StoreError: an artefact is missing or does not fit the others.
+    """
+    title_ids = sorted(versions)
+    written = []
+    while title_ids:
+        with _ShardWriter(store, model) as writer:
+            while title_ids and writer.titles < FULL_TITLES and writer.bytes < FULL_BYTES:
+                chunk = title_ids[:_TITLES_READ_TOGETHER]
+                chunk = chunk[: FULL_TITLES - writer.titles]
+                title_ids = title_ids[len(chunk) :]
+                found = _from_artefacts(connection, store, model, dimension, chunk, versions)
+                for file, table in found.items():
+                    writer.write(file, table)
+                writer.titles += len(chunk)
+            written.append(writer.finish())
+    return written
+
+
+def merge_shards(
+    connection: duckdb.DuckDBPyConnection, store: Store, model: str, shards: Sequence[Shard]
+) -> Shard:
+    """One shard with those rows of others that count, in the order of titles."""
+    with _ShardWriter(store, model) as writer:
+        for file, order in tables.FILES.items():
+            query = f"{rows(store.files, model, file, shards, local=True)} ORDER BY {order}"
+            reader = connection.execute(query).to_arrow_reader(8 * _ROWS_READ_TOGETHER)
+            writer.write(file, reader.schema.empty_table())
+            for batch in reader:
+                writer.write(file, pa.Table.from_batches([batch]))
+        writer.titles = sum(shard.live for shard in shards)
+        return writer.finish()
+
+
+def mergeable(shards: Iterable[Shard]) -> Iterator[list[Shard]]:
+    """Which shards are to be merged, by the tiers: each group becomes one."""
+    by_tier: dict[int, list[Shard]] = {}
+    for shard in shards:
+        if not is_full(shard):
+            tier = int(math.log(max(shard.live, 1), SHARDS_OF_A_TIER) + 1e-9)
+            by_tier.setdefault(tier, []).append(shard)
+    for tier in sorted(by_tier):
+        if len(by_tier[tier]) >= SHARDS_OF_A_TIER:
+            yield from portions(by_tier[tier])
+
+
+def portions(shards: Sequence[Shard]) -> Iterator[list[Shard]]:
+    """Runs of shards that make full ones, and what is left, unless nothing were gained by it."""
+    portion: list[Shard] = []
+    for shard in shards:
+        portion.append(shard)
+        if (
+            sum(each.live for each in portion) >= FULL_TITLES
+            or sum(each.bytes for each in portion) >= FULL_BYTES
+        ):
+            yield portion
+            portion = []
+    if len(portion) > 1 or any(shard.superseded for shard in portion):
+        yield portion
+
+
+def is_full(shard: Shard) -> bool:
+    """Whether a shard has grown as large as shards become."""
+    size = shard.bytes * shard.live / shard.titles
+    return shard.live >= FULL_TITLES or size >= FULL_BYTES
+
+
+class _ShardWriter:
+    """Writes the files of a new shard; they take their places when it is finished."""
+
+    def __init__(self, store: Store, model: str) -> None:
+        self.titles = 0
+        self._store = store
+        self._model = model
+        self._stack = ExitStack()
+        self._writers: dict[str, pq.ParquetWriter] = {}
+
+    def __enter__(self) -> "_ShardWriter":
+        self._folder = self._stack.enter_context(self._store.staging())
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for writer in self._writers.values():
+            writer.close()
+        self._stack.close()
+
+    @property
+    def bytes(self) -> int:
+        """What has been written so far."""
+        return sum(self._path(file).stat().st_size for file in self._writers)
+
+    def write(self, file: str, table: pa.Table) -> None:
+        """Append rows to one of the files."""
+        writer = self._writers.get(file)
+        if writer is None:
+            # Vectors hardly shrink; a dictionary of them would only cost.
+            writer = self._writers[file] = pq.ParquetWriter(
+                self._path(file),
+                table.schema,
+                compression="snappy",
+                use_dictionary=[name for name in table.column_names if name != "embedding"],
+            )
+        writer.write_table(table, row_group_size=_ROWS_READ_TOGETHER)
+
+    def finish(self) -> Shard:
+        """Move the files into place, where nothing refers to them yet."""
+        for writer in self._writers.values():
+            writer.close()
+        shard = Shard(uuid.uuid4().hex[:16], self.titles, self.bytes)
+        for file in tables.FILES:
+            self._store.commit(self._path(file), shard_key(self._model, file, shard.name))
+        self._writers.clear()
+        return shard
+
+    def _path(self, file: str) -> Path:
+        return self._folder / f"{file}.parquet"
+
+
+def titles_in(
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    snapshot: Snapshot,
+    title_ids: Iterable[str] | None = None,
+) -> dict[str, tuple[str, TitleVersions]]:
+    """Which titles a snapshot shows: the shard of each, and its versions.
+
+    Args:
+        connection: any that may read files.
+        store: where the shards are.
+        snapshot: of one model.
+        title_ids: look for these only; None takes all.
+    """
+    shards = {
+        str(store.files.path(shard_key(snapshot.model, "titles", shard.name))): shard
+        for shard in snapshot.shards
+    }
+    if not shards:
+        return {}
+    query = (
+        "SELECT title_id, data_version, title_version, filename "
+        "FROM read_parquet($files, hive_partitioning=false, filename=true)"
+    )
+    values: dict[str, object] = {"files": list(shards)}
+    if title_ids is not None:
+        query += " WHERE title_id IN (SELECT unnest($asked))"
+        values["asked"] = sorted(title_ids)
+    return {
+        title_id: (shards[path].name, TitleVersions(data, title))
+        for title_id, data, title, path in connection.execute(query, values).fetchall()
+        if title_id not in shards[path].superseded
+    }
+
+
+def _from_artefacts(
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    model: str,
+    dimension: int,
+    title_ids: Sequence[str],
+    versions: Mapping[str, TitleVersions],
+) -> dict[str, pa.Table]:
+    """The rows of a few titles by file."""
+    values = _artefacts(store, model, title_ids)
+    connection.register("manifests", _manifests(store, title_ids, versions))
+
+    def rows_by(query: str, *names: str) -> pa.Table:
+        query = query.format(dimension=dimension)
+        found = connection.execute(query, {name: values[name] for name in names})
+        return found.to_arrow_table()
+
+    context = ("timed_text", "fused_embeddings", "contextual_embeddings")
+    found = {
+        "shots": rows_by(tables.SELECT_SHOTS, "shots", *context),
+        "clips": rows_by(tables.SELECT_CLIPS, "clip_features"),
+        "titles": rows_by(tables.SELECT_TITLES, "title_embeddings", "shots", "clip_features"),
+    }
+    connection.unregister("manifests")
+    _check(found, model, title_ids)
+    return found
+
+
+def _check(found: Mapping[str, pa.Table], model: str, title_ids: Sequence[str]) -> None:
+    """A join drops what has no partner: every title and every shot must have arrived."""
+    counts = found["shots"].group_by("title_id").aggregate([([], "count_all")])
+    arrived = dict(zip(*(counts[name].to_pylist() for name in counts.column_names), strict=True))
+    titles = found["titles"]
+    wanted = dict(zip(titles["title_id"].to_pylist(), titles["shots"].to_pylist(), strict=True))
+    for title_id in title_ids:
+        if title_id not in wanted:
+            raise StoreError(f"{title_id} has no vector of {model} for the title: run it again.")
+        if wanted[title_id] != arrived.get(title_id, 0):
+            raise StoreError(
+                f"{title_id} has {wanted[title_id]} shots, of which {arrived.get(title_id, 0)} "
+                f"have timed text, fused and contextual embeddings of {model}: run it again."
+            )
+
+
+def _artefacts(store: Store, model: str, title_ids: Sequence[str]) -> dict[str, list[str]]:
+    """The Parquet files of each asset that the tables are made from."""
+    variants = dict.fromkeys(("shots", "timed_text", "fused_embeddings"), "")
+    variants |= dict.fromkeys(("contextual_embeddings", "title_embeddings", "clip_features"), model)
+    return {
+        asset: [str(store.path(asset, title_id, variant)) for title_id in title_ids]
+        for asset, variant in variants.items()
+    }
+
+
+def _manifests(
+    store: Store, title_ids: Sequence[str], versions: Mapping[str, TitleVersions]
+) -> pa.Table:
+    found = []
+    for title_id in title_ids:
+        record = store.json_record("title", title_id)
+        if record is None:
+            raise StoreError(f"{title_id} was removed while it was published: try again.")
+        manifest, probe = record[1]["manifest"], record[1]["probe"]
+        row = {name: manifest.get(name) for name in ("name", "kind", "language", "synopsis")}
+        row |= {"tags": manifest.get("tags") or [], "duration_s": probe["duration_s"]}
+        found.append({"title_id": title_id, **row, **versions[title_id]._asdict()})
+    return pa.Table.from_pylist(found, schema=_MANIFEST_SCHEMA)

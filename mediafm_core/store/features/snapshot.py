@@ -1,0 +1,246 @@
+"""The small DuckDB file that says which shards a catalogue consists of, and shows them as tables.
+
+A snapshot is never changed, only replaced by the next one. Its file holds the list of shards and
+the views over them, so that any DuckDB client reads the catalogue by opening it.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from mediafm_core.errors import StoreError
+from mediafm_core.storage.files import Files
+from mediafm_core.store.artefacts import FEATURES_FILE, Store
+from mediafm_core.store.features import tables
+
+FOLDER = "features"
+
+_SHARDS = pa.schema(
+    [
+        ("name", pa.string()),
+        ("titles", pa.int32()),
+        ("bytes", pa.int64()),
+        ("superseded", pa.list_(pa.string())),
+    ]
+)
+_DROPPED = pa.schema([("name", pa.string()), ("since", pa.float64())])
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some titles' rows of one model version in three files, written once.
+
+    Attributes:
+        name: of its files.
+        titles: titles that were written into it.
+        bytes: of its files together.
+        superseded: those of its titles whose rows no longer count: published again or removed.
+    """
+
+    name: str
+    titles: int
+    bytes: int
+    superseded: frozenset[str] = frozenset()
+
+    @property
+    def live(self) -> int:
+        """Titles whose rows count."""
+        return self.titles - len(self.superseded)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A catalogue at one moment.
+
+    Attributes:
+        model: model version of everything in it.
+        dimension: width of its vectors.
+        shards: what it consists of.
+        dropped: shards that it no longer consists of, each with the moment since when, in seconds
+            since the epoch: whoever opened an earlier snapshot still reads them.
+        place: where the store was when this was written, as the views name its files.
+        served: whether readers have seen this model.
+        is_sharded: False for a file of the first design, which held the rows themselves.
+        schema_version: of the tables.
+        titles: how many titles it shows.
+    """
+
+    model: str
+    dimension: int
+    shards: tuple[Shard, ...] = ()
+    dropped: tuple[tuple[str, float], ...] = ()
+    place: str = ""
+    served: bool = False
+    is_sharded: bool = True
+    schema_version: int = tables.VERSION
+
+    @property
+    def titles(self) -> int:
+        """Titles that it shows; of a file of the first design, see its own tables."""
+        return sum(shard.live for shard in self.shards)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether shards can be added to it."""
+        return self.is_sharded and self.schema_version == tables.VERSION
+
+    def without(self, names: Iterable[str], since: float) -> "Snapshot":
+        """The same without some shards, which are remembered as dropped."""
+        gone = set(names)
+        return replace(
+            self,
+            shards=tuple(shard for shard in self.shards if shard.name not in gone),
+            dropped=(*self.dropped, *((name, since) for name in sorted(gone))),
+        )
+
+
+def snapshot_key(model: str) -> str:
+    """Where the snapshot of a model is kept that readers do not see."""
+    return f"{FOLDER}/{model}/snapshot.duckdb"
+
+
+def shard_key(model: str, file: str, shard: str) -> str:
+    """The name of one of a shard's three files."""
+    return f"{FOLDER}/{model}/{file}/{shard}.parquet"
+
+
+def address(files: Files, key: str) -> str:
+    """How any client names a file: its absolute path, or its address where it is not local."""
+    return f"{place(files)}/{key}"
+
+
+def place(files: Files) -> str:
+    """Where the store is, as `address` names it."""
+    return files.location if "://" in files.location else str(files.root.absolute())
+
+
+def rows(files: Files, model: str, file: str, shards: Iterable[Shard], local: bool) -> str:
+    """A query for the rows of one file of some shards, of those titles that count.
+
+    Args:
+        files: the store's.
+        model: model version of the shards.
+        file: one of `tables.FILES`.
+        shards: at least one.
+        local: read from this machine's paths; else from addresses that hold for every client.
+    """
+
+    def name(shard: Shard) -> str:
+        key = shard_key(model, file, shard.name)
+        return literal(str(files.path(key)) if local else address(files, key))
+
+    shards = list(shards)
+    whole = ", ".join(name(shard) for shard in shards if not shard.superseded)
+    parts = [
+        f"SELECT * FROM read_parquet({name(shard)}, hive_partitioning=false) "  # noqa: S608
+        f"WHERE title_id NOT IN ({', '.join(map(literal, sorted(shard.superseded)))})"
+        for shard in shards
+        if shard.superseded
+    ]
+    if whole:
+        parts.insert(0, f"SELECT * FROM read_parquet([{whole}], hive_partitioning=false)")  # noqa: S608
+    return " UNION ALL ".join(parts)
+
+
+def literal(text: str) -> str:
+    """A text in SQL, where parameters are not possible; quotes are escaped by doubling them."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def write_snapshot(
+    connection: duckdb.DuckDBPyConnection, store: Store, snapshot: Snapshot, path: Path, local: bool
+) -> None:
+    """Write a snapshot's file.
+
+    Args:
+        connection: any connection that may write.
+        store: where its shards are.
+        snapshot: at least one shard.
+        path: of the new file.
+        local: as of `rows`.
+    """
+    connection.execute(f"ATTACH {literal(str(path))} AS prepared")
+    try:
+        connection.begin()
+        connection.execute(tables.CREATE.format(database="prepared"))
+        connection.execute(
+            "INSERT INTO prepared.catalogue VALUES ($1, $2, $3, $4)",
+            [snapshot.model, snapshot.dimension, tables.VERSION, snapshot.titles],
+        )
+        where = place(store.files)
+        connection.execute(
+            "INSERT INTO prepared.storage.state VALUES ($1, $2)", [where, snapshot.served]
+        )
+        shards = [
+            {**vars(shard), "superseded": sorted(shard.superseded)} for shard in snapshot.shards
+        ]
+        dropped = [{"name": name, "since": since} for name, since in snapshot.dropped]
+        for table, found, schema in (
+            ("shards", shards, _SHARDS),
+            ("dropped", dropped, _DROPPED),
+        ):
+            connection.register("listed", pa.Table.from_pylist(found, schema=schema))
+            connection.execute(f"INSERT INTO prepared.storage.{table} FROM listed")
+            connection.unregister("listed")
+        values = {"model": literal(snapshot.model), "dimension": snapshot.dimension}
+        for view, (file, columns) in tables.VIEWS.items():
+            source = rows(store.files, snapshot.model, file, snapshot.shards, local)
+            connection.execute(
+                f"CREATE VIEW prepared.{view} AS "  # noqa: S608 - names are our own
+                f"SELECT {columns.format(**values)} FROM ({source})"
+            )
+        connection.commit()
+    finally:
+        connection.execute("DETACH prepared")
+
+
+def read_snapshot(store: Store, key: str = FEATURES_FILE) -> Snapshot | None:
+    """Read a snapshot's file, or None where there is none.
+
+    Raises:
+        StoreError: it is no DuckDB file, or another program writes to it.
+    """
+    path = store.files.path(key)
+    if not path.exists():
+        return None
+    with closing(duckdb.connect(config={"threads": 1})) as connection, duckdb_errors(path, CLOSE):
+        connection.execute(f"ATTACH {literal(str(path))} AS features (READ_ONLY)")
+        return snapshot_in(connection)
+
+
+def snapshot_in(connection: duckdb.DuckDBPyConnection) -> Snapshot:
+    """The snapshot whose file is attached as `features`."""
+    model, dimension, version = connection.execute(
+        "SELECT model_version, dimension, schema_version FROM features.catalogue"
+    ).fetchall()[0]
+    schemas = "SELECT 1 FROM duckdb_schemas() WHERE (database_name, schema_name) = ($1, $2)"
+    if not connection.execute(schemas, ["features", "storage"]).fetchall():
+        return Snapshot(model, dimension, schema_version=version, served=True, is_sharded=False)
+    where, served = connection.execute("FROM features.storage.state").fetchall()[0]
+    shards = tuple(
+        Shard(name, titles, size, frozenset(superseded))
+        for name, titles, size, superseded in connection.execute(
+            "FROM features.storage.shards"
+        ).fetchall()
+    )
+    dropped = tuple(connection.execute("FROM features.storage.dropped").fetchall())
+    return Snapshot(
+        model, dimension, shards, dropped, place=where, served=served, schema_version=version
+    )
+
+
+CLOSE = "close programs that write to it, or delete it and run again to have it made anew"
+
+
+@contextmanager
+def duckdb_errors(path: Path, remedy: str) -> Iterator[None]:
+    """Turn what DuckDB says into a `StoreError` with a remedy."""
+    try:
+        yield
+    except duckdb.Error as error:
+        reason = " ".join(str(error).split())
+        raise StoreError(f"{path} cannot be used ({reason}): {remedy}.") from error

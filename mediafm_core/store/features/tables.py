@@ -1,0 +1,102 @@
+"""The tables that readers see, and how their rows come from the artefacts.
+
+`<store>/features.duckdb` shows one model version, in these tables (plain DuckDB types, no extension
+needed; `h` is the width of the model):
+
+    catalogue       model_version, dimension, schema_version, titles             one row
+    titles          title_id (key), name, kind, language, synopsis, tags VARCHAR[], duration_s,
+                    shots, clips, model_version, data_version, title_version
+    shots           title_id, shot_index, start_s, end_s, start_frame, end_frame, text,
+                    has_video, has_audio, has_text, embedding FLOAT[h]           in context
+    clips           title_id, clip_id, start_s, end_s, proposed, first_shot, last_shot,
+                    labels MAP(VARCHAR, VARCHAR): labels['genre'] is one of them
+    clip_features   title_id, clip_id, model_version, embedding FLOAT[h]
+    title_features  title_id, model_version, embedding FLOAT[h]                  the [CLS] vector
+
+`titles.data_version` is the data version of the title's clip features and `title_version` that of
+its manifest and media; together they say whether the title's rows are up to date.
+
+Tables have no promised order: ask for one with ORDER BY.
+
+A shard holds the rows of some titles in three Parquet files, `titles`, `shots` and `clips`; vectors
+of titles and clips are columns of theirs, so that the six tables are views over three files.
+"""
+
+VERSION = 1  # of these tables; a file of another version is built anew
+
+TABLES = ("catalogue", "titles", "shots", "clips", "clip_features", "title_features")
+
+FILES = {
+    "titles": "title_id",
+    "shots": "title_id, shot_index",
+    "clips": "title_id, start_s, clip_id",
+}
+"""The files of a shard, and the order of their rows."""
+
+# A view of readers to the file that it is over and its columns.
+VIEWS = {
+    "titles": (
+        "titles",
+        "title_id, name, kind, language, synopsis, tags, duration_s, shots, clips, "
+        "{model} AS model_version, data_version, title_version",
+    ),
+    "shots": (
+        "shots",
+        "title_id, shot_index, start_s, end_s, start_frame, end_frame, text, "
+        "has_video, has_audio, has_text, embedding::FLOAT[{dimension}] AS embedding",
+    ),
+    "clips": (
+        "clips",
+        "title_id, clip_id, start_s, end_s, proposed, first_shot, last_shot, labels",
+    ),
+    "clip_features": (
+        "clips",
+        "title_id, clip_id, {model} AS model_version, embedding::FLOAT[{dimension}] AS embedding",
+    ),
+    "title_features": (
+        "titles",
+        "title_id, {model} AS model_version, embedding::FLOAT[{dimension}] AS embedding",
+    ),
+}
+
+# What the small file keeps for itself, out of the way of SHOW TABLES.
+CREATE = """
+CREATE TABLE {database}.catalogue (
+    model_version VARCHAR NOT NULL, dimension INTEGER NOT NULL,
+    schema_version INTEGER NOT NULL, titles INTEGER NOT NULL);
+CREATE SCHEMA {database}.storage;
+CREATE TABLE {database}.storage.state (place VARCHAR NOT NULL, served BOOLEAN NOT NULL);
+CREATE TABLE {database}.storage.shards (
+    name VARCHAR NOT NULL, titles INTEGER NOT NULL, bytes BIGINT NOT NULL,
+    superseded VARCHAR[] NOT NULL);
+CREATE TABLE {database}.storage.dropped (name VARCHAR NOT NULL, since DOUBLE NOT NULL);
+"""
+
+# Folder names such as `name=value` must not become columns.
+SELECT_SHOTS = """
+SELECT title_id, shot_index, start_s, end_s, start_frame, end_frame, text,
+       has_video, has_audio, has_text, contextual.embedding::FLOAT[{dimension}] AS embedding
+FROM read_parquet($shots, hive_partitioning=false) AS shots
+JOIN read_parquet($timed_text, hive_partitioning=false) AS timed_text USING (title_id, shot_index)
+JOIN read_parquet($fused_embeddings, hive_partitioning=false) AS fused USING (title_id, shot_index)
+JOIN read_parquet($contextual_embeddings, hive_partitioning=false) AS contextual
+     USING (title_id, shot_index)
+ORDER BY title_id, shot_index
+"""
+SELECT_CLIPS = """
+SELECT title_id, clip_id, start_s, end_s, proposed, first_shot, last_shot,
+       labels::MAP(VARCHAR, VARCHAR) AS labels, embedding::FLOAT[{dimension}] AS embedding
+FROM read_parquet($clip_features, hive_partitioning=false) ORDER BY title_id, start_s, clip_id
+"""
+SELECT_TITLES = """
+SELECT manifests.* EXCLUDE (data_version, title_version), shots.n::INTEGER AS shots,
+       coalesce(clips.n, 0)::INTEGER AS clips, data_version, title_version,
+       embedding::FLOAT[{dimension}] AS embedding
+FROM manifests
+JOIN read_parquet($title_embeddings, hive_partitioning=false) USING (title_id)
+JOIN (SELECT title_id, count(*) AS n FROM read_parquet($shots, hive_partitioning=false)
+      GROUP BY title_id) AS shots USING (title_id)
+LEFT JOIN (SELECT title_id, count(*) AS n FROM read_parquet($clip_features, hive_partitioning=false)
+           GROUP BY title_id) AS clips USING (title_id)
+ORDER BY title_id
+"""
