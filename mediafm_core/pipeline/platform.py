@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mediafm_core.config import Settings
 from mediafm_core.pipeline.serving import serving_model
-from mediafm_core.store.artefacts import Store
-from mediafm_core.titles.inbox import Inbox, LocalInbox
+from mediafm_core.store.open import open_store
+from mediafm_core.titles.inbox import Inbox, open_inbox
 
 if TYPE_CHECKING:
     from mediafm_core.encoders.base import AudioEncoder, TextEncoder, VideoEncoder
@@ -29,20 +29,25 @@ class Platform:
     Args:
         settings: all settings; the store must be named, the inbox where media is read.
         progress: told how far a long computation has come.
+        s3_client: of S3, where one is at hand; made from the settings if it is needed otherwise.
     """
 
-    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
+    def __init__(
+        self, settings: Settings, progress: Progress | None = None, s3_client: Any = None
+    ) -> None:
         self.settings = settings
-        self.store = Store(settings.require_store())
+        self.store = open_store(settings, s3_client)
+        self._s3_client = s3_client
         self.progress: Progress = progress or (lambda _title_id, _asset, _share: None)
         self.training_progress: Observer = lambda _event: None  # told what a training does
         self._network: tuple[str, LoadedModel] | None = None
         self._one_model: tuple[str | None] | None = None
+        self.lifted: set[str] = set()  # titles whose quarantine was lifted to try them again
 
     @property
     def inbox(self) -> Inbox:
         """The inbox; a `ConfigurationError` where none is named or it does not exist."""
-        return LocalInbox(self.settings.require_inbox())
+        return open_inbox(self.settings, self._s3_client)
 
     @cached_property
     def detector(self) -> "ShotDetector":
@@ -79,12 +84,16 @@ class Platform:
 
     @contextmanager
     def one_model(self) -> Iterator[None]:
-        """Take no notice of a release for a while, so that a computation is of one model."""
-        self._one_model = (serving_model(self.store),)
+        """Take no notice of a release for a while, so that a computation is of one model.
+
+        Within another such while, that one's model is kept.
+        """
+        before = self._one_model
+        self._one_model = before or (serving_model(self.store),)
         try:
             yield
         finally:
-            self._one_model = None
+            self._one_model = before
 
     @property
     def network(self) -> "LoadedModel":

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mediafm_core import errors
-from mediafm_core.config import Settings
+from mediafm_core.config import S3Settings, Settings
 from mediafm_core.errors import ConfigurationError, MediaFMError
 
 if TYPE_CHECKING:
     from mediafm_core.model.progress import Observer
 
 _LINES_KEPT = 20  # of what the processes say beside JSON
-_SECRETS = {"text": {"api_key"}}
+_SECRETS = {"text": {"api_key"}, "s3": {"access_key_id", "secret_access_key"}}
 
 
 class Finished(NamedTuple):
@@ -60,7 +60,7 @@ def train_in_processes(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=_environment(),
+            env=_environment(settings.s3),
             start_new_session=True,
         )
         finished: Finished | None = None
@@ -100,8 +100,11 @@ def _command(processes: int, settings: Path) -> list[str]:
     return [*launcher, *meeting, *module, "--json", "--settings", str(settings)]
 
 
-def _environment() -> dict[str, str]:
+def _environment(s3: S3Settings) -> dict[str, str]:
     environment = dict(os.environ)
+    if s3.access_key_id and s3.secret_access_key:  # where AWS's own chain finds them
+        environment["AWS_ACCESS_KEY_ID"] = s3.access_key_id.get_secret_value()
+        environment["AWS_SECRET_ACCESS_KEY"] = s3.secret_access_key.get_secret_value()
     environment.pop("MEDIAFM_CONFIG", None)  # all settings come from the file
     if sys.platform == "linux":
         environment |= {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}

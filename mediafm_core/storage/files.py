@@ -4,15 +4,15 @@ A file is named by its key, a relative path with `/`, on disk and in S3 alike. I
 or not at all, and read through a path on this machine.
 """
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A file as a listing shows it.
 
     Attributes:
@@ -45,6 +45,16 @@ class Files(ABC):
 
         It is not checked for existence: opening it raises FileNotFoundError where there is none.
         """
+
+    def tail(self, key: str, size: int) -> bytes:
+        """The last bytes of a file, or all of it where it is shorter.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        with self.path(key).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+            return file.read(size)
 
     @abstractmethod
     def entry(self, key: str) -> Entry | None:
@@ -91,3 +101,10 @@ class Files(ABC):
     def exists(self, key: str) -> bool:
         """Whether there is a file of this name."""
         return self.entry(key) is not None
+
+    def drop_copies(self, folder: str) -> None:  # noqa: B027 - local files have none
+        """Remove this machine's copies of a folder's files, which are not read again soon."""
+
+    def in_words(self, text: str) -> str:
+        """A text for people in which paths from `path` are replaced by what they are copies of."""
+        return text

@@ -9,10 +9,13 @@ import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from mediafm_core.config import Settings
 from mediafm_core.errors import TitleError
 from mediafm_core.identity import digest_of
-from mediafm_core.storage.files import Entry
+from mediafm_core.storage.files import Entry, Files
+from mediafm_core.storage.open import open_files
 from mediafm_core.titles.manifest import MANIFEST_NAME, is_title_id
 
 Listing = Mapping[str, Entry]
@@ -54,6 +57,13 @@ class Inbox(ABC):
         Raises:
             TitleError: it is missing, a link out of the folder, a pipe or a device.
         """
+
+    def put_away(self, title_id: str) -> None:  # noqa: B027 - a local inbox has no copies
+        """Remove this machine's copies of a title's files, which are not read again soon."""
+
+    def in_words(self, text: str) -> str:
+        """A text for people in which paths from `path` are replaced by what they are copies of."""
+        return text
 
     def folder(self, title_id: str) -> "TitleFolder":
         """The folder of a title, which need not exist."""
@@ -137,6 +147,8 @@ class TitleFolder:
         Raises:
             TitleError: it is missing, a link out of the folder, a pipe or a device.
         """
+        if name not in self.files:
+            raise TitleError(f"{self.location}/{name} is missing: add it.")
         self._inbox.require_own_file(self._key, name)
 
 
@@ -190,6 +202,67 @@ class LocalInbox(Inbox):
             )
         if not stat.S_ISREG(mode):
             raise TitleError(f"{path} is no ordinary file: replace it by one.")
+
+
+class RemoteInbox(Inbox):
+    """An inbox elsewhere, of whose files copies are read.
+
+    Args:
+        files: its files.
+    """
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self.location = files.location
+
+    def scan(self) -> Iterator[TitleFolder]:
+        """The folders, from one listing of the whole inbox."""
+        folders: dict[str, dict[str, Entry]] = {}
+        for entry in self._files.entries():
+            title, _, name = entry.key.partition("/")
+            if name:
+                files = folders.setdefault(title, {})
+                if "/" not in name:
+                    files[name] = entry._replace(key=name)
+        for title in sorted(folders):
+            yield TitleFolder(self, title, dict(sorted(folders[title].items())))
+
+    def listing(self, key: str) -> Listing:
+        """Names, sizes and digests."""
+        names = ((entry.key.removeprefix(f"{key}/"), entry) for entry in self._files.entries(key))
+        files = {name: entry._replace(key=name) for name, entry in names if "/" not in name}
+        return dict(sorted(files.items()))
+
+    def path(self, key: str, name: str) -> Path:
+        """A copy of the file as it is now."""
+        return self._files.path(f"{key}/{name}")
+
+    def require_own_file(self, key: str, name: str) -> None:
+        """Nothing to refuse: there are no links among objects."""
+
+    def put_away(self, title_id: str) -> None:
+        """Remove the copies, of the media above all."""
+        self._files.drop_copies(title_id)
+
+    def in_words(self, text: str) -> str:
+        """A text that names the files of the inbox in place of their copies."""
+        return self._files.in_words(text)
+
+
+def open_inbox(settings: Settings, s3_client: Any = None) -> Inbox:
+    """The inbox that the settings name.
+
+    Args:
+        settings: all settings.
+        s3_client: of S3, where one is at hand.
+
+    Raises:
+        ConfigurationError: none is named, or it does not exist.
+    """
+    place = settings.require_inbox()
+    if isinstance(place, Path):
+        return LocalInbox(place)
+    return RemoteInbox(open_files(place, settings.s3, s3_client))
 
 
 def file_stamp(status: os.stat_result) -> str:

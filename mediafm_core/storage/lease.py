@@ -1,0 +1,147 @@
+"""A lock among processes on many machines, kept in one small object of S3.
+
+The object says who holds the lock. It is only ever written on condition of its present state
+(`If-None-Match: *` or `If-Match`), so that of several processes one succeeds. The holder writes it
+again from time to time; when it has not for as long as a lease lasts, by the server's own clock,
+the holder is dead and another may take over. The clocks of the machines play no part: a holder that
+could not renew in time knows so by the seconds that have passed since, and stops writing.
+"""
+
+import json
+import logging
+import os
+import random
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from mediafm_core.errors import StorageError
+from mediafm_core.storage.s3_client import is_changed, is_missing, read_object
+
+logger = logging.getLogger(__name__)
+
+_RENEWALS = 4  # in the time of a lease
+_CLOCK_STEP_S = 1.0  # S3 tells times in whole seconds
+_FIRST_LOOK_S, _LONGEST_LOOK_S = 0.05, 2.0  # between two looks at a lock that another holds
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The object as it was: who holds the lock, its entity tag, and its age by the server."""
+
+    holder: str | None
+    seconds: float
+    tag: str
+    age_s: float
+
+
+class Lease:
+    """A lock of one process.
+
+    Args:
+        client: of S3.
+        bucket: where the object is.
+        key: of the object.
+        seconds: after which the lock of a process that died is free.
+    """
+
+    def __init__(self, client: Any, bucket: str, key: str, seconds: float) -> None:
+        self._client = client
+        self._place = {"Bucket": bucket, "Key": key}
+        self._seconds = seconds
+        self._holder = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
+        self._tag = ""
+        self._valid_until = 0.0
+        self._left = threading.Event()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Wait for the lock, and hold it."""
+        self._acquire()
+        renewing = threading.Thread(target=self._renew, name="lease", daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            self._left.set()
+            renewing.join()
+            self._release()
+
+    def require(self) -> None:
+        """Refuse to go on where the lock may be another's by now.
+
+        Raises:
+            StorageError: it was not renewed in time.
+        """
+        if time.monotonic() >= self._valid_until:
+            raise StorageError(
+                f"The lock s3://{self._place['Bucket']}/{self._place['Key']} could not be renewed "
+                f"within {self._seconds:g} s, so that another process may hold it: run again."
+            )
+
+    def _acquire(self) -> None:
+        look_s = _FIRST_LOOK_S
+        while True:
+            seen = self._look()
+            free = seen is None or seen.holder is None or seen.age_s > seen.seconds + _CLOCK_STEP_S
+            if free and self._write(self._holder, seen.tag if seen else None):
+                return
+            self._left.wait(look_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            look_s = min(2 * look_s, _LONGEST_LOOK_S)
+
+    def _renew(self) -> None:
+        while not self._left.wait(self._seconds / _RENEWALS):
+            try:
+                if not self._write(self._holder, self._tag):
+                    self._valid_until = 0.0
+                    return
+            except (ClientError, BotoCoreError) as error:  # there is time to try again
+                logger.warning("a lock could not be renewed: %s", type(error).__name__)
+
+    def _release(self) -> None:
+        try:
+            self._write(None, self._tag)
+        except (ClientError, BotoCoreError) as error:
+            logger.warning("a lock is free only after its lease: %s", type(error).__name__)
+
+    def _look(self) -> _Seen | None:
+        try:
+            found, body = read_object(self._client, **self._place)
+        except ClientError as error:
+            if is_missing(error):
+                return None
+            raise
+        document = json.loads(body)
+        now = parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"]["date"])
+        age_s = (now - found["LastModified"]).total_seconds()
+        return _Seen(document["holder"], document["seconds"], found["ETag"], age_s)
+
+    def _write(self, holder: str | None, tag: str | None) -> bool:
+        """Write the object if it still is as it was seen; whether that succeeded."""
+        # Unlike any other, so that each renewal changes the tag.
+        document = {"holder": holder, "seconds": self._seconds, "written": uuid.uuid4().hex}
+        condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
+        started = time.monotonic()
+        try:
+            made = self._client.put_object(
+                **self._place, Body=json.dumps(document).encode(), **condition
+            )
+            self._tag = made["ETag"]
+        except ClientError as error:
+            if not (is_changed(error) or is_missing(error)):
+                raise
+            # A first try may have been carried out although its answer was lost.
+            seen = self._look()
+            if seen is None or seen.holder != holder or holder is None:
+                return False
+            self._tag = seen.tag
+        self._valid_until = started + self._seconds
+        return True

@@ -1,0 +1,60 @@
+"""Places that files are kept in, by their names: a folder of this machine or `s3://bucket/prefix`."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+_SCHEME = "s3://"
+# The rules of S3 for the names of buckets; old ones with capitals are not served by every endpoint.
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+
+@dataclass(frozen=True)
+class S3Location:
+    """A prefix of a bucket, without `/` at its ends; empty for the whole bucket."""
+
+    bucket: str
+    prefix: str = ""
+
+    def __str__(self) -> str:
+        return f"{_SCHEME}{self.bucket}/{self.prefix}".rstrip("/")
+
+    def key(self, name: str) -> str:
+        """The object's key of a file's name below this place."""
+        return f"{self.prefix}/{name}" if self.prefix else name
+
+
+def parse_location(value: Any) -> Any:
+    """A place from what was typed or was one already.
+
+    Raises:
+        ValueError: it cannot be used.
+    """
+    if isinstance(value, Path | S3Location):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is neither a folder nor s3://bucket/prefix")
+    scheme, separator, rest = value.partition("://")
+    if not separator:
+        return Path(value)
+    if scheme.lower() != "s3":
+        raise ValueError(f"{value} is neither a folder nor s3://bucket/prefix")
+    bucket, _, prefix = rest.partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise ValueError(f"{value} names no bucket: write s3://bucket/prefix")
+    parts = prefix.rstrip("/").split("/") if prefix.strip("/") else []
+    if any(part in ("", ".", "..") for part in parts):
+        raise ValueError(f"{value} has an empty part, '.' or '..' in its prefix")
+    return S3Location(bucket, "/".join(parts))
+
+
+Location = Annotated[
+    Path | S3Location,
+    BeforeValidator(parse_location),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "format": "location"}),
+]
+"""A setting that names a folder or `s3://bucket/prefix`."""

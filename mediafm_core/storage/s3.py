@@ -1,0 +1,297 @@
+"""Files in a bucket of S3 or of any service that speaks it.
+
+A file is one object; S3 replaces objects whole, so that readers see the old one or the new one.
+What is read is copied to this machine first and checked: its length, and what was written here also
+by its SHA-256, which travels with the object. A copy is used again as long as the object's entity
+tag (ETag) is the same, which costs one small request.
+"""
+
+import hashlib
+import logging
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from boto3.s3.transfer import TransferConfig, create_transfer_manager
+from botocore.exceptions import ClientError, FlexibleChecksumError
+
+from mediafm_core.config import S3Settings
+from mediafm_core.errors import StorageError
+from mediafm_core.identity import digest_of
+from mediafm_core.storage.copies import Copies
+from mediafm_core.storage.files import Entry, Files
+from mediafm_core.storage.lease import Lease
+from mediafm_core.storage.local import LocalFiles
+from mediafm_core.storage.location import S3Location
+from mediafm_core.storage.s3_client import (
+    PASSING,
+    in_sentences,
+    is_changed,
+    is_missing,
+    read_object,
+    s3_client,
+)
+
+logger = logging.getLogger(__name__)
+
+_DIGEST = "sha256"  # name of the metadata
+_PART_BYTES = 32 << 20
+_TRANSFER = TransferConfig(
+    multipart_threshold=2 * _PART_BYTES, multipart_chunksize=_PART_BYTES, max_concurrency=8
+)
+_CHUNK_BYTES = 1 << 20
+_NOT_MODIFIED = {"304", "NotModified"}
+_LONGEST_BACK_OFF_S = 20.0
+
+
+class S3Files(Files):
+    """Files under a prefix of a bucket.
+
+    Args:
+        place: bucket and prefix.
+        settings: of the service.
+        client: of S3; one is made from the settings by default.
+    """
+
+    def __init__(self, place: S3Location, settings: S3Settings, client: Any = None) -> None:
+        self.location = str(place)
+        self._place = place
+        self._client = client or s3_client(settings)
+        self._endpoint = self._client.meta.endpoint_url
+        self._attempts = settings.max_attempts
+        self._lease_s = settings.lease_s
+        self.root = (settings.cache or _user_cache()) / _folder_name(place, self._endpoint)
+        self._local = LocalFiles(self.root)
+        self._copies = Copies(self.root / "copies", self.location, settings.cache_gib * (1 << 30))
+        self._leases: list[Lease] = []
+
+    # Reading
+
+    def path(self, key: str) -> Path:
+        """A copy on this machine of the file as it is now."""
+        known = next(iter(self._copies.stamps(key)), None)
+        condition = {"IfNoneMatch": f'"{known}"'} if known else {}
+        with self._sentences(key):
+            try:
+                response = self._client.get_object(**self._object(key), **condition)
+            except ClientError as error:
+                if is_missing(error):
+                    return self._copies.absent(key)
+                if known is None or error.response["Error"]["Code"] not in _NOT_MODIFIED:
+                    raise
+            else:
+                return self._copied(key, response)
+        copy = self._copies.path(key, known)
+        # Between the two another process may have made room.
+        return copy if self._copies.touch(copy) else self.path(key)
+
+    def tail(self, key: str, size: int) -> bytes:
+        """The last bytes, and nothing else, of what there is no copy of."""
+        known = next(iter(self._copies.stamps(key)), None)
+        if known:
+            return super().tail(key, size)
+        with self._sentences(key):
+            try:
+                _, content = read_object(self._client, **self._object(key), Range=f"bytes=-{size}")
+            except ClientError as error:
+                if is_missing(error):
+                    raise FileNotFoundError(self._name(key)) from None
+                raise
+        return content
+
+    def entry(self, key: str) -> Entry | None:
+        """Size, entity tag and time of one object."""
+        with self._sentences(key):
+            try:
+                found = self._client.head_object(**self._object(key))
+            except ClientError as error:
+                if is_missing(error):
+                    return None
+                raise
+        modified_s = found["LastModified"].timestamp()
+        return Entry(key, found["ContentLength"], _stamp(found), modified_s)
+
+    def entries(self, folder: str = "") -> Iterator[Entry]:
+        """List a prefix, a thousand objects at a time."""
+        start = len(self._place.key(""))
+        with self._sentences(folder):
+            for page in self._pages(folder):
+                for found in page.get("Contents", ()):
+                    key = found["Key"][start:]
+                    inside = key[len(folder) :].lstrip("/")
+                    # A console makes empty objects in place of folders.
+                    if key.endswith("/") or inside.startswith(".") or "/." in inside:
+                        continue
+                    modified_s = found["LastModified"].timestamp()
+                    yield Entry(key, found["Size"], _stamp(found), modified_s)
+
+    def folders(self, folder: str = "") -> list[str]:
+        """Common prefixes."""
+        with self._sentences(folder):
+            names = [
+                found["Prefix"].rstrip("/").rpartition("/")[2]
+                for page in self._pages(folder, Delimiter="/")
+                for found in page.get("CommonPrefixes", ())
+            ]
+        return sorted(name for name in names if not name.startswith("."))
+
+    # Writing
+
+    def put(self, prepared: Path, key: str) -> None:
+        """Upload a file; large ones in parts, which S3 puts together in one step."""
+        for lease in self._leases:
+            lease.require()
+        with prepared.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        metadata = {"Metadata": {_DIGEST: digest}}
+        with self._sentences(key):
+            if prepared.stat().st_size <= _TRANSFER.multipart_threshold:
+                with prepared.open("rb") as file:
+                    made = self._client.put_object(**self._object(key), Body=file, **metadata)
+            else:
+                place = self._object(key)
+                with create_transfer_manager(self._client, _TRANSFER) as manager:
+                    manager.upload(
+                        str(prepared), place["Bucket"], place["Key"], extra_args=metadata
+                    ).result()
+                made = self._client.head_object(**place)
+        if made.get("Metadata", {}).get(_DIGEST, digest) == digest:
+            self._copies.keep(prepared, key, _stamp(made))
+        else:  # another process has replaced it already
+            prepared.unlink()
+
+    def remove(self, key: str) -> None:
+        """Delete an object and the copies of it."""
+        for lease in self._leases:
+            lease.require()
+        with self._sentences(key):
+            self._client.delete_object(**self._object(key))
+        self._copies.drop(key)
+
+    @contextmanager
+    def exclusive(self, name: str) -> Iterator[None]:
+        """A lock in a hidden object, free `lease_s` after its holder has died."""
+        key = f".{name}.lock"
+        with self._sentences(key):
+            lease = Lease(self._client, self._place.bucket, self._place.key(key), self._lease_s)
+            with lease.held():
+                self._leases.append(lease)
+                try:
+                    yield
+                finally:
+                    self._leases.remove(lease)
+
+    def staging(self) -> AbstractContextManager[Path]:
+        """A folder of this machine, beside the copies."""
+        return self._local.staging()
+
+    def sweep(self) -> None:
+        """Remove the staging folders of processes of this machine that are no more."""
+        self._local.sweep()
+
+    # Copies
+
+    def drop_copies(self, folder: str) -> None:
+        """Make room on this machine: the files of a folder are not read again soon."""
+        self._copies.drop(folder)
+
+    def in_words(self, text: str) -> str:
+        """A text in which copies are called by what they are copies of."""
+        return self._copies.in_words(text)
+
+    def _copied(self, key: str, response: dict[str, Any]) -> Path:
+        """Bring down an object, going on where a transfer was cut."""
+        with self.staging() as folder:
+            prepared = folder / "copy"
+            with prepared.open("wb") as file:
+                response = self._transferred(key, response, file)
+            return self._copies.keep(prepared, key, _stamp(response))
+
+    def _transferred(self, key: str, response: dict[str, Any], file: BinaryIO) -> dict[str, Any]:
+        """Write an object's content to a file; returns the response that describes the object."""
+        whole, sha, tries = response, hashlib.sha256(), 0
+        while True:
+            before = file.tell()
+            try:
+                for chunk in response["Body"].iter_chunks(_CHUNK_BYTES):
+                    file.write(chunk)
+                    sha.update(chunk)
+                fault = _fault(whole, file.tell(), sha.hexdigest())
+            except FlexibleChecksumError:
+                fault = "its checksum is wrong"
+            except PASSING as error:
+                fault = type(error).__name__
+                tries = 0 if file.tell() - before > _CHUNK_BYTES else tries
+            if not fault:
+                return whole
+            tries += 1
+            if tries >= self._attempts:
+                raise StorageError(
+                    f"{self._name(key)} does not arrive whole from {self._endpoint} in {tries} "
+                    f"tries ({fault}): check the network and the service, then run again."
+                )
+            logger.warning("%s: transfer broken (%s), trying again", self._name(key), fault)
+            time.sleep(min(0.05 * 2**tries, _LONGEST_BACK_OFF_S))
+            if file.tell() < whole["ContentLength"]:
+                rest = self._rest(key, whole, file.tell())
+                if rest is not None:
+                    response = rest
+                    continue
+            file.seek(0)
+            file.truncate()
+            sha = hashlib.sha256()
+            whole = response = self._client.get_object(**self._object(key))
+
+    def _rest(self, key: str, whole: dict[str, Any], start: int) -> dict[str, Any] | None:
+        """The object from a byte on; None where it is another by now, or only comes whole."""
+        try:
+            rest: dict[str, Any] = self._client.get_object(
+                **self._object(key), Range=f"bytes={start}-", IfMatch=whole["ETag"]
+            )
+        except ClientError as error:
+            if is_changed(error):
+                return None
+            raise
+        return rest if "ContentRange" in rest else None
+
+    # Names
+
+    def _object(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._place.bucket, "Key": self._place.key(key)}
+
+    def _pages(self, folder: str, **options: str) -> Iterator[dict[str, Any]]:
+        prefix = self._place.key(f"{folder}/" if folder else "")
+        pages = self._client.get_paginator("list_objects_v2")
+        yield from pages.paginate(Bucket=self._place.bucket, Prefix=prefix, **options)
+
+    def _name(self, key: str) -> str:
+        return f"{self.location}/{key}" if key else self.location
+
+    def _sentences(self, key: str) -> AbstractContextManager[None]:
+        return in_sentences(self._name(key), self._client)
+
+
+def _stamp(response: dict[str, Any]) -> str:
+    return str(response["ETag"]).strip('"')
+
+
+def _fault(response: dict[str, Any], size: int, digest: str) -> str:
+    """What is wrong with a content that arrived, empty where nothing is."""
+    if size != response["ContentLength"]:
+        return f"{size} of {response['ContentLength']} bytes"
+    expected = response.get("Metadata", {}).get(_DIGEST, digest)
+    return "" if expected == digest else "its SHA-256 is wrong"
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mediafm"
+
+
+def _folder_name(place: S3Location, endpoint: str) -> str:
+    """A folder per place, since the same key may be another file elsewhere."""
+    readable = re.sub(r"[^a-z0-9.-]+", "-", f"{place.bucket}-{place.prefix}".lower()).strip("-")
+    return f"{readable[:60]}-{digest_of(endpoint, str(place))}"

@@ -1,0 +1,170 @@
+"""A client of S3 with the settings' time-outs and retries, and its errors as sentences.
+
+What can pass (503, throttling, time-outs, connections that break) is tried again by botocore's
+standard mode, with back-off and jitter; what cannot (no access, no bucket) is not.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    ResponseStreamingError,
+)
+
+from mediafm_core.config import S3Settings
+from mediafm_core.errors import ConfigurationError, MediaFMError, StorageError
+
+_CONNECTIONS = 16  # parts of a large file travel at the same time
+PASSING = (ConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError)
+_NO_BUCKET = {"NoSuchBucket"}
+_OTHER_REGION = {"301", "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocation"}
+_NOT_FOUND = {"404", "NoSuchKey", "NotFound"}
+_PRECONDITION = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
+_THROTTLED = {
+    "SlowDown",
+    "Throttling",
+    "RequestTimeout",
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+}
+_REFUSED_STATUS = {401, 403}
+_SERVER_FAULT = 500
+
+
+@lru_cache
+def s3_client(settings: S3Settings) -> Any:
+    """A client, the same one for the same settings, which threads may share.
+
+    Nothing is asked of the service yet.
+
+    Raises:
+        ConfigurationError: an unusable address, or no region where one is needed.
+    """
+    keys = {}
+    if settings.access_key_id and settings.secret_access_key:
+        keys = {
+            "aws_access_key_id": settings.access_key_id.get_secret_value(),
+            "aws_secret_access_key": settings.secret_access_key.get_secret_value(),
+        }
+    try:
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=settings.endpoint_url,
+            region_name=settings.region,
+            config=Config(
+                connect_timeout=settings.connect_timeout_s,
+                read_timeout=settings.read_timeout_s,
+                retries={"mode": "standard", "total_max_attempts": settings.max_attempts},
+                s3={"addressing_style": settings.addressing},
+                max_pool_connections=_CONNECTIONS,
+            ),
+            **keys,
+        )
+    except (BotoCoreError, ValueError) as error:
+        raise ConfigurationError(
+            f"S3 cannot be used with these settings ({_reason(error)}): mend the section s3."
+        ) from None
+
+
+def read_object(client: Any, **request: Any) -> tuple[dict[str, Any], bytes]:
+    """A small object whole: the response and its content. A cut transfer is tried again.
+
+    Args:
+        client: of S3.
+        request: of `get_object`.
+    """
+    tries = client.meta.config.retries["total_max_attempts"]
+    while True:
+        response = client.get_object(**request)
+        try:
+            return response, response["Body"].read()
+        except PASSING:
+            tries -= 1
+            if tries <= 0:
+                raise
+
+
+@contextmanager
+def in_sentences(place: str, client: Any) -> Iterator[None]:
+    """Turn errors of boto3 into ours.
+
+    Args:
+        place: what was asked for, `s3://bucket/key`.
+        client: that asked.
+
+    Raises:
+        ConfigurationError: the bucket, the keys, their permissions or the settings are at fault.
+        StorageError: the service does not answer as it should, and did not when asked again.
+    """
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise _sentence(error, place, client) from None
+
+
+def is_missing(error: ClientError) -> bool:
+    """Whether an object, not its bucket, does not exist."""
+    return _code(error) in _NOT_FOUND
+
+
+def is_changed(error: ClientError) -> bool:
+    """Whether an object is not in the state that a request was made for, or being changed."""
+    return _code(error) in _PRECONDITION
+
+
+def _sentence(error: Exception, place: str, client: Any) -> MediaFMError:
+    endpoint = client.meta.endpoint_url
+    if isinstance(error, PASSING):
+        tries = client.meta.config.retries["total_max_attempts"]
+        return StorageError(
+            f"{place} cannot be reached at {endpoint} in {tries} tries ({type(error).__name__}): "
+            "check the network and the service, then run again."
+        )
+    if not isinstance(error, ClientError):
+        return ConfigurationError(
+            f"{place} cannot be asked for at {endpoint} ({_reason(error)}): mend the section s3 of "
+            "the settings or AWS's own."
+        )
+    code, status = _code(error), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _NO_BUCKET:
+        bucket = place.removeprefix("s3://").partition("/")[0]
+        return ConfigurationError(
+            f"There is no bucket {bucket} at {endpoint}: create it, or mend inbox and store."
+        )
+    if code in _OTHER_REGION:
+        return ConfigurationError(
+            f"{place} is in another region ({code}): set s3.region to the bucket's."
+        )
+    if status >= _SERVER_FAULT or code in _THROTTLED:
+        tries = error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) + 1
+        return StorageError(
+            f"{endpoint} answers {code} for {place} after {tries} tries: wait until the service is "
+            "well, then run again."
+        )
+    if status in _REFUSED_STATUS:
+        return ConfigurationError(
+            f"{endpoint} refuses {error.operation_name} of {place} ({code}): check the keys and "
+            "their permissions (docs/storage.md lists them)."
+        )
+    return ConfigurationError(
+        f"{endpoint} cannot do {error.operation_name} of {place} ({code}): check that it speaks S3 "
+        "with conditional writes."
+    )
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error without addresses signed with keys."""
+    return f"{type(error).__name__}: {str(error).partition('?')[0].splitlines()[0]}"
