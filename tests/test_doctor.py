@@ -91,12 +91,12 @@ def test_profile_whose_weights_are_not_here_says_what_to_do(tmp_path: Path) -> N
 
 
 def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MEDIAFM_TEXT__API_KEY", "sk-hidden")
-    monkeypatch.setenv("MEDIAFM_S3__ACCESS_KEY_ID", "ak-hidden")
-    monkeypatch.setenv("MEDIAFM_S3__SECRET_ACCESS_KEY", "as-hidden")
+    monkeypatch.setenv("MEDIAFM_TEXT__API_KEY", "sk-sesame")
+    monkeypatch.setenv("MEDIAFM_S3__ACCESS_KEY_ID", "ak-sesame")
+    monkeypatch.setenv("MEDIAFM_S3__SECRET_ACCESS_KEY", "as-sesame")
     in_force = settings_in_force(load_settings())
     assert in_force["text.api_key"]
-    assert "hidden" not in json.dumps(in_force)
+    assert "sesame" not in json.dumps(in_force)
     result = CliRunner().invoke(main, ["doctor", "--json"])
     assert "sk-very" not in result.output
 
