@@ -1,7 +1,7 @@
 """What adding one title costs as a catalogue grows, in the layouts that DuckDB offers.
 
-    python -m benchmarks.growing_catalogue FOLDER [--titles 10,100,1000,10000]
-        [--layouts one_file,parquet_shards,duckdb_shards,ducklake] [--adds 8] [--json FILE]
+    python -m benchmarks.growing_catalogue FOLDER [--titles 10,100,1000,10000] [--adds 24]
+        [--layouts one_file,parquet_shards,duckdb_shards,ducklake,published] [--json FILE]
 
 Each layout gets the same random titles (50 shots, 10 clips, vectors of 256 float32) and the same
 questions from a fresh process's point of view: every question opens a connection of its own.
@@ -11,9 +11,11 @@ questions from a fresh process's point of view: every question opens a connectio
     duckdb_shards   immutable DuckDB files under views by `read_duckdb`
     ducklake        DuckDB's lakehouse format, where its extension is installed and loads
 
+    published       what MediaFM does: parquet_shards from a title's artefacts, with merging
+
 In the sharded layouts a catalogue is laid out as merging leaves it: shards of 512 titles and, of
-what is left, up to seven each of 64, 8 and 1. An addition writes one more shard. Merging itself is
-measured by `benchmarks.publishing`, on the store's own code.
+what is left, up to seven each of 64, 8 and 1. An addition writes one more shard; in `published`
+every eighth also merges the small ones. The columns `median`, `mean` and `most` are of additions.
 """
 
 import argparse
@@ -32,6 +34,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mediafm_core.store.artefacts import ArtefactRecord, Store
+from mediafm_core.store.features import publish
+from mediafm_core.store.features.publication import SnapshotWriter, writing
+from mediafm_core.store.features.shards import ShardWriter
+from mediafm_core.store.features.snapshot import Snapshot
+
 SHOTS, CLIPS, WIDTH = 50, 10, 256
 TIERS = (512, 64, 8, 1)
 TABLES = ("titles", "shots", "clips")  # vectors of clips lie beside them, that of a title too
@@ -39,43 +47,68 @@ ROWS_READ_TOGETHER = 2048
 
 QUESTIONS = {
     "count": "SELECT count(*) FROM shots",
-    "title": "SELECT clip_id, start_s, embedding FROM clips WHERE title_id = 'title-000003'",
-    "nearest": "SELECT title_id, clip_id FROM clips "
-    f"ORDER BY array_cosine_similarity(embedding::FLOAT[{WIDTH}], $query::FLOAT[{WIDTH}]) DESC "
+    "title": "SELECT clip_id, embedding FROM {vectors} WHERE title_id = 'title-000003'",
+    "nearest": "SELECT title_id, clip_id FROM {vectors} "
+    "ORDER BY array_cosine_similarity(embedding::FLOAT[{width}], $query::FLOAT[{width}]) DESC "
     "LIMIT 10",
     "scan": "SELECT sum(embedding[1]) FROM shots",
 }
 
 
+COLUMNS = ("median", "mean", "most", *QUESTIONS)
+
+
 def random_titles(first: int, count: int) -> dict[str, pa.Table]:
-    """The tables of some titles, in the order of titles."""
+    """The tables of some titles, in the order of titles, with the columns of the store's shards."""
     random = np.random.default_rng(first)
-    names = [f"title-{number:06d}" for number in range(first, first + count)]
+    names = np.array([f"title-{number:06d}" for number in range(first, first + count)])
 
     def vectors(rows: int) -> pa.Array:
         values = random.standard_normal((rows, WIDTH), dtype=np.float32)
         return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), WIDTH)
 
-    def several(each: int, index: str, seconds: float) -> dict[str, object]:
-        starts = np.tile(np.arange(each) * seconds, count)
-        return {
-            "title_id": np.repeat(names, each),
-            index: np.tile(np.arange(each, dtype=np.int32), count),
-            "start_s": starts,
-            "end_s": starts + seconds,
-            "embedding": vectors(each * count),
-        }
+    def several(each: int, seconds: float) -> tuple[np.ndarray, dict[str, object]]:
+        index = np.tile(np.arange(each, dtype=np.int32), count)
+        times = {"start_s": index * seconds, "end_s": (index + 1) * seconds}
+        return index, {"title_id": np.repeat(names, each), **times}
 
-    titles = {"title_id": names, "name": names, "embedding": vectors(count)}
-    return {
-        "titles": pa.table(titles),
-        "shots": pa.table(several(SHOTS, "shot_index", 6.0)),
-        "clips": pa.table(several(CLIPS, "clip_id", 30.0)),
+    shot, shots = several(SHOTS, 6.0)
+    clip, clips = several(CLIPS, 30.0)
+    titles = {
+        "title_id": names,
+        **dict.fromkeys(("name", "kind", "language", "synopsis"), names),
+        "tags": pa.array([["a tag"]] * count, pa.list_(pa.string())),
+        "duration_s": np.full(count, SHOTS * 6.0),
+        "shots": np.full(count, SHOTS, np.int32),
+        "clips": np.full(count, CLIPS, np.int32),
+        "data_version": names,
+        "title_version": names,
+        "embedding": vectors(count),
     }
+    shots |= {
+        "shot_index": shot,
+        "start_frame": shot * np.int64(144),
+        "end_frame": shot * np.int64(144) + 143,
+        "text": pa.array(["what is said"] * len(shot)),
+        **{f"has_{name}": np.ones(len(shot), bool) for name in ("video", "audio", "text")},
+        "embedding": vectors(len(shot)),
+    }
+    labels = pa.array([[("genre", "drama")]] * len(clip), pa.map_(pa.string(), pa.string()))
+    clips |= {
+        "clip_id": pa.array([f"clip-{index:03d}" for index in clip]),
+        "proposed": np.ones(len(clip), bool),
+        "first_shot": clip * 5,
+        "last_shot": clip * 5 + 4,
+        "labels": labels,
+        "embedding": vectors(len(clip)),
+    }
+    return {"titles": pa.table(titles), "shots": pa.table(shots), "clips": pa.table(clips)}
 
 
 class Layout(ABC):
     """A way to keep the catalogue in a folder; `features.duckdb` in it is what readers open."""
+
+    vectors = "clips"  # the table that holds the clips' vectors
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -85,6 +118,9 @@ class Layout(ABC):
     @abstractmethod
     def build(self, titles: int) -> None:
         """Lay out so many titles, as additions and merging would have left them."""
+
+    def prepare(self, tables: dict[str, pa.Table]) -> None:  # noqa: B027 - most need nothing
+        """Do what comes before an addition and is no part of it."""
 
     @abstractmethod
     def add(self, tables: dict[str, pa.Table]) -> None:
@@ -237,11 +273,63 @@ class DuckLake(Layout):
         return connection
 
 
+class Published(Layout):
+    """What MediaFM does: `publish`, from the artefacts of a title, with merging."""
+
+    MODEL = "model-1@0"
+    vectors = "clip_features"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.store = Store(folder)
+
+    def build(self, titles: int) -> None:
+        """Write shards of the sizes of the tiers, and the snapshot of them."""
+        first, shards = 0, []
+        for tier in TIERS:
+            while titles - first >= tier:
+                with ShardWriter(self.store, self.MODEL) as writer:
+                    for name, table in random_titles(first, tier).items():
+                        writer.write(name, table)
+                    writer.titles = tier
+                    shards.append(writer.finish())
+                first += tier
+        with writing(self.store) as connection:
+            snapshot = Snapshot(self.MODEL, WIDTH, tuple(shards))
+            SnapshotWriter(self.store, connection, snapshot).cut_over(None)
+
+    def prepare(self, tables: dict[str, pa.Table]) -> None:
+        """Write a title's artefacts, as a run has done before it publishes."""
+        (title_id,) = tables["titles"]["title_id"].to_pylist()
+        keys, shots = ["title_id", "shot_index"], tables["shots"]
+        times = ["start_s", "end_s", "start_frame", "end_frame"]
+        presence = [name for name in shots.column_names if name.startswith("has_")]
+        for asset, table, variant in (
+            ("shots", shots.select([*keys, *times]), ""),
+            ("timed_text", shots.select([*keys, "text"]), ""),
+            ("fused_embeddings", shots.select([*keys, *presence]), ""),
+            ("contextual_embeddings", shots.select([*keys, "embedding"]), self.MODEL),
+            ("title_embeddings", tables["titles"].select(["title_id", "embedding"]), self.MODEL),
+            ("clip_features", tables["clips"], self.MODEL),
+        ):
+            record = ArtefactRecord(asset=asset, title_id=title_id, data_version=title_id)
+            self.store.write(record, table, variant)
+        row = tables["titles"].to_pylist()[0]
+        record = ArtefactRecord(asset="title", title_id=title_id, data_version=title_id)
+        content = {"manifest": row, "probe": {"duration_s": row["duration_s"]}}
+        self.store.write_json(record, {**content, "manifest": {**row, "embedding": None}})
+
+    def add(self, tables: dict[str, pa.Table]) -> None:
+        """Publish one title."""
+        publish(self.store, self.MODEL, tables["titles"]["title_id"].to_pylist())
+
+
 LAYOUTS: dict[str, type[Layout]] = {
     "one_file": OneFile,
     "parquet_shards": ParquetShards,
     "duckdb_shards": DuckDBShards,
     "ducklake": DuckLake,
+    "published": Published,
 }
 
 
@@ -260,33 +348,40 @@ def ducklake_extension() -> Path:
 def measure(
     kind: type[Layout], folder: Path, titles: int, additions: Sequence[dict[str, pa.Table]]
 ) -> dict[str, float]:
-    """Median milliseconds of an addition and of each question, and mebibytes."""
+    """Milliseconds of an addition, median milliseconds of each question, and mebibytes."""
     layout = kind(folder)
     layout.build(titles)
     row: dict[str, float] = {"MiB": layout.bytes() / (1 << 20)}
     adding: Iterator[dict[str, pa.Table]] = iter(additions)
-    row["add"] = median_ms(lambda: layout.add(next(adding)), len(additions))
+    for tables in additions:
+        layout.prepare(tables)
+    row |= milliseconds(lambda: layout.add(next(adding)), len(additions))
     query = np.ones(WIDTH, np.float32).tolist()
-    for name, question in QUESTIONS.items():
+    for name, template in QUESTIONS.items():
+        question = template.format(vectors=layout.vectors, width=WIDTH)
         parameters = {"query": query} if "$query" in question else {}
 
         def ask(question: str = question, parameters: dict[str, object] = parameters) -> None:
             with closing(layout.connect()) as connection:
                 connection.execute(question, parameters).fetchall()
 
-        row[name] = median_ms(ask, 5)
+        row[name] = milliseconds(ask, 5)["median"]
     shutil.rmtree(folder)
     return row
 
 
-def median_ms(call: Callable[[], None], times: int) -> float:
-    """Median wall time of a call."""
+def milliseconds(call: Callable[[], None], times: int) -> dict[str, float]:
+    """Median, mean and most of the wall times of a call."""
     seconds = []
     for _ in range(times):
         started = time.perf_counter()
         call()
-        seconds.append(time.perf_counter() - started)
-    return 1000 * statistics.median(seconds)
+        seconds.append(1000 * (time.perf_counter() - started))
+    return {
+        "median": statistics.median(seconds),
+        "mean": statistics.mean(seconds),
+        "most": max(seconds),
+    }
 
 
 def on_disk(path: Path) -> None:
@@ -315,13 +410,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="an empty folder on the disk to measure")
     parser.add_argument("--titles", default="10,100,1000,10000")
     parser.add_argument("--layouts", default=",".join(LAYOUTS))
-    parser.add_argument("--adds", type=int, default=8)
+    parser.add_argument("--adds", type=int, default=24)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     additions = [random_titles(1_000_000 + number, 1) for number in range(arguments.adds)]
     found: list[dict[str, object]] = []
     print(f"DuckDB {duckdb.__version__}; medians in ms; {SHOTS} shots and {CLIPS} clips a title")
-    print(f"{'layout':15} {'titles':>7} {'MiB':>7} {'add':>8} " + _header(QUESTIONS), flush=True)
+    print(f"{'layout':15} {'titles':>7} {'MiB':>7} " + _header(COLUMNS), flush=True)
     for layout in arguments.layouts.split(","):
         for titles in map(int, arguments.titles.split(",")):
             folder = arguments.folder.absolute() / f"{layout}-{titles}"
@@ -333,14 +428,14 @@ def main() -> None:
                 found.append({"layout": layout, "titles": titles, "error": reason})
                 shutil.rmtree(folder, ignore_errors=True)
                 break
-            numbers = " ".join(f"{row[name]:8.1f}" for name in ("add", *QUESTIONS))
+            numbers = " ".join(f"{row[name]:8.1f}" for name in COLUMNS)
             print(f"{layout:15} {titles:7} {row['MiB']:7.1f} {numbers}", flush=True)
             found.append({"layout": layout, "titles": titles, **row})
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=2) + "\n")
 
 
-def _header(names: Sequence[str] | dict[str, str]) -> str:
+def _header(names: Sequence[str]) -> str:
     return " ".join(f"{name:>8}" for name in names)
 
 

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from mediafm_core.errors import StoreError
 from mediafm_core.store.artefacts import FEATURES_FILE, Store
 from mediafm_core.store.features.shards import (
+    Published,
     TitleVersions,
     merge_shards,
     mergeable,
@@ -113,10 +114,10 @@ def publish(
     """
     asked = set(title_ids)
     with store.files.exclusive(LOCK), writing(store) as connection:
-        seen = read_snapshot(store)
+        seen = read_snapshot(store, connection=connection)
         if seen is not None and seen.model == model and seen.is_current:
             return _update(SnapshotWriter(store, connection, seen), asked, expected)
-        before = read_snapshot(store, snapshot_key(model))
+        before = read_snapshot(store, snapshot_key(model), connection)
         if before is None or not before.is_current:
             before = Snapshot(model, dimension=0)
         return _migrate(SnapshotWriter(store, connection, before), seen, asked, expected, outdated)
@@ -129,10 +130,10 @@ def serve(store: Store, model: str) -> Publication | None:
     snapshot has been cleaned up.
     """
     with store.files.exclusive(LOCK), writing(store) as connection:
-        seen = read_snapshot(store)
+        seen = read_snapshot(store, connection=connection)
         if seen is not None and seen.model == model:
             return Publication("unchanged", titles=seen.titles)
-        target = read_snapshot(store, snapshot_key(model))
+        target = read_snapshot(store, snapshot_key(model), connection)
         if seen is None or target is None or not (target.served and target.is_current):
             return None
         writer = SnapshotWriter(store, connection, target)
@@ -159,12 +160,12 @@ def remove(store: Store, title_ids: Collection[str]) -> int:
         How many of them readers saw.
     """
     with store.files.exclusive(LOCK), writing(store) as connection:
-        seen = read_snapshot(store)
+        seen = read_snapshot(store, connection=connection)
         removed = 0
         for model in store.files.folders(FOLDER):
             if seen is not None and seen.model == model:
                 continue
-            snapshot = read_snapshot(store, snapshot_key(model))
+            snapshot = read_snapshot(store, snapshot_key(model), connection)
             if snapshot is not None and snapshot.is_current:
                 writer = SnapshotWriter(store, connection, snapshot)
                 if writer.supersede(title_ids):
@@ -197,7 +198,7 @@ def published_versions(store: Store, model: str) -> dict[str, TitleVersions]:
         return {}
     with closing(duckdb.connect()) as connection, duckdb_errors(store.features, _REMEDY):
         found = titles_in(connection, store, snapshot)
-    return {title_id: versions for title_id, (_, versions) in found.items()}
+    return {title_id: published.versions for title_id, published in found.items()}
 
 
 def current_snapshot(store: Store, model: str) -> Snapshot | None:
@@ -211,14 +212,12 @@ def shown(
 ) -> dict[str, TitleVersions]:
     """Titles that readers see, with their versions."""
     if seen.is_sharded:
-        return {
-            title_id: versions
-            for title_id, (_, versions) in titles_in(connection, store, seen).items()
-        }
+        found = titles_in(connection, store, seen)
+        return {title_id: published.versions for title_id, published in found.items()}
     connection.execute(f"ATTACH {literal(str(store.features))} AS old (READ_ONLY)")
     try:
         rows = connection.execute("SELECT title_id, data_version, title_version FROM old.titles")
-        return {title_id: TitleVersions(*found) for title_id, *found in rows.fetchall()}
+        return {title_id: TitleVersions(*versions) for title_id, *versions in rows.fetchall()}
     finally:
         connection.execute("DETACH old")
 
@@ -242,7 +241,7 @@ class SnapshotWriter:
     def titles(self, title_ids: Iterable[str] | None = None) -> dict[str, TitleVersions]:
         """The titles that it shows, or those of some that it shows."""
         found = titles_in(self.connection, self.store, self.snapshot, title_ids)
-        return {title_id: versions for title_id, (_, versions) in found.items()}
+        return {title_id: published.versions for title_id, published in found.items()}
 
     def add(self, title_ids: Collection[str]) -> int:
         """Add titles that are finished in Parquet, or replace their rows; how many were written.
@@ -255,11 +254,11 @@ class SnapshotWriter:
         if len(ready) < len(title_ids):
             missing = min(set(title_ids) - set(ready))
             raise StoreError(f"{missing} has no clip features of {model} to publish: run it first.")
-        there = self.titles(ready)
+        there = titles_in(self.connection, self.store, self.snapshot, ready)
         changed = {
             title_id: versions
             for title_id, versions in ready.items()
-            if versions != there.get(title_id)
+            if title_id not in there or versions != there[title_id].versions
         }
         if not changed:
             return 0
@@ -267,7 +266,7 @@ class SnapshotWriter:
             path = self.store.path("contextual_embeddings", min(changed), model)
             self.snapshot = replace(self.snapshot, dimension=_dimension(path))
         written = write_shards(self.connection, self.store, model, self.snapshot.dimension, changed)
-        self.supersede(changed)
+        self._supersede({name: there[name] for name in changed.keys() & there.keys()})
         self.snapshot = replace(self.snapshot, shards=(*self.snapshot.shards, *written))
         while groups := list(mergeable(self.snapshot.shards)):
             self.merge(groups)
@@ -277,15 +276,18 @@ class SnapshotWriter:
     def supersede(self, title_ids: Collection[str]) -> int:
         """Let rows of titles no longer count; how many titles had any."""
         found = titles_in(self.connection, self.store, self.snapshot, title_ids)
+        self._supersede(found)
+        return len(found)
+
+    def _supersede(self, found: Mapping[str, Published]) -> None:
         of_shard: dict[str, set[str]] = {}
-        for title_id, (shard, _) in found.items():
-            of_shard.setdefault(shard, set()).add(title_id)
+        for title_id, published in found.items():
+            of_shard.setdefault(published.shard, set()).add(title_id)
         shards = tuple(
             replace(shard, superseded=shard.superseded | of_shard.get(shard.name, set()))
             for shard in self.snapshot.shards
         )
         self.snapshot = replace(self.snapshot, shards=shards)
-        return len(found)
 
     def merge(self, groups: Iterable[Sequence[Shard]]) -> None:
         """Let one new shard take the place of each group."""

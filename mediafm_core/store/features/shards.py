@@ -52,6 +52,13 @@ class TitleVersions(NamedTuple):
     title_version: str
 
 
+class Published(NamedTuple):
+    """The shard that a title's rows are in, and the versions they were made from."""
+
+    shard: str
+    versions: TitleVersions
+
+
 def write_shards(
     connection: duckdb.DuckDBPyConnection,
     store: Store,
@@ -67,7 +74,7 @@ def write_shards(
     title_ids = sorted(versions)
     written = []
     while title_ids:
-        with _ShardWriter(store, model) as writer:
+        with ShardWriter(store, model) as writer:
             while title_ids and writer.titles < FULL_TITLES and writer.bytes < FULL_BYTES:
                 chunk = title_ids[:_TITLES_READ_TOGETHER]
                 chunk = chunk[: FULL_TITLES - writer.titles]
@@ -84,7 +91,7 @@ def merge_shards(
     connection: duckdb.DuckDBPyConnection, store: Store, model: str, shards: Sequence[Shard]
 ) -> Shard:
     """One shard with those rows of others that count, in the order of titles."""
-    with _ShardWriter(store, model) as writer:
+    with ShardWriter(store, model) as writer:
         for file, order in tables.FILES.items():
             query = f"{rows(store.files, model, file, shards, local=True)} ORDER BY {order}"
             reader = connection.execute(query).to_arrow_reader(8 * _ROWS_READ_TOGETHER)
@@ -128,7 +135,7 @@ def is_full(shard: Shard) -> bool:
     return shard.live >= FULL_TITLES or size >= FULL_BYTES
 
 
-class _ShardWriter:
+class ShardWriter:
     """Writes the files of a new shard; they take their places when it is finished."""
 
     def __init__(self, store: Store, model: str) -> None:
@@ -138,7 +145,7 @@ class _ShardWriter:
         self._stack = ExitStack()
         self._writers: dict[str, pq.ParquetWriter] = {}
 
-    def __enter__(self) -> "_ShardWriter":
+    def __enter__(self) -> "ShardWriter":
         self._folder = self._stack.enter_context(self._store.staging())
         return self
 
@@ -184,8 +191,8 @@ def titles_in(
     store: Store,
     snapshot: Snapshot,
     title_ids: Iterable[str] | None = None,
-) -> dict[str, tuple[str, TitleVersions]]:
-    """Which titles a snapshot shows: the shard of each, and its versions.
+) -> dict[str, Published]:
+    """Which titles a snapshot shows, and where.
 
     Args:
         connection: any that may read files.
@@ -208,7 +215,7 @@ def titles_in(
         query += " WHERE title_id IN (SELECT unnest($asked))"
         values["asked"] = sorted(title_ids)
     return {
-        title_id: (shards[path].name, TitleVersions(data, title))
+        title_id: Published(shards[path].name, TitleVersions(data, title))
         for title_id, data, title, path in connection.execute(query, values).fetchall()
         if title_id not in shards[path].superseded
     }

@@ -5,7 +5,7 @@ the views over them, so that any DuckDB client reads the catalogue by opening it
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -198,8 +198,17 @@ def write_snapshot(
         connection.execute("DETACH prepared")
 
 
-def read_snapshot(store: Store, key: str = FEATURES_FILE) -> Snapshot | None:
+def read_snapshot(
+    store: Store,
+    key: str = FEATURES_FILE,
+    connection: duckdb.DuckDBPyConnection | None = None,
+) -> Snapshot | None:
     """Read a snapshot's file, or None where there is none.
+
+    Args:
+        store: the catalogue's store.
+        key: the name of the file.
+        connection: to read it with, where there is one already.
 
     Raises:
         StoreError: it is no DuckDB file, or another program writes to it.
@@ -207,9 +216,15 @@ def read_snapshot(store: Store, key: str = FEATURES_FILE) -> Snapshot | None:
     path = store.files.path(key)
     if not path.exists():
         return None
-    with closing(duckdb.connect(config={"threads": 1})) as connection, duckdb_errors(path, CLOSE):
+    with ExitStack() as stack:
+        stack.enter_context(duckdb_errors(path, CLOSE))
+        if connection is None:
+            connection = stack.enter_context(closing(duckdb.connect(config={"threads": 1})))
         connection.execute(f"ATTACH {literal(str(path))} AS features (READ_ONLY)")
-        return snapshot_in(connection)
+        try:
+            return snapshot_in(connection)
+        finally:
+            connection.execute("DETACH features")
 
 
 def snapshot_in(connection: duckdb.DuckDBPyConnection) -> Snapshot:
