@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 DIGEST_LENGTH = 16
 _READ_BYTES = 1 << 20
+_SORTED_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False)  # as `json.dumps`, made once
 
 
 class Identity(BaseModel):
@@ -56,7 +57,7 @@ def digest_of_files(paths: Iterable[Path]) -> str:
 
 def digest_of_settings(settings: Mapping[str, Any]) -> str:
     """Digest of JSON-representable settings, independent of their order."""
-    return digest_of(json.dumps(settings, sort_keys=True, ensure_ascii=False))
+    return digest_of(_SORTED_JSON.encode(settings))
 
 
 def data_version(

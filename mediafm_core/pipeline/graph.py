@@ -7,6 +7,7 @@ subtitle does not decode a film again.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from mediafm_core import fusion
 from mediafm_core.encoders import embed
@@ -37,7 +38,7 @@ class AssetSpec:
     code_version: str = "1"
     per_model: bool = False
 
-    @property
+    @cached_property
     def dependencies(self) -> tuple[str, ...]:
         """The assets behind the inputs, each once."""
         return tuple(dict.fromkeys(name.partition(".")[0] for name in self.inputs))

@@ -1,24 +1,27 @@
 """What is present, missing, stale or quarantined, per title and asset, and why."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cache
+from typing import Any, Literal, Protocol
 
 from mediafm_core.errors import StoreError
 from mediafm_core.identity import data_version
 from mediafm_core.pipeline.graph import SPECS, TITLE_ASSETS, AssetSpec
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.quarantine import Quarantine
-from mediafm_core.store.artefacts import ArtefactRecord
+from mediafm_core.pipeline.quarantine import Quarantine, Quarantined
+from mediafm_core.store.artefacts import JSON_ASSETS, ArtefactRecord
+from mediafm_core.store.recorded import RecordedVersion
 from mediafm_core.titles.inbox import TitleFolder
 
 logger = logging.getLogger(__name__)
 
-State = Literal["present", "missing", "stale", "quarantined", "waiting"]
+State = Literal["present", "missing", "stale", "quarantined", "waiting", "orphaned"]
 
-# Kept as JSON; everything else is a table that carries its record in the Parquet footer.
-JSON_ASSETS = frozenset({"title", "soundtrack"})
+NO_MODEL = "no-model"  # the variant of what is kept per model, before the first release
+# The table of titles' own vectors, written beside the contextual ones with the same record.
+_BESIDE_CONTEXTUAL = "title_embeddings"
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Wanted:
     identity: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TitleState:
     """A title's state and those of its assets; `reason` says why it is not simply present."""
 
@@ -40,24 +43,167 @@ class TitleState:
     assets: dict[str, State]
 
 
+class Versions(Protocol):
+    """Where recorded versions are looked up: the store itself, or one look at its index."""
+
+    def version(self, asset: str, title_id: str, variant: str = "") -> RecordedVersion | None:
+        """As `Store.version`."""
+
+    def has(self, asset: str, title_id: str, variant: str = "", suffix: str = ".parquet") -> bool:
+        """As `Store.has`."""
+
+
+class Comparison:
+    """Compares what is recorded of titles with what is wanted of them, for one moment.
+
+    For one title or a few: every answer is read from its file.
+
+    Attributes:
+        platform: settings and store.
+        model: the model that serves.
+        variants: folder inside each asset's own.
+        identity: what computes an asset now; each is looked up once.
+    """
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+        self.model = platform.serving_model
+        self.variants = {spec.name: _variant(spec, self.model) for spec in TITLE_ASSETS}
+        self.identity: Callable[[str], str | None] = cache(self._identity)
+        self._versions: Versions = platform.store
+        self._quarantined: Callable[[str], Quarantined | None] = Quarantine(platform.store).get
+
+    def recorded(self, asset: str, title_id: str) -> RecordedVersion | None:
+        """What is recorded of an asset of a title, for the serving model.
+
+        None where the artefact, or a file that belongs to it, is missing or damaged: it is then
+        computed again.
+        """
+        versions, variant = self._versions, self.variants[asset]
+        try:
+            found = versions.version(asset, title_id, variant)
+            if found is None:
+                return None
+            if asset == "soundtrack":
+                has_all = found.file is None or versions.has(asset, title_id, suffix=".flac")
+            elif asset == "contextual_embeddings":
+                has_all = versions.version(_BESIDE_CONTEXTUAL, title_id, variant) is not None
+            else:
+                has_all = True
+        except StoreError as error:
+            logger.warning("%s of %s counts as missing: %s", asset, title_id, error)
+            return None
+        return found if has_all else None
+
+    def asset_states(self, folder: TitleFolder) -> dict[str, State]:
+        """State of each asset of a title, leaving quarantine aside.
+
+        An asset is stale when its own version is not the wanted one or an input of it is stale.
+        """
+        title_id = folder.name
+        states: dict[str, State] = {}
+        versions: dict[str, str] = {}
+        for spec in TITLE_ASSETS:
+            name = spec.name
+            found = self.recorded(name, title_id)
+            if found is None:
+                states[name] = "missing"
+                continue
+            _add_versions(versions, name, found)
+            if name == "title":
+                current = _is_current_title(found.fingerprint, found.code_version, folder)
+            else:
+                ready = all(states[each] == "present" for each in spec.dependencies)
+                current = ready and self._is_wanted(spec, found, versions)
+            states[name] = "present" if current else "stale"
+        return states
+
+    def title_state(self, folder: TitleFolder) -> TitleState:
+        """State of one title of the inbox."""
+        title_id = folder.name
+        entry = self._quarantined(title_id)
+        if entry is not None and entry.fingerprint == folder.fingerprint():
+            assets = {**self.asset_states(folder), entry.asset: "quarantined"}
+            return TitleState(title_id, "quarantined", entry.reason, assets)
+        if not folder.is_complete:
+            nothing: dict[str, State] = dict.fromkeys(SPECS, "missing")
+            reason = f"{title_id} has no title.json yet: add it last."
+            return TitleState(title_id, "waiting", reason, nothing)
+        assets = self.asset_states(folder)
+        reasons: dict[State, str] = {
+            "stale": "Computed from other inputs or versions than now",
+            "missing": "Not computed yet",
+        }
+        found = set(assets.values())
+        for state, reason in reasons.items():
+            if state in found:
+                names = [name for name, value in assets.items() if value == state]
+                which = "everything" if len(names) == len(assets) else ", ".join(names)
+                return TitleState(title_id, state, f"{reason}: {which}.", assets)
+        return TitleState(title_id, "present", "", assets)
+
+    def _is_wanted(
+        self, spec: AssetSpec, found: RecordedVersion, versions: Mapping[str, str]
+    ) -> bool:
+        if spec.per_model and self.model is None:
+            return False
+        inputs = {name: versions[name] for name in spec.inputs}
+        return found.is_made_of(inputs, self.identity(spec.name), spec.code_version)
+
+    def _identity(self, asset: str) -> str | None:
+        identity = SPECS[asset].identity(self.platform)
+        return str(identity) if identity else None
+
+
+class CatalogueComparison(Comparison):
+    """The comparison for all titles of the catalogue: only files that have changed are read.
+
+    Attributes:
+        index: every title's recorded versions as they were when this was made.
+    """
+
+    def __init__(self, platform: Platform) -> None:
+        super().__init__(platform)
+        folders = [*self.variants.items(), (_BESIDE_CONTEXTUAL, self.model or NO_MODEL)]
+        self.index = platform.store.index.look(folders)
+        self._versions = self.index
+        self._quarantined = {entry.title_id: entry for entry in Quarantine(platform.store)}.get
+
+    def states(self) -> Iterator[TitleState]:
+        """States of all titles of the inbox, and of those whose folder is gone, in name order."""
+        folders = {folder.name: folder for folder in self.platform.inbox.scan()}
+        for title_id in sorted({*folders, *self.index.title_ids()}):
+            if title_id in folders:
+                yield self.title_state(folders[title_id])
+            else:
+                yield self._orphan_state(title_id)
+
+    def _orphan_state(self, title_id: str) -> TitleState:
+        assets: dict[str, State] = {
+            name: "orphaned" if self.recorded(name, title_id) else "missing" for name in SPECS
+        }
+        reason = (
+            f"Its folder is gone from the inbox: put it back, or `mediafm retire {title_id}` "
+            "removes what was computed of it."
+        )
+        return TitleState(title_id, "orphaned", reason, assets)
+
+
 def recorded(platform: Platform, asset: str, title_id: str) -> ArtefactRecord | None:
     """The record of an asset of a title as the store has it, for the serving model.
 
     None where the artefact, or a file that belongs to it, is missing or damaged: it is then
     computed again.
     """
-    store, variant = platform.store, variant_of(platform, SPECS[asset])
+    comparison = Comparison(platform)
+    if comparison.recorded(asset, title_id) is None:
+        return None
+    store = platform.store
     try:
         if asset in JSON_ASSETS:
             found = store.json_record(asset, title_id)
-            if found is None or not _has_its_file(platform, asset, title_id, found[1]):
-                return None
-            return found[0]
-        if asset == "contextual_embeddings" and not store.record(
-            "title_embeddings", title_id, variant
-        ):
-            return None
-        return store.record(asset, title_id, variant)
+            return found[0] if found else None
+        return store.record(asset, title_id, comparison.variants[asset])
     except StoreError as error:
         logger.warning("%s of %s counts as missing: %s", asset, title_id, error)
         return None
@@ -65,7 +211,7 @@ def recorded(platform: Platform, asset: str, title_id: str) -> ArtefactRecord | 
 
 def variant_of(platform: Platform, spec: AssetSpec) -> str:
     """The folder inside the asset's own: the serving model's, for what is kept per model."""
-    return (platform.serving_model or "no-model") if spec.per_model else ""
+    return _variant(spec, platform.serving_model) if spec.per_model else ""
 
 
 def title_content(platform: Platform, title_id: str) -> dict[str, Any] | None:
@@ -76,17 +222,18 @@ def title_content(platform: Platform, title_id: str) -> dict[str, Any] | None:
 
 def input_versions(platform: Platform, asset: str, title_id: str) -> dict[str, str] | None:
     """Data version of each input of an asset as recorded now; None while one is missing."""
+    comparison = Comparison(platform)
     spec = SPECS[asset]
     versions: dict[str, str] = {}
     for name in spec.dependencies:
-        record = recorded(platform, name, title_id)
-        if record is None:
+        found = comparison.recorded(name, title_id)
+        if found is None:
             return None
-        versions |= _versions_of(name, record)
+        _add_versions(versions, name, found)
     return {name: versions[name] for name in spec.inputs}
 
 
-def wanted(platform: Platform, asset: str, versions: dict[str, str]) -> Wanted | None:
+def wanted(platform: Platform, asset: str, versions: Mapping[str, str]) -> Wanted | None:
     """What an artefact should be, given its inputs; None while no model serves what needs one."""
     spec = SPECS[asset]
     identity = spec.identity(platform)
@@ -99,75 +246,31 @@ def wanted(platform: Platform, asset: str, versions: dict[str, str]) -> Wanted |
 
 def is_current_title(record: ArtefactRecord, folder: TitleFolder) -> bool:
     """Whether the asset `title` describes the folder as it is, by the code as it is."""
-    return (record.details["fingerprint"], record.code_version) == (
-        folder.fingerprint(),
-        SPECS["title"].code_version,
-    )
-
-
-def asset_states(platform: Platform, folder: TitleFolder) -> dict[str, State]:
-    """State of each asset of a title, leaving quarantine aside.
-
-    An asset is stale when its own version is not the wanted one or an input of it is stale.
-    """
-    states: dict[str, State] = {}
-    versions: dict[str, str] = {}
-    for spec in TITLE_ASSETS:
-        record = recorded(platform, spec.name, folder.name)
-        if record is None:
-            states[spec.name] = "missing"
-            continue
-        versions |= _versions_of(spec.name, record)
-        if spec.name == "title":
-            current = is_current_title(record, folder)
-        elif all(states[name] == "present" for name in spec.dependencies):
-            now = wanted(platform, spec.name, versions)
-            current = now is not None and now.version == record.data_version
-        else:
-            current = False
-        states[spec.name] = "present" if current else "stale"
-    return states
+    return _is_current_title(record.details["fingerprint"], record.code_version, folder)
 
 
 def title_state(platform: Platform, folder: TitleFolder) -> TitleState:
     """State of one title of the inbox."""
-    entry = Quarantine(platform.store).get(folder.name)
-    if entry is not None and entry.fingerprint == folder.fingerprint():
-        assets = {**asset_states(platform, folder), entry.asset: "quarantined"}
-        return TitleState(folder.name, "quarantined", entry.reason, assets)
-    if not folder.is_complete:
-        nothing: dict[str, State] = dict.fromkeys(SPECS, "missing")
-        return TitleState(
-            folder.name, "waiting", f"{folder.name} has no title.json yet: add it last.", nothing
-        )
-    assets = asset_states(platform, folder)
-    reasons: dict[State, str] = {
-        "stale": "Computed from other inputs or versions than now",
-        "missing": "Not computed yet",
-    }
-    for state, reason in reasons.items():
-        names = [name for name, value in assets.items() if value == state]
-        if names:
-            which = "everything" if len(names) == len(assets) else ", ".join(names)
-            return TitleState(folder.name, state, f"{reason}: {which}.", assets)
-    return TitleState(folder.name, "present", "", assets)
+    return Comparison(platform).title_state(folder)
 
 
 def catalogue_states(platform: Platform) -> Iterator[TitleState]:
-    """States of all titles of the inbox, in name order."""
-    for folder in platform.inbox.scan():
-        yield title_state(platform, folder)
+    """States of all titles of the inbox, and of those whose folder is gone, in name order."""
+    return CatalogueComparison(platform).states()
 
 
-def _has_its_file(platform: Platform, asset: str, title_id: str, content: dict[str, Any]) -> bool:
-    """Whether the sound is there that a soundtrack's record speaks of."""
-    if asset != "soundtrack" or content["file"] is None:
-        return True
-    return platform.store.has(asset, title_id, suffix=".flac")
+def _variant(spec: AssetSpec, model: str | None) -> str:
+    return (model or NO_MODEL) if spec.per_model else ""
 
 
-def _versions_of(asset: str, record: ArtefactRecord) -> dict[str, str]:
-    """The data version of an asset by the names that others call it: `title` by its facets."""
+def _is_current_title(fingerprint: str | None, code_version: str, folder: TitleFolder) -> bool:
+    return (fingerprint, code_version) == (folder.fingerprint(), SPECS["title"].code_version)
+
+
+def _add_versions(versions: dict[str, str], asset: str, found: RecordedVersion) -> None:
+    """Add the data version of an asset by the names that others call it: `title` by its facets."""
     if asset != "title":
-        return {asset: record.data_version}
-    return {f"title.{facet}": digest for facet, digest in record.inputs.items()}
+        versions[asset] = found.data_version
+        return
+    for facet, digest in found.inputs.items():
+        versions[f"title.{facet}"] = digest

@@ -16,8 +16,9 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pyarrow as pa
@@ -27,10 +28,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from mediafm_core.errors import StoreError
 from mediafm_core.storage.files import Files
 from mediafm_core.storage.local import LocalFiles
+from mediafm_core.store.recorded import RecordedVersion
+
+if TYPE_CHECKING:
+    from mediafm_core.store.index import VersionIndex
 
 RECORD_KEY = b"mediafm"
+# Kept as JSON; everything else is a table that carries its record in the Parquet footer.
+JSON_ASSETS = frozenset({"title", "soundtrack"})
 FEATURES_FILE = "features.duckdb"
 
+_FOOTER_BYTES = 16 << 10  # read at once: nearly every footer is shorter
+_FOOTER_END_BYTES = 8  # the footer's length in four bytes, and the magic number
 _VECTORS_READ_TOGETHER = 128  # whole titles are read as fast as from one group, 0.5 % larger
 
 
@@ -85,7 +94,7 @@ class Store:
         Raises:
             StoreError: the title id is a path, which would lead out of the asset's folder.
         """
-        if Path(title_id).name != title_id:
+        if "/" in title_id:
             raise StoreError(f"{title_id!r} is no title id: take the name of a title's folder.")
         return "/".join(part for part in (asset, variant, f"{title_id}{suffix}") if part)
 
@@ -112,6 +121,13 @@ class Store:
         """The folder of trained models, one folder each."""
         return self.root / "models"
 
+    @cached_property
+    def index(self) -> "VersionIndex":
+        """The recorded versions of all titles, kept for as long as this object lives."""
+        from mediafm_core.store.index import VersionIndex
+
+        return VersionIndex(self)
+
     # Reading
 
     def record(self, asset: str, title_id: str, variant: str = "") -> ArtefactRecord | None:
@@ -120,16 +136,61 @@ class Store:
         Raises:
             StoreError: the file is damaged.
         """
-        path = self.path(asset, title_id, variant)
+        key = self.key(asset, title_id, variant)
+        found = self._footer_record(key)
+        if found is None:
+            return None
         try:
-            metadata = pq.read_metadata(path).metadata or {}
+            return ArtefactRecord.model_validate_json(found)
+        except ValueError as error:
+            raise self._damaged(key, error) from None
+
+    def version(self, asset: str, title_id: str, variant: str = "") -> RecordedVersion | None:
+        """What the record of an artefact, table or JSON, says of how it was made; None without one.
+
+        Raises:
+            StoreError: the file is damaged.
+        """
+        is_json = asset in JSON_ASSETS
+        key = self.key(asset, title_id, variant, ".json" if is_json else ".parquet")
+        found = self._read_bytes(key) if is_json else self._footer_record(key)
+        if found is None:
+            return None
+        try:
+            document = json.loads(found)
+            if not is_json:
+                return RecordedVersion.of(document)
+            return RecordedVersion.of(document["record"], document["content"].get("file"))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self._damaged(key, error) from None
+
+    def _footer_record(self, key: str) -> bytes | None:
+        """The record in the footer of a table, of which nothing else is read."""
+        try:
+            footer = self.files.tail(key, _FOOTER_BYTES)
+            length = int.from_bytes(footer[-_FOOTER_END_BYTES:-4], "little") + _FOOTER_END_BYTES
+            if length > len(footer):
+                footer = self.files.tail(key, length)
         except FileNotFoundError:
             return None
-        except pa.ArrowInvalid as error:
-            raise StoreError(f"{path} is damaged ({error}): delete it and run again.") from None
+        try:
+            metadata = pq.read_metadata(pa.BufferReader(footer)).metadata or {}
+        except (pa.ArrowException, OSError) as error:  # OSError: no Thrift; the file was read
+            raise self._damaged(key, error) from None
         if RECORD_KEY not in metadata:
+            path = f"{self.location}/{key}"
             raise StoreError(f"{path} was not written by MediaFM: move it out of the store.")
-        return ArtefactRecord.model_validate_json(metadata[RECORD_KEY])
+        return bytes(metadata[RECORD_KEY])
+
+    def _read_bytes(self, key: str) -> bytes | None:
+        try:
+            return self.files.path(key).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _damaged(self, key: str, error: Exception) -> StoreError:
+        reason = " ".join(str(error).split())
+        return StoreError(f"{self.location}/{key} is damaged ({reason}): delete it and run again.")
 
     def read(self, asset: str, title_id: str, variant: str = "") -> pa.Table:
         """A table with all its rows.
@@ -156,14 +217,15 @@ class Store:
         self, asset: str, title_id: str
     ) -> tuple[ArtefactRecord, dict[str, Any]] | None:
         """Record and content of an asset that is kept as JSON, or None where there is none."""
-        path = self.path(asset, title_id, suffix=".json")
-        try:
-            document = json.loads(path.read_bytes())
-        except FileNotFoundError:
+        key = self.key(asset, title_id, suffix=".json")
+        found = self._read_bytes(key)
+        if found is None:
             return None
-        except json.JSONDecodeError as error:
-            raise StoreError(f"{path} is damaged ({error}): delete it and run again.") from None
-        return ArtefactRecord.model_validate(document["record"]), document["content"]
+        try:
+            document = json.loads(found)
+            return ArtefactRecord.model_validate(document["record"]), dict(document["content"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._damaged(key, error) from None
 
     # Writing
 

@@ -20,7 +20,7 @@ _BY_NATURE = {
     *("reused", "texts", "cached_texts", "requests", "tokens", "usd"),
 }
 # How features are spread over shards depends on the order of work; their tables are compared.
-_IGNORED = {".staging", "dagster_home", "features", ".features.lock", ".serving.lock"}
+_IGNORED = {".staging", ".versions", "dagster_home", "features", ".features.lock", ".serving.lock"}
 _TABLES = {
     "catalogue": "model_version",
     "titles": "title_id",
