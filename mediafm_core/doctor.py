@@ -212,12 +212,13 @@ def _inbox(settings: Settings) -> Iterator[tuple[Level, str]]:
 def _model(settings: Settings) -> Iterator[tuple[Level, str]]:
     from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.serving import release_history
+    from mediafm_core.store.models import model_folder
 
     platform = Platform(settings)
     released = platform.serving_model
     if released is None:
         yield "warning", "No model is released yet: `mediafm run` or `mediafm train` makes one."
-    elif not (platform.store.models / released).is_dir():
+    elif not model_folder(platform.store, released).is_dir():
         yield (
             "error",
             f"The released model {released} is not in {platform.store.models}: copy it back or "

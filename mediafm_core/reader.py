@@ -23,6 +23,7 @@ from mediafm_core.search import Span, nearest_clips
 from mediafm_core.storage.location import S3Location
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.features import open_features
+from mediafm_core.store.models import model_folder
 from mediafm_core.store.open import open_store
 from mediafm_core.vectors import to_numpy, unit_length
 
@@ -202,13 +203,14 @@ def embed_span(
             (vector,) = _in_context(connection, title, [(start_s, end_s)])
             return SpanVector(vector, model, "in_context")
         shots = _shots(connection, title)
-    if not (catalogue.models / model).is_dir():
+    folder = model_folder(catalogue, model)
+    if not folder.is_dir():
         raise StoreError(
             f"The model {model}, which readers see, is gone from {catalogue.models}: copy it back "
             "or release another one."
         )
     span = clip_slice(shots, start_s, end_s)
-    network = _network(catalogue.models / model, resolve_device(settings))
+    network = _network(folder, resolve_device(settings))
     vectors = _read_again(
         catalogue, settings, network, title, shots, span, prefix=prefix, look_back=look_back
     )

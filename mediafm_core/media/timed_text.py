@@ -57,12 +57,12 @@ class ShotTextSummary(NamedTuple):
 
 
 def read_timed_text(
-    media: Path, probe: "MediaProbe", side_files: Sequence[SideFile], language: str
+    media: Path | None, probe: "MediaProbe", side_files: Sequence[SideFile], language: str
 ) -> TimedText:
     """The timed text of a title: one of its side files, or else one of the tracks in the media.
 
     Args:
-        media: the media file.
+        media: the media file; None will do where there are side files, which come first.
         probe: its streams. Tracks of pictures (DVD, Blu-ray, DVB) hold no text: passed over.
         side_files: subtitle files beside it.
         language: the title's.
@@ -82,6 +82,8 @@ def read_timed_text(
         return TimedText(TimedTextSource("none", passed_over=tuple(names)), ())
     if isinstance(chosen, SideFile):
         source, cues = read_side_file(chosen)
+    elif media is None:
+        raise ValueError(f"track {stream_name(chosen)} is to be read and no media is given")
     else:
         source, cues = read_embedded(media, chosen, probe.start_s)
     names.remove(source.name)

@@ -18,6 +18,7 @@ from mediafm_core.model.folder import (
 )
 from mediafm_core.pipeline.fused_space import FusedSpace, space_of_model
 from mediafm_core.store.artefacts import Store
+from mediafm_core.store.models import model_folder, model_names
 
 FEWEST_DIGITS = 4  # of a digest's beginning, as git asks for
 
@@ -68,9 +69,8 @@ class DamagedCandidate:
 
 
 def model_folders(store: Store) -> list[Path]:
-    """Folders of models in the order of their names; those being written begin with a dot."""
-    found = (path for path in store.models.glob("*@*") if not path.name.startswith("."))
-    return sorted(path for path in found if path.is_dir())
+    """Folders of all models on this machine, in the order of their names."""
+    return [model_folder(store, identity) for identity in model_names(store)]
 
 
 def list_candidates(store: Store) -> list[Candidate | DamagedCandidate]:

@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 Status = Literal["computed", "unchanged", "quarantined"]
 
+_LAST_OF_INBOX = "timed_text"  # what comes after it reads no media
+
 DECODED = ("shots", "keyframes", "soundtrack")
 
 # What writes each asset. The three that one decode yields share a computation.
@@ -95,6 +97,8 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
     quarantine = Quarantine(platform.store)
     folder = platform.inbox.folder(title_id)
     if assets == ("title",):
+        if quarantine.get(title_id):
+            platform.lifted.add(title_id)
         quarantine.lift(title_id)
     elif entry := quarantine.get(title_id):
         return [Outcome(asset, title_id, "quarantined", reason=entry.reason) for asset in assets]
@@ -107,7 +111,7 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
         with platform.one_model():
             outcomes = _materialise(platform, assets, folder)
     except TitleError as error:
-        reason = str(error)
+        reason = platform.inbox.in_words(str(error))
     except (MediaFMError, OSError, MemoryError):
         raise
     except Exception as error:
@@ -116,7 +120,11 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
         reason = f"{title_id}: {assets[0]} failed unexpectedly ({fault}): report it; then --retry."
     else:
         reason = ""
+    finally:
+        if assets == (_LAST_OF_INBOX,):
+            platform.inbox.put_away(title_id)
     if reason:
+        platform.inbox.put_away(title_id)
         quarantine.add(title_id, assets[0], reason, seen)
         return [Outcome(asset, title_id, "quarantined", reason=reason) for asset in assets]
     for outcome in outcomes:

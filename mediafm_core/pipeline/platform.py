@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mediafm_core.config import Settings
 from mediafm_core.pipeline.serving import serving_model
+from mediafm_core.store.models import model_folder
 from mediafm_core.store.open import open_store
 from mediafm_core.titles.inbox import Inbox, open_inbox
 
@@ -112,6 +113,6 @@ class Platform:
             raise StoreError(f"No model is released in {self.store.location}: run `mediafm train`.")
         if self._network is None or self._network[0] != released:
             device = resolve_device(self.settings)
-            loaded = load_model(self.store.models / released, device)
+            loaded = load_model(model_folder(self.store, released), device)
             self._network = (released, loaded)
         return self._network[1]

@@ -20,6 +20,7 @@ from mediafm_core.pipeline.serving import (
     release_history,
     restored_by_rollback,
 )
+from mediafm_core.store.models import model_folder, put_up
 
 
 class Released(NamedTuple):
@@ -63,6 +64,7 @@ def release(
         if history and history[-1].model == folder.name:
             return Released(history[-1], is_new=False)
         candidate = _checked(platform, folder, compare_titles)
+        put_up(platform.store, candidate.identity)  # before others are told to use it
         made = add_release(
             platform.store,
             candidate.identity,
@@ -98,12 +100,13 @@ def rollback(platform: Platform, *, reason: str = "", released_by: str = "") -> 
                 else f"No model is released in {store.location}: `mediafm release` does that."
             )
         target = history[place].model
-        if not (store.models / target).is_dir():
+        folder = model_folder(store, target)
+        if not folder.is_dir():
             raise StoreError(
                 f"The model {target}, which served before, is gone from {store.models}: copy it "
                 "back or release another one."
             )
-        _checked(platform, store.models / target, compare_titles=True)
+        _checked(platform, folder, compare_titles=True)
         return add_release(
             store,
             target,

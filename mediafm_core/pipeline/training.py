@@ -13,6 +13,7 @@ from mediafm_core.model.folder import TRAINING_FILE, read_json
 from mediafm_core.pipeline.candidates import model_folders
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.store.artefacts import ArtefactRecord, Store
+from mediafm_core.store.models import put_up
 
 if TYPE_CHECKING:
     from mediafm_core.model.data import TrainingData
@@ -160,6 +161,8 @@ def train_model(
         states=platform.store.root / "training",
         world=world,
     )
+    if world is None or (world.is_first and result.folder.exists()):
+        put_up(platform.store, str(result.identity), again=True)
     return TrainedModel(
         str(result.identity),
         read_json(result.folder, TRAINING_FILE) if result.folder.exists() else {},
@@ -184,6 +187,7 @@ def _trained_before(store: Store, request: Mapping[str, Any]) -> TrainedModel | 
         except ConfigurationError as error:
             _log.warning("a model that was trained before is trained again: %s", error)
         else:
+            put_up(store, folder.name)
             return TrainedModel(folder.name, training)
     return None
 
@@ -196,4 +200,6 @@ def adopt_model(platform: Platform, folder: Path) -> str:
     """
     from mediafm_core.model.checkpoint import copy_model
 
-    return str(copy_model(folder, platform.store.models))
+    identity = str(copy_model(folder, platform.store.models))
+    put_up(platform.store, identity)
+    return identity

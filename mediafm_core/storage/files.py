@@ -34,16 +34,22 @@ class Files(ABC):
     Attributes:
         location: where it is, for people: a folder's path or `s3://bucket/prefix`.
         root: a folder of this machine for what is in progress; of local files, their own folder.
+        is_remote: whether they are elsewhere, so that copies are read.
     """
 
     location: str
     root: Path
+    is_remote = False
 
     @abstractmethod
-    def path(self, key: str) -> Path:
+    def path(self, key: str, *, immutable: bool = False) -> Path:
         """A path on this machine to read a file from, as the file is now.
 
         It is not checked for existence: opening it raises FileNotFoundError where there is none.
+
+        Args:
+            key: the file's name.
+            immutable: it is never replaced, so that a copy is read without asking.
         """
 
     def tail(self, key: str, size: int) -> bytes:

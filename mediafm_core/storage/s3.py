@@ -57,6 +57,8 @@ class S3Files(Files):
         client: of S3; one is made from the settings by default.
     """
 
+    is_remote = True
+
     def __init__(self, place: S3Location, settings: S3Settings, client: Any = None) -> None:
         self.location = str(place)
         self._place = place
@@ -71,9 +73,11 @@ class S3Files(Files):
 
     # Reading
 
-    def path(self, key: str) -> Path:
+    def path(self, key: str, *, immutable: bool = False) -> Path:
         """A copy on this machine of the file as it is now."""
         known = next(iter(self._copies.stamps(key)), None)
+        if immutable and known and self._copies.touch(copy := self._copies.path(key, known)):
+            return copy
         condition = {"IfNoneMatch": f'"{known}"'} if known else {}
         with self._sentences(key):
             try:

@@ -17,10 +17,12 @@ from mediafm_core.vectors import to_numpy
 _BY_NATURE = {
     *("measured", "created_at", "released_at", "since"),
     *("seconds", "shots_per_second"),
+    *("fingerprint", "stamp"),  # of a delivery: the same title folder elsewhere
     *("reused", "texts", "cached_texts", "requests", "tokens", "usd"),
 }
-# How features are spread over shards depends on the order of work; their tables are compared.
-_IGNORED = {".staging", ".versions", "dagster_home", "features", ".features.lock", ".serving.lock"}
+# How features are spread over shards depends on the order of work; their tables are compared. The
+# states of trainings stay on the machine that trains.
+_IGNORED = {"dagster_home", "features", "training"}
 _TABLES = {
     "catalogue": "model_version",
     "titles": "title_id",
@@ -43,21 +45,18 @@ def differences(one: Store, other: Store, tolerance: float = 0.0) -> list[str]:
         tolerance: greatest absolute difference between numbers of vectors that counts as equal.
     """
     names = [_files(store) for store in (one, other)]
-    found = [f"only in {one.root}: {name}" for name in sorted(names[0] - names[1])]
-    found += [f"only in {other.root}: {name}" for name in sorted(names[1] - names[0])]
+    found = [f"only in {one.location}: {name}" for name in sorted(names[0] - names[1])]
+    found += [f"only in {other.location}: {name}" for name in sorted(names[1] - names[0])]
     for name in sorted(names[0] & names[1]):
-        found += _file_differences(name, one.root / name, other.root / name, tolerance)
+        found += _file_differences(name, one.files.path(name), other.files.path(name), tolerance)
     if one.features.exists() and other.features.exists():
         found += _feature_differences(one, other, tolerance)
     return found
 
 
 def _files(store: Store) -> set[str]:
-    return {
-        str(path.relative_to(store.root))
-        for path in store.root.rglob("*")
-        if path.is_file() and not _IGNORED & set(path.relative_to(store.root).parts)
-    }
+    keys = (entry.key for entry in store.files.entries())
+    return {key for key in keys if not _IGNORED & set(key.split("/"))}
 
 
 def _file_differences(name: str, one: Path, other: Path, tolerance: float) -> Iterator[str]:

@@ -23,10 +23,14 @@ def timed_text(work: Work) -> None:
 
     content = work.content
     files = content["files"]
+    side_files = [
+        SideFile(work.file(each["name"]), each["language"]) for each in files["side_files"]
+    ]
     found = read_timed_text(
-        work.file(files["media"]),
+        # With side files no embedded track is read: the media need not be brought here.
+        None if side_files else work.file(files["media"]),
         MediaProbe.model_validate(content["probe"]),
-        [SideFile(work.file(each["name"]), each["language"]) for each in files["side_files"]],
+        side_files,
         content["manifest"]["language"],
     )
     table, summary = timed_text_per_shot(found.cues, work.read("shots"))

@@ -1,6 +1,7 @@
 """The asset `title`: a validated folder, a probe of its media, the digests of its contents."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from mediafm_core.identity import data_version
 from mediafm_core.pipeline.graph import SPECS
@@ -8,14 +9,17 @@ from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.work import Stopwatch
 from mediafm_core.store.artefacts import ArtefactRecord
 from mediafm_core.titles.digests import FileRecord, content_digests
-from mediafm_core.titles.folder import read_title
+from mediafm_core.titles.folder import Title, read_title
 from mediafm_core.titles.inbox import TitleFolder
+
+if TYPE_CHECKING:
+    from mediafm_core.media.probe import MediaProbe
 
 
 def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
     """Validate a title folder and record what it holds.
 
-    Files whose size and modification time are as recorded are not read again.
+    Media whose size and modification time are as recorded is not read again.
 
     Raises:
         TitleError: the folder does not follow the ingestion contract or the media is unusable.
@@ -30,7 +34,9 @@ def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
         for name, file in (known[1]["hashed"] if known else {}).items()
     }
     title = read_title(folder)
-    probed = probe(folder.path(title.media.key), title.manifest.language)
+    probed = _known_probe(known, title, previous)
+    if probed is None:  # brings the media here, if it is elsewhere
+        probed = probe(folder.path(title.media.key), title.manifest.language)
     digests = content_digests(title, previous)
     facets = digests.model_dump(exclude={"files"})
     content: dict[str, Any] = {
@@ -61,3 +67,21 @@ def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
     )
     platform.store.write_json(record, content)
     return record
+
+
+def _known_probe(
+    known: tuple[ArtefactRecord, Mapping[str, Any]] | None,
+    title: Title,
+    previous: Mapping[str, FileRecord],
+) -> "MediaProbe | None":
+    """The recorded probe, if it is of this media, by this code and for this language."""
+    from mediafm_core.media.probe import MediaProbe
+
+    media = previous.get(title.media.key)
+    if known is None or media is None or media.stamp != title.media.stamp:
+        return None
+    record, content = known
+    same = (record.code_version, content["manifest"]["language"])
+    if same != (SPECS["title"].code_version, title.manifest.language):
+        return None
+    return MediaProbe.model_validate(content["probe"])

@@ -90,7 +90,7 @@ def open_features(store: Store) -> duckdb.DuckDBPyConnection:
 def _files(store: Store, snapshot: Snapshot) -> list[str]:
     """The files that the views read."""
     return [
-        str(store.files.path(shard_key(snapshot.model, file, shard.name)))
+        str(store.files.path(shard_key(snapshot.model, file, shard.name), immutable=True))
         for shard in snapshot.shards
         for file in tables.FILES
     ]
@@ -99,7 +99,7 @@ def _files(store: Store, snapshot: Snapshot) -> list[str]:
 def _is_at_home(store: Store, snapshot: Snapshot) -> bool:
     """Whether the views name the files by the paths that this machine has them at."""
     key = shard_key(snapshot.model, "titles", snapshot.shards[0].name)
-    here = str(store.files.path(key)) == address(store.files, key)
+    here = str(store.files.path(key, immutable=True)) == address(store.files, key)
     return here and snapshot.place == place(store.files)
 
 

@@ -201,7 +201,9 @@ def titles_in(
         title_ids: look for these only; None takes all.
     """
     shards = {
-        str(store.files.path(shard_key(snapshot.model, "titles", shard.name))): shard
+        str(
+            store.files.path(shard_key(snapshot.model, "titles", shard.name), immutable=True)
+        ): shard
         for shard in snapshot.shards
     }
     if not shards:

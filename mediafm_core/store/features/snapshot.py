@@ -18,6 +18,7 @@ from mediafm_core.store.artefacts import FEATURES_FILE, Store
 from mediafm_core.store.features import tables
 
 FOLDER = "features"
+SNAPSHOT_FILE = "snapshot.duckdb"
 
 _SHARDS = pa.schema(
     [
@@ -100,7 +101,7 @@ class Snapshot:
 
 def snapshot_key(model: str) -> str:
     """Where the snapshot of a model is kept that readers do not see."""
-    return f"{FOLDER}/{model}/snapshot.duckdb"
+    return f"{FOLDER}/{model}/{SNAPSHOT_FILE}"
 
 
 def shard_key(model: str, file: str, shard: str) -> str:
@@ -115,7 +116,7 @@ def address(files: Files, key: str) -> str:
 
 def place(files: Files) -> str:
     """Where the store is, as `address` names it."""
-    return files.location if "://" in files.location else str(files.root.absolute())
+    return files.location if files.is_remote else str(files.root.absolute())
 
 
 def rows(files: Files, model: str, file: str, shards: Iterable[Shard], local: bool) -> str:
@@ -131,7 +132,7 @@ def rows(files: Files, model: str, file: str, shards: Iterable[Shard], local: bo
 
     def name(shard: Shard) -> str:
         key = shard_key(model, file, shard.name)
-        return literal(str(files.path(key)) if local else address(files, key))
+        return literal(str(files.path(key, immutable=True)) if local else address(files, key))
 
     shards = list(shards)
     whole = ", ".join(name(shard) for shard in shards if not shard.superseded)
@@ -163,6 +164,10 @@ def write_snapshot(
         path: of the new file.
         local: as of `rows`.
     """
+    if store.files.is_remote and not connection.filesystem_is_registered("s3"):
+        from mediafm_core.storage.addresses import Copied
+
+        connection.register_filesystem(Copied(store.files))
     connection.execute(f"ATTACH {literal(str(path))} AS prepared")
     try:
         connection.begin()
