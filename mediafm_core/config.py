@@ -244,6 +244,22 @@ class RunSettings(Section):
     )
 
 
+class PublishingSettings(Section):
+    """What readers see, and for how long."""
+
+    failed_titles: Literal["drop", "hold"] = Field(
+        "drop",
+        description="quarantined titles when a new model is complete without them: readers no "
+        "longer see them, or go on with the old model until they are mended",
+    )
+    grace_s: float = Field(
+        24 * 3600.0,
+        ge=0,
+        description="seconds for which `mediafm clean` leaves files of features that are no longer "
+        "part of the catalogue, for clients that have it open",
+    )
+
+
 class SensorSettings(Section):
     """What Dagster's daemon does by itself."""
 
@@ -333,6 +349,7 @@ class Settings(BaseSettings):
     training: TrainingSettings = TrainingSettings()
     clips: ClipSettings = ClipSettings()
     run: RunSettings = RunSettings()
+    publishing: PublishingSettings = PublishingSettings()
     s3: S3Settings = S3Settings()
     sensors: SensorSettings = SensorSettings()
     alerts: AlertSettings = AlertSettings()

@@ -19,9 +19,11 @@ DEBUG_VARIABLE = "MEDIAFM_DEBUG"
 
 # Name of each command to its place and the line that `--help` shows.
 _COMMANDS = {
+    "clean": ("mediafm_core.cli.upkeep:clean", "Remove features that nobody needs any more."),
     "doctor": ("mediafm_core.cli.doctor:doctor", "Check this machine and say what to mend."),
     "embed": ("mediafm_core.cli.query:embed", "The vector of a span of a title."),
     "models": ("mediafm_core.cli.models:models", "The trained models, and which of them serves."),
+    "retire": ("mediafm_core.cli.upkeep:retire", "Remove titles that have left the inbox."),
     "similar": ("mediafm_core.cli.query:similar", "The clips nearest to a span of a title."),
     "sql": ("mediafm_core.cli.query:sql", "Query the catalogue."),
     "status": ("mediafm_core.cli.status:status", "What is present, missing or stale, and why."),

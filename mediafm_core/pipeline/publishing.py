@@ -1,12 +1,15 @@
 """Bring what readers see up to date after titles were worked on."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from mediafm_core.errors import StoreError
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
-from mediafm_core.pipeline.states import catalogue_states
-from mediafm_core.store.features import Catalogue, Publication, catalogue, publish
+from mediafm_core.pipeline.serving import release_history
+from mediafm_core.pipeline.states import CatalogueComparison
+from mediafm_core.store.features import Conditions, Publication, TitleVersions, publish, serve
+from mediafm_core.store.features.publication import published_versions
+from mediafm_core.store.features.snapshot import read_snapshot
 
 
 def publish_titles(platform: Platform, title_ids: Iterable[str]) -> Publication:
@@ -15,8 +18,10 @@ def publish_titles(platform: Platform, title_ids: Iterable[str]) -> Publication:
     Nothing is written where readers have them already, so that this can be called at any time:
     it is how a run catches up on what a killed one had computed but not published.
 
-    While a new model has not reached every title that readers see, less those that are quarantined
-    or gone from the inbox, readers keep the old model's features.
+    While a new model has not reached every title that readers see, readers keep the old model's
+    features. Titles that are gone from the inbox hold nothing up, nor do quarantined ones unless
+    the setting `publishing.failed_titles` is "hold". Under the model that readers see already, only
+    these titles are looked at, however many the catalogue has.
 
     Raises:
         StoreError: no model serves, or features of a title are missing.
@@ -24,38 +29,90 @@ def publish_titles(platform: Platform, title_ids: Iterable[str]) -> Publication:
     store, model = platform.store, platform.serving_model
     if model is None:
         raise StoreError(f"No model is released in {store.location}: run `mediafm train`.")
-    seen = catalogue(store)
-    if seen is None or seen.model == model:
-        return publish(store, model, title_ids)
-    asked = set(title_ids)
-    return publish(store, model, asked, expected=asked | _to_keep(platform, seen))
+    conditions = Conditions(
+        kept=lambda seen: _kept(platform, seen),
+        current=lambda title_ids: _current(platform, model, title_ids),
+    )
+    return publish(store, model, title_ids, conditions)
 
 
 def publish_at_once(platform: Platform) -> Publication | None:
-    """Let readers see another serving model without a run, where nothing has to be computed.
+    """Let readers see another serving model without a run, where that is possible.
 
-    That is so after a rollback: the features of the model that served before are still there. None
-    where a run has work to do first, and then nothing is changed.
+    After a rollback it is: readers see the earlier model as they last saw it, at once; titles that
+    have come or changed since follow with the next run. After a release it is where every title
+    has the model's features already. None where a run has work to do first.
 
     Raises:
         ConfigurationError: the inbox does not exist.
         StoreError: features cannot be published.
     """
     store, model = platform.store, platform.serving_model
-    seen = catalogue(store)
-    if model is None or seen is None or platform.settings.inbox is None:
+    seen = read_snapshot(store)
+    if model is None or seen is None:
         return None
-    kept = _to_keep(platform, seen)
-    # One look at each title's last file spares most of the work where a model is new. Nothing to
-    # keep is no reason to show readers nothing: the inbox may be away.
-    if not kept or not all(store.has("clip_features", title_id, model) for title_id in kept):
+    if release_history(store)[-1].restores is not None:
+        restored = serve(store, model)
+        if restored is not None:
+            return restored
+    if platform.settings.inbox is None:
         return None
-    present = {state.title_id for state in catalogue_states(platform) if state.state == "present"}
-    return publish_titles(platform, present) if kept <= present else None
+    publication = publish_titles(platform, ())
+    return None if publication.outcome == "held back" else publication
 
 
-def _to_keep(platform: Platform, seen: Catalogue) -> set[str]:
-    """Titles that readers see and shall go on seeing: in the inbox and not quarantined."""
+def unpublished(platform: Platform, title_ids: Collection[str]) -> list[str]:
+    """Those of some titles whose finished features are not published yet, sorted.
+
+    That is what a run leaves that was killed after it had computed a title. Quarantined titles are
+    left out. It reads recorded versions and nothing of the features, so it is quick for a whole
+    catalogue.
+
+    Raises:
+        StoreError: what was published cannot be read.
+    """
+    model = platform.serving_model
+    if model is None:
+        return []
+    comparison = CatalogueComparison(platform)
     held_back = {entry.title_id for entry in Quarantine(platform.store)}
+    published = published_versions(platform.store, model)
+    found = _recorded(comparison, set(title_ids) - held_back)
+    return sorted(name for name, versions in found.items() if versions != published.get(name))
+
+
+def _kept(platform: Platform, seen: Collection[str]) -> set[str]:
+    """Titles that readers see and shall go on seeing."""
     in_inbox = {folder.name for folder in platform.inbox.scan()}
-    return set(seen.versions) & in_inbox - held_back
+    if not in_inbox:  # it may be away: no reason to show readers nothing
+        return set(seen)
+    kept = set(seen) & in_inbox
+    if platform.settings.publishing.failed_titles == "drop":
+        kept -= {entry.title_id for entry in Quarantine(platform.store)}
+    return kept
+
+
+def _current(
+    platform: Platform, model: str, title_ids: Collection[str]
+) -> Mapping[str, TitleVersions]:
+    """Those of some titles whose features are what their inputs and the settings give now."""
+    comparison = CatalogueComparison(platform)
+    if comparison.model != model:  # another release has been made meanwhile
+        return {}
+    # A folder that is being delivered again has no part in this until it is complete.
+    states = {state.title_id: state.state for state in comparison.states()}
+    usable = {name for name in title_ids if states.get(name) in ("present", "waiting")}
+    return _recorded(comparison, usable)
+
+
+def _recorded(
+    comparison: CatalogueComparison, title_ids: Iterable[str]
+) -> dict[str, TitleVersions]:
+    """The recorded versions of those of some titles that are finished."""
+    versions = {}
+    for title_id in title_ids:
+        features = comparison.recorded("clip_features", title_id)
+        title = comparison.recorded("title", title_id)
+        if features and title:
+            versions[title_id] = TitleVersions(features.data_version, title.data_version)
+    return versions

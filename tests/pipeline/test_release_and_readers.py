@@ -6,10 +6,14 @@ import pytest
 from click.testing import CliRunner
 from films import SMALL_MODEL, take_in
 
+import mediafm_core
 import mediafm_core.context
 from mediafm_core.cli.main import main
+from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.materialise import materialise
-from mediafm_core.pipeline.publishing import publish_at_once
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.publishing import publish_at_once, publish_titles, unpublished
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.releases import release, rollback
 from mediafm_core.pipeline.selection import select_titles
 from mediafm_core.pipeline.serving import (
@@ -35,17 +39,83 @@ def test_a_rollback_is_seen_at_once_and_leaves_nothing_to_compute(catalogue):
     assert select_titles(platform).work == []
 
 
-def test_a_title_that_changed_since_is_computed_first(catalogue):
+def test_a_rollback_is_instant_and_says_which_titles_follow(catalogue):
     platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
-    new = release(platform, train_model(platform).identity).release.model
+    old = platform.serving_model
+    before = clips_of(platform, "coffee")
+    release(platform, train_model(platform).identity)
     take_in(platform, ["cat", "coffee"])
     clips = catalogue.inbox / "coffee" / "clips.csv"
     clips.write_text("clip_id,start_s,end_s\na,0,3\n")
     take_in(platform, ["coffee"])
+    assert clips_of(platform, "coffee") == ["a"]
     rollback(platform)
-    assert publish_at_once(platform) is None
-    assert published(platform.store).model == new
+    publication = publish_at_once(platform)
+    assert publication is not None
+    assert str(publication).endswith("2 in all; 1 follow with the next run")
+    assert published(platform.store).model == old
+    assert clips_of(platform, "coffee") == before
     assert select_titles(platform).work == ["coffee"]
+    take_in(platform, ["coffee"])
+    assert clips_of(platform, "coffee") == ["a"]
+
+
+def clips_of(platform: Platform, title_id: str) -> list[str]:
+    query = "SELECT clip_id FROM clips WHERE title_id = ? ORDER BY start_s"
+    found = mediafm_core.sql(query, [title_id], store=platform.settings.store)
+    return found["clip_id"].to_pylist()
+
+
+def test_a_title_that_is_stale_under_the_new_model_holds_the_cut_over(catalogue):
+    platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
+    old = platform.serving_model
+    new = release(platform, train_model(platform).identity).release.model
+    materialise_all(platform, "cat")
+    assert unpublished(platform, ["cat", "coffee"]) == ["cat"]
+    held = publish_titles(platform, ["cat"])
+    assert (held.outcome, held.waiting) == ("held back", ("coffee",))
+    assert unpublished(platform, ["cat", "coffee"]) == []
+
+    (catalogue.inbox / "cat" / "clips.csv").write_text("clip_id,start_s,end_s\na,0,3\n")
+    materialise_all(platform, "coffee")
+    held = publish_titles(platform, ["coffee"])
+    assert (held.outcome, held.waiting) == ("held back", ("cat",))
+    assert published(platform.store).model == old
+
+    materialise_all(platform, "cat")  # and its run is killed before it can publish
+    assert unpublished(platform, ["cat", "coffee"]) == ["cat"]
+    assert publish_titles(platform, ["coffee"]).outcome == "published"
+    assert published(platform.store).model == new
+    assert clips_of(platform, "cat") == ["a"]
+
+
+@pytest.mark.parametrize("policy", ["drop", "hold"])
+def test_a_title_that_fails_in_a_refresh_is_given_up_or_waited_for(catalogue, policy):
+    platform = catalogue.platform(
+        training={"steps": 5, "validate_every": 5}, publishing={"failed_titles": policy}
+    )
+    old = platform.serving_model
+    new = release(platform, train_model(platform).identity).release.model
+    fingerprint = platform.inbox.folder("cat").fingerprint()
+    Quarantine(platform.store).add("cat", "contextual_embeddings", "It failed.", fingerprint)
+    materialise_all(platform, "coffee")
+    publication = publish_titles(platform, ["coffee"])
+    seen = published(platform.store)
+    if policy == "hold":
+        assert publication.waiting == ("cat",)
+        assert (seen.model, set(seen.versions)) == (old, {"cat", "coffee"})
+    else:
+        assert (publication.outcome, publication.removed) == ("published", 1)
+        assert (seen.model, set(seen.versions)) == (new, {"coffee"})
+        assert publish_titles(platform, ["coffee"]).outcome == "unchanged"
+    assert unpublished(platform, ["cat", "coffee"]) == []
+
+
+def materialise_all(platform: Platform, title_id: str) -> None:
+    """Bring a title up to date and publish nothing."""
+    for asset in SPECS:
+        for outcome in materialise(platform, (asset,), title_id):
+            assert outcome.status != "quarantined", outcome.reason
 
 
 def test_repeating_a_release_that_was_killed_before_it_told_them(

@@ -15,7 +15,8 @@ from small_catalogue import HIDDEN, MODEL, OTHER_MODEL, SmallCatalogue
 
 from mediafm_core.errors import StoreError
 from mediafm_core.store.artefacts import Store
-from mediafm_core.store.features import catalogue
+from mediafm_core.store.features import Conditions, TitleVersions, catalogue, remove, serve
+from mediafm_core.store.features.publication import recorded_versions
 from mediafm_core.vectors import to_numpy
 
 TABLES = ("catalogue", "titles", "shots", "clips", "clip_features", "title_features")
@@ -111,44 +112,102 @@ def test_order_and_portions_do_not_change_the_result(tmp_path: Path) -> None:
     assert contents(once) == contents(portions)
 
 
-def test_titles_that_are_no_longer_expected_are_removed(small: SmallCatalogue) -> None:
-    small.filled("alpha", "beta")
-    publication = small.publish(expected={"alpha"})
-    assert (publication.outcome, publication.removed, publication.titles) == ("published", 1, 1)
+def kept(*title_ids: str) -> Conditions:
+    """Conditions under which readers go on seeing these titles, whatever their versions."""
+    return Conditions(
+        kept=lambda seen: set(seen) & set(title_ids),
+        current=lambda asked: {name: TitleVersions("", "") for name in asked},
+    )
+
+
+def test_removed_titles_are_in_no_table_and_in_no_model(small: SmallCatalogue) -> None:
+    small.filled("alpha", "beta", "gamma")
+    for title_id in ("alpha", "beta", "gamma"):
+        small.write(title_id, OTHER_MODEL)
+    small.publish(model=OTHER_MODEL)
+    assert remove(small.store, ["beta", "gamma", "unknown"]) == 2
+    assert remove(small.store, ["beta", "gamma"]) == 0
+    assert serve(small.store, MODEL) is not None
     found = contents(small)
     for table in TABLES[1:]:
         assert {row[0] for row in found[table]} == {"alpha"}, table
     assert found["catalogue"] == [(MODEL, HIDDEN, 1, 1)]
+    assert remove(small.store, ["alpha"]) == 1
+    empty = {table: [] for table in TABLES}
+    assert contents(small) == {**empty, "catalogue": [(MODEL, HIDDEN, 1, 0)]}
+    assert small.publish("beta").titles == 1
 
 
 def test_new_model_is_held_back_until_every_title_has_it(small: SmallCatalogue) -> None:
     small.filled("alpha", "beta", "gamma")
     before = state_of_file(small)
-    expected = {"alpha", "beta", "gamma", "arriving"}
 
     small.write("alpha", OTHER_MODEL)
-    held = small.publish("alpha", model=OTHER_MODEL, expected=expected)
+    held = small.publish("alpha", model=OTHER_MODEL)
     assert (held.outcome, held.waiting) == ("held back", ("beta", "gamma"))
     assert str(held) == "held back: 1 of 3 titles ready"
     assert state_of_file(small) == before
 
-    small.write("beta", OTHER_MODEL)
+    small.write("beta", OTHER_MODEL)  # and its run is killed before it can publish
     small.write("gamma", OTHER_MODEL)
-    # `arriving` was never seen by readers: it does not hold the others back.
-    assert small.publish("gamma", model=OTHER_MODEL, expected=expected).outcome == "published"
+    assert small.publish("gamma", model=OTHER_MODEL).outcome == "published"
     assert query(small, "SELECT model_version, titles FROM catalogue") == [(OTHER_MODEL, 3)]
     assert query(small, "SELECT DISTINCT model_version FROM clip_features") == [(OTHER_MODEL,)]
 
-    # Back again at once: the old version's files are still there.
-    assert small.publish(model=MODEL, expected=expected).outcome == "published"
-    assert query(small, "SELECT DISTINCT model_version FROM title_features") == [(MODEL,)]
 
-
-def test_quarantined_title_does_not_hold_a_new_model_back(small: SmallCatalogue) -> None:
+def test_title_that_is_out_of_date_holds_the_new_model_back(small: SmallCatalogue) -> None:
     small.filled("alpha", "beta")
     small.write("alpha", OTHER_MODEL)
-    publication = small.publish("alpha", model=OTHER_MODEL, expected={"alpha"})
+    small.write("beta", OTHER_MODEL)
+    versions = recorded_versions(small.store, OTHER_MODEL, ["alpha", "beta"])
+    late = Conditions(kept=set, current=lambda _: {"alpha": versions["alpha"]})
+    held = small.publish("alpha", "beta", model=OTHER_MODEL, conditions=late)
+    assert (held.outcome, held.waiting, held.ready) == ("held back", ("beta",), 1)
+
+    # Computed again, but not published: it is by the cut-over at the latest.
+    small.write("beta", OTHER_MODEL, shots=5, edition=2)
+    versions = recorded_versions(small.store, OTHER_MODEL, ["alpha", "beta"])
+    done = Conditions(kept=set, current=lambda _: versions)
+    assert small.publish(model=OTHER_MODEL, conditions=done).outcome == "published"
+    assert query(small, "SELECT shots FROM titles WHERE title_id = 'beta'") == [(5,)]
+
+
+def test_title_that_is_given_up_does_not_hold_a_new_model_back(small: SmallCatalogue) -> None:
+    small.filled("alpha", "beta")
+    small.write("alpha", OTHER_MODEL)
+    publication = small.publish("alpha", model=OTHER_MODEL, conditions=kept("alpha"))
     assert (publication.outcome, publication.titles, publication.removed) == ("published", 1, 1)
+
+
+def test_earlier_model_is_served_again_at_once_as_it_was(small: SmallCatalogue) -> None:
+    small.filled("alpha", "beta")
+    before = contents(small)
+    assert serve(small.store, OTHER_MODEL) is None  # it never served
+    for title_id in ("alpha", "beta", "arrived"):
+        small.write(title_id, OTHER_MODEL)
+    small.publish("alpha", "beta", "arrived", model=OTHER_MODEL)
+    later = contents(small)
+    small.write("beta", OTHER_MODEL, shots=7, edition=2)
+    small.publish("beta", model=OTHER_MODEL)
+
+    publication = serve(small.store, MODEL)
+    assert publication is not None
+    assert str(publication) == (
+        "published: 2 titles written, 1 removed, 2 in all; 2 follow with the next run"
+    )
+    assert contents(small) == before
+    again = serve(small.store, OTHER_MODEL)
+    assert again is not None
+    assert again.following == 1, "of the earlier model, beta is of the former edition"
+    assert len(contents(small)["shots"]) == len(later["shots"]) - 13
+
+
+def test_model_that_never_was_complete_is_not_served(small: SmallCatalogue) -> None:
+    small.filled("alpha", "beta")
+    small.write("alpha", OTHER_MODEL)
+    small.publish("alpha", model=OTHER_MODEL)
+    assert serve(small.store, OTHER_MODEL) is None
+    assert query(small, "SELECT model_version, titles FROM catalogue") == [(MODEL, 2)]
 
 
 def test_title_without_features_is_refused(small: SmallCatalogue) -> None:

@@ -12,15 +12,27 @@ is served by replacing the small file alone. Everything here is derived from the
 be made again from them. `mediafm_core.store.features.tables` describes what readers see.
 """
 
-from mediafm_core.store.features.publication import Publication, publish
+from mediafm_core.store.features.cleaning import CleanedFeatures, clean
+from mediafm_core.store.features.publication import (
+    Conditions,
+    Publication,
+    publish,
+    remove,
+    serve,
+)
 from mediafm_core.store.features.reading import Catalogue, catalogue, open_features
 from mediafm_core.store.features.shards import TitleVersions
 
 __all__ = [
     "Catalogue",
+    "CleanedFeatures",
+    "Conditions",
     "Publication",
     "TitleVersions",
     "catalogue",
+    "clean",
     "open_features",
     "publish",
+    "remove",
+    "serve",
 ]

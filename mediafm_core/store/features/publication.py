@@ -33,6 +33,7 @@ from mediafm_core.store.features.shards import (
 )
 from mediafm_core.store.features.snapshot import (
     FOLDER,
+    SNAPSHOT_FILE,
     Shard,
     Snapshot,
     duckdb_errors,
@@ -49,7 +50,18 @@ LOCK = "features"
 _WRITER_MEMORY = "1GB"  # beyond it DuckDB spills into the staging folder
 _REMEDY = "see that every title is complete and the disk has space, then run again"
 
-Outdated = Callable[[Mapping[str, TitleVersions]], Collection[str]]
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the cut-over to another model depends on; asked within the writers' lock.
+
+    Attributes:
+        kept: of the titles that readers see, those that they shall go on seeing.
+        current: of some titles, those whose features are up to date, with the recorded versions.
+    """
+
+    kept: Callable[[Collection[str]], Collection[str]]
+    current: Callable[[Collection[str]], Mapping[str, TitleVersions]]
 
 
 @dataclass(frozen=True)
@@ -89,24 +101,20 @@ def publish(
     store: Store,
     model: str,
     title_ids: Iterable[str],
-    *,
-    expected: Collection[str] | None = None,
-    outdated: Outdated | None = None,
+    conditions: Conditions | None = None,
 ) -> Publication:
     """Publish the clip features of titles.
 
     Under the model that readers see already, the rows of `title_ids` are replaced where their
     versions differ, and readers see them at once. Under another model they are kept for its
-    cut-over: that happens, in one step, when every title that readers see, less those taken out of
-    `expected`, has features of that model that are not outdated.
+    cut-over: that happens, in one step, when every title that readers see and shall go on seeing
+    has features of that model that are up to date.
 
     Args:
         store: the catalogue's store.
         model: model version, the name of the variant folders.
         title_ids: titles whose features of this model are complete in Parquet.
-        expected: every title that readers may see; rows of others (retired, quarantined) are
-            removed. None keeps the titles that are there.
-        outdated: says which of a model's titles are to be computed again before its cut-over.
+        conditions: of a cut-over; without any, every title that readers see has to be there.
 
     Raises:
         StoreError: an artefact of one of `title_ids` is missing or does not fit the others, or
@@ -116,11 +124,11 @@ def publish(
     with store.files.exclusive(LOCK), writing(store) as connection:
         seen = read_snapshot(store, connection=connection)
         if seen is not None and seen.model == model and seen.is_current:
-            return _update(SnapshotWriter(store, connection, seen), asked, expected)
+            return _update(SnapshotWriter(store, connection, seen), asked)
         before = read_snapshot(store, snapshot_key(model), connection)
         if before is None or not before.is_current:
             before = Snapshot(model, dimension=0)
-        return _migrate(SnapshotWriter(store, connection, before), seen, asked, expected, outdated)
+        return _migrate(SnapshotWriter(store, connection, before), seen, asked, conditions)
 
 
 def serve(store: Store, model: str) -> Publication | None:
@@ -303,7 +311,7 @@ class SnapshotWriter:
             empty = empty[1:]  # a view has to be over something
         self.snapshot = self.snapshot.without(empty, time.time())
         with self.store.staging() as folder:
-            prepared = folder / "snapshot.duckdb"
+            prepared = folder / SNAPSHOT_FILE
             write_snapshot(self.connection, self.store, self.snapshot, prepared, local=False)
             self.store.commit(prepared, key)
 
@@ -312,71 +320,58 @@ class SnapshotWriter:
         if seen is not None and seen.is_sharded:
             # It has been served, and may be again: kept as it is.
             with self.store.staging() as folder:
-                kept = folder / "snapshot.duckdb"
+                kept = folder / SNAPSHOT_FILE
                 shutil.copyfile(self.store.features, kept)
                 self.store.commit(kept, snapshot_key(seen.model))
         self.snapshot = replace(self.snapshot, served=True)
         self.save(FEATURES_FILE)
 
 
-def _update(
-    writer: SnapshotWriter, asked: Collection[str], expected: Collection[str] | None
-) -> Publication:
+def _update(writer: SnapshotWriter, asked: Collection[str]) -> Publication:
     """Publish titles under the model that readers see."""
-    removed = 0
-    if expected is not None:
-        removed = writer.supersede(writer.titles().keys() - {*asked, *expected})
     changed = writer.add(asked)
-    titles = writer.snapshot.titles
-    moved = writer.snapshot.place != place(writer.store.files)
-    if changed or removed or moved:
+    if changed or writer.snapshot.place != place(writer.store.files):
         writer.save(FEATURES_FILE)
-    if not changed and not removed:
-        return Publication("unchanged", titles=titles)
-    return Publication("published", titles=titles, changed=changed, removed=removed)
+    titles = writer.snapshot.titles
+    return Publication("published" if changed else "unchanged", titles=titles, changed=changed)
 
 
 def _migrate(
     writer: SnapshotWriter,
     seen: Snapshot | None,
     asked: Collection[str],
-    expected: Collection[str] | None,
-    outdated: Outdated | None,
+    conditions: Conditions | None,
 ) -> Publication:
     """Publish titles under another model, and cut over to it when it is complete."""
-    store = writer.store
+    store, model = writer.store, writer.snapshot.model
     now = shown(store, writer.connection, seen) if seen else {}
-    kept = set(asked) | (now.keys() if expected is None else set(expected))
-    required = now.keys() & kept
-    changed = writer.add(asked)
+    kept = set(conditions.kept(now)) if conditions else set(now)
+    written = writer.add(asked)
     ready = writer.titles()
-    waiting = required - ready.keys()
+    waiting = kept - ready.keys()
     if waiting:
         # Computed, but its run was killed before it could publish.
-        late = waiting & _finished(store, writer.snapshot.model)
-        changed += writer.add(late)
+        late = waiting & _finished(store, model)
+        written += writer.add(late)
         waiting -= late
-        ready = writer.titles() if late else ready
-    removed = writer.supersede(ready.keys() - kept)
-    if not waiting and outdated is not None:
-        waiting = set(outdated({title_id: ready[title_id] for title_id in required}))
+    if not waiting and conditions:
+        current = conditions.current(kept)
+        waiting = kept - current.keys()
+        written += writer.add({name for name in current if current[name] != ready.get(name)})
     titles = writer.snapshot.titles
     if waiting or not titles:
-        if changed or removed:
-            writer.save(snapshot_key(writer.snapshot.model))
+        if written:
+            writer.save(snapshot_key(model))
         return Publication(
             "held back",
             titles=len(now),
             waiting=tuple(sorted(waiting)),
-            ready=len(ready.keys() - waiting),
+            ready=titles - len(waiting & ready.keys()),
         )
+    writer.supersede(now.keys() - kept)
     writer.cut_over(seen)
-    return Publication(
-        "published",
-        titles=titles,
-        changed=titles,
-        removed=len(now.keys() - (ready.keys() & kept)),
-    )
+    titles = writer.snapshot.titles
+    return Publication("published", titles=titles, changed=titles, removed=len(now.keys() - kept))
 
 
 def _finished(store: Store, model: str) -> set[str]:

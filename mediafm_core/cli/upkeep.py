@@ -1,0 +1,41 @@
+"""`mediafm retire` and `mediafm clean`: what leaves the store."""
+
+from dataclasses import asdict
+
+import click
+
+from mediafm_core.cli.options import catalogue_options, json_option
+from mediafm_core.cli.output import print_json
+from mediafm_core.config import Settings
+
+
+@click.command()
+@click.argument("titles", nargs=-1, required=True, metavar="TITLE...")
+@json_option
+@catalogue_options
+def retire(settings: Settings, titles: tuple[str, ...], as_json: bool) -> None:
+    """Remove titles whose folders have left the inbox, with everything computed of them.
+
+    Readers no longer see them from then on. It can be repeated.
+    """
+    from mediafm_core.pipeline.platform import Platform
+    from mediafm_core.pipeline.retirement import retire as retire_titles
+
+    retired = retire_titles(Platform(settings), titles)
+    print_json(asdict(retired)) if as_json else click.echo(f"{', '.join(titles)}: {retired}.")
+
+
+@click.command()
+@json_option
+@catalogue_options
+def clean(settings: Settings, as_json: bool) -> None:
+    """Remove features of models that are needed no more, and merge small files of features.
+
+    The model that readers see, the one before it and every later release are kept, and so are all
+    trained models. Files that a client may have open stay for the setting `publishing.grace_s`.
+    """
+    from mediafm_core.pipeline.cleaning import clean_up
+    from mediafm_core.pipeline.platform import Platform
+
+    cleaned = clean_up(Platform(settings))
+    print_json(asdict(cleaned)) if as_json else click.echo(f"{cleaned}.")

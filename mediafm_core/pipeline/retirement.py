@@ -1,0 +1,77 @@
+"""Remove titles from a catalogue, with everything that was computed of them."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from mediafm_core.errors import ConfigurationError
+from mediafm_core.pipeline.graph import SPECS
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.quarantine import Quarantine
+from mediafm_core.store.artefacts import Store
+from mediafm_core.store.features import remove
+
+# Written beside the contextual vectors, with the same record.
+_ASSETS = {name: spec.per_model for name, spec in SPECS.items()} | {"title_embeddings": True}
+_SUFFIXES = (".parquet", ".json", ".flac")
+
+
+@dataclass(frozen=True)
+class Retired:
+    """What `retire` removed.
+
+    Attributes:
+        seen: titles that readers saw until now.
+        files: files of artefacts.
+        bytes: their size.
+    """
+
+    seen: int
+    files: int
+    bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.seen} titles taken from readers, {self.files} files deleted"
+
+
+def retire(platform: Platform, title_ids: Collection[str]) -> Retired:
+    """Remove titles: readers no longer see them, and nothing computed of them is kept.
+
+    It can be repeated: killed half-way, the rest goes the next time. Whoever has the catalogue open
+    keeps what it opened; the rows leave the disk with `clean_up`, after its time of grace.
+
+    Args:
+        platform: settings, store and inbox.
+        title_ids: titles whose folders are no longer in the inbox.
+
+    Raises:
+        ConfigurationError: a folder is still in the inbox, or there is no inbox.
+        StoreError: features cannot be published.
+    """
+    store = platform.store
+    in_inbox = {folder.name for folder in platform.inbox.scan()}
+    staying = sorted(in_inbox & set(title_ids))
+    if staying:
+        raise ConfigurationError(
+            f"{', '.join(staying)} would be taken in again from {platform.inbox.location}: move "
+            "its folder out of the inbox, then retire it."
+        )
+    seen = remove(store, title_ids)
+    sizes = []
+    for title_id in title_ids:
+        for key in _keys(store, title_id):
+            entry = store.files.entry(key)
+            if entry is not None:
+                store.files.remove(key)
+                sizes.append(entry.size)
+        Quarantine(store).lift(title_id)
+    return Retired(seen, len(sizes), sum(sizes))
+
+
+def _keys(store: Store, title_id: str) -> list[str]:
+    """The names of all files that assets may have of a title."""
+    return [
+        store.key(asset, title_id, variant, suffix)
+        for asset, per_model in _ASSETS.items()
+        for variant in (store.files.folders(asset) if per_model else ("",))
+        for suffix in _SUFFIXES
+    ]
