@@ -24,7 +24,13 @@ _FORMATS = {
     "password": "text, kept secret",
     "location": "path or `s3://` address",
 }
-_TYPES = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true, false"}
+_TYPES = {
+    "integer": "whole number",
+    "number": "number",
+    "string": "text",
+    "boolean": "true, false",
+    "array": "list of texts",
+}
 
 
 def settings_table() -> str:
@@ -73,7 +79,7 @@ def _values(kind: dict[str, Any]) -> str:
 
 
 def _default(value: object) -> str:
-    if value is None or isinstance(value, SecretStr):
+    if value is None or value == () or isinstance(value, SecretStr):
         return ""
     return f"`{value}`"
 

@@ -1,13 +1,18 @@
 """Fixtures that several test modules use."""
 
 import os
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dagster import DagsterInstance
     from dagster_catalogue import DagsterCatalogue
+    from postgres_server import Postgres
     from trained_store import TrainedStore
 
 REPOSITORY = Path(__file__).parent.parent
@@ -35,6 +40,46 @@ def dagster_catalogue(tmp_path_factory: pytest.TempPathFactory) -> "DagsterCatal
     from dagster_catalogue import take_in_with_dagster
 
     return take_in_with_dagster(tmp_path_factory.mktemp("dagster_catalogue"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> "Iterator[Postgres]":
+    """A PostgreSQL server for all tests; skips them where it is not installed."""
+    from postgres_server import NoPostgresError, postgres_server
+
+    try:
+        with postgres_server() as server:
+            yield server
+    except NoPostgresError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def dagster_catalogue_on_postgres(
+    dagster_catalogue: "DagsterCatalogue",
+    postgres: "Postgres",
+    tmp_path_factory: pytest.TempPathFactory,
+) -> "DagsterCatalogue":
+    """The same titles, taken in with Dagster's state in PostgreSQL."""
+    from dagster_catalogue import take_in_with_dagster
+
+    root = tmp_path_factory.mktemp("dagster_catalogue_on_postgres")
+    return take_in_with_dagster(root, postgres, computed=dagster_catalogue.store)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def dagster_instance(request: pytest.FixtureRequest) -> "Iterator[DagsterInstance]":
+    """A fresh Dagster instance, on either storage."""
+    import dagster as dg
+
+    storage = {}
+    if request.param == "postgres":
+        server = request.getfixturevalue("postgres")
+        address = server.address(server.create(f"instance_{uuid.uuid4().hex}"))
+        scheme = {"scheme": "postgresql+psycopg2"}
+        storage = {"storage": {"postgres": {"postgres_db": {**scheme, **address}}}}
+    with dg.instance_for_test(overrides=storage) as instance:
+        yield instance
 
 
 @pytest.fixture(scope="session")

@@ -71,15 +71,14 @@ def webhook(monkeypatch):
 
 
 @pytest.fixture
-def daemon(webhook):
-    with dg.instance_for_test() as instance:
-        yield Daemon(
-            instance,
-            target="webhook",
-            webhook_url=webhook.address,
-            max_retries=0,
-            ui_url="http://ui:3000/",
-        )
+def daemon(webhook, dagster_instance):
+    return Daemon(
+        dagster_instance,
+        target="webhook",
+        webhook_url=webhook.address,
+        max_retries=0,
+        ui_url="http://ui:3000/",
+    )
 
 
 def test_each_failure_is_told_once(daemon, webhook):

@@ -15,6 +15,16 @@ from mediafm_core.pipeline.states import recorded
 EventType = dg.DagsterEventType
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def dagster_catalogue(
+    request: pytest.FixtureRequest, dagster_catalogue: DagsterCatalogue
+) -> DagsterCatalogue:
+    """The same on both kinds of storage."""
+    if request.param == "sqlite":
+        return dagster_catalogue
+    return request.getfixturevalue("dagster_catalogue_on_postgres")
+
+
 @pytest.fixture(scope="module")
 def instance(dagster_catalogue: DagsterCatalogue):
     with dagster_catalogue.instance() as instance:
