@@ -1,42 +1,57 @@
 """Everything that Dagster loads."""
 
+import warnings
+
 import dagster as dg
 
+from mediafm_assets.alerts import alert_on_failure
+from mediafm_assets.catalogue_asset import catalogue
+from mediafm_assets.encoder_assets import encoders
 from mediafm_assets.inbox import inbox
+from mediafm_assets.jobs.catalogue import (
+    clean_catalogue,
+    clean_daily,
+    publish_features,
+    retire_titles,
+)
+from mediafm_assets.jobs.releases import release_model, rollback_model
+from mediafm_assets.jobs.titles import embed_title, ingest_title, refresh_catalogue, train_model
 from mediafm_assets.model_assets import mediafm_model, serving_model
-from mediafm_assets.release_jobs import release_model, rollback_model
 from mediafm_assets.resources import platform_from_environment
+from mediafm_assets.sensors.arrivals import arrivals_sensor
+from mediafm_assets.sensors.automation import automation_sensor
+from mediafm_assets.sensors.sweep import sweep_sensor
 from mediafm_assets.title_assets import TITLE_ASSETS
-from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
+from mediafm_core.config import load_settings
+from mediafm_core.pipeline.graph import SPECS
 
-ingest_titles = dg.define_asset_job(
-    "ingest_titles",
-    selection=dg.AssetSelection.assets(*SPECS),
-    description="Title folders to clip features, with the model that serves.",
-)
-embed_titles = dg.define_asset_job(
-    "embed_titles",
-    selection=dg.AssetSelection.assets(*UP_TO_FUSION),
-    description="Title folders to fused vectors: what a first model is trained on.",
-)
-refresh_titles = dg.define_asset_job(
-    "refresh_titles",
-    selection=dg.AssetSelection.assets(*FROM_MODEL),
-    description="Contextual embeddings and clip features again, after a release.",
-)
-train_model = dg.define_asset_job(
-    "train_model",
-    selection=dg.AssetSelection.assets("mediafm_model"),
-    description="Train MediaFM on the catalogue: a candidate for release_model.",
-)
+settings = load_settings()
 
-defs = dg.Definitions(
-    assets=[inbox, *TITLE_ASSETS, mediafm_model, serving_model],
-    jobs=[
-        *(ingest_titles, embed_titles, refresh_titles),
-        *(train_model, release_model, rollback_model),
-    ],
-    resources={"platform": platform_from_environment},
-    # Steps share the process, and with it the networks that a run has loaded.
-    executor=dg.in_process_executor,
-)
+# Runs that compute only what depends on the model take more titles; the smaller number is meant
+# where a backfill asks for both.
+warnings.filterwarnings("ignore", message="Asset job .* with varying BackfillPolicies")
+
+
+def definitions(platform: dg.ResourceDefinition) -> dg.Definitions:
+    """Everything, with the resource that gives runs their `Platform`."""
+    return dg.Definitions(
+        assets=[inbox, encoders, *TITLE_ASSETS, mediafm_model, serving_model, catalogue],
+        jobs=[
+            *(ingest_title, refresh_catalogue, train_model),
+            *(release_model, rollback_model, retire_titles, clean_catalogue),
+            *(publish_features, embed_title),
+        ],
+        sensors=[
+            arrivals_sensor(settings),
+            automation_sensor(dg.AssetSelection.assets(*SPECS), settings),
+            sweep_sensor(settings),
+            alert_on_failure(settings),
+        ],
+        schedules=[clean_daily],
+        resources={"platform": platform},
+        # Steps share the process, and with it the networks that a run has loaded.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = definitions(platform_from_environment)

@@ -2,8 +2,8 @@
 
 import dagster as dg
 
+from mediafm_assets.owners import OWNERS
 from mediafm_assets.resources import PlatformResource
-from mediafm_assets.title_assets import OWNERS
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
 

@@ -6,8 +6,9 @@ import dagster as dg
 from pydantic import Field
 
 from mediafm_assets.metadata import describe_model
+from mediafm_assets.owners import OWNERS
+from mediafm_assets.pools import ACCELERATOR
 from mediafm_assets.resources import PlatformResource
-from mediafm_assets.title_assets import OWNERS
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases import refuse_overruled, release
 from mediafm_core.pipeline.serving import release_history
@@ -40,6 +41,7 @@ class TrainingConfig(ReleaseRecord):
     kinds={"pytorch", "safetensors"},
     owners=OWNERS,
     code_version="1",
+    pool=ACCELERATOR,
 )
 def mediafm_model(
     context: dg.AssetExecutionContext, config: TrainingConfig, platform: PlatformResource
@@ -66,6 +68,12 @@ def mediafm_model(
     )
 
 
+def training_config(release: bool, reason: str = "", released_by: str = "") -> dict[str, Any]:
+    """The configuration of a run of `train_model`."""
+    chosen = {"release": release, "reason": reason, "released_by": released_by}
+    return {"ops": {"mediafm_model": {"config": chosen}}}
+
+
 @dg.multi_observable_source_asset(
     specs=[
         dg.AssetSpec(
@@ -86,20 +94,18 @@ def serving_model(platform: PlatformResource) -> dg.ObserveResult | None:
     return dg.ObserveResult(data_version=dg.DataVersion(served["model"]), metadata=served)
 
 
-def observe_serving_model(platform: Platform) -> dg.AssetObservation | None:
-    """Which model serves now, as an event; None before the first release."""
+def observe_serving_model(platform: Platform) -> list[dg.AssetObservation]:
+    """Which model serves now, as an event; nothing before the first release."""
     served = describe_release(platform)
     if served is None:
-        return None
-    return dg.AssetObservation(
-        SERVING_MODEL, metadata=served, tags={"dagster/data_version": served["model"]}
-    )
+        return []
+    tags = {"dagster/data_version": served["model"]}
+    return [dg.AssetObservation(SERVING_MODEL, metadata=served, tags=tags)]
 
 
 def report_serving_model(instance: dg.DagsterInstance, platform: Platform) -> None:
     """Record which model serves now."""
-    observation = observe_serving_model(platform)
-    if observation is not None:
+    for observation in observe_serving_model(platform):
         instance.report_runless_asset_event(observation)
 
 

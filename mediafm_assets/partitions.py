@@ -1,10 +1,13 @@
 """A partition is a title; its key is the name of the title's folder in the inbox."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
 TITLES = "titles"
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+PARTITION = "dagster/partition"
 titles = dg.DynamicPartitionsDefinition(name=TITLES)
 
 
@@ -14,3 +17,8 @@ def register_titles(instance: dg.DagsterInstance, title_ids: Sequence[str]) -> l
     new = [title_id for title_id in title_ids if title_id not in known]
     instance.add_dynamic_partitions(TITLES, new)
     return new
+
+
+def is_over_titles(tags: Mapping[str, str]) -> bool:
+    """Whether a run with these tags works on titles, one or a range."""
+    return PARTITION in tags or RANGE_START in tags

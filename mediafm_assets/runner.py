@@ -1,21 +1,24 @@
 """Take a catalogue through the whole graph with Dagster, in this process, in chunks of titles."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
 
-from mediafm_assets.definitions import defs
+from mediafm_assets.definitions import definitions
 from mediafm_assets.inbox import report_inbox
-from mediafm_assets.model_assets import report_serving_model
-from mediafm_assets.partitions import TITLES, register_titles
+from mediafm_assets.jobs.titles import EMBED_TITLE, INGEST_TITLE, REFRESH_CATALOGUE, TRAIN_MODEL
+from mediafm_assets.launcher import end_dead_runs
+from mediafm_assets.model_assets import report_serving_model, training_config
+from mediafm_assets.observations import versions_to_record
+from mediafm_assets.partitions import RANGE_END, RANGE_START, TITLES, register_titles
+from mediafm_assets.sensors.requests import chunks
 from mediafm_core.errors import MediaFMError
+from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.training import fused_titles
 
-_RANGE_START = "dagster/asset_partition_range_start"
-_RANGE_END = "dagster/asset_partition_range_end"
 # Events go to the instance; the terminal shows a progress bar and, at the end, a table.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -49,6 +52,7 @@ class CatalogueRunner:
     def __init__(self, platform: Platform, instance: dg.DagsterInstance) -> None:
         self._platform = platform
         self._instance = instance
+        self._defs = definitions(dg.ResourceDefinition.hardcoded_resource(platform))
         self.report = RunReport()
 
     def run(self, title_ids: Sequence[str]) -> RunReport:
@@ -57,24 +61,25 @@ class CatalogueRunner:
         Without a model, titles are taken up to their fused vectors, a first model is trained on
         the catalogue and released, and then they are taken on.
         """
+        end_dead_runs(self._instance)
+        for observation in versions_to_record(self._instance, self._platform):
+            self._instance.report_runless_asset_event(observation)
         register_titles(self._instance, title_ids)
         if self._platform.serving_model is not None:
-            self._run_titles("ingest_titles", title_ids)
+            self._run_titles(INGEST_TITLE, title_ids, tuple(SPECS))
         else:
-            self._run_titles("embed_titles", title_ids)
+            self._run_titles(EMBED_TITLE, title_ids, UP_TO_FUSION)
             if fused_titles(self._platform):
                 self.train(release=True, reason="first model of the catalogue")
             if self._platform.serving_model is not None:
-                self._run_titles("refresh_titles", self._accepted(title_ids))
+                self._run_titles(REFRESH_CATALOGUE, self._accepted(title_ids), FROM_MODEL)
         report_inbox(self._instance, self._platform)
         report_serving_model(self._instance, self._platform)
         return self.report
 
     def train(self, release: bool = False, reason: str = "", released_by: str = "") -> RunReport:
         """Train a model on the catalogue; it stays a candidate unless it is to be released."""
-        chosen = {"release": release, "reason": reason, "released_by": released_by}
-        config = {"ops": {"mediafm_model": {"config": chosen}}}
-        result = self._execute("train_model", {}, config)
+        result = self._execute(TRAIN_MODEL, {}, training_config(release, reason, released_by))
         for event in result.get_asset_materialization_events():
             self.report.model = (event.materialization.tags or {}).get("dagster/data_version")
             self.report.trained_before = "seconds" not in event.materialization.metadata
@@ -85,44 +90,34 @@ class CatalogueRunner:
         quarantine = Quarantine(self._platform.store)
         return [title_id for title_id in title_ids if quarantine.get(title_id) is None]
 
-    def _run_titles(self, job: str, title_ids: Sequence[str]) -> None:
+    def _run_titles(self, job: str, title_ids: Sequence[str], assets: Sequence[str]) -> None:
         registered = self._instance.get_dynamic_partitions(TITLES)
-        size = self._platform.settings.run.titles_per_run
-        for first, last in chunks(registered, set(title_ids), size):
-            self._execute(job, {_RANGE_START: first, _RANGE_END: last})
+        run = self._platform.settings.run
+        size = run.refresh_titles_per_run if assets == FROM_MODEL else run.titles_per_run
+        for titles in chunks(registered, set(title_ids), size):
+            # A release that comes meanwhile is taken up by the next run.
+            with self._platform.one_model():
+                tags = {RANGE_START: titles[0], RANGE_END: titles[-1]}
+                self._execute(job, tags, assets=assets)
 
     def _execute(
-        self, job: str, tags: dict[str, str], config: dict | None = None
+        self,
+        job: str,
+        tags: dict[str, str],
+        config: dict | None = None,
+        assets: Sequence[str] | None = None,
     ) -> dg.ExecuteInProcessResult:
-        result = defs.resolve_job_def(job).execute_in_process(
+        result = self._defs.resolve_job_def(job).execute_in_process(
             run_config={**_QUIET, **(config or {})},
             instance=self._instance,
             tags=tags,
-            resources={"platform": self._platform},
+            asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
             raise_on_error=False,
         )
         self.report.run_ids.append(result.run_id)
         if not result.success:
             self.report.failures[result.run_id] = _first_failure(result)
         return result
-
-
-def chunks(registered: Sequence[str], wanted: set[str], size: int) -> Iterator[tuple[str, str]]:
-    """Ranges of partitions, first and last key, that cover the wanted titles and no other.
-
-    A Dagster run takes a range in the order of registration, so a title in between that is not
-    wanted ends a range.
-    """
-    current: list[str] = []
-    for title_id in registered:
-        if title_id not in wanted or len(current) == size:
-            if current:
-                yield current[0], current[-1]
-            current = []
-        if title_id in wanted:
-            current.append(title_id)
-    if current:
-        yield current[0], current[-1]
 
 
 def _first_failure(result: dg.ExecuteInProcessResult) -> str:

@@ -4,15 +4,24 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from mediafm_assets.owners import OWNERS
 from mediafm_assets.partitions import titles
+from mediafm_assets.pools import ACCELERATOR, pool_of
 from mediafm_assets.resources import PlatformResource
+from mediafm_assets.sensors.automation import REFRESH_ON_CHANGE
 from mediafm_assets.titles import check_specs, materialise_titles
-from mediafm_core.pipeline.graph import SPECS
+from mediafm_core.config import load_settings
+from mediafm_core.pipeline.graph import FROM_MODEL, SPECS
 from mediafm_core.pipeline.materialise import DECODED
 
-OWNERS = ["team:media-ml"]
-TITLES_PER_RUN = 50
-BACKFILL = dg.BackfillPolicy.multi_run(TITLES_PER_RUN)
+RUN = load_settings().run
+BACKFILL = dg.BackfillPolicy.multi_run(RUN.titles_per_run)
+BACKFILL_FROM_MODEL = dg.BackfillPolicy.multi_run(RUN.refresh_titles_per_run)
+# For what may pass: a full disk that is being cleaned, storage that is out of reach for a moment.
+# Steps that fail for good say so (`allow_retries`), and a title's own faults quarantine it.
+RETRY = dg.RetryPolicy(
+    max_retries=2, delay=20, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
+)
 
 GROUPS = {
     "ingest": ("title", "shots", "keyframes", "soundtrack", "timed_text"),
@@ -26,7 +35,15 @@ GROUPS = {
     "context": ("contextual_embeddings", "clip_features"),
 }
 # What the core's graph has no asset of a title for.
-UNPARTITIONED_DEPENDENCIES = {"title": ("inbox",), "contextual_embeddings": ("serving_model",)}
+UNPARTITIONED_DEPENDENCIES = {
+    "title": ("inbox",),
+    **dict.fromkeys(DECODED, ("shot_detector",)),
+    "video_embeddings": ("video_encoder",),
+    "audio_embeddings": ("audio_encoder",),
+    "text_embeddings": ("text_encoder",),
+    "title_metadata_embedding": ("text_encoder",),
+    "contextual_embeddings": ("serving_model",),
+}
 KINDS = {
     "title": {"json"},
     "shots": {"parquet", "pytorch"},
@@ -50,8 +67,11 @@ def title_asset(name: str) -> dg.AssetsDefinition:
         code_version=spec.code_version,
         owners=OWNERS,
         partitions_def=titles,
-        backfill_policy=BACKFILL,
+        automation_condition=spec.automation_condition,
+        backfill_policy=BACKFILL_FROM_MODEL if name in FROM_MODEL else BACKFILL,
         check_specs=check_specs(name, titles),
+        pool=pool_of(name),
+        retry_policy=RETRY,
     )
     def body(context: dg.AssetExecutionContext, platform: PlatformResource) -> Iterator:
         yield from materialise_titles(context, platform, (name,))
@@ -83,6 +103,8 @@ def dagster_spec(name: str, skippable: bool = False) -> dg.AssetSpec:
         code_version=spec.code_version,
         owners=OWNERS,
         skippable=skippable,
+        # The folder of a title is looked at by the sensor of the inbox.
+        automation_condition=None if name == "title" else REFRESH_ON_CHANGE,
     )
 
 
@@ -92,6 +114,8 @@ def dagster_spec(name: str, skippable: bool = False) -> dg.AssetSpec:
     can_subset=True,
     partitions_def=titles,
     backfill_policy=BACKFILL,
+    pool=ACCELERATOR,
+    retry_policy=RETRY,
     check_specs=[check for name in DECODED for check in check_specs(name, titles)],
 )
 def decoded(context: dg.AssetExecutionContext, platform: PlatformResource) -> Iterator:

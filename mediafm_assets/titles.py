@@ -6,7 +6,8 @@ version, numbers and pictures, or, when it is quarantined, an observation with t
 that fails therefore never stops or colours another.
 """
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 
 import dagster as dg
 
@@ -15,6 +16,12 @@ from mediafm_core.errors import ConfigurationError, MediaFMError
 from mediafm_core.pipeline.checks import CHECKS
 from mediafm_core.pipeline.materialise import Outcome, materialise
 from mediafm_core.pipeline.platform import Platform
+
+# Storing an event takes Dagster about 8 ms in SQLite. In a run over more titles than this, checks
+# that pass are told once for all, and progress now and then.
+MANY = 50
+TELL_EVERY_S = 5.0
+_SHOWN = ("rows", "dimension", "reused", "duration_s")
 
 ACCEPTED = "title_is_accepted"
 HELD_BACK = "A title that fails is held back: nothing is built on it."
@@ -51,6 +58,7 @@ def materialise_titles(
     title_ids = list(context.partition_keys)
     outcomes: list[Outcome] = []
     errors: dict[str, Exception] = {}
+    tally = Tally(context.log.info, len(title_ids))
     for title_id in title_ids:
         try:
             found = materialise(platform, tuple(assets), title_id)
@@ -61,8 +69,9 @@ def materialise_titles(
             errors[title_id] = error
             continue
         for outcome in found:
-            _record(context, platform, outcome)
+            _record(context, platform, outcome, each_check=len(title_ids) <= MANY)
         outcomes += found
+        tally.add(found)
     if errors:
         named = "; ".join(f"{title_id}: {error}" for title_id, error in errors.items())
         raise dg.Failure(named) from next(iter(errors.values()))
@@ -78,7 +87,45 @@ def materialise_titles(
         yield from _overall_checks(asset, [each for each in outcomes if each.asset == asset])
 
 
-def _record(context: dg.AssetExecutionContext, platform: Platform, outcome: Outcome) -> None:
+class Tally:
+    """Says now and then how far a run over many titles has come, and how fast.
+
+    Args:
+        tell: writes a line to the run's log.
+        titles: how many there are; few are told one by one.
+    """
+
+    def __init__(self, tell: Callable[[str], None], titles: int) -> None:
+        self._tell = tell
+        self._titles = titles
+        self._done = 0
+        self._started = self._told = time.monotonic()
+
+    def add(self, outcomes: Sequence[Outcome]) -> None:
+        """A title is done."""
+        self._done += 1
+        if self._titles <= MANY:
+            for each in outcomes:
+                details = each.record.details if each.record else {}
+                shown = ", ".join(f"{name} {details[name]}" for name in _SHOWN if name in details)
+                self._tell(f"{each.title_id}: {each.asset} {each.status} {shown}".rstrip())
+            return
+        now = time.monotonic()
+        if now - self._told < TELL_EVERY_S and self._done < self._titles:
+            return
+        self._told = now
+        rate = self._done / max(now - self._started, 1e-9)
+        left = (self._titles - self._done) / rate
+        names = ", ".join(each.asset for each in outcomes)
+        self._tell(
+            f"{names}: {self._done} of {self._titles} titles, {rate:.1f} a second, "
+            f"{left:.0f} s left"
+        )
+
+
+def _record(
+    context: dg.AssetExecutionContext, platform: Platform, outcome: Outcome, each_check: bool
+) -> None:
     title_id, asset = outcome.title_id, outcome.asset
     if outcome.record is None:
         context.log.warning(f"{title_id} is quarantined: {outcome.reason}")
@@ -92,8 +139,6 @@ def _record(context: dg.AssetExecutionContext, platform: Platform, outcome: Outc
         )
     else:
         numbers, pictures = describe(platform, outcome)
-        shown = ", ".join(f"{name} {value}" for name, value in numbers.items())
-        context.log.info(f"{title_id}: {asset} {outcome.status}: {shown}")
         context.log_event(
             dg.AssetMaterialization(
                 asset_key=asset,
@@ -103,7 +148,8 @@ def _record(context: dg.AssetExecutionContext, platform: Platform, outcome: Outc
             )
         )
     # For a single title Dagster adds the partition itself, unless the step fails.
-    if len(context.partition_keys) > 1 or outcome.record is None:
+    alone = len(context.partition_keys) == 1
+    if outcome.record is None or (not alone and (each_check or title_id in platform.lifted)):
         for result in _title_checks(outcome):
             context.log_event(
                 dg.AssetCheckEvaluation(

@@ -53,12 +53,11 @@ def restore_previous_release(
 
 def _tell(context: dg.OpExecutionContext, platform: Platform) -> None:
     """Record what serves now, and let readers see it if nothing has to be computed."""
-    observation = observe_serving_model(platform)
-    if observation is not None:
+    for observation in observe_serving_model(platform):
         context.log_event(observation)
     publication = publish_at_once(platform)
     if publication is None:
-        context.log.info("Readers see it once `refresh_titles` has been run on every title.")
+        context.log.info("Readers see it once every title has been brought to it.")
     else:
         context.log.info(f"Readers: {publication}.")
 

@@ -1,0 +1,102 @@
+"""The catalogue as a whole: what readers see, and which titles have which versions."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import dagster as dg
+
+from mediafm_assets.owners import OWNERS
+from mediafm_assets.resources import PlatformResource
+from mediafm_core.identity import digest_of_settings
+from mediafm_core.pipeline.coverage import Coverage, coverage, duration, refresh_progress
+from mediafm_core.pipeline.states import CatalogueComparison, TitleState
+from mediafm_core.store.features import catalogue as readers_catalogue
+
+CATALOGUE = "catalogue"
+_COLUMNS = {"asset": "string", "model": "string", "identity": "string", "code": "string"}
+_SHOWN_TITLES = 50
+
+
+def describe_catalogue(
+    comparison: CatalogueComparison, states: Sequence[TitleState]
+) -> dict[str, dg.MetadataValue]:
+    """Counts, versions and progress of a catalogue, and the titles that need somebody."""
+    platform = comparison.platform
+    counts = Counter(state.state for state in states)
+    seen = readers_catalogue(platform.store)
+    troubled = [state for state in states if state.state in ("quarantined", "orphaned")]
+    metadata: dict[str, dg.MetadataValue] = {
+        "titles": dg.MetadataValue.int(len(states)),
+        **{name: dg.MetadataValue.int(count) for name, count in sorted(counts.items())},
+        "serving_model": dg.MetadataValue.text(platform.serving_model or "none"),
+        "readers_see": dg.MetadataValue.text(
+            f"{len(seen.versions)} titles of {seen.model}" if seen else "nothing yet"
+        ),
+        "version_coverage": _table(coverage(comparison)),
+    }
+    progress = refresh_progress(comparison, states)
+    if progress is not None:
+        metadata["refresh"] = dg.MetadataValue.text(str(progress))
+        metadata["refresh_titles_done"] = dg.MetadataValue.int(progress.titles_done)
+        if progress.seconds_left is not None:
+            metadata["refresh_time_left"] = dg.MetadataValue.text(duration(progress.seconds_left))
+    if troubled:
+        metadata["held_back"] = dg.MetadataValue.table(
+            [
+                dg.TableRecord({"title": each.title_id, "state": each.state, "reason": each.reason})
+                for each in troubled[:_SHOWN_TITLES]
+            ],
+            schema=dg.TableSchema([dg.TableColumn(name) for name in ("title", "state", "reason")]),
+        )
+    return metadata
+
+
+def observe_catalogue(
+    comparison: CatalogueComparison, states: Sequence[TitleState]
+) -> dg.AssetObservation:
+    """How the catalogue stands, as an event; its version changes with what it tells."""
+    metadata = describe_catalogue(comparison, states)
+    told = digest_of_settings({name: str(value) for name, value in metadata.items()})
+    return dg.AssetObservation(CATALOGUE, metadata=metadata, tags={"dagster/data_version": told})
+
+
+@dg.multi_observable_source_asset(
+    name="observe_catalogue",
+    specs=[
+        dg.AssetSpec(
+            CATALOGUE,
+            deps=["clip_features"],
+            description="What readers see, how many titles have which version of each asset, and "
+            "how far a refresh has come.",
+            group_name="context",
+            kinds={"duckdb"},
+            owners=OWNERS,
+        )
+    ],
+)
+def catalogue(platform: PlatformResource) -> dg.ObserveResult:
+    """Observed by the sweep whenever something has changed."""
+    comparison = CatalogueComparison(platform)
+    return dg.ObserveResult(metadata=describe_catalogue(comparison, list(comparison.states())))
+
+
+def _table(rows: Sequence[Coverage]) -> dg.TableMetadataValue:
+    columns = [dg.TableColumn(name, kind) for name, kind in _COLUMNS.items()]
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "asset": row.asset,
+                    "model": row.model,
+                    "identity": row.identity,
+                    "code": row.code_version,
+                    "titles": row.titles,
+                    "wanted": row.is_wanted,
+                }
+            )
+            for row in rows
+        ],
+        schema=dg.TableSchema(
+            [*columns, dg.TableColumn("titles", "int"), dg.TableColumn("wanted", "bool")]
+        ),
+    )

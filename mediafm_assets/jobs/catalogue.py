@@ -1,0 +1,82 @@
+"""Jobs on the catalogue as a whole: what readers see, what nobody needs any more, what leaves."""
+
+import dagster as dg
+from pydantic import Field
+
+from mediafm_assets.partitions import TITLES
+from mediafm_assets.pools import FEATURES
+from mediafm_assets.resources import PlatformResource
+from mediafm_core.errors import MediaFMError
+
+PUBLISH_FEATURES = "publish_features"
+
+
+class RetirementConfig(dg.Config):
+    """Which titles leave the catalogue."""
+
+    titles: list[str] = Field(
+        description="title ids whose folders have been taken out of the inbox", min_length=1
+    )
+
+
+@dg.op(pool=FEATURES)
+def publish_finished_titles(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
+    """Let readers see every finished title that a killed run did not come to publish."""
+    from mediafm_core.pipeline.publishing import publish_titles
+    from mediafm_core.pipeline.states import catalogue_states
+
+    present = [state.title_id for state in catalogue_states(platform) if state.state == "present"]
+    context.log.info(f"features.duckdb {publish_titles(platform, present)}")
+
+
+@dg.op(pool=FEATURES)
+def remove_what_nobody_needs(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
+    """Remove features of models before the last two, and merge small shards of features."""
+    from mediafm_core.pipeline.cleaning import clean_up
+
+    context.log.info(f"{clean_up(platform)}")
+
+
+@dg.op(pool=FEATURES)
+def remove_titles(
+    context: dg.OpExecutionContext, config: RetirementConfig, platform: PlatformResource
+) -> None:
+    """Remove titles with everything that was computed of them, their rows and their partitions."""
+    from mediafm_core.pipeline.retirement import retire
+
+    try:
+        context.log.info(f"{', '.join(config.titles)}: {retire(platform, config.titles)}")
+    except MediaFMError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    for title_id in config.titles:
+        context.instance.delete_dynamic_partition(TITLES, title_id)
+
+
+@dg.job(
+    name=PUBLISH_FEATURES,
+    description="Show readers what is finished: for what a killed run did not come to publish.",
+)
+def publish_features() -> None:
+    """The job of `publish_finished_titles`."""
+    publish_finished_titles()
+
+
+@dg.job(description="Remove features that nobody needs any more: earlier models, old shards.")
+def clean_catalogue() -> None:
+    """The job of `remove_what_nobody_needs`."""
+    remove_what_nobody_needs()
+
+
+@dg.job(description="Remove titles that have left the inbox: artefacts, rows and partitions.")
+def retire_titles() -> None:
+    """The job of `remove_titles`."""
+    remove_titles()
+
+
+clean_daily = dg.ScheduleDefinition(
+    name="clean_daily",
+    job=clean_catalogue,
+    cron_schedule="30 3 * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Cleans up in the night.",
+)

@@ -1,0 +1,10 @@
+"""Which runs go first when several wait: somebody is waiting for an arrival."""
+
+ARRIVAL, BY_HAND, REFRESH = 10, 0, -10
+
+_TAG = "dagster/priority"
+
+
+def priority(value: int) -> dict[str, str]:
+    """The tag that the run queue sorts by."""
+    return {_TAG: str(value)}
