@@ -208,7 +208,7 @@ def ui(settings: "Settings", port: int, host: str) -> None:
         **os.environ,
         HOME_VARIABLE: str(dagster_home(platform.store)),
         "MEDIAFM_INBOX": platform.inbox.location,
-        "MEDIAFM_STORE": str(platform.store.root),
+        "MEDIAFM_STORE": platform.store.location,
     }
     module = ["-m", "mediafm_assets.definitions"]
     arguments = ["-m", "dagster", "dev", *module, "--host", host, "--port", str(port)]

@@ -1,6 +1,8 @@
 """Everything that Dagster loads."""
 
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -17,7 +19,7 @@ from mediafm_assets.jobs.catalogue import (
 from mediafm_assets.jobs.releases import release_model, rollback_model
 from mediafm_assets.jobs.titles import embed_title, ingest_title, refresh_catalogue, train_model
 from mediafm_assets.model_assets import mediafm_model, serving_model
-from mediafm_assets.resources import platform_from_environment
+from mediafm_assets.resources import resources
 from mediafm_assets.sensors.arrivals import arrivals_sensor
 from mediafm_assets.sensors.automation import automation_sensor
 from mediafm_assets.sensors.sweep import sweep_sensor
@@ -32,8 +34,8 @@ settings = load_settings()
 warnings.filterwarnings("ignore", message="Asset job .* with varying BackfillPolicies")
 
 
-def definitions(platform: dg.ResourceDefinition) -> dg.Definitions:
-    """Everything, with the resource that gives runs their `Platform`."""
+def definitions(resources: Mapping[str, Any]) -> dg.Definitions:
+    """Everything, with the resources of runs: `platform` gives them their `Platform`."""
     return dg.Definitions(
         assets=[inbox, encoders, *TITLE_ASSETS, mediafm_model, serving_model, catalogue],
         jobs=[
@@ -48,10 +50,10 @@ def definitions(platform: dg.ResourceDefinition) -> dg.Definitions:
             alert_on_failure(settings),
         ],
         schedules=[clean_daily],
-        resources={"platform": platform},
+        resources=resources,
         # Steps share the process, and with it the networks that a run has loaded.
         executor=dg.in_process_executor,
     )
 
 
-defs = definitions(platform_from_environment)
+defs = definitions(resources(settings))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from mediafm_core.errors import ConfigurationError
 from mediafm_core.store.artefacts import Store
 
 HOME_VARIABLE = "DAGSTER_HOME"
@@ -17,8 +18,16 @@ def dagster_home(store: Store) -> Path:
     """The folder of Dagster's state, created with the project's configuration if it is new.
 
     Without `DAGSTER_HOME` each store has its own, so that catalogues do not mix their partitions.
+
+    Raises:
+        ConfigurationError: the store is not on this machine, and `DAGSTER_HOME` is not set.
     """
     named = os.environ.get(HOME_VARIABLE)
+    if not named and store.files.is_remote:
+        raise ConfigurationError(
+            f"The store {store.location} has no place for Dagster's own state: set {HOME_VARIABLE} "
+            "to a folder of this machine, one for each catalogue (docs/storage.md)."
+        )
     home = Path(named) if named else store.root / "dagster_home"
     home.mkdir(parents=True, exist_ok=True)
     if not (home / CONFIGURATION).exists():

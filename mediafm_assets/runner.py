@@ -52,7 +52,7 @@ class CatalogueRunner:
     def __init__(self, platform: Platform, instance: dg.DagsterInstance) -> None:
         self._platform = platform
         self._instance = instance
-        self._defs = definitions(dg.ResourceDefinition.hardcoded_resource(platform))
+        self._defs = definitions({"platform": dg.ResourceDefinition.hardcoded_resource(platform)})
         self.report = RunReport()
 
     def run(self, title_ids: Sequence[str]) -> RunReport:

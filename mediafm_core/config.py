@@ -368,6 +368,11 @@ class Settings(BaseSettings):
         toml = [TomlConfigSettingsSource(settings_cls, Path(file))] if file else []
         return (init_settings, env_settings, *toml)
 
+    @property
+    def uses_s3(self) -> bool:
+        """Whether the inbox or the store is in S3."""
+        return any(isinstance(place, S3Location) for place in (self.inbox, self.store))
+
     def require_inbox(self) -> Path | S3Location:
         """Where the inbox is, or a `ConfigurationError` that says how to name one."""
         if isinstance(self.inbox, S3Location):
