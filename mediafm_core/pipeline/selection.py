@@ -7,25 +7,34 @@ from dataclasses import dataclass
 from mediafm_core.errors import ConfigurationError, TitleError
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
-from mediafm_core.pipeline.states import TitleState, title_state
+from mediafm_core.pipeline.states import CatalogueComparison, Comparison, TitleState
 from mediafm_core.titles.inbox import TitleFolder
 from mediafm_core.titles.manifest import require_title_id
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The titles asked for, as they were found, and those of them that need work."""
+    """The titles asked for, as they were found, and those of them that need work.
+
+    Attributes:
+        folders: of the titles.
+        before: their states.
+        work: ids of those that need work.
+        is_whole: whether the whole inbox was asked for.
+    """
 
     folders: list[TitleFolder]
     before: list[TitleState]
     work: list[str]
+    is_whole: bool = False
 
     def after(self, platform: Platform) -> list[TitleState]:
         """The states of the same titles now."""
         if not self.work:
             return self.before
         now = {folder.name: folder for folder in platform.inbox.scan()}
-        return [title_state(platform, now.get(each.name, each)) for each in self.folders]
+        comparison = _comparison(platform, self.is_whole)
+        return [comparison.title_state(now.get(each.name, each)) for each in self.folders]
 
 
 def select_titles(
@@ -47,7 +56,8 @@ def select_titles(
     inbox = list(platform.inbox.scan())
     folders = inbox if names is None else _named(inbox, names)
     usable = [folder for folder in folders if _has_usable_name(platform, folder)]
-    states = {folder.name: title_state(platform, folder) for folder in folders}
+    comparison = _comparison(platform, names is None)
+    states = {folder.name: comparison.title_state(folder) for folder in folders}
     quarantine = Quarantine(platform.store)
     in_inbox = {folder.name for folder in inbox}
     for entry in quarantine:
@@ -56,7 +66,11 @@ def select_titles(
             quarantine.lift(entry.title_id)
     wanted = {"missing", "stale", "quarantined"} if retry else {"missing", "stale"}
     work = [folder.name for folder in usable if states[folder.name].state in wanted]
-    return Selection(folders, list(states.values()), work)
+    return Selection(folders, list(states.values()), work, is_whole=names is None)
+
+
+def _comparison(platform: Platform, is_whole: bool) -> Comparison:
+    return CatalogueComparison(platform) if is_whole else Comparison(platform)
 
 
 def _named(folders: Sequence[TitleFolder], names: Sequence[str]) -> list[TitleFolder]:

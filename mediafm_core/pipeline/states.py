@@ -142,6 +142,17 @@ class Comparison:
                 return TitleState(title_id, state, f"{reason}: {which}.", assets)
         return TitleState(title_id, "present", "", assets)
 
+    def orphan_state(self, title_id: str) -> TitleState:
+        """State of a title that has artefacts and no folder in the inbox."""
+        assets: dict[str, State] = {
+            name: "orphaned" if self.recorded(name, title_id) else "missing" for name in SPECS
+        }
+        reason = (
+            f"Its folder is gone from the inbox: put it back, or `mediafm retire {title_id}` "
+            "removes what was computed of it."
+        )
+        return TitleState(title_id, "orphaned", reason, assets)
+
     def _is_wanted(
         self, spec: AssetSpec, found: RecordedVersion, versions: Mapping[str, str]
     ) -> bool:
@@ -176,17 +187,7 @@ class CatalogueComparison(Comparison):
             if title_id in folders:
                 yield self.title_state(folders[title_id])
             else:
-                yield self._orphan_state(title_id)
-
-    def _orphan_state(self, title_id: str) -> TitleState:
-        assets: dict[str, State] = {
-            name: "orphaned" if self.recorded(name, title_id) else "missing" for name in SPECS
-        }
-        reason = (
-            f"Its folder is gone from the inbox: put it back, or `mediafm retire {title_id}` "
-            "removes what was computed of it."
-        )
-        return TitleState(title_id, "orphaned", reason, assets)
+                yield self.orphan_state(title_id)
 
 
 def recorded(platform: Platform, asset: str, title_id: str) -> ArtefactRecord | None:

@@ -148,7 +148,12 @@ class VersionIndex:
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
             with self._store.staging() as prepared:
-                pq.write_table(_table(index.records), prepared / path.name, compression="zstd")
+                pq.write_table(
+                    _table(index.records),
+                    prepared / path.name,
+                    compression="zstd",
+                    write_page_checksum=True,  # a damaged index must not tell tales
+                )
                 (prepared / path.name).replace(path)
             if folder[1]:
                 models = self._store.files.folders(folder[0])
@@ -200,7 +205,7 @@ class IndexedVersions:
 def _load(path: Path) -> dict[str, IndexedFile]:
     """What a file of the index says; nothing where it is missing, damaged or of another format."""
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read()
     except FileNotFoundError:
         return {}

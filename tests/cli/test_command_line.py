@@ -165,11 +165,21 @@ class TestStatus:
         (tmp_path / "arriving").mkdir()
         result = mediafm("status", "--inbox", str(tmp_path), "--json")
         assert result.exit_code == 0, result.output
-        (title,) = json.loads(result.stdout)["titles"]
+        document = json.loads(result.stdout)
+        titles = {title["title_id"]: title for title in document["titles"]}
+        assert {name: title["state"] for name, title in titles.items()} == {
+            "alpha": "orphaned",
+            "arriving": "waiting",
+            "beta": "orphaned",
+        }
+        title = titles["arriving"]
         assert title.keys() == {"title_id", "state", "reason", "assets"}
-        assert (title["title_id"], title["state"]) == ("arriving", "waiting")
         assert "title.json" in title["reason"]
         assert title["assets"]["clip_features"] == "missing"
+        assert document["readers"] == {"model": MODEL, "titles": 2}
+        assert document["refresh"] is None
+        shots = [row for row in document["coverage"] if row["asset"] == "shots"]
+        assert sum(row["titles"] for row in shots) == 2
 
     def test_table_gives_the_reasons_below(self, mediafm, tmp_path: Path) -> None:
         (tmp_path / "arriving").mkdir()
@@ -178,7 +188,43 @@ class TestStatus:
         assert "arriving: arriving has no title.json yet" in result.stdout
 
     def test_empty_inbox(self, mediafm, tmp_path: Path) -> None:
-        assert mediafm("status", "--inbox", str(tmp_path)).stdout.startswith("No title folder in")
+        shown = mediafm("status", "--inbox", str(tmp_path)).stdout
+        assert shown.startswith("No title folder in")
+        assert "alpha: Its folder is gone from the inbox" in shown
+        assert shown.endswith(f"Readers see 2 titles under {MODEL}.\n")
+
+    def test_a_large_catalogue_is_summed_up(self, mediafm, tmp_path: Path) -> None:
+        for number in range(50):
+            (tmp_path / f"title_{number}").mkdir()
+            (tmp_path / f"title_{number}" / "title.json").write_text("{}")
+        (tmp_path / "arriving").mkdir()
+        shown = mediafm("status", "--inbox", str(tmp_path)).stdout
+        assert re.search(r"53 titles +50 +1 +2\b", shown)
+        assert re.search(r"shots +51 +2\b", shown)
+        problems = re.findall(r"^(\w+): (?:missing|waiting|orphaned)\. .", shown, re.MULTILINE)
+        assert problems[:3] == ["alpha", "beta", "arriving"]
+        assert len(problems) == 20
+        assert "... and 33 more" in shown
+        assert "0 of 50 titles up to date, none finished lately." in shown
+        every = mediafm("status", "--inbox", str(tmp_path), "--all").stdout
+        assert "title_49: Not computed yet: everything." in every
+        assert (
+            len(json.loads(mediafm("status", "--inbox", str(tmp_path), "--json").stdout)["titles"])
+            == 53
+        )
+
+    def test_titles_by_name(self, mediafm, tmp_path: Path) -> None:
+        (tmp_path / "arriving").mkdir()
+        asked = ("status", "--inbox", str(tmp_path), "--titles")
+        result = mediafm(*asked, "arriving, beta", "--json")
+        found = [(each["title_id"], each["state"]) for each in json.loads(result.stdout)["titles"]]
+        assert found == [("arriving", "waiting"), ("beta", "orphaned")]
+        assert "alpha: Its folder is gone" in mediafm(*asked, "alpha").stdout
+        result = mediafm(*asked, "nobody")
+        assert result.exit_code == 1
+        assert re.fullmatch(
+            r"Error: Neither the inbox nor the store .* 'nobody': .*\n", result.stderr
+        )
 
 
 class TestGroup:
