@@ -71,6 +71,8 @@ class TestSql:
             "DESCRIBE clips",
             "FROM titles LIMIT 1",
             "EXPLAIN SELECT 1",
+            "EXPLAIN ANALYZE FROM titles",
+            "-- why?\nEXPLAIN (FORMAT json) SELECT 1",
             "PIVOT clips ON proposed USING count(*) GROUP BY title_id",
             "SELECT labels['genre'] FROM clips",
         ],
@@ -98,6 +100,7 @@ class TestSql:
             "SELECT * FROM read_parquet('https://localhost/x.parquet')",
             "COPY titles TO 'titles.csv'",
             "EXPORT DATABASE 'copy'",
+            "EXPLAIN ANALYZE COPY titles TO 'titles.csv'",
             "INSTALL httpfs",
             "LOAD httpfs",
             "SET enable_external_access = true",
@@ -123,6 +126,34 @@ class TestSql:
         assert small.store.features.read_bytes() == before
         assert not list(tmp_path.iterdir())
         assert local_variable.num_rows == 3
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "COPY (SELECT 1) TO '{shard}' (USE_TMP_FILE false)",
+            "EXPLAIN ANALYZE COPY (SELECT 1) TO '{shard}' (USE_TMP_FILE false)",
+            "EXPLAIN (ANALYZE) COPY (SELECT 1) TO '{shard}' (USE_TMP_FILE false)",
+            "EXPLAIN /* ( */ ANALYZE COPY (SELECT 1) TO '{shard}' (USE_TMP_FILE false)",
+            "SELECT 1; EXPLAIN ANALYZE COPY (SELECT 1) TO '{shard}' (USE_TMP_FILE false)",
+            "ATTACH '{shard}.duckdb' AS other",
+            "SELECT * FROM read_parquet('{shard}', '/etc/passwd')",
+            "SELECT * FROM read_parquet('{folder}/*.parquet')",
+            "SELECT * FROM glob('{folder}/*')",
+            "SELECT * FROM read_text('{store}/features.duckdb')",
+            "SELECT * FROM read_parquet('{store}/clip_features/**')",
+        ],
+    )
+    def test_files_of_the_catalogue_are_read_through_its_tables_alone(
+        self, small: SmallCatalogue, query: str
+    ) -> None:
+        shard = next(small.root.glob("features/*/shots/*.parquet"))
+        before = shard.read_bytes()
+        with pytest.raises(MediaFMError):
+            mediafm_core.sql(
+                query.format(shard=shard, folder=shard.parent, store=small.root), store=small.root
+            )
+        assert shard.read_bytes() == before
+        assert list(shard.parent.iterdir()) == [shard]
 
     def test_says_what_is_wrong_with_a_query(self, small: SmallCatalogue) -> None:
         with pytest.raises(MediaFMError, match='Referenced column "nam" not found'):
