@@ -47,9 +47,9 @@ def test_runs_with_a_bad_title_among_good_ones_succeed(
 ):
     runs = [instance.get_run_by_id(run_id) for run_id in dagster_catalogue.run_ids]
     assert [(run.job_name, run.status) for run in runs if run] == [
-        ("embed_titles", dg.DagsterRunStatus.SUCCESS),
+        ("embed_title", dg.DagsterRunStatus.SUCCESS),
         ("train_model", dg.DagsterRunStatus.SUCCESS),
-        ("refresh_titles", dg.DagsterRunStatus.SUCCESS),
+        ("refresh_catalogue", dg.DagsterRunStatus.SUCCESS),
     ]
 
 

@@ -225,7 +225,7 @@ def test_a_title_shows_how_alike_its_shots_are(person: Person):
 
 def test_a_finished_run_shows_its_steps(person: Person, dagster_catalogue: DagsterCatalogue):
     person.opens(f"/runs/{dagster_catalogue.run_ids[0]}")
-    person.reads("Success", "embed_titles", "decode", "video_embeddings", "fused_embeddings")
+    person.reads("Success", "embed_title", "decode", "video_embeddings", "fused_embeddings")
     person.keeps("run")
 
 
