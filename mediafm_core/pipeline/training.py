@@ -12,7 +12,7 @@ from mediafm_core.identity import digest_of
 from mediafm_core.model.folder import TRAINING_FILE, read_json
 from mediafm_core.pipeline.candidates import model_folders
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.store.artefacts import ArtefactRecord, Store
+from mediafm_core.store.artefacts import RECORD_KEY, ArtefactRecord, Store
 from mediafm_core.store.models import put_up
 
 if TYPE_CHECKING:
@@ -29,12 +29,13 @@ def fused_titles(platform: Platform) -> list[str]:
 
     store = platform.store
     held_back = {entry.title_id for entry in Quarantine(store)}
+    fused = {entry.key for entry in store.files.entries("fused_embeddings")}
     return [
         folder.name
         for folder in platform.inbox.scan()
         if folder.has_usable_name
         and folder.name not in held_back
-        and store.has("fused_embeddings", folder.name)
+        and store.key("fused_embeddings", folder.name) in fused
     ]
 
 
@@ -60,8 +61,9 @@ def training_data(platform: Platform, title_ids: Sequence[str]) -> "TrainingData
         details = record.details
         spaces[json.dumps([details["ranges"], details["encoders"]], sort_keys=True)] = title_id
         metadata = store.read("title_metadata_embedding", title_id)
-        metadata_record = store.record("title_metadata_embedding", title_id)
-        both = (record.data_version, metadata_record.data_version if metadata_record else "")
+        # The record that came with this very vector, and without opening the file again.
+        made_by = ArtefactRecord.model_validate_json(metadata.schema.metadata[RECORD_KEY])
+        both = (record.data_version, made_by.data_version)
         sources.append(
             TitleSource(
                 title_id=title_id,
