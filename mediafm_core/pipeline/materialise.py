@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mediafm_core.errors import MediaFMError, StoreError, TitleError
+from mediafm_core.pipeline.attempts import attempts_in
 from mediafm_core.pipeline.checks import CheckResult, run_checks
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.platform import Platform
@@ -99,6 +100,7 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
     if assets == ("title",):
         if quarantine.get(title_id):
             platform.lifted.add(title_id)
+            attempts_in(platform).forget(title_id)
         quarantine.lift(title_id)
     elif entry := quarantine.get(title_id):
         return [Outcome(asset, title_id, "quarantined", reason=entry.reason) for asset in assets]
@@ -138,7 +140,8 @@ def _materialise(platform: Platform, assets: tuple[str, ...], folder: TitleFolde
         known = recorded(platform, "title", title_id)
         if known and is_current_title(known, folder):
             return [Outcome("title", title_id, "unchanged", known)]
-        record = register_title(platform, folder)
+        with attempts_in(platform).attempt(title_id, "title"):
+            record = register_title(platform, folder)
         return [Outcome("title", title_id, "computed", record)]
 
     # One decode writes all that it yields, so all of it must be asked for to be current.
@@ -150,7 +153,8 @@ def _materialise(platform: Platform, assets: tuple[str, ...], folder: TitleFolde
     if versions != {asset: target.version for asset, target in targets.items()}:
         status = "computed"
         work = Work(platform, title_id, targets)
-        _COMPUTE[group[0]](work)
+        with attempts_in(platform).attempt(title_id, group[0]):
+            _COMPUTE[group[0]](work)
         found |= work.written
     # What was there is checked too: the run that wrote it may have been killed before it could.
     checks = {asset: _check(platform, asset, title_id) for asset in group}
