@@ -11,18 +11,20 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from mediafm_core.errors import TitleError
-from mediafm_core.pipeline.platform import Platform
+
+if TYPE_CHECKING:
+    from mediafm_core.pipeline.platform import Platform
 
 FOLDER = ".attempts"
 MOST_DEATHS = 3  # anybody may kill a process once or twice
 
 
-def attempts_in(platform: Platform) -> "Attempts":
+def attempts_in(platform: "Platform") -> "Attempts":
     """The attempts on a catalogue's titles."""
     return Attempts(platform.store.root / FOLDER)
 
