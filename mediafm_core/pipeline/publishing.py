@@ -61,12 +61,21 @@ def publish_at_once(platform: Platform) -> Publication | None:
     return None if publication.outcome == "held back" else publication
 
 
-def unpublished(platform: Platform, title_ids: Collection[str]) -> list[str]:
+def unpublished(
+    platform: Platform,
+    title_ids: Collection[str],
+    comparison: CatalogueComparison | None = None,
+) -> list[str]:
     """Those of some titles whose finished features are not published yet, sorted.
 
     That is what a run leaves that was killed after it had computed a title. Quarantined titles are
     left out. It reads recorded versions and nothing of the features, so it is quick for a whole
     catalogue.
+
+    Args:
+        platform: settings and store.
+        title_ids: titles to look at.
+        comparison: of the catalogue as it is, where one has been made already.
 
     Raises:
         StoreError: what was published cannot be read.
@@ -74,7 +83,7 @@ def unpublished(platform: Platform, title_ids: Collection[str]) -> list[str]:
     model = platform.serving_model
     if model is None:
         return []
-    comparison = CatalogueComparison(platform)
+    comparison = comparison or CatalogueComparison(platform)
     held_back = {entry.title_id for entry in Quarantine(platform.store)}
     published = published_versions(platform.store, model)
     found = _recorded(comparison, set(title_ids) - held_back)

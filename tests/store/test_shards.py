@@ -10,7 +10,7 @@ import pytest
 from small_catalogue import MODEL, OTHER_MODEL, SmallCatalogue
 
 import mediafm_core
-from mediafm_core.errors import MediaFMError
+from mediafm_core.errors import MediaFMError, StoreError
 from mediafm_core.store.comparison import differences
 from mediafm_core.store.features import catalogue, clean, publish, remove, serve, shards
 from mediafm_core.store.features.snapshot import Snapshot, read_snapshot, shard_key
@@ -159,6 +159,9 @@ def test_file_of_the_first_design_is_read_and_replaced(small: SmallCatalogue) ->
     assert before is not None
     assert set(before.versions) == {"alpha", "beta"}
     assert serve(small.store, OTHER_MODEL) is None
+    with pytest.raises(StoreError, match=r"earlier version.*mediafm run"):
+        remove(small.store, ["alpha"])
+    clean(small.store, obsolete=(), grace_s=0.0)
 
     small.write("gamma")
     publication = small.publish("gamma")

@@ -53,8 +53,8 @@ def clean(store: Store, obsolete: Collection[str], grace_s: float) -> CleanedFea
         seen = read_snapshot(store, connection=connection)
         for model in store.files.folders(FOLDER):
             entries = list(store.files.entries(f"{FOLDER}/{model}"))
-            is_seen = seen is not None and seen.model == model
-            if model in obsolete and not is_seen:
+            is_seen = seen is not None and seen.model == model and seen.is_current
+            if model in obsolete and not (seen and seen.model == model):
                 # Readers left it when its snapshot was put aside, or later.
                 if entries and max(entry.modified_s for entry in entries) <= before:
                     models.append(model)

@@ -166,9 +166,17 @@ def remove(store: Store, title_ids: Collection[str]) -> int:
 
     Returns:
         How many of them readers saw.
+
+    Raises:
+        StoreError: what readers see was published by an earlier version of MediaFM.
     """
     with store.files.exclusive(LOCK), writing(store) as connection:
         seen = read_snapshot(store, connection=connection)
+        if seen is not None and not seen.is_current:
+            raise StoreError(
+                f"{store.location}/{FEATURES_FILE} is of an earlier version, from which no title "
+                "can be removed: `mediafm run` makes it anew."
+            )
         removed = 0
         for model in store.files.folders(FOLDER):
             if seen is not None and seen.model == model:
@@ -178,7 +186,7 @@ def remove(store: Store, title_ids: Collection[str]) -> int:
                 writer = SnapshotWriter(store, connection, snapshot)
                 if writer.supersede(title_ids):
                     writer.save(snapshot_key(model))
-        if seen is not None and seen.is_current:
+        if seen is not None:
             writer = SnapshotWriter(store, connection, seen)
             removed = writer.supersede(title_ids)
             if removed:
@@ -212,7 +220,9 @@ def published_versions(store: Store, model: str) -> dict[str, TitleVersions]:
 def current_snapshot(store: Store, model: str) -> Snapshot | None:
     """The snapshot of a model: the one that readers see where it is theirs, else its own."""
     seen = read_snapshot(store)
-    return seen if seen and seen.model == model else read_snapshot(store, snapshot_key(model))
+    if seen is not None and seen.model == model and seen.is_current:
+        return seen
+    return read_snapshot(store, snapshot_key(model))
 
 
 def shown(
