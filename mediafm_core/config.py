@@ -268,14 +268,17 @@ class SensorSettings(Section):
     settle_s: float = Field(
         10.0, ge=0, description="seconds that a changed title folder must have been left alone for"
     )
-    refresh_every_s: PositiveInt = Field(
-        15, description="seconds between two evaluations of the automation condition"
-    )
     sweep_every_s: PositiveInt = Field(
-        60, description="seconds between two comparisons of what is stored with what is wanted"
+        30, description="seconds between two comparisons of what is stored with what is wanted"
+    )
+    automation: bool = Field(
+        False, description="let the automation condition refresh too, and the sweep what it misses"
+    )
+    automation_every_s: PositiveInt = Field(
+        30, description="seconds between two evaluations of the condition"
     )
     sweep_after_s: float = Field(
-        120.0, ge=0, description="seconds that automation has after a change before the sweep acts"
+        120.0, ge=0, description="seconds that the condition has after a change before the sweep"
     )
     runs_per_tick: PositiveInt = Field(20, description="runs that one tick asks for at most")
 

@@ -2,7 +2,8 @@
 
 It fires on edges: a dependency that has another version than before, or code of another version.
 New titles are left to the inbox sensor, and whatever an edge cannot tell - the daemon was down, its
-cursor was lost, a run failed - to the sweep.
+cursor was lost, a run failed - to the sweep. The sweep can do all of it, in fewer and larger runs:
+this sensor is off unless the settings turn it on (docs/operations.md has the figures).
 """
 
 import dagster as dg
@@ -31,10 +32,10 @@ def automation_sensor(
     return dg.AutomationConditionSensorDefinition(
         "refresh_on_change",
         target=assets,
-        minimum_interval_seconds=sensors.refresh_every_s,
+        minimum_interval_seconds=sensors.automation_every_s,
         run_tags=priority(REFRESH),
         default_status=(
-            dg.DefaultSensorStatus.RUNNING if sensors.running else dg.DefaultSensorStatus.STOPPED
+            dg.DefaultSensorStatus.RUNNING if sensors.automation else dg.DefaultSensorStatus.STOPPED
         ),
         description="Materialises again what a released model or a changed encoder touches.",
     )

@@ -120,7 +120,7 @@ def _look(
     work, new = _to_do(plan, registered, busy)
     if work:
         left = since + settings.sensors.sweep_after_s - time.time()
-        if left > 0:
+        if settings.sensors.automation and left > 0:
             return Look(f"A version changed: automation has {left:.0f} s to see to it.")
         requests = list(_requests(settings, [*registered, *new], work))[:room]
         told = f"{plan.titles} titles lack something: {len(requests)} runs asked for."

@@ -54,8 +54,8 @@ def plan_refresh(platform: Platform, states: Iterable[TitleState]) -> RefreshPla
             continue
         lacking = [name for name, found in state.assets.items() if found != "present"]
         # A folder that has changed tells what it changes only once it has been read.
-        needed = tuple(SPECS) if "title" in lacking else tuple(lacking)
-        doable = tuple(name for name in needed if name in possible)
+        needed = set(SPECS) if "title" in lacking else set(lacking)
+        doable = tuple(name for name in SPECS if name in needed & possible)
         if doable:
             work.setdefault(doable, []).append(state.title_id)
         elif obstacle:
