@@ -67,8 +67,13 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     command = [executable, "-logtostderr=true", "server", f"-dir={folder}", "-ip=127.0.0.1"]
     command += [f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}"]
     command += ["-filer", "-s3", f"-s3.port={s3}", f"-s3.config={identities}"]
-    command += ["-volume.max=50", "-master.volumeSizeLimitMB=64", "-s3.allowEmptyFolder=false"]
-    command += ["-s3.port.iceberg=0"]
+    command += [
+        "-master.telemetry=false",
+        "-volume.max=200",
+        "-master.volumeSizeLimitMB=64",
+        "-s3.allowEmptyFolder=false",
+    ]
+    command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     server = S3Server(f"http://127.0.0.1:{s3}")

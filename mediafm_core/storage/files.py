@@ -72,7 +72,10 @@ class Files(ABC):
 
     @abstractmethod
     def folders(self, folder: str = "") -> list[str]:
-        """Names of the folders directly in a folder, sorted; hidden ones are left out."""
+        """Names of the folders directly in a folder, sorted; hidden ones are left out.
+
+        One whose files have been removed may still be among them.
+        """
 
     @abstractmethod
     def put(self, prepared: Path, key: str) -> None:

@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 import socket
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,9 +43,10 @@ class LocalFiles(Files):
     def entry(self, key: str) -> Entry | None:
         """Size, inode and modification time of one file."""
         try:
-            return _entry(key, (self.root / key).stat())
+            status = (self.root / key).stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
+        return None if stat.S_ISDIR(status.st_mode) else _entry(key, status)
 
     def entries(self, folder: str = "") -> Iterator[Entry]:
         """Walk a folder; what disappears meanwhile is left out."""

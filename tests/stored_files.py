@@ -1,0 +1,34 @@
+"""Writing and reading files of a store or inbox, wherever it is kept."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from s3_server import S3Server
+
+from mediafm_core.storage.files import Files
+from mediafm_core.storage.s3 import S3Files
+
+LEASE_S = 2.0
+
+OpenFiles = Callable[..., S3Files]
+"""Opens the same place in S3 with some settings changed."""
+
+
+def write(files: Files, key: str, content: bytes) -> None:
+    with files.staging() as folder:
+        prepared = folder / "prepared"
+        prepared.write_bytes(content)
+        files.put(prepared, key)
+        assert not prepared.exists()
+
+
+def read(files: Files, key: str) -> bytes:
+    return files.path(key).read_bytes()
+
+
+def upload_folder(server: S3Server, folder: Path, place: str) -> None:
+    """Put the files of a folder below `s3://bucket/prefix`."""
+    bucket, _, prefix = place.removeprefix("s3://").partition("/")
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            server.client().upload_file(str(path), bucket, f"{prefix}/{path.relative_to(folder)}")
