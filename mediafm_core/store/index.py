@@ -206,7 +206,7 @@ def _load(path: Path) -> dict[str, IndexedFile]:
     """What a file of the index says; nothing where it is missing, damaged or of another format."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read()
+            table = file.read(use_threads=False)
     except FileNotFoundError:
         return {}
     except (pa.ArrowException, OSError) as error:

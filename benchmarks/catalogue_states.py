@@ -1,0 +1,118 @@
+"""What it takes to find what is missing or stale in a large catalogue.
+
+    python -m benchmarks.catalogue_states INBOX STORE [--json FILE]
+
+Compared are opening every title's files, and the index of recorded versions: in a new process
+without and with its files, in a lasting process (as a sensor's), and there after a hundred titles
+were written again. Each line is a process or call of its own: seconds by the clock, CPU seconds,
+peak memory. `benchmarks.large_catalogue` makes a catalogue to measure on. Artefacts are touched,
+nothing else is changed.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from mediafm_core.config import load_settings
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.states import CatalogueComparison, Comparison
+from mediafm_core.store.index import FOLDER
+
+WAYS = ("each title's files", "index, new", "index, read from its files")
+TOUCHED = 100
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("inbox", type=Path)
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)  # of a child process
+    arguments = parser.parse_args()
+    if arguments.way:
+        rows = list(measure(arguments.way, arguments.inbox, arguments.store))
+        print(json.dumps(rows))
+        return
+    results = []
+    for way in WAYS:
+        if way == "index, new":
+            shutil.rmtree(arguments.store / FOLDER, ignore_errors=True)
+        results += child("--way", way, str(arguments.inbox), str(arguments.store))
+    results.append(command_line(arguments.inbox, arguments.store))
+    for row in results:
+        print(
+            f"{row['way']:52} {row['seconds']:6.2f} s {row['cpu_seconds']:6.2f} CPU s"
+            f" {row['peak_mib']:5.0f} MiB  {row['states']}"
+        )
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+def measure(way: str, inbox: Path, store: Path) -> Any:
+    """States of the whole catalogue in this process."""
+    platform = Platform(load_settings(inbox=inbox, store=store))
+    if way == WAYS[0]:
+        comparison = Comparison(platform)
+        yield timed(way, lambda: map(comparison.title_state, platform.inbox.scan()))
+        return
+
+    def states() -> Any:
+        return CatalogueComparison(platform).states()
+
+    yield timed(way, states)
+    if way == WAYS[2]:
+        yield timed("index, in a lasting process", states)
+        for path in sorted((store / "shots").glob("*.parquet"))[:TOUCHED]:
+            os.utime(path)
+        yield timed(f"index, in a lasting process, {TOUCHED} files touched", states)
+
+
+def timed(way: str, states: Any) -> dict[str, Any]:
+    """Take a catalogue's states."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    counts = Counter(state.state for state in states())
+    return {
+        "way": way,
+        "seconds": time.perf_counter() - wall,
+        "cpu_seconds": time.process_time() - cpu,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "states": dict(counts),
+    }
+
+
+def child(*arguments: str) -> list[dict[str, Any]]:
+    """The rows of a measurement in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.catalogue_states", *arguments]
+    result = subprocess.run(command, check=True, capture_output=True, text=True)
+    rows: list[dict[str, Any]] = json.loads(result.stdout)
+    return rows
+
+
+def command_line(inbox: Path, store: Path) -> dict[str, Any]:
+    """`mediafm status` as it is typed."""
+    command = [sys.executable, "-m", "mediafm_core", "status"]
+    before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(
+        [*command, "--inbox", str(inbox), "--store", str(store)], check=True, capture_output=True
+    )
+    seconds, after = time.perf_counter() - wall, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {
+        "way": "mediafm status",
+        "seconds": seconds,
+        "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        "peak_mib": after.ru_maxrss / 1024,  # of the largest child so far
+        "states": {},
+    }
+
+
+if __name__ == "__main__":
+    main()
