@@ -67,6 +67,16 @@ def dagster_catalogue_on_postgres(
     return take_in_with_dagster(root, postgres, computed=dagster_catalogue.store)
 
 
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def any_dagster_catalogue(
+    request: pytest.FixtureRequest, dagster_catalogue: "DagsterCatalogue"
+) -> "DagsterCatalogue":
+    """The titles that Dagster took in, with its state on one kind of storage, then the other."""
+    if request.param == "sqlite":
+        return dagster_catalogue
+    return request.getfixturevalue("dagster_catalogue_on_postgres")
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def dagster_instance(request: pytest.FixtureRequest) -> "Iterator[DagsterInstance]":
     """A fresh Dagster instance, on either storage."""

@@ -15,19 +15,9 @@ from mediafm_core.pipeline.states import recorded
 EventType = dg.DagsterEventType
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def dagster_catalogue(
-    request: pytest.FixtureRequest, dagster_catalogue: DagsterCatalogue
-) -> DagsterCatalogue:
-    """The same on both kinds of storage."""
-    if request.param == "sqlite":
-        return dagster_catalogue
-    return request.getfixturevalue("dagster_catalogue_on_postgres")
-
-
 @pytest.fixture(scope="module")
-def instance(dagster_catalogue: DagsterCatalogue):
-    with dagster_catalogue.instance() as instance:
+def instance(any_dagster_catalogue: DagsterCatalogue):
+    with any_dagster_catalogue.instance() as instance:
         yield instance
 
 
@@ -43,9 +33,9 @@ def logged(
 
 
 def test_runs_with_a_bad_title_among_good_ones_succeed(
-    dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
+    any_dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
 ):
-    runs = [instance.get_run_by_id(run_id) for run_id in dagster_catalogue.run_ids]
+    runs = [instance.get_run_by_id(run_id) for run_id in any_dagster_catalogue.run_ids]
     assert [(run.job_name, run.status) for run in runs if run] == [
         ("embed_title", dg.DagsterRunStatus.SUCCESS),
         ("train_model", dg.DagsterRunStatus.SUCCESS),
@@ -54,11 +44,11 @@ def test_runs_with_a_bad_title_among_good_ones_succeed(
 
 
 def test_each_good_title_is_materialised_with_the_version_of_its_artefact(
-    dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
+    any_dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
 ):
-    platform = dagster_catalogue.platform()
+    platform = any_dagster_catalogue.platform()
     versions = {}
-    for event in logged(instance, dagster_catalogue.run_ids, EventType.ASSET_MATERIALIZATION):
+    for event in logged(instance, any_dagster_catalogue.run_ids, EventType.ASSET_MATERIALIZATION):
         made = event.step_materialization_data.materialization
         if made.partition is not None:
             key = (made.asset_key.to_user_string(), made.partition)
@@ -72,9 +62,9 @@ def test_each_good_title_is_materialised_with_the_version_of_its_artefact(
 
 
 def test_a_bad_title_is_observed_with_its_reason(
-    dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
+    any_dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
 ):
-    events = logged(instance, dagster_catalogue.run_ids, EventType.ASSET_OBSERVATION)
+    events = logged(instance, any_dagster_catalogue.run_ids, EventType.ASSET_OBSERVATION)
     seen = [event.asset_observation_data.asset_observation for event in events]
     assert {each.partition for each in seen} == {BAD}
     assert "title" in {each.asset_key.to_user_string() for each in seen}
@@ -84,10 +74,10 @@ def test_a_bad_title_is_observed_with_its_reason(
 
 
 def test_checks_are_evaluated_for_each_title(
-    dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
+    any_dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
 ):
     found: dict[tuple[str, str], dict[str, bool]] = {}
-    for event in logged(instance, dagster_catalogue.run_ids, EventType.ASSET_CHECK_EVALUATION):
+    for event in logged(instance, any_dagster_catalogue.run_ids, EventType.ASSET_CHECK_EVALUATION):
         evaluation = event.asset_check_evaluation_data
         if evaluation.partition is not None:
             asset = evaluation.asset_key.to_user_string()
@@ -103,20 +93,20 @@ def test_checks_are_evaluated_for_each_title(
 
 
 def test_inbox_and_serving_model_are_observed(
-    dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
+    any_dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
 ):
     [inbox] = instance.fetch_observations(dg.AssetKey("inbox"), limit=1).records
     rows = inbox.asset_observation.metadata["quarantined"].records
     assert [row.data["title"] for row in rows] == [BAD]
     [serving] = instance.fetch_observations(dg.AssetKey("serving_model"), limit=1).records
-    model = dagster_catalogue.platform().serving_model
+    model = any_dagster_catalogue.platform().serving_model
     assert serving.asset_observation.tags["dagster/data_version"] == model
 
 
 def test_a_run_of_only_a_bad_title_fails_with_the_reason(
-    dagster_catalogue: DagsterCatalogue, tmp_path: Path
+    any_dagster_catalogue: DagsterCatalogue, tmp_path: Path
 ):
-    copy = dagster_catalogue.copy(tmp_path)
+    copy = any_dagster_catalogue.copy(tmp_path)
     with copy.instance() as instance:
         report = CatalogueRunner(copy.platform(), instance).run([BAD])
         [(run_id, failure)] = report.failures.items()
@@ -136,9 +126,9 @@ def test_a_run_of_only_a_bad_title_fails_with_the_reason(
 
 
 def test_a_title_up_to_date_is_recorded_again_but_not_computed(
-    dagster_catalogue: DagsterCatalogue, tmp_path: Path
+    any_dagster_catalogue: DagsterCatalogue, tmp_path: Path
 ):
-    copy = dagster_catalogue.copy(tmp_path)
+    copy = any_dagster_catalogue.copy(tmp_path)
     before = modified(copy.store)
     with copy.instance() as instance:
         report = CatalogueRunner(copy.platform(), instance).run(["coffee"])
