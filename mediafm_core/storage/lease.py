@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from operator import itemgetter
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -119,10 +120,13 @@ class Lease:
             if is_missing(error):
                 return None
             raise
-        document = json.loads(body)
+        try:
+            holder, seconds = itemgetter("holder", "seconds")(json.loads(body))
+        except (ValueError, TypeError, KeyError):  # the empty lock of a store copied from a disk
+            holder, seconds = None, 0.0
         now = parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"]["date"])
         age_s = (now - found["LastModified"]).total_seconds()
-        return _Seen(document["holder"], document["seconds"], found["ETag"], age_s)
+        return _Seen(holder, seconds, found["ETag"], age_s)
 
     def _write(self, holder: str | None, tag: str | None) -> bool:
         """Write the object if it still is as it was seen; whether that succeeded."""

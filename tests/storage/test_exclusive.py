@@ -130,6 +130,14 @@ def test_an_answer_that_is_lost_is_no_lock_that_is_lost(
     assert time.monotonic() - started < 10 * LEASE_S
 
 
+def test_the_lock_of_a_store_that_was_copied_from_a_disk_is_free(open_files: OpenFiles) -> None:
+    files = open_files()
+    write(files, ".writer.lock", b"")
+    with files.exclusive("writer"):
+        write(files, "a", b"a")
+    assert read(files, "a") == b"a"
+
+
 def test_local_locks_are_hidden(tmp_path: Path) -> None:
     files = LocalFiles(tmp_path)
     with files.exclusive("a"):
