@@ -13,23 +13,29 @@ machine.
 import json
 import logging
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mediafm_core.errors import StoreError
+from mediafm_core.storage.files import Entry
 from mediafm_core.store.artefacts import JSON_ASSETS, Store
 from mediafm_core.store.recorded import RecordedVersion
 
 logger = logging.getLogger(__name__)
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 FOLDER = ".versions"
 Folder = tuple[str, str]
 """An asset and the model version (variant) of its files, empty where there is none."""
 
+_REQUESTS_AT_ONCE = 16
 # Raised when a column means something else or data versions are digested in another way.
 _FORMAT_KEY, _FORMAT = b"mediafm_versions", b"1"
 _SCHEMA = pa.schema(
@@ -79,6 +85,14 @@ class FolderIndex(NamedTuple):
 _NOTHING = FolderIndex({}, frozenset())
 
 
+class _Listing(NamedTuple):
+    """A folder as it is listed: what is known of it still, and the files that are to be read."""
+
+    records: dict[str, IndexedFile]
+    others: set[str]
+    changed: dict[str, Entry]
+
+
 class VersionIndex:
     """The index of one store. It may be used by several threads.
 
@@ -94,42 +108,69 @@ class VersionIndex:
     def look(self, folders: Iterable[Folder]) -> "IndexedVersions":
         """List folders, read what has changed in them, and keep what was read for the next look."""
         with self._lock:
-            return IndexedVersions({folder: self._look(folder) for folder in folders})
+            chosen = list(folders)
+            listings = self._map(self._list, chosen)
+            changed = [
+                (folder, title_id)
+                for folder, listing in zip(chosen, listings, strict=True)
+                for title_id in listing.changed
+            ]
+            found = dict(zip(changed, self._map(self._read, changed), strict=True))
+            for folder, listing in zip(chosen, listings, strict=True):
+                self._take(folder, listing, found)
+            return IndexedVersions({folder: self._folders[folder] for folder in chosen})
 
-    def _look(self, folder: Folder) -> FolderIndex:
-        known = self._folders.get(folder)
-        if known is None:
-            known = FolderIndex(_load(self._path(folder)), frozenset())
+    def _map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """At once where answers come over a network; on a disk, threads would gain nothing."""
+        if not self._store.files.is_remote or len(items) < 2:
+            return [function(item) for item in items]
+        with ThreadPoolExecutor(min(len(items), _REQUESTS_AT_ONCE)) as threads:
+            return list(threads.map(function, items))
+
+    def _list(self, folder: Folder) -> "_Listing":
+        if folder not in self._folders:
+            self._folders[folder] = FolderIndex(_load(self._path(folder)), frozenset())
+        known = self._folders[folder].records
         asset, variant = folder
         suffix = ".json" if asset in JSON_ASSETS else ".parquet"
         place = f"{asset}/{variant}" if variant else asset
         records: dict[str, IndexedFile] = {}
         others: set[str] = set()
-        read = 0
-        for key, _, stamp, modified_s in self._store.files.entries(place):
-            name = key[len(place) + 1 :]
+        changed: dict[str, Entry] = {}
+        for entry in self._store.files.entries(place):
+            name = entry.key[len(place) + 1 :]
             if "/" in name:
                 continue
             if not name.endswith(suffix):
                 others.add(name)
                 continue
             title_id = name[: -len(suffix)]
-            before = known.records.get(title_id)
-            if before is not None and before.stamp == stamp:
+            before = known.get(title_id)
+            if before is not None and before.stamp == entry.stamp:
                 records[title_id] = before
-                continue
-            found = self._read(folder, title_id)
-            if found is not None:
-                records[title_id] = IndexedFile(stamp, modified_s, found)
-            read += 1
-        now = FolderIndex(records, others)
-        if read or len(records) != len(known.records):
-            self._save(folder, now)
-        self._folders[folder] = now
-        return now
+            else:
+                changed[title_id] = entry
+        return _Listing(records, others, changed)
 
-    def _read(self, folder: Folder, title_id: str) -> RecordedVersion | str | None:
-        asset, variant = folder
+    def _take(
+        self,
+        folder: Folder,
+        listing: "_Listing",
+        found: Mapping[tuple[Folder, str], RecordedVersion | str | None],
+    ) -> None:
+        """Add what was read in a folder to what was known of it, and keep it."""
+        records = listing.records
+        for title_id, entry in listing.changed.items():
+            read = found[folder, title_id]
+            if read is not None:  # gone since the listing
+                records[title_id] = IndexedFile(entry.stamp, entry.modified_s, read)
+        known = self._folders[folder].records
+        self._folders[folder] = FolderIndex(records, listing.others)
+        if listing.changed or len(records) != len(known):
+            self._save(folder, self._folders[folder])
+
+    def _read(self, file: tuple[Folder, str]) -> RecordedVersion | str | None:
+        (asset, variant), title_id = file
         try:
             return self._store.version(asset, title_id, variant)
         except StoreError as error:

@@ -161,6 +161,12 @@ CHANGES: tuple[Callable[[Store, str, random.Random], None], ...] = (
 )
 
 
+class RemoteFiles(LocalFiles):
+    """Files that are listed and read in threads, as those of S3 are."""
+
+    is_remote = True
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_answers_are_those_of_the_files_after_any_change(small, seed):
     choice = random.Random(seed)
@@ -171,6 +177,8 @@ def test_answers_are_those_of_the_files_after_any_change(small, seed):
         expected = answers(Store(small.root))
         assert answers(lasting.index.look(FOLDERS)) == expected
         assert answers(Store(small.root).index.look(FOLDERS)) == expected, "from its file"
+        remote = Store(RemoteFiles(small.root))
+        assert answers(remote.index.look(FOLDERS)) == expected
 
 
 def test_an_index_of_another_format_is_not_believed(small):
