@@ -1,0 +1,110 @@
+"""`mediafm run` with inbox and store in S3, on a bad day, beside the same on a local disk.
+
+    python -m benchmarks.over_s3 INBOX [--share 0.02] [--local STORE] [--keep DIR] [--json FILE]
+
+A real S3 server (SeaweedFS, of the development requirements) runs on the loopback interface, and
+before it a proxy that drops, delays and cuts requests or answers 503, by a seed. At the end the two
+stores are compared, numbers of vectors to the last bit.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from faulty_proxy import FAULTS, FaultyProxy, faulty_proxy
+from s3_server import ACCESS_KEY, SECRET_KEY, s3_server
+from stored_files import upload_folder
+
+from mediafm_core.config import load_settings
+from mediafm_core.store.artefacts import Store
+from mediafm_core.store.comparison import differences
+from mediafm_core.store.open import open_store
+
+INBOX, STORE = "s3://arrivals/titles", "s3://results/catalogue"
+
+
+def main() -> None:
+    """Run both and print a line for each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("inbox", type=Path)
+    parser.add_argument("--share", type=float, default=0.02, help="of requests, for each fault")
+    parser.add_argument("--local", type=Path, help="a finished store of the inbox")
+    parser.add_argument("--keep", type=Path, help="folder for the stores, kept afterwards")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.keep or Path(temporary)
+        found = compare(folder, arguments.inbox, arguments.local, arguments.share)
+    print(json.dumps(found, indent=2))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=2))
+    sys.exit(bool(found["differences"]))
+
+
+def compare(folder: Path, inbox: Path, local: Path | None, share: float) -> dict:
+    """What both took, what went wrong and what differs."""
+    shares = {**dict.fromkeys(FAULTS, share), "hung": share / 10}
+    with (
+        s3_server(folder / "s3") as server,
+        faulty_proxy(server.endpoint, shares, seed=1) as proxy,
+    ):
+        for place in (INBOX, STORE):
+            server.bucket(place.split("/")[2])
+        upload_folder(server, inbox, INBOX)
+        remote = over_s3(folder, proxy)
+        seconds = None
+        if local is None:
+            local = folder / "store"
+            seconds = run({"MEDIAFM_INBOX": str(inbox), "MEDIAFM_STORE": str(local)})
+        store = open_store(load_settings(store=STORE, s3=section(server.endpoint, folder / "look")))
+        return {"local_seconds": seconds, **remote, "differences": differences(Store(local), store)}
+
+
+def over_s3(folder: Path, proxy: FaultyProxy) -> dict:
+    """A run through the proxy, and one that finds nothing to do."""
+    own = section(proxy.endpoint, folder / "cache")
+    variables = {
+        "MEDIAFM_INBOX": INBOX,
+        "MEDIAFM_STORE": STORE,
+        "DAGSTER_HOME": str(folder / "dagster_home"),
+        **{f"MEDIAFM_S3__{name.upper()}": str(value) for name, value in own.items()},
+    }
+    seconds = run(variables)
+    found = {
+        "seconds": seconds,
+        "requests": dict(proxy.requests),
+        "transferred_mib": proxy.transferred >> 20,
+        "faults": dict(proxy.injected),
+    }
+    return {**found, "nothing_to_do_seconds": run(variables)}
+
+
+def section(endpoint: str, cache: Path) -> dict:
+    """The settings `s3`."""
+    return {
+        "endpoint_url": endpoint,
+        "region": "us-east-1",
+        "access_key_id": ACCESS_KEY,
+        "secret_access_key": SECRET_KEY,
+        "read_timeout_s": 5.0,
+        "cache": cache,
+    }
+
+
+def run(variables: dict[str, str]) -> float:
+    """Run to the end; the seconds it took."""
+    started = time.perf_counter()
+    command = [sys.executable, "-m", "mediafm_core", "run"]
+    subprocess.run(command, check=True, stdout=sys.stderr, env={**os.environ, **variables})
+    return round(time.perf_counter() - started, 1)
+
+
+if __name__ == "__main__":
+    main()
