@@ -82,8 +82,9 @@ def coverage(comparison: CatalogueComparison) -> list[Coverage]:
             for each in files
             if isinstance(each.found, RecordedVersion)
         )
+        others = _other_models(comparison, spec.name) if spec.per_model else []
         wanted = None
-        if found and (model or not spec.per_model):
+        if (found or others) and (model or not spec.per_model):
             wanted = (comparison.identity(spec.name) or "", spec.code_version)
             found.setdefault(wanted, 0)
         here = [
@@ -91,8 +92,7 @@ def coverage(comparison: CatalogueComparison) -> list[Coverage]:
             for version, titles in found.items()
         ]
         rows += sorted(here, key=lambda row: (not row.is_wanted, -row.titles, row.identity))
-        if spec.per_model:
-            rows += _other_models(comparison, spec.name)
+        rows += others
     return rows
 
 

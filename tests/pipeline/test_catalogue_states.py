@@ -141,7 +141,10 @@ def test_coverage_tells_the_wanted_versions_from_others(root):
     (root / "store" / "contextual_embeddings" / new).mkdir()
     rows = coverage(CatalogueComparison(platform))
     assert [row for row in rows if row.asset == "contextual_embeddings"] == [
-        Coverage("contextual_embeddings", old, "", "", TITLES, False)
+        Coverage(
+            "contextual_embeddings", new, new, SPECS["contextual_embeddings"].code_version, 0, True
+        ),
+        Coverage("contextual_embeddings", old, "", "", TITLES, False),
     ]
 
 
