@@ -193,17 +193,20 @@ def _tell_readers(platform: "Platform") -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @catalogue_options
 def ui(settings: "Settings", port: int, host: str) -> None:
-    """Register the inbox's titles and start Dagster's UI and daemon on this catalogue."""
+    """Start Dagster's UI and daemon on this catalogue.
+
+    Its sensors take in what arrives in the inbox; where the settings switch them off, the titles of
+    the inbox are registered as partitions, to be materialised by hand.
+    """
     from mediafm_assets.instance import HOME_VARIABLE, dagster_home
     from mediafm_assets.partitions import register_titles
     from mediafm_core.pipeline.platform import Platform
 
     platform = Platform(settings)
-    with _instance(platform) as instance:
-        register_titles(
-            instance,
-            [each.name for each in platform.inbox.scan() if each.has_usable_name],
-        )
+    if not settings.sensors.running:
+        usable = [folder.name for folder in platform.inbox.scan() if folder.has_usable_name]
+        with _instance(platform) as instance:
+            register_titles(instance, usable)
     environment = {
         **os.environ,
         HOME_VARIABLE: str(dagster_home(platform.store)),

@@ -1,0 +1,135 @@
+"""What the inbox sensor asks for: each folder that is complete, new or changed, once."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dagster_catalogue import BAD, GOOD, DagsterCatalogue
+from sensors import Sensing, Tick, sensing
+
+from mediafm_assets.partitions import TITLES
+from mediafm_assets.sensors.arrivals import NAME, arrivals_sensor
+from mediafm_core.errors import ConfigurationError
+from mediafm_core.pipeline.graph import SPECS, UP_TO_FUSION
+from mediafm_core.pipeline.quarantine import Quarantine
+
+
+@pytest.fixture
+def inbox(any_dagster_catalogue: DagsterCatalogue, tmp_path: Path) -> Iterator[Sensing]:
+    with sensing(any_dagster_catalogue.copy(tmp_path)) as found:
+        yield found
+
+
+def look(inbox: Sensing, **changes: object) -> Tick:
+    return inbox.tick(arrivals_sensor(inbox.settings(**changes)))
+
+
+def touch(folder: Path, age_s: float) -> None:
+    """Write to a folder's media, some seconds ago."""
+    media = next(path for path in folder.iterdir() if path.name.startswith("media"))
+    moment = time.time() - age_s
+    os.utime(media, (moment, moment))
+
+
+def test_nothing_new_is_said_with_what_there_is(inbox: Sensing):
+    tick = look(inbox)
+    assert tick.requests == []
+    assert tick.skipped == "Nothing to take in: 1 quarantined, 2 known."
+
+
+def test_a_new_title_is_registered_and_taken_in_whole(inbox: Sensing):
+    inbox.deliver("dog")
+    (request,) = look(inbox).requests
+    assert inbox.titles_of(request) == ["dog"]
+    assert request.job_name == "ingest_title"
+    assert {key.to_user_string() for key in request.asset_selection or ()} == set(SPECS)
+    assert int(request.tags["dagster/priority"]) > 0
+
+
+def test_a_half_copied_title_waits_for_its_manifest(inbox: Sensing):
+    folder = inbox.deliver("dog", complete=False)
+    tick = look(inbox)
+    assert tick.requests == []
+    assert "1 waiting for title.json" in tick.skipped
+    assert "dog" not in inbox.instance.get_dynamic_partitions(TITLES)
+    manifest = (inbox.catalogue.inbox / GOOD[0] / "title.json").read_text()
+    (folder / "title.json").write_text(manifest.replace(GOOD[0], "dog"))
+    assert [inbox.titles_of(request) for request in look(inbox).requests] == [["dog"]]
+
+
+def test_a_tick_that_is_evaluated_again_asks_for_the_same_run(inbox: Sensing):
+    inbox.deliver("dog")
+    first, second = look(inbox), look(inbox)
+    assert first.requests[0].run_key is not None
+    assert [each.run_key for each in first.requests] == [each.run_key for each in second.requests]
+
+
+def test_a_title_that_is_under_way_is_not_asked_for_again(inbox: Sensing):
+    inbox.deliver("dog")
+    (request,) = look(inbox).requests
+    inbox.create(request, NAME)
+    inbox.deliver("emu")
+    assert [inbox.titles_of(each) for each in look(inbox).requests] == [["emu"]]
+    shutil.rmtree(inbox.catalogue.inbox / "emu")
+    assert "Runs are under way" in look(inbox).skipped
+
+
+def test_a_changed_folder_is_taken_in_once_it_is_left_alone(inbox: Sensing):
+    folder = inbox.catalogue.inbox / GOOD[1]
+    touch(folder, age_s=2)
+    tick = look(inbox)
+    assert tick.requests == []
+    assert "1 still changing" in tick.skipped
+    touch(folder, age_s=20)
+    (request,) = look(inbox).requests
+    assert inbox.titles_of(request) == [GOOD[1]]
+    touch(folder, age_s=30)
+    assert look(inbox).requests[0].run_key != request.run_key, "another delivery"
+
+
+def test_a_quarantined_title_is_tried_again_when_its_folder_has_changed(inbox: Sensing):
+    assert look(inbox).requests == []
+    touch(inbox.catalogue.inbox / BAD, age_s=20)
+    assert [inbox.titles_of(request) for request in look(inbox).requests] == [[BAD]]
+
+
+def test_many_titles_come_in_few_runs_and_not_all_in_one_tick(inbox: Sensing):
+    names = [f"title_{number}" for number in range(5)]
+    for name in names:
+        inbox.deliver(name)
+    limits = {"sensors": {"runs_per_tick": 2}, "run": {"titles_per_run": 2}}
+    asked: list[str] = []
+    for expected in (names[:4], names[4:]):
+        requests = look(inbox, **limits).requests
+        for request in requests:
+            asked += inbox.titles_of(request)
+            inbox.create(request, NAME)
+        assert asked[-len(expected) :] == expected
+        assert set(inbox.instance.get_dynamic_partitions(TITLES)) >= set(asked)
+    assert asked == names
+    assert look(inbox, **limits).requests == []
+
+
+def test_a_folder_that_cannot_be_a_partition_is_held_back_and_stops_nobody(inbox: Sensing):
+    inbox.deliver("Not A Title")
+    inbox.deliver("dog")
+    assert [inbox.titles_of(request) for request in look(inbox).requests] == [["dog"]]
+    entry = Quarantine(inbox.catalogue.platform().store).get("Not A Title")
+    assert entry is not None
+    assert "title id" in entry.reason
+
+
+def test_without_a_model_titles_are_embedded_only(inbox: Sensing):
+    (inbox.catalogue.store / "serving.json").unlink()
+    inbox.deliver("dog")
+    (request,) = look(inbox).requests
+    assert {key.to_user_string() for key in request.asset_selection or ()} == set(UP_TO_FUSION)
+
+
+def test_an_inbox_that_is_gone_is_an_error_that_says_so(inbox: Sensing):
+    shutil.rmtree(inbox.catalogue.inbox)
+    with pytest.raises(ConfigurationError, match=r"inbox .* is no folder"):
+        look(inbox)

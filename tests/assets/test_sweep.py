@@ -1,0 +1,182 @@
+"""What the sweep asks for: whatever the catalogue lacks, whatever was lost, and nothing else."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster_catalogue import GOOD, DagsterCatalogue
+from sensors import Sensing, Tick, sensing
+
+from mediafm_assets.catalogue_asset import CATALOGUE
+from mediafm_assets.model_assets import SERVING_MODEL
+from mediafm_assets.partitions import TITLES
+from mediafm_assets.sensors.sweep import NAME, sweep_sensor
+from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.releases import release
+from mediafm_core.pipeline.training import train_model
+
+
+@pytest.fixture
+def catalogue(any_dagster_catalogue: DagsterCatalogue, tmp_path: Path) -> Iterator[Sensing]:
+    with sensing(any_dagster_catalogue.copy(tmp_path)) as found:
+        yield found
+
+
+def look(catalogue: Sensing, cursor: str | None = None, **changes: object) -> Tick:
+    return catalogue.tick(sweep_sensor(catalogue.settings(**changes)), cursor)
+
+
+def asked(catalogue: Sensing, tick: Tick) -> dict[tuple[str, ...], list[str]]:
+    """Titles by the assets that are asked for."""
+    return {
+        tuple(sorted(key.to_user_string() for key in request.asset_selection or ())): (
+            catalogue.titles_of(request)
+        )
+        for request in tick.requests
+    }
+
+
+def release_another_model(catalogue: Sensing) -> str:
+    small = {"hidden": 32, "layers": 1, "heads": 2, "feed_forward": 64}
+    settings = catalogue.settings(model=small, training={"steps": 2, "seed": 7})
+    platform = Platform(settings)
+    model = train_model(platform).identity
+    release(platform, model)
+    return model
+
+
+def test_a_catalogue_that_is_up_to_date_is_left_alone(catalogue: Sensing):
+    tick = look(catalogue)
+    assert tick.requests == []
+    assert tick.skipped.startswith(f"All {len(GOOD)} titles are up to date with mediafm-2@")
+
+
+def test_a_release_asks_for_what_depends_on_the_model_and_nothing_else(catalogue: Sensing):
+    release_another_model(catalogue)
+    for cursor in (None, "", look(catalogue).cursor):
+        tick = look(catalogue, cursor)
+        assert asked(catalogue, tick) == {tuple(sorted(FROM_MODEL)): sorted(GOOD)}
+        assert all(int(each.tags["dagster/priority"]) < 0 for each in tick.requests)
+        assert {each.job_name for each in tick.requests} == {"refresh_catalogue"}
+
+
+def test_what_is_under_way_is_not_asked_for_again(catalogue: Sensing):
+    release_another_model(catalogue)
+    (request,) = look(catalogue).requests
+    run = catalogue.create(request, NAME)
+    tick = look(catalogue)
+    assert tick.requests == []
+    assert tick.skipped == f"Runs are under way for {len(GOOD)} titles."
+    catalogue.instance.report_run_canceled(run)
+    assert asked(catalogue, look(catalogue)) == {tuple(sorted(FROM_MODEL)): sorted(GOOD)}
+
+
+def test_a_failed_run_is_tried_again_after_a_pause(catalogue: Sensing):
+    release_another_model(catalogue)
+    (request,) = look(catalogue).requests
+    pauses = []
+    for _ in range(2):
+        run = catalogue.create(request, NAME, dg.DagsterRunStatus.STARTED)
+        catalogue.instance.report_run_failed(run)
+        tick = look(catalogue)
+        assert tick.requests == []
+        assert tick.skipped.startswith(f"Run {run.run_id} failed")
+        pauses.append(float(tick.skipped.split()[-2]))
+    assert pauses[0] == pytest.approx(60, abs=10)
+    assert pauses[1] == pytest.approx(2 * pauses[0], abs=20)
+
+
+def test_a_lost_artefact_is_asked_for_with_what_depends_on_it(catalogue: Sensing):
+    store = catalogue.catalogue.platform().store
+    store.path("audio_embeddings", GOOD[0]).unlink()
+    expected = ("audio_embeddings", "clip_features", "contextual_embeddings", "fused_embeddings")
+    assert asked(catalogue, look(catalogue)) == {expected: [GOOD[0]]}
+
+
+def test_another_encoder_asks_for_its_vectors_and_waits_for_a_model_that_reads_them(
+    catalogue: Sensing, monkeypatch: pytest.MonkeyPatch
+):
+    from mediafm_core.encoders.whisper import WhisperBase
+
+    identity = WhisperBase.__dict__["identity"].func
+    monkeypatch.setattr(
+        WhisperBase,
+        "identity",
+        property(lambda encoder: identity(encoder).model_copy(update={"version": "next"})),
+    )
+    tick = look(catalogue)
+    assert asked(catalogue, tick) == {("audio_embeddings", "fused_embeddings"): sorted(GOOD)}
+
+
+def test_a_first_model_is_trained_once_every_title_is_embedded(catalogue: Sensing):
+    (catalogue.catalogue.store / "serving.json").unlink()
+    (request,) = look(catalogue).requests
+    assert request.job_name == "train_model"
+    assert request.run_config["ops"]["mediafm_model"]["config"]["release"] is True
+    store = catalogue.catalogue.platform().store
+    store.path("video_embeddings", GOOD[0]).unlink()
+    (request,) = look(catalogue).requests
+    assert request.job_name == "refresh_catalogue", "titles first"
+    assert {key.to_user_string() for key in request.asset_selection or ()} <= set(UP_TO_FUSION)
+
+
+def test_what_a_killed_run_did_not_publish_is_published(catalogue: Sensing):
+    (catalogue.catalogue.store / "features.duckdb").unlink()
+    (request,) = look(catalogue).requests
+    assert request.job_name == "publish_features"
+
+
+def test_a_title_whose_run_was_lost_is_taken_in(catalogue: Sensing):
+    catalogue.deliver("dog")
+    assert look(catalogue).requests == [], "an arrival is the inbox sensor's"
+    catalogue.instance.add_dynamic_partitions(TITLES, ["dog"])
+    assert asked(catalogue, look(catalogue)) == {tuple(sorted(SPECS)): ["dog"]}
+
+
+def test_the_partition_of_a_retired_title_is_removed(catalogue: Sensing):
+    catalogue.instance.add_dynamic_partitions(TITLES, ["long_gone"])
+    look(catalogue)
+    assert "long_gone" not in catalogue.instance.get_dynamic_partitions(TITLES)
+    assert set(catalogue.instance.get_dynamic_partitions(TITLES)) >= set(GOOD)
+
+
+def test_versions_and_coverage_are_recorded_when_they_change(catalogue: Sensing):
+    def recorded(asset: str) -> list[str]:
+        found = catalogue.instance.fetch_observations(dg.AssetKey(asset), limit=20).records
+        return [
+            each.asset_observation.tags["dagster/data_version"]
+            for each in found
+            if each.asset_observation
+        ]
+
+    look(catalogue)
+    before = {name: recorded(name) for name in (SERVING_MODEL, "audio_encoder", CATALOGUE)}
+    assert all(before.values())
+    look(catalogue)
+    assert {name: recorded(name) for name in before} == before
+    model = release_another_model(catalogue)
+    look(catalogue)
+    assert recorded(SERVING_MODEL) == [model, *before[SERVING_MODEL]]
+    assert recorded("audio_encoder") == before["audio_encoder"]
+    latest = catalogue.instance.fetch_observations(dg.AssetKey(CATALOGUE), limit=1).records[0]
+    assert latest.asset_observation is not None
+    table = latest.asset_observation.metadata["version_coverage"].value
+    rows = {
+        (row.data["asset"], row.data["model"]): (row.data["titles"], row.data["wanted"])
+        for row in table.records
+    }
+    assert rows["clip_features", model] == (0, True)
+    assert rows["clip_features", before[SERVING_MODEL][0]] == (len(GOOD), False)
+
+
+def test_with_automation_on_the_sweep_comes_after_it(catalogue: Sensing):
+    cursor = look(catalogue).cursor
+    release_another_model(catalogue)
+    both = {"automation": True, "sweep_after_s": 60}
+    tick = look(catalogue, cursor, sensors=both)
+    assert tick.requests == []
+    assert "automation has" in tick.skipped
+    later = look(catalogue, tick.cursor, sensors={**both, "sweep_after_s": 0})
+    assert asked(catalogue, later) == {tuple(sorted(FROM_MODEL)): sorted(GOOD)}
