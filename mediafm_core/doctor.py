@@ -231,15 +231,17 @@ def _model(settings: Settings) -> Iterator[tuple[Level, str]]:
 
 
 def _features(settings: Settings) -> Iterator[tuple[Level, str]]:
+    from mediafm_core.store.artefacts import FEATURES_FILE
     from mediafm_core.store.features import catalogue
     from mediafm_core.store.open import open_store
 
     store = open_store(settings)
     found = catalogue(store)
+    name = f"{store.location}/{FEATURES_FILE}"
     if found is None:
-        yield "warning", f"{store.features} does not exist yet: `mediafm run` makes it."
+        yield "warning", f"{name} does not exist yet: `mediafm run` makes it."
     else:
-        yield "ok", f"{store.features} opens: {len(found.versions)} titles of {found.model}"
+        yield "ok", f"{name} opens: {len(found.versions)} titles of {found.model}"
 
 
 def _flattened(prefix: str, values: dict[str, object]) -> Iterator[tuple[str, str]]:

@@ -74,8 +74,11 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
         "-s3.allowEmptyFolder=false",
     ]
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false"]
+    environment = {**os.environ, "TMPDIR": str(folder)}  # of its sockets
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, env=environment, start_new_session=True
+        )
     server = S3Server(f"http://127.0.0.1:{s3}")
     try:
         _wait_until_it_answers(server, process, folder / "log")

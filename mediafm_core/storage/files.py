@@ -6,7 +6,7 @@ or not at all, and read through a path on this machine.
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
@@ -51,6 +51,10 @@ class Files(ABC):
             key: the file's name.
             immutable: it is never replaced, so that a copy is read without asking.
         """
+
+    def paths(self, keys: Sequence[str], *, immutable: bool = False) -> list[Path]:
+        """As `path` for many files, in the order of the keys; copies are made at the same time."""
+        return [self.path(key, immutable=immutable) for key in keys]
 
     def tail(self, key: str, size: int) -> bytes:
         """The last bytes of a file, or all of it where it is shorter.

@@ -11,7 +11,8 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,6 +29,7 @@ from mediafm_core.storage.lease import Lease
 from mediafm_core.storage.local import LocalFiles
 from mediafm_core.storage.location import S3Location
 from mediafm_core.storage.s3_client import (
+    CONNECTIONS,
     PASSING,
     in_sentences,
     is_changed,
@@ -92,6 +94,11 @@ class S3Files(Files):
         copy = self._copies.path(key, known)
         # Between the two another process may have made room.
         return copy if self._copies.touch(copy) else self.path(key)
+
+    def paths(self, keys: Sequence[str], *, immutable: bool = False) -> list[Path]:
+        """Copies of many files, as many at a time as there are connections."""
+        with ThreadPoolExecutor(CONNECTIONS) as threads:
+            return list(threads.map(lambda key: self.path(key, immutable=immutable), keys))
 
     def tail(self, key: str, size: int) -> bytes:
         """The last bytes, and nothing else, of what there is no copy of."""

@@ -23,7 +23,7 @@ from botocore.exceptions import (
 from mediafm_core.config import S3Settings
 from mediafm_core.errors import ConfigurationError, MediaFMError, StorageError
 
-_CONNECTIONS = 16  # parts of a large file travel at the same time
+CONNECTIONS = 16  # files, and parts of a large one, travel at the same time
 PASSING = (ConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError)
 _NO_BUCKET = {"NoSuchBucket"}
 _OTHER_REGION = {"301", "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocation"}
@@ -65,7 +65,7 @@ def s3_client(settings: S3Settings) -> Any:
                 read_timeout=settings.read_timeout_s,
                 retries={"mode": "standard", "total_max_attempts": settings.max_attempts},
                 s3={"addressing_style": settings.addressing},
-                max_pool_connections=_CONNECTIONS,
+                max_pool_connections=CONNECTIONS,
             ),
             **keys,
         )

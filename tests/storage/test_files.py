@@ -54,6 +54,14 @@ def test_files_are_as_they_were_last_written(
     }
 
 
+def test_many_files_at_once(files: Files) -> None:
+    keys = [f"{number % 3}/{number}" for number in range(40)]
+    for key in keys:
+        write(files, key, key.encode())
+    assert [path.read_bytes().decode() for path in files.paths(keys)] == keys
+    assert not files.paths(["0/0", "none"])[1].exists()
+
+
 def test_what_is_not_there(files: Files) -> None:
     write(files, "a/b/c", b"")
     for key in ("a", "a/b", "c", "a/b/c/d"):

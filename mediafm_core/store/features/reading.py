@@ -89,11 +89,12 @@ def open_features(store: Store) -> duckdb.DuckDBPyConnection:
 
 def _files(store: Store, snapshot: Snapshot) -> list[str]:
     """The files that the views read."""
-    return [
-        str(store.files.path(shard_key(snapshot.model, file, shard.name), immutable=True))
+    keys = [
+        shard_key(snapshot.model, file, shard.name)
         for shard in snapshot.shards
         for file in tables.FILES
     ]
+    return [str(path) for path in store.files.paths(keys, immutable=True)]
 
 
 def _is_at_home(store: Store, snapshot: Snapshot) -> bool:

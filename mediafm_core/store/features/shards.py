@@ -272,7 +272,12 @@ def _artefacts(store: Store, model: str, title_ids: Sequence[str]) -> dict[str, 
     variants = dict.fromkeys(("shots", "timed_text", "fused_embeddings"), "")
     variants |= dict.fromkeys(("contextual_embeddings", "title_embeddings", "clip_features"), model)
     return {
-        asset: [str(store.path(asset, title_id, variant)) for title_id in title_ids]
+        asset: [
+            str(path)
+            for path in store.files.paths(
+                [store.key(asset, title_id, variant) for title_id in title_ids]
+            )
+        ]
         for asset, variant in variants.items()
     }
 
