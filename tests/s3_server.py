@@ -25,6 +25,7 @@ READ_ONLY_KEY = "reader"
 _STARTING_S = 60.0
 # An HTTP port of the server has a gRPC port this much further up, which others derive from it.
 _GRPC_OFFSET = 10_000
+_SOCKETS = Path("/tmp")  # the server's choice
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,8 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
         "-s3.allowEmptyFolder=false",
     ]
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false"]
-    environment = {**os.environ, "TMPDIR": str(folder)}  # of its sockets
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, env=environment, start_new_session=True
-        )
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     server = S3Server(f"http://127.0.0.1:{s3}")
     try:
         _wait_until_it_answers(server, process, folder / "log")
@@ -86,6 +84,10 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        for port in (master, volume, filer, s3):
+            for number in (port, port + _GRPC_OFFSET):
+                for socket_file in _SOCKETS.glob(f"seaweedfs-*-{number}.sock"):
+                    socket_file.unlink()
 
 
 _IDENTITIES = (
