@@ -16,7 +16,9 @@ from mediafm_core.report.pictures import contact_sheet, similarity_picture
 _BYTES_PER_MEGABYTE = 1_000_000
 
 
-def describe(platform: Platform, outcome: Outcome) -> tuple[dict[str, Any], dict[str, Any]]:
+def describe(
+    platform: Platform, outcome: Outcome, in_pictures: bool = True
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Numbers and pictures of an artefact, as metadata values."""
     record = outcome.record
     if record is None:
@@ -38,7 +40,7 @@ def describe(platform: Platform, outcome: Outcome) -> tuple[dict[str, Any], dict
         for name, value in record.details.items()
         if not _is_plain(value)
     }
-    return numbers, {**nested, **_pictures(platform, outcome)}
+    return numbers, {**nested, **(_pictures(platform, outcome) if in_pictures else {})}
 
 
 def describe_model(platform: Platform, trained: TrainedModel) -> dict[str, Any]:

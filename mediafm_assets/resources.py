@@ -16,6 +16,7 @@ PlatformResource = dg.ResourceParam[Platform]
 """Annotates an asset's parameter `platform`."""
 
 
+_RECYCLE_S, _CONNECTIONS = 3600, 20
 _DESCRIPTION = "Settings, store and networks of a run, from MEDIAFM_* and its file."
 
 
@@ -45,6 +46,11 @@ def _platform(context: dg.InitResourceContext, s3_client: Any = None) -> Iterato
 
     A release that comes meanwhile is taken up by the next run.
     """
+    if context.instance is not None:
+        # On PostgreSQL a connection for every statement otherwise: 39 ms for an event, 16 with it.
+        context.instance.optimize_for_webserver(
+            statement_timeout=0, pool_recycle=_RECYCLE_S, max_overflow=_CONNECTIONS
+        )
     platform = Platform(load_settings(), s3_client=s3_client)
     prepare(platform)
     keeping = context.run is not None and is_over_titles(context.run.tags)

@@ -17,8 +17,9 @@ from mediafm_core.pipeline.checks import CHECKS
 from mediafm_core.pipeline.materialise import Outcome, materialise
 from mediafm_core.pipeline.platform import Platform
 
-# Storing an event takes Dagster about 8 ms in SQLite. In a run over more titles than this, checks
-# that pass are told once for all, and progress now and then.
+# Storing an event takes Dagster about 8 ms in SQLite, and a picture half a second to draw. In a run
+# over more titles than this, checks that pass are told once for all, progress now and then, and
+# pictures are left out: materialising one of the titles draws them, and computes nothing.
 MANY = 50
 TELL_EVERY_S = 5.0
 _SHOWN = ("rows", "dimension", "reused", "duration_s")
@@ -69,7 +70,7 @@ def materialise_titles(
             errors[title_id] = error
             continue
         for outcome in found:
-            _record(context, platform, outcome, each_check=len(title_ids) <= MANY)
+            _record(context, platform, outcome, in_detail=len(title_ids) <= MANY)
         outcomes += found
         tally.add(found)
     if errors:
@@ -124,7 +125,7 @@ class Tally:
 
 
 def _record(
-    context: dg.AssetExecutionContext, platform: Platform, outcome: Outcome, each_check: bool
+    context: dg.AssetExecutionContext, platform: Platform, outcome: Outcome, in_detail: bool
 ) -> None:
     title_id, asset = outcome.title_id, outcome.asset
     if outcome.record is None:
@@ -138,7 +139,7 @@ def _record(
             )
         )
     else:
-        numbers, pictures = describe(platform, outcome)
+        numbers, pictures = describe(platform, outcome, in_pictures=in_detail)
         context.log_event(
             dg.AssetMaterialization(
                 asset_key=asset,
@@ -149,7 +150,7 @@ def _record(
         )
     # For a single title Dagster adds the partition itself, unless the step fails.
     alone = len(context.partition_keys) == 1
-    if outcome.record is None or (not alone and (each_check or title_id in platform.lifted)):
+    if outcome.record is None or (not alone and (in_detail or title_id in platform.lifted)):
         for result in _title_checks(outcome):
             context.log_event(
                 dg.AssetCheckEvaluation(
