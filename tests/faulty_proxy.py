@@ -39,6 +39,7 @@ class FaultyProxy:
         injected: how often each fault was injected.
         requests: how many requests arrived.
         is_down: while true every connection is closed at once.
+        down_after: requests after which that is so; None for never.
         transferred: bytes of answers.
         cut_after: the most bytes of an answer that is cut.
     """
@@ -53,6 +54,7 @@ class FaultyProxy:
         self.injected: Counter[str] = Counter()
         self.requests: Counter[str] = Counter()
         self.is_down = False
+        self.down_after: int | None = None
         self.transferred = 0
         self.cut_after = 200_000
 
@@ -70,7 +72,7 @@ class FaultyProxy:
         writer.transport.abort()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.is_down:
+        if self.is_down or self.requests.total() == self.down_after:
             return
         head = await reader.readuntil(b"\r\n\r\n")
         lines = head[:-4].split(b"\r\n")

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from dagster_catalogue import BAD, GOOD, DagsterCatalogue
 from faulty_proxy import FAULTS, FaultyProxy, faulty_proxy
-from films import SMALL_MODEL, settings_for, take_in
+from films import SMALL_MODEL, settings_for
 from s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 from stored_files import upload_folder
 
 import mediafm_core as mediafm
-from mediafm_core.pipeline.materialise import materialise
+from mediafm_core.pipeline.materialise import DECODED, materialise
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.states import catalogue_states
 from mediafm_core.store.artefacts import Store
@@ -115,7 +115,8 @@ def test_changed_captions_bring_no_media(
     with faulty_proxy(server.endpoint, {}) as counting:
         own = s3(counting.endpoint, tmp_path / "cache")
         platform = Platform(settings_for("s3://arrivals/changed", "s3://results/changed", s3=own))
-        take_in(platform, ["coffee"])
+        for assets in (("title",), DECODED, ("timed_text",)):
+            materialise(platform, assets, "coffee")
         place = {"Bucket": "arrivals", "Key": "changed/coffee/captions.en.vtt"}
         captions = server.client().get_object(**place)["Body"].read()
         server.client().put_object(**place, Body=captions.replace(b"coffee", b"cocoa"))
