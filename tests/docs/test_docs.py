@@ -10,7 +10,7 @@ import pytest
 from mediafm_core.cli.main import main
 from mediafm_core.config_reference import updated
 from mediafm_core.pipeline.graph import TITLE_ASSETS
-from mediafm_core.store import tables
+from mediafm_core.store.features import tables
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = sorted(
