@@ -12,6 +12,7 @@ from mediafm_assets.partitions import TITLES, titles
 from mediafm_assets.resources import watching_platform
 from mediafm_assets.sensors.priorities import ARRIVAL, priority
 from mediafm_assets.sensors.requests import chunks, run_request, titles_under_way
+from mediafm_assets.sensors.watch import other_watcher
 from mediafm_core.config import Settings
 from mediafm_core.identity import digest_of
 from mediafm_core.pipeline.arrivals import arrivals, taken_in
@@ -35,6 +36,8 @@ def arrivals_sensor(settings: Settings) -> dg.SensorDefinition:
     )
     def inbox_arrivals(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         platform = watching_platform()
+        if other := other_watcher(platform.store):
+            return dg.SkipReason(other)
         found = arrivals(platform, taken_in(platform), sensors.settle_s)
         if not found.fingerprints:
             return dg.SkipReason(f"Nothing to take in: {found}.")

@@ -35,6 +35,7 @@ from mediafm_assets.sensors.requests import (
     titles_under_way,
     unfinished_runs,
 )
+from mediafm_assets.sensors.watch import other_watcher
 from mediafm_core.config import Settings
 from mediafm_core.identity import digest_of
 from mediafm_core.pipeline.platform import Platform
@@ -74,8 +75,10 @@ def sweep_sensor(settings: Settings) -> dg.SensorDefinition:
         ),
         description="Asks for whatever is missing or stale and that nothing is at work on.",
     )
-    def catalogue_sweep(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    def catalogue_sweep(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         platform = watching_platform()
+        if other := other_watcher(platform.store):
+            return dg.SkipReason(other)
         comparison = CatalogueComparison(platform)
         states = list(comparison.states())
         versions = [*observe_encoders(platform), *observe_serving_model(platform)]
