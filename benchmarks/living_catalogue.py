@@ -3,17 +3,22 @@
     python -m benchmarks.living_catalogue arrival TITLE_FOLDER INBOX STORE
     python -m benchmarks.living_catalogue release VERSION INBOX STORE [--kill | --while-down]
     python -m benchmarks.living_catalogue direct VERSION INBOX STORE
+    python -m benchmarks.living_catalogue encoder NAME=VALUE[,NAME=VALUE] INBOX STORE
 
 `arrival` copies a title folder into the inbox of a catalogue on which `mediafm ui` runs, does
 nothing else, and waits until SQL answers with its clips. `release` releases a trained model while a
 reader queries every 100 ms, and waits until the reader sees it; it tells what ran, from Dagster's
 event log. With `--kill` the daemon and all its runs are killed in the middle and started again;
 with `--while-down` the release is made while none is running. `direct` does a release's work in one
-Python process without Dagster, for comparison. Each changes the catalogue: give it a copy.
+Python process without Dagster, for comparison. `encoder` starts the daemon with other settings of
+an encoder (`MEDIAFM_AUDIO__NAME=wav2vec2,MEDIAFM_AUDIO__MODEL=FOLDER`), waits until every title has
+its vectors, trains and releases a model on them, and waits for the readers. Each changes the
+catalogue: give it a copy.
 """
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -47,11 +52,19 @@ print(json.dumps({"titles": len(titles), "readers": str(published), "seconds": r
 """
 
 
+_COMMANDS = (
+    ("arrival", "title"),
+    ("release", "version"),
+    ("direct", "version"),
+    ("encoder", "settings"),
+)
+
+
 def main() -> None:
     """Run one of the measurements and print its figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, first in (("arrival", "title"), ("release", "version"), ("direct", "version")):
+    for name, first in _COMMANDS:
         command = commands.add_parser(name)
         command.add_argument(first)
         command.add_argument("inbox", type=Path)
@@ -60,7 +73,9 @@ def main() -> None:
             command.add_argument("--kill", action="store_true")
             command.add_argument("--while-down", action="store_true")
     arguments = parser.parse_args()
-    if arguments.command == "arrival":
+    if arguments.command == "encoder":
+        figures = encoder(arguments.settings, arguments.inbox, arguments.store)
+    elif arguments.command == "arrival":
         figures = arrival(Path(arguments.title), arguments.inbox, arguments.store)
     elif arguments.command == "release":
         figures = release(
@@ -141,6 +156,32 @@ def release(
         "seconds_in_runs": round(executing, 1),
         "seconds_in_runs_per_title": round(executing / max(1, titles), 4),
         **asdict(recorded),
+        "reader": asdict(readings),
+    }
+
+
+def encoder(settings: str, inbox: Path, store: Path) -> dict[str, Any]:
+    """Change an encoder, train and release a model on its vectors, and wait for the readers."""
+    changed = dict(pair.split("=", 1) for pair in settings.split(","))
+    before = served(store)
+    if before is None:
+        raise SystemExit(f"Nothing is published in {store}.")
+    since = time.time()
+    command = [sys.executable, "-m", "mediafm_core", "train", "--release"]
+    command += ["--inbox", str(inbox), "--store", str(store)]
+    daemon = Daemon(inbox, store, changed)
+    with running(daemon), reading(store) as seen:
+        wait_for(lambda: "titles wait: " in daemon.log.read_text())
+        embedded = recorded_since(store, since)
+        environment = {**os.environ, **changed}
+        subprocess.run(command, check=True, stdout=sys.stderr, env=environment)
+        wait_for(lambda: (served(store) or before)[0] != before[0])
+        wait_for(lambda: all(run[1] == "SUCCESS" for run in recorded_since(store, since).runs))
+        readings = seen()
+    return {
+        "before_the_model": asdict(embedded),
+        "in_all": asdict(recorded_since(store, since)),
+        "seconds": round(time.time() - since, 1),
         "reader": asdict(readings),
     }
 

@@ -185,7 +185,7 @@ def _tell_readers(platform: "Platform") -> None:
     elif seen is not None and seen.model == platform.serving_model:
         click.echo("Readers see it; `mediafm run` brings them what has changed.")
     else:
-        click.echo("Readers see it once `mediafm run` has brought every title to it.")
+        click.echo("Readers see it once the daemon or `mediafm run` has brought every title to it.")
 
 
 @click.command()
@@ -213,8 +213,10 @@ def ui(settings: "Settings", port: int, host: str) -> None:
         "MEDIAFM_INBOX": platform.inbox.location,
         "MEDIAFM_STORE": platform.store.location,
     }
+    # Dagster recommends another command, which is for projects laid out by it.
+    quiet = ["-W", "ignore:Function `dev_command` is superseded"]
     module = ["-m", "mediafm_assets.definitions"]
-    arguments = ["-m", "dagster", "dev", *module, "--host", host, "--port", str(port)]
+    arguments = [*quiet, "-m", "dagster", "dev", *module, "--host", host, "--port", str(port)]
     os.execve(sys.executable, [sys.executable, *arguments], environment)  # noqa: S606
 
 
