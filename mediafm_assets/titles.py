@@ -70,7 +70,7 @@ def materialise_titles(
             errors[title_id] = error
             continue
         for outcome in found:
-            _record(context, platform, outcome, in_detail=len(title_ids) <= MANY)
+            _record(context, platform, outcome, titles=len(title_ids))
         outcomes += found
         tally.add(found)
     if errors:
@@ -125,9 +125,10 @@ class Tally:
 
 
 def _record(
-    context: dg.AssetExecutionContext, platform: Platform, outcome: Outcome, in_detail: bool
+    context: dg.AssetExecutionContext, platform: Platform, outcome: Outcome, titles: int
 ) -> None:
     title_id, asset = outcome.title_id, outcome.asset
+    in_detail = titles <= MANY
     if outcome.record is None:
         context.log.warning(f"{title_id} is quarantined: {outcome.reason}")
         context.log_event(
@@ -149,8 +150,7 @@ def _record(
             )
         )
     # For a single title Dagster adds the partition itself, unless the step fails.
-    alone = len(context.partition_keys) == 1
-    if outcome.record is None or (not alone and (in_detail or title_id in platform.lifted)):
+    if outcome.record is None or (titles > 1 and (in_detail or title_id in platform.lifted)):
         for result in _title_checks(outcome):
             context.log_event(
                 dg.AssetCheckEvaluation(
