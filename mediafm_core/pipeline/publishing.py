@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from mediafm_core.errors import StoreError
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
-from mediafm_core.pipeline.serving import release_history
+from mediafm_core.pipeline.serving import release_history, serving_model
 from mediafm_core.pipeline.states import CatalogueComparison
 from mediafm_core.store.features import Conditions, Publication, TitleVersions, publish, serve
 from mediafm_core.store.features.publication import published_versions
@@ -105,9 +105,10 @@ def _current(
     platform: Platform, model: str, title_ids: Collection[str]
 ) -> Mapping[str, TitleVersions]:
     """Those of some titles whose features are what their inputs and the settings give now."""
-    comparison = CatalogueComparison(platform)
-    if comparison.model != model:  # another release has been made meanwhile
+    # A run keeps to its model: a release or rollback made meanwhile is only seen in the store.
+    if serving_model(platform.store) != model:
         return {}
+    comparison = CatalogueComparison(platform)
     # A folder that is being delivered again has no part in this until it is complete.
     states = {state.title_id: state.state for state in comparison.states()}
     usable = {name for name in title_ids if states.get(name) in ("present", "waiting")}

@@ -60,6 +60,20 @@ def test_a_rollback_is_instant_and_says_which_titles_follow(catalogue):
     assert clips_of(platform, "coffee") == ["a"]
 
 
+def test_a_run_that_ends_after_a_rollback_does_not_undo_it(catalogue):
+    training = {"steps": 5, "validate_every": 5}
+    running, other = catalogue.platform(training=training), catalogue.platform(training=training)
+    old = running.serving_model
+    new = release(running, train_model(running).identity).release.model
+    with running.one_model():  # as every run over titles
+        take_in(running, ["cat", "coffee"])
+        assert published(running.store).model == new
+        rollback(other)
+        publish_at_once(other)
+        assert publish_titles(running, ["cat"]).outcome == "held back"
+    assert published(running.store).model == old
+
+
 def clips_of(platform: Platform, title_id: str) -> list[str]:
     query = "SELECT clip_id FROM clips WHERE title_id = ? ORDER BY start_s"
     found = mediafm_core.sql(query, [title_id], store=platform.settings.store)
