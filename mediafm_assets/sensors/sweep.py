@@ -38,12 +38,15 @@ from mediafm_assets.sensors.requests import (
 from mediafm_assets.sensors.watch import other_watcher
 from mediafm_core.config import Settings
 from mediafm_core.identity import digest_of
+from mediafm_core.pipeline.arrivals import arrivals, taken_in
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.publishing import unpublished
+from mediafm_core.pipeline.publishing import cut_over_waits_for, unpublished
 from mediafm_core.pipeline.refresh import RefreshPlan, is_about_model, plan_refresh
 from mediafm_core.pipeline.states import CatalogueComparison, TitleState
 
 NAME = "catalogue_sweep"
+_UNDER_WAY = "The runs of earlier ticks are still under way."
+_NAMED_TITLES = 5
 
 
 class Look(NamedTuple):
@@ -114,13 +117,14 @@ def _look(
     backfills = backfills_under_way(instance)
     if backfills:
         return Look(f"Backfill {', '.join(backfills)} is under way.")
-    room = settings.sensors.runs_per_tick - unfinished_runs(instance, NAME)
+    asked_for = unfinished_runs(instance, NAME)
+    room = settings.sensors.runs_per_tick - asked_for
     if room <= 0:
-        return Look("The runs of earlier ticks are still under way.")
+        return Look(_UNDER_WAY)
     plan = plan_refresh(platform, states)
     registered = list(instance.get_dynamic_partitions(TITLES))
     busy = titles_under_way(instance, registered)
-    work, new = _to_do(plan, registered, busy)
+    work, new = _to_do(plan, registered, busy | _settling(settings, platform, plan))
     if work:
         left = since + settings.sensors.sweep_after_s - time.time()
         if settings.sensors.automation and left > 0:
@@ -130,6 +134,8 @@ def _look(
         return Look(" ".join(filter(None, [told, plan.obstacle])), requests, new)
     if busy:
         return Look(f"Runs are under way for {len(busy)} titles.")
+    if asked_for:  # it trains, or publishes
+        return Look(_UNDER_WAY)
     known = {state.title_id for state in states}
     gone = [title_id for title_id in registered if title_id not in known]
     return _without_work(platform, plan, states)._replace(gone=gone)
@@ -144,19 +150,34 @@ def _without_work(platform: Platform, plan: RefreshPlan, states: list[TitleState
         return Look("Every title is embedded and no model serves: one is trained.", [request])
     if plan.waiting:
         return Look(f"{len(plan.waiting)} titles wait: {plan.obstacle}")
-    behind = unpublished(platform, present)
-    if behind:
-        request = dg.RunRequest(job_name=PUBLISH_FEATURES, tags=priority(REFRESH))
-        return Look(f"Readers lack {len(behind)} finished titles.", [request])
     if not present:
         return Look("The catalogue has no titles yet.")
+    behind = unpublished(platform, present)
+    waits_for = cut_over_waits_for(platform)
+    if behind or waits_for == []:
+        request = dg.RunRequest(job_name=PUBLISH_FEATURES, tags=priority(REFRESH))
+        lack = f"{len(behind)} finished titles" if behind else f"{platform.serving_model}"
+        return Look(f"Readers lack {lack}.", [request])
+    if waits_for:
+        named = ", ".join(waits_for[:_NAMED_TITLES])
+        return Look(
+            f"Readers keep the model before: {platform.serving_model} waits for {len(waits_for)} "
+            f"of their titles: {named}."
+        )
     return Look(f"All {len(present)} titles are up to date with {platform.serving_model}.")
+
+
+def _settling(settings: Settings, platform: Platform, plan: RefreshPlan) -> set[str]:
+    """Titles whose folders somebody may still be writing to."""
+    if not any(assets[0] == "title" for assets in plan.work):
+        return set()
+    return set(arrivals(platform, taken_in(platform), settings.sensors.settle_s).settling)
 
 
 def _to_do(
     plan: RefreshPlan, registered: list[str], busy: set[str]
 ) -> tuple[dict[tuple[str, ...], list[str]], list[str]]:
-    """The plan's work that nothing is at, and the titles of it that are no partitions yet.
+    """The plan's work on titles that are not busy, and those of them that are no partitions yet.
 
     A title that was never registered and has nothing is an arrival, and left to that sensor.
     """

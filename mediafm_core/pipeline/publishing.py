@@ -7,7 +7,14 @@ from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.serving import release_history, serving_model
 from mediafm_core.pipeline.states import CatalogueComparison
-from mediafm_core.store.features import Conditions, Publication, TitleVersions, publish, serve
+from mediafm_core.store.features import (
+    Conditions,
+    Publication,
+    TitleVersions,
+    catalogue,
+    publish,
+    serve,
+)
 from mediafm_core.store.features.publication import published_versions
 from mediafm_core.store.features.snapshot import read_snapshot
 
@@ -88,6 +95,22 @@ def unpublished(
     published = published_versions(platform.store, model)
     found = _recorded(comparison, set(title_ids) - held_back)
     return sorted(name for name, versions in found.items() if versions != published.get(name))
+
+
+def cut_over_waits_for(platform: Platform) -> list[str] | None:
+    """Titles that keep readers at another model than the one that serves, sorted.
+
+    None where readers see the serving model. With no title left the next publication takes readers
+    to it: what was waited for has been held back or taken out of the inbox since the last one.
+
+    Raises:
+        StoreError: what readers see cannot be read.
+    """
+    model, seen = platform.serving_model, catalogue(platform.store)
+    if model is None or seen is None or seen.model == model:
+        return None
+    kept = _kept(platform, seen.versions)
+    return sorted(set(kept) - _current(platform, model, kept).keys())
 
 
 def _kept(platform: Platform, seen: Collection[str]) -> set[str]:

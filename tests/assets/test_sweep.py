@@ -1,5 +1,6 @@
 """What the sweep asks for: whatever the catalogue lacks, whatever was lost, and nothing else."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,13 @@ from sensors import Sensing, Tick, sensing
 from mediafm_assets.catalogue_asset import CATALOGUE
 from mediafm_assets.model_assets import SERVING_MODEL
 from mediafm_assets.partitions import TITLES
+from mediafm_assets.resources import watching_platform
 from mediafm_assets.sensors.sweep import NAME, sweep_sensor
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
+from mediafm_core.pipeline.materialise import materialise
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.publishing import publish_titles
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.releases import release
 from mediafm_core.pipeline.training import train_model
 
@@ -115,6 +120,9 @@ def test_a_first_model_is_trained_once_every_title_is_embedded(catalogue: Sensin
     (request,) = look(catalogue).requests
     assert request.job_name == "train_model"
     assert request.run_config["ops"]["mediafm_model"]["config"]["release"] is True
+    run = catalogue.create(request, NAME)
+    assert look(catalogue).requests == [], "one training is enough"
+    catalogue.instance.report_run_canceled(run)
     store = catalogue.catalogue.platform().store
     store.path("video_embeddings", GOOD[0]).unlink()
     (request,) = look(catalogue).requests
@@ -126,6 +134,41 @@ def test_what_a_killed_run_did_not_publish_is_published(catalogue: Sensing):
     (catalogue.catalogue.store / "features.duckdb").unlink()
     (request,) = look(catalogue).requests
     assert request.job_name == "publish_features"
+
+
+@pytest.mark.parametrize("policy", ["drop", "hold"])
+def test_readers_are_brought_to_a_model_that_nothing_waits_for_any_more(
+    catalogue: Sensing, policy: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MEDIAFM_PUBLISHING__FAILED_TITLES", policy)
+    watching_platform.cache_clear()
+    model = release_another_model(catalogue)
+    platform = Platform(catalogue.settings())
+    last, *others = GOOD
+    for title_id in others:
+        for asset in FROM_MODEL:
+            materialise(platform, (asset,), title_id)
+    assert publish_titles(platform, others).outcome == "held back"
+    # The run of the last title fails, so that it publishes nothing.
+    fingerprint = platform.inbox.folder(last).fingerprint()
+    Quarantine(platform.store).add(last, "contextual_embeddings", "It failed.", fingerprint)
+    tick = look(catalogue)
+    if policy == "hold":
+        assert tick.requests == []
+        assert tick.skipped.endswith(f"{model} waits for 1 of their titles: {last}.")
+        return
+    assert [each.job_name for each in tick.requests] == ["publish_features"]
+    assert publish_titles(platform, others).outcome == "published"
+    assert look(catalogue).requests == []
+
+
+def test_a_folder_that_is_still_being_written_to_is_left_alone(catalogue: Sensing):
+    clips = catalogue.catalogue.inbox / GOOD[0] / "clips.csv"
+    clips.write_text("clip_id,start_s,end_s\na,0,3\n")
+    assert look(catalogue).requests == []
+    for path in clips.parent.iterdir():
+        os.utime(path, (path.stat().st_mtime - 60,) * 2)
+    assert asked(catalogue, look(catalogue)) == {tuple(sorted(SPECS)): [GOOD[0]]}
 
 
 def test_a_title_whose_run_was_lost_is_taken_in(catalogue: Sensing):
