@@ -1,189 +1,126 @@
-"""What a person sees in Dagster's UI: a real `mediafm ui` in a real browser.
+"""What a person sees and does in Dagster's UI: a real `mediafm ui` in a real browser."""
 
-Screenshots are kept in the folder that MEDIAFM_SCREENSHOTS names.
-"""
-
-import json
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TypeVar
-
-import psutil
 import pytest
 from dagster_catalogue import GOOD, DagsterCatalogue
-from selenium import webdriver
-from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
+from films import SAMPLES, make_title
+from person import LOCATION, Person, is_shown, page_text
 
+from mediafm_assets.definitions import defs
 from mediafm_assets.model_assets import SERVING_MODEL
+from mediafm_core import sql
 from mediafm_core.pipeline.graph import SPECS
 
-PATIENCE_S = 120
-GROUPS = ("ingest", "embeddings", "model", "context")
-CHROMIUM = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1600,1100",
-)
-Found = TypeVar("Found")
+GROUPS = ("ingest", "embeddings", "encoders", "model", "context")
+NEW = "late"
 
 
-class Person:
-    """Somebody who looks at the UI and keeps pictures of it."""
-
-    def __init__(self, browser: webdriver.Chrome, address: str, pictures: Path) -> None:
-        self.browser = browser
-        self.address = address
-        self.pictures = pictures
-
-    def opens(self, path: str) -> None:
-        self.browser.get(self.address + path)
-
-    def waits_for(self, seen: Callable[[webdriver.Chrome], Found]) -> Found:
-        return WebDriverWait(self.browser, PATIENCE_S, poll_frequency=0.2).until(seen)
-
-    def reads(self, *texts: str) -> None:
-        """Wait until all texts are on the page."""
-        try:
-            self.waits_for(lambda browser: all(text in page_text(browser) for text in texts))
-        finally:
-            lacking = [text for text in texts if text not in page_text(self.browser)]
-            if lacking:
-                print(f"{self.browser.current_url} lacks {lacking}")
-
-    def clicks(self, text: str) -> None:
-        xpath = f"//*[text()='{text}']"
-        self.waits_for(lambda browser: browser.find_elements(By.XPATH, xpath))[0].click()
-
-    def sees_a_picture(self) -> int:
-        """Wait until a picture from the metadata is rendered; returns its width in pixels."""
-        css = "img[src^='data:image']"
-        return self.waits_for(
-            lambda browser: max(
-                (
-                    int(image.get_property("naturalWidth") or 0)
-                    for image in browser.find_elements(By.CSS_SELECTOR, css)
-                    if image.is_displayed()
-                ),
-                default=0,
-            )
-        )
-
-    def keeps(self, name: str) -> None:
-        self.browser.save_screenshot(str(self.pictures / f"{name}.png"))
+@pytest.fixture(scope="session")
+def backfill(person: Person) -> str:
+    """Address of a backfill that a person has launched; it takes its time while others look."""
+    person.opens("/assets/contextual_embeddings?view=partitions")
+    person.reads(*GOOD, "Missing (1)")
+    person.clicks("Materialize…")
+    person.clicks("Select a partition or create one")
+    for title_id in GOOD:
+        person.clicks(title_id, last=True)
+    person.reads("2 partitions")
+    person.keeps("backfill_dialog")
+    person.clicks("Launch backfill")
+    person.clicks("View")
+    person.waits_for(lambda browser: "/runs/b/" in browser.current_url)
+    return person.browser.current_url.removeprefix(person.address)
 
 
-def page_text(browser: webdriver.Chrome) -> str:
-    return browser.execute_script("return document.body.innerText")
-
-
-def is_shown(name: str, lines: list[str]) -> bool:
-    """Whether a name is on a line of its own; the graph shortens long names in their middle."""
-    for line in lines:
-        head, ellipsis, tail = line.strip().partition("…")
-        shortened = ellipsis and head and name.startswith(head) and name.endswith(tail)
-        if line.strip() == name or shortened:
-            return True
-    return False
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
-    if not all(programs):
-        pytest.skip("needs chromium and chromedriver: apt install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(programs[0])
-    for argument in (*CHROMIUM, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
-        options.add_argument(argument)
-    browser = webdriver.Chrome(options, webdriver.ChromeService(str(programs[1])))
-    yield browser
-    browser.quit()
-
-
-@pytest.fixture(scope="module")
-def ui(
-    browser: webdriver.Chrome,
-    dagster_catalogue: DagsterCatalogue,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[str]:
-    """Address of a running `mediafm ui`. Needs the browser first, so that it may be skipped."""
-    folder = tmp_path_factory.mktemp("ui")
-    copy = dagster_catalogue.copy(folder)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = folder / "log"
-    command = [sys.executable, "-m", "mediafm_core", "ui", "--port", str(port)]
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [*command, "--inbox", str(copy.inbox), "--store", str(copy.store)],
-            env={name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        waiting = WebDriverWait(browser, PATIENCE_S, poll_frequency=0.5)
-        waiting.until(lambda _: process.poll() is not None or has_loaded(address))
-        assert process.poll() is None, log.read_text()
-        yield address
-    finally:
-        family = (
-            psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-        )
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        for child in family:
-            if child.is_running():
-                child.kill()
-
-
-def has_loaded(address: str) -> bool:
-    """Whether the server answers and knows the assets."""
-    request = urllib.request.Request(
-        f"{address}/graphql",
-        data=json.dumps({"query": "{ assetNodes { assetKey { path } } }"}).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
-            return bool(json.load(response)["data"]["assetNodes"])
-    except (urllib.error.URLError, ConnectionError):
-        return False
-
-
-@pytest.fixture
-def person(browser: webdriver.Chrome, ui: str, tmp_path: Path) -> Person:
-    pictures = Path(os.environ.get("MEDIAFM_SCREENSHOTS", tmp_path))
-    pictures.mkdir(parents=True, exist_ok=True)
-    return Person(browser, ui, pictures)
+def test_a_backfill_of_titles_can_be_launched(person: Person, backfill: str):
+    person.opens(backfill)
+    person.reads(*GOOD, "contextual_embeddings", "Partitions targeted")
+    person.keeps("backfill_launched")
 
 
 def test_the_graph_names_every_asset(person: Person):
     person.opens("/asset-groups?expanded=" + ",".join(f"global@global:{name}" for name in GROUPS))
-    names = {*SPECS, "mediafm_model", SERVING_MODEL, "inbox"}
+    names = {spec.key.to_user_string() for spec in defs.resolve_all_asset_specs()}
+    assert names > {*SPECS, SERVING_MODEL, "inbox", "catalogue", "video_encoder"}
     person.waits_for(
         lambda browser: (
             names == {name for name in names if is_shown(name, page_text(browser).splitlines())}
         )
     )
     person.keeps("graph")
+
+
+def test_a_partition_can_be_materialised(person: Person):
+    page = f"/assets/text_embeddings?view=partitions&partition={GOOD[1]}"
+    person.opens(page)
+    person.reads(GOOD[1], "View all historical events (1)")
+    person.clicks("Materialize…")
+    person.reads("Launch runs to materialize text_embeddings", "1 partition")
+    person.keeps("materialise_dialog")
+    person.clicks("Launch 1 run")
+    person.clicks("View")
+    person.sees_the_run_succeed()
+    person.keeps("materialise_run")
+    person.opens(page)
+    person.reads(GOOD[1], "Materialized", "View all historical events (2)", "minilm")
+    person.keeps("materialised")
+
+
+def test_a_title_that_arrives_is_seen_and_taken_in(person: Person, catalogue: DagsterCatalogue):
+    person.opens_a_tick("inbox_arrivals", "0 runs requested", "Nothing to take in: 1 quarantined")
+    person.keeps("nothing_arrived")
+    make_title(catalogue.inbox, NEW, SAMPLES / "the_astronauts_coffee", seconds=6.0)
+    person.opens_a_tick("inbox_arrivals", "1 run requested", "Requested materializations")
+    person.keeps("arrival")
+    person.opens(f"{LOCATION}/jobs/ingest_title/runs")
+    person.follows("/runs/")
+    person.sees_the_run_succeed()
+    person.keeps("arrival_run")
+    person.opens(f"/assets/clip_features?view=partitions&partition={NEW}")
+    person.reads(NEW, "Materialized", "ingest_title", "rows")
+    person.keeps("arrived")
+    clips = sql("SELECT count(*) AS n FROM clips WHERE title_id = ?", [NEW], store=catalogue.store)
+    assert clips["n"][0].as_py() > 0
+
+
+def test_the_automation_page_lists_what_runs_by_itself(person: Person):
+    person.opens("/automation")
+    person.reads("inbox_arrivals", "catalogue_sweep", "clean_daily", "alert_on_failure")
+    person.keeps("automation")
+
+
+def test_the_catalogue_shows_its_versions_and_what_readers_see(person: Person):
+    person.opens("/assets/catalogue")
+    person.reads("readers_see", "titles of mediafm-2@", "version_coverage", "wanted", "held_back")
+    person.scrolls_to("version_coverage")
+    person.keeps("catalogue")
+
+
+def test_an_encoder_shows_its_identity(person: Person):
+    person.opens("/assets/audio_encoder")
+    person.reads("encoders", "identity", "whisper_base-")
+    person.keeps("encoder")
+
+
+def test_the_jobs_have_plain_names(person: Person):
+    person.opens(f"{LOCATION}/jobs")
+    person.reads("ingest_title", "refresh_catalogue", "train_model", "release_model")
+    person.reads("rollback_model", "retire_titles", "clean_catalogue", "embed_title")
+    person.keeps("jobs")
+
+
+def test_training_starts_with_defaults(person: Person):
+    person.opens(f"{LOCATION}/jobs/train_model/playground")
+    person.reads("mediafm_model", "release: false", "reason: ''", "No errors", "Launch Run")
+    person.keeps("train_model")
+
+
+def test_retirement_asks_for_titles(person: Person):
+    person.opens(f"{LOCATION}/jobs/retire_titles/playground")
+    person.reads("remove_titles", 'Missing required config entry "ops"', "Launch Run")
+    person.clicks("Scaffold missing config")
+    person.clicks("Confirm")
+    person.reads("titles: []", "No errors")
+    person.keeps("retire_titles")
 
 
 def test_a_title_shows_its_shots(person: Person):
@@ -210,7 +147,7 @@ def test_what_serves_shows_who_released_it_and_why(person: Person):
 
 
 def test_a_model_can_be_released_from_the_launchpad(person: Person):
-    person.opens("/locations/mediafm_assets.definitions/jobs/release_model/playground")
+    person.opens(f"{LOCATION}/jobs/release_model/playground")
     person.reads("release_candidate", 'Missing required config entry "version"', "Launch Run")
     person.keeps("release_model")
 
@@ -239,3 +176,14 @@ def test_the_inbox_shows_what_is_held_back(person: Person):
     person.opens("/assets/inbox")
     person.reads("quarantined", "The folder that titles arrive in")
     person.keeps("inbox")
+
+
+def test_the_backfill_completes(person: Person, backfill: str):
+    person.opens(backfill)
+    person.reads("Succeeded", "100% completed", *GOOD)
+    person.keeps("backfill")
+
+
+def test_the_sweep_tells_that_all_is_up_to_date(person: Person):
+    person.opens_a_tick("catalogue_sweep", "0 runs requested", "titles are up to date with mediafm")
+    person.keeps("sweep")
