@@ -13,7 +13,15 @@ from mediafm_core.pipeline.states import CatalogueComparison, TitleState
 from mediafm_core.store.features import catalogue as readers_catalogue
 
 CATALOGUE = "catalogue"
-_COLUMNS = {"asset": "string", "model": "string", "identity": "string", "code": "string"}
+# The page of an asset shows the first columns of a wide table.
+_COLUMNS = {
+    "asset": "string",
+    "titles": "int",
+    "wanted": "bool",
+    "identity": "string",
+    "code": "string",
+    "model": "string",
+}
 _SHOWN_TITLES = 50
 
 
@@ -81,22 +89,19 @@ def catalogue(platform: PlatformResource) -> dg.ObserveResult:
 
 
 def _table(rows: Sequence[Coverage]) -> dg.TableMetadataValue:
-    columns = [dg.TableColumn(name, kind) for name, kind in _COLUMNS.items()]
     return dg.MetadataValue.table(
         [
             dg.TableRecord(
                 {
                     "asset": row.asset,
-                    "model": row.model,
-                    "identity": row.identity,
-                    "code": row.code_version,
                     "titles": row.titles,
                     "wanted": row.is_wanted,
+                    "identity": row.identity,
+                    "code": row.code_version,
+                    "model": row.model,
                 }
             )
             for row in rows
         ],
-        schema=dg.TableSchema(
-            [*columns, dg.TableColumn("titles", "int"), dg.TableColumn("wanted", "bool")]
-        ),
+        schema=dg.TableSchema([dg.TableColumn(name, kind) for name, kind in _COLUMNS.items()]),
     )

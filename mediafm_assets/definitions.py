@@ -50,7 +50,8 @@ def definitions(resources: Mapping[str, Any]) -> dg.Definitions:
             alert_on_failure(settings),
         ],
         schedules=[clean_daily],
-        resources=resources,
+        # Steps pass each other no values. The manager that Dagster would add writes pickles.
+        resources={"io_manager": dg.mem_io_manager, **resources},
         # Steps share the process, and with it the networks that a run has loaded.
         executor=dg.in_process_executor,
     )

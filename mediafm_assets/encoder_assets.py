@@ -44,7 +44,7 @@ def observe_encoders(platform: Platform) -> list[dg.AssetObservation]:
     name="encoders",
     specs=[
         dg.AssetSpec(
-            name, description=text, group_name="encoders", kinds={"pytorch"}, owners=OWNERS
+            name, description=text, group_name="encoders", kinds={"encoder"}, owners=OWNERS
         )
         for name, text in _DESCRIPTIONS.items()
     ],

@@ -8,6 +8,7 @@ TITLES = "titles"
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
+_TOLD = "mediafm/titles"  # shown in the list of runs
 titles = dg.DynamicPartitionsDefinition(name=TITLES)
 
 
@@ -17,6 +18,16 @@ def register_titles(instance: dg.DagsterInstance, title_ids: Sequence[str]) -> l
     new = [title_id for title_id in title_ids if title_id not in known]
     instance.add_dynamic_partitions(TITLES, new)
     return new
+
+
+def range_tags(title_ids: Sequence[str]) -> dict[str, str]:
+    """Tags of a run over titles that follow each other in the order of registration."""
+    first, others = title_ids[0], len(title_ids) - 1
+    return {
+        RANGE_START: first,
+        RANGE_END: title_ids[-1],
+        _TOLD: f"{first} and {others} more" if others else first,
+    }
 
 
 def is_over_titles(tags: Mapping[str, str]) -> bool:

@@ -11,7 +11,7 @@ from mediafm_assets.jobs.titles import EMBED_TITLE, INGEST_TITLE, REFRESH_CATALO
 from mediafm_assets.launcher import end_dead_runs
 from mediafm_assets.model_assets import report_serving_model, training_config
 from mediafm_assets.observations import versions_to_record
-from mediafm_assets.partitions import RANGE_END, RANGE_START, TITLES, register_titles
+from mediafm_assets.partitions import TITLES, range_tags, register_titles
 from mediafm_assets.sensors.requests import chunks
 from mediafm_core.errors import MediaFMError
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
@@ -97,8 +97,7 @@ class CatalogueRunner:
         for titles in chunks(registered, set(title_ids), size):
             # A release that comes meanwhile is taken up by the next run.
             with self._platform.one_model():
-                tags = {RANGE_START: titles[0], RANGE_END: titles[-1]}
-                self._execute(job, tags, assets=assets)
+                self._execute(job, range_tags(titles), assets=assets)
 
     def _execute(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import dagster as dg
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
-from mediafm_assets.partitions import PARTITION, RANGE_END, RANGE_START
+from mediafm_assets.partitions import PARTITION, RANGE_END, RANGE_START, range_tags
 
 _SENSOR = "dagster/sensor_name"
 
@@ -109,11 +109,6 @@ def run_request(
     return dg.RunRequest(
         run_key=run_key,
         job_name=job,
-        tags={
-            **tags,
-            RANGE_START: titles[0],
-            RANGE_END: titles[-1],
-            "mediafm/titles": str(len(titles)),
-        },
+        tags={**tags, **range_tags(titles)},
         asset_selection=[dg.AssetKey(name) for name in assets],
     )
