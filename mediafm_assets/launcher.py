@@ -4,9 +4,13 @@ Dagster's own launcher starts a process and never looks at it again: after a cra
 its run stays *started* for ever, keeps its place in the queue and holds its concurrency slots.
 """
 
+import json
+import socket
+
 import psutil
-from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
+from dagster._core.storage.tags import GRPC_INFO_TAG
 
 # Dagster notes the process of a run in an event of its own, in these words (dagster is pinned).
 _PROCESS = "pid"
@@ -23,7 +27,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """Whether the process that executes a run is there."""
-        process = process_of(self._instance, run.run_id)
+        process = None if is_elsewhere(run) else process_of(self._instance, run.run_id)
         if process is None or is_alive(*process):  # a run is started before its process is noted
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(
@@ -34,14 +38,21 @@ class WatchedRunLauncher(DefaultRunLauncher):
 def process_of(instance: DagsterInstance, run_id: str) -> tuple[int, float] | None:
     """The last process that executed a run, and when that was noted; None before it started."""
     found = None
-    for entry in instance.all_logs(run_id):
+    for entry in instance.all_logs(run_id, of_type=DagsterEventType.ENGINE_EVENT):
         event = entry.dagster_event
-        if event is None or not event.is_engine_event:
+        if event is None:
             continue
         noted = event.engine_event_data.metadata.get(_PROCESS)
         if noted is not None:
             found = (int(str(noted.value)), entry.timestamp)
     return found
+
+
+def is_elsewhere(run: DagsterRun) -> bool:
+    """Whether a code server of another machine executes a run: its processes are not seen here."""
+    server = run.tags.get(GRPC_INFO_TAG)
+    here = {"localhost", "127.0.0.1", "::1", socket.gethostname()}
+    return server is not None and json.loads(server)["host"] not in here
 
 
 def is_alive(process_id: int, noted_at: float) -> bool:
@@ -65,7 +76,7 @@ def end_dead_runs(instance: DagsterInstance) -> list[str]:
     started = instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED]))
     ended = []
     for run in started:
-        process = process_of(instance, run.run_id)
+        process = None if is_elsewhere(run) else process_of(instance, run.run_id)
         if process is None or is_alive(*process):
             continue
         instance.report_run_failed(run, f"Its process {process[0]} is gone.")

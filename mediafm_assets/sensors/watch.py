@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import threading
 from pathlib import Path
 from typing import TextIO
 
@@ -9,6 +10,7 @@ from mediafm_core.store.artefacts import Store
 
 _FILE = ".watching.lock"
 _held: dict[Path, TextIO] = {}
+_asking = threading.Lock()  # sensors may be evaluated at the same time
 
 
 def other_watcher(store: Store) -> str:
@@ -18,8 +20,11 @@ def other_watcher(store: Store) -> str:
     ends; the system frees the lock then, however it ends.
     """
     path = store.root / _FILE
-    if path in _held:
-        return ""
+    with _asking:
+        return "" if path in _held else _hold(path, store)
+
+
+def _hold(path: Path, store: Store) -> str:
     store.root.mkdir(parents=True, exist_ok=True)
     file = path.open("a+")
     try:

@@ -1,5 +1,6 @@
 """Runs whose process is gone: noticed, ended, and what they held is free again."""
 
+import json
 import os
 import subprocess
 import sys
@@ -81,3 +82,18 @@ def test_run_monitoring_is_told(dagster_instance: dg.DagsterInstance, dead_proce
 def test_a_later_process_with_the_same_number_is_another():
     assert is_alive(os.getpid(), noted_at=4e9)
     assert not is_alive(os.getpid(), noted_at=0.0)
+
+
+def test_the_processes_of_another_machine_are_not_looked_for_here(
+    dagster_instance: dg.DagsterInstance, dead_process: int
+):
+    launcher = WatchedRunLauncher()
+    launcher.register_instance(dagster_instance)
+    for host, health in {"code": WorkerStatus.RUNNING, "localhost": WorkerStatus.FAILED}.items():
+        run = started(dagster_instance, dead_process)
+        server = json.dumps({"host": host, "port": 4000})
+        dagster_instance.add_run_tags(run.run_id, {".dagster/grpc_info": server})
+        found = dagster_instance.get_run_by_id(run.run_id)
+        assert found is not None
+        assert launcher.check_run_worker_health(found).status == health
+        assert (run.run_id in end_dead_runs(dagster_instance)) == (health == WorkerStatus.FAILED)
