@@ -56,8 +56,7 @@ def send(alert: Alert, settings: AlertSettings) -> None:
     """Deliver an alert to the target that the settings name; `none` delivers it nowhere.
 
     Raises:
-        ConfigurationError: it was not delivered, with what to do about it. A function of one's own
-            raises what it raises.
+        ConfigurationError: it was not delivered, with what to do about it.
     """
     match settings.target:
         case "none":
@@ -69,7 +68,7 @@ def send(alert: Alert, settings: AlertSettings) -> None:
         case "command":
             _run(alert, settings)
         case name:
-            _function(name)(alert)
+            _call(name, alert)
 
 
 def _post(alert: Alert, settings: AlertSettings) -> None:
@@ -145,6 +144,17 @@ def _run(alert: Alert, settings: AlertSettings) -> None:
         f"The alert about run {alert.run_id} was not delivered: {program} {fault}: mend "
         "`alerts.command`, trying it by hand with JSON on its input."
     ) from None
+
+
+def _call(name: str, alert: Alert) -> None:
+    function = _function(name)
+    try:
+        function(alert)
+    except Exception as error:  # whatever it raises, the alert was not delivered
+        raise ConfigurationError(
+            f"The alert about run {alert.run_id} was not delivered: {name} raised "
+            f"{type(error).__name__}: mend the function that `alerts.target` names."
+        ) from error
 
 
 def _function(name: str) -> Callable[[Alert], object]:

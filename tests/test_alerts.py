@@ -152,6 +152,10 @@ def test_a_function_of_ones_own():
     assert webhook_service.kept == [ALERT]
 
 
+def test_a_function_that_fails():
+    assert "refuse raised TimeoutError" in refused(AlertSettings(target="webhook_service:refuse"))
+
+
 @pytest.mark.parametrize(
     ("target", "fault"),
     [

@@ -27,4 +27,9 @@ def keep(alert) -> None:
     kept.append(alert)
 
 
+def refuse(alert) -> None:
+    """Another, which is out of order."""
+    raise TimeoutError(alert.text)
+
+
 kept = []

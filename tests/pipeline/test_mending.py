@@ -46,12 +46,13 @@ def test_a_lost_file_is_made_again(catalogue, taken_in, lost):
     assert differences(Store(taken_in.store), platform.store) == []
 
 
-def test_a_damaged_file_is_made_again_and_stops_no_other_title(catalogue):
-    path = catalogue.store / "shots" / "cat.parquet"
+@pytest.mark.parametrize("damaged", ["title/cat.json", "shots/cat.parquet", "soundtrack/cat.json"])
+def test_a_damaged_file_is_made_again_and_stops_no_other_title(catalogue, damaged):
+    path = catalogue.store / damaged
     path.write_bytes(path.read_bytes()[:100])
     platform = catalogue.platform()
     found = {each.title_id: each for each in catalogue_states(platform)}
-    assert (found["cat"].assets["shots"], found["coffee"].state) == ("missing", "present")
+    assert (found["cat"].assets[path.parent.name], found["coffee"].state) == ("missing", "present")
     take_in(platform, ["cat", "coffee"])
     assert states(platform) == {"cat": "present", "coffee": "present"}
 

@@ -1,8 +1,10 @@
 """The asset `title`: a validated folder, a probe of its media, the digests of its contents."""
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mediafm_core.errors import StoreError
 from mediafm_core.identity import data_version
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.platform import Platform
@@ -14,6 +16,8 @@ from mediafm_core.titles.inbox import TitleFolder
 
 if TYPE_CHECKING:
     from mediafm_core.media.probe import MediaProbe
+
+logger = logging.getLogger(__name__)
 
 
 def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
@@ -28,7 +32,7 @@ def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
 
     stopwatch = Stopwatch()
     fingerprint = folder.fingerprint()
-    known = platform.store.json_record("title", folder.name)
+    known = _known(platform, folder.name)
     previous: dict[str, FileRecord] = {
         name: FileRecord.model_validate(file)
         for name, file in (known[1]["hashed"] if known else {}).items()
@@ -67,6 +71,15 @@ def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
     )
     platform.store.write_json(record, content)
     return record
+
+
+def _known(platform: Platform, title_id: str) -> tuple[ArtefactRecord, dict[str, Any]] | None:
+    """What is recorded of the title; a damaged record is made anew like one that is missing."""
+    try:
+        return platform.store.json_record("title", title_id)
+    except StoreError as error:
+        logger.warning("%s is read anew: %s", title_id, error)
+        return None
 
 
 def _known_probe(
