@@ -229,9 +229,14 @@ class S3Settings(Section):
     )
 
     @model_validator(mode="after")
-    def _keys_together(self) -> "S3Settings":
+    def _keys_in_their_place(self) -> "S3Settings":
         if bool(self.access_key_id) != bool(self.secret_access_key):
             raise ValueError("give both access_key_id and secret_access_key, or neither")
+        if "@" in (self.endpoint_url or ""):  # messages and the UI show the address
+            raise ValueError(
+                "endpoint_url holds a name or key: leave it out, set access_key_id and "
+                "secret_access_key"
+            )
         return self
 
 

@@ -72,6 +72,12 @@ class TestPlaces:
         with pytest.raises(ConfigurationError, match="both access_key_id and secret_access_key"):
             load_settings(s3={"access_key_id": "only"})
 
+    def test_a_key_in_the_address_is_refused_and_not_repeated(self) -> None:
+        address = f"http://me:{SECRET_KEY}@localhost:9000"
+        with pytest.raises(ConfigurationError, match="endpoint_url holds a name or key") as caught:
+            load_settings(s3={"endpoint_url": address})
+        assert SECRET_KEY not in str(caught.value)
+
     def test_settings_survive_as_json(self, tmp_path: Path) -> None:
         before = load_settings(inbox="s3://films/in", store=tmp_path)
         after = type(before).model_validate_json(before.model_dump_json())
