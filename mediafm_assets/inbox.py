@@ -1,11 +1,17 @@
 """The inbox as Dagster sees it: how many folders there are, and which are held back and why."""
 
+from collections import Counter
+from collections.abc import Sequence
+
 import dagster as dg
 
+from mediafm_assets.observations import TOLD
 from mediafm_assets.owners import OWNERS
 from mediafm_assets.resources import PlatformResource
+from mediafm_core.identity import digest_of_settings
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
+from mediafm_core.pipeline.states import TitleState
 
 INBOX = "inbox"
 
@@ -16,6 +22,21 @@ def observe_inbox(platform: Platform) -> dict[str, dg.MetadataValue]:
     A folder whose name cannot be a partition key shows up nowhere else in Dagster.
     """
     folders = list(platform.inbox.scan())
+    return _describe(platform, len(folders), sum(not each.is_complete for each in folders))
+
+
+def observe_states(platform: Platform, states: Sequence[TitleState]) -> dg.AssetObservation:
+    """The same from the states of all titles, as an event that tells whether it is news.
+
+    It has no data version: one arrival would make every other title look out of date.
+    """
+    counts = Counter(state.state for state in states)
+    metadata = _describe(platform, len(states) - counts["orphaned"], counts["waiting"])
+    told = digest_of_settings({name: str(value) for name, value in metadata.items()})
+    return dg.AssetObservation(INBOX, metadata=metadata, tags={TOLD: told})
+
+
+def _describe(platform: Platform, titles: int, waiting: int) -> dict[str, dg.MetadataValue]:
     held_back = [
         dg.TableRecord({"title": entry.title_id, "asset": entry.asset, "reason": entry.reason})
         for entry in Quarantine(platform.store)
@@ -23,10 +44,8 @@ def observe_inbox(platform: Platform) -> dict[str, dg.MetadataValue]:
     columns = [dg.TableColumn(name) for name in ("title", "asset", "reason")]
     return {
         "folder": dg.MetadataValue.path(platform.inbox.location),
-        "titles": dg.MetadataValue.int(len(folders)),
-        "waiting_for_title_json": dg.MetadataValue.int(
-            sum(not folder.is_complete for folder in folders)
-        ),
+        "titles": dg.MetadataValue.int(titles),
+        "waiting_for_title_json": dg.MetadataValue.int(waiting),
         "quarantined": dg.MetadataValue.table(held_back, schema=dg.TableSchema(columns)),
     }
 
@@ -43,7 +62,7 @@ def observe_inbox(platform: Platform) -> dict[str, dg.MetadataValue]:
     ]
 )
 def inbox(platform: PlatformResource) -> dg.ObserveResult:
-    """Observed whenever titles are taken in."""
+    """Observed by the sweep whenever something has changed, and by `mediafm run`."""
     return dg.ObserveResult(metadata=observe_inbox(platform))
 
 

@@ -9,6 +9,7 @@ from mediafm_assets.model_assets import observe_serving_model
 from mediafm_core.pipeline.platform import Platform
 
 DATA_VERSION = "dagster/data_version"
+TOLD = "mediafm/told"  # a digest, for what is news but no version that anything depends on
 
 
 def unrecorded(
@@ -18,7 +19,9 @@ def unrecorded(
     for each in observations:
         last = instance.fetch_observations(each.asset_key, limit=1).records
         said = last[0].asset_observation if last else None
-        if said is None or said.tags.get(DATA_VERSION) != each.tags.get(DATA_VERSION):
+        if said is None or any(
+            said.tags.get(tag) != each.tags.get(tag) for tag in (DATA_VERSION, TOLD)
+        ):
             yield each
 
 

@@ -15,6 +15,7 @@ import dagster as dg
 
 from mediafm_assets.catalogue_asset import observe_catalogue
 from mediafm_assets.encoder_assets import observe_encoders
+from mediafm_assets.inbox import observe_states
 from mediafm_assets.jobs.catalogue import PUBLISH_FEATURES, publish_features
 from mediafm_assets.jobs.titles import (
     REFRESH_CATALOGUE,
@@ -85,7 +86,11 @@ def sweep_sensor(settings: Settings) -> dg.SensorDefinition:
         comparison = CatalogueComparison(platform)
         states = list(comparison.states())
         versions = [*observe_encoders(platform), *observe_serving_model(platform)]
-        observed = [*versions, observe_catalogue(comparison, states)]
+        observed = [
+            *versions,
+            observe_catalogue(comparison, states),
+            observe_states(platform, states),
+        ]
         since = _wanted_since(context.cursor, versions)
         look = _look(context.instance, settings, platform, states, since[1])
         context.log.info(look.reason)

@@ -214,6 +214,21 @@ def test_versions_and_coverage_are_recorded_when_they_change(catalogue: Sensing)
     assert rows["clip_features", before[SERVING_MODEL][0]] == (len(GOOD), False)
 
 
+def test_the_inbox_is_observed_when_it_changes(catalogue: Sensing):
+    def seen() -> list[int]:
+        found = catalogue.instance.fetch_observations(dg.AssetKey("inbox"), limit=20).records
+        observations = [each.asset_observation for each in found if each.asset_observation]
+        return [int(each.metadata["waiting_for_title_json"].value) for each in observations]
+
+    look(catalogue)
+    before = seen()
+    look(catalogue)
+    assert seen() == before
+    (catalogue.catalogue.inbox / "half_copied").mkdir()
+    look(catalogue)
+    assert seen() == [1, *before]
+
+
 def test_with_automation_on_the_sweep_comes_after_it(catalogue: Sensing):
     cursor = look(catalogue).cursor
     release_another_model(catalogue)

@@ -82,6 +82,12 @@ def test_a_title_that_arrives_is_seen_and_taken_in(person: Person, catalogue: Da
     assert clips["n"][0].as_py() > 0
 
 
+def test_the_inbox_shows_what_is_held_back(person: Person, catalogue: DagsterCatalogue):
+    person.opens("/assets/inbox")
+    person.reads("quarantined", "is a text file, not a video file", str(catalogue.inbox))
+    person.keeps("inbox")
+
+
 def test_the_automation_page_lists_what_runs_by_itself(person: Person):
     person.opens("/automation")
     person.reads("inbox_arrivals", "catalogue_sweep", "clean_daily", "alert_on_failure")
@@ -170,12 +176,6 @@ def test_a_check_shows_what_it_looks_at(person: Person):
     person.opens("/assets/shots?view=checks&checkDetail=shots_partition_title")
     person.reads("shots_partition_title", "Shots follow each other without gap or overlap")
     person.keeps("check")
-
-
-def test_the_inbox_shows_what_is_held_back(person: Person):
-    person.opens("/assets/inbox")
-    person.reads("quarantined", "The folder that titles arrive in")
-    person.keeps("inbox")
 
 
 def test_the_backfill_completes(person: Person, backfill: str):
