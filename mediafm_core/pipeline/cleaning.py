@@ -1,13 +1,14 @@
 """Remove what nobody needs any more: models of long ago, and shards that readers have left."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from mediafm_core.pipeline.graph import FROM_MODEL
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.serving import Release, release_history, restored_by_rollback
+from mediafm_core.store.artefacts import Store
 from mediafm_core.store.features import clean
-from mediafm_core.store.features.snapshot import read_snapshot
+from mediafm_core.store.features.snapshot import FOLDER, read_snapshot, snapshot_key
 
 # The titles' own vectors are written beside the contextual ones.
 _PER_MODEL = (*FROM_MODEL, "title_embeddings")
@@ -51,7 +52,7 @@ def clean_up(platform: Platform) -> Cleaned:
     store = platform.store
     seen = read_snapshot(store)
     history = release_history(store)
-    obsolete = obsolete_models(history, seen.model if seen else None)
+    obsolete = obsolete_models(history, seen.model if seen else None, _served(store))
     cleaned = clean(store, obsolete, platform.settings.publishing.grace_s)
     models, sizes = set(cleaned.models), []
     for asset in _PER_MODEL:
@@ -69,17 +70,30 @@ def clean_up(platform: Platform) -> Cleaned:
     )
 
 
-def obsolete_models(history: Sequence[Release], seen: str | None) -> set[str]:
+def obsolete_models(
+    history: Sequence[Release], seen: str | None, served: Collection[str] = ()
+) -> set[str]:
     """Models that served once and are needed no more.
 
     Args:
         history: all releases, the first one first.
         seen: the model that readers see, which a later release may not have replaced yet.
+        served: models that readers have seen before: a release may have been overtaken by the next
+            one, and what readers saw last is then an earlier one.
     """
     latest_first = list(dict.fromkeys(release.model for release in reversed(history)))
     newer = latest_first.index(seen) if seen in latest_first else 0
     needed = {seen, *latest_first[: newer + 2]}
+    needed.add(next((model for model in latest_first[newer + 1 :] if model in served), None))
     target = restored_by_rollback(list(history))
     if target is not None:
         needed.add(history[target].model)
     return set(latest_first) - needed
+
+
+def _served(store: Store) -> set[str]:
+    """Models that readers have seen and could be shown again at once."""
+    put_aside = {
+        model: read_snapshot(store, snapshot_key(model)) for model in store.files.folders(FOLDER)
+    }
+    return {model for model, snapshot in put_aside.items() if snapshot and snapshot.served}

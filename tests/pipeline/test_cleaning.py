@@ -52,6 +52,13 @@ def test_which_models_are_obsolete(history, seen, obsolete):
     assert obsolete_models(releases(*history), seen) == set(obsolete)
 
 
+def test_what_readers_saw_last_is_kept_where_a_release_was_overtaken():
+    history = releases("a", "b", "c", "d")
+    assert obsolete_models(history, "d", served={"a", "b"}) == {"a"}
+    assert obsolete_models(history, "d", served={"a"}) == {"b"}
+    assert obsolete_models(history, "d", served={"c", "a"}) == {"a", "b"}
+
+
 def test_readers_a_rollback_and_a_run_find_what_they_need(catalogue):
     models = [catalogue.platform().serving_model]
     for steps in (5, 6):
