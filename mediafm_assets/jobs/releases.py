@@ -5,6 +5,7 @@ from pydantic import Field
 
 from mediafm_assets.model_assets import ReleaseRecord, observe_serving_model
 from mediafm_assets.resources import PlatformResource
+from mediafm_assets.sensors.priorities import RELEASE, priority
 from mediafm_core.errors import MediaFMError
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.publishing import publish_at_once
@@ -62,13 +63,16 @@ def _tell(context: dg.OpExecutionContext, platform: Platform) -> None:
         context.log.info(f"Readers: {publication}.")
 
 
-@dg.job(description="Serve a candidate: its version, who and why are the job's configuration.")
+@dg.job(
+    description="Serve a candidate: its version, who and why are the job's configuration.",
+    tags=priority(RELEASE),
+)
 def release_model() -> None:
     """The job of `release_candidate`."""
     release_candidate()
 
 
-@dg.job(description="Serve the release before the serving one again.")
+@dg.job(description="Serve the release before the serving one again.", tags=priority(RELEASE))
 def rollback_model() -> None:
     """The job of `restore_previous_release`."""
     restore_previous_release()

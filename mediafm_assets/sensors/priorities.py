@@ -1,6 +1,6 @@
-"""Which runs go first when several wait: somebody is waiting for an arrival."""
+"""Which runs go first when several wait: readers for a rollback, somebody for an arrival."""
 
-ARRIVAL, BY_HAND, REFRESH = 10, 0, -10
+RELEASE, ARRIVAL, BY_HAND, REFRESH = 20, 10, 0, -10
 
 _TAG = "dagster/priority"
 
