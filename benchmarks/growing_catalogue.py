@@ -15,7 +15,8 @@ questions from a fresh process's point of view: every question opens a connectio
 
 In the sharded layouts a catalogue is laid out as merging leaves it: shards of 512 titles and, of
 what is left, up to seven each of 64, 8 and 1. An addition writes one more shard; in `published`
-every eighth also merges the small ones. The columns `median`, `mean` and `most` are of additions.
+every eighth also merges the small ones. Of additions,
+`add` is the median by the clock, `cpu` and `cpu_mean` are CPU time and `most` is the slowest one.
 """
 
 import argparse
@@ -25,7 +26,7 @@ import shutil
 import statistics
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -55,7 +56,7 @@ QUESTIONS = {
 }
 
 
-COLUMNS = ("median", "mean", "most", *QUESTIONS)
+COLUMNS = ("add", "cpu", "cpu_mean", "most", *QUESTIONS)
 
 
 def random_titles(first: int, count: int) -> dict[str, pa.Table]:
@@ -346,42 +347,53 @@ def ducklake_extension() -> Path:
 
 
 def measure(
-    kind: type[Layout], folder: Path, titles: int, additions: Sequence[dict[str, pa.Table]]
-) -> dict[str, float]:
-    """Milliseconds of an addition, median milliseconds of each question, and mebibytes."""
-    layout = kind(folder)
-    layout.build(titles)
-    row: dict[str, float] = {"MiB": layout.bytes() / (1 << 20)}
-    adding: Iterator[dict[str, pa.Table]] = iter(additions)
+    kind: type[Layout], folder: Path, sizes: Sequence[int], additions: Sequence[dict[str, pa.Table]]
+) -> list[dict[str, float]]:
+    """Milliseconds of additions and questions, and mebibytes, for each size.
+
+    The sizes take turns, so that other work on the machine weighs on all of them alike.
+    """
+    layouts = {titles: kind(folder / str(titles)) for titles in sizes}
+    rows: dict[int, dict[str, float]] = {}
+    for titles, layout in layouts.items():
+        layout.build(titles)
+        rows[titles] = {"titles": titles, "MiB": layout.bytes() / (1 << 20)}
+        for tables in additions:
+            layout.prepare(tables)
+    wall: dict[int, list[float]] = {titles: [] for titles in sizes}
+    processor: dict[int, list[float]] = {titles: [] for titles in sizes}
     for tables in additions:
-        layout.prepare(tables)
-    row |= milliseconds(lambda: layout.add(next(adding)), len(additions))
+        for titles, layout in layouts.items():
+            started = time.perf_counter(), time.process_time()
+            layout.add(tables)
+            wall[titles].append(1000 * (time.perf_counter() - started[0]))
+            processor[titles].append(1000 * (time.process_time() - started[1]))
+    for titles, layout in layouts.items():
+        rows[titles] |= {
+            "add": statistics.median(wall[titles]),
+            "cpu": statistics.median(processor[titles]),
+            "cpu_mean": statistics.mean(processor[titles]),
+            "most": max(wall[titles]),
+            **ask(layout),
+        }
+    return list(rows.values())
+
+
+def ask(layout: Layout) -> dict[str, float]:
+    """Median milliseconds of each question."""
     query = np.ones(WIDTH, np.float32).tolist()
+    found = {}
     for name, template in QUESTIONS.items():
         question = template.format(vectors=layout.vectors, width=WIDTH)
         parameters = {"query": query} if "$query" in question else {}
-
-        def ask(question: str = question, parameters: dict[str, object] = parameters) -> None:
+        seconds = []
+        for _ in range(5):
+            started = time.perf_counter()
             with closing(layout.connect()) as connection:
                 connection.execute(question, parameters).fetchall()
-
-        row[name] = milliseconds(ask, 5)["median"]
-    shutil.rmtree(folder)
-    return row
-
-
-def milliseconds(call: Callable[[], None], times: int) -> dict[str, float]:
-    """Median, mean and most of the wall times of a call."""
-    seconds = []
-    for _ in range(times):
-        started = time.perf_counter()
-        call()
-        seconds.append(1000 * (time.perf_counter() - started))
-    return {
-        "median": statistics.median(seconds),
-        "mean": statistics.mean(seconds),
-        "most": max(seconds),
-    }
+            seconds.append(time.perf_counter() - started)
+        found[name] = 1000 * statistics.median(seconds)
+    return found
 
 
 def on_disk(path: Path) -> None:
@@ -417,20 +429,22 @@ def main() -> None:
     found: list[dict[str, object]] = []
     print(f"DuckDB {duckdb.__version__}; medians in ms; {SHOTS} shots and {CLIPS} clips a title")
     print(f"{'layout':15} {'titles':>7} {'MiB':>7} " + _header(COLUMNS), flush=True)
+    sizes = [int(titles) for titles in arguments.titles.split(",")]
     for layout in arguments.layouts.split(","):
-        for titles in map(int, arguments.titles.split(",")):
-            folder = arguments.folder.absolute() / f"{layout}-{titles}"
-            try:
-                row = measure(LAYOUTS[layout], folder, titles, additions)
-            except (ModuleNotFoundError, duckdb.Error) as error:
-                reason = " ".join(str(error).split())
-                print(f"{layout:15} cannot be measured: {reason}", flush=True)
-                found.append({"layout": layout, "titles": titles, "error": reason})
-                shutil.rmtree(folder, ignore_errors=True)
-                break
+        folder = arguments.folder.absolute() / layout
+        try:
+            rows = measure(LAYOUTS[layout], folder, sizes, additions)
+        except (ModuleNotFoundError, duckdb.Error) as error:
+            reason = " ".join(str(error).split())
+            print(f"{layout:15} cannot be measured: {reason}", flush=True)
+            found.append({"layout": layout, "error": reason})
+            rows = []
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        for row in rows:
             numbers = " ".join(f"{row[name]:8.1f}" for name in COLUMNS)
-            print(f"{layout:15} {titles:7} {row['MiB']:7.1f} {numbers}", flush=True)
-            found.append({"layout": layout, "titles": titles, **row})
+            print(f"{layout:15} {row['titles']:7} {row['MiB']:7.1f} {numbers}", flush=True)
+            found.append({"layout": layout, **row})
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=2) + "\n")
 
