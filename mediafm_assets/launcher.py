@@ -9,16 +9,29 @@ import socket
 
 import psutil
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
-from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
+from dagster._core.launcher import (
+    CheckRunHealthResult,
+    DefaultRunLauncher,
+    LaunchRunContext,
+    WorkerStatus,
+)
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
 # Dagster notes the process of a run in an event of its own, in these words (dagster is pinned).
 _PROCESS = "pid"
 _CLOCK_TOLERANCE_S = 5.0
+HOST_TAG = "mediafm/host"
+"""The machine that a run was started on."""
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
     """Dagster's launcher, and the daemon's run monitoring can ask whether a run's process lives."""
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Start a run's process, and note which machine this is: others may share the database."""
+        run_id = context.dagster_run.run_id
+        self._instance.add_run_tags(run_id, {HOST_TAG: socket.gethostname()})
+        super().launch_run(context)
 
     @property
     def supports_check_run_worker_health(self) -> bool:
@@ -50,9 +63,11 @@ def process_of(instance: DagsterInstance, run_id: str) -> tuple[int, float] | No
 
 def is_elsewhere(run: DagsterRun) -> bool:
     """Whether a code server of another machine executes a run: its processes are not seen here."""
-    server = run.tags.get(GRPC_INFO_TAG)
+    server, host = run.tags.get(GRPC_INFO_TAG), run.tags.get(HOST_TAG)
     here = {"localhost", "127.0.0.1", "::1", socket.gethostname()}
-    return server is not None and json.loads(server)["host"] not in here
+    if server is not None and json.loads(server)["host"] not in here:
+        return True
+    return host is not None and host not in here
 
 
 def is_alive(process_id: int, noted_at: float) -> bool:

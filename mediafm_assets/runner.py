@@ -1,5 +1,6 @@
 """Take a catalogue through the whole graph with Dagster, in this process, in chunks of titles."""
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -8,7 +9,7 @@ import dagster as dg
 from mediafm_assets.definitions import definitions
 from mediafm_assets.inbox import report_inbox
 from mediafm_assets.jobs.titles import EMBED_TITLE, INGEST_TITLE, REFRESH_CATALOGUE, TRAIN_MODEL
-from mediafm_assets.launcher import end_dead_runs
+from mediafm_assets.launcher import HOST_TAG, end_dead_runs
 from mediafm_assets.model_assets import report_serving_model, training_config
 from mediafm_assets.observations import versions_to_record
 from mediafm_assets.partitions import TITLES, range_tags, register_titles
@@ -109,7 +110,7 @@ class CatalogueRunner:
         result = self._defs.resolve_job_def(job).execute_in_process(
             run_config={**_QUIET, **(config or {})},
             instance=self._instance,
-            tags=tags,
+            tags={**tags, HOST_TAG: socket.gethostname()},
             asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
             raise_on_error=False,
         )

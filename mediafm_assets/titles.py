@@ -65,7 +65,11 @@ def materialise_titles(
             found = materialise(platform, tuple(assets), title_id)
         except ConfigurationError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        except (MediaFMError, OSError) as error:  # raised below, once the others had their turn
+        except (
+            MediaFMError,
+            OSError,
+            MemoryError,
+        ) as error:  # raised below, once the others had their turn
             context.log.error(f"{title_id}: {error}")
             errors[title_id] = error
             continue

@@ -35,3 +35,7 @@ class StorageError(MediaFMError):
 
 class StoreError(MediaFMError):
     """The store cannot answer: an artefact is missing, or a file in it is not what it should be."""
+
+
+class NotReadyError(StoreError):
+    """Something else is to be computed first: an input of an artefact, or a model."""

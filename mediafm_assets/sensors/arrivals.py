@@ -11,7 +11,12 @@ from mediafm_assets.observations import versions_to_record
 from mediafm_assets.partitions import TITLES, titles
 from mediafm_assets.resources import watching_platform
 from mediafm_assets.sensors.priorities import ARRIVAL, priority
-from mediafm_assets.sensors.requests import chunks, run_request, titles_under_way
+from mediafm_assets.sensors.requests import (
+    chunks,
+    has_been_asked_for,
+    run_request,
+    titles_under_way,
+)
 from mediafm_assets.sensors.watch import other_watcher
 from mediafm_core.config import Settings
 from mediafm_core.identity import digest_of
@@ -46,7 +51,11 @@ def arrivals_sensor(settings: Settings) -> dg.SensorDefinition:
         asked = {name: value for name, value in found.fingerprints.items() if name not in busy}
         if not asked:
             return dg.SkipReason(f"Runs are under way for all that has arrived: {found}.")
-        requests, added = _requests(settings, registered, asked, platform.serving_model is None)
+        requests, added = _requests(
+            context.instance, settings, registered, asked, platform.serving_model is None
+        )
+        if not requests:
+            return dg.SkipReason(f"The sweep comes back to what has failed before: {found}.")
         context.log.info(f"{found}; {len(busy)} under way; {len(requests)} runs asked for")
         return dg.SensorResult(
             run_requests=requests,
@@ -58,7 +67,11 @@ def arrivals_sensor(settings: Settings) -> dg.SensorDefinition:
 
 
 def _requests(
-    settings: Settings, registered: list[str], asked: dict[str, str], without_model: bool
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    registered: list[str],
+    asked: dict[str, str],
+    without_model: bool,
 ) -> tuple[list[dg.RunRequest], list[str]]:
     """Runs for one tick, and the titles of these runs that are to be registered first."""
     known = set(registered)
@@ -70,14 +83,12 @@ def _requests(
         if len(requests) == settings.sensors.runs_per_tick:
             break
         told = [part for name in titles_of_run for part in (name, asked[name])]
+        run_key = f"{titles_of_run[0]}@{digest_of(*told)}"
+        if has_been_asked_for(instance, run_key):  # and has failed: the sweep comes back to it
+            continue
+        assets = UP_TO_FUSION if without_model else tuple(SPECS)
         requests.append(
-            run_request(
-                INGEST_TITLE,
-                titles_of_run,
-                priority(ARRIVAL),
-                UP_TO_FUSION if without_model else tuple(SPECS),
-                run_key=f"{titles_of_run[0]}@{digest_of(*told)}",
-            )
+            run_request(INGEST_TITLE, titles_of_run, priority(ARRIVAL), assets, run_key)
         )
         added += [name for name in titles_of_run if name not in known]
     return requests, added

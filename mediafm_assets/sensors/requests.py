@@ -1,7 +1,9 @@
 """From titles that need work to Dagster runs: few, large, and none for what is under way."""
 
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import dagster as dg
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
@@ -9,6 +11,7 @@ from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from mediafm_assets.partitions import PARTITION, RANGE_END, RANGE_START, range_tags
 
 _SENSOR = "dagster/sensor_name"
+_RUN_KEY = "dagster/run_key"
 
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
@@ -18,7 +21,7 @@ _UNFINISHED = [
     dg.DagsterRunStatus.CANCELING,
 ]
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 60.0, 3600.0
-_RUNS_LOOKED_AT = 12
+_RUNS_LOOKED_AT = 100
 
 
 def chunks(registered: Sequence[str], wanted: Collection[str], size: int) -> Iterator[list[str]]:
@@ -44,12 +47,18 @@ def titles_under_way(instance: dg.DagsterInstance, registered: Sequence[str]) ->
     places = {title_id: place for place, title_id in enumerate(registered)}
     busy: set[str] = set()
     for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
-        first, last = run.tags.get(RANGE_START), run.tags.get(RANGE_END)
-        if first in places and last in places:
-            busy.update(registered[places[first] : places[last] + 1])
-        elif PARTITION in run.tags:
-            busy.add(run.tags[PARTITION])
+        busy |= _titles_of(run, registered, places)
     return busy
+
+
+def _titles_of(
+    run: dg.DagsterRun, registered: Sequence[str], places: Mapping[str, int]
+) -> set[str]:
+    """The titles that a run is over."""
+    first, last = run.tags.get(RANGE_START, ""), run.tags.get(RANGE_END, "")
+    if first in places and last in places:
+        return set(registered[places[first] : places[last] + 1])
+    return {run.tags[PARTITION]} if PARTITION in run.tags else set()
 
 
 def unfinished_runs(instance: dg.DagsterInstance, sensor: str) -> int:
@@ -63,12 +72,28 @@ def backfills_under_way(instance: dg.DagsterInstance) -> list[str]:
     return [backfill.backfill_id for backfill in instance.get_backfills(filters=unfinished)]
 
 
-def pause_after_failures(instance: dg.DagsterInstance, sensor: str) -> tuple[float, str]:
-    """Seconds to wait, and the last run's id, where a sensor's last runs have failed.
+class Paused(NamedTuple):
+    """Titles whose last runs have failed.
 
-    What a title is at fault for quarantines it and fails no run. A run fails when the machine, the
-    storage or the settings are at fault, which the next run would meet as well: each failure
-    doubles the pause. Zero where the last run did not fail.
+    Attributes:
+        titles: they are not to be tried yet.
+        seconds: until the first of them is.
+        run_id: of the last run that failed.
+    """
+
+    titles: frozenset[str]
+    seconds: float
+    run_id: str
+
+
+def paused_after_failures(
+    instance: dg.DagsterInstance, sensor: str, registered: Sequence[str]
+) -> Paused:
+    """Titles that are left alone for a while since a sensor's last runs over them have failed.
+
+    What a title is at fault for quarantines it. A run fails when the machine or the storage are at
+    fault, which the next run would probably meet as well: each failure in a row doubles the pause
+    of its titles. Others are not held up.
     """
     records = instance.get_run_records(
         dg.RunsFilter(
@@ -77,16 +102,39 @@ def pause_after_failures(instance: dg.DagsterInstance, sensor: str) -> tuple[flo
         ),
         limit=_RUNS_LOOKED_AT,
     )
-    failures = 0
+    places = {title_id: place for place, title_id in enumerate(registered)}
+    failures: Counter[str] = Counter()
+    last_end: dict[str, float] = {}
+    settled: set[str] = set()
     for record in records:  # the latest first
+        titles = _titles_of(record.dagster_run, registered, places) - settled
         if record.dagster_run.status != dg.DagsterRunStatus.FAILURE:
-            break
-        failures += 1
-    if not failures:
-        return 0.0, ""
-    pause = min(_FIRST_PAUSE_S * 2 ** (failures - 1), _LONGEST_PAUSE_S)
-    ended = records[0].end_time or records[0].update_timestamp.timestamp()
-    return max(0.0, ended + pause - time.time()), records[0].dagster_run.run_id
+            settled |= titles
+            continue
+        failures.update(titles)
+        ended = record.end_time or record.update_timestamp.timestamp()
+        for title_id in titles - last_end.keys():
+            last_end[title_id] = ended
+    now = time.time()
+    left = {
+        title_id: last_end[title_id]
+        + min(_FIRST_PAUSE_S * 2 ** (count - 1), _LONGEST_PAUSE_S)
+        - now
+        for title_id, count in failures.items()
+    }
+    waiting = {title_id: seconds for title_id, seconds in left.items() if seconds > 0}
+    failed = (each for each in records if each.dagster_run.status == dg.DagsterRunStatus.FAILURE)
+    last = next(failed, None)
+    return Paused(
+        frozenset(waiting),
+        min(waiting.values(), default=0.0),
+        last.dagster_run.run_id if last else "",
+    )
+
+
+def has_been_asked_for(instance: dg.DagsterInstance, run_key: str) -> bool:
+    """Whether a run with this key exists: Dagster leaves out a second one, and says nothing."""
+    return instance.get_runs_count(dg.RunsFilter(tags={_RUN_KEY: run_key})) > 0
 
 
 def run_request(

@@ -31,7 +31,7 @@ from mediafm_assets.sensors.priorities import REFRESH, priority
 from mediafm_assets.sensors.requests import (
     backfills_under_way,
     chunks,
-    pause_after_failures,
+    paused_after_failures,
     run_request,
     titles_under_way,
     unfinished_runs,
@@ -116,9 +116,6 @@ def _look(
     since: float,
 ) -> Look:
     """Compare, unless something else is to be waited for."""
-    pause, failed = pause_after_failures(instance, NAME)
-    if pause:
-        return Look(f"Run {failed} failed: what it left is tried again in {pause:.0f} s.")
     backfills = backfills_under_way(instance)
     if backfills:
         return Look(f"Backfill {', '.join(backfills)} is under way.")
@@ -129,7 +126,9 @@ def _look(
     plan = plan_refresh(platform, states)
     registered = list(instance.get_dynamic_partitions(TITLES))
     busy = titles_under_way(instance, registered)
-    work, new = _to_do(plan, registered, busy | _settling(settings, platform, plan))
+    paused = paused_after_failures(instance, NAME, registered)
+    left_alone = busy | paused.titles | _settling(settings, platform, plan)
+    work, new = _to_do(plan, registered, left_alone)
     if work:
         left = since + settings.sensors.sweep_after_s - time.time()
         if settings.sensors.automation and left > 0:
@@ -139,6 +138,11 @@ def _look(
         return Look(" ".join(filter(None, [told, plan.obstacle])), requests, new)
     if busy:
         return Look(f"Runs are under way for {len(busy)} titles.")
+    if paused.titles:
+        return Look(
+            f"Run {paused.run_id} failed: {len(paused.titles)} titles are tried again, the first "
+            f"in {paused.seconds:.0f} s."
+        )
     if asked_for:  # it trains, or publishes
         return Look(_UNDER_WAY)
     known = {state.title_id for state in states}

@@ -1,41 +1,43 @@
 """One daemon at a time: a second one by mistake would ask for everything twice."""
 
 import fcntl
+import json
 import os
-import threading
-from pathlib import Path
-from typing import TextIO
+import time
+
+import psutil
 
 from mediafm_core.store.artefacts import Store
 
-_FILE = ".watching.lock"
-_held: dict[Path, TextIO] = {}
-_asking = threading.Lock()  # sensors may be evaluated at the same time
+_FILE = ".watching.json"
+_SILENCE_S = 180.0  # several intervals of any sensor
 
 
 def other_watcher(store: Store) -> str:
     """Why this process must not act on a catalogue's behalf, as a sentence; empty where it may.
 
-    The first process of this machine whose sensors look at the catalogue goes on doing so until it
-    ends; the system frees the lock then, however it ends.
+    The first process of this machine whose sensors look at the catalogue goes on doing so, until it
+    ends or has not looked for some minutes: somebody may have tried a sensor in another process.
     """
     path = store.root / _FILE
-    with _asking:
-        return "" if path in _held else _hold(path, store)
-
-
-def _hold(path: Path, store: Store) -> str:
     store.root.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    with path.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
-        other = file.read().strip() or "another"
-        file.close()
-        return f"Process {other} watches {store.location} already: stop one of the two daemons."
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    _held[path] = file
+        other = _watcher(file.read())
+        if other is not None:
+            return f"Process {other} watches {store.location} already: stop one of the two daemons."
+        file.truncate(0)
+        json.dump({"process": os.getpid(), "looked": time.time()}, file)
     return ""
+
+
+def _watcher(note: str) -> int | None:
+    """The other process that watches, by what was noted last; None where none does."""
+    try:
+        said = json.loads(note)
+        process, looked = int(said["process"]), float(said["looked"])
+    except (ValueError, KeyError, TypeError):  # none yet, or spoilt by a power cut
+        return None
+    silent = time.time() - looked > _SILENCE_S
+    return None if process == os.getpid() or silent or not psutil.pid_exists(process) else process

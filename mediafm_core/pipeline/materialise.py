@@ -1,12 +1,21 @@
 """Compute what is missing or stale of one title, and nothing else."""
 
+import errno
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from mediafm_core.errors import MediaFMError, StoreError, TitleError
-from mediafm_core.pipeline.attempts import attempts_in
+from mediafm_core.errors import (
+    ConfigurationError,
+    IdentityMismatchError,
+    MediaFMError,
+    NotReadyError,
+    StorageError,
+    StoreError,
+    TitleError,
+)
+from mediafm_core.pipeline.attempts import MOST_FAILURES, attempts_in
 from mediafm_core.pipeline.checks import CheckResult, run_checks
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.platform import Platform
@@ -31,7 +40,7 @@ from mediafm_core.pipeline.states import (
     wanted,
 )
 from mediafm_core.pipeline.work import Work
-from mediafm_core.store.artefacts import ArtefactRecord
+from mediafm_core.store.artefacts import JSON_ASSETS, ArtefactRecord
 from mediafm_core.titles.inbox import TitleFolder
 from mediafm_core.titles.manifest import is_title_id
 
@@ -40,6 +49,11 @@ logger = logging.getLogger(__name__)
 Status = Literal["computed", "unchanged", "quarantined"]
 
 _LAST_OF_INBOX = "timed_text"  # what comes after it reads no media
+
+# No space, read-only, out of handles: nothing that a title could be held back for.
+_ERRORS_OF_THE_MACHINE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.EIO}
+)
 
 DECODED = ("shots", "keyframes", "soundtrack")
 
@@ -114,14 +128,16 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
             outcomes = _materialise(platform, assets, folder)
     except TitleError as error:
         reason = platform.inbox.in_words(str(error))
-    except (MediaFMError, OSError, MemoryError):
-        raise
     except Exception as error:
-        logger.exception("%s: %s failed", title_id, ", ".join(assets))
-        fault = f"{type(error).__name__}: {error}".splitlines()[0]
-        reason = f"{title_id}: {assets[0]} failed unexpectedly ({fault}): report it; then --retry."
+        if _is_of_the_machine(error):
+            raise
+        _remove_damaged_inputs(platform, assets, title_id, error)
+        reason = _reason_to_give_up(platform, assets[0], title_id, error)
+        if not reason:
+            raise
     else:
         reason = ""
+        attempts_in(platform).succeeded(title_id, assets[0])
     finally:
         if assets == (_LAST_OF_INBOX,):
             platform.inbox.put_away(title_id)
@@ -132,6 +148,55 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
     for outcome in outcomes:
         platform.progress(title_id, outcome.asset, 1.0)
     return outcomes
+
+
+def _is_of_the_machine(error: Exception) -> bool:
+    """Whether any other title would meet the same error: settings, storage, a full disk."""
+    if isinstance(error, OSError):
+        return error.errno in _ERRORS_OF_THE_MACHINE
+    return isinstance(
+        error, ConfigurationError | IdentityMismatchError | StorageError | NotReadyError
+    )
+
+
+def _remove_damaged_inputs(
+    platform: Platform, assets: tuple[str, ...], title_id: str, error: Exception
+) -> None:
+    """Remove artefacts that an asset is made from and that cannot be read, after it has failed.
+
+    They are derived: the next run computes them again.
+
+    Raises:
+        StoreError: that is what was at fault.
+    """
+    store = platform.store
+    names = {name for asset in assets for name in SPECS[asset].dependencies} - JSON_ASSETS
+    damaged = []
+    for name in sorted(names):
+        variant = variant_of(platform, SPECS[name])
+        if store.has(name, title_id, variant) and not store.is_sound(name, title_id, variant):
+            store.remove(name, title_id, variant)
+            damaged.append(name)
+    if damaged:
+        raise StoreError(
+            f"{title_id}: {', '.join(damaged)} could not be read and were removed ({error}): run "
+            "again, which computes them anew."
+        ) from error
+
+
+def _reason_to_give_up(platform: Platform, asset: str, title_id: str, error: Exception) -> str:
+    """Why a title is held back after an error that is not of its folder; empty to try again."""
+    fault = f"{type(error).__name__}: {error}".splitlines()[0]
+    if not isinstance(error, MediaFMError | OSError | MemoryError):
+        logger.exception("%s: %s failed", title_id, asset, exc_info=error)
+        return f"{title_id}: {asset} failed unexpectedly ({fault}): report it; then --retry."
+    failures = attempts_in(platform).failed(title_id, asset)
+    if failures < MOST_FAILURES:
+        return ""
+    return (
+        f"{title_id}: {asset} has failed {failures} times in a row ({fault}): mend that, then "
+        f"`mediafm run --titles {title_id} --retry`."
+    )
 
 
 def _materialise(platform: Platform, assets: tuple[str, ...], folder: TitleFolder) -> list[Outcome]:
@@ -167,10 +232,12 @@ def _target(platform: Platform, asset: str, title_id: str) -> Wanted:
     versions = input_versions(platform, asset, title_id)
     if versions is None:
         names = ", ".join(SPECS[asset].dependencies)
-        raise StoreError(f"{title_id} lacks an input of {asset} ({names}): materialise it first.")
+        raise NotReadyError(
+            f"{title_id} lacks an input of {asset} ({names}): materialise it first."
+        )
     target = wanted(platform, asset, versions)
     if target is None:
-        raise StoreError(f"No model is released for {asset} of {title_id}: run `mediafm train`.")
+        raise NotReadyError(f"No model is released for {asset} of {title_id}: run `mediafm train`.")
     return target
 
 

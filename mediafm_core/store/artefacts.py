@@ -208,6 +208,18 @@ class Store:
                 f"{title_id} has no {asset} in {self.location}: run it first."
             ) from None
 
+    def is_sound(self, asset: str, title_id: str, variant: str = "") -> bool:
+        """Whether a table can be read to its end."""
+        try:
+            with pq.ParquetFile(self.path(asset, title_id, variant)) as file:
+                for _ in file.iter_batches():
+                    pass
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # of the machine, and not Arrow's for what it cannot decode
+            return False
+        return True
+
     def batches(self, asset: str, title_id: str, rows: int = 64) -> Iterator[pa.RecordBatch]:
         """A table in pieces, for what does not fit into memory at once (keyframes)."""
         with pq.ParquetFile(self.path(asset, title_id)) as file:

@@ -133,3 +133,16 @@ def test_an_inbox_that_is_gone_is_an_error_that_says_so(inbox: Sensing):
     shutil.rmtree(inbox.catalogue.inbox)
     with pytest.raises(ConfigurationError, match=r"inbox .* is no folder"):
         look(inbox)
+
+
+def test_what_was_asked_for_and_failed_is_left_to_the_sweep_and_takes_no_room(inbox: Sensing):
+    inbox.deliver("dog")
+    one = {"sensors": {"runs_per_tick": 1}}
+    (request,) = look(inbox, **one).requests
+    tags = {**request.tags, "dagster/run_key": str(request.run_key)}
+    run = inbox.create(request.with_replaced_attrs(tags=tags), NAME)
+    inbox.instance.report_run_failed(run)
+    assert "The sweep comes back" in look(inbox, **one).skipped
+    inbox.deliver("zebra")
+    titles = [inbox.titles_of(each) for each in look(inbox, run={"titles_per_run": 1}).requests]
+    assert titles == [["zebra"]]

@@ -87,7 +87,7 @@ def test_a_failed_run_is_tried_again_after_a_pause(catalogue: Sensing):
         catalogue.instance.report_run_failed(run)
         tick = look(catalogue)
         assert tick.requests == []
-        assert tick.skipped.startswith(f"Run {run.run_id} failed")
+        assert tick.skipped.startswith(f"Run {run.run_id} failed: {len(GOOD)} titles are tried")
         pauses.append(float(tick.skipped.split()[-2]))
     assert pauses[0] == pytest.approx(60, abs=10)
     assert pauses[1] == pytest.approx(2 * pauses[0], abs=20)
@@ -238,3 +238,14 @@ def test_with_automation_on_the_sweep_comes_after_it(catalogue: Sensing):
     assert "automation has" in tick.skipped
     later = look(catalogue, tick.cursor, sensors={**both, "sweep_after_s": 0})
     assert asked(catalogue, later) == {tuple(sorted(FROM_MODEL)): sorted(GOOD)}
+
+
+def test_a_failed_run_holds_up_its_own_titles_only(catalogue: Sensing):
+    release_another_model(catalogue)
+    requests = look(catalogue, run={"refresh_titles_per_run": 1}).requests
+    assert len(requests) == len(GOOD)
+    run = catalogue.create(requests[0], NAME, dg.DagsterRunStatus.STARTED)
+    catalogue.instance.report_run_failed(run)
+    failed = catalogue.titles_of(requests[0])
+    expected = sorted(set(GOOD) - set(failed))
+    assert asked(catalogue, look(catalogue)) == {tuple(sorted(FROM_MODEL)): expected}
