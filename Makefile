@@ -4,6 +4,7 @@ MEDIA ?= samples/catalogue
 STORE ?= demo_store
 PORT ?= 3000
 PYTEST_ARGS ?=
+TEST_PROCESSES ?= 2
 
 # The first of these that is new enough makes the virtual environment.
 PYTHON ?= python3.13 python3.12 python3.11 python3
@@ -97,7 +98,7 @@ ui: setup
 # --- work on the project ------------------------------------------------------------------------
 
 test: $(VENV)/.installed-dev
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
