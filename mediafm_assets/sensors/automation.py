@@ -3,7 +3,7 @@
 It fires on edges: a dependency that has another version than before, or code of another version.
 New titles are left to the inbox sensor, and whatever an edge cannot tell - the daemon was down, its
 cursor was lost, a run failed - to the sweep. The sweep can do all of it, in fewer and larger runs:
-this sensor is off unless the settings turn it on (docs/operations.md has the figures).
+this sensor is off unless the settings turn it on (docs/operations.md tells why).
 """
 
 import dagster as dg
