@@ -126,11 +126,12 @@ def test_a_lost_process_ends_the_others_and_the_training_can_go_on(trained_store
     )
     platform = Platform(platform.settings.model_copy(update={"training": training}))
     before = set(trained_store.store.models.iterdir())
+    others = set(psutil.Process().children(recursive=True))  # servers of other tests
     started: list[psutil.Process] = []
 
     def kill_one(event: Event) -> None:
         if event.step == 3 and not started:
-            started.extend(psutil.Process().children(recursive=True))
+            started.extend(set(psutil.Process().children(recursive=True)) - others)
             workers = [each for each in started if "mediafm_core.train" in each.cmdline()]
             workers[-1].kill()
 
