@@ -131,7 +131,8 @@ def test_a_lost_process_ends_the_others_and_the_training_can_go_on(trained_store
 
     def kill_one(event: Event) -> None:
         if event.step == 3 and not started:
-            started.extend(set(psutil.Process().children(recursive=True)) - others)
+            children = psutil.Process().children(recursive=True)
+            started.extend(each for each in children if each not in others)
             workers = [each for each in started if "mediafm_core.train" in each.cmdline()]
             workers[-1].kill()
 
