@@ -54,11 +54,11 @@ def arrivals_sensor(settings: Settings) -> dg.SensorDefinition:
         requests, added = _requests(
             context.instance, settings, registered, asked, platform.serving_model is None
         )
-        if not requests:
-            return dg.SkipReason(f"The sweep comes back to what has failed before: {found}.")
+        left = f"The sweep takes in what was asked for before: {found}."
         context.log.info(f"{found}; {len(busy)} under way; {len(requests)} runs asked for")
         return dg.SensorResult(
             run_requests=requests,
+            skip_reason=None if requests else left,
             dynamic_partitions_requests=[titles.build_add_request(added)] if added else [],
             asset_events=versions_to_record(context.instance, platform),
         )
@@ -84,11 +84,11 @@ def _requests(
             break
         told = [part for name in titles_of_run for part in (name, asked[name])]
         run_key = f"{titles_of_run[0]}@{digest_of(*told)}"
-        if has_been_asked_for(instance, run_key):  # and has failed: the sweep comes back to it
-            continue
+        added += [name for name in titles_of_run if name not in known]
+        if has_been_asked_for(instance, run_key):
+            continue  # it has failed, or the title was retired since: registered, it is the sweep's
         assets = UP_TO_FUSION if without_model else tuple(SPECS)
         requests.append(
             run_request(INGEST_TITLE, titles_of_run, priority(ARRIVAL), assets, run_key)
         )
-        added += [name for name in titles_of_run if name not in known]
     return requests, added

@@ -142,7 +142,9 @@ def test_what_was_asked_for_and_failed_is_left_to_the_sweep_and_takes_no_room(in
     tags = {**request.tags, "dagster/run_key": str(request.run_key)}
     run = inbox.create(request.with_replaced_attrs(tags=tags), NAME)
     inbox.instance.report_run_failed(run)
-    assert "The sweep comes back" in look(inbox, **one).skipped
+    inbox.instance.delete_dynamic_partition(TITLES, "dog")  # as if it had been retired since
+    assert "The sweep takes in" in look(inbox, **one).skipped
+    assert "dog" in inbox.instance.get_dynamic_partitions(TITLES), "else nobody would take it in"
     inbox.deliver("zebra")
     titles = [inbox.titles_of(each) for each in look(inbox, run={"titles_per_run": 1}).requests]
     assert titles == [["zebra"]]
