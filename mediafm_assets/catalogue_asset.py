@@ -7,6 +7,7 @@ import dagster as dg
 
 from mediafm_assets.owners import OWNERS
 from mediafm_assets.resources import PlatformResource
+from mediafm_assets.tags import DATA_VERSION
 from mediafm_core.identity import digest_of_settings
 from mediafm_core.pipeline.coverage import Coverage, coverage, duration, refresh_progress
 from mediafm_core.pipeline.states import CatalogueComparison, TitleState
@@ -65,7 +66,7 @@ def observe_catalogue(
     """How the catalogue stands, as an event; its version changes with what it tells."""
     metadata = describe_catalogue(comparison, states)
     told = digest_of_settings({name: str(value) for name, value in metadata.items()})
-    return dg.AssetObservation(CATALOGUE, metadata=metadata, tags={"dagster/data_version": told})
+    return dg.AssetObservation(CATALOGUE, metadata=metadata, tags={DATA_VERSION: told})
 
 
 @dg.multi_observable_source_asset(

@@ -10,6 +10,7 @@ import dagster as dg
 
 from mediafm_assets.owners import OWNERS
 from mediafm_assets.resources import PlatformResource
+from mediafm_assets.tags import DATA_VERSION
 from mediafm_core.pipeline.platform import Platform
 
 _DESCRIPTIONS = {
@@ -33,9 +34,7 @@ def identities(platform: Platform) -> dict[str, str]:
 def observe_encoders(platform: Platform) -> list[dg.AssetObservation]:
     """Which networks are wanted now, as events."""
     return [
-        dg.AssetObservation(
-            name, metadata={"identity": identity}, tags={"dagster/data_version": identity}
-        )
+        dg.AssetObservation(name, metadata={"identity": identity}, tags={DATA_VERSION: identity})
         for name, identity in identities(platform).items()
     ]
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from mediafm_assets.observations import TOLD
 from mediafm_assets.owners import OWNERS
 from mediafm_assets.resources import PlatformResource
+from mediafm_assets.tags import TOLD
 from mediafm_core.identity import digest_of_settings
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine

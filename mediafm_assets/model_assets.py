@@ -9,6 +9,7 @@ from mediafm_assets.metadata import describe_model
 from mediafm_assets.owners import OWNERS
 from mediafm_assets.pools import ACCELERATOR
 from mediafm_assets.resources import PlatformResource
+from mediafm_assets.tags import DATA_VERSION
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases import refuse_overruled, release
 from mediafm_core.pipeline.serving import release_history
@@ -99,7 +100,7 @@ def observe_serving_model(platform: Platform) -> list[dg.AssetObservation]:
     served = describe_release(platform)
     if served is None:
         return []
-    tags = {"dagster/data_version": served["model"]}
+    tags = {DATA_VERSION: served["model"]}
     return [dg.AssetObservation(SERVING_MODEL, metadata=served, tags=tags)]
 
 

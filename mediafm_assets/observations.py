@@ -6,10 +6,8 @@ import dagster as dg
 
 from mediafm_assets.encoder_assets import observe_encoders
 from mediafm_assets.model_assets import observe_serving_model
+from mediafm_assets.tags import DATA_VERSION, TOLD
 from mediafm_core.pipeline.platform import Platform
-
-DATA_VERSION = "dagster/data_version"
-TOLD = "mediafm/told"  # a digest, for what is news but no version that anything depends on
 
 
 def unrecorded(

@@ -14,6 +14,7 @@ from mediafm_assets.model_assets import report_serving_model, training_config
 from mediafm_assets.observations import versions_to_record
 from mediafm_assets.partitions import TITLES, range_tags, register_titles
 from mediafm_assets.sensors.requests import chunks
+from mediafm_assets.tags import DATA_VERSION
 from mediafm_core.errors import MediaFMError
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
 from mediafm_core.pipeline.platform import Platform
@@ -82,7 +83,7 @@ class CatalogueRunner:
         """Train a model on the catalogue; it stays a candidate unless it is to be released."""
         result = self._execute(TRAIN_MODEL, {}, training_config(release, reason, released_by))
         for event in result.get_asset_materialization_events():
-            self.report.model = (event.materialization.tags or {}).get("dagster/data_version")
+            self.report.model = (event.materialization.tags or {}).get(DATA_VERSION)
             self.report.trained_before = "seconds" not in event.materialization.metadata
         report_serving_model(self._instance, self._platform)
         return self.report

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import dagster as dg
 
 from mediafm_assets.metadata import describe
+from mediafm_assets.tags import DATA_VERSION
 from mediafm_core.errors import ConfigurationError, MediaFMError
 from mediafm_core.pipeline.checks import CHECKS
 from mediafm_core.pipeline.materialise import Outcome, materialise
@@ -150,7 +151,7 @@ def _record(
                 asset_key=asset,
                 partition=title_id,
                 metadata={**numbers, **pictures},
-                tags={"dagster/data_version": outcome.record.data_version},
+                tags={DATA_VERSION: outcome.record.data_version},
             )
         )
     # For a single title Dagster adds the partition itself, unless the step fails.

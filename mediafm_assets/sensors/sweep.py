@@ -24,7 +24,7 @@ from mediafm_assets.jobs.titles import (
     train_model,
 )
 from mediafm_assets.model_assets import observe_serving_model, training_config
-from mediafm_assets.observations import DATA_VERSION, unrecorded
+from mediafm_assets.observations import unrecorded
 from mediafm_assets.partitions import TITLES, titles
 from mediafm_assets.resources import watching_platform
 from mediafm_assets.sensors.priorities import REFRESH, priority
@@ -37,6 +37,7 @@ from mediafm_assets.sensors.requests import (
     unfinished_runs,
 )
 from mediafm_assets.sensors.watch import other_watcher
+from mediafm_assets.tags import DATA_VERSION
 from mediafm_core.config import Settings
 from mediafm_core.identity import digest_of
 from mediafm_core.pipeline.arrivals import arrivals, taken_in
@@ -92,7 +93,7 @@ def sweep_sensor(settings: Settings) -> dg.SensorDefinition:
             observe_states(platform, states),
         ]
         since = _wanted_since(context.cursor, versions)
-        look = _look(context.instance, settings, platform, states, since[1])
+        look = _look(context.instance, settings, comparison, states, since[1])
         context.log.info(look.reason)
         return dg.SensorResult(
             run_requests=look.requests,
@@ -111,11 +112,12 @@ def sweep_sensor(settings: Settings) -> dg.SensorDefinition:
 def _look(
     instance: dg.DagsterInstance,
     settings: Settings,
-    platform: Platform,
+    comparison: CatalogueComparison,
     states: list[TitleState],
     since: float,
 ) -> Look:
     """Compare, unless something else is to be waited for."""
+    platform = comparison.platform
     backfills = backfills_under_way(instance)
     if backfills:
         return Look(f"Backfill {', '.join(backfills)} is under way.")
@@ -147,11 +149,14 @@ def _look(
         return Look(_UNDER_WAY)
     known = {state.title_id for state in states}
     gone = [title_id for title_id in registered if title_id not in known]
-    return _without_work(platform, plan, states)._replace(gone=gone)
+    return _without_work(comparison, plan, states)._replace(gone=gone)
 
 
-def _without_work(platform: Platform, plan: RefreshPlan, states: list[TitleState]) -> Look:
+def _without_work(
+    comparison: CatalogueComparison, plan: RefreshPlan, states: list[TitleState]
+) -> Look:
     """What remains when no title needs work that can be done: a first model, or the readers."""
+    platform = comparison.platform
     present = [state.title_id for state in states if state.state == "present"]
     if plan.waiting and platform.serving_model is None:
         config = training_config(release=True, reason="first model of the catalogue")
@@ -161,7 +166,7 @@ def _without_work(platform: Platform, plan: RefreshPlan, states: list[TitleState
         return Look(f"{len(plan.waiting)} titles wait: {plan.obstacle}")
     if not present:
         return Look("The catalogue has no titles yet.")
-    behind = unpublished(platform, present)
+    behind = unpublished(platform, present, comparison)
     waits_for = cut_over_waits_for(platform)
     if behind or waits_for == []:
         request = dg.RunRequest(job_name=PUBLISH_FEATURES, tags=priority(REFRESH))

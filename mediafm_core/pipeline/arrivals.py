@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 
 from mediafm_core.errors import TitleError
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.quarantine import Quarantine
+from mediafm_core.pipeline.quarantine import Quarantine, has_usable_name
 from mediafm_core.store.recorded import RecordedVersion
 from mediafm_core.titles.inbox import TitleFolder
-from mediafm_core.titles.manifest import require_title_id
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def arrivals(platform: Platform, taken_in: Mapping[str, str], settle_s: float) -
     for folder in platform.inbox.scan():
         name, fingerprint = folder.name, folder.fingerprint()
         as_held_back = held_back.get(name) == fingerprint
-        if as_held_back or not _has_usable_name(folder, quarantine, fingerprint):
+        if as_held_back or not has_usable_name(folder, quarantine):
             found.held_back.append(name)
         elif taken_in.get(name) == fingerprint and name not in held_back:
             known += 1
@@ -97,15 +96,6 @@ def arrivals(platform: Platform, taken_in: Mapping[str, str], settle_s: float) -
     return Arrivals(
         found.new, found.changed, found.incomplete, found.settling, found.held_back, known
     )
-
-
-def _has_usable_name(folder: TitleFolder, quarantine: Quarantine, fingerprint: str) -> bool:
-    try:
-        require_title_id(folder.name, folder.location)
-    except TitleError as error:
-        quarantine.add(folder.name, "title", str(error), fingerprint)
-        return False
-    return True
 
 
 def _last_change(folder: TitleFolder) -> float:

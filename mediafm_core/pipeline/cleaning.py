@@ -3,15 +3,14 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from mediafm_core.pipeline.graph import FROM_MODEL
+from mediafm_core.pipeline.graph import BESIDE_CONTEXTUAL, FROM_MODEL
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.serving import Release, release_history, restored_by_rollback
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.features import clean
 from mediafm_core.store.features.snapshot import FOLDER, read_snapshot, snapshot_key
 
-# The titles' own vectors are written beside the contextual ones.
-_PER_MODEL = (*FROM_MODEL, "title_embeddings")
+_PER_MODEL = (*FROM_MODEL, BESIDE_CONTEXTUAL)
 
 
 @dataclass(frozen=True)

@@ -144,4 +144,7 @@ TITLE_ASSETS: tuple[AssetSpec, ...] = (
 
 SPECS = {spec.name: spec for spec in TITLE_ASSETS}
 UP_TO_FUSION = tuple(spec.name for spec in TITLE_ASSETS if not spec.per_model)
+# The titles' own vectors, a table beside the contextual ones and with the same record.
+BESIDE_CONTEXTUAL = "title_embeddings"
+
 FROM_MODEL = tuple(spec.name for spec in TITLE_ASSETS if spec.per_model)

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from mediafm_core.errors import TitleError
 from mediafm_core.store.artefacts import Store
+from mediafm_core.titles.inbox import TitleFolder
+from mediafm_core.titles.manifest import require_title_id
 
 FOLDER = "quarantine"
 
@@ -72,3 +75,13 @@ class Quarantine:
 
     def _key(self, title_id: str) -> str:
         return self._store.key(FOLDER, title_id, suffix=".json")
+
+
+def has_usable_name(folder: TitleFolder, quarantine: Quarantine) -> bool:
+    """Whether a name can be a title id; a folder whose name cannot is held back."""
+    try:
+        require_title_id(folder.name, folder.location)
+    except TitleError as error:
+        quarantine.add(folder.name, "title", str(error), folder.fingerprint())
+        return False
+    return True

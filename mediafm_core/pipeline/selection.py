@@ -4,12 +4,11 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mediafm_core.errors import ConfigurationError, TitleError
+from mediafm_core.errors import ConfigurationError
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.quarantine import Quarantine
+from mediafm_core.pipeline.quarantine import Quarantine, has_usable_name
 from mediafm_core.pipeline.states import CatalogueComparison, Comparison, TitleState
 from mediafm_core.titles.inbox import TitleFolder
-from mediafm_core.titles.manifest import require_title_id
 
 
 @dataclass(frozen=True)
@@ -55,10 +54,10 @@ def select_titles(
     """
     inbox = list(platform.inbox.scan())
     folders = inbox if names is None else _named(inbox, names)
-    usable = [folder for folder in folders if _has_usable_name(platform, folder)]
+    quarantine = Quarantine(platform.store)
+    usable = [folder for folder in folders if has_usable_name(folder, quarantine)]
     comparison = _comparison(platform, names is None)
     states = {folder.name: comparison.title_state(folder) for folder in folders}
-    quarantine = Quarantine(platform.store)
     in_inbox = {folder.name for folder in inbox}
     for entry in quarantine:
         state = states.get(entry.title_id)
@@ -81,12 +80,3 @@ def _named(folders: Sequence[TitleFolder], names: Sequence[str]) -> list[TitleFo
             hint = f"did you mean {near[0]!r}?" if near else "see `mediafm status`."
             raise ConfigurationError(f"The inbox has no title {name!r}: {hint}")
     return [known[name] for name in dict.fromkeys(names)]
-
-
-def _has_usable_name(platform: Platform, folder: TitleFolder) -> bool:
-    try:
-        require_title_id(folder.name, folder.location)
-    except TitleError as error:
-        Quarantine(platform.store).add(folder.name, "title", str(error), folder.fingerprint())
-        return False
-    return True

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 from mediafm_core.errors import StoreError
 from mediafm_core.identity import data_version
-from mediafm_core.pipeline.graph import SPECS, TITLE_ASSETS, AssetSpec
+from mediafm_core.pipeline.graph import BESIDE_CONTEXTUAL, SPECS, TITLE_ASSETS, AssetSpec
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine, Quarantined
 from mediafm_core.store.artefacts import JSON_ASSETS, ArtefactRecord
@@ -21,7 +21,6 @@ State = Literal["present", "missing", "stale", "quarantined", "waiting", "orphan
 
 NO_MODEL = "no-model"  # the variant of what is kept per model, before the first release
 # The table of titles' own vectors, written beside the contextual ones with the same record.
-_BESIDE_CONTEXTUAL = "title_embeddings"
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class Comparison:
             if asset == "soundtrack":
                 has_all = found.file is None or versions.has(asset, title_id, suffix=".flac")
             elif asset == "contextual_embeddings":
-                has_all = versions.version(_BESIDE_CONTEXTUAL, title_id, variant) is not None
+                has_all = versions.version(BESIDE_CONTEXTUAL, title_id, variant) is not None
             else:
                 has_all = True
         except StoreError as error:
@@ -175,7 +174,7 @@ class CatalogueComparison(Comparison):
 
     def __init__(self, platform: Platform) -> None:
         super().__init__(platform)
-        folders = [*self.variants.items(), (_BESIDE_CONTEXTUAL, self.model or NO_MODEL)]
+        folders = [*self.variants.items(), (BESIDE_CONTEXTUAL, self.model or NO_MODEL)]
         self.index = platform.store.index.look(folders)
         self._versions = self.index
         self._quarantined = {entry.title_id: entry for entry in Quarantine(platform.store)}.get

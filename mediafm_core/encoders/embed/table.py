@@ -54,7 +54,7 @@ def embeddings_table(
     shot_index: pa.Array | pa.ChunkedArray,
     vectors: np.ndarray,
     present: np.ndarray,
-    digests: Sequence[bytes | None],
+    digests: pa.Array | Sequence[bytes | None],
 ) -> pa.Table:
     """The columns of the package's table; `digests` count only where `present`."""
     return pa.table(
@@ -63,9 +63,10 @@ def embeddings_table(
             "shot_index": shot_index,
             "present": pa.array(present),
             "embedding": to_arrow(vectors),
-            _DIGEST: pa.array(
-                [each if here else None for each, here in zip(digests, present, strict=True)],
-                pa.binary(DIGEST_BYTES),
+            _DIGEST: pc.if_else(
+                pa.array(present),
+                pa.array(digests, pa.binary(DIGEST_BYTES)),
+                pa.scalar(None, pa.binary(DIGEST_BYTES)),
             ),
         }
     )

@@ -7,7 +7,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mediafm_core.encoders.base import Progress, TextEncoder
-from mediafm_core.encoders.embed.table import EarlierVectors, embeddings_table, input_digest
+from mediafm_core.encoders.embed.table import (
+    DIGEST_BYTES,
+    EarlierVectors,
+    embeddings_table,
+    input_digest,
+)
 from mediafm_core.vectors import unit_length
 
 
@@ -51,7 +56,7 @@ def embed_text(
         timed_text["shot_index"],
         per_shot,
         present,
-        [None if place is None else digests[place] for place in codes.indices.to_pylist()],
+        pa.array(digests, pa.binary(DIGEST_BYTES)).take(codes.indices),
     )
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from mediafm_core.pipeline.graph import BESIDE_CONTEXTUAL
 from mediafm_core.pipeline.work import Work
 
 
@@ -44,7 +45,7 @@ def contextual_embeddings(work: Work) -> None:
     )
     variant = str(model.identity)
     title_table = pa.table({"title_id": [title_id], "embedding": to_arrow(result.title[None, :])})
-    store.write(record.model_copy(update={"asset": "title_embeddings"}), title_table, variant)
+    store.write(record.model_copy(update={"asset": BESIDE_CONTEXTUAL}), title_table, variant)
     table = pa.table(
         {
             "title_id": fused["title_id"],
