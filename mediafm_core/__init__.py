@@ -5,24 +5,35 @@
     mediafm.sql("SELECT title_id, count(*) AS clips FROM clips GROUP BY title_id")
     mediafm.similar("sintel", 61.0, 74.5, k=5)
     mediafm.embed("sintel", 61.0, 74.5)
+    mediafm.export("genres.parquet", split={"train": 0.8, "test": 0.2})
+    mediafm.TrainingSet.open("genres.parquet")
 
 The store is the one of the settings (`MEDIAFM_STORE`) unless `store=` names one. Importing this
 package is light: what a call needs is imported by the call.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mediafm_core.reader import embed, embed_many, similar, sql
+    from mediafm_core.training_sets import TrainingSet, export
 
-__all__ = ["embed", "embed_many", "similar", "sql"]
+_PLACES = {
+    "TrainingSet": "mediafm_core.training_sets",
+    "embed": "mediafm_core.reader",
+    "embed_many": "mediafm_core.reader",
+    "export": "mediafm_core.training_sets",
+    "similar": "mediafm_core.reader",
+    "sql": "mediafm_core.reader",
+}
+
+__all__ = ["TrainingSet", "embed", "embed_many", "export", "similar", "sql"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from mediafm_core import reader
-
-        return getattr(reader, name)
+    if name in _PLACES:
+        return getattr(importlib.import_module(_PLACES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

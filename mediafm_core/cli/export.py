@@ -1,0 +1,80 @@
+"""`mediafm export`: a training set out of labels and clip features."""
+
+import sys
+from typing import Any
+
+import click
+
+from mediafm_core.cli.options import catalogue_options, json_option
+from mediafm_core.cli.output import print_json
+from mediafm_core.config import Settings
+
+
+@click.command()
+@click.argument("out")
+@click.option(
+    "--labels",
+    metavar="FILE",
+    help="Parquet or CSV: title_id and clip_id, or title_id, start_s and end_s, then labels  "
+    "[default: the labels of clips.csv]",
+)
+@click.option("--label", "columns", multiple=True, help="One of the labels; give it repeatedly.")
+@click.option("--where", metavar="SQL", help="Only rows that this holds for: language = 'en'.")
+@click.option("--split", metavar="SHARES", help="Keep titles whole in train=0.8,test=0.2.")
+@click.option("--seed", default=0, show_default=True, help="Of the splits.")
+@click.option("--fused", is_flag=True, help="Add the vectors without context.")
+@click.option("--float16", is_flag=True, help="Halve the vectors.")
+@click.option("--skip-unknown", is_flag=True, help="Leave out labels of unknown clips and titles.")
+@click.option("--replace", is_flag=True, help="Replace a set that is there already.")
+@json_option
+@catalogue_options
+def export(
+    settings: Settings,
+    out: str,
+    columns: tuple[str, ...],
+    split: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Write labels and the vectors of what they are of to OUT, as a training set in Parquet.
+
+    OUT is a file (.parquet) or a folder; in S3 a file. Clips without labels are not in it. Read it
+    with mediafm_core.TrainingSet, or with anything that reads Parquet.
+    """
+    from mediafm_core.training_sets.export import export
+    from mediafm_core.training_sets.splits import parse_shares
+
+    with click.progressbar(length=1, label="vectors", file=sys.stderr, show_pos=True) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        exported = export(
+            out,
+            columns=columns or None,
+            split=parse_shares(split) if split is not None else None,
+            store=settings.require_store(),
+            progress=progress,
+            **options,
+        )
+    record = exported.record
+    if as_json:
+        print_json(
+            {
+                "place": exported.place,
+                "files": exported.files,
+                "splits": exported.splits,
+                **record.model_dump(mode="json"),
+            }
+        )
+        return
+    click.echo(
+        f"{record.rows} rows of {record.titles} titles in {exported.place}, {record.dimension} "
+        f"wide ({record.model})"
+    )
+    click.echo("labels: " + ", ".join(f"{name} ({kind})" for name, kind in record.labels.items()))
+    if exported.splits:
+        click.echo("splits: " + ", ".join(f"{name} {n}" for name, n in exported.splits.items()))
+    if record.left_out:
+        click.echo(f"left out: {record.left_out} labels of clips or titles that are unknown")

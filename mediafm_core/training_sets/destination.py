@@ -1,0 +1,117 @@
+"""Where a training set is written to: one file, or a folder of files that appears in one step."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mediafm_core.config import Settings
+from mediafm_core.errors import MediaFMError, StoreError
+from mediafm_core.storage.files import Files
+from mediafm_core.storage.location import S3Location, parse_location
+from mediafm_core.storage.open import open_files
+
+SUFFIX = ".parquet"
+PREPARED = "set"  # what becomes the set, among the files in preparation
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A name in a folder, or in a prefix of S3.
+
+    Attributes:
+        files: of the folder.
+        name: of the set in it.
+    """
+
+    files: Files
+    name: str
+
+    @classmethod
+    def of(cls, out: Path | S3Location | str, settings: Settings) -> "Destination":
+        """The destination of a path or address.
+
+        Raises:
+            MediaFMError: it cannot be one.
+        """
+        place = _parsed(out)
+        if isinstance(place, S3Location):
+            prefix, _, name = place.prefix.rpartition("/")
+            if not name.endswith(SUFFIX):
+                raise MediaFMError(
+                    f"{place} is no file: S3 has no folders that appear in one step, so give the "
+                    f"set a name that ends in {SUFFIX}."
+                )
+            return cls(open_files(S3Location(place.bucket, prefix), settings.s3), name)
+        place = Path(os.path.abspath(place))  # noqa: PTH100 - links are left as they are
+        return cls(open_files(place.parent, settings.s3), place.name)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the set is one file."""
+        return self.name.endswith(SUFFIX)
+
+    def require_free(self, replace: bool) -> None:
+        """Refuse to write over what is there.
+
+        Raises:
+            MediaFMError: something is there, and it is not to be replaced or is no training set.
+        """
+        here = f"{self.files.location}/{self.name}"
+        path = None if self.files.is_remote else self.files.path(self.name)
+        if path is None or not path.is_dir():
+            if self.files.exists(self.name) and not replace:
+                raise MediaFMError(f"{here} is there already: pass --replace, or another name.")
+            return
+        strange = [found.name for found in path.iterdir() if found.suffix != SUFFIX]
+        if self.is_file or strange:
+            raise MediaFMError(
+                f"{here} is a folder, and no training set ({(strange or ['a folder'])[0]}): take "
+                "another name."
+            )
+        if not replace:
+            raise MediaFMError(f"{here} is there already: pass --replace, or another name.")
+
+    @contextmanager
+    def writing(self, replace: bool) -> Iterator[Path]:
+        """A folder to prepare the set in as `PREPARED`, which takes its place at the end.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        try:
+            self.files.sweep()
+            with self.files.staging() as folder:
+                yield folder
+                self.require_free(replace)
+                prepared = folder / PREPARED
+                if self.is_file:
+                    self.files.put(prepared, self.name)
+                else:
+                    _move_folder(prepared, self.files.path(self.name), folder / "before")
+        except OSError as error:
+            raise StoreError(
+                f"{self.files.location}/{self.name} cannot be written ({error}): make space, or "
+                "take another place."
+            ) from error
+
+
+def _move_folder(prepared: Path, target: Path, aside: Path) -> None:
+    """Let a folder take its place, on disk before it is visible."""
+    for path in prepared.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    if target.exists():
+        target.rename(aside)
+    prepared.rename(target)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _parsed(out: Path | S3Location | str) -> Path | S3Location:
+    try:
+        place: Path | S3Location = parse_location(out)
+    except ValueError as error:
+        raise MediaFMError(f"The training set has no usable place: {error}.") from None
+    return place

@@ -1,0 +1,211 @@
+"""Writing a training set: labels are joined with the vectors of the serving version.
+
+Everything is read through one connection, which sees the catalogue as it was when it was opened:
+one model version, whatever is published or released meanwhile.
+"""
+
+import json
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+import pyarrow as pa
+
+from mediafm_core.config import load_settings
+from mediafm_core.errors import StoreError
+from mediafm_core.identity import digest_of
+from mediafm_core.storage.location import S3Location
+from mediafm_core.store.artefacts import Store
+from mediafm_core.store.features import open_features
+from mediafm_core.store.models import model_folder
+from mediafm_core.store.open import open_store
+from mediafm_core.training_sets.destination import Destination
+from mediafm_core.training_sets.examples import find_examples, with_splits
+from mediafm_core.training_sets.gathering import (
+    FileMatrix,
+    gather_clips,
+    gather_fused,
+    gather_spans,
+)
+from mediafm_core.training_sets.labels import Labels, catalogue_labels, read_labels
+from mediafm_core.training_sets.record import EMBEDDING, FUSED, SetRecord
+from mediafm_core.training_sets.splits import check_shares
+from mediafm_core.training_sets.writing import write_files
+
+Progress = Callable[[int, int], None]
+"""Is called with how many vectors are done, and of how many."""
+
+
+class Exported(NamedTuple):
+    """A training set that was written."""
+
+    place: str
+    files: int
+    splits: dict[str, int]  # rows in each
+    record: SetRecord
+
+
+def export(
+    out: Path | S3Location | str,
+    *,
+    labels: Path | str | pa.Table | None = None,
+    columns: Sequence[str] | None = None,
+    where: str | None = None,
+    split: Mapping[str, float] | None = None,
+    seed: int = 0,
+    fused: bool = False,
+    float16: bool = False,
+    skip_unknown: bool = False,
+    replace: bool = False,
+    store: Path | S3Location | str | None = None,
+    progress: Progress | None = None,
+) -> Exported:
+    """Write a training set: a row per labelled clip or span, with its vector in context.
+
+    The set appears whole or not at all. Its columns are described in `docs/training_sets.md`.
+
+    Args:
+        out: a file, `.parquet`, or a folder of them; in S3 a file, `s3://bucket/name.parquet`.
+        labels: `.parquet`, `.csv` or a table of `title_id, clip_id` or `title_id, start_s, end_s`,
+            then label columns of any type; None takes the labels of the catalogue's `clips.csv`.
+        columns: the label columns that are wanted; None takes all.
+        where: only the rows that a condition in SQL holds for: on their own columns and on those
+            of the catalogue's table `titles`.
+        split: shares of titles, such as `{"train": 0.8, "test": 0.2}`; adds the column `split`.
+        seed: of the splits.
+        fused: add the column `fused`, the vectors that the model read, without context.
+        float16: halve the vectors; they are float32 otherwise.
+        skip_unknown: leave out labels of clips and titles that the catalogue does not have.
+        replace: a set that is there already.
+        store: folder or `s3://` address of the catalogue; None takes the settings'.
+        progress: called now and then.
+
+    Raises:
+        MediaFMError: labels or condition cannot be used, no row is left, or `out` is there already.
+        TitleError: a span reaches outside its title.
+        IdentityMismatchError: titles have fused vectors of different encoders.
+        StoreError: nothing has been published in this store, or `out` cannot be written.
+    """
+    settings = load_settings(store=store)
+    catalogue = open_store(settings)
+    shares = None if split is None else check_shares(split)
+    destination = Destination.of(out, settings)
+    destination.require_free(replace)
+    if not catalogue.features.exists():
+        raise StoreError(f"{catalogue.location} has no features yet: `mediafm run` makes them.")
+    with (
+        closing(open_features(catalogue)) as connection,
+        destination.writing(replace) as folder,
+    ):
+        if labels is None:
+            found = catalogue_labels(connection, columns)
+        else:
+            found = read_labels(Path(labels) if isinstance(labels, str) else labels, columns)
+        examples, left_out = find_examples(connection, found, where, skip_unknown)
+        if shares is not None:
+            examples = with_splits(examples, found, shares, seed)
+        record = _record(connection, catalogue, found, examples).model_copy(
+            update={
+                "element": "float16" if float16 else "float32",
+                "where": where,
+                "shares": shares,
+                "seed": None if shares is None else seed,
+                "left_out": left_out,
+            }
+        )
+        matrices, space = _gathered(
+            connection, catalogue, found, examples, record.dimension, fused, folder, progress
+        )
+        record = record.model_copy(update=space)
+        files = write_files(folder, destination.is_file, record, examples, matrices)
+    return Exported(str(out), files, _rows_by_split(examples), record)
+
+
+def _gathered(
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    labels: Labels,
+    examples: pa.Table,
+    width: int,
+    fused: bool,
+    folder: Path,
+    progress: Progress | None,
+) -> tuple[dict[str, FileMatrix], dict[str, Any]]:
+    """The vectors of the examples, and of fused ones the space that they are of."""
+    rows, done = examples.num_rows, 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(done, rows * (1 + fused))
+
+    embedding = FileMatrix(folder / f"{EMBEDDING}.npy", (rows, width))
+    matrices: dict[str, FileMatrix] = {EMBEDDING: embedding}
+    space: dict[str, Any] = {}
+    if labels.is_of_clips:
+        gather_clips(connection, examples, embedding, advance)
+    else:
+        gather_spans(connection, store, examples, embedding, advance)
+    if fused:
+
+        def create(columns: int) -> FileMatrix:
+            matrices[FUSED] = FileMatrix(folder / f"{FUSED}.npy", (rows, columns))
+            return matrices[FUSED]
+
+        space = gather_fused(connection, store, examples, create, advance)._asdict()
+    if done != rows * (1 + fused):
+        raise StoreError(
+            f"{store.location} has vectors of {done} of {rows * (1 + fused)} rows: `mediafm run` "
+            "makes the others."
+        )
+    return matrices, space
+
+
+def _record(
+    connection: duckdb.DuckDBPyConnection, store: Store, labels: Labels, examples: pa.Table
+) -> SetRecord:
+    """What the set says of itself, as far as the catalogue and the labels decide it."""
+    model, dimension, schema_version, titles = connection.execute(
+        "SELECT model_version, dimension, schema_version, titles FROM catalogue"
+    ).fetchall()[0]
+    versions = connection.execute(
+        "SELECT title_id, data_version, title_version FROM titles ORDER BY title_id"
+    ).fetchall()
+    return SetRecord(
+        set_id=uuid.uuid4().hex,
+        created_at=datetime.now(UTC).replace(microsecond=0),
+        library_version=version("mediafm"),
+        model=model,
+        dimension=dimension,
+        **_space_of(store, model),
+        schema_version=schema_version,
+        catalogue_titles=titles,
+        catalogue_version=digest_of(*(part for row in versions for part in row)),
+        label_source=labels.source,
+        label_digest=labels.digest,
+        labels={name: str(labels.table.schema.field(name).type) for name in labels.names},
+        rows=examples.num_rows,
+        titles=len(examples["title_id"].unique()),
+    )
+
+
+def _space_of(store: Store, model: str) -> dict[str, Any]:
+    """The encoders that a model reads, and their columns; nothing where the model is gone."""
+    try:
+        config = json.loads((model_folder(store, model) / "config.json").read_bytes())
+    except FileNotFoundError:
+        return {}
+    return {"encoders": config["encoder_identities"], "ranges": config["fused_ranges"]}
+
+
+def _rows_by_split(examples: pa.Table) -> dict[str, int]:
+    if "split" not in examples.column_names:
+        return {}
+    counts = examples["split"].combine_chunks().value_counts()
+    return {str(name): int(count) for name, count in zip(*counts.flatten(), strict=True)}

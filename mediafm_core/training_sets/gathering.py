@@ -1,0 +1,202 @@
+"""The vectors of examples, written to their rows of a matrix in a file.
+
+The catalogue keeps vectors in the order in which titles came, and a set wants them in its own: each
+batch is put where it belongs. The matrix is in a file so that memory does not grow with it.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from mediafm_core.clips.pooling import pool, span_weights
+from mediafm_core.errors import IdentityMismatchError, StoreError
+from mediafm_core.fusion import first_difference
+from mediafm_core.store.artefacts import Store
+from mediafm_core.store.features.snapshot import rows, snapshot_in
+from mediafm_core.vectors import to_numpy
+
+_BATCH_BYTES = 32 << 20
+_DUCKDB_VECTOR = 2048  # rows that DuckDB hands over at least
+
+Progress = Callable[[int], None]
+"""Is called with the number of vectors that have been written since."""
+
+
+class FusedSpace(NamedTuple):
+    """The encoder of each modality, and its columns `[start, stop)` in a fused vector."""
+
+    encoders: dict[str, str]
+    ranges: dict[str, tuple[int, int]]
+
+
+class FileMatrix:
+    """A matrix of float32 in a file. It is mapped for each use anew, which leaves memory at once.
+
+    Args:
+        path: of the new file.
+        shape: of the matrix.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, int]) -> None:
+        self._path = path
+        self.shape = shape
+        np.lib.format.open_memmap(path, "w+", np.float32, shape)
+
+    def __setitem__(self, places: np.ndarray, vectors: np.ndarray) -> None:
+        np.load(self._path, mmap_mode="r+")[places] = vectors
+
+    def __getitem__(self, places: slice) -> np.ndarray:
+        return np.array(np.load(self._path, mmap_mode="r")[places])
+
+
+def gather_clips(
+    connection: duckdb.DuckDBPyConnection,
+    examples: pa.Table,
+    matrix: FileMatrix,
+    progress: Progress,
+) -> None:
+    """Copy the published vectors of the catalogue's clips.
+
+    Args:
+        connection: to the catalogue.
+        examples: `title_id, clip_id`, row by row of the matrix.
+        matrix: `[rows, h]`.
+        progress: called after each batch.
+    """
+    keys = examples.select(["title_id", "clip_id"])
+    # A table of its own, whose size DuckDB knows: it is what the join keeps in memory.
+    connection.register("keys", keys.append_column("row", pa.array(np.arange(keys.num_rows))))
+    connection.execute("CREATE TEMP TABLE wanted AS FROM keys")
+    connection.unregister("keys")
+    batches = connection.execute(
+        "SELECT row, embedding FROM clip_features JOIN wanted USING (title_id, clip_id)"
+    ).to_arrow_reader(max(_DUCKDB_VECTOR, _BATCH_BYTES // (4 * matrix.shape[1])))
+    for batch in batches:
+        matrix[batch["row"].to_numpy()] = to_numpy(batch["embedding"])
+        progress(batch.num_rows)
+
+
+def gather_spans(
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    examples: pa.Table,
+    matrix: FileMatrix,
+    progress: Progress,
+) -> None:
+    """Pool the contextual vectors of the shots of spans, as `mediafm_core.embed_many` does.
+
+    Args:
+        connection: to the catalogue.
+        store: its store.
+        examples: `title_id, start_s, end_s`, row by row of the matrix.
+        matrix: `[rows, h]`.
+        progress: called after each title.
+
+    Raises:
+        TitleError: a span reaches outside its title.
+    """
+    for shots, spans, places in _titles(connection, store, examples, matrix.shape[1]):
+        matrix[places] = pool(to_numpy(shots["embedding"]), span_weights(shots, spans))
+        progress(len(places))
+
+
+def gather_fused(
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    examples: pa.Table,
+    create: Callable[[int], FileMatrix],
+    progress: Progress,
+) -> FusedSpace:
+    """Pool the fused vectors of the shots of examples: what the model read, without context.
+
+    Args:
+        connection: to the catalogue.
+        store: its store.
+        examples: `title_id, start_s, end_s`, row by row of the matrix.
+        create: makes the matrix `[rows, width]` once the width is known.
+        progress: called after each title.
+
+    Raises:
+        StoreError: a title's fused vectors are gone, or not of the shots that readers see.
+        IdentityMismatchError: titles were embedded by different encoders.
+        TitleError: a span reaches outside its title.
+    """
+    matrix: FileMatrix | None = None
+    first, space = "", FusedSpace({}, {})
+    for shots, spans, places in _titles(connection, store, examples):
+        title_id = shots["title_id"][0].as_py()
+        fused, of_title = _read_fused(store, title_id, shots)
+        if matrix is None:
+            matrix, first, space = create(fused.shape[1]), title_id, of_title
+        elif other := first_difference(
+            (space.encoders, of_title.encoders), (space.ranges, of_title.ranges)
+        ):
+            raise IdentityMismatchError(
+                f"The {other.modality} {other.what} of {first} and {title_id} differ "
+                f"({other.first} and {other.second}): `mediafm run` brings all titles to one."
+            )
+        matrix[places] = pool(fused, span_weights(shots, spans))
+        progress(len(places))
+    return space
+
+
+def _titles(
+    connection: duckdb.DuckDBPyConnection, store: Store, examples: pa.Table, width: int = 0
+) -> Iterator[tuple[pa.Table, np.ndarray, np.ndarray]]:
+    """Shots of each title of the examples, the spans `[k, 2]` in it and their rows `[k]`.
+
+    The catalogue's shards are read one after the other, each of which fits into memory.
+
+    Args:
+        connection: to the catalogue.
+        store: its store.
+        examples: `title_id, start_s, end_s`.
+        width: of the contextual vectors to read with the shots; 0 for the times alone.
+    """
+    titles = examples["title_id"].combine_chunks().dictionary_encode()
+    names, codes = titles.dictionary, titles.indices.to_numpy()
+    order = np.argsort(codes, kind="stable")  # rows, title by title
+    stops = np.cumsum(np.bincount(codes, minlength=len(names)))
+    rows_of = dict(zip(names.to_pylist(), np.split(order, stops[:-1]), strict=True))
+    times = np.stack([examples[name].to_numpy() for name in ("start_s", "end_s")], axis=1)
+    connection.register("names", pa.table({"title_id": names}))
+    snapshot = snapshot_in(connection)
+    sources = ["FROM shots"]
+    if snapshot.is_sharded:
+        shards = ([shard] for shard in snapshot.shards)
+        sources = [rows(store.files, snapshot.model, "shots", each, local=True) for each in shards]
+    vectors = f", embedding::FLOAT[{width}] AS embedding" if width else ""
+    for source in sources:
+        shots = connection.execute(
+            f"SELECT title_id, start_s, end_s{vectors} FROM ({source}) "  # noqa: S608 - our own
+            "SEMI JOIN names USING (title_id) ORDER BY title_id, shot_index"
+        ).to_arrow_table()
+        if not shots.num_rows:
+            continue
+        runs = shots["title_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+        starts = np.flatnonzero(np.diff(runs, prepend=-1))
+        for start, stop in zip(starts, np.append(starts[1:], len(runs)), strict=True):
+            of_title = shots.slice(start, stop - start)
+            places = rows_of[of_title["title_id"][0].as_py()]
+            yield of_title, times[places], places
+    connection.unregister("names")
+
+
+def _read_fused(store: Store, title_id: str, shots: pa.Table) -> tuple[np.ndarray, FusedSpace]:
+    """Fused vectors of a title `[n, f]`, and the space that they are of."""
+    record = store.record("fused_embeddings", title_id)
+    if record is None:
+        raise StoreError(f"{title_id} has no fused_embeddings in {store.location}: run it again.")
+    newest = store.read("shots", title_id)
+    if any(not newest[name].equals(shots[name]) for name in ("start_s", "end_s")):
+        raise StoreError(
+            f"{title_id} has been cut into other shots than readers see: `mediafm run` publishes "
+            "it, then export again."
+        )
+    fused = to_numpy(store.read("fused_embeddings", title_id)["embedding"])
+    ranges = {name: (start, stop) for name, (start, stop) in record.details["ranges"].items()}
+    return fused, FusedSpace(record.details["encoders"], ranges)

@@ -1,0 +1,80 @@
+"""Splits that keep titles whole: clips of a title are alike, and would leak between splits."""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mediafm_core.errors import MediaFMError
+
+_SHARES_SUM_TO = 1e-6  # apart from rounding
+
+
+def parse_shares(text: str) -> dict[str, float]:
+    """Shares from `train=0.8,test=0.2`.
+
+    Raises:
+        MediaFMError: it is written in another way.
+    """
+    shares: dict[str, float] = {}
+    for part in text.split(","):
+        name, separator, value = (piece.strip() for piece in part.partition("="))
+        try:
+            share = float(value)
+        except ValueError:
+            share = math.nan
+        if not (name and separator and math.isfinite(share)) or name in shares:
+            raise MediaFMError(f"Splits {text!r}: write each once as train=0.8,test=0.2.")
+        shares[name] = share
+    return check_shares(shares)
+
+
+def check_shares(shares: Mapping[str, float]) -> dict[str, float]:
+    """The shares of all titles, if they can be.
+
+    Raises:
+        MediaFMError: a share is not above zero, or they do not sum to one.
+    """
+    if not shares or min(shares.values()) <= 0 or not all(shares):
+        raise MediaFMError(f"Splits {_text(shares)}: every split has a name and a share above 0.")
+    if abs(sum(shares.values()) - 1) > _SHARES_SUM_TO:
+        raise MediaFMError(
+            f"Splits {_text(shares)}: the shares sum to {sum(shares.values()):g}, not to 1."
+        )
+    return dict(shares)
+
+
+def split_titles(titles: Sequence[str], shares: Mapping[str, float], seed: int) -> dict[str, str]:
+    """The split of each title.
+
+    Titles are in the order of a digest of seed and id, and cut by the shares. So a title that is
+    added moves few others: only those next to a cut.
+
+    Args:
+        titles: title ids, each once, in any order.
+        shares: of titles in each split, which sum to one; each split gets one title at least.
+        seed: another one draws other titles.
+
+    Raises:
+        MediaFMError: there are fewer titles than splits.
+    """
+    if len(titles) < len(shares):
+        raise MediaFMError(
+            f"{len(titles)} labelled title{'s' * (len(titles) != 1)} cannot be kept whole in "
+            f"{len(shares)} splits: label more titles, or ask for fewer splits."
+        )
+    drawn = sorted(titles, key=lambda title: hashlib.sha256(f"{seed}\0{title}".encode()).digest())
+    stops = np.rint(np.cumsum(list(shares.values())) * len(drawn)).astype(int)
+    stops[-1] = len(drawn)
+    places = np.arange(len(stops))
+    # One title at least for each: those before a cut, and those after it.
+    stops = np.maximum.accumulate(np.maximum(stops, places + 1) - places) + places
+    stops = np.minimum(stops, len(drawn) - (len(stops) - 1 - places))
+    place_of = np.searchsorted(stops, np.arange(len(drawn)), side="right")
+    names = list(shares)
+    return {title: names[place] for title, place in zip(drawn, place_of, strict=True)}
+
+
+def _text(shares: Mapping[str, float]) -> str:
+    return ",".join(f"{name}={share:g}" for name, share in shares.items()) or "''"

@@ -1,0 +1,242 @@
+"""Training sets as datasets of torch: by row number, and as a stream of batches."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
+
+from mediafm_core.errors import MediaFMError
+from mediafm_core.vectors import to_numpy
+
+if TYPE_CHECKING:
+    from mediafm_core.training_sets.reading import _Content
+
+_ROW_GROUPS_MIXED = 16  # of a stream, at a time: rows of one are of one title or a few
+
+Batch = torch.Tensor | tuple[torch.Tensor, torch.Tensor]
+
+
+class Targets(NamedTuple):
+    """What is to be learnt, for every row of the files.
+
+    Attributes:
+        values: `[n]`, or `[n, labels]` of several: float32 of numbers and booleans, int64 of whole
+            numbers and classes.
+        known: `[n]`: rows that have a label.
+        classes: the text that each number from 0 stands for; empty where a label is no text.
+    """
+
+    values: np.ndarray
+    known: np.ndarray
+    classes: tuple[str, ...] = ()
+
+
+class ClipDataset(Dataset[Any]):
+    """Vectors and targets by row number, read from a mapped file.
+
+    It can be pickled: each worker maps the file, and none holds it in memory. A row is the vector,
+    float32 `[width]`, and the target beside it where there is one; so is a batch, `[k, width]`, for
+    a slice of rows.
+
+    Attributes:
+        width: of the vectors.
+        classes: what the targets of a text stand for, the same for all splits of a set.
+    """
+
+    def __init__(
+        self,
+        content: "_Content",
+        rows: np.ndarray,
+        label: str | Sequence[str] | None,
+        column: str,
+    ) -> None:
+        targets = targets_of(content, label)
+        self._content: _Content | None = content  # whose end is the end of the file
+        self._file = content.vectors_file(column)
+        self._vectors: np.ndarray | None = None
+        self._rows = rows if targets is None else rows[targets.known[rows]]
+        self._targets = None if targets is None else targets.values[self._rows]
+        self.classes = () if targets is None else targets.classes
+        self.width: int = content.schema.field(column).type.list_size
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, row: int | slice) -> Batch:
+        return self._batch(row)
+
+    def __getitems__(self, rows: Sequence[int]) -> list[Any]:
+        """The rows of a batch, gathered at once; what `DataLoader` calls."""
+        batch = self._batch(np.asarray(rows))
+        if isinstance(batch, torch.Tensor):
+            return list(batch.unbind())
+        return list(zip(*(part.unbind() for part in batch), strict=True))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_content": None, "_vectors": None}
+
+    def _batch(self, rows: int | slice | np.ndarray) -> Batch:
+        if self._vectors is None:
+            self._vectors = np.load(self._file, mmap_mode="r")
+        vectors = torch.from_numpy(np.array(self._vectors[self._rows[rows]], dtype=np.float32))
+        if self._targets is None:
+            return vectors
+        return vectors, torch.as_tensor(np.array(self._targets[rows]))
+
+
+class ClipStream(IterableDataset[Batch]):
+    """Batches from Parquet, in a drawn order that is another one in each epoch.
+
+    Row groups are drawn, some at a time are mixed, and only those are in memory. Workers and ranks
+    get row groups of their own; together they give each row once. Their numbers of batches may
+    differ by some.
+
+    Attributes:
+        width: of the vectors.
+        classes: as of `ClipDataset`.
+        epoch: part of the seed; call `set_epoch` before each epoch.
+    """
+
+    def __init__(
+        self,
+        content: "_Content",
+        rows: np.ndarray,
+        label: str | Sequence[str] | None,
+        column: str,
+        batch_size: int,
+        seed: int | None,
+    ) -> None:
+        if batch_size < 1:
+            raise MediaFMError(f"The batch size is {batch_size}: take one row at least.")
+        content.require(column)
+        targets = targets_of(content, label)
+        wanted = np.zeros(content.table.num_rows, dtype=bool)
+        wanted[rows] = True
+        self._wanted = wanted if targets is None else wanted & targets.known
+        self._targets = None if targets is None else targets.values
+        self._groups = [group for group in _groups(content.files) if self._wanted[group.rows].any()]
+        self._column, self._batch_size, self._seed = column, batch_size, seed
+        self._rank, self._ranks = _rank()
+        self.epoch = 0
+        self.classes = () if targets is None else targets.classes
+        self.width: int = content.schema.field(column).type.list_size
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of the next epoch."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches of this worker of this rank; all are full but the last."""
+        worker = get_worker_info()
+        number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        share = slice(self._rank * workers + number, None, self._ranks * workers)
+        draw = None
+        order = np.arange(len(self._groups))
+        if self._seed is not None:
+            order = np.random.default_rng([self._seed, self.epoch]).permutation(order)
+            draw = np.random.default_rng([self._seed, self.epoch, share.start])
+        mine = [self._groups[place] for place in order[share]]
+        vectors = np.empty((0, self.width), np.float32)
+        rows = np.empty(0, np.int64)
+        for start in range(0, len(mine), _ROW_GROUPS_MIXED):
+            parts = [self._read(group) for group in mine[start : start + _ROW_GROUPS_MIXED]]
+            vectors = np.concatenate([vectors, *(part[0] for part in parts)])
+            rows = np.concatenate([rows, *(part[1] for part in parts)])
+            if draw is not None:
+                mixed = draw.permutation(len(rows))
+                vectors, rows = vectors[mixed], rows[mixed]
+            full = len(rows) - len(rows) % self._batch_size
+            for first in range(0, full, self._batch_size):
+                batch = slice(first, first + self._batch_size)
+                yield self._batch(vectors[batch], rows[batch])
+            vectors, rows = vectors[full:], rows[full:]
+        if len(rows):
+            yield self._batch(vectors, rows)
+
+    def _read(self, group: "_RowGroup") -> tuple[np.ndarray, np.ndarray]:
+        """Wanted vectors of a row group, and their row numbers."""
+        with pq.ParquetFile(group.file) as opened:
+            read = opened.read_row_group(group.number, columns=[self._column])
+        wanted = self._wanted[group.rows]
+        vectors = to_numpy(read[self._column])[wanted].astype(np.float32, copy=False)
+        return vectors, group.rows.start + np.flatnonzero(wanted)
+
+    def _batch(self, vectors: np.ndarray, rows: np.ndarray) -> Batch:
+        read = torch.from_numpy(np.ascontiguousarray(vectors))
+        return read if self._targets is None else (read, torch.from_numpy(self._targets[rows]))
+
+
+class _RowGroup(NamedTuple):
+    file: Path
+    number: int
+    rows: slice
+
+
+def targets_of(content: "_Content", label: str | Sequence[str] | None) -> Targets | None:
+    """Targets of all rows from one label, or a vector of targets from several.
+
+    Raises:
+        MediaFMError: there is no such label, or it is of a type without a target; several labels
+            with a text among them.
+    """
+    if label is None:
+        return None
+    names = [label] if isinstance(label, str) else list(label)
+    if not names:
+        raise MediaFMError("No label is named: name one, or pass None for vectors alone.")
+    for name in names:
+        content.require(name)
+    found = [_targets(content.table[name], name) for name in names]
+    if isinstance(label, str):
+        return found[0]
+    texts = [name for name, each in zip(names, found, strict=True) if each.classes]
+    if texts:
+        raise MediaFMError(
+            f"Label {texts[0]!r} is text, which makes no vector with others: ask for it alone."
+        )
+    values = np.stack([each.values.astype(np.float32) for each in found], axis=1)  # [n, labels]
+    return Targets(values, np.logical_and.reduce([each.known for each in found]))
+
+
+def _targets(column: pa.ChunkedArray, name: str) -> Targets:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    known = pc.invert(pc.is_null(column, nan_is_null=True)).to_numpy()
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        classes = sorted(column.unique().drop_null().to_pylist())
+        codes = pc.index_in(column, pa.array(classes, kind)).fill_null(-1)
+        return Targets(codes.to_numpy().astype(np.int64), known, tuple(classes))
+    if pa.types.is_integer(kind):
+        return Targets(column.fill_null(0).to_numpy().astype(np.int64), known)
+    if pa.types.is_boolean(kind) or pa.types.is_floating(kind):
+        return Targets(column.fill_null(0).to_numpy().astype(np.float32), known)
+    raise MediaFMError(
+        f"Label {name!r} is {kind}: torch learns numbers, booleans and text, so make one of it."
+    )
+
+
+def _groups(files: Sequence[Path]) -> list[_RowGroup]:
+    """The row groups of some files, with the numbers of their rows."""
+    groups, start = [], 0
+    for file in files:
+        metadata = pq.read_metadata(file)
+        for number in range(metadata.num_row_groups):
+            stop = start + metadata.row_group(number).num_rows
+            groups.append(_RowGroup(file, number, slice(start, stop)))
+            start = stop
+    return groups
+
+
+def _rank() -> tuple[int, int]:
+    """The place of this process among those that train together, and how many there are."""
+    distributed = torch.distributed
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
