@@ -188,6 +188,22 @@ class TrainingSettings(Section):
     seed: int = Field(0, description="the same seed gives the same weights on the same machine")
 
 
+class EvaluationSettings(Section):
+    """Probes on labels: how they are tested (`mediafm evaluate`)."""
+
+    folds: int | None = Field(
+        None,
+        ge=2,
+        description="parts of the titles, each tested once; 5, or 10 for ranking, if not given",
+    )
+    seeds: PositiveInt = Field(
+        1, description="repetitions, each with folds, networks and probes of its own"
+    )
+    bootstrap: PositiveInt = Field(
+        1000, description="draws of titles that the intervals are taken from"
+    )
+
+
 class ClipSettings(Section):
     """Clips of titles without `clips.csv`."""
 
@@ -355,6 +371,7 @@ class Settings(BaseSettings):
     model: ModelSettings = ModelSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
     training: TrainingSettings = TrainingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
     clips: ClipSettings = ClipSettings()
     run: RunSettings = RunSettings()
     publishing: PublishingSettings = PublishingSettings()
