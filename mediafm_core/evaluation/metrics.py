@@ -1,0 +1,296 @@
+"""Metrics of an evaluation, as statistics of titles: computed once, resampled in no time.
+
+A metric is computed into a `Statistic`: how it depends on how often each title counts. Metrics by
+title are then a weighted mean; pooled ones keep counts of units per title. A bootstrap over titles
+is one call with a row of counts per draw.
+
+Scores of units that were never tested are NaN and left out. Pooled metrics compare scores of
+different folds, thus of different probes, as they are, in log-odds. Ranking or standardising them
+within each fold would make all folds' units alike, and with one title per fold take away everything
+that a representation knows about a title as a whole (its genre). The metrics by title do not depend
+on it.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from mediafm_core.evaluation.tasks import Labels, Task
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+"""From weights `[draws, titles]`, how often each title counts, to values `[draws]`, NaN where the
+metric is not measurable."""
+
+DEFAULT_RECALL_AT = (1, 5, 10)
+
+# Numbers held at a time, 128 MiB in float32.
+_BLOCK = 1 << 25
+
+
+def metric_names(task: Task, recall_at: Sequence[int] = DEFAULT_RECALL_AT) -> list[str]:
+    """The metrics of a task, the primary one first."""
+    macro = ["average_precision_macro", "average_precision_micro", "roc_auc_macro"]
+    by_task: dict[Task, list[str]] = {
+        "binary": ["average_precision", "average_precision_pooled", "roc_auc", "roc_auc_pooled"],
+        "multilabel": macro,
+        "multiclass": [*macro, "accuracy"],
+        "ranking": ["kendall_tau"],
+        "retrieval": ["average_precision", *(f"recall_at_{k}" for k in recall_at)],
+    }
+    return by_task[task]
+
+
+def statistic(
+    metric: str, scores: np.ndarray, labels: Labels, title_of: np.ndarray, title_count: int
+) -> Statistic:
+    """Compute a metric as a function of how often each title counts.
+
+    Args:
+        metric: One of the task's `metric_names`.
+        scores: `[n]` or `[n, c]`, higher for what is more likely; NaN where never tested.
+        labels: Of the same units.
+        title_of: `[n]`, each unit's title as a position below `title_count`.
+        title_count: Number of titles.
+    """
+    positives = labels.values
+    if labels.task == "multiclass":
+        positives = labels.values[:, None] == np.arange(len(labels.classes))  # [n, c]
+    tested = labels.known.reshape(-1, *[1] * (scores.ndim - 1)) & ~np.isnan(scores)
+
+    if metric == "accuracy":
+        rows = tested.any(axis=1)
+        best = np.argmax(np.where(tested, scores, -np.inf), axis=1)
+        hits = (best == labels.values) & rows
+        return _ratio_of_sums(
+            np.bincount(title_of[hits], minlength=title_count),
+            np.bincount(title_of[rows], minlength=title_count),
+        )
+    if metric == "average_precision_micro":
+        titles_of_pairs = np.broadcast_to(title_of[:, None], scores.shape)[tested]
+        return _pooled_average_precision(
+            scores[tested], positives[tested], titles_of_pairs, title_count
+        )
+    if metric.endswith("_macro"):
+        pooled = _pooled_roc_auc if metric == "roc_auc_macro" else _pooled_average_precision
+        return _mean_over_targets(
+            [
+                pooled(scores[rows, target], positives[rows, target], title_of[rows], title_count)
+                for target, rows in enumerate(tested.T)
+            ]
+        )
+    if metric in ("average_precision_pooled", "roc_auc_pooled"):
+        pooled = _pooled_roc_auc if metric == "roc_auc_pooled" else _pooled_average_precision
+        return pooled(scores[tested], positives[tested], title_of[tested], title_count)
+    return _mean_over_titles(
+        _by_title(_of_one_title(metric), scores, positives, tested, title_of, title_count)
+    )
+
+
+def value(metric: str, scores: np.ndarray, labels: Labels, titles: np.ndarray) -> float:
+    """A metric over all titles, each counted once; NaN where it is not measurable.
+
+    Args:
+        metric: One of the task's `metric_names`.
+        scores: `[n]` or `[n, c]`.
+        labels: Of the same units.
+        titles: `[n]`.
+    """
+    names, title_of = np.unique(titles, return_inverse=True)
+    if metric not in _BY_TITLE and not metric.startswith("recall_at_"):
+        names, title_of = names[:1], np.zeros_like(title_of)  # pooled: titles make no difference
+    found = statistic(metric, scores, labels, title_of, len(names))
+    return float(found(np.ones((1, len(names))))[0])
+
+
+def average_precision(scores: np.ndarray, positives: np.ndarray) -> float:
+    """Average precision of units that are ranked by score, ties counted as one threshold.
+
+    As scikit-learn's `average_precision_score`: the sum over thresholds of the gain in recall times
+    precision.
+
+    Args:
+        scores: `[n]`.
+        positives: `[n]` bool, at least one true.
+    """
+    order = np.argsort(-scores)
+    hits = np.cumsum(positives[order])
+    last = np.flatnonzero(np.diff(scores[order], append=np.nan))  # of each run of equal scores
+    hits, gained = hits[last], np.diff(hits[last], prepend=0)
+    return float(np.sum(gained * hits / (last + 1)) / hits[-1])
+
+
+def roc_auc(scores: np.ndarray, positives: np.ndarray) -> float:
+    """Share of pairs of a positive and a negative unit in the right order; ties count half.
+
+    Args:
+        scores: `[n]`.
+        positives: `[n]` bool, both kinds present.
+    """
+    negatives = np.sort(scores[~positives])
+    above = np.searchsorted(negatives, scores[positives], side="left")
+    not_below = np.searchsorted(negatives, scores[positives], side="right")
+    return float((above + not_below).mean() / 2 / len(negatives))
+
+
+def recall_at(k: int, scores: np.ndarray, positives: np.ndarray) -> float:
+    """Share of the positive units among the `k` with the highest scores.
+
+    Where units with equal scores straddle the limit: the mean over their possible orders.
+
+    Args:
+        k: How many units are looked at.
+        scores: `[n]`.
+        positives: `[n]` bool, at least one true.
+    """
+    if k >= len(scores):
+        return 1.0
+    limit = np.partition(scores, -k)[-k]
+    above, level = scores > limit, scores == limit
+    share = (k - above.sum()) / level.sum()
+    return float((positives[above].sum() + share * positives[level].sum()) / positives.sum())
+
+
+def kendall_tau(scores: np.ndarray, values: np.ndarray) -> float:
+    """Kendall's tau-b; zero where all scores are equal, for they order nothing.
+
+    Args:
+        scores: `[n]`.
+        values: `[n]`, not all equal.
+    """
+    from scipy.stats import kendalltau
+
+    if (scores == scores[0]).all():
+        return 0.0
+    return float(kendalltau(scores, values).statistic)
+
+
+def _of_one_title(metric: str) -> Callable[[np.ndarray, np.ndarray], float]:
+    if metric.startswith("recall_at_"):
+        k = int(metric.removeprefix("recall_at_"))
+        return lambda scores, positives: recall_at(k, scores, positives)
+    return _BY_TITLE[metric]
+
+
+_BY_TITLE: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "average_precision": average_precision,
+    "roc_auc": roc_auc,
+    "kendall_tau": kendall_tau,
+}
+
+
+def _by_title(
+    function: Callable[[np.ndarray, np.ndarray], float],
+    scores: np.ndarray,
+    values: np.ndarray,
+    tested: np.ndarray,
+    title_of: np.ndarray,
+    title_count: int,
+) -> np.ndarray:
+    """A metric of each title, `[titles]`; NaN where all units tested have the same label."""
+    found = np.full(title_count, np.nan)
+    rows = np.flatnonzero(tested)
+    rows = rows[np.argsort(title_of[rows], kind="stable")]
+    starts = np.flatnonzero(np.diff(title_of[rows], prepend=-1))
+    for units in np.split(rows, starts[1:]) if len(rows) else []:
+        if (values[units] != values[units[0]]).any():
+            found[title_of[units[0]]] = function(scores[units], values[units])
+    return found
+
+
+def _mean_over_titles(by_title: np.ndarray) -> Statistic:
+    measurable = np.isfinite(by_title)
+    return _ratio_of_sums(np.where(measurable, by_title, 0), measurable)
+
+
+def _ratio_of_sums(numerators: np.ndarray, denominators: np.ndarray) -> Statistic:
+    """Both `[titles]`, summed over the titles of a draw."""
+    return lambda weights: _divide(weights @ numerators, weights @ denominators)
+
+
+def _mean_over_targets(statistics: list[Statistic]) -> Statistic:
+    """Over the labels or classes that are measurable in a draw."""
+
+    def of(weights: np.ndarray) -> np.ndarray:
+        values = np.stack([one(weights) for one in statistics])  # [c, draws]
+        return _divide(np.nansum(values, axis=0), np.isfinite(values).sum(axis=0))
+
+    return of
+
+
+def _pooled_average_precision(
+    scores: np.ndarray, positives: np.ndarray, title_of: np.ndarray, title_count: int
+) -> Statistic:
+    """Average precision over the units of all titles: the mean precision at its positive units.
+
+    For each positive unit, how many units and how many positives of each title score at least as
+    high are counted once; a draw's precision there is the ratio of two weighted sums of counts.
+    """
+    thresholds, titles_of_positives = scores[positives], title_of[positives]
+
+    def at_least(threshold: np.ndarray, of: np.ndarray) -> np.ndarray:
+        counts = np.zeros((len(threshold), title_count), np.float32)
+        for title, ascending in _sorted_by_title(scores[of], title_of[of]):
+            counts[:, title] = len(ascending) - np.searchsorted(ascending, threshold)
+        return counts
+
+    def of(weights: np.ndarray) -> np.ndarray:
+        weights = weights.astype(np.float32)  # counts stay exact up to 16 million units
+        sums = np.zeros(len(weights))
+        size = max(1, _BLOCK // (len(weights) + title_count))
+        for start in range(0, len(thresholds), size):
+            block = slice(start, start + size)
+            among = at_least(thresholds[block], np.ones(len(scores), bool)) @ weights.T
+            hits = at_least(thresholds[block], positives) @ weights.T  # [block, draws]
+            own = weights[:, titles_of_positives[block]]  # [draws, block]
+            precision = np.divide(hits, among, out=np.zeros_like(hits), where=among > 0)
+            sums += np.einsum("db,bd->d", own, precision, dtype=np.float64)
+        per_title = np.bincount(titles_of_positives, minlength=title_count)
+        return _divide(sums, weights @ per_title)
+
+    return of
+
+
+def _pooled_roc_auc(
+    scores: np.ndarray, positives: np.ndarray, title_of: np.ndarray, title_count: int
+) -> Statistic:
+    """Area under the ROC curve over the units of all titles.
+
+    Of each pair of titles, how many pairs of a positive unit of one and a negative unit of the
+    other are in the right order: a draw's value is a quadratic form of its weights.
+    """
+    thresholds, titles_of_positives = scores[positives], title_of[positives]
+    ordered = np.zeros((title_count, title_count))  # [of the positive, of the negative]
+    for title, ascending in _sorted_by_title(scores[~positives], title_of[~positives]):
+        below = np.searchsorted(ascending, thresholds, side="left")
+        not_above = np.searchsorted(ascending, thresholds, side="right")
+        ordered[:, title] = np.bincount(
+            titles_of_positives, weights=(below + not_above) / 2, minlength=title_count
+        )
+    counts = np.stack(
+        [np.bincount(title_of[kind], minlength=title_count) for kind in (positives, ~positives)]
+    )
+
+    def of(weights: np.ndarray) -> np.ndarray:
+        right = np.einsum("dt,dt->d", weights @ ordered, weights)
+        pairs = (weights @ counts[0]) * (weights @ counts[1])
+        return _divide(right, pairs)
+
+    return of
+
+
+def _sorted_by_title(scores: np.ndarray, title_of: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """Each title that has units, with their scores in ascending order."""
+    order = np.lexsort((scores, title_of))
+    starts = np.flatnonzero(np.diff(title_of[order], prepend=-1))
+    runs = np.split(scores[order], starts[1:]) if len(order) else []
+    return list(zip(title_of[order][starts].tolist(), runs, strict=True))
+
+
+def _divide(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:
+    """NaN where nothing is to be divided by."""
+    return np.divide(
+        numerators,
+        denominators,
+        out=np.full(np.shape(numerators), np.nan),
+        where=denominators > 0,
+    )

@@ -1,0 +1,221 @@
+"""Linear probes: how well a linear model reads labels off the vectors of unseen titles."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mediafm_core.errors import MediaFMError
+from mediafm_core.evaluation.folds import folds_of, require_measurable
+from mediafm_core.evaluation.linear import Loss, PrincipalAxes, fit
+from mediafm_core.evaluation.metrics import metric_names, value
+from mediafm_core.evaluation.tasks import Labels, Representation, Task
+
+# Of the penalty, for features whose mean squared length is one.
+_STRENGTHS = 10.0 ** np.arange(0, -6, -1)
+# Taken where the training titles cannot tell, as when there is only one.
+_DEFAULT_STRENGTH = 1e-2
+_INNER_FOLDS = 5
+
+_LOSSES: dict[Task, Loss] = {
+    "binary": "logistic",
+    "retrieval": "logistic",
+    "multilabel": "logistic",
+    "multiclass": "softmax",
+    "ranking": "squared",
+}
+
+
+def out_of_fold_scores(
+    representation: Representation,
+    labels: Labels,
+    titles: np.ndarray,
+    fold_of: np.ndarray,
+    seed: int,
+) -> np.ndarray:
+    """Score every labelled unit by a probe that was trained on the titles of the other folds.
+
+    Features are standardised over the training units. Binary, retrieval and multilabel probes are
+    logistic regressions, one per label; multiclass ones multinomial; ranking ones are ridge
+    regressions of the unit's rank within its title on the features less their title's mean, since
+    they are asked for an order within titles only. The penalty is the one of a coarse grid that
+    gives the best primary metric in folds of the training titles. No class is given more weight:
+    scores then are log-odds that mean the same for every label. Of a representation of several
+    parts (late fusion) each has a probe of its own, and their log-odds are averaged.
+
+    Args:
+        representation: What the probe reads.
+        labels: Of `n` units.
+        titles: `[n]`, each unit's title.
+        fold_of: `[n]`, of `folds_of`.
+        seed: Of the folds within the training titles.
+
+    Returns:
+        Scores, `[n]`, or for multilabel and multiclass `[n, c]`, float64: log-odds, logarithms of
+        the classes' probabilities, or expected ranks. NaN where never tested: units without label,
+        and labels or classes of which a fold's training titles hold no positives or no negatives.
+
+    Raises:
+        MediaFMError: the representation has values that are not finite, or not a row per unit.
+    """
+    require_measurable(titles, labels)
+    known = np.flatnonzero(labels.known)
+    problem = _Problem.of(labels, titles, known)
+    scores = np.full((len(titles), problem.targets.shape[1]), np.nan)
+    for fold in np.unique(fold_of[known]).tolist():
+        tested = fold_of[known] == fold
+        training = problem.subset(~tested)
+        if not len(training.learnable):
+            continue
+        parts = [
+            _part_scores(part[known[~tested]], part[known[tested]], training, seed)
+            for part in _checked_parts(representation, fold, len(titles))
+        ]
+        scores[known[tested]] = np.mean(parts, axis=0)
+    return scores if labels.values.ndim == 2 or labels.classes else scores[:, 0]
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Labelled units and what a probe is to say of them.
+
+    Attributes:
+        labels: Of these units, all known.
+        titles: `[n]`.
+        targets: `[n, c]` float32: zeros and ones, or for ranking ranks within the title from -1/2
+            to 1/2.
+        learnable: Columns of `targets` in which the units differ.
+    """
+
+    labels: Labels
+    titles: np.ndarray
+    targets: np.ndarray
+    learnable: np.ndarray
+
+    @classmethod
+    def of(cls, labels: Labels, titles: np.ndarray, rows: np.ndarray) -> "_Problem":
+        known = Labels(
+            labels.name,
+            labels.task,
+            labels.values[rows],
+            labels.classes,
+            labels.known[rows],
+        )
+        if labels.task == "ranking":
+            targets = _ranks_within(known.values, titles[rows])[:, None]
+        elif labels.task == "multiclass":
+            targets = known.values[:, None] == np.arange(len(labels.classes))
+        else:
+            targets = known.values.reshape(len(rows), -1)
+        targets = targets.astype(np.float32)
+        learnable = np.flatnonzero((targets != targets[:1]).any(axis=0))
+        return cls(known, titles[rows], targets, learnable)
+
+    def subset(self, rows: np.ndarray) -> "_Problem":
+        """Some of the units, chosen by a mask."""
+        return _Problem.of(self.labels, self.titles, np.flatnonzero(rows))
+
+
+def _part_scores(
+    features: np.ndarray, tested: np.ndarray, training: _Problem, seed: int
+) -> np.ndarray:
+    """What a probe trained on some units says of others.
+
+    Args:
+        features: `[n, d]` of the training units.
+        tested: `[m, d]` of the others.
+        training: Labels of the former.
+        seed: Of the inner folds.
+
+    Returns:
+        `[m, c]` float64; NaN in columns that cannot be learnt.
+    """
+    if training.labels.task == "ranking":  # a title's mean score changes no order within it
+        features = features - _means_within(features, training.titles)
+    axes = PrincipalAxes.of(features)
+    coordinates = axes.coordinates(features)  # [n, r]
+    strength = _best_strength(coordinates, axes.variances, training, seed)
+    rows = np.ones(len(coordinates), bool)
+    return _scores(
+        coordinates, axes.variances, training, rows, axes.coordinates(tested), np.array([strength])
+    )[..., 0]
+
+
+def _best_strength(
+    coordinates: np.ndarray, variances: np.ndarray, training: _Problem, seed: int
+) -> float:
+    """The penalty with the best primary metric in folds of the training titles."""
+    labels, titles = training.labels, training.titles
+    if len(np.unique(titles)) == 1:
+        return _DEFAULT_STRENGTH
+    fold_of = folds_of(titles, labels, _INNER_FOLDS, seed)
+    scores = np.full((*training.targets.shape, len(_STRENGTHS)), np.nan)  # [n, c, g]
+    for fold in np.unique(fold_of):
+        tested = fold_of == fold
+        scores[tested] = _scores(
+            coordinates, variances, training, ~tested, coordinates[tested], _STRENGTHS
+        )
+    if labels.values.ndim == 1 and not labels.classes:
+        scores = scores[:, 0]
+    metric = metric_names(labels.task)[0]
+    found = [value(metric, scores[..., which], labels, titles) for which in range(len(_STRENGTHS))]
+    if np.isnan(found).all():
+        return _DEFAULT_STRENGTH
+    return float(_STRENGTHS[np.nanargmax(found)])
+
+
+def _scores(
+    coordinates: np.ndarray,
+    variances: np.ndarray,
+    problem: _Problem,
+    rows: np.ndarray,
+    tested: np.ndarray,
+    strengths: np.ndarray,
+) -> np.ndarray:
+    """Train on some rows of a problem and score others, `[m, c, g]`; NaN where not learnable."""
+    training = problem.subset(rows)
+    scores = np.full((len(tested), problem.targets.shape[1], len(strengths)), np.nan)
+    learnable = training.learnable
+    if len(learnable):
+        loss = _LOSSES[problem.labels.task]
+        targets = training.targets[:, learnable]
+        found = fit(coordinates[rows], variances, targets, strengths, loss)(tested)
+        if loss == "softmax":  # logarithms of probabilities
+            peak = found.max(axis=1, keepdims=True)
+            found -= peak + np.log(np.exp(found - peak).sum(axis=1, keepdims=True))
+        scores[:, learnable] = found
+    return scores
+
+
+def _checked_parts(representation: Representation, fold: int, count: int) -> list[np.ndarray]:
+    parts = representation.parts(fold)
+    for part in parts:
+        if part.ndim != 2 or len(part) != count or not part.shape[1]:
+            raise MediaFMError(
+                f"Representation {representation.name!r} has a part of shape {part.shape} for "
+                f"{count} units: give [{count}, width]."
+            )
+        finite = np.isfinite(part).all(axis=1)
+        if not finite.all():
+            raise MediaFMError(
+                f"Representation {representation.name!r} has values that are not finite for "
+                f"{np.sum(~finite)} of {count} units, the first in row {np.argmin(finite)}: "
+                "mend or leave out their vectors."
+            )
+    return parts
+
+
+def _ranks_within(values: np.ndarray, titles: np.ndarray) -> np.ndarray:
+    """Each value's rank within its title, `[n]` float64 from -1/2 to 1/2, equal values alike."""
+    import pandas as pd
+
+    ranks = pd.Series(values).groupby(titles).rank(method="average", pct=False).to_numpy()
+    _, title_of, sizes = np.unique(titles, return_inverse=True, return_counts=True)
+    return (ranks - (sizes[title_of] + 1) / 2) / np.maximum(sizes[title_of] - 1, 1)
+
+
+def _means_within(features: np.ndarray, titles: np.ndarray) -> np.ndarray:
+    """The mean of each unit's title, `[n, d]`."""
+    _, title_of, sizes = np.unique(titles, return_inverse=True, return_counts=True)
+    order = np.argsort(title_of, kind="stable")
+    sums = np.add.reduceat(features[order], np.cumsum(sizes) - sizes, axis=0)
+    return (sums / sizes[:, None].astype(features.dtype))[title_of]
