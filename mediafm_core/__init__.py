@@ -16,19 +16,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mediafm_core.reader import embed, embed_many, similar, sql
+    from mediafm_core.finder import Searcher, similar, similar_many
+    from mediafm_core.reader import embed, embed_many, sql
     from mediafm_core.training_sets import TrainingSet, export
 
 _PLACES = {
+    "Searcher": "mediafm_core.finder",
     "TrainingSet": "mediafm_core.training_sets",
     "embed": "mediafm_core.reader",
     "embed_many": "mediafm_core.reader",
     "export": "mediafm_core.training_sets",
-    "similar": "mediafm_core.reader",
+    "similar": "mediafm_core.finder",
+    "similar_many": "mediafm_core.finder",
     "sql": "mediafm_core.reader",
 }
 
-__all__ = ["TrainingSet", "embed", "embed_many", "export", "similar", "sql"]
+__all__ = [
+    "Searcher",
+    "TrainingSet",
+    "embed",
+    "embed_many",
+    "export",
+    "similar",
+    "similar_many",
+    "sql",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What readers of the catalogue call: SQL, nearest clips, and the vectors of any spans.
+"""What readers of the catalogue call: SQL, and the vectors of any spans.
 
 All read `features.duckdb`, which is one model version, complete, and never wait for a writer.
 Each call sees the file as it is at that moment.
@@ -19,13 +19,12 @@ import pyarrow as pa
 from mediafm_core.config import Settings, load_settings
 from mediafm_core.device import resolve_device
 from mediafm_core.errors import MediaFMError, StoreError
-from mediafm_core.search import Span, nearest_clips
 from mediafm_core.storage.location import S3Location
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.features import open_features
 from mediafm_core.store.models import model_folder
 from mediafm_core.store.open import open_store
-from mediafm_core.vectors import to_numpy, unit_length
+from mediafm_core.vectors import to_numpy
 
 if TYPE_CHECKING:
     from mediafm_core.clips.pooling import ClipSlice
@@ -76,7 +75,7 @@ def sql(
         MediaFMError: the query cannot run, with DuckDB's reason.
         StoreError: nothing has been published in this store.
     """
-    with _reading(_store(store)) as connection, _query_errors():
+    with reading(_store(store)) as connection, _query_errors():
         statements = connection.extract_statements(query)
         kinds = [statement.type for statement in statements]
         explained = [
@@ -95,45 +94,6 @@ def sql(
                 "The query must read (SELECT, FROM, SHOW, DESCRIBE): write a SELECT."
             )
         return connection.execute(query, parameters).to_arrow_table()
-
-
-def similar(
-    title: str,
-    start_s: float,
-    end_s: float,
-    *,
-    k: int = 10,
-    exclude_overlapping: bool = False,
-    store: Path | S3Location | str | None = None,
-) -> pa.Table:
-    """The clips of the catalogue nearest to a span of a title.
-
-    The span is embedded in context, as `embed` does, and compared with every clip by the cosine:
-    exact, in batches of bounded memory.
-
-    Args:
-        title: title id.
-        start_s: start of the span in seconds; any moment, not only a shot's start.
-        end_s: end of the span in seconds, exclusive.
-        k: how many clips.
-        exclude_overlapping: leave out the clips of the same title that overlap the span. They are
-            in by default, so that a clip's nearest is itself.
-        store: folder or `s3://` address of the catalogue; None takes the settings'.
-
-    Returns:
-        At most `k` rows, the nearest first: `rank` (from 1), `title_id`, `clip_id`, `start_s`,
-        `end_s`, `proposed`, `similarity` (-1 to 1). Ties are in the order of title and clip id.
-
-    Raises:
-        MediaFMError: an unknown title, a span outside it, or `k` below 1.
-        StoreError: nothing has been published in this store.
-    """
-    if k < 1:
-        raise MediaFMError(f"k is {k}: ask for at least one clip.")
-    with _reading(_store(store)) as connection:
-        query = unit_length(_in_context(connection, title, [(start_s, end_s)]))[0]
-        own = Span(title, start_s, end_s) if exclude_overlapping else None
-        return nearest_clips(connection, query, k, exclude=own)
 
 
 def embed(
@@ -197,10 +157,10 @@ def embed_span(
         raise MediaFMError(f"The look-back of {look_back} is for a prefix: ask for one.")
     settings = load_settings(store=store)
     catalogue = open_store(settings)
-    with _reading(catalogue) as connection:
+    with reading(catalogue) as connection:
         (model,) = connection.execute("SELECT model_version FROM catalogue").fetchall()[0]
         if not (alone or prefix):
-            (vector,) = _in_context(connection, title, [(start_s, end_s)])
+            (vector,) = in_context(connection, title, [(start_s, end_s)])
             return SpanVector(vector, model, "in_context")
         shots = _shots(connection, title)
     folder = model_folder(catalogue, model)
@@ -239,11 +199,11 @@ def embed_many(
         MediaFMError: an unknown title, or a span outside it.
         StoreError: nothing has been published in this store.
     """
-    with _reading(_store(store)) as connection:
-        return _in_context(connection, title, spans_s)
+    with reading(_store(store)) as connection:
+        return in_context(connection, title, spans_s)
 
 
-def _in_context(
+def in_context(
     connection: duckdb.DuckDBPyConnection,
     title: str,
     spans_s: Sequence[tuple[float, float]] | np.ndarray,
@@ -369,7 +329,7 @@ def _store(folder: Path | S3Location | str | None) -> Store:
 
 
 @contextmanager
-def _reading(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
+def reading(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that can read the catalogue's tables and nothing else."""
     if not store.features.exists():
         raise StoreError(f"{store.location} has no features yet: `mediafm run` makes them.")

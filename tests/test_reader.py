@@ -385,7 +385,7 @@ class TestSimilar:
         small.publish("beta", "alpha")
         whole = mediafm_core.similar("alpha", 0, 30, k=7, store=small.root)
         assert whole["title_id"].to_pylist() == ["alpha", "beta"] * 3 + ["alpha"]
-        monkeypatch.setattr("mediafm_core.search._BATCH_BYTES", 1)
+        monkeypatch.setattr("mediafm_core.search.vectors._PORTION_BYTES", 1)
         assert mediafm_core.similar("alpha", 0, 30, k=7, store=small.root).equals(whole)
 
     def test_no_clips_asked_for(self, small: SmallCatalogue) -> None:

@@ -49,7 +49,7 @@ def similar(
     Times are seconds or h:mm:ss. The span is embedded in context and compared with every clip by
     the cosine.
     """
-    from mediafm_core.reader import similar
+    from mediafm_core.finder import similar
 
     rows = similar(
         title,

@@ -1,0 +1,104 @@
+"""Which clips a search chooses from: a condition in SQL, and each query's own span."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from mediafm_core.errors import MediaFMError
+from mediafm_core.search.clips import Clips
+from mediafm_core.search.selection import Candidates
+
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+
+class Span(NamedTuple):
+    """A part of a title, in seconds."""
+
+    title_id: str
+    start_s: float
+    end_s: float
+
+
+def chosen(
+    connection: duckdb.DuckDBPyConnection,
+    clips: Clips,
+    where: str | None,
+    parameters: Parameters | None = None,
+) -> np.ndarray:
+    """The clips that a condition holds for, bool `[n]`.
+
+    Args:
+        connection: from `open_features`, which can read the catalogue's tables and nothing else.
+        clips: of the same connection.
+        where: an expression over the columns of `titles` and `clips`; None chooses all.
+        parameters: values for its `?` or `$1` (a sequence) or `$name` (a mapping).
+
+    Raises:
+        MediaFMError: it is no expression, names what is not there, or is not true or false.
+    """
+    if where is None:
+        return clips.shown
+    try:
+        # Must hold by itself: then brackets around it cannot be closed by it.
+        duckdb.SQLExpression(where)
+        with _registered(connection, "numbered", _numbered(clips)):
+            found = connection.execute(
+                "SELECT number FROM numbered JOIN (SELECT title_id, clip_id "  # noqa: S608 - see above
+                f"FROM clips JOIN titles USING (title_id) WHERE (\n{where}\n)) "
+                "USING (title_id, clip_id)",
+                parameters,
+            ).to_arrow_table()
+    except duckdb.Error as error:
+        reason = " ".join(str(error).partition("\n\nLINE")[0].split())
+        raise MediaFMError(
+            f"The condition {where!r} cannot be used ({reason}): write one on the columns of "
+            "titles and clips, as after WHERE."
+        ) from None
+    allowed = np.zeros(len(clips), dtype=bool)
+    allowed[found["number"].to_numpy()] = True
+    return allowed & clips.shown
+
+
+def overlapping(
+    connection: duckdb.DuckDBPyConnection, clips: Clips, spans: Sequence[Span | None]
+) -> Candidates:
+    """The clips that overlap each query's span, as pairs of query and clip; None overlaps none."""
+    asked = [(query, *span) for query, span in enumerate(spans) if span is not None]
+    schema = pa.schema([("query", pa.int64()), *zip(Span._fields, _SPAN_TYPES, strict=True)])
+    columns = list(zip(*asked, strict=True)) or [()] * len(schema)
+    with (
+        _registered(connection, "numbered", _numbered(clips)),
+        _registered(connection, "asked", pa.table(columns, schema=schema)),
+    ):
+        pairs = connection.execute(
+            "SELECT query, number FROM asked JOIN clips USING (title_id) "
+            "JOIN numbered USING (title_id, clip_id) "
+            "WHERE clips.start_s < asked.end_s AND clips.end_s > asked.start_s"
+        ).to_arrow_table()
+    return Candidates(
+        pairs["query"].to_numpy(),
+        pairs["number"].to_numpy(),
+        np.zeros(pairs.num_rows, dtype=np.float32),
+    )
+
+
+_SPAN_TYPES = (pa.string(), pa.float64(), pa.float64())
+
+
+def _numbered(clips: Clips) -> pa.Table:
+    return clips.names.append_column("number", pa.array(np.arange(len(clips))))
+
+
+@contextmanager
+def _registered(
+    connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table
+) -> Iterator[None]:
+    connection.register(name, table)
+    try:
+        yield
+    finally:
+        connection.unregister(name)

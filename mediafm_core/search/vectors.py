@@ -1,0 +1,128 @@
+"""Vectors of clips in portions: from the shards' files, or held in memory between searches.
+
+Both give vectors of unit length (or zero), scaled once when they are read and not by each search.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from mediafm_core.ahead import ahead
+from mediafm_core.search.clips import Clips, ShardOfClips
+from mediafm_core.vectors import to_numpy, unit_length
+
+Precision = Literal["float32", "float16"]
+
+_PORTION_BYTES = 8 << 20  # of float32: large enough for BLAS, small enough for the caches
+_SMALLEST = 64  # rows of a portion, however wide
+_COLUMN = "embedding"
+
+
+class Portion(NamedTuple):
+    """Some clips' vectors.
+
+    Attributes:
+        rows: the clips' numbers, int64 `[n]`.
+        vectors: float32 `[n, h]` of unit length or zero; not to be changed, and valid until the
+            next portion is asked for.
+    """
+
+    rows: np.ndarray
+    vectors: np.ndarray
+
+
+class Vectors(Protocol):
+    """The vectors of a catalogue's clips."""
+
+    def portions(self, allowed: np.ndarray) -> Iterator[Portion]:
+        """The vectors of the clips that are allowed, bool `[n]`, in the order of their numbers."""
+        ...
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """float32 `[len(rows), h]`: the vectors of some clips, by ascending numbers."""
+        ...
+
+
+class StreamedVectors:
+    """Vectors read from the shards for one search: memory for two row groups, however many."""
+
+    def __init__(self, clips: Clips) -> None:
+        self._clips = clips
+
+    def portions(self, allowed: np.ndarray) -> Iterator[Portion]:
+        """See `Vectors.portions`; the next portion is read while the one before is searched."""
+        with closing(ahead(self._read(allowed))) as portions:
+            yield from portions
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """See `Vectors.take`; reads the row groups that the clips are in."""
+        wanted = np.zeros(len(self._clips), dtype=bool)
+        wanted[rows] = True
+        found = [portion.vectors for portion in self.portions(wanted)]
+        return np.concatenate([np.empty((0, self._clips.dimension), np.float32), *found])
+
+    def _read(self, allowed: np.ndarray) -> Iterator[Portion]:
+        for shard in self._clips.shards:
+            if allowed[shard.numbers].any():
+                yield from _portions_of(shard, allowed)
+
+
+class HeldVectors:
+    """Vectors in memory.
+
+    Args:
+        clips: which ones.
+        precision: float16 takes half the memory; cosines then differ by some 1e-4 at most.
+    """
+
+    def __init__(self, clips: Clips, precision: Precision = "float32") -> None:
+        self.matrix = np.zeros((len(clips), clips.dimension), dtype=precision)
+        for portion in StreamedVectors(clips).portions(clips.shown):
+            self.matrix[portion.rows] = portion.vectors
+
+    def portions(self, allowed: np.ndarray) -> Iterator[Portion]:
+        """See `Vectors.portions`: views, except where clips between are left out."""
+        step = max(_SMALLEST, _PORTION_BYTES // (4 * self.matrix.shape[1]))
+        to_float32 = _widening(step, self.matrix)
+        for start in range(0, len(self.matrix), step):
+            part = slice(start, start + step)
+            rows = start + np.flatnonzero(allowed[part])
+            if len(rows):
+                whole = len(rows) == len(allowed[part])
+                yield Portion(rows, to_float32(self.matrix[part] if whole else self.matrix[rows]))
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """See `Vectors.take`."""
+        return self.matrix[rows].astype(np.float32)
+
+
+def _widening(rows: int, matrix: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """What makes float32 of up to `rows` rows of a matrix, in the same memory each time."""
+    if matrix.dtype == np.float32:
+        return lambda part: part
+    # numpy widens float16 a tenth as fast, which would cost more than the comparison.
+    import torch
+
+    wide = torch.empty((rows, matrix.shape[1]))
+
+    def widened(part: np.ndarray) -> np.ndarray:
+        return wide[: len(part)].copy_(torch.from_numpy(part)).numpy()
+
+    return widened
+
+
+def _portions_of(shard: ShardOfClips, allowed: np.ndarray) -> Iterator[Portion]:
+    with pq.ParquetFile(shard.path, memory_map=True) as file:
+        first = shard.first
+        for group in range(file.metadata.num_row_groups):
+            count = file.metadata.row_group(group).num_rows
+            chosen = np.flatnonzero(allowed[first : first + count])
+            if len(chosen):
+                vectors = to_numpy(file.read_row_group(group, columns=[_COLUMN])[_COLUMN])
+                if len(chosen) < count:
+                    vectors = vectors[chosen]
+                yield Portion(first + chosen, unit_length(vectors))
+            first += count

@@ -1,0 +1,133 @@
+"""Files of search indexes beside the shards: which there are, and what each covers.
+
+    features/<model>/index/<digest>.usearch    the index, named for the shards that it covers
+    features/<model>/index/<digest>.json       which these are, and the checksum; written last
+
+An index is derived from shards, which never change: it is whole and right for as long as it is
+there. Rows of shards that the catalogue no longer consists of are passed over, and clips that no
+index covers are compared one by one; so an index is never stale, only less useful.
+"""
+
+import json
+import zlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+
+from mediafm_core.errors import StoreError
+from mediafm_core.identity import digest_of
+from mediafm_core.storage.files import Entry
+from mediafm_core.store.artefacts import Store
+
+INDEX_FOLDER = "index"
+_FORMAT = "1"  # of the two files; raise it when an earlier version could not read them
+_READ_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class IndexDescription:
+    """What an index covers.
+
+    Attributes:
+        model: model version of the vectors.
+        dimension: their width.
+        shards: names of the shards, in the order of the index's keys.
+        rows: clips in each.
+        bytes: size of the index's file.
+        checksum: CRC-32 of the file.
+    """
+
+    model: str
+    dimension: int
+    shards: tuple[str, ...]
+    rows: tuple[int, ...]
+    bytes: int
+    checksum: int
+
+    @property
+    def name(self) -> str:
+        """Digest of what it covers, by which its files are named."""
+        return digest_of(_FORMAT, self.model, *sorted(self.shards))
+
+
+def index_folder(model: str) -> str:
+    """Where indexes of a model version are kept."""
+    return f"features/{model}/{INDEX_FOLDER}"
+
+
+def index_key(model: str, name: str) -> str:
+    """The name of an index's file."""
+    return f"{index_folder(model)}/{name}.usearch"
+
+
+def described(store: Store, model: str) -> list[IndexDescription]:
+    """The indexes of a model version.
+
+    Raises:
+        StoreError: a description is damaged.
+    """
+    found = []
+    for entry in store.files.entries(index_folder(model)):
+        if not entry.key.endswith(".json"):
+            continue
+        try:
+            document = json.loads(store.files.path(entry.key, immutable=True).read_bytes())
+            document |= {name: tuple(document[name]) for name in ("shards", "rows")}
+            found.append(IndexDescription(**document))
+        except FileNotFoundError:
+            continue  # cleaned up just now
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise StoreError(
+                f"{store.location}/{entry.key} is damaged: delete it, and build the index "
+                "anew with `mediafm index`."
+            ) from None
+    return found
+
+
+def put_index(store: Store, description: IndexDescription, prepared: Path) -> None:
+    """Let an index take its place; its description comes last."""
+    key = index_key(description.model, description.name)
+    store.commit(prepared, key)
+    document = prepared.with_suffix(".json")
+    document.write_text(json.dumps(asdict(description)) + "\n", encoding="utf-8")
+    store.commit(document, str(PurePosixPath(key).with_suffix(".json")))
+
+
+def index_path(store: Store, description: IndexDescription) -> Path:
+    """Where to read an index's file, which is checked.
+
+    Raises:
+        StoreError: it is gone or not what was written.
+    """
+    key = index_key(description.model, description.name)
+    path = store.files.path(key, immutable=True)
+    try:
+        size, checksum = checksum_of(path)
+    except FileNotFoundError:
+        size, checksum = 0, 0
+    if (size, checksum) != (description.bytes, description.checksum):
+        raise StoreError(
+            f"The search index {store.location}/{key} is damaged ({size:,} bytes, checksum "
+            f"{checksum:08x} instead of {description.checksum:08x}): build it anew with "
+            "`mediafm index`, or search without it (--exact)."
+        )
+    return path
+
+
+def checksum_of(path: Path) -> tuple[int, int]:
+    """Size and CRC-32 of a file: the graph of a damaged index would lead outside of it."""
+    size, checksum = 0, 0
+    with path.open("rb") as file:
+        while block := file.read(_READ_BYTES):
+            size += len(block)
+            checksum = zlib.crc32(block, checksum)
+    return size, checksum
+
+
+def superseded_indexes(entries: Iterable[Entry]) -> set[str]:
+    """Keys of index files that a later index has taken the place of, among a model's files."""
+    own = [entry for entry in entries if PurePosixPath(entry.key).parent.name == INDEX_FOLDER]
+    complete = [entry for entry in own if entry.key.endswith(".json")]
+    latest = max(complete, key=lambda entry: entry.modified_s, default=None)
+    kept = PurePosixPath(latest.key).stem if latest else None
+    return {entry.key for entry in own if PurePosixPath(entry.key).stem != kept}
