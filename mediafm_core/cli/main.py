@@ -22,6 +22,10 @@ _COMMANDS = {
     "clean": ("mediafm_core.cli.upkeep:clean", "Remove features that nobody needs any more."),
     "doctor": ("mediafm_core.cli.doctor:doctor", "Check this machine and say what to mend."),
     "embed": ("mediafm_core.cli.query:embed", "The vector of a span of a title."),
+    "evaluate": (
+        "mediafm_core.cli.evaluate:evaluate",
+        "Measure on labels what context and modalities are worth.",
+    ),
     "export": ("mediafm_core.cli.export:export", "Write a training set: labels and vectors."),
     "models": ("mediafm_core.cli.models:models", "The trained models, and which of them serves."),
     "retire": ("mediafm_core.cli.upkeep:retire", "Remove titles that have left the inbox."),

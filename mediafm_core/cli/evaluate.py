@@ -1,0 +1,200 @@
+"""`mediafm evaluate`: what context is worth to probes on the user's own labels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, get_args
+
+import click
+
+from mediafm_core.cli.options import catalogue_options, json_option
+from mediafm_core.cli.output import print_json, print_table
+from mediafm_core.config import Settings
+from mediafm_core.errors import ConfigurationError
+from mediafm_core.evaluation.tasks import Task
+
+if TYPE_CHECKING:
+    from mediafm_core.evaluation.intervals import Difference, Result
+    from mediafm_core.evaluation.measurement import Report
+    from mediafm_core.evaluation.sources import Source
+
+Row = TypeVar("Row", bound="Result | Difference")
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=_FILE,
+    help="Parquet or CSV with title, shot_index, vectors and labels; without it, the catalogue's "
+    "labelled clips.",
+)
+@click.option("--vectors", metavar="A,B", help="With --data, its columns of vectors.")
+@click.option("--label", metavar="A,B", required=True, help="Label; several are one multilabel.")
+@click.option(
+    "--task", type=click.Choice(get_args(Task)), help="What to predict; told from the labels."
+)
+@click.option(
+    "--labels",
+    "labels_file",
+    type=_FILE,
+    help="Parquet or CSV with labels of the catalogue's clips or spans, in place of clips.csv.",
+)
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="VERSION",
+    help="Model of the catalogue to measure; repeat it to compare  [default: what readers see]",
+)
+@click.option("--representations", metavar="A,B", help="Which to compare; all that make sense.")
+@click.option("--ablations", is_flag=True, help="Also without modalities, in other windows, ...")
+@click.option("--folds", type=click.IntRange(min=2), help="Parts of the titles, each tested once.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Repetitions, averaged.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The first.")
+@click.option("--bootstrap", type=click.IntRange(min=1), help="Draws of titles for the intervals.")
+@click.option("--steps", type=click.IntRange(min=1), help="Of training, for each fold.")
+@click.option("--out", type=_FOLDER, help="Folder for evaluation.json, .parquet and plots.")
+@click.option("--work", type=_FOLDER, help="Folder that keeps the folds' networks, to use again.")
+@json_option
+@catalogue_options
+def evaluate(
+    settings: Settings,
+    data: Path | None,
+    vectors: str | None,
+    label: str,
+    task: Task | None,
+    labels_file: Path | None,
+    models: tuple[str, ...],
+    representations: str | None,
+    ablations: bool,
+    folds: int | None,
+    seeds: int | None,
+    seed: int,
+    bootstrap: int | None,
+    steps: int | None,
+    out: Path | None,
+    work: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare representations by what a linear probe reads off them about titles it has not seen.
+
+    Titles are kept whole in folds. Of a table (--data), MediaFM is trained for each fold on the
+    other titles, without labels; the catalogue's clips are measured with its models as they are.
+    Every figure has a 95 % interval over titles, and so has its difference to `flat`, the vectors
+    without context, and to `alone`, the unit read without its title.
+    """
+    from mediafm_core.evaluation.measurement import evaluate as measure
+    from mediafm_core.evaluation.report import as_document, write_report
+
+    source = _source(data, _names(vectors), labels_file, models)
+    if steps is not None:
+        training = settings.training.model_copy(update={"steps": steps})
+        settings = settings.model_copy(update={"training": training})
+    report = measure(
+        settings,
+        source,
+        _names(label),
+        task=task,
+        representations=_names(representations) if representations else None,
+        with_ablations=ablations,
+        folds=folds,
+        seeds=range(seed, seed + (seeds or settings.evaluation.seeds)),
+        bootstrap=bootstrap,
+        work=work,
+        tell=lambda line: click.echo(line, err=True),
+    )
+    if out is not None:
+        write_report(report, out)
+    if as_json:
+        print_json(as_document(report))
+    else:
+        _print(report)
+
+
+def _names(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def _source(
+    data: Path | None, vectors: list[str], labels_file: Path | None, models: tuple[str, ...]
+) -> "Source":
+    from mediafm_core.evaluation.sources import Catalogue, Table
+
+    if data is None:
+        if vectors:
+            raise ConfigurationError("--vectors names columns of a table: name it with --data.")
+        return Catalogue(models, labels_file)
+    if not vectors:
+        raise ConfigurationError(f"Which columns of {data} hold vectors? Name them with --vectors.")
+    if models or labels_file:
+        raise ConfigurationError("--model and --labels are for the catalogue: leave out --data.")
+    return Table(data, tuple(vectors))
+
+
+def _print(report: "Report") -> None:
+    metrics = list(report.evaluation.chance)
+    print_table(
+        ["representation", *(metric.replace("_", " ") for metric in metrics)],
+        [
+            *(
+                [name, *(_figure(row, ".3f") for row in found)]
+                for name, found in _by_name(report.evaluation.results).items()
+            ),
+            ["chance", *(_number(report.evaluation.chance[metric]) for metric in metrics)],
+        ],
+    )
+    primary = [row for row in report.evaluation.differences if row.metric == report.primary_metric]
+    baselines = list(dict.fromkeys(row.baseline for row in primary))
+    if baselines:
+        lines = []
+        for name, found in _by_name(primary).items():
+            against = {row.baseline: _figure(row, "+.3f") for row in found}
+            lines.append([name, *(against.get(baseline, "") for baseline in baselines)])
+        what = report.primary_metric.replace("_", " ")
+        print_table([what, *(f"minus {baseline}" for baseline in baselines)], lines)
+    rows: list[Result | Difference] = [
+        *report.evaluation.results,
+        *report.evaluation.differences,
+    ]
+    reasons = [f"{row.representation}: {row.why_not}" for row in rows if row.why_not is not None]
+    for reason in dict.fromkeys(reasons):
+        click.echo(f"Not measurable: {reason}")
+    click.echo(_summary(report))
+
+
+def _by_name(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Rows of each representation, in their order."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.representation, []).append(row)
+    return found
+
+
+def _figure(row: "Result | Difference", form: str) -> str:
+    """A figure with its interval; a star where that of a difference leaves out zero."""
+    if row.value is None:
+        return "not measurable"
+    if row.low is None or row.high is None:
+        return f"{row.value:{form}}"
+    clear = form.startswith("+") and (row.low > 0 or row.high < 0)
+    return f"{row.value:{form}} ({row.low:{form}} to {row.high:{form}}){' *' if clear else ''}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _summary(report: "Report") -> str:
+    model = report.model
+    if model["trained"]:
+        how = f"MediaFM trained for each fold, {model['settings']['training']['steps']} steps"
+    else:
+        how = f"model {' and '.join(model['models'])} as it is, which has seen these titles"
+    seeds = f"seed{'s' if len(report.seeds) > 1 else ''} {', '.join(map(str, report.seeds))}"
+    return (
+        f"{report.task} of {report.label}: {report.units:,} units of {report.titles:,} titles, "
+        f"{report.folds} folds, {seeds}; {how}; 95 % intervals from {report.bootstrap:,} draws of "
+        f"titles, * where a difference is clear of zero; {report.seconds:.0f} s."
+    )

@@ -1,0 +1,211 @@
+"""One measurement: representations of a data set's units, probes on them, and what they are worth.
+
+For each seed, titles are divided into folds; for each fold, networks and probes learn from the
+other titles; each unit is tested once. `mediafm evaluate` is this.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mediafm_core.config import Settings
+from mediafm_core.evaluation.bench import Bench
+from mediafm_core.evaluation.folds import folds_of
+from mediafm_core.evaluation.intervals import BASELINES, Evaluation, Result, measure
+from mediafm_core.evaluation.metrics import metric_names
+from mediafm_core.evaluation.networks import Tell
+from mediafm_core.evaluation.probes import out_of_fold_scores
+from mediafm_core.evaluation.representations import (
+    IN_CONTEXT,
+    ablations,
+    default_names,
+    require_free_names,
+)
+from mediafm_core.evaluation.sources import Source
+from mediafm_core.evaluation.tasks import Task
+from mediafm_core.evaluation.units import NotMeasurableError, Units
+
+_FOLDS, _FOLDS_OF_RANKING = 5, 10
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was measured.
+
+    Attributes:
+        source: the data set, for people.
+        label: name of the label.
+        task: of the probes.
+        classes: names of several labels or classes; empty otherwise.
+        titles: that have labels.
+        units: that have labels.
+        folds: of each seed.
+        seeds: each gave folds, networks and probes of its own.
+        bootstrap: draws of titles.
+        seconds: that it took.
+        model: what gave the representations of networks: `trained` for each fold, with the settings
+            and the networks, or models of the catalogue as they are.
+        evaluation: results and paired differences, with intervals.
+    """
+
+    source: str
+    label: str
+    task: Task
+    classes: list[str]
+    titles: int
+    units: int
+    folds: int
+    seeds: list[int]
+    bootstrap: int
+    seconds: float
+    model: dict[str, Any]
+    evaluation: Evaluation
+
+    @property
+    def primary_metric(self) -> str:
+        """The metric that representations are compared by first."""
+        return metric_names(self.task)[0]
+
+
+def evaluate(
+    settings: Settings,
+    source: Source,
+    labels: Sequence[str],
+    *,
+    task: Task | None = None,
+    representations: Sequence[str] | None = None,
+    with_ablations: bool = False,
+    folds: int | None = None,
+    seeds: Sequence[int] | None = None,
+    bootstrap: int | None = None,
+    work: Path | None = None,
+    tell: Tell = lambda _line: None,
+) -> Report:
+    """Measure what representations are worth to linear probes on labels.
+
+    Args:
+        settings: model, objective and training of the folds' networks, device, store of the
+            catalogue, and defaults of what follows.
+        source: of units, labels and networks.
+        labels: names of labels; several are one multilabel task.
+        task: None guesses it from the labels.
+        representations: names, see `mediafm_core.evaluation.representations`; None takes those
+            that mean something for the data set.
+        with_ablations: add the ablations.
+        folds: parts of the titles; None takes the settings'.
+        seeds: each is a repetition; None takes as many as the settings say, from 0 on.
+        bootstrap: draws of titles for the intervals; None takes the settings'.
+        work: folder in which networks and what they said are kept, to be used again; None takes a
+            temporary one.
+        tell: told what is being done.
+
+    Returns:
+        Figures that follow from data, settings and seeds alone.
+
+    Raises:
+        MediaFMError: the data or labels cannot be used, or there is no representation of a name.
+        StoreError: the catalogue cannot be used.
+        ConfigurationError: a model or the settings cannot be used.
+    """
+    started = time.perf_counter()
+    units = source.units(settings, labels, task)
+    require_free_names(units)
+    names = _names(settings, source, units, representations, with_ablations)
+    known = units.labels
+    titles = np.array(units.titles)[units.title_of]  # [n]
+    chosen = list(range(settings.evaluation.seeds)) if seeds is None else list(seeds)
+    asked = folds or settings.evaluation.folds
+    if asked is None:
+        asked = _FOLDS_OF_RANKING if known.task == "ranking" else _FOLDS
+    folds_by_seed = [folds_of(titles, known, asked, seed) for seed in chosen]
+    fold_count = int(folds_by_seed[0].max()) + 1
+    labelled = len(np.unique(titles[known.known]))
+    tell(
+        f"{known.task} of {known.name}: {int(known.known.sum()):,} labelled units of "
+        f"{labelled:,} titles in {fold_count} folds"
+    )
+    scores: dict[str, list[np.ndarray]] = {}
+    unmeasured: dict[str, str] = {}
+    networks: list[dict[str, Any]] = []
+    with _folder(work) as folder:
+        benches = [
+            Bench(settings, source, units, fold_of, seed, names, folder, tell)
+            for seed, fold_of in zip(chosen, folds_by_seed, strict=True)
+        ]
+        for bench in benches:
+            for number, name in enumerate(names):
+                tell(f"seed {bench.seed}: {name} ({number + 1} of {len(names)})")
+                try:
+                    found = out_of_fold_scores(
+                        bench.make(name), known, titles, bench.fold_of, bench.seed
+                    )
+                except NotMeasurableError as error:
+                    unmeasured[name] = str(error)
+                else:
+                    scores.setdefault(name, []).append(found)
+            networks += bench.models() if source.trains else []
+    draws = bootstrap or settings.evaluation.bootstrap
+    compares_networks = any(name.startswith(f"{IN_CONTEXT}_") or "@" in name for name in scores)
+    evaluation = measure(
+        scores,
+        known,
+        titles,
+        baselines=(*BASELINES, *([IN_CONTEXT] if compares_networks else [])),
+        draws=draws,
+        seed=chosen[0],
+    )
+    facts = source.facts(settings)
+    return Report(
+        source=units.source,
+        label=known.name,
+        task=known.task,
+        classes=known.classes,
+        titles=labelled,
+        units=int(known.known.sum()),
+        folds=fold_count,
+        seeds=chosen,
+        bootstrap=draws,
+        seconds=time.perf_counter() - started,
+        model={**facts, "networks": networks} if networks else facts,
+        evaluation=_with_reasons(evaluation, known.task, unmeasured),
+    )
+
+
+def _with_reasons(evaluation: Evaluation, task: Task, reasons: Mapping[str, str]) -> Evaluation:
+    """With a row for each representation that there are no scores of."""
+    rows = [
+        Result(name, metric, None, None, None, reason)
+        for name, reason in reasons.items()
+        for metric in metric_names(task)
+    ]
+    return replace(evaluation, results=[*evaluation.results, *rows])
+
+
+def _names(
+    settings: Settings,
+    source: Source,
+    units: Units,
+    asked: Sequence[str] | None,
+    with_ablations: bool,
+) -> list[str]:
+    names = default_names(units) if asked is None else list(asked)
+    names += source.others(settings)
+    if with_ablations:
+        names += ablations(units, settings.model.absent, trained=source.trains)
+    return list(dict.fromkeys(names))
+
+
+@contextmanager
+def _folder(work: Path | None) -> Iterator[Path]:
+    if work is not None:
+        work.mkdir(parents=True, exist_ok=True)
+        yield work
+        return
+    with tempfile.TemporaryDirectory(prefix="mediafm-") as folder:
+        yield Path(folder)

@@ -1,0 +1,199 @@
+"""The networks that an evaluation reads units with: one per fold, or one that is there already.
+
+Of a table, MediaFM is trained for each fold on the titles outside it and on nothing else: not a
+vector of a tested title takes part, labelled or not. Models are kept in a folder by what was asked
+for, so that asking again trains nothing.
+
+A catalogue is measured with models as they are, which know its titles; nothing is trained.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mediafm_core.config import ModelSettings, Settings, TrainingSettings
+from mediafm_core.errors import ConfigurationError
+from mediafm_core.evaluation.units import Units
+from mediafm_core.identity import digest_of, digest_of_settings
+from mediafm_core.vectors import to_arrow
+
+if TYPE_CHECKING:
+    from mediafm_core.model.data import TrainingData
+    from mediafm_core.model.network import MediaFM
+
+Tell = Callable[[str], None]
+
+
+class Networks(Protocol):
+    """Which network reads the units when a fold is tested."""
+
+    @property
+    def units(self) -> Units:
+        """What the networks read, all titles of it."""
+        ...
+
+    def identity(self, fold: int) -> str:
+        """The network of a fold; it is made if need be."""
+        ...
+
+    def network(self, fold: int) -> "MediaFM":
+        """The network itself, on the settings' device."""
+        ...
+
+
+@dataclass
+class OneNetwork:
+    """The same trained model for every fold.
+
+    Attributes:
+        units: what it reads.
+        folder: of the model; its name is the identity.
+        device: to run on.
+    """
+
+    units: Units
+    folder: Path
+    device: str
+
+    def identity(self, fold: int) -> str:  # noqa: ARG002
+        """The model's."""
+        return self.folder.name
+
+    def network(self, fold: int) -> "MediaFM":  # noqa: ARG002
+        """The model, loaded; IdentityMismatchError if it reads other vectors than these."""
+        from mediafm_core.model.checkpoint import check_compatible, load_model
+
+        model = load_model(self.folder, self.device)
+        check_compatible(model, self.units.ranges, self.units.encoders)
+        return model.network
+
+
+@dataclass
+class FoldNetworks:
+    """A network per fold, trained on the titles outside it.
+
+    Attributes:
+        units: what is read, all titles.
+        fold_of: `[n]` int64, the fold that each unit is tested in.
+        settings: model, objective, training and device; lengths are cut to those of the titles.
+        seed: of the training, in place of the settings'.
+        work: folder of models.
+        tell: told what is being trained.
+    """
+
+    units: Units
+    fold_of: np.ndarray
+    settings: Settings
+    seed: int
+    work: Path
+    tell: Tell
+    _trained: dict[int, str] = field(default_factory=dict, repr=False)
+    _latest: "tuple[int, MediaFM] | None" = field(default=None, repr=False)
+
+    def identity(self, fold: int) -> str:
+        """The network of a fold, trained if it was not before."""
+        if fold not in self._trained:
+            self._trained[fold] = self._train(fold)
+        return self._trained[fold]
+
+    def network(self, fold: int) -> "MediaFM":
+        """The network of a fold; the latest one is kept."""
+        from mediafm_core.device import resolve_device
+        from mediafm_core.model.checkpoint import load_model
+
+        identity = self.identity(fold)
+        if self._latest is None or self._latest[0] != fold:
+            (folder,) = (self.work / "models").glob(f"*/{identity}")
+            loaded = load_model(folder, resolve_device(self.settings))
+            self._latest = (fold, loaded.network)
+        return self._latest[1]
+
+    def _train(self, fold: int) -> str:
+        import torch
+
+        from mediafm_core.device import resolve_device
+        from mediafm_core.model.checkpoint import MODEL_VERSION
+        from mediafm_core.model.training import train, training_request
+
+        outside = np.unique(self.units.title_of[self.fold_of != fold])
+        data = self._data(outside.tolist())
+        model, training = lengths_cut(self.settings, self.units.longest)
+        # What another model has learnt may be of the tested titles.
+        training = training.model_copy(update={"seed": self.seed, "start_from": None})
+        device, objective = resolve_device(self.settings), self.settings.objective
+        request = training_request(data, model, objective, training, torch.device(device))
+        out = self.work / "models" / digest_of_settings({**request, "version": MODEL_VERSION})
+        what = f"seed {self.seed}, fold {fold + 1} of {self.fold_of.max() + 1}"
+        found = _sound_model(out)
+        if found is not None:
+            self.tell(f"{what}: {found} was trained before")
+            return found
+        titles = len(outside)
+        self.tell(f"{what}: training on {titles} titles, {int(data.shots.sum()):,} shots")
+        result = train(
+            data,
+            model,
+            training,
+            out,
+            None,
+            device,
+            self.settings.threads,
+            objective=objective,
+            states=self.work / "states",
+        )
+        self.tell(f"{what}: trained in {result.seconds:.0f} s")
+        self._latest = (fold, result.network)
+        return str(result.identity)
+
+    def _data(self, places: list[int]) -> "TrainingData":
+        """Titles as training data, streamed from a file per title."""
+        from mediafm_core.model.data import TitleSource, TrainingData
+
+        folder = self.work / "fused" / self.units.digest
+        folder.mkdir(parents=True, exist_ok=True)
+        sources = []
+        ranges = str(sorted(self.units.ranges.items()))
+        for place in places:
+            title = self.units.read(place)
+            path = folder / f"{place:06d}.parquet"
+            if not path.exists():
+                written = path.with_suffix(".part")
+                pq.write_table(pa.table({"embedding": to_arrow(title.fused)}), written)
+                written.rename(path)
+            version = digest_of(ranges, title.fused.tobytes())
+            layout = title.fused.shape
+            sources.append(
+                TitleSource(title.title_id, path, version, title.metadata, (layout[0], layout[1]))
+            )
+        return TrainingData(sources, global_size=1, ranges=self.units.ranges)
+
+
+def lengths_cut(settings: Settings, longest: int) -> tuple[ModelSettings, TrainingSettings]:
+    """Model and training settings for titles of at most `longest` shots: no window beyond that."""
+    model = settings.model.model_copy(
+        update={"max_shots": max(1, min(settings.model.max_shots, longest))}
+    )
+    training = settings.training.model_copy(
+        update={"crop_shots": min(settings.training.crop_shots, model.max_shots)}
+    )
+    return model, training
+
+
+def _sound_model(folder: Path) -> str | None:
+    """The model in a folder; one that is damaged is removed."""
+    from mediafm_core.model.checkpoint import load_model
+
+    for path in sorted(folder.glob("*@*")):
+        try:
+            load_model(path)
+        except ConfigurationError:
+            shutil.rmtree(path)
+        else:
+            return path.name
+    return None

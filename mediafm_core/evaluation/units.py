@@ -1,0 +1,154 @@
+"""What is evaluated: units (shots, or clips of several shots) of titles that are read whole.
+
+A data set hands out one title at a time, so that memory does not grow with a catalogue. Where its
+shots and labels come from is for `mediafm_core.evaluation.tables` and `.catalogue` to know.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from mediafm_core.clips.pooling import pool
+from mediafm_core.errors import MediaFMError
+from mediafm_core.evaluation.tasks import Labels
+from mediafm_core.identity import digest_of
+from mediafm_core.intervals import OverlappingPairs
+from mediafm_core.vectors import unit_length
+
+
+class NotMeasurableError(MediaFMError):
+    """A representation means nothing for this data set; the message says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class TitleUnits:
+    """A title: its shots in order, and the units in it.
+
+    Attributes:
+        title_id: the title.
+        fused: `[s, d]` float32, the fused vector of every shot, of unit length.
+        metadata: `[g]` float32 metadata embedding, None for a title without.
+        spans: `[k, 2]` int64, first shot of each unit and the one after its last.
+        weights: the shots of each unit with their seconds; None where every shot is a unit.
+    """
+
+    title_id: str
+    fused: np.ndarray
+    metadata: np.ndarray | None
+    spans: np.ndarray
+    weights: OverlappingPairs | None = None
+
+    def pool(self, shots: np.ndarray) -> np.ndarray:
+        """Vectors of the units, `[k, w]`, from those of the shots, `[s, w]`."""
+        return shots if self.weights is None else pool(shots, self.weights)
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """A data set. Titles are in the order of their names, the units of a title are consecutive.
+
+    Attributes:
+        source: what it is, for people.
+        digest: of everything that vectors of its units follow from.
+        titles: names.
+        title_of: `[n]` int64, place in `titles` of every unit's title.
+        ranges: each modality's columns `[start, stop)` in the fused vectors.
+        longest: shots of the longest title.
+        labels: of the units.
+        read: gives the title at a place in `titles`.
+        incomplete: modalities that some shot is known to lack.
+        encoders: identity of each modality's encoder where it is known.
+    """
+
+    source: str
+    digest: str
+    titles: list[str]
+    title_of: np.ndarray
+    ranges: dict[str, tuple[int, int]]
+    longest: int
+    labels: Labels
+    read: Callable[[int], TitleUnits]
+    incomplete: frozenset[str] = frozenset()
+    encoders: dict[str, str] = field(default_factory=dict)
+
+    def rows(self, place: int) -> slice:
+        """The units of the title at a place."""
+        first, stop = np.searchsorted(self.title_of, [place, place + 1])
+        return slice(int(first), int(stop))
+
+    def each_title(self) -> Iterator[tuple[slice, TitleUnits]]:
+        """All titles one after the other, with the places of their units."""
+        for place in range(len(self.titles)):
+            yield self.rows(place), self.read(place)
+
+    def describe(self, by: Callable[[TitleUnits], np.ndarray]) -> np.ndarray:
+        """Vectors of all units, float32 `[n, w]`.
+
+        Args:
+            by: gives those of a title's units, `[k, w]`.
+        """
+        vectors: np.ndarray | None = None
+        for rows, title in self.each_title():
+            described = by(title)
+            if vectors is None:
+                vectors = np.empty((len(self.title_of), described.shape[1]), dtype=np.float32)
+            vectors[rows] = described
+        assert vectors is not None, "a data set has titles"  # noqa: S101
+        return vectors
+
+
+def with_zeros_for(units: Units, modality: str) -> Units:
+    """The same units with a modality set to zero in every shot, the rest of unit length again.
+
+    Reading a title raises NotMeasurableError where a shot has nothing but this modality.
+    """
+    columns = slice(*units.ranges[modality])
+
+    def zeroed(fused: np.ndarray) -> np.ndarray:
+        kept = fused.copy()
+        kept[:, columns] = 0
+        return kept
+
+    return _changed(units, f"zeros for {modality}", modality, zeroed, units.ranges)
+
+
+def without(units: Units, modality: str) -> Units:
+    """The same units as if they had never had a modality: its columns are gone.
+
+    Reading a title raises NotMeasurableError where a shot has nothing but this modality.
+    """
+    start, stop = units.ranges[modality]
+    ranges = {
+        name: (first - (stop - start), last - (stop - start)) if first >= stop else (first, last)
+        for name, (first, last) in units.ranges.items()
+        if name != modality
+    }
+    return _changed(
+        units,
+        f"without {modality}",
+        modality,
+        lambda fused: np.delete(fused, slice(start, stop), axis=1),
+        ranges,
+    )
+
+
+def _changed(
+    units: Units,
+    change: str,
+    modality: str,
+    of_fused: Callable[[np.ndarray], np.ndarray],
+    ranges: dict[str, tuple[int, int]],
+) -> Units:
+    def read(place: int) -> TitleUnits:
+        title = units.read(place)
+        fused = of_fused(title.fused)
+        empty = np.flatnonzero(~fused.any(axis=1))
+        if len(empty):
+            raise NotMeasurableError(
+                f"{title.title_id} has {len(empty)} shots with no vector but {modality}, the first "
+                f"of them shot {empty[0]} in its order: nothing of them is left without it."
+            )
+        return replace(title, fused=unit_length(fused))
+
+    return replace(units, digest=digest_of(units.digest, change), ranges=ranges, read=read)
