@@ -154,13 +154,12 @@ def _print(report: "Report") -> None:
             lines.append([name, *(against.get(baseline, "") for baseline in baselines)])
         what = report.primary_metric.replace("_", " ")
         print_table([what, *(f"minus {baseline}" for baseline in baselines)], lines)
-    rows: list[Result | Difference] = [
-        *report.evaluation.results,
-        *report.evaluation.differences,
-    ]
-    reasons = [f"{row.representation}: {row.why_not}" for row in rows if row.why_not is not None]
-    for reason in dict.fromkeys(reasons):
-        click.echo(f"Not measurable: {reason}")
+    reasons: dict[str, list[str]] = {}
+    for row in report.evaluation.results:  # those of differences follow from these
+        if row.why_not is not None:
+            reasons.setdefault(row.why_not, []).append(row.metric.replace("_", " "))
+    for reason, which in reasons.items():
+        click.echo(f"Not measurable, {', '.join(dict.fromkeys(which))}: {reason}")
     click.echo(_summary(report))
 
 
@@ -191,7 +190,7 @@ def _summary(report: "Report") -> str:
     if model["trained"]:
         how = f"MediaFM trained for each fold, {model['settings']['training']['steps']} steps"
     else:
-        how = f"model {' and '.join(model['models'])} as it is, which has seen these titles"
+        how = f"{' and '.join(model['models'])}, not trained for this: these titles are known"
     seeds = f"seed{'s' if len(report.seeds) > 1 else ''} {', '.join(map(str, report.seeds))}"
     return (
         f"{report.task} of {report.label}: {report.units:,} units of {report.titles:,} titles, "

@@ -69,8 +69,10 @@ class Report:
 
     @property
     def primary_metric(self) -> str:
-        """The metric that representations are compared by first."""
-        return metric_names(self.task)[0]
+        """What representations are compared by: the task's first metric that can be measured."""
+        metrics = metric_names(self.task)
+        measured = {row.metric for row in self.evaluation.results if row.value is not None}
+        return next((metric for metric in metrics if metric in measured), metrics[0])
 
 
 def evaluate(
