@@ -16,7 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mediafm_core.finder import Searcher, similar, similar_many
+    from mediafm_core.finder import Searcher, search_text, similar, similar_many
     from mediafm_core.reader import embed, embed_many, sql
     from mediafm_core.training_sets import TrainingSet, export
 
@@ -26,6 +26,7 @@ _PLACES = {
     "embed": "mediafm_core.reader",
     "embed_many": "mediafm_core.reader",
     "export": "mediafm_core.training_sets",
+    "search_text": "mediafm_core.finder",
     "similar": "mediafm_core.finder",
     "similar_many": "mediafm_core.finder",
     "sql": "mediafm_core.reader",
@@ -37,6 +38,7 @@ __all__ = [
     "embed",
     "embed_many",
     "export",
+    "search_text",
     "similar",
     "similar_many",
     "sql",

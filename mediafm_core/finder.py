@@ -4,7 +4,7 @@ Each call sees the catalogue as it is at that moment; a `Searcher` keeps what it
 opened, and the vectors in memory.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,15 @@ import pyarrow as pa
 
 from mediafm_core.config import load_settings
 from mediafm_core.reader import in_context, reading
+from mediafm_core.search import index
+from mediafm_core.search.clips import clips_in
 from mediafm_core.search.conditions import Span
+from mediafm_core.search.page import page_of
 from mediafm_core.search.searcher import ClipSearch, Wanted
+from mediafm_core.search.text import Way
 from mediafm_core.search.vectors import Precision
 from mediafm_core.storage.location import S3Location
+from mediafm_core.store.features.indexes import IndexDescription
 from mediafm_core.store.open import open_store
 
 Place = Path | S3Location | str | None
@@ -122,6 +127,25 @@ class Searcher:
             queries[own] = in_context(self._connection, title, times)
         return self._search.nearest(queries, wanted, asked if exclude_overlapping else ())
 
+    def search_text(
+        self, text: str, *, ways: Sequence[Way] | None = None, **options: Any
+    ) -> pa.Table:
+        """The clips that words tell of; see `search_text` of this module."""
+        return self._search.by_text(text, Wanted(**options), self._settings, ways)
+
+    def page(self, found: pa.Table, asked: Sequence[tuple[str, float, float] | str]) -> str:
+        """What was found as an HTML page with pictures, which needs no other file.
+
+        Args:
+            found: what a method of this object returned.
+            asked: the spans or texts that it was asked for.
+
+        Raises:
+            StoreError: the keyframes of a title are gone.
+        """
+        queries = [query if isinstance(query, str) else Span(*query) for query in asked]
+        return page_of(self._connection, self._store, found, queries)
+
 
 def similar(
     title: str,
@@ -184,3 +208,54 @@ def similar_many(
     """
     with Searcher(store, precision=None) as searcher:
         return searcher.similar_many(spans, exclude_overlapping=exclude_overlapping, **options)
+
+
+def search_text(
+    text: str, *, ways: Sequence[Way] | None = None, store: Place = None, **options: Any
+) -> pa.Table:
+    """The clips of the catalogue that words tell of.
+
+    Clips are ranked by the query's words in their timed text, by what their shots' text means and,
+    where the video encoder is open_clip, by what their pictures show. The ranks are combined.
+
+    Args:
+        text: what to search for.
+        ways: of `words`, `meaning` and `picture`; None takes all that the settings offer.
+        store: folder or `s3://` address of the catalogue; None takes the settings'.
+        options: `k`, `where`, `parameters`, `per_title`, `diversity`; see `Searcher`.
+
+    Returns:
+        At most `k` rows, the best first: `rank` (from 1), `title_id`, `clip_id`, `start_s`,
+        `end_s`, `proposed`, `score` (comparable within one search only), and what it comes from,
+        null where a clip has none: `words` (BM25), `meaning` and `picture` (cosines).
+
+    Raises:
+        MediaFMError: a blank text, an unknown way, a condition that cannot be used, or a number out
+            of range.
+        ConfigurationError: an encoder cannot work here; others of the ways may.
+        StoreError: nothing has been published in this store.
+    """
+    with Searcher(store, precision=None) as searcher:
+        return searcher.search_text(text, ways=ways, **options)
+
+
+def build_index(
+    store: Place = None, *, progress: Callable[[float], None] | None = None
+) -> IndexDescription:
+    """Build an index over the clips that readers see; searches use it from then on.
+
+    Where there is one of exactly these clips, nothing is done.
+
+    Args:
+        store: folder or `s3://` address of the catalogue; None takes the settings'.
+        progress: told the share that is done.
+
+    Raises:
+        MediaFMError: there are no clips.
+        StoreError: nothing has been published in this store.
+    """
+    settings = load_settings(store=store)
+    catalogue = open_store(settings)
+    with reading(catalogue) as connection:
+        clips = clips_in(connection, catalogue)
+    return index.build_index(catalogue, clips, settings.threads, progress)

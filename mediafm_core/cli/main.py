@@ -27,9 +27,11 @@ _COMMANDS = {
         "Measure on labels what context and modalities are worth.",
     ),
     "export": ("mediafm_core.cli.export:export", "Write a training set: labels and vectors."),
+    "index": ("mediafm_core.cli.search:index", "Build an index for search in a large catalogue."),
     "models": ("mediafm_core.cli.models:models", "The trained models, and which of them serves."),
     "retire": ("mediafm_core.cli.upkeep:retire", "Remove titles that have left the inbox."),
-    "similar": ("mediafm_core.cli.query:similar", "The clips nearest to a span of a title."),
+    "search": ("mediafm_core.cli.search:search", "The clips that words tell of."),
+    "similar": ("mediafm_core.cli.search:similar", "The clips nearest to a span of a title."),
     "sql": ("mediafm_core.cli.query:sql", "Query the catalogue."),
     "status": ("mediafm_core.cli.status:status", "What is present, missing or stale, and why."),
 }

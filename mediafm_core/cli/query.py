@@ -1,4 +1,4 @@
-"""`mediafm sql`, `similar` and `embed`: the reader's functions on the command line."""
+"""`mediafm sql` and `embed`: the reader's functions on the command line."""
 
 import click
 
@@ -22,43 +22,6 @@ def sql(settings: Settings, query: str, as_json: bool) -> None:
     from mediafm_core.reader import sql
 
     rows = sql(query, store=settings.require_store())
-    (print_rows_as_json if as_json else print_rows)(rows)
-
-
-@click.command()
-@click.argument("title")
-@click.argument("start", type=Seconds())
-@click.argument("end", type=Seconds())
-@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many.")
-@click.option(
-    "--exclude-overlapping", is_flag=True, help="Leave out the title's clips that overlap the span."
-)
-@json_option
-@catalogue_options
-def similar(
-    settings: Settings,
-    title: str,
-    start: float,
-    end: float,
-    k: int,
-    exclude_overlapping: bool,
-    as_json: bool,
-) -> None:
-    """Find the clips nearest to the span from START to END of TITLE, in the whole catalogue.
-
-    Times are seconds or h:mm:ss. The span is embedded in context and compared with every clip by
-    the cosine.
-    """
-    from mediafm_core.finder import similar
-
-    rows = similar(
-        title,
-        start,
-        end,
-        k=k,
-        exclude_overlapping=exclude_overlapping,
-        store=settings.require_store(),
-    )
     (print_rows_as_json if as_json else print_rows)(rows)
 
 

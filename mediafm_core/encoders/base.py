@@ -6,7 +6,7 @@ can ask for identities without paying for weights.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -57,6 +57,22 @@ class VideoEncoder(Encoder, Protocol):
 
         Returns:
             float32 `[len(images), dimension]`.
+        """
+        ...
+
+
+@runtime_checkable
+class JointEncoder(Protocol):
+    """What a video encoder offers whose pictures share a space with texts."""
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Encode texts into the space of the pictures, none of them blank.
+
+        Returns:
+            float32 `[len(texts), dimension]`.
+
+        Raises:
+            MediaFMError: a text is longer than the network takes.
         """
         ...
 

@@ -26,7 +26,7 @@ from mediafm_core.encoders.weights import (
     require_package,
     weights_in,
 )
-from mediafm_core.errors import ConfigurationError
+from mediafm_core.errors import ConfigurationError, MediaFMError
 from mediafm_core.identity import Identity, digest_of
 
 if TYPE_CHECKING:
@@ -104,6 +104,27 @@ class OpenCLIP:
         pixels = pixels.to(resolve_device(self._settings), torch_dtype(self._settings))
         with inference(self._settings):
             return network.encode_image(pixels).float().cpu().numpy()  # [n, dimension]
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """See `JointEncoder.encode_texts`: float32 [n, dimension], by the network's text tower."""
+        import open_clip
+        import torch
+
+        network, _ = self._network
+        tokenizer = open_clip.get_tokenizer(self._checkpoint.name)
+        tokens = tokenizer(list(texts))  # [n, context]
+        # Given more room, a text that was cut off goes on.
+        longer = tokenizer(list(texts), 2 * tokens.shape[1])[:, : tokens.shape[1]]
+        if too_long := [
+            text for text, same in zip(texts, (tokens == longer).all(1), strict=True) if not same
+        ]:
+            raise MediaFMError(
+                f"The text {too_long[0]!r} has more than the {tokens.shape[1]} tokens that "
+                f"{self.identity.name} takes: say it in fewer words."
+            )
+        with inference(self._settings):
+            vectors = network.encode_text(tokens.to(resolve_device(self._settings)))
+        return vectors.to(torch.float32).cpu().numpy()  # [n, dimension]
 
     @cached_property
     def _checkpoint(self) -> _Checkpoint:

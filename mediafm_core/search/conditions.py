@@ -45,7 +45,7 @@ def chosen(
     try:
         # Must hold by itself: then brackets around it cannot be closed by it.
         duckdb.SQLExpression(where)
-        with _registered(connection, "numbered", _numbered(clips)):
+        with registered(connection, "numbered", numbered(clips)):
             found = connection.execute(
                 "SELECT number FROM numbered JOIN (SELECT title_id, clip_id "  # noqa: S608 - see above
                 f"FROM clips JOIN titles USING (title_id) WHERE (\n{where}\n)) "
@@ -71,8 +71,8 @@ def overlapping(
     schema = pa.schema([("query", pa.int64()), *zip(Span._fields, _SPAN_TYPES, strict=True)])
     columns = list(zip(*asked, strict=True)) or [()] * len(schema)
     with (
-        _registered(connection, "numbered", _numbered(clips)),
-        _registered(connection, "asked", pa.table(columns, schema=schema)),
+        registered(connection, "numbered", numbered(clips)),
+        registered(connection, "asked", pa.table(columns, schema=schema)),
     ):
         pairs = connection.execute(
             "SELECT query, number FROM asked JOIN clips USING (title_id) "
@@ -89,14 +89,14 @@ def overlapping(
 _SPAN_TYPES = (pa.string(), pa.float64(), pa.float64())
 
 
-def _numbered(clips: Clips) -> pa.Table:
+def numbered(clips: Clips) -> pa.Table:
+    """`title_id, clip_id, number`: finds in SQL the numbers of clips."""
     return clips.names.append_column("number", pa.array(np.arange(len(clips))))
 
 
 @contextmanager
-def _registered(
-    connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table
-) -> Iterator[None]:
+def registered(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
+    """Let queries see a table by a name meanwhile."""
     connection.register(name, table)
     try:
         yield

@@ -7,13 +7,15 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from mediafm_core.config import Settings
 from mediafm_core.errors import MediaFMError
 from mediafm_core.search.clips import clips_in
-from mediafm_core.search.conditions import Parameters, Span, chosen, overlapping
+from mediafm_core.search.conditions import Parameters, Span, chosen, overlapping, registered
 from mediafm_core.search.diversity import diverse, pool
 from mediafm_core.search.exact import nearest
 from mediafm_core.search.index import ClipIndex, open_index
 from mediafm_core.search.selection import NOTHING, Candidates, Limits, best, joined, places
+from mediafm_core.search.text import WAYS, Way, fused, scores
 from mediafm_core.search.vectors import HeldVectors, Precision, StreamedVectors, Vectors
 from mediafm_core.store.artefacts import Store
 from mediafm_core.vectors import unit_length
@@ -102,19 +104,50 @@ class ClipSearch:
         if not np.isfinite(queries).all():
             raise MediaFMError("A query has values that are not finite: give numbers.")
         queries = unit_length(queries)
-        allowed = self.allowed(wanted)
+        allowed = self._allowed(wanted)
         left_out = NOTHING
         if any(span is not None for span in excluded):
             left_out = overlapping(self._connection, self.clips, excluded)
         limits = pool(wanted.limits, wanted.diversity)
         found = self._found(queries, limits, allowed, left_out, exact=wanted.exact)
-        return self.described(self.chosen(found, wanted))
+        return self._described(self._chosen(found, wanted))
 
-    def allowed(self, wanted: Wanted) -> np.ndarray:
+    def by_text(
+        self, query: str, wanted: Wanted, settings: Settings, ways: Sequence[Way] | None = None
+    ) -> pa.Table:
+        """The clips that fit a query in words; `mediafm_core.search.text` says how.
+
+        Args:
+            query: any text but blank.
+            wanted: which and how many; `exact` says nothing here.
+            settings: name the encoders.
+            ways: of `words`, `meaning` and `picture`; None takes all that there are.
+
+        Returns:
+            `rank`, `title_id`, `clip_id`, `start_s`, `end_s`, `proposed`, `score` (the sum of
+            reciprocal ranks), and what it comes from, null where a clip has none: `words` (BM25),
+            `meaning` and `picture` (cosines).
+        """
+        allowed = self._allowed(wanted)
+        found = scores(self._connection, self._store, settings, self.clips, allowed, query, ways)
+        ranked = best(fused(found), pool(wanted.limits, wanted.diversity), self.clips)
+        if wanted.diversity and len(ranked.row):
+            # As cosines have: 1 for the best, so that a diversity means the same.
+            relevance = ranked.similarity / ranked.similarity[0]
+            ranked = self._chosen(ranked._replace(similarity=relevance), wanted)
+        table = self._described(ranked).drop_columns(["query", "similarity"])
+        total = fused(found)
+        columns = {"score": total.similarity[np.searchsorted(total.row, ranked.row)]}
+        columns |= {way: found[way][ranked.row] for way in WAYS if way in found}
+        for name, values in columns.items():
+            table = table.append_column(name, pa.array(values, from_pandas=True))
+        return table
+
+    def _allowed(self, wanted: Wanted) -> np.ndarray:
         """The clips that the condition holds for, bool `[n]`."""
         return chosen(self._connection, self.clips, wanted.where, wanted.parameters)
 
-    def chosen(self, found: Candidates, wanted: Wanted) -> Candidates:
+    def _chosen(self, found: Candidates, wanted: Wanted) -> Candidates:
         """Of the best candidates, those that are given: diverse ones where that is wanted."""
         if not wanted.diversity:
             return found
@@ -122,20 +155,17 @@ class ClipSearch:
         vectors = self._take(rows)[back]
         return found.take(diverse(found, vectors, wanted.k, wanted.diversity))
 
-    def described(self, found: Candidates) -> pa.Table:
+    def _described(self, found: Candidates) -> pa.Table:
         """What is known of clips that were found, in their order; see `nearest`."""
         table = self.clips.names.take(pa.array(found.row))
         table = table.append_column("query", pa.array(found.query))
         table = table.append_column("rank", pa.array((places(found.query) + 1).astype(np.int32)))
         table = table.append_column("similarity", pa.array(found.similarity))
-        self._connection.register("found", table)
-        try:
+        with registered(self._connection, "found", table):
             return self._connection.execute(
                 "SELECT query, rank, title_id, clip_id, start_s, end_s, proposed, similarity "
                 "FROM found JOIN clips USING (title_id, clip_id) ORDER BY query, rank"
             ).to_arrow_table()
-        finally:
-            self._connection.unregister("found")
 
     def _found(
         self,

@@ -238,7 +238,18 @@ class TestGroup:
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
         )
         assert result.stderr.endswith("False\n")
-        commands = {"doctor", "embed", "run", "similar", "sql", "status", "train", "ui"}
+        commands = {
+            "doctor",
+            "embed",
+            "index",
+            "run",
+            "search",
+            "similar",
+            "sql",
+            "status",
+            "train",
+            "ui",
+        }
         assert commands <= {line.split()[0] for line in result.stdout.splitlines() if line.strip()}
 
     def test_options_win_over_the_environment(self, mediafm, tmp_path: Path) -> None:

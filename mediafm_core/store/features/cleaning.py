@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from mediafm_core.storage.files import Entry
 from mediafm_core.store.artefacts import FEATURES_FILE, Store
+from mediafm_core.store.features.indexes import latest_index
 from mediafm_core.store.features.publication import LOCK, SnapshotWriter, writing
 from mediafm_core.store.features.shards import is_full, portions
 from mediafm_core.store.features.snapshot import (
@@ -91,11 +92,12 @@ def _unneeded(entries: list[Entry], snapshot: Snapshot | None, before: float) ->
     """Files of shards that a model's snapshot does not speak of; a killed writer leaves such too.
 
     A shard that was dropped is spoken of for the time of grace. What is younger than that may be
-    the work of a writer that has not finished.
+    the work of a writer that has not finished. Of search indexes, the latest stays.
     """
     needed = set()
     if snapshot is not None:
         needed = {shard.name for shard in snapshot.shards} | {name for name, _ in snapshot.dropped}
+        needed |= latest_index(entries)
     return [
         entry
         for entry in entries

@@ -124,10 +124,12 @@ def checksum_of(path: Path) -> tuple[int, int]:
     return size, checksum
 
 
-def superseded_indexes(entries: Iterable[Entry]) -> set[str]:
-    """Keys of index files that a later index has taken the place of, among a model's files."""
-    own = [entry for entry in entries if PurePosixPath(entry.key).parent.name == INDEX_FOLDER]
-    complete = [entry for entry in own if entry.key.endswith(".json")]
+def latest_index(entries: Iterable[Entry]) -> set[str]:
+    """The name of the index that was built last, of those among a model's files; empty for none."""
+    complete = [
+        entry
+        for entry in entries
+        if PurePosixPath(entry.key).parent.name == INDEX_FOLDER and entry.key.endswith(".json")
+    ]
     latest = max(complete, key=lambda entry: entry.modified_s, default=None)
-    kept = PurePosixPath(latest.key).stem if latest else None
-    return {entry.key for entry in own if PurePosixPath(entry.key).stem != kept}
+    return {PurePosixPath(latest.key).stem} if latest else set()

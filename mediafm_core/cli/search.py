@@ -1,0 +1,158 @@
+"""`mediafm similar`, `search` and `index`: finding clips."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mediafm_core.cli.options import Seconds, catalogue_options, json_option
+from mediafm_core.cli.output import print_json, print_rows, print_rows_as_json
+from mediafm_core.config import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mediafm_core.finder import Searcher
+
+_SPAN = 3  # arguments
+
+
+def _search_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What every search takes, and how its result is shown."""
+    for option in (
+        json_option,
+        click.option(
+            "--html",
+            type=click.Path(dir_okay=False, writable=True, path_type=Path),
+            metavar="FILE",
+            help="Write a page with pictures, which any browser opens.",
+        ),
+        click.option(
+            "--diversity",
+            default=0.0,
+            type=click.FloatRange(0, 1),
+            help="From 0, the best clips, to 1, clips as unlike each other as can be.",
+        ),
+        click.option("--per-title", type=click.IntRange(min=1), help="At most so many of a title."),
+        click.option(
+            "--where",
+            metavar="SQL",
+            help="A condition on the columns of titles and clips, e.g. \"language = 'en'\".",
+        ),
+        click.option(
+            "-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("spans", nargs=-1, required=True, metavar="TITLE START END [TITLE START END]...")
+@_search_options
+@click.option(
+    "--exclude-overlapping", is_flag=True, help="Leave out the title's clips that overlap the span."
+)
+@click.option("--exact", is_flag=True, help="Compare every clip, also where there is an index.")
+@catalogue_options
+def similar(
+    settings: Settings,
+    spans: tuple[str, ...],
+    as_json: bool,
+    html: Path | None,
+    **options: Any,
+) -> None:
+    """Find the clips nearest to the span from START to END of TITLE, in the whole catalogue.
+
+    Times are seconds or h:mm:ss. The span is embedded in context and compared with every clip by
+    the cosine. Of several spans, each has its own answer: the column `query` counts them from 0.
+    """
+    from mediafm_core.finder import Searcher
+
+    if len(spans) % _SPAN:
+        raise click.UsageError("Give a title, a start and an end for each span.")
+    time = Seconds()
+    asked = [
+        (title, time.convert(start, None, None), time.convert(end, None, None))
+        for title, start, end in zip(*(spans[part::_SPAN] for part in range(_SPAN)), strict=True)
+    ]
+    with Searcher(settings.require_store(), precision=None) as searcher:
+        found = searcher.similar_many(asked, **options)
+        if len(asked) == 1:
+            found = found.drop_columns("query")
+        _show(searcher, found, asked, html, as_json)
+
+
+@click.command()
+@click.argument("text")
+@_search_options
+@click.option(
+    "--by",
+    "ways",
+    metavar="WAYS",
+    help="Of words,meaning,picture  [default: all that the profile offers]",
+)
+@catalogue_options
+def search(
+    settings: Settings,
+    text: str,
+    as_json: bool,
+    html: Path | None,
+    ways: str | None,
+    **options: Any,
+) -> None:
+    """Find the clips that TEXT tells of: by what is said in them and by what is shown.
+
+    `words` looks for the words of TEXT in the timed text, `meaning` compares what both mean, and
+    `picture` compares TEXT with the pictures, where the video encoder is open_clip. The clips that
+    rank high in any of them come first.
+    """
+    from mediafm_core.finder import Searcher
+
+    chosen = [way.strip() for way in ways.split(",")] if ways is not None else None
+    with Searcher(settings.require_store(), precision=None) as searcher:
+        found = searcher.search_text(text, ways=chosen, **options)  # type: ignore[arg-type]
+        _show(searcher, found, [text], html, as_json)
+
+
+@click.command()
+@json_option
+@catalogue_options
+def index(settings: Settings, as_json: bool) -> None:
+    """Build an index of the clips that readers see, which `similar` uses from then on.
+
+    It is for large catalogues, where comparing every clip takes long. Its answers are approximate.
+    Clips that are published later are compared one by one, until the index is built again.
+    """
+    from rich.progress import Progress
+
+    from mediafm_core.finder import build_index
+
+    with Progress(disable=as_json, transient=True) as progress:
+        task = progress.add_task("clips", total=1.0)
+        built = build_index(
+            settings.require_store(), progress=lambda done: progress.update(task, completed=done)
+        )
+    clips = sum(built.rows)
+    if as_json:
+        print_json({"model": built.model, "clips": clips, "bytes": built.bytes})
+    else:
+        click.echo(f"{clips:,} clips of {built.model}, {built.bytes / (1 << 20):.1f} MiB.")
+
+
+def _show(
+    searcher: "Searcher",
+    found: "pa.Table",
+    asked: list[Any],
+    html: Path | None,
+    as_json: bool,
+) -> None:
+    if html is not None:
+        html.write_text(searcher.page(found, asked), encoding="utf-8")
+    if as_json:
+        print_rows_as_json(found)
+        return
+    print_rows(found)
+    if html is not None:
+        click.echo(f"Pictures: {html}")

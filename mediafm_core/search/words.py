@@ -1,0 +1,47 @@
+"""Plain words in what is said: which clips contain those of a query, and how telling they are.
+
+Okapi BM25 (Robertson and Zaragoza 2009, doi:10.1561/1500000019) over the timed text of a clip's
+shots. Words are runs of letters and digits, without case and accents; they are not inflected.
+"""
+
+import duckdb
+import pyarrow as pa
+
+_SATURATION, _LENGTH = 1.2, 0.75  # k1 and b, as is usual
+
+_WORDS = r"regexp_extract_all(lower(strip_accents({text})), '[\p{{L}}\p{{N}}]+')"
+_SCORES = f"""
+WITH texts AS (
+    SELECT title_id, clip_id,
+           {_WORDS.format(text="string_agg(shots.text, ' ')")} AS words
+    FROM clips JOIN shots USING (title_id)
+    WHERE shots.shot_index BETWEEN clips.first_shot AND clips.last_shot AND shots.text IS NOT NULL
+    GROUP BY title_id, clip_id),
+average AS (SELECT count(*) AS texts, avg(len(words)) AS length FROM texts),
+asked AS (SELECT DISTINCT unnest({_WORDS.format(text="$query")}) AS word),
+occurrences AS (
+    SELECT title_id, clip_id, length, word, count(*) AS times
+    FROM (SELECT title_id, clip_id, len(words) AS length, unnest(words) AS word FROM texts)
+    SEMI JOIN asked USING (word)
+    GROUP BY ALL),
+rarity AS (
+    SELECT word, ln(1 + (any_value(average.texts) - count(*) + 0.5) / (count(*) + 0.5)) AS value
+    FROM occurrences CROSS JOIN average
+    GROUP BY word)
+SELECT title_id, clip_id, sum(
+    rarity.value * times * ({_SATURATION} + 1)
+    / (times + {_SATURATION} * (1 - {_LENGTH} + {_LENGTH} * occurrences.length / average.length))
+    )::FLOAT AS score
+FROM occurrences JOIN rarity USING (word) CROSS JOIN average
+GROUP BY title_id, clip_id
+"""  # noqa: S608 - of constants
+
+
+def scores_by_words(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
+    """The clips whose text contains words of a query: `title_id, clip_id, score`.
+
+    Args:
+        connection: from `open_features`.
+        query: any text.
+    """
+    return connection.execute(_SCORES, {"query": query}).to_arrow_table()
