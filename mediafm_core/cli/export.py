@@ -41,10 +41,12 @@ def export(
     OUT is a file (.parquet) or a folder; in S3 a file. Clips without labels are not in it. Read it
     with mediafm_core.TrainingSet, or with anything that reads Parquet.
     """
-    from mediafm_core.training_sets.export import export
+    from mediafm_core.training_sets.exporting import export
     from mediafm_core.training_sets.splits import parse_shares
 
-    with click.progressbar(length=1, label="vectors", file=sys.stderr, show_pos=True) as bar:
+    with click.progressbar(
+        length=1, label="vectors", file=sys.stderr, show_pos=True, hidden=not sys.stderr.isatty()
+    ) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.length = total
@@ -77,4 +79,4 @@ def export(
     if exported.splits:
         click.echo("splits: " + ", ".join(f"{name} {n}" for name, n in exported.splits.items()))
     if record.left_out:
-        click.echo(f"left out: {record.left_out} labels of clips or titles that are unknown")
+        click.echo(f"left out, of unknown clips or titles: {record.left_out}")

@@ -11,7 +11,7 @@ A set is of one model version and says which. Writing and reading stream: what i
 does not grow with the vectors.
 """
 
-from mediafm_core.training_sets.export import Exported, export
+from mediafm_core.training_sets.exporting import Exported, export
 from mediafm_core.training_sets.reading import TrainingSet
 from mediafm_core.training_sets.record import SetRecord
 

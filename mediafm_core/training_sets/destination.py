@@ -12,6 +12,7 @@ from mediafm_core.errors import MediaFMError, StoreError
 from mediafm_core.storage.files import Files
 from mediafm_core.storage.location import S3Location, parse_location
 from mediafm_core.storage.open import open_files
+from mediafm_core.training_sets.record import SetRecord, read_schema
 
 SUFFIX = ".parquet"
 PREPARED = "set"  # what becomes the set, among the files in preparation
@@ -57,7 +58,8 @@ class Destination:
         """Refuse to write over what is there.
 
         Raises:
-            MediaFMError: something is there, and it is not to be replaced or is no training set.
+            MediaFMError: something is there, and it is not to be replaced or is not all of a
+                training set.
         """
         here = f"{self.files.location}/{self.name}"
         path = None if self.files.is_remote else self.files.path(self.name)
@@ -65,14 +67,12 @@ class Destination:
             if self.files.exists(self.name) and not replace:
                 raise MediaFMError(f"{here} is there already: pass --replace, or another name.")
             return
-        strange = [found.name for found in path.iterdir() if found.suffix != SUFFIX]
-        if self.is_file or strange:
-            raise MediaFMError(
-                f"{here} is a folder, and no training set ({(strange or ['a folder'])[0]}): take "
-                "another name."
-            )
+        if self.is_file:
+            raise MediaFMError(f"{here} is a folder: take another name.")
         if not replace:
             raise MediaFMError(f"{here} is there already: pass --replace, or another name.")
+        for found in path.iterdir():  # a folder of anything else must not be removed
+            SetRecord.of(read_schema(found), found)
 
     @contextmanager
     def writing(self, replace: bool) -> Iterator[Path]:

@@ -209,10 +209,11 @@ def _read_csv(path: Path) -> pa.Table:
     # As text, so that the types are found by one rule and not by the first block of the file.
     options = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
     table = pyarrow.csv.read_csv(path, convert_options=options)
-    for name in table.column_names:
-        if name not in _KEYS:
-            table = _replaced(table, name, typed(table[name]))
-    return table
+    columns = [
+        column if name in _KEYS else typed(column)
+        for name, column in zip(names, table.columns, strict=True)
+    ]
+    return pa.table(columns, names)
 
 
 def _with_keys(table: pa.Table, place: str) -> pa.Table:

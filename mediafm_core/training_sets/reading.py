@@ -297,21 +297,32 @@ class _Content:
             raise MediaFMError(f"{name!r} is a label, not a column of vectors: see `labels`.")
         path = self._folder / f"{name}.npy"
         if not path.exists():
-            kind = self.schema.field(name).type
-            shape = (self.table.num_rows, kind.list_size)
             unpacked = path.with_suffix(".part")
-            mapped = np.lib.format.open_memmap(
-                unpacked, "w+", kind.value_type.to_pandas_dtype(), shape
-            )
-            start = 0
-            for file in self.files:
-                with pq.ParquetFile(file) as opened:
-                    for batch in opened.iter_batches(columns=[name]):
-                        mapped[start : start + batch.num_rows] = to_numpy(batch[name])
-                        start += batch.num_rows
-            mapped.flush()
+            try:
+                self._unpack(name, unpacked)
+            except OSError as error:
+                raise MediaFMError(
+                    f"The vectors of {self.sources[0].place} cannot be unpacked in {path.parent} "
+                    f"({error}): see that it has space, or set TMPDIR."
+                ) from error
             unpacked.rename(path)
         return path
+
+    def _unpack(self, name: str, path: Path) -> None:
+        """Write a column of vectors as an `.npy` file, some rows at a time."""
+        kind = self.schema.field(name).type
+        header = {
+            "descr": np.lib.format.dtype_to_descr(np.dtype(kind.value_type.to_pandas_dtype())),
+            "fortran_order": False,
+            "shape": (self.table.num_rows, kind.list_size),
+        }
+        with path.open("wb") as unpacked:
+            np.lib.format.write_array_header_1_0(unpacked, header)
+            for file in self.files:
+                with pq.ParquetFile(file) as opened:
+                    for group in range(opened.num_row_groups):
+                        vectors = to_numpy(opened.read_row_group(group, columns=[name])[name])
+                        unpacked.write(vectors.data)
 
     @cached_property
     def _folder(self) -> Path:

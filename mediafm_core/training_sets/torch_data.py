@@ -215,8 +215,8 @@ def _targets(column: pa.ChunkedArray, name: str) -> Targets:
         return Targets(codes.to_numpy().astype(np.int64), known, tuple(classes))
     if pa.types.is_integer(kind):
         return Targets(column.fill_null(0).to_numpy().astype(np.int64), known)
-    if pa.types.is_boolean(kind) or pa.types.is_floating(kind):
-        return Targets(column.fill_null(0).to_numpy().astype(np.float32), known)
+    if pa.types.is_boolean(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return Targets(column.cast(pa.float32()).fill_null(0).to_numpy(), known)
     raise MediaFMError(
         f"Label {name!r} is {kind}: torch learns numbers, booleans and text, so make one of it."
     )

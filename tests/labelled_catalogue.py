@@ -1,0 +1,32 @@
+"""A small catalogue whose clips have labels."""
+
+import pyarrow as pa
+from small_catalogue import MODEL, SmallCatalogue
+
+TITLES = ("alpha", "beta", "gamma", "delta", "epsilon")
+GENRES = ("drama", "news", "sport")
+
+
+class LabelledCatalogue(SmallCatalogue):
+    """Clips have labels, as from `clips.csv`, if their number in the title is not 3."""
+
+    def write(self, title_id: str, model: str = MODEL, shots: int = 20, edition: int = 1) -> None:
+        super().write(title_id, model, shots, edition)
+        record = self.store.record("clip_features", title_id, model)
+        assert record
+        clips = self.store.read("clip_features", title_id, model)
+        labels = pa.array(
+            [labels_of(title_id, number) for number in range(clips.num_rows)],
+            pa.map_(pa.string(), pa.string()),
+        )
+        place = clips.column_names.index("labels")
+        self.store.write(record, clips.set_column(place, "labels", labels), model)
+
+
+def labels_of(title_id: str, number: int) -> list[tuple[str, str]]:
+    """Labels of a clip, as text."""
+    if number == 3:
+        return []
+    genre = GENRES[(len(title_id) + number) % len(GENRES)]
+    found = [("genre", genre), ("rating", f"{number}.5"), ("code", f"00{number}")]
+    return found if number else [*found, ("explicit", "true"), ("shots", "4")]
