@@ -172,7 +172,7 @@ def build_index(
     """
     from usearch.index import Index
 
-    if not len(clips):
+    if not clips.shown.any():
         raise MediaFMError("The catalogue has no clips: there is nothing to index.")
     shards = tuple(shard.name for shard in clips.shards)
     rows = tuple(shard.rows for shard in clips.shards)

@@ -8,11 +8,12 @@ from contextlib import closing
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mediafm_core.ahead import ahead
 from mediafm_core.search.clips import Clips, ShardOfClips
-from mediafm_core.vectors import to_numpy, unit_length
+from mediafm_core.vectors import to_numpy, unit_length, vector_type
 
 Precision = Literal["float32", "float16"]
 
@@ -67,7 +68,7 @@ class StreamedVectors:
     def _read(self, allowed: np.ndarray) -> Iterator[Portion]:
         for shard in self._clips.shards:
             if allowed[shard.numbers].any():
-                yield from _portions_of(shard, allowed)
+                yield from _portions_of(shard, allowed, vector_type(self._clips.dimension))
 
 
 class HeldVectors:
@@ -114,14 +115,18 @@ def _widening(rows: int, matrix: np.ndarray) -> Callable[[np.ndarray], np.ndarra
     return widened
 
 
-def _portions_of(shard: ShardOfClips, allowed: np.ndarray) -> Iterator[Portion]:
+def _portions_of(
+    shard: ShardOfClips, allowed: np.ndarray, vector: pa.DataType
+) -> Iterator[Portion]:
     with pq.ParquetFile(shard.path, memory_map=True) as file:
         first = shard.first
         for group in range(file.metadata.num_row_groups):
             count = file.metadata.row_group(group).num_rows
             chosen = np.flatnonzero(allowed[first : first + count])
             if len(chosen):
-                vectors = to_numpy(file.read_row_group(group, columns=[_COLUMN])[_COLUMN])
+                # A shard that was merged from others says only that vectors are lists.
+                column = file.read_row_group(group, columns=[_COLUMN])[_COLUMN].cast(vector)
+                vectors = to_numpy(column)
                 if len(chosen) < count:
                     vectors = vectors[chosen]
                 yield Portion(first + chosen, unit_length(vectors))
