@@ -16,7 +16,7 @@ def save_clip(folder: Path) -> Path:
             "image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 16,
         },
         "text_cfg": {
-            "context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1,
+            "context_length": 8, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1,
         },
     }  # fmt: skip
     with torch.random.fork_rng():

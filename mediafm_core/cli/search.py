@@ -9,6 +9,7 @@ import click
 from mediafm_core.cli.options import Seconds, catalogue_options, json_option
 from mediafm_core.cli.output import print_json, print_rows, print_rows_as_json
 from mediafm_core.config import Settings
+from mediafm_core.errors import MediaFMError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -125,11 +126,12 @@ def index(settings: Settings, as_json: bool) -> None:
     It is for large catalogues, where comparing every clip takes long. Its answers are approximate.
     Clips that are published later are compared one by one, until the index is built again.
     """
+    from rich.console import Console
     from rich.progress import Progress
 
     from mediafm_core.finder import build_index
 
-    with Progress(disable=as_json, transient=True) as progress:
+    with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("clips", total=1.0)
         built = build_index(
             settings.require_store(), progress=lambda done: progress.update(task, completed=done)
@@ -149,7 +151,13 @@ def _show(
     as_json: bool,
 ) -> None:
     if html is not None:
-        html.write_text(searcher.page(found, asked), encoding="utf-8")
+        page = searcher.page(found, asked)
+        try:
+            html.write_text(page, encoding="utf-8")
+        except OSError as error:
+            raise MediaFMError(
+                f"{html} cannot be written ({error.strerror}): name a file in another folder."
+            ) from None
     if as_json:
         print_rows_as_json(found)
         return
