@@ -62,16 +62,19 @@ class Destination:
                 training set.
         """
         here = f"{self.files.location}/{self.name}"
-        path = None if self.files.is_remote else self.files.path(self.name)
-        if path is None or not path.is_dir():
+        if self.files.is_remote:
             if self.files.exists(self.name) and not replace:
                 raise MediaFMError(f"{here} is there already: pass --replace, or another name.")
             return
-        if self.is_file:
-            raise MediaFMError(f"{here} is a folder: take another name.")
+        path = self.files.path(self.name)
+        if not path.exists():
+            return
+        if path.is_dir() == self.is_file:
+            kind = "a folder" if self.is_file else "a file"
+            raise MediaFMError(f"{here} is {kind}: take another name.")
         if not replace:
             raise MediaFMError(f"{here} is there already: pass --replace, or another name.")
-        for found in path.iterdir():  # a folder of anything else must not be removed
+        for found in [path] if self.is_file else path.iterdir():  # what is replaced is lost
             SetRecord.of(read_schema(found), found)
 
     @contextmanager
@@ -92,6 +95,8 @@ class Destination:
                 else:
                     _move_folder(prepared, self.files.path(self.name), folder / "before")
         except OSError as error:
+            if error.errno is None:
+                raise  # not of the machine: Arrow's for a file that it cannot decode
             raise StoreError(
                 f"{self.files.location}/{self.name} cannot be written ({error}): make space, or "
                 "take another place."

@@ -129,12 +129,17 @@ def _require_known(
 def _matching(
     connection: duckdb.DuckDBPyConnection, examples: pa.Table, where: str
 ) -> pa.ChunkedArray:
-    """Which examples a condition is true for; it is parsed as one expression and nothing else."""
+    """Which examples a condition is true for; it is parsed as one expression and nothing else.
+
+    Where a label has the name of a column of `titles`, the label is meant.
+    """
+    number = "_" * (1 + max(map(len, examples.column_names)))  # no column has this name
     rows = pa.array(np.arange(examples.num_rows))
-    connection.register("examples", examples.append_column("row", rows))
+    connection.register("examples", examples.append_column(number, rows))
     try:
         joined = connection.sql("FROM examples JOIN titles USING (title_id)")
-        found = joined.filter(where).select("row").to_arrow_table()["row"]
+        matching = joined.filter(where).select(number)
+        found = matching.to_arrow_table().column(0)
     except duckdb.Error as error:
         reason = " ".join(str(error).partition("\n\nLINE")[0].split())
         raise MediaFMError(f"The condition {where!r} cannot be used ({reason}): mend it.") from None

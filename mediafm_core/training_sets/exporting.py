@@ -7,7 +7,6 @@ one model version, whatever is published or released meanwhile.
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,9 +18,10 @@ import pyarrow as pa
 from mediafm_core.config import load_settings
 from mediafm_core.errors import StoreError
 from mediafm_core.identity import digest_of
+from mediafm_core.reader import reading
 from mediafm_core.storage.location import S3Location
 from mediafm_core.store.artefacts import Store
-from mediafm_core.store.features import open_features
+from mediafm_core.store.features.snapshot import duckdb_errors
 from mediafm_core.store.models import model_folder
 from mediafm_core.store.open import open_store
 from mediafm_core.training_sets.destination import Destination
@@ -96,10 +96,9 @@ def export(
     shares = None if split is None else check_shares(split)
     destination = Destination.of(out, settings)
     destination.require_free(replace)
-    if not catalogue.features.exists():
-        raise StoreError(f"{catalogue.location} has no features yet: `mediafm run` makes them.")
     with (
-        closing(open_features(catalogue)) as connection,
+        reading(catalogue) as connection,
+        duckdb_errors(catalogue.features, "export again"),
         destination.writing(replace) as folder,
     ):
         if labels is None:

@@ -15,7 +15,7 @@ from mediafm_core.errors import MediaFMError
 from mediafm_core.vectors import to_numpy
 
 if TYPE_CHECKING:
-    from mediafm_core.training_sets.reading import _Content
+    from mediafm_core.training_sets.content import Content
 
 _ROW_GROUPS_MIXED = 16  # of a stream, at a time: rows of one are of one title or a few
 
@@ -51,13 +51,13 @@ class ClipDataset(Dataset[Any]):
 
     def __init__(
         self,
-        content: "_Content",
+        content: "Content",
         rows: np.ndarray,
         label: str | Sequence[str] | None,
         column: str,
     ) -> None:
         targets = targets_of(content, label)
-        self._content: _Content | None = content  # whose end is the end of the file
+        self._content: Content | None = content  # whose end is the end of the file
         self._file = content.vectors_file(column)
         self._vectors: np.ndarray | None = None
         self._rows = rows if targets is None else rows[targets.known[rows]]
@@ -105,7 +105,7 @@ class ClipStream(IterableDataset[Batch]):
 
     def __init__(
         self,
-        content: "_Content",
+        content: "Content",
         rows: np.ndarray,
         label: str | Sequence[str] | None,
         column: str,
@@ -178,7 +178,7 @@ class _RowGroup(NamedTuple):
     rows: slice
 
 
-def targets_of(content: "_Content", label: str | Sequence[str] | None) -> Targets | None:
+def targets_of(content: "Content", label: str | Sequence[str] | None) -> Targets | None:
     """Targets of all rows from one label, or a vector of targets from several.
 
     Raises:

@@ -7,6 +7,7 @@ import sys
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
@@ -18,6 +19,7 @@ from small_catalogue import ENCODERS, FUSED, HIDDEN, MODEL, OTHER_MODEL, RANGES,
 import mediafm_core
 from mediafm_core import TrainingSet
 from mediafm_core.errors import IdentityMismatchError, MediaFMError, StoreError, TitleError
+from mediafm_core.store.features import tables
 from mediafm_core.vectors import to_numpy
 
 
@@ -77,13 +79,36 @@ class TestVectors:
             expected = mediafm_core.embed(title, 3.0, 40.0, store=small.root)
             np.testing.assert_array_equal(found.matrix()[row], expected)
 
+    def test_of_a_store_of_the_first_design(self, small, tmp_path: Path, labels) -> None:
+        """Before there were shards, `features.duckdb` held the rows themselves."""
+        old = tmp_path / "store"
+        old.mkdir()
+        with duckdb.connect(str(old / "features.duckdb")) as connection:
+            connection.execute(f"ATTACH '{small.store.features}' AS source (READ_ONLY)")
+            for table in tables.TABLES:
+                connection.execute(f"CREATE TABLE {table} AS FROM source.{table}")
+        spans = pa.table({"title_id": ["beta"], "start_s": [3.0], "end_s": [40.0], "good": [True]})
+        for number, source in enumerate((labels, spans)):
+            for name, store in ((f"old{number}", old), (f"new{number}", small.root)):
+                mediafm_core.export(tmp_path / name, labels=source, store=store)
+            one, other = (TrainingSet.open(tmp_path / f"{name}{number}") for name in ("old", "new"))
+            assert one.to_arrow().equals(other.to_arrow())
+
+    def test_of_a_damaged_store(self, tmp_path: Path) -> None:
+        small = LabelledCatalogue(tmp_path / "store").filled("alpha")
+        for shard in small.root.glob("features/*/clips/*.parquet"):
+            shard.write_bytes(b"PAR1" + bytes(100))
+        with pytest.raises(StoreError, match=r"features.duckdb cannot be used .*: export again"):
+            export(small, tmp_path / "set")
+        assert not (tmp_path / "set").exists()
+
     def test_halved(self, small, out: Path, clips, labels) -> None:
         export(small, out, labels=labels, float16=True)
         found = TrainingSet.open(out)
         assert found.matrix().dtype == np.float16
         expected = to_numpy(clips["embedding"]).astype(np.float16)
         np.testing.assert_array_equal(found.matrix(), expected)
-        assert found.torch("genre")[0][0].dtype.is_floating_point
+        assert found.torch("genre")[0][0].numpy().dtype == np.float32
         assert found.records[0].element == "float16"
 
     def test_without_context_beside(self, small, out: Path, labels) -> None:
@@ -314,6 +339,15 @@ class TestWhere:
         assert set(found.labels("genre")) == {"drama"}
         assert exported.record.where == where
 
+    def test_a_label_is_meant_where_titles_have_a_column_of_its_name(
+        self, small, out: Path, labels
+    ) -> None:
+        export(small, out, where="shots = 4")  # titles have 20
+        assert TrainingSet.open(out).labels("shots").tolist() == [4] * len(TITLES)
+        named = labels.rename_columns(["title_id", "clip_id", "row", 'a "quoted" NAME'])
+        export(small, out, labels=named, where='"a ""quoted"" name" < 1', replace=True)
+        assert len(TrainingSet.open(out)) == 4
+
     @pytest.mark.parametrize(
         "where",
         [
@@ -438,15 +472,20 @@ class TestWhole:
             export(small, target, labels=labels, replace=True)
             assert len(TrainingSet.open(target)) == labels.num_rows
 
-    def test_a_folder_of_something_else_is_never_replaced(self, small, tmp_path: Path) -> None:
+    def test_something_else_is_never_replaced(self, small, tmp_path: Path) -> None:
         (tmp_path / "photos").mkdir()
         (tmp_path / "photos" / "cat.jpg").write_bytes(b"x")
         (tmp_path / "tables").mkdir()
         pq.write_table(pa.table({"a": [1]}), tmp_path / "tables" / "a.parquet")
+        pq.write_table(pa.table({"a": [1]}), tmp_path / "labels.parquet")
+        (tmp_path / "notes").write_text("mine")
         (tmp_path / "set.parquet").mkdir()
-        for name in ("photos", "tables", "set.parquet"):
-            with pytest.raises(MediaFMError, match=f"{name}.*(Parquet|no training set|a folder)"):
+        for name in ("photos", "tables", "labels.parquet", "notes", "set.parquet"):
+            expected = f"{name}.*(Parquet|no training set|is a folder|is a file)"
+            with pytest.raises(MediaFMError, match=expected):
                 export(small, tmp_path / name, replace=True)
+        assert (tmp_path / "notes").read_text() == "mine"
+        assert pq.read_table(tmp_path / "labels.parquet").column_names == ["a"]
         assert (tmp_path / "photos" / "cat.jpg").exists()
         assert (tmp_path / "tables" / "a.parquet").exists()
 
