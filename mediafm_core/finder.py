@@ -215,8 +215,9 @@ def search_text(
 ) -> pa.Table:
     """The clips of the catalogue that words tell of.
 
-    Clips are ranked by the query's words in their timed text, by what their shots' text means and,
-    where the video encoder is open_clip, by what their pictures show. The ranks are combined.
+    Clips are found by the query's words in their timed text, by what their shots' text means and,
+    where the video encoder is open_clip, by what their pictures show; `mediafm_core.search.text`
+    says how these are put together.
 
     Args:
         text: what to search for.

@@ -15,7 +15,7 @@ from mediafm_core.search.diversity import diverse, pool
 from mediafm_core.search.exact import nearest
 from mediafm_core.search.index import ClipIndex, open_index
 from mediafm_core.search.selection import NOTHING, Candidates, Limits, best, joined, places
-from mediafm_core.search.text import WAYS, Way, fused, scores
+from mediafm_core.search.text import WAYS, Way, combined, scores
 from mediafm_core.search.vectors import HeldVectors, Precision, StreamedVectors, Vectors
 from mediafm_core.store.artefacts import Store
 from mediafm_core.vectors import unit_length
@@ -124,19 +124,19 @@ class ClipSearch:
             ways: of `words`, `meaning` and `picture`; None takes all that there are.
 
         Returns:
-            `rank`, `title_id`, `clip_id`, `start_s`, `end_s`, `proposed`, `score` (the sum of
-            reciprocal ranks), and what it comes from, null where a clip has none: `words` (BM25),
-            `meaning` and `picture` (cosines).
+            `rank`, `title_id`, `clip_id`, `start_s`, `end_s`, `proposed`, `score`, and what it
+            comes from, null where a clip has none: `words` (BM25), `meaning` and `picture`
+            (cosines).
         """
         allowed = self._allowed(wanted)
         found = scores(self._connection, self._store, settings, self.clips, allowed, query, ways)
-        ranked = best(fused(found), pool(wanted.limits, wanted.diversity), self.clips)
+        total = combined(found)
+        ranked = best(total, pool(wanted.limits, wanted.diversity), self.clips)
         if wanted.diversity and len(ranked.row):
             # As cosines have: 1 for the best, so that a diversity means the same.
-            relevance = ranked.similarity / ranked.similarity[0]
+            relevance = ranked.similarity / max(ranked.similarity[0], np.float32(1e-6))
             ranked = self._chosen(ranked._replace(similarity=relevance), wanted)
         table = self._described(ranked).drop_columns(["query", "similarity"])
-        total = fused(found)
         columns = {"score": total.similarity[np.searchsorted(total.row, ranked.row)]}
         columns |= {way: found[way][ranked.row] for way in WAYS if way in found}
         for name, values in columns.items():

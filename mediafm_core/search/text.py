@@ -5,9 +5,12 @@
     picture    the query's vector in the space that a video encoder shares with texts (open_clip)
                against those of the shots' pictures
 
-Each way ranks the clips, by their best shot where shots have vectors. The ways have no scale in
-common, so the ranks are what is combined: reciprocal rank fusion, a clip's score is the sum of
-1 / (60 + rank) (Cormack, Clarke and Buettcher 2009, doi:10.1145/1571941.1572114).
+A clip's score is the sum of what the ways give it. Words count as they are, about 1 where all of
+them are said. Of cosines, which lie close together, it counts where a clip stands on the way from
+the mean of all clips, 0, to the best of them, 1; a clip without any counts as the mean. So
+magnitudes are kept, which sums of ranks would lose: a clip that shares no more than an article with
+the query does not get past one that means it (Bruch, Gai and Ingber 2023, doi:10.1145/3596512,
+compare the two).
 """
 
 import logging
@@ -37,7 +40,6 @@ logger = logging.getLogger(__name__)
 Way = Literal["words", "meaning", "picture"]
 WAYS: tuple[Way, ...] = get_args(Way)
 
-_RANK_OFFSET = 60  # of the authors: tempers the first ranks
 _TITLES_AT_A_TIME = 256
 _SCORED = pa.schema(
     [("title_id", pa.string()), ("shot_index", pa.int32()), ("score", pa.float32())]
@@ -89,15 +91,26 @@ def scores(
     return found
 
 
-def fused(found: dict[Way, np.ndarray]) -> Candidates:
-    """The clips that any way found, with the sum of their reciprocal ranks."""
-    total = np.zeros(len(next(iter(found.values()))), dtype=np.float64)
-    for values in found.values():
-        known = np.flatnonzero(~np.isnan(values))
-        ranks = 1 + np.searchsorted(np.sort(-values[known]), -values[known])  # equal ones share it
-        total[known] += 1 / (_RANK_OFFSET + ranks)
-    rows = np.flatnonzero(total)
-    return Candidates(np.zeros(len(rows), np.int64), rows, total[rows].astype(np.float32))
+def combined(found: dict[Way, np.ndarray]) -> Candidates:
+    """The clips that any way found, with their scores."""
+    total = np.zeros(len(next(iter(found.values()))), dtype=np.float32)
+    seen = np.zeros(len(total), dtype=bool)
+    for way, values in found.items():
+        known = ~np.isnan(values)
+        total[known] += values[known] if way == "words" else _above_mean(values[known])
+        seen |= known
+    rows = np.flatnonzero(seen)
+    return Candidates(np.zeros(len(rows), np.int64), rows, total[rows])
+
+
+def _above_mean(cosines: np.ndarray) -> np.ndarray:
+    """Where values stand between their mean, 0, and the largest of them, 1."""
+    if not len(cosines):
+        return cosines
+    best, mean = cosines.max(), cosines.mean(dtype=np.float64).astype(np.float32)
+    if best <= mean:
+        return np.ones_like(cosines)
+    return (cosines - mean) / (best - mean)
 
 
 def _usable(settings: Settings, ways: Sequence[Way] | None) -> Sequence[Way]:

@@ -1,7 +1,9 @@
 """Plain words in what is said: which clips contain those of a query, and how telling they are.
 
 Okapi BM25 (Robertson and Zaragoza 2009, doi:10.1561/1500000019) over the timed text of a clip's
-shots. Words are runs of letters and digits, without case and accents; they are not inflected.
+shots, divided by the rarity of all words of the query: 1 where each of them occurs once in a text
+of average length, and next to nothing where only the common ones occur. Words are runs of letters
+and digits, without case and accents; they are not inflected.
 """
 
 import duckdb
@@ -25,13 +27,13 @@ occurrences AS (
     SEMI JOIN asked USING (word)
     GROUP BY ALL),
 rarity AS (
-    SELECT word, ln(1 + (any_value(average.texts) - count(*) + 0.5) / (count(*) + 0.5)) AS value
-    FROM occurrences CROSS JOIN average
-    GROUP BY word)
+    SELECT word, ln(1 + (average.texts - clips + 0.5) / (clips + 0.5)) AS value
+    FROM (SELECT word, count(occurrences.word) AS clips
+          FROM asked LEFT JOIN occurrences USING (word) GROUP BY word) CROSS JOIN average)
 SELECT title_id, clip_id, sum(
     rarity.value * times * ({_SATURATION} + 1)
     / (times + {_SATURATION} * (1 - {_LENGTH} + {_LENGTH} * occurrences.length / average.length))
-    )::FLOAT AS score
+    )::FLOAT / (SELECT sum(value) FROM rarity)::FLOAT AS score
 FROM occurrences JOIN rarity USING (word) CROSS JOIN average
 GROUP BY title_id, clip_id
 """  # noqa: S608 - of constants
