@@ -20,8 +20,9 @@ from mediafm_core.evaluation.tasks import Labels
 
 BASELINES = ("flat", "alone")
 
-# A percentile of fewer measurable draws than this share of all says little.
-_SMALLEST_SHARE_OF_DRAWS = 0.5
+# A metric that one title alone can show is missing from a quarter of all draws or more, and the
+# same in the others; with two such titles it is missing from a seventh at most.
+_SMALLEST_SHARE_OF_DRAWS = 0.8
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def _interval(
     if value is None:
         return None, None, None, why_not
     if len(drawn) < _SMALLEST_SHARE_OF_DRAWS * (len(values) - 1):
-        return value, None, None, "Too few titles have what it takes: most draws miss them."
+        return value, None, None, "It rests on too few titles for an interval: label more."
     low, high = np.percentile(drawn, [tails, 100 - tails])
     return value, float(low), float(high), None
 

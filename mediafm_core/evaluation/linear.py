@@ -23,7 +23,9 @@ _log = logging.getLogger(__name__)
 # Axes with less than this share of the largest variance are rounding errors of float32.
 _SMALLEST_VARIANCE = 1e-7
 # Of the gradient in scaled coordinates, whose square is about what the loss could still fall by.
-_TOLERANCE = 1e-4
+_TOLERANCE = 1e-5
+# Of the loss and of a step in scaled coordinates: below it, the line search only follows noise.
+_SMALLEST_CHANGE = 1e-11
 _MOST_STEPS = 500
 
 
@@ -91,9 +93,8 @@ class LinearModels:
 
     def __call__(self, coordinates: np.ndarray) -> np.ndarray:
         """What the models say of units `[m, r]`: `[m, c, g]` float64."""
-        axes, *shape = self.weights.shape
-        values = coordinates @ self.weights.reshape(axes, -1)
-        return values.reshape(-1, *shape).astype(np.float64) + self.intercepts
+        values = np.tensordot(coordinates, self.weights, axes=1)
+        return values.astype(np.float64) + self.intercepts
 
 
 def fit(
@@ -119,56 +120,67 @@ def fit(
         The models. A warning is logged if the minimiser stops early.
     """
     import torch
-    from scipy.optimize import minimize
 
     features, wanted = torch.from_numpy(coordinates), torch.from_numpy(targets)[..., None]
     penalties = torch.from_numpy(strengths).float()  # [g]
-    axes, shape = len(variances), (targets.shape[1], len(strengths))
+    shape = (targets.shape[1], len(strengths))
     shares = targets.mean(axis=0, dtype=np.float64).clip(1e-6, 1 - 1e-6)  # [c]
     curvature = np.ones_like(shares) if loss == "squared" else shares * (1 - shares)
     scales = torch.from_numpy(
         1 / np.sqrt(curvature[:, None] * variances[:, None, None] + strengths)
     ).float()  # [r, c, g]
     intercept_scales = torch.from_numpy(1 / np.sqrt(curvature)).float()[:, None]  # [c, 1]
-    starts = torch.zeros(shape)
-    if loss == "softmax":
-        starts += torch.from_numpy(np.log(shares)).float()[:, None]
-    elif loss == "logistic":
-        starts += torch.from_numpy(np.log(shares / (1 - shares))).float()[:, None]
+    starts = torch.from_numpy(_start(shares, loss)).float()[:, None].expand(shape)
 
-    def models(scaled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        table = scaled.view(axes + 1, *shape)
+    # One row per axis and, last, the intercepts: float64, so that small steps are not lost.
+    scaled = torch.zeros(len(variances) + 1, *shape, dtype=torch.float64, requires_grad=True)
+
+    def models() -> tuple[torch.Tensor, torch.Tensor]:
+        table = scaled.float()
         return scales * table[:-1], starts + intercept_scales * table[-1]
 
-    def objective(point: np.ndarray) -> tuple[float, np.ndarray]:
-        scaled = torch.from_numpy(point).float().requires_grad_()
-        weights, intercepts = models(scaled)
+    def objective() -> torch.Tensor:
+        weights, intercepts = models()
         values = (features @ weights.flatten(1)).view(-1, *shape) + intercepts  # [n, c, g]
-        losses = _losses(values, wanted, loss).sum(dtype=torch.float64) / len(features)
-        total = losses + (penalties / 2 * weights.square()).sum(dtype=torch.float64)
-        total.backward()
-        return total.item(), scaled.grad.double().numpy()  # type: ignore[union-attr]
+        total = _losses(values, wanted, loss).sum(dtype=torch.float64) / len(features)
+        return total + (penalties / 2 * weights.square()).sum(dtype=torch.float64)
 
-    found = minimize(
-        objective,
-        np.zeros((axes + 1) * shape[0] * shape[1]),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": _MOST_STEPS, "gtol": _TOLERANCE, "ftol": 0},
+    def step() -> torch.Tensor:
+        minimiser.zero_grad()
+        total = objective()
+        total.backward()
+        return total
+
+    minimiser = torch.optim.LBFGS(
+        [scaled],
+        max_iter=_MOST_STEPS,
+        tolerance_grad=_TOLERANCE,
+        tolerance_change=_SMALLEST_CHANGE,
+        history_size=10,
+        line_search_fn="strong_wolfe",
     )
-    # The line search gives up where float32 shows no further fall: that is no failure.
-    steepest = float(np.abs(found.jac).max())
+    with torch.enable_grad():
+        minimiser.step(step)
+        (gradient,) = torch.autograd.grad(objective(), scaled)
+    steepest = gradient.abs().max().item()
     if steepest > 10 * _TOLERANCE:
         _log.warning(
-            "A %s probe stopped after %d steps with a gradient of %.2g instead of %.2g: its scores "
-            "are not quite those of the best weights.",
+            "A probe with %s loss stopped at a gradient of %.2g instead of %.2g: its scores are "
+            "not quite those of the best weights.",
             loss,
-            found.nit,
             steepest,
             _TOLERANCE,
         )
-    weights, intercepts = models(torch.from_numpy(found.x).float())
+    with torch.no_grad():
+        weights, intercepts = models()
     return LinearModels(weights.numpy(), intercepts.numpy())
+
+
+def _start(shares: np.ndarray, loss: Loss) -> np.ndarray:
+    """Intercepts that fit the targets' means, `[c]`, where all weights are zero."""
+    if loss == "squared":
+        return shares
+    return np.log(shares) if loss == "softmax" else np.log(shares / (1 - shares))
 
 
 def _losses(values: "torch.Tensor", wanted: "torch.Tensor", loss: Loss) -> "torch.Tensor":

@@ -1,7 +1,7 @@
 """Metrics of an evaluation, as statistics of titles: computed once, resampled in no time.
 
 A metric is computed into a `Statistic`: how it depends on how often each title counts. Metrics by
-title are then a weighted mean; pooled ones keep counts of units per title. A bootstrap over titles
+title are then a weighted mean; for pooled ones the units are sorted once. A bootstrap over titles
 is one call with a row of counts per draw.
 
 Scores of units that were never tested are NaN and left out. Pooled metrics compare scores of
@@ -23,8 +23,8 @@ metric is not measurable."""
 
 DEFAULT_RECALL_AT = (1, 5, 10)
 
-# Numbers held at a time, 128 MiB in float32.
-_BLOCK = 1 << 25
+# Weights of units held at a time, half a MiB: in the processor's cache they are summed faster.
+_BLOCK = 1 << 16
 
 
 def metric_names(task: Task, recall_at: Sequence[int] = DEFAULT_RECALL_AT) -> list[str]:
@@ -65,22 +65,17 @@ def statistic(
             np.bincount(title_of[hits], minlength=title_count),
             np.bincount(title_of[rows], minlength=title_count),
         )
-    if metric == "average_precision_micro":
-        titles_of_pairs = np.broadcast_to(title_of[:, None], scores.shape)[tested]
-        return _pooled_average_precision(
-            scores[tested], positives[tested], titles_of_pairs, title_count
-        )
+    of_runs = _roc_auc_of_runs if metric.startswith("roc_auc") else _average_precision_of_runs
     if metric.endswith("_macro"):
-        pooled = _pooled_roc_auc if metric == "roc_auc_macro" else _pooled_average_precision
         return _mean_over_targets(
             [
-                pooled(scores[rows, target], positives[rows, target], title_of[rows], title_count)
+                _pooled(of_runs, scores[rows, target], positives[rows, target], title_of[rows])
                 for target, rows in enumerate(tested.T)
             ]
         )
-    if metric in ("average_precision_pooled", "roc_auc_pooled"):
-        pooled = _pooled_roc_auc if metric == "roc_auc_pooled" else _pooled_average_precision
-        return pooled(scores[tested], positives[tested], title_of[tested], title_count)
+    if metric.endswith(("_micro", "_pooled")):
+        title_of = np.broadcast_to(title_of.reshape(-1, *[1] * (scores.ndim - 1)), scores.shape)
+        return _pooled(of_runs, scores[tested], positives[tested], title_of[tested])
     return _mean_over_titles(
         _by_title(_of_one_title(metric), scores, positives, tested, title_of, title_count)
     )
@@ -217,73 +212,55 @@ def _mean_over_targets(statistics: list[Statistic]) -> Statistic:
     return of
 
 
-def _pooled_average_precision(
-    scores: np.ndarray, positives: np.ndarray, title_of: np.ndarray, title_count: int
+def _pooled(
+    of_runs: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    scores: np.ndarray,
+    positives: np.ndarray,
+    title_of: np.ndarray,
 ) -> Statistic:
-    """Average precision over the units of all titles: the mean precision at its positive units.
+    """A metric of the order of all titles' units, which are sorted once.
 
-    For each positive unit, how many units and how many positives of each title score at least as
-    high are counted once; a draw's precision there is the ratio of two weighted sums of counts.
+    Args:
+        of_runs: From positive units and all units `[runs, draws]`, weighted, of each run of equal
+            scores, best first, to values `[draws]`.
+        scores: `[n]`.
+        positives: `[n]` bool.
+        title_of: `[n]`.
     """
-    thresholds, titles_of_positives = scores[positives], title_of[positives]
-
-    def at_least(threshold: np.ndarray, of: np.ndarray) -> np.ndarray:
-        counts = np.zeros((len(threshold), title_count), np.float32)
-        for title, ascending in _sorted_by_title(scores[of], title_of[of]):
-            counts[:, title] = len(ascending) - np.searchsorted(ascending, threshold)
-        return counts
+    order = np.argsort(-scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=np.nan))
+    positives, title_of = positives[order], title_of[order]
+    if not len(order):
+        return lambda weights: np.full(len(weights), np.nan)
 
     def of(weights: np.ndarray) -> np.ndarray:
-        weights = weights.astype(np.float32)  # counts stay exact up to 16 million units
-        sums = np.zeros(len(weights))
-        size = max(1, _BLOCK // (len(weights) + title_count))
-        for start in range(0, len(thresholds), size):
+        found = np.empty(len(weights))
+        size = max(1, _BLOCK // len(order))
+        for start in range(0, len(weights), size):
             block = slice(start, start + size)
-            among = at_least(thresholds[block], np.ones(len(scores), bool)) @ weights.T
-            hits = at_least(thresholds[block], positives) @ weights.T  # [block, draws]
-            own = weights[:, titles_of_positives[block]]  # [draws, block]
-            precision = np.divide(hits, among, out=np.zeros_like(hits), where=among > 0)
-            sums += np.einsum("db,bd->d", own, precision, dtype=np.float64)
-        per_title = np.bincount(titles_of_positives, minlength=title_count)
-        return _divide(sums, weights @ per_title)
+            among = weights[block].T[title_of].astype(np.float64)  # [n, draws]
+            hits = np.where(positives[:, None], among, 0)
+            if len(starts) < len(order):
+                hits, among = (np.add.reduceat(kind, starts, axis=0) for kind in (hits, among))
+            found[block] = of_runs(hits, among)
+        return found
 
     return of
 
 
-def _pooled_roc_auc(
-    scores: np.ndarray, positives: np.ndarray, title_of: np.ndarray, title_count: int
-) -> Statistic:
-    """Area under the ROC curve over the units of all titles.
-
-    Of each pair of titles, how many pairs of a positive unit of one and a negative unit of the
-    other are in the right order: a draw's value is a quadratic form of its weights.
-    """
-    thresholds, titles_of_positives = scores[positives], title_of[positives]
-    ordered = np.zeros((title_count, title_count))  # [of the positive, of the negative]
-    for title, ascending in _sorted_by_title(scores[~positives], title_of[~positives]):
-        below = np.searchsorted(ascending, thresholds, side="left")
-        not_above = np.searchsorted(ascending, thresholds, side="right")
-        ordered[:, title] = np.bincount(
-            titles_of_positives, weights=(below + not_above) / 2, minlength=title_count
-        )
-    counts = np.stack(
-        [np.bincount(title_of[kind], minlength=title_count) for kind in (positives, ~positives)]
-    )
-
-    def of(weights: np.ndarray) -> np.ndarray:
-        right = np.einsum("dt,dt->d", weights @ ordered, weights)
-        pairs = (weights @ counts[0]) * (weights @ counts[1])
-        return _divide(right, pairs)
-
-    return of
+def _average_precision_of_runs(hits: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """The sum over thresholds of the gain in recall times precision; see `average_precision`."""
+    so_far, looked_at = np.cumsum(hits, axis=0), np.cumsum(among, axis=0)
+    precision = np.divide(so_far, looked_at, out=np.zeros_like(so_far), where=looked_at > 0)
+    return _divide(np.einsum("rd,rd->d", hits, precision), so_far[-1])
 
 
-def _sorted_by_title(scores: np.ndarray, title_of: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """Each title that has units, with their scores in ascending order."""
-    order = np.lexsort((scores, title_of))
-    starts = np.flatnonzero(np.diff(title_of[order], prepend=-1))
-    runs = np.split(scores[order], starts[1:]) if len(order) else []
-    return list(zip(title_of[order][starts].tolist(), runs, strict=True))
+def _roc_auc_of_runs(hits: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Share of pairs of a positive and a negative unit in the right order; see `roc_auc`."""
+    misses = among - hits
+    above = np.cumsum(misses, axis=0)
+    right = np.einsum("rd,rd->d", hits, above[-1] - above + misses / 2)
+    return _divide(right, hits.sum(axis=0) * above[-1])
 
 
 def _divide(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:
