@@ -119,6 +119,9 @@ class ModelSettings(Section):
     absent: Literal["zeros", "learnt"] = Field(
         "zeros", description="what stands for a modality that a shot lacks"
     )
+    structure: bool = Field(
+        True, description="tell each shot how alike the shots before and after it are"
+    )
 
 
 class ObjectiveSettings(Section):
@@ -137,7 +140,7 @@ class ObjectiveSettings(Section):
     )
     contrastive_temperature: float = Field(0.1, gt=0, description="of the contrastive term")
     boundary_weight: float = Field(
-        0.0, ge=0, description="of telling where scenes start, by pseudo-labels; a second pass"
+        1.0, ge=0, description="of telling where scenes start, by pseudo-labels; a second pass"
     )
 
 

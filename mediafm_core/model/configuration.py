@@ -47,6 +47,7 @@ class MediaFMConfig(PreTrainedConfig):
     prediction: str = "copy"
     absent: str = "zeros"
     boundary_head: bool = False
+    structure: bool = False
     attention_slopes: list[Any] | None = None
     fused_ranges: dict[str, Any] | None = None
     encoder_identities: dict[str, Any] | None = None
@@ -81,6 +82,7 @@ class MediaFMConfig(PreTrainedConfig):
             prediction=settings.prediction,
             absent=settings.absent,
             boundary_head=boundary_head,
+            structure=settings.structure,
             attention_slopes=attention_slopes(settings.heads) if relative else None,
             fused_ranges={name: list(span) for name, span in (ranges or {}).items()},
             encoder_identities=dict(identities or {}),

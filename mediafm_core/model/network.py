@@ -9,6 +9,7 @@ Netflix", 23 February 2026. Where the blog is silent we chose, or made it a choi
 - how a fused vector becomes tokens: `mediafm_core.model.shot_tokens`
 - where a shot stands: `mediafm_core.model.positions`
 - how a hidden shot is predicted: `mediafm_core.model.prediction`
+- what a shot is told of how alike the shots around it are: `mediafm_core.model.structure`
 - `[MASK]` is a vector of the fused space and replaces a shot before the projection. It has one part
   per modality, so that hiding a single modality is the same operation on fewer columns. The learnt
   vector for an absent modality works the same way.
@@ -36,6 +37,7 @@ from mediafm_core.model.positions import (
 )
 from mediafm_core.model.prediction import Prediction
 from mediafm_core.model.shot_tokens import build_shot_tokens
+from mediafm_core.model.structure import Structure
 
 
 class MediaFMOutput(NamedTuple):
@@ -68,6 +70,10 @@ class MediaFM(PreTrainedModel):
             raise ValueError(f"absent is {config.absent!r}: choose zeros or learnt.")
         learnt = config.absent == "learnt"
         self.absent_token = nn.Parameter(torch.empty(config.fused_size)) if learnt else None
+        self.structure, self.structure_projection = None, None
+        if config.structure:
+            self.structure = Structure(self.modality_ranges)
+            self.structure_projection = nn.Linear(self.structure.size, hidden)
         self.positions = build_positions(config)
         self.norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
@@ -201,23 +207,35 @@ class MediaFM(PreTrainedModel):
         if self.absent_token is not None:
             absent = [~fused[..., start:stop].any(dim=-1) for start, stop in self.modality_ranges]
             fused = self._fill(fused, torch.stack(absent, dim=-1), self.absent_token)
+        structure = self._read_structure(fused, present, masked)  # [b, n, h]
         if masked is not None:
             fused = self._fill(fused, self._per_modality(masked), self.mask_token)
+        per_shot = self.shot_tokens.tokens_per_shot
+        shots = self.shot_tokens(fused)
+        if structure is not None:
+            shots = shots + structure.repeat_interleave(per_shot, dim=1)
         tokens = torch.cat(
-            [
-                self.cls_token.expand(batch, 1, -1),
-                self.global_projection(global_)[:, None],
-                self.shot_tokens(fused),
-            ],
+            [self.cls_token.expand(batch, 1, -1), self.global_projection(global_)[:, None], shots],
             dim=1,
         )  # [b, 2 + n * k, h]
-        per_shot = self.shot_tokens.tokens_per_shot
         hidden = self.dropout(self.norm(self.positions.embed(tokens, per_shot, first_position)))
         attention_mask = self._attention_mask(hidden, present)
         states = [hidden]
         for layer in self.layers[:layers]:
             states.append(layer(states[-1], attention_mask))
         return states
+
+    def _read_structure(
+        self, fused: torch.Tensor, present: torch.Tensor | None, masked: torch.Tensor | None
+    ) -> torch.Tensor | None:
+        """What each token is told of the shots around it, `[b, n, h]`; hidden shots are absent."""
+        if self.structure is None or self.structure_projection is None:
+            return None
+        if masked is not None:
+            nothing = fused.new_zeros(fused.shape[-1])
+            fused = self._fill(fused, self._per_modality(masked), nothing)
+        told: torch.Tensor = self.structure_projection(self.structure(fused, present))
+        return told
 
     def _per_modality(self, masked: torch.Tensor) -> torch.Tensor:
         """`[b, n]` or `[b, n, m]` as `[b, n, m]`."""

@@ -11,12 +11,13 @@ state, flags and thread counts are left as they were.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from mediafm_core.config import ModelSettings, ObjectiveSettings, TrainingSettings
@@ -36,6 +37,7 @@ from mediafm_core.model.distributed import World
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.progress import CurvePoint, Observer, ParameterGroup, Started
 from mediafm_core.model.starting_point import starting_identity, starting_weights
+from mediafm_core.model.structure import SAMPLE_SHOTS
 from mediafm_core.model.training_state import TrainingStates, remove_old_states
 from mediafm_core.model.validation import Kind, Validation, split_titles
 
@@ -143,6 +145,8 @@ def train(
         network = MediaFM(config)
         if training.start_from is not None:
             _start_from(network, training.start_from)
+        elif network.structure is not None:
+            network.structure.fit(sampled_titles(data, train_titles, training.seed))
         network.to(target)  # type: ignore[arg-type]  # transformers wraps its signature
         ranges = config.modality_ranges
         run = Descent(
@@ -248,6 +252,19 @@ def training_request(
         "started_from": starting_identity(training.start_from),
         "arithmetic": resolve_arithmetic(training, device),
     }
+
+
+def sampled_titles(data: TrainingData, titles: Sequence[int], seed: int) -> list[torch.Tensor]:
+    """Whole titles `[n, d]` of about `SAMPLE_SHOTS` shots together; all titles where they fit.
+
+    The first of them is cut where it alone has more.
+    """
+    drawn = np.random.default_rng([seed % 2**64, len(titles)]).permutation(titles)
+    before = data.shots[drawn].cumsum() - data.shots[drawn]
+    return [
+        torch.tensor(data.read(title, 0, min(int(data.shots[title]), SAMPLE_SHOTS)))
+        for title in np.sort(drawn[before < SAMPLE_SHOTS]).tolist()
+    ]
 
 
 def _start_from(network: MediaFM, folder: Path) -> None:

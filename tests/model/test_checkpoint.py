@@ -189,7 +189,7 @@ def test_a_model_of_another_version_is_refused_with_a_way_out(folder) -> None:
     record["identity"]["version"] = "1"
     (folder / "training.json").write_text(json.dumps(record))
     with pytest.raises(
-        ConfigurationError, match=r"of version 1 .* reads version 2: train one anew"
+        ConfigurationError, match=r"of version 1 .* reads version 3: train one anew"
     ):
         load_model(folder)
 

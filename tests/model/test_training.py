@@ -85,8 +85,8 @@ def test_parameter_groups_cover_the_network_once(trained) -> None:
     # Per layer: query, key, value, attention output, feed-forward in and out.
     assert groups["Muon"].tensors == 6 * TINY.layers
     assert groups["Muon"].parameters == TINY.layers * (4 * 32 * 32 + 2 * 32 * 64)
-    # Two projections of the input, query and key of the copy.
-    assert groups["AdamW"].tensors == 4
+    # Projections of content, metadata and structure, query and key of the copy, boundary head.
+    assert groups["AdamW"].tensors == 6
 
 
 def test_every_parameter_is_trained(make_catalogue, tmp_path) -> None:
@@ -94,8 +94,8 @@ def test_every_parameter_is_trained(make_catalogue, tmp_path) -> None:
     model = TINY.model_copy(update={"positions": "learnt", "prediction": "both"})
     one = train(data, model, BRIEF.model_copy(update={"steps": 2}), tmp_path)
     more = train(data, model, BRIEF.model_copy(update={"steps": 30}), tmp_path)
-    for name, tensor in weights(one.network).items():
-        changed = tensor != weights(more.network)[name]
+    for name, _ in one.network.named_parameters():
+        changed = weights(one.network)[name] != weights(more.network)[name]
         assert changed.any(), name
     # Crops are placed all over the sequence: no position stays as it was initialised.
     positions = next(
