@@ -8,7 +8,7 @@ import numpy as np
 
 from mediafm_core.config import Settings
 from mediafm_core.encoders.runtime import arithmetic
-from mediafm_core.evaluation.networks import Tell
+from mediafm_core.evaluation.networks import Networks, Tell
 from mediafm_core.evaluation.readings import Readings
 from mediafm_core.evaluation.representations import Network, Read, asked_of_network, described
 from mediafm_core.evaluation.sources import Source
@@ -44,7 +44,7 @@ class Bench:
         work: Path,
         tell: Tell,
     ) -> None:
-        self._units = units
+        self.units = units
         self.fold_of = fold_of
         self.seed = seed
         self._readings: dict[Network, Readings] = {}
@@ -60,11 +60,16 @@ class Bench:
 
     def make(self, name: str) -> Representation:
         """The representation of a name; what it holds is gone with it."""
-        found = described(name, self._units)
+        found = described(name, self.units)
         if found is not None:
             return found
-        network, reading = asked_of_network(name, self._units)
+        network, reading = asked_of_network(name, self.units)
         return Read(name, self._readings[network], reading)
+
+    @property
+    def networks(self) -> Networks:
+        """Those of `in_context` itself; KeyError if no representation asks for them."""
+        return self._readings[Network()].networks
 
     def models(self) -> list[dict[str, Any]]:
         """The networks of `in_context`: seed, fold, identity and the titles that it is tested on.
@@ -76,13 +81,13 @@ class Bench:
             return []
         found = []
         for fold in range(int(self.fold_of.max()) + 1):
-            tested = np.unique(self._units.title_of[self.fold_of == fold])
+            tested = np.unique(self.units.title_of[self.fold_of == fold])
             found.append(
                 {
                     "seed": self.seed,
                     "fold": fold,
                     "model": readings.networks.identity(fold),
-                    "tested": [self._units.titles[place] for place in tested],
+                    "tested": [self.units.titles[place] for place in tested],
                 }
             )
         return found

@@ -1,0 +1,138 @@
+"""Networks of folds: what they have read, when they are trained again, and what they say."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from made_tables import HEARD, SEEN, WIDTHS, made_table, tiny_settings, written
+
+from mediafm_core.context import contextualise, embed_alone
+from mediafm_core.evaluation.bench import Bench
+from mediafm_core.evaluation.sources import Table
+from mediafm_core.live import embed_up_to
+from mediafm_core.vectors import to_arrow, to_numpy
+
+TITLES, SHOTS = 4, 30
+NAMES = (
+    "alone",
+    "in_context",
+    "prefix",
+    "title",
+    f"in_context_zeroed_{SEEN}",
+    f"in_context_trained_without_{SEEN}",
+    "in_context_unnormalised",
+    "in_context_window_8",
+)
+FOLD_OF = np.repeat([0, 1, 1, 0], SHOTS)  # title-00 and title-03 are tested in fold 0
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Callable[..., Bench]:
+    """A bench on a table; what it keeps is in the folder `work`."""
+
+    def make(
+        table: pa.Table,
+        tell: Callable[[str], None] = print,
+        seed: int = 0,
+        work: str = "work",
+    ) -> Bench:
+        source = Table(written(table, tmp_path / "shots.parquet"), (SEEN, HEARD))
+        settings = tiny_settings()
+        units = source.units(settings, ["label"], None)
+        return Bench(settings, source, units, FOLD_OF, seed, NAMES, tmp_path / work, tell)
+
+    return make
+
+
+def poisoned(table: pa.Table, *titles: str) -> pa.Table:
+    """Other vectors, all the same, in some titles."""
+    chosen = pc.is_in(table["title"], pa.array(titles)).to_numpy()
+    for name in (SEEN, HEARD):
+        vectors = to_numpy(table[name].combine_chunks()).copy()
+        vectors[chosen] = 1e3
+        table = table.set_column(table.column_names.index(name), name, to_arrow(vectors))
+    return table
+
+
+def identities(bench: Bench) -> list[str]:
+    return [network["model"] for network in bench.models()]
+
+
+class TestTraining:
+    def test_never_reads_a_tested_title(self, bench: Callable[..., Bench]) -> None:
+        table = made_table(titles=TITLES, shots=SHOTS)
+        clean = identities(bench(table))
+        tested_in_0 = poisoned(table, "title-00", "title-03")
+        found = identities(bench(tested_in_0, work="another"))  # nothing is used again there
+        assert found[0] == clean[0]
+        assert found[1] != clean[1]
+
+    def test_reads_no_label(self, bench: Callable[..., Bench]) -> None:
+        table = made_table(titles=TITLES, shots=SHOTS)
+        other = pa.array(np.arange(table.num_rows) % 3 == 0)
+        relabelled = table.set_column(table.column_names.index("label"), "label", other)
+        assert identities(bench(relabelled, work="another")) == identities(bench(table))
+
+    def test_is_not_repeated(self, bench: Callable[..., Bench]) -> None:
+        table = made_table(titles=TITLES, shots=SHOTS)
+        told: list[str] = []
+        first = identities(bench(table, told.append))
+        assert sum("training on 2 titles" in line for line in told) == 2
+        told.clear()
+        assert identities(bench(table, told.append)) == first
+        assert all("was trained before" in line for line in told)
+        assert set(identities(bench(table, seed=1))).isdisjoint(first)
+
+    def test_says_which_titles_are_tested(self, bench: Callable[..., Bench]) -> None:
+        networks = bench(made_table(titles=TITLES, shots=SHOTS)).models()
+        assert [network["tested"] for network in networks] == [
+            ["title-00", "title-03"],
+            ["title-01", "title-02"],
+        ]
+
+
+class TestReadings:
+    def test_are_those_of_context_and_live(self, bench: Callable[..., Bench]) -> None:
+        made = bench(made_table(titles=TITLES, shots=SHOTS))
+        network = made.networks.network(1)
+        rows = slice(2 * SHOTS, 3 * SHOTS)
+        fused = made.units.read(2).fused
+        whole = contextualise(network, fused)
+        expected = {
+            "in_context": whole.shots,
+            "title": np.tile(whole.title, (SHOTS, 1)),
+            "alone": np.concatenate(
+                [embed_alone(network, fused[shot : shot + 1]).shots for shot in range(SHOTS)]
+            ),
+            "prefix": embed_up_to(network, fused),
+        }
+        zeroed = fused.copy()
+        zeroed[:, : WIDTHS[SEEN]] = 0
+        zeroed /= np.linalg.norm(zeroed, axis=1, keepdims=True)
+        expected[f"in_context_zeroed_{SEEN}"] = contextualise(network, zeroed).shots
+        for name, vectors in expected.items():
+            (part,) = made.make(name).parts(1)
+            assert part.dtype == np.float32
+            np.testing.assert_allclose(part[rows], vectors, atol=1e-4, err_msg=name)
+
+    def test_of_other_trainings_differ(self, bench: Callable[..., Bench]) -> None:
+        made = bench(made_table(titles=TITLES, shots=SHOTS))
+        (usual,) = made.make("in_context").parts(0)
+        for name in NAMES[5:]:
+            (part,) = made.make(name).parts(0)
+            assert part.shape == usual.shape
+            assert not np.allclose(part, usual, atol=1e-3), name
+
+    def test_units_without_label_give_context_only(self, bench: Callable[..., Bench]) -> None:
+        table = made_table(titles=TITLES, shots=SHOTS)
+        labels = np.where(np.arange(table.num_rows) % 2, table["label"].to_numpy(), None)
+        place = table.column_names.index("label")
+        half = bench(table.set_column(place, "label", pa.array(labels, pa.bool_())))
+        (alone,) = half.make("alone").parts(0)
+        (in_context,) = half.make("in_context").parts(0)
+        assert not alone[::2].any()
+        assert alone[1::2].any(axis=1).all()
+        np.testing.assert_array_equal(in_context, bench(table).make("in_context").parts(0)[0])

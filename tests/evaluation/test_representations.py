@@ -1,0 +1,125 @@
+"""Representations that need no network, and which ones are compared when nobody says."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from made_tables import HEARD, SEEN, WIDTHS, made_table, written
+
+from mediafm_core.errors import MediaFMError
+from mediafm_core.evaluation.readings import Reading
+from mediafm_core.evaluation.representations import (
+    Network,
+    ablations,
+    asked_of_network,
+    default_names,
+    described,
+    require_free_names,
+)
+from mediafm_core.evaluation.tables import read_table
+from mediafm_core.evaluation.units import Units
+
+SHOTS = 7
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> Units:
+    table = written(made_table("chance", titles=2, shots=SHOTS), tmp_path / "shots.parquet")
+    return read_table(table, [SEEN, HEARD], ["label"])
+
+
+def parts(name: str, units: Units) -> list[np.ndarray]:
+    found = described(name, units)
+    assert found is not None
+    return found.parts(0)
+
+
+def test_flat_is_the_fused_vector(units: Units) -> None:
+    (flat,) = parts("flat", units)
+    np.testing.assert_array_equal(flat, np.concatenate([units.read(0).fused, units.read(1).fused]))
+
+
+def test_modalities_have_unit_length(units: Units) -> None:
+    (seen,), (heard,) = parts(SEEN, units), parts(HEARD, units)
+    assert (seen.shape[1], heard.shape[1]) == (WIDTHS[SEEN], WIDTHS[HEARD])
+    np.testing.assert_allclose(np.linalg.norm(seen, axis=1), 1, rtol=1e-5)
+    for part, modality in zip(parts("late_fusion", units), (seen, heard), strict=True):
+        np.testing.assert_array_equal(part, modality)
+
+
+def test_neighbours_stop_at_the_ends_of_a_title(units: Units) -> None:
+    (flat,), (beside,) = parts("flat", units), parts("neighbours", units)
+    width = flat.shape[1]
+    for title in range(2):
+        for shot in range(SHOTS):
+            row = title * SHOTS + shot
+            before = flat[row - 1] if shot else np.zeros(width)
+            after = flat[row + 1] if shot + 1 < SHOTS else np.zeros(width)
+            np.testing.assert_array_equal(beside[row], np.concatenate([before, flat[row], after]))
+
+
+def test_similarities_are_those_across_the_start_of_a_shot(units: Units) -> None:
+    (found,) = parts("similarities", units)
+    assert found.shape == (2 * SHOTS, 20)
+    fused = units.read(1).fused
+    for shot in range(SHOTS):
+        expected = [
+            fused[shot - back] @ fused[shot + on] if back <= shot and shot + on < SHOTS else 0
+            for back in range(1, 5)
+            for on in range(5)
+        ]
+        np.testing.assert_allclose(found[SHOTS + shot], expected, atol=1e-6)
+
+
+class TestNames:
+    def test_what_is_compared(self, units: Units, tmp_path: Path) -> None:
+        assert default_names(units) == [
+            SEEN,
+            HEARD,
+            "flat",
+            "late_fusion",
+            "neighbours",
+            "similarities",
+            "alone",
+            "in_context",
+            "prefix",
+        ]
+        table = made_table(titles=2, shots=SHOTS)
+        words = pa.array(np.where(table["label"].to_numpy(), "yes!", "no!"))
+        path = written(table.append_column("mood", words), tmp_path / "words.parquet")
+        one = read_table(path, [SEEN], ["mood"])
+        assert default_names(one)[0] == "flat"
+        assert "late_fusion" not in default_names(one)
+        assert default_names(one)[-1] == "title"
+        assert ablations(one, "zeros", trained=True) == []
+
+    def test_ablations_are_those_that_mean_something(self, units: Units) -> None:
+        names = ablations(units, "zeros", trained=True)
+        assert f"in_context_zeroed_{SEEN}" in names
+        assert not any(name.startswith("in_context_absence") for name in names)
+        assert all(
+            name.startswith("in_context_zeroed")
+            for name in ablations(units, "zeros", trained=False)
+        )
+
+    def test_what_they_ask_of_networks(self, units: Units) -> None:
+        in_context = Reading("in_context")
+        assert asked_of_network("prefix", units) == (Network(), Reading("prefix"))
+        assert asked_of_network("in_context_window_32", units) == (Network(window=32), in_context)
+        assert asked_of_network("in_context@ab12", units) == (Network(model="ab12"), in_context)
+        assert asked_of_network(f"in_context_zeroed_{HEARD}", units) == (
+            Network(),
+            Reading("in_context", HEARD),
+        )
+        for name in ("in_context_zeroed_taste", "in_context_window_0", "sideways", "my_in_context"):
+            with pytest.raises(MediaFMError, match="There is no representation"):
+                asked_of_network(name, units)
+
+    def test_a_column_cannot_have_one(self, tmp_path: Path) -> None:
+        table = made_table(titles=2, shots=SHOTS).rename_columns(
+            ["title", "shot_index", "flat", HEARD, "label"]
+        )
+        units = read_table(written(table, tmp_path / "t.parquet"), ["flat"], ["label"])
+        with pytest.raises(MediaFMError, match="'flat' has the name of a representation"):
+            require_free_names(units)
