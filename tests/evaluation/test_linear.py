@@ -35,7 +35,7 @@ def _fitted(
     return found, found(coordinates)
 
 
-@pytest.mark.parametrize(("count", "width"), [(300, 12), (60, 150)])
+@pytest.mark.parametrize(("count", "width"), [(200, 12), (60, 150)])
 def test_logistic_probes_score_as_scikit_learns(count: int, width: int) -> None:
     features, codes, _ = _units(count, width, 3)
     targets = codes[:, None] == np.arange(3)
@@ -53,10 +53,10 @@ def test_logistic_probes_score_as_scikit_learns(count: int, width: int) -> None:
 
 
 def test_softmax_probes_score_as_scikit_learns() -> None:
-    features, codes, _ = _units(300, 12, 3)
+    features, codes, _ = _units(200, 12, 3)
     _, scores = _fitted(features, codes[:, None] == np.arange(3), "softmax")
     for which, strength in enumerate(_STRENGTHS):
-        model = LogisticRegression(C=1 / (strength * 300), tol=1e-8, max_iter=10_000)
+        model = LogisticRegression(C=1 / (strength * 200), tol=1e-8, max_iter=10_000)
         expected = model.fit(_standardised(features), codes).decision_function(
             _standardised(features)
         )
@@ -65,7 +65,7 @@ def test_softmax_probes_score_as_scikit_learns() -> None:
         np.testing.assert_allclose(found, expected, atol=0.01 * (1 + np.abs(expected).max()))
 
 
-@pytest.mark.parametrize(("count", "width"), [(300, 12), (60, 150)])
+@pytest.mark.parametrize(("count", "width"), [(200, 12), (60, 150)])
 def test_squared_probes_are_ridge_regressions(count: int, width: int) -> None:
     features, _, numbers = _units(count, width, 3)
     _, scores = _fitted(features, numbers[:, None], "squared")
@@ -99,7 +99,7 @@ def test_features_that_are_all_constant_predict_the_share() -> None:
 def test_stopping_early_is_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    features, codes, _ = _units(300, 12, 3)
+    features, codes, _ = _units(200, 12, 3)
     targets = codes[:, None] == np.arange(3)
     with caplog.at_level(logging.WARNING):
         _fitted(features, targets, "softmax")
