@@ -1,0 +1,26 @@
+"""Evaluation: what representations are worth to linear probes on labels.
+
+    from mediafm_core.config import load_settings
+    from mediafm_core.evaluation import Catalogue, Table, evaluate
+
+    evaluate(load_settings(), Table(Path("shots.parquet"), ("picture", "sound")), ["starts_scene"])
+    evaluate(load_settings(), Catalogue(models=("3f9a", "77c1")), ["genre"])     # two models
+
+Importing this package is light: what a call needs is imported by the call.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mediafm_core.evaluation.measurement import Report, evaluate
+    from mediafm_core.evaluation.sources import Catalogue, Table
+
+__all__ = ["Catalogue", "Report", "Table", "evaluate"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from mediafm_core.evaluation import measurement, sources
+
+        return getattr(sources if name in ("Catalogue", "Table") else measurement, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

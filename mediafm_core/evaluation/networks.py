@@ -26,6 +26,7 @@ from mediafm_core.vectors import to_arrow
 if TYPE_CHECKING:
     from mediafm_core.model.data import TrainingData
     from mediafm_core.model.network import MediaFM
+    from mediafm_core.model.progress import Event, Observer
 
 Tell = Callable[[str], None]
 
@@ -141,7 +142,7 @@ class FoldNetworks:
             model,
             training,
             out,
-            None,
+            _progress(what, self.tell),
             device,
             self.settings.threads,
             objective=objective,
@@ -172,6 +173,23 @@ class FoldNetworks:
                 TitleSource(title.title_id, path, version, title.metadata, (layout[0], layout[1]))
             )
         return TrainingData(sources, global_size=1, ranges=self.units.ranges)
+
+
+def _progress(what: str, tell: Tell) -> "Observer":
+    """Tells of every quarter of a training's steps."""
+    from mediafm_core.model.progress import Progress
+
+    told = 0
+
+    def observe(event: "Event") -> None:
+        nonlocal told
+        if isinstance(event, Progress) and event.step < event.steps:
+            quarter = 4 * event.step // event.steps
+            if quarter > told:
+                told = quarter
+                tell(f"{what}: step {event.step} of {event.steps}, {event.seconds_left:.0f} s left")
+
+    return observe
 
 
 def lengths_cut(settings: Settings, longest: int) -> tuple[ModelSettings, TrainingSettings]:

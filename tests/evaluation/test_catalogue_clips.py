@@ -13,10 +13,9 @@ from mediafm_core.clips.in_context import TitleInContext
 from mediafm_core.config import Settings
 from mediafm_core.context import embed_alone
 from mediafm_core.errors import MediaFMError, StoreError
+from mediafm_core.evaluation import Catalogue, evaluate
 from mediafm_core.evaluation.bench import Bench
 from mediafm_core.evaluation.catalogue import read_catalogue
-from mediafm_core.evaluation.measurement import evaluate
-from mediafm_core.evaluation.sources import Catalogue
 from mediafm_core.live import embed_span_up_to
 from mediafm_core.model.checkpoint import load_model
 from mediafm_core.vectors import to_numpy
