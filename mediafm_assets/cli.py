@@ -98,6 +98,7 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
 
     from mediafm_assets.progress import training_bar
     from mediafm_core.pipeline.candidates import read_candidate
+    from mediafm_core.pipeline.judgement import compare_with_serving, predicts_hidden_shots
     from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.preparation import prepare
     from mediafm_core.pipeline.releases import refuse_overruled
@@ -120,6 +121,12 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
     candidate = read_candidate(platform.store.models / report.model)
     click.echo(f"{candidate.identity}: {candidate.evidence}.")
     if platform.serving_model != candidate.identity:
+        for finding in (
+            compare_with_serving(platform, candidate.identity).finding,
+            predicts_hidden_shots(platform, candidate.identity),
+        ):
+            if finding.passed is False:
+                click.echo(finding.line)
         digest = candidate.identity.rpartition("@")[2][:_DIGITS_SHOWN]
         click.echo(f"A candidate: `mediafm release {digest}` serves it, `mediafm models` compares.")
     elif before != candidate.identity:
@@ -130,19 +137,30 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
 
 @click.command()
 @click.argument("version")
+@click.option(
+    "--compare/--no-compare",
+    default=True,
+    help="Compare it with the model that serves, by labels of clips and by hidden shots.",
+)
 @_recorded
 @catalogue_options
-def release(settings: "Settings", version: str, reason: str, released_by: str) -> None:
+def release(
+    settings: "Settings", version: str, compare: bool, reason: str, released_by: str
+) -> None:
     """Serve the trained model VERSION: its identity, or the first digits of its digest.
 
     It is checked first: sound files, no pickle, and trained on vectors of the encoders that the
-    catalogue has. Readers see it once `mediafm run` has brought every title to it.
+    catalogue has. How it compares with the model that serves is said and forbids nothing. Readers
+    see it once `mediafm run` has brought every title to it.
     """
     from mediafm_assets.model_assets import report_serving_model
+    from mediafm_core.pipeline.judgement import judge
     from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.releases import release
 
     platform = Platform(settings)
+    for finding in judge(platform, version, _to_stderr) if compare else ():
+        click.echo(finding.line)
     with _instance(platform) as instance:
         released = release(platform, version, reason=reason, released_by=released_by)
         if released.is_new:
@@ -172,6 +190,10 @@ def rollback(settings: "Settings", reason: str, released_by: str) -> None:
         click.echo(f"{made.model} serves again, in place of {made.previous}.")
         report_serving_model(instance, platform)
     _tell_readers(platform)
+
+
+def _to_stderr(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _tell_readers(platform: "Platform") -> None:

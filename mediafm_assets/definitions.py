@@ -9,6 +9,7 @@ import dagster as dg
 from mediafm_assets.alerts import alert_on_failure
 from mediafm_assets.catalogue_asset import catalogue
 from mediafm_assets.encoder_assets import encoders
+from mediafm_assets.evaluation_asset import CHECKS, evaluation
 from mediafm_assets.inbox import inbox
 from mediafm_assets.jobs.catalogue import (
     clean_catalogue,
@@ -17,7 +18,13 @@ from mediafm_assets.jobs.catalogue import (
     retire_titles,
 )
 from mediafm_assets.jobs.releases import release_model, rollback_model
-from mediafm_assets.jobs.titles import embed_title, ingest_title, refresh_catalogue, train_model
+from mediafm_assets.jobs.titles import (
+    embed_title,
+    evaluate_catalogue,
+    ingest_title,
+    refresh_catalogue,
+    train_model,
+)
 from mediafm_assets.model_assets import mediafm_model, serving_model
 from mediafm_assets.resources import resources
 from mediafm_assets.sensors.arrivals import arrivals_sensor
@@ -37,9 +44,13 @@ warnings.filterwarnings("ignore", message="Asset job .* with varying BackfillPol
 def definitions(resources: Mapping[str, Any]) -> dg.Definitions:
     """Everything, with the resources of runs: `platform` gives them their `Platform`."""
     return dg.Definitions(
-        assets=[inbox, encoders, *TITLE_ASSETS, mediafm_model, serving_model, catalogue],
+        assets=[
+            *(inbox, encoders, *TITLE_ASSETS),
+            *(mediafm_model, serving_model, catalogue, evaluation),
+        ],
+        asset_checks=CHECKS,
         jobs=[
-            *(ingest_title, refresh_catalogue, train_model),
+            *(ingest_title, refresh_catalogue, train_model, evaluate_catalogue),
             *(release_model, rollback_model, retire_titles, clean_catalogue),
             *(publish_features, embed_title),
         ],

@@ -1,12 +1,16 @@
 """What the Dagster UI shows of an artefact: numbers and pictures."""
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
+from mediafm_core.evaluation.representations import IN_CONTEXT
 from mediafm_core.pipeline.candidates import kept_point
+from mediafm_core.pipeline.evaluation import CatalogueEvaluation, Measured, picture
 from mediafm_core.pipeline.graph import SPECS
+from mediafm_core.pipeline.judgement import Comparison, difference
 from mediafm_core.pipeline.materialise import Outcome
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.states import variant_of
@@ -14,6 +18,7 @@ from mediafm_core.pipeline.training import TrainedModel
 from mediafm_core.report.pictures import contact_sheet, similarity_picture
 
 _BYTES_PER_MEGABYTE = 1_000_000
+_PICTURED_LABELS = 6  # an event holds its pictures
 
 
 def describe(
@@ -70,10 +75,96 @@ def describe_model(platform: Platform, trained: TrainedModel) -> dict[str, Any]:
     }
 
 
+def describe_evaluation(platform: Platform, found: CatalogueEvaluation) -> dict[str, Any]:
+    """Table, plots and figures of what was measured, or why nothing was."""
+    metadata: dict[str, Any] = {"models": ", ".join(found.models) or "none"}
+    if found.why_not is not None:
+        return {**metadata, "state": "not measurable", "why_not": found.why_not}
+    new = sum(each.is_new for each in found.measured)
+    metadata |= {
+        "state": "measured" if found.measured else "not measurable",
+        "labels": len(found.measured),
+        "labels_not_measurable": len(found.unmeasured),
+        "computed_now": new,
+        "titles": max((each.report.titles for each in found.measured), default=0),
+        "clips": max((each.report.units for each in found.measured), default=0),
+        "table": dg.MetadataValue.md(_evaluation_table(found)),
+    }
+    for each in found.measured:
+        metadata |= _figures(each)
+    if found.measured:
+        metadata["plots"] = _plots(platform, found.measured)
+        metadata["files"] = dg.MetadataValue.text(
+            ", ".join(f"{platform.store.location}/{each.key}" for each in found.measured)
+        )
+    return metadata
+
+
+def describe_difference(platform: Platform, compared: Comparison) -> dict[str, Any]:
+    """Figures of a candidate beside those of the model that serves."""
+    metadata: dict[str, Any] = {
+        "candidate": compared.candidate,
+        "compared_with": compared.reference or "none",
+    }
+    for each in compared.measured:
+        found = difference(each)
+        name = f"{each.label} {found.metric}"
+        figures = {"": found.value, " low": found.low, " high": found.high}
+        metadata |= {f"{name}{end}": value for end, value in figures.items() if value is not None}
+    if compared.measured:
+        metadata["table"] = dg.MetadataValue.md(_tables(compared.measured))
+        metadata["plots"] = _plots(platform, compared.measured)
+    return metadata
+
+
 def image(data: bytes, kind: str, title: str) -> dg.MarkdownMetadataValue:
     """A picture inside the metadata itself, so that it needs no file server."""
-    encoded = base64.b64encode(data).decode()
-    return dg.MetadataValue.md(f"![{title}](data:image/{kind};base64,{encoded})")
+    return dg.MetadataValue.md(_embedded(data, kind, title))
+
+
+def _embedded(data: bytes, kind: str, title: str) -> str:
+    return f"![{title}](data:image/{kind};base64,{base64.b64encode(data).decode()})"
+
+
+def _evaluation_table(found: CatalogueEvaluation) -> str:
+    parts = [_tables(found.measured)] if found.measured else []
+    parts += [f"**{label}** is not measurable: {reason}" for label, reason in found.unmeasured]
+    return "\n\n".join(parts)
+
+
+def _tables(measured: Sequence[Measured]) -> str:
+    from mediafm_core.evaluation.wording import as_markdown
+
+    return "\n\n".join(f"### {each.label}\n\n{as_markdown(each.report)}" for each in measured)
+
+
+def _figures(measured: Measured) -> dict[str, float]:
+    """The primary metric of each representation, for Dagster's plots over time."""
+    report = measured.report
+    metric = report.primary_metric
+    rows = {
+        f"{measured.label} {row.representation} {metric}": row.value
+        for row in report.evaluation.results
+        if row.metric == metric
+    }
+    rows |= {
+        f"{measured.label} {IN_CONTEXT} minus {row.baseline} {metric}": row.value
+        for row in report.evaluation.differences
+        if row.metric == metric and row.representation == IN_CONTEXT
+    }
+    return {name: value for name, value in rows.items() if value is not None}
+
+
+def _plots(platform: Platform, measured: Sequence[Measured]) -> dg.MarkdownMetadataValue:
+    from mediafm_core.evaluation.report import DIFFERENCES_FILE, RESULTS_FILE
+
+    return dg.MetadataValue.md(
+        "\n\n".join(
+            _embedded(picture(platform.store, each, file), "png", f"{file} of {each.label}")
+            for each in measured[:_PICTURED_LABELS]
+            for file in (RESULTS_FILE, DIFFERENCES_FILE)
+        )
+    )
 
 
 def _pictures(platform: Platform, outcome: Outcome) -> dict[str, dg.MetadataValue]:

@@ -205,6 +205,16 @@ class EvaluationSettings(Section):
     bootstrap: PositiveInt = Field(
         1000, description="draws of titles that the intervals are taken from"
     )
+    labels: tuple[str, ...] = Field(
+        (),
+        description="labels of clips, as a JSON list, that models of the catalogue are measured "
+        "by; all if not given",
+    )
+    refuse_worse: bool = Field(
+        False,
+        description="release no model that is worse by these labels than the one that serves, "
+        "beyond the interval of the difference",
+    )
 
 
 class ClipSettings(Section):

@@ -7,6 +7,7 @@ from mediafm_assets.model_assets import ReleaseRecord, observe_serving_model
 from mediafm_assets.resources import PlatformResource
 from mediafm_assets.sensors.priorities import RELEASE, priority
 from mediafm_core.errors import MediaFMError
+from mediafm_core.pipeline.judgement import judge
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.publishing import publish_at_once
 from mediafm_core.pipeline.releases import release, rollback
@@ -17,6 +18,10 @@ class ReleaseConfig(ReleaseRecord):
 
     version: str = Field(
         description="the model's identity, or the first digits of its digest; see `mediafm models`"
+    )
+    compare: bool = Field(
+        True,
+        description="compare it with the model that serves first; a warning forbids nothing",
     )
 
 
@@ -30,6 +35,9 @@ def release_candidate(
 ) -> None:
     """Make a trained model the one that the catalogue is contextualised with."""
     try:
+        for finding in judge(platform, config.version, context.log.info) if config.compare else ():
+            log = context.log.warning if finding.passed is False else context.log.info
+            log(finding.told)
         released = release(
             platform, config.version, reason=config.reason, released_by=config.released_by
         )

@@ -1,4 +1,4 @@
-"""The jobs that work on titles, and the one that trains."""
+"""The jobs that work on titles, the one that trains and the one that measures."""
 
 import dagster as dg
 
@@ -8,6 +8,7 @@ INGEST_TITLE = "ingest_title"
 EMBED_TITLE = "embed_title"
 REFRESH_CATALOGUE = "refresh_catalogue"
 TRAIN_MODEL = "train_model"
+EVALUATE_CATALOGUE = "evaluate_catalogue"
 
 ingest_title = dg.define_asset_job(
     INGEST_TITLE,
@@ -28,4 +29,10 @@ train_model = dg.define_asset_job(
     TRAIN_MODEL,
     selection=dg.AssetSelection.assets("mediafm_model"),
     description="Train MediaFM on the catalogue: a candidate for release_model.",
+)
+evaluate_catalogue = dg.define_asset_job(
+    EVALUATE_CATALOGUE,
+    selection=dg.AssetSelection.assets("evaluation"),
+    description="Measure what serves on the labels of the catalogue's clips; labels, models, folds "
+    "and seeds are the job's configuration.",
 )

@@ -1,8 +1,7 @@
 """`mediafm evaluate`: what context is worth to probes on the user's own labels."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
@@ -13,11 +12,8 @@ from mediafm_core.errors import ConfigurationError
 from mediafm_core.evaluation.tasks import Task
 
 if TYPE_CHECKING:
-    from mediafm_core.evaluation.intervals import Difference, Result
     from mediafm_core.evaluation.measurement import Report
     from mediafm_core.evaluation.sources import Source
-
-Row = TypeVar("Row", bound="Result | Difference")
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -134,66 +130,10 @@ def _source(
 
 
 def _print(report: "Report") -> None:
-    metrics = list(report.evaluation.chance)
-    print_table(
-        ["representation", *(metric.replace("_", " ") for metric in metrics)],
-        [
-            *(
-                [name, *(_figure(row, ".3f") for row in found)]
-                for name, found in _by_name(report.evaluation.results).items()
-            ),
-            ["chance", *(_number(report.evaluation.chance[metric]) for metric in metrics)],
-        ],
-    )
-    primary = [row for row in report.evaluation.differences if row.metric == report.primary_metric]
-    baselines = list(dict.fromkeys(row.baseline for row in primary))
-    if baselines:
-        lines = []
-        for name, found in _by_name(primary).items():
-            against = {row.baseline: _figure(row, "+.3f") for row in found}
-            lines.append([name, *(against.get(baseline, "") for baseline in baselines)])
-        what = report.primary_metric.replace("_", " ")
-        print_table([what, *(f"minus {baseline}" for baseline in baselines)], lines)
-    reasons: dict[str, list[str]] = {}
-    for row in report.evaluation.results:  # those of differences follow from these
-        if row.why_not is not None:
-            reasons.setdefault(row.why_not, []).append(row.metric.replace("_", " "))
-    for reason, which in reasons.items():
-        click.echo(f"Not measurable, {', '.join(dict.fromkeys(which))}: {reason}")
-    click.echo(_summary(report))
+    from mediafm_core.evaluation import wording
 
-
-def _by_name(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Rows of each representation, in their order."""
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row.representation, []).append(row)
-    return found
-
-
-def _figure(row: "Result | Difference", form: str) -> str:
-    """A figure with its interval; a star where that of a difference leaves out zero."""
-    if row.value is None:
-        return "not measurable"
-    if row.low is None or row.high is None:
-        return f"{row.value:{form}}"
-    clear = form.startswith("+") and (row.low > 0 or row.high < 0)
-    return f"{row.value:{form}} ({row.low:{form}} to {row.high:{form}}){' *' if clear else ''}"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
-
-
-def _summary(report: "Report") -> str:
-    model = report.model
-    if model["trained"]:
-        how = f"MediaFM trained for each fold, {model['settings']['training']['steps']} steps"
-    else:
-        how = f"{' and '.join(model['models'])}, not trained for this: these titles are known"
-    seeds = f"seed{'s' if len(report.seeds) > 1 else ''} {', '.join(map(str, report.seeds))}"
-    return (
-        f"{report.task} of {report.label}: {report.units:,} units of {report.titles:,} titles, "
-        f"{report.folds} folds, {seeds}; {how}; 95 % intervals from {report.bootstrap:,} draws of "
-        f"titles, * where a difference is clear of zero; {report.seconds:.0f} s."
-    )
+    for table in (wording.results_table(report), wording.differences_table(report)):
+        if table is not None:
+            print_table(*table)
+    for sentence in (*wording.reasons(report), wording.summary(report)):
+        click.echo(sentence)

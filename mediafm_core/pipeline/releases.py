@@ -19,6 +19,7 @@ from mediafm_core.pipeline.serving import (
     deciding,
     release_history,
     restored_by_rollback,
+    serving_model,
 )
 from mediafm_core.store.models import model_folder, put_up
 
@@ -72,6 +73,18 @@ def release(
             reason or candidate.evidence,
         )
         return Released(made, is_new=True)
+
+
+def check_candidate(platform: Platform, version: str) -> Candidate | None:
+    """What `release` would refuse is refused; None for a model that serves already.
+
+    Raises:
+        ConfigurationError, IdentityMismatchError, StoreError: as `release`.
+    """
+    folder = find_model(platform.store, version)
+    if serving_model(platform.store) == folder.name:
+        return None
+    return _checked(platform, folder, compare_titles=True)
 
 
 def rollback(platform: Platform, *, reason: str = "", released_by: str = "") -> Release:
