@@ -10,6 +10,7 @@ A catalogue is measured with models as they are, which know its titles; nothing 
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +25,7 @@ from mediafm_core.identity import digest_of, digest_of_settings
 from mediafm_core.vectors import to_arrow
 
 if TYPE_CHECKING:
+    from mediafm_core.model.checkpoint import LoadedModel
     from mediafm_core.model.data import TrainingData
     from mediafm_core.model.network import MediaFM
     from mediafm_core.model.progress import Event, Observer
@@ -56,23 +58,37 @@ class OneNetwork:
         units: what it reads.
         folder: of the model; its name is the identity.
         device: to run on.
+
+    Raises:
+        ConfigurationError: the model is damaged or of another version.
+        IdentityMismatchError: it reads other vectors than these.
     """
 
     units: Units
     folder: Path
     device: str
 
+    def __post_init__(self) -> None:
+        from mediafm_core.model.checkpoint import check_compatible
+
+        # Now, and not after the probes of other representations.
+        check_compatible(_loaded(self.folder, self.device), self.units.ranges, self.units.encoders)
+
     def identity(self, fold: int) -> str:  # noqa: ARG002
         """The model's."""
         return self.folder.name
 
     def network(self, fold: int) -> "MediaFM":  # noqa: ARG002
-        """The model, loaded; IdentityMismatchError if it reads other vectors than these."""
-        from mediafm_core.model.checkpoint import check_compatible, load_model
+        """The model, loaded."""
+        return _loaded(self.folder, self.device).network
 
-        model = load_model(self.folder, self.device)
-        check_compatible(model, self.units.ranges, self.units.encoders)
-        return model.network
+
+@lru_cache(maxsize=2)
+def _loaded(folder: Path, device: str) -> "LoadedModel":
+    """The model of a folder, which its identity names: loaded once for all seeds."""
+    from mediafm_core.model.checkpoint import load_model
+
+    return load_model(folder, device)
 
 
 @dataclass
