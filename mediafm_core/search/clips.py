@@ -18,8 +18,6 @@ from mediafm_core.errors import StoreError
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.features.snapshot import shard_key, snapshot_in
 
-_NAMES = ("title_id", "clip_id")
-
 
 @dataclass(frozen=True)
 class ShardOfClips:
@@ -44,14 +42,14 @@ class Clips:
         model: model version of their vectors.
         dimension: width of their vectors.
         shards: the files, in the order of the numbers.
-        names: `title_id, clip_id`, a row per number.
+        table: `title_id, clip_id, start_s, end_s, proposed`, a row per number.
         shown: bool `[n]`: False for rows of titles that were published again or removed.
     """
 
     model: str
     dimension: int
     shards: tuple[ShardOfClips, ...]
-    names: pa.Table
+    table: pa.Table
     shown: np.ndarray
 
     def __len__(self) -> int:
@@ -64,12 +62,12 @@ class Clips:
     @cached_property
     def order(self) -> np.ndarray:
         """int64 `[n]`: sorts clips by title and clip id, which is how ties are settled."""
-        return (self._titles << 32) | _ranks(self.names["clip_id"])
+        return (self._titles << 32) | _ranks(self.table["clip_id"])
 
     @cached_property
     def _titles(self) -> np.ndarray:
         """int64 `[n]`: the place of each clip's title in the alphabetical order of titles."""
-        return _ranks(self.names["title_id"])
+        return _ranks(self.table["title_id"])
 
 
 def clips_in(connection: duckdb.DuckDBPyConnection, store: Store) -> Clips:
@@ -86,12 +84,13 @@ def clips_in(connection: duckdb.DuckDBPyConnection, store: Store) -> Clips:
         )
     keys = [shard_key(snapshot.model, "clips", shard.name) for shard in snapshot.shards]
     paths = store.files.paths(keys, immutable=True)
-    shards, names, shown, first = [], [], [np.empty(0, dtype=bool)], 0
+    shards, tables, first = [], [_COLUMNS.empty_table()], 0
+    shown = [np.empty(0, dtype=bool)]
     for shard, path in zip(snapshot.shards, paths, strict=True):
         with pq.ParquetFile(path, memory_map=True) as file:
-            rows = file.read(list(_NAMES))
+            rows = file.read(_COLUMNS.names)
         shards.append(ShardOfClips(shard.name, path, first, rows.num_rows))
-        names.append(rows.select(_NAMES).cast(_SCHEMA))
+        tables.append(rows.select(_COLUMNS.names).cast(_COLUMNS))
         gone = pc.is_in(rows["title_id"], pa.array(sorted(shard.superseded), pa.string()))
         shown.append(~gone.to_numpy().astype(bool))
         first += rows.num_rows
@@ -99,12 +98,20 @@ def clips_in(connection: duckdb.DuckDBPyConnection, store: Store) -> Clips:
         snapshot.model,
         snapshot.dimension,
         tuple(shards),
-        pa.concat_tables([_SCHEMA.empty_table(), *names]),
+        pa.concat_tables(tables),
         np.concatenate(shown),
     )
 
 
-_SCHEMA = pa.schema([(name, pa.string()) for name in _NAMES])
+_COLUMNS = pa.schema(
+    [
+        ("title_id", pa.string()),
+        ("clip_id", pa.string()),
+        ("start_s", pa.float64()),
+        ("end_s", pa.float64()),
+        ("proposed", pa.bool_()),
+    ]
+)
 
 
 def _ranks(names: pa.ChunkedArray) -> np.ndarray:

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mediafm_core.errors import MediaFMError
 from mediafm_core.search.clips import Clips
-from mediafm_core.search.selection import Candidates
+from mediafm_core.search.selection import NOTHING, Candidates, joined
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
@@ -63,35 +64,25 @@ def chosen(
     return allowed & clips.shown
 
 
-def overlapping(
-    connection: duckdb.DuckDBPyConnection, clips: Clips, spans: Sequence[Span | None]
-) -> Candidates:
+def overlapping(clips: Clips, spans: Sequence[Span | None]) -> Candidates:
     """The clips that overlap each query's span, as pairs of query and clip; None overlaps none."""
-    asked = [(query, *span) for query, span in enumerate(spans) if span is not None]
-    schema = pa.schema([("query", pa.int64()), *zip(Span._fields, _SPAN_TYPES, strict=True)])
-    columns = list(zip(*asked, strict=True)) or [()] * len(schema)
-    with (
-        registered(connection, "numbered", numbered(clips)),
-        registered(connection, "asked", pa.table(columns, schema=schema)),
-    ):
-        pairs = connection.execute(
-            "SELECT query, number FROM asked JOIN clips USING (title_id) "
-            "JOIN numbered USING (title_id, clip_id) "
-            "WHERE clips.start_s < asked.end_s AND clips.end_s > asked.start_s"
-        ).to_arrow_table()
-    return Candidates(
-        pairs["query"].to_numpy(),
-        pairs["number"].to_numpy(),
-        np.zeros(pairs.num_rows, dtype=np.float32),
-    )
-
-
-_SPAN_TYPES = (pa.string(), pa.float64(), pa.float64())
+    starts, ends = (clips.table[name].to_numpy() for name in ("start_s", "end_s"))
+    pairs = [NOTHING]
+    for title_id in dict.fromkeys(span.title_id for span in spans if span is not None):
+        own = np.flatnonzero(pc.equal(clips.table["title_id"], title_id).to_numpy())
+        for query, span in enumerate(spans):
+            if span is not None and span.title_id == title_id:
+                rows = own[(starts[own] < span.end_s) & (ends[own] > span.start_s)]
+                queries, none = np.full(len(rows), query), np.zeros(len(rows), np.float32)
+                pairs.append(Candidates(queries, rows, none))
+    return joined(*pairs)
 
 
 def numbered(clips: Clips) -> pa.Table:
     """`title_id, clip_id, number`: finds in SQL the numbers of clips."""
-    return clips.names.append_column("number", pa.array(np.arange(len(clips))))
+    return clips.table.select(["title_id", "clip_id"]).append_column(
+        "number", pa.array(np.arange(len(clips)))
+    )
 
 
 @contextmanager

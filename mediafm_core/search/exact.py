@@ -1,9 +1,9 @@
 """Exact search: every clip is compared with every query, a portion of the vectors at a time.
 
-A portion is compared by one float32 matrix product. Its rounding depends on the portion's shape, so
-it only says which clips may be among the best: those within the bound of its error. Their cosines
-are then summed again in float64, clip by clip, and so the result depends neither on how the vectors
-were divided nor on their order, and equal vectors have equal similarities.
+A portion is compared by one matrix product in float32. How it is rounded depends on the portion's
+shape, so it only says which clips may be among the best: those within the bound of its error. Their
+cosines are then summed again in float64, clip by clip. So the result depends neither on how the
+vectors were divided nor on their order, and equal vectors have equal similarities.
 """
 
 from collections.abc import Iterable
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from mediafm_core.search.clips import Clips
+from mediafm_core.search.products import Products
 from mediafm_core.search.selection import (
     BELOW_ALL,
     NOTHING,
@@ -24,6 +25,7 @@ from mediafm_core.search.selection import (
 from mediafm_core.search.vectors import Portion
 
 _QUERIES_AT_A_TIME = 256  # bounds the matrix of cosines beside a portion
+_ROWS_OF_A_GROUP = 16  # whose largest cosine stands for them when the first bound is sought
 _RESCORED_BYTES = 32 << 20  # of float64 at a time
 
 
@@ -33,6 +35,7 @@ def nearest(
     limits: Limits,
     clips: Clips,
     excluded: Candidates = NOTHING,
+    threads: int = 0,
 ) -> Candidates:
     """The clips of the largest cosine with each query.
 
@@ -42,13 +45,16 @@ def nearest(
         limits: how many.
         clips: what the portions' rows are numbers of.
         excluded: pairs of query and clip that do not count; their similarity is not looked at.
+        threads: as of `Products`.
 
     Returns:
         By query and rank, as `best` orders them.
     """
     starts = range(0, len(queries), _QUERIES_AT_A_TIME)
     groups = [
-        _Search(start, queries[start : start + _QUERIES_AT_A_TIME], limits, clips, excluded)
+        _Search(
+            start, queries[start : start + _QUERIES_AT_A_TIME], limits, clips, excluded, threads
+        )
         for start in starts
     ]
     for portion in portions:
@@ -61,25 +67,30 @@ class _Search:
     """The best clips so far for some queries, numbered from `first`."""
 
     def __init__(
-        self, first: int, queries: np.ndarray, limits: Limits, clips: Clips, excluded: Candidates
+        self,
+        first: int,
+        queries: np.ndarray,
+        limits: Limits,
+        clips: Clips,
+        excluded: Candidates,
+        threads: int,
     ) -> None:
         self._first = first
         self._limits = limits
         self._clips = clips
         self._queries = queries.astype(np.float64)  # [q, h]
-        self._columns = np.ascontiguousarray(queries.T)  # [h, q]
+        self._products = Products(queries, threads)
         own = (excluded.query >= first) & (excluded.query < first + len(queries))
         self._excluded = excluded.take(own)
-        # Bound of the error of a sum of h products in float32, for vectors of unit length.
-        self._error = np.float32(queries.shape[1] * 2.0**-24)
         self._best, self._new = NOTHING, list[Candidates]()
         self._floors = np.full(len(queries), BELOW_ALL)
 
     def add(self, portion: Portion) -> None:
         """Look for better clips in a portion."""
-        products = portion.vectors @ self._columns  # [n, q]
+        products = self._products.of(portion.vectors)  # [n, q]
         self._leave_out(products, portion.rows)
-        place, query = self._candidates(products, portion.rows)
+        error = self._products.error(portion.vectors)
+        place, query = self._candidates(products, portion.rows, error)
         if len(place):
             similarity = cosines(portion.vectors, self._queries, place, query)
             self._new.append(Candidates(query, portion.rows[place], similarity))
@@ -104,13 +115,16 @@ class _Search:
         here = rows[place] == pairs.row
         products[place[here], pairs.query[here] - self._first] = -np.inf
 
-    def _candidates(self, products: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _candidates(
+        self, products: np.ndarray, rows: np.ndarray, error: np.float32
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Places in the portion, and queries, of what may be among the best."""
         per_title, k = self._limits.per_title, self._limits.k
         floor = self._floors
-        if per_title is None and len(products) > k and floor.min() == BELOW_ALL:
-            floor = np.maximum(floor, np.partition(products, -k, axis=0)[-k])
-        place, query = np.nonzero(products >= floor - self._error)
+        if per_title is None and floor.min() == BELOW_ALL:
+            floor = np.maximum(floor, _reached(products, k))
+        found = np.flatnonzero(products >= floor - error)  # of the flat matrix: far quicker
+        place, query = np.divmod(found, products.shape[1])
         if per_title is None or not len(place):
             return place, query
         # Of each title, what may be among its own best.
@@ -123,8 +137,21 @@ class _Search:
         starts = np.flatnonzero(places(group) == 0)
         lengths = np.diff(np.append(starts, len(group)))
         last = starts + np.minimum(per_title, lengths) - 1
-        keep = similarity >= np.repeat(similarity[last], lengths) - self._error
+        keep = similarity >= np.repeat(similarity[last], lengths) - error
         return place[keep], query[keep]
+
+
+def _reached(products: np.ndarray, k: int) -> np.ndarray | np.float32:
+    """What at least `k` of the values in each column reach: `[q]`, close to their `k`-th largest.
+
+    The maxima of groups of rows are values of the column too, and quickly found.
+    """
+    groups = len(products) // _ROWS_OF_A_GROUP
+    if groups < k:
+        return BELOW_ALL
+    whole = products[: groups * _ROWS_OF_A_GROUP]
+    maxima = whole.reshape(groups, _ROWS_OF_A_GROUP, -1).max(axis=1)  # [groups, q]
+    return np.partition(maxima, -k, axis=0)[-k]
 
 
 def cosines(

@@ -10,7 +10,7 @@ import pyarrow as pa
 from mediafm_core.config import Settings
 from mediafm_core.errors import MediaFMError
 from mediafm_core.search.clips import clips_in
-from mediafm_core.search.conditions import Parameters, Span, chosen, overlapping, registered
+from mediafm_core.search.conditions import Parameters, Span, chosen, overlapping
 from mediafm_core.search.diversity import diverse, pool
 from mediafm_core.search.exact import nearest
 from mediafm_core.search.index import ClipIndex, open_index
@@ -60,7 +60,7 @@ class ClipSearch:
         connection: from `open_features`; kept, and used by each search.
         store: the catalogue's store.
         hold: keep all vectors in memory, in this precision; None reads them anew for each search.
-        threads: for the index; 0 takes all cores.
+        threads: for the index and for float16; 0 takes all cores.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class ClipSearch:
         allowed = self._allowed(wanted)
         left_out = NOTHING
         if any(span is not None for span in excluded):
-            left_out = overlapping(self._connection, self.clips, excluded)
+            left_out = overlapping(self.clips, excluded)
         limits = pool(wanted.limits, wanted.diversity)
         found = self._found(queries, limits, allowed, left_out, exact=wanted.exact)
         return self._described(self._chosen(found, wanted))
@@ -157,15 +157,11 @@ class ClipSearch:
 
     def _described(self, found: Candidates) -> pa.Table:
         """What is known of clips that were found, in their order; see `nearest`."""
-        table = self.clips.names.take(pa.array(found.row))
-        table = table.append_column("query", pa.array(found.query))
-        table = table.append_column("rank", pa.array((places(found.query) + 1).astype(np.int32)))
-        table = table.append_column("similarity", pa.array(found.similarity))
-        with registered(self._connection, "found", table):
-            return self._connection.execute(
-                "SELECT query, rank, title_id, clip_id, start_s, end_s, proposed, similarity "
-                "FROM found JOIN clips USING (title_id, clip_id) ORDER BY query, rank"
-            ).to_arrow_table()
+        table = self.clips.table.take(found.row)
+        rank = (places(found.query) + 1).astype(np.int32)
+        for name, values in (("rank", rank), ("query", found.query)):
+            table = table.add_column(0, name, pa.array(values))
+        return table.append_column("similarity", pa.array(found.similarity))
 
     def _found(
         self,
@@ -181,9 +177,9 @@ class ClipSearch:
         indexed = index.search(queries, limits, allowed, left_out) if index else None
         if index is None or indexed is None:
             portions = self._vectors.portions(allowed)
-            return nearest(portions, queries, limits, self.clips, left_out)
+            return nearest(portions, queries, limits, self.clips, left_out, self._threads)
         portions = self._vectors.portions(allowed & ~index.covered)
-        others = nearest(portions, queries, limits, self.clips, left_out)
+        others = nearest(portions, queries, limits, self.clips, left_out, self._threads)
         return best(joined(indexed, others), limits, self.clips)
 
     def _opened_index(self) -> ClipIndex | None:

@@ -76,7 +76,7 @@ def scores(
     """
     if not query.strip():
         raise MediaFMError("The text to search for is blank: give at least one word.")
-    titles = pc.unique(clips.names["title_id"].filter(pa.array(allowed))).sort().to_pylist()
+    titles = pc.unique(clips.table["title_id"].filter(pa.array(allowed))).sort().to_pylist()
     found: dict[Way, np.ndarray] = {}
     with registered(connection, "numbered", numbered(clips)):
         for way in _usable(settings, ways):

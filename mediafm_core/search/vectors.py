@@ -3,7 +3,7 @@
 Both give vectors of unit length (or zero), scaled once when they are read and not by each search.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Literal, NamedTuple, Protocol
 
@@ -17,7 +17,9 @@ from mediafm_core.vectors import to_numpy, unit_length, vector_type
 
 Precision = Literal["float32", "float16"]
 
-_PORTION_BYTES = 8 << 20  # of float32: large enough for BLAS, small enough for the caches
+# Of float32. Threads meet at the end of each portion, which on a busy machine costs a lot.
+_PORTION_BYTES = 256 << 20
+_MOST = 32768  # rows of a portion: a row of cosines goes with each
 _SMALLEST = 64  # rows of a portion, however wide
 _COLUMN = "embedding"
 
@@ -27,8 +29,7 @@ class Portion(NamedTuple):
 
     Attributes:
         rows: the clips' numbers, int64 `[n]`.
-        vectors: float32 `[n, h]` of unit length or zero; not to be changed, and valid until the
-            next portion is asked for.
+        vectors: float32 or float16 `[n, h]` of unit length or zero; not to be changed.
     """
 
     rows: np.ndarray
@@ -83,36 +84,20 @@ class HeldVectors:
         self.matrix = np.zeros((len(clips), clips.dimension), dtype=precision)
         for portion in StreamedVectors(clips).portions(clips.shown):
             self.matrix[portion.rows] = portion.vectors
+        self._rows = min(_MOST, max(_SMALLEST, _PORTION_BYTES // (4 * clips.dimension)))
 
     def portions(self, allowed: np.ndarray) -> Iterator[Portion]:
         """See `Vectors.portions`: views, except where clips between are left out."""
-        step = max(_SMALLEST, _PORTION_BYTES // (4 * self.matrix.shape[1]))
-        to_float32 = _widening(step, self.matrix)
-        for start in range(0, len(self.matrix), step):
-            part = slice(start, start + step)
+        for start in range(0, len(self.matrix), self._rows):
+            part = slice(start, start + self._rows)
             rows = start + np.flatnonzero(allowed[part])
             if len(rows):
                 whole = len(rows) == len(allowed[part])
-                yield Portion(rows, to_float32(self.matrix[part] if whole else self.matrix[rows]))
+                yield Portion(rows, self.matrix[part if whole else rows])
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """See `Vectors.take`."""
         return self.matrix[rows].astype(np.float32)
-
-
-def _widening(rows: int, matrix: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """What makes float32 of up to `rows` rows of a matrix, in the same memory each time."""
-    if matrix.dtype == np.float32:
-        return lambda part: part
-    # numpy widens float16 a tenth as fast, which would cost more than the comparison.
-    import torch
-
-    wide = torch.empty((rows, matrix.shape[1]))
-
-    def widened(part: np.ndarray) -> np.ndarray:
-        return wide[: len(part)].copy_(torch.from_numpy(part)).numpy()
-
-    return widened
 
 
 def _portions_of(

@@ -69,12 +69,13 @@ def test_does_not_depend_on_portions(
         with mediafm_core.Searcher(small.root, precision=hold) as searcher:
             return searcher.nearest(QUERIES, k=20, **options)
 
-    whole = found("float32")
+    whole, narrow = found("float32"), found("float16")
     assert found(None).equals(whole)
     monkeypatch.setattr("mediafm_core.search.vectors._PORTION_BYTES", 1)
     monkeypatch.setattr("mediafm_core.search.exact._QUERIES_AT_A_TIME", 3)
     monkeypatch.setattr("mediafm_core.search.exact._RESCORED_BYTES", 1)
     assert found("float32").equals(whole)
+    assert found("float16").equals(narrow)
     assert found(None).equals(whole)
 
 
