@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from dagster import DagsterInstance
     from dagster_catalogue import DagsterCatalogue
+    from marked_catalogue import MarkedModels
     from postgres_server import Postgres
     from trained_store import TrainedStore
 
@@ -103,6 +104,14 @@ def _trained_store(tmp_path_factory: pytest.TempPathFactory) -> "TrainedStore":
 def trained_store(_trained_store: "TrainedStore", tmp_path: Path) -> "TrainedStore":
     """A store with three small models, none of them released; to change."""
     return _trained_store.copy(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def marked_models(tmp_path_factory: pytest.TempPathFactory) -> "MarkedModels":
+    """A labelled catalogue that a model serves, with two candidates that were compared; to read."""
+    from marked_catalogue import make_marked_models
+
+    return make_marked_models(tmp_path_factory.mktemp("marked_models"))
 
 
 def _shared(name: str) -> Path:

@@ -132,14 +132,14 @@ def evaluate_catalogue(
     for label in asked or known:
         names = _names(label, known)
         try:
-            found = _measure(platform, models, names, request, bool(asked), tell)
+            units = _measurable(platform.settings, names, request.task, bool(asked))
         except MediaFMError as error:
             if isinstance(error, _NOT_OF_LABELS):
                 raise
             tell(f"{label} is not measurable: {error}")
             unmeasured.append((label, str(error)))
         else:
-            measured.append(found)
+            measured.append(_measure(platform, models, names, request, units, tell))
     return CatalogueEvaluation(models, tuple(measured), tuple(unmeasured))
 
 
@@ -175,32 +175,40 @@ def _names(label: str, known: Sequence[str]) -> list[str]:
     return names
 
 
+def _measurable(
+    settings: "Settings", names: list[str], task: Task | None, is_asked_for: bool
+) -> "Units":
+    """The clips that have a label, or several.
+
+    Raises:
+        MediaFMError: nothing can be measured by these labels.
+    """
+    from mediafm_core.evaluation.folds import require_measurable
+    from mediafm_core.evaluation.sources import Catalogue
+
+    units = Catalogue().units(settings, names, task)
+    if len(units.labels.classes) > _MANY_CLASSES and not is_asked_for:
+        raise MediaFMError(
+            f"{units.labels.name} has {len(units.labels.classes):,} different values, as text has "
+            "that is no class: name the label if it is one."
+        )
+    require_measurable(np.array(units.titles)[units.title_of], units.labels)
+    return units
+
+
 def _measure(
     platform: Platform,
     models: tuple[str, ...],
     names: list[str],
     request: Request,
-    is_asked_for: bool,
+    units: "Units",
     tell: Callable[[str], None],
 ) -> Measured:
-    """Measure models on a label, or take what is in the store.
-
-    Raises:
-        MediaFMError: the label is not measurable.
-    """
-    from mediafm_core.evaluation.folds import require_measurable
+    """Measure models on a label, or take what is in the store."""
     from mediafm_core.evaluation.measurement import evaluate
     from mediafm_core.evaluation.sources import Catalogue
 
     settings, label = platform.settings, ",".join(names)
-    source = Catalogue(models)
-    units = source.units(settings, names, request.task)
-    if len(units.labels.classes) > _MANY_CLASSES and not is_asked_for:
-        raise MediaFMError(
-            f"{label} has {len(units.labels.classes):,} different values, as text has that is no "
-            "class: name the label if it is one."
-        )
-    require_measurable(np.array(units.titles)[units.title_of], units.labels)
     folder = f"{FOLDER}/{models[-1]}/{_digest(settings, units, models, request)}"
     stored = _stored(platform.store, folder)
     if stored is not None:
@@ -208,7 +216,7 @@ def _measure(
         return Measured(label, folder, stored, is_new=False)
     report = evaluate(
         settings,
-        source,
+        Catalogue(models),
         names,
         task=request.task,
         representations=request.representations,
