@@ -40,7 +40,7 @@ class Searcher:
     Args:
         store: folder or `s3://` address of the catalogue; None takes the settings'.
         precision: of the vectors in memory; float16 takes half of it, and similarities then differ
-            by 1e-4 at most. None holds no vectors: each search reads them from the store.
+            by some 1e-5. None holds no vectors: each search reads them from the store.
 
     Every method takes these options:
 

