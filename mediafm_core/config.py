@@ -85,7 +85,7 @@ class TextEncoderSettings(EncoderSettings):
 
 
 class ModelSettings(Section):
-    """The MediaFM Transformer. The default trains in about a minute on two cores.
+    """The MediaFM Transformer. The default trains in one to two minutes on two cores.
 
     A size such as the published one: hidden 768, layers 12, heads 12 (our reading: the blog gives
     neither depth nor width).
@@ -100,7 +100,7 @@ class ModelSettings(Section):
     )
     max_shots: PositiveInt = Field(512, description="longest sequence of shots in one pass")
     context_layer: PositiveInt | None = Field(
-        None, description="layer that contextual vectors are read from; the last if not given"
+        None, description="layer that contextual vectors are read from; by default the last but one"
     )
     fusion: Literal["concatenation", "gate", "tokens"] = Field(
         "concatenation",
@@ -118,6 +118,9 @@ class ModelSettings(Section):
     )
     absent: Literal["zeros", "learnt"] = Field(
         "zeros", description="what stands for a modality that a shot lacks"
+    )
+    surroundings: int = Field(
+        2, ge=0, description="shots before and after whose means each shot is told; 0: none"
     )
     structure: bool = Field(
         True, description="tell each shot how alike the shots before and after it are"

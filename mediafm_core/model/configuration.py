@@ -48,6 +48,7 @@ class MediaFMConfig(PreTrainedConfig):
     absent: str = "zeros"
     boundary_head: bool = False
     structure: bool = False
+    surroundings: int = 0
     attention_slopes: list[Any] | None = None
     fused_ranges: dict[str, Any] | None = None
     encoder_identities: dict[str, Any] | None = None
@@ -76,13 +77,14 @@ class MediaFMConfig(PreTrainedConfig):
             intermediate_size=settings.feed_forward,
             hidden_dropout_prob=settings.dropout,
             attention_probs_dropout_prob=settings.dropout,
-            context_layer=settings.context_layer or settings.layers,
+            context_layer=settings.context_layer or max(1, settings.layers - 1),
             fusion=settings.fusion,
             positions=settings.positions,
             prediction=settings.prediction,
             absent=settings.absent,
             boundary_head=boundary_head,
             structure=settings.structure,
+            surroundings=settings.surroundings,
             attention_slopes=attention_slopes(settings.heads) if relative else None,
             fused_ranges={name: list(span) for name, span in (ranges or {}).items()},
             encoder_identities=dict(identities or {}),

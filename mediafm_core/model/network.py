@@ -9,7 +9,8 @@ Netflix", 23 February 2026. Where the blog is silent we chose, or made it a choi
 - how a fused vector becomes tokens: `mediafm_core.model.shot_tokens`
 - where a shot stands: `mediafm_core.model.positions`
 - how a hidden shot is predicted: `mediafm_core.model.prediction`
-- what a shot is told of how alike the shots around it are: `mediafm_core.model.structure`
+- what a shot is told of the shots around it: `mediafm_core.model.surroundings`, and how alike they
+  are: `mediafm_core.model.structure`
 - `[MASK]` is a vector of the fused space and replaces a shot before the projection. It has one part
   per modality, so that hiding a single modality is the same operation on fewer columns. The learnt
   vector for an absent modality works the same way.
@@ -38,6 +39,7 @@ from mediafm_core.model.positions import (
 from mediafm_core.model.prediction import Prediction
 from mediafm_core.model.shot_tokens import build_shot_tokens
 from mediafm_core.model.structure import Structure
+from mediafm_core.model.surroundings import Surroundings
 
 
 class MediaFMOutput(NamedTuple):
@@ -74,6 +76,9 @@ class MediaFM(PreTrainedModel):
         if config.structure:
             self.structure = Structure(self.modality_ranges)
             self.structure_projection = nn.Linear(self.structure.size, hidden)
+        self.surroundings = None
+        if config.surroundings:
+            self.surroundings = Surroundings(config.fused_size, hidden, config.surroundings)
         self.positions = build_positions(config)
         self.norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
@@ -97,6 +102,9 @@ class MediaFM(PreTrainedModel):
             if module is self.global_projection or module in self._input_projections():
                 # The vectors have unit length; content starts out ten times as large as positions.
                 init.normal_(module.weight, std=10 * spread)
+            elif self.surroundings is not None and module is self.surroundings.projection:
+                # Half as large: what is shown now must not drown in what is shown around it.
+                init.normal_(module.weight, std=5 * spread)
             elif module is self.prediction.linear and self.prediction.copy is not None:
                 init.zeros_(module.weight)
         elif module is self:
@@ -204,16 +212,16 @@ class MediaFM(PreTrainedModel):
             `1 + layers` tensors `[b, 2 + n * tokens per shot, h]`; arguments as in `forward`.
         """
         batch = fused.shape[0]
+        around = self._read_around(fused, present, masked)  # [b, n, h]
         if self.absent_token is not None:
             absent = [~fused[..., start:stop].any(dim=-1) for start, stop in self.modality_ranges]
             fused = self._fill(fused, torch.stack(absent, dim=-1), self.absent_token)
-        structure = self._read_structure(fused, present, masked)  # [b, n, h]
         if masked is not None:
             fused = self._fill(fused, self._per_modality(masked), self.mask_token)
         per_shot = self.shot_tokens.tokens_per_shot
         shots = self.shot_tokens(fused)
-        if structure is not None:
-            shots = shots + structure.repeat_interleave(per_shot, dim=1)
+        if around is not None:
+            shots = shots + around.repeat_interleave(per_shot, dim=1)
         tokens = torch.cat(
             [self.cls_token.expand(batch, 1, -1), self.global_projection(global_)[:, None], shots],
             dim=1,
@@ -225,16 +233,19 @@ class MediaFM(PreTrainedModel):
             states.append(layer(states[-1], attention_mask))
         return states
 
-    def _read_structure(
+    def _read_around(
         self, fused: torch.Tensor, present: torch.Tensor | None, masked: torch.Tensor | None
     ) -> torch.Tensor | None:
         """What each token is told of the shots around it, `[b, n, h]`; hidden shots are absent."""
-        if self.structure is None or self.structure_projection is None:
-            return None
         if masked is not None:
             nothing = fused.new_zeros(fused.shape[-1])
             fused = self._fill(fused, self._per_modality(masked), nothing)
-        told: torch.Tensor = self.structure_projection(self.structure(fused, present))
+        told: torch.Tensor | None = None
+        if self.structure is not None and self.structure_projection is not None:
+            told = self.structure_projection(self.structure(fused, present))
+        if self.surroundings is not None:
+            shown = self.surroundings(fused, present)
+            told = shown if told is None else told + shown
         return told
 
     def _per_modality(self, masked: torch.Tensor) -> torch.Tensor:

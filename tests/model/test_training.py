@@ -85,8 +85,9 @@ def test_parameter_groups_cover_the_network_once(trained) -> None:
     # Per layer: query, key, value, attention output, feed-forward in and out.
     assert groups["Muon"].tensors == 6 * TINY.layers
     assert groups["Muon"].parameters == TINY.layers * (4 * 32 * 32 + 2 * 32 * 64)
-    # Projections of content, metadata and structure, query and key of the copy, boundary head.
-    assert groups["AdamW"].tensors == 6
+    # Projections of content, metadata, surroundings and structure, query and key of the copy,
+    # boundary head.
+    assert groups["AdamW"].tensors == 7
 
 
 def test_every_parameter_is_trained(make_catalogue, tmp_path) -> None:
