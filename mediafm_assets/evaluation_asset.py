@@ -11,6 +11,7 @@ from mediafm_assets.owners import OWNERS
 from mediafm_assets.pools import ACCELERATOR
 from mediafm_assets.resources import PlatformResource
 from mediafm_assets.tags import DATA_VERSION
+from mediafm_core.config import load_settings
 from mediafm_core.errors import MediaFMError
 from mediafm_core.evaluation.tasks import Task
 from mediafm_core.identity import digest_of
@@ -20,13 +21,14 @@ from mediafm_core.pipeline.judgement import Finding, compare_with_serving, predi
 from mediafm_core.pipeline.platform import Platform
 
 EVALUATION, MODEL = "evaluation", "mediafm_model"
+DEFAULTS = load_settings().evaluation
 
 
 class EvaluationConfig(dg.Config):
     """What to measure."""
 
     labels: list[str] = Field(
-        [],
+        list(DEFAULTS.labels),
         description="labels of clips, each for itself; `a,b` together as one multilabel task; all "
         "if none is named",
     )
@@ -41,9 +43,13 @@ class EvaluationConfig(dg.Config):
     representations: list[str] = Field(
         [], description="such as flat, alone, in_context; all that make sense if none is named"
     )
-    folds: int | None = Field(None, ge=2, description="parts of the titles, each tested once")
-    seeds: int | None = Field(None, ge=1, description="repetitions, averaged")
-    bootstrap: int | None = Field(None, ge=1, description="draws of titles for the intervals")
+    folds: int = Field(
+        DEFAULTS.folds or 0,
+        ge=0,
+        description="parts of the titles, each tested once; 0 stands for five, or ten for ranking",
+    )
+    seeds: int = Field(DEFAULTS.seeds, ge=1, description="repetitions, averaged")
+    bootstrap: int = Field(DEFAULTS.bootstrap, ge=1, description="draws of titles for intervals")
 
 
 @dg.asset(
@@ -111,7 +117,7 @@ def _request(config: EvaluationConfig) -> Request:
         task=None if config.task == "guessed" else config.task,
         models=tuple(config.models),
         representations=tuple(config.representations) or None,
-        folds=config.folds,
+        folds=config.folds or None,
         seeds=config.seeds,
         bootstrap=config.bootstrap,
     )

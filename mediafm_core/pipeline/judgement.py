@@ -21,6 +21,9 @@ from mediafm_core.pipeline.serving import release_history
 if TYPE_CHECKING:
     from mediafm_core.evaluation.intervals import Difference
 
+# With fewer, all titles are worse by chance more often than one in forty times, which is what the
+# interval's lower tail stands for.
+FEWEST_TITLES = 6
 # Losses of trainings that differ in nothing but the seed lie within 1 % of each other.
 _SAME_LOSS = 0.02
 
@@ -188,6 +191,12 @@ def _finding(
         metric = found.metric.replace("_", " ")
         if found.low is None or found.high is None:
             parts.append(f"{each.label} not measurable ({_clause(found.why_not)})")
+            continue
+        if each.report.titles < FEWEST_TITLES:
+            parts.append(
+                f"{each.label} not measurable (it labels {each.report.titles} titles, and chance "
+                f"decides with fewer than {FEWEST_TITLES}: label more)"
+            )
             continue
         known.append(each.label)
         parts.append(f"{metric} of {each.label} {figure(found, '+.3f').removesuffix(' *')}")

@@ -17,7 +17,7 @@ from mediafm_core.cli.main import main
 from mediafm_core.pipeline.serving import release_history
 
 METRIC = "average_precision"
-QUICK = {"representations": ["flat", "in_context"], "bootstrap": 100}
+QUICK = {"representations": ["flat", "in_context"], "folds": 2, "bootstrap": 100}
 
 
 @pytest.fixture

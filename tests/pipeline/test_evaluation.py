@@ -29,6 +29,7 @@ from mediafm_core.pipeline.judgement import (
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases import release
 from mediafm_core.pipeline.serving import serving_model
+from mediafm_core.store.features import remove
 
 QUICK = Request(representations=("in_context",))
 
@@ -172,6 +173,13 @@ class TestNotMeasurable:
         told = compare_with_serving(catalogue.platform(), catalogue.save_model(2)).finding
         assert told.passed is None
         assert "mood not measurable ('mood' is the same" in told.told
+
+    def test_a_candidate_by_few_titles(self, models: MarkedModels) -> None:
+        catalogue = models.catalogue
+        remove(catalogue.store, [TITLES[0]])
+        found = compare_with_serving(catalogue.platform(), models.blind).finding
+        assert found.passed is None
+        assert f"{LABEL} not measurable (it labels 5 titles" in found.told
 
     def test_nothing_serves(self, tmp_path: Path) -> None:
         found = evaluated(MarkedCatalogue(tmp_path).platform())

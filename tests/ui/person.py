@@ -62,6 +62,12 @@ class Person:
 
         self.waits_for(click)
 
+    def launches(self) -> None:
+        """Launch a run from the Launchpad, which checks the configuration first, and go there."""
+        button = "//button[not(@disabled)][contains(normalize-space(.), 'Launch Run')]"
+        self.waits_for(lambda _: self._shown(button))[0].click()
+        self.waits_for(lambda browser: "/runs/" in browser.current_url)
+
     def follows(self, address: str) -> None:
         """Go where the first link leads to whose address contains this."""
         links = self.waits_for(lambda _: self._shown(f"//a[contains(@href, '{address}')]"))

@@ -111,6 +111,7 @@ def test_the_jobs_have_plain_names(person: Person):
     person.opens(f"{LOCATION}/jobs")
     person.reads("ingest_title", "refresh_catalogue", "train_model", "release_model")
     person.reads("rollback_model", "retire_titles", "clean_catalogue", "embed_title")
+    person.reads("evaluate_catalogue")
     person.keeps("jobs")
 
 
@@ -118,6 +119,20 @@ def test_training_starts_with_defaults(person: Person):
     person.opens(f"{LOCATION}/jobs/train_model/playground")
     person.reads("mediafm_model", "release: false", "reason: ''", "No errors", "Launch Run")
     person.keeps("train_model")
+
+
+def test_an_evaluation_shows_its_table(person: Person):
+    person.opens(f"{LOCATION}/jobs/evaluate_catalogue/playground")
+    person.reads("evaluation", "labels: []", "task: guessed", "bootstrap: 1000", "No errors")
+    person.keeps("evaluate_catalogue")
+    person.launches()
+    person.sees_the_run_succeed()
+    person.opens("/assets/evaluation")
+    person.reads("state", "measured", "mood in_context", "computed_now", "clips")
+    person.keeps("evaluation")
+    person.clicks("[Show Markdown]")
+    person.reads("representation", "in_context", "late_fusion", "minus flat", "minus alone")
+    person.keeps("evaluation_table")
 
 
 def test_retirement_asks_for_titles(person: Person):
