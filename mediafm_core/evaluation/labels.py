@@ -103,7 +103,7 @@ def _read(name: str, column: pa.Array | pa.ChunkedArray) -> _Column:
         kind.value_type
     ):
         known = array.is_valid().to_numpy(zero_copy_only=False)
-        return _Column(name, known, lists=array.cast(pa.list_(pa.string())))
+        return _Column(name, known, lists=_words(name, array.cast(pa.list_(pa.string()))))
     raise MediaFMError(
         f"The label {name} is of type {kind}: labels are true and false, numbers, words or lists "
         "of words."
@@ -139,13 +139,23 @@ def _of_text(name: str, array: pa.Array) -> _Column:
         pass  # words
     if pc.all(pc.starts_with(texts, "[")).as_py():
         try:
-            lists = [None if text is None else json.loads(text) for text in texts.to_pylist()]
-            return _Column(name, known, lists=pa.array(lists, pa.list_(pa.string())))
+            parsed = [None if text is None else json.loads(text) for text in texts.to_pylist()]
+            lists = pa.array(parsed, pa.list_(pa.string()))
         except (ValueError, pa.ArrowInvalid, pa.ArrowTypeError):
             raise MediaFMError(
                 f'The label {name} has lists that are no JSON: write them like ["calm", "sad"].'
             ) from None
+        return _Column(name, known, lists=_words(name, lists))
     return _Column(name, known, texts=texts)
+
+
+def _words(name: str, lists: pa.Array) -> pa.Array:
+    """Lists of words as they are, without a gap among the words."""
+    if lists.flatten().null_count:
+        raise MediaFMError(
+            f"The label {name} has lists with nulls in them: leave these out of the lists."
+        )
+    return lists
 
 
 def _flags(column: _Column) -> np.ndarray:

@@ -188,7 +188,7 @@ class _File:
 
     def read(self, columns: Sequence[str], types: dict[str, pa.DataType]) -> pa.Table:
         """Whole columns that are small."""
-        return pa.Table.from_batches(self.batches(columns, types))
+        raise NotImplementedError
 
 
 class _ParquetFile(_File):
@@ -219,6 +219,17 @@ class _CsvFile(_File):
     def batches(
         self, columns: Sequence[str], types: dict[str, pa.DataType]
     ) -> Iterator[pa.RecordBatch]:
+        with self._opened(columns, types) as file:
+            yield from file
+
+    def read(self, columns: Sequence[str], types: dict[str, pa.DataType]) -> pa.Table:
+        with self._opened(columns, types) as file:
+            return file.read_all()
+
+    @contextmanager
+    def _opened(
+        self, columns: Sequence[str], types: dict[str, pa.DataType]
+    ) -> Iterator[pv.CSVStreamingReader]:
         options = pv.ConvertOptions(
             include_columns=list(columns),
             column_types=types,
@@ -226,7 +237,7 @@ class _CsvFile(_File):
             strings_can_be_null=True,
         )
         with _damage(self.path), pv.open_csv(self.path, convert_options=options) as file:
-            yield from file
+            yield file
 
 
 def _open(path: Path) -> _File:
@@ -257,6 +268,8 @@ def _require_columns(file: _File, vectors: Sequence[str], labels: Sequence[str])
             raise MediaFMError(
                 f"{file.path} has no column {name!r}: it has {', '.join(file.columns)}."
             )
+        if file.columns.count(name) > 1:
+            raise MediaFMError(f"{file.path} has two columns {name!r}: rename one.")
     asked = [*vectors, *labels, TITLE, SHOT]
     for name in asked:
         if asked.count(name) > 1:
@@ -267,10 +280,15 @@ def _width(file: _File, column: str) -> int:
     """Width of the first vector of a column."""
     for batch in file.batches([column], {column: pa.string()}):
         lists = _as_lists(file.path, column, batch.column(0)).drop_null()
-        if pa.types.is_fixed_size_list(lists.type):
-            return int(lists.type.list_size)
-        if len(lists):
-            return int(pc.list_value_length(lists)[0].as_py())
+        if not len(lists):
+            continue
+        width = int(pc.list_value_length(lists)[0].as_py())
+        if not width:
+            raise MediaFMError(
+                f"{file.path}: {column} has vectors without a number: write null where a shot has "
+                "none."
+            )
+        return width
     raise MediaFMError(
         f"{file.path}: {column} has no vector in any row: leave it out of the vectors."
     )
@@ -306,7 +324,8 @@ def _as_lists(path: Path, column: str, cells: pa.Array) -> pa.Array:
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         inside = pc.utf8_trim(cells, " \t[]")
         try:
-            lists = pc.split_pattern(pc.replace_substring_regex(inside, r"\s+", ""), ",")
+            # Not every space: "[1 2]", as numpy prints, is not 12.
+            lists = pc.split_pattern(pc.replace_substring_regex(inside, r"\s*,\s*", ","), ",")
             return _with_values(lists, lists.values.cast(pa.float32()))
         except pa.ArrowInvalid as error:
             raise MediaFMError(

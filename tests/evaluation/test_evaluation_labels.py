@@ -71,6 +71,8 @@ class TestNamedTask:
             (pa.array([None, None], pa.string()), None, "no value at all"),
             (pa.array([{"a": 1}]), None, "of type struct"),
             (pa.array(["[calm]", "[sad]"]), None, "no JSON"),
+            (pa.array([["sad", None], ["calm"]]), None, "lists with nulls"),
+            (pa.array(['["sad", null]', '["calm"]']), None, "lists with nulls"),
         ],
     )
     def test_that_does_not_fit(self, column: pa.Array, task: str | None, told: str) -> None:

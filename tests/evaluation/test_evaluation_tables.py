@@ -141,6 +141,9 @@ class TestRefused:
             ({"seen": [[1.0, None], [1.0, 0.0], [1.0, 0.0], [1.0, 1.0]]}, "null"),
             ({"seen": [0.5, 1.0, 2.0, 3.0]}, "vectors are lists of floats"),
             ({"seen": ["[1, x]", "[1, 0]", "[1, 0]", "[1, 1]"]}, "holds no vectors"),
+            ({"seen": ["[1 2]", "[1 0]", "[1 0]", "[1 1]"]}, "holds no vectors"),
+            ({"heard": pa.nulls(4, pa.list_(pa.float32(), 2))}, "heard has no vector in any row"),
+            ({"seen": pa.array([[]] * 4, pa.list_(pa.float32()))}, "without a number"),
         ],
     )
     def test_by_title_and_shot(self, changes: dict, told: str, tmp_path: Path) -> None:
@@ -151,11 +154,14 @@ class TestRefused:
         damaged = tmp_path / "shots.parquet"
         damaged.write_bytes(b"PAR1 is not enough")
         empty = written(plain().slice(0, 0), tmp_path / "empty.parquet")
+        header = tmp_path / "header.csv"
+        header.write_text("title,shot_index,seen,label\n")
         other = tmp_path / "shots.xlsx"
         other.touch()
         for path, told in (
             (damaged, "cannot be read"),
             (empty, "has no rows"),
+            (header, "has no rows"),
             (other, "neither Parquet nor CSV"),
             (tmp_path / "none.csv", "There is no file"),
         ):
@@ -168,3 +174,6 @@ class TestRefused:
             read_table(path, ["felt"], ["label"])
         with pytest.raises(MediaFMError, match="'seen' is named twice"):
             read_table(path, ["seen", "seen"], ["label"])
+        twice = written(plain().append_column("label", pa.array([1] * 4)), tmp_path / "2.parquet")
+        with pytest.raises(MediaFMError, match="has two columns 'label': rename one"):
+            read_table(twice, ["seen"], ["label"])
