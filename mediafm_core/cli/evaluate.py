@@ -82,8 +82,10 @@ def evaluate(
     without context, and to `alone`, the unit read without its title.
     """
     from mediafm_core.evaluation.measurement import evaluate as measure
-    from mediafm_core.evaluation.report import as_document, write_report
+    from mediafm_core.evaluation.report import as_document, require_writable, write_report
 
+    if out is not None:
+        require_writable(out)
     source = _source(data, _names(vectors), labels_file, models)
     if steps is not None:
         training = settings.training.model_copy(update={"steps": steps})
@@ -93,7 +95,7 @@ def evaluate(
         source,
         _names(label),
         task=task,
-        representations=_names(representations) if representations else None,
+        representations=_names(representations) if representations is not None else None,
         with_ablations=ablations,
         folds=folds,
         seeds=range(seed, seed + (seeds or settings.evaluation.seeds)),

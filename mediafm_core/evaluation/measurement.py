@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from mediafm_core.config import Settings
+from mediafm_core.errors import ConfigurationError
 from mediafm_core.evaluation.bench import Bench
 from mediafm_core.evaluation.folds import folds_of
 from mediafm_core.evaluation.intervals import BASELINES, Evaluation, Result, measure
 from mediafm_core.evaluation.metrics import metric_names
 from mediafm_core.evaluation.networks import Tell
 from mediafm_core.evaluation.probes import out_of_fold_scores
+from mediafm_core.evaluation.report import require_writable
 from mediafm_core.evaluation.representations import (
     IN_CONTEXT,
     ablations,
@@ -112,9 +114,13 @@ def evaluate(
 
     Raises:
         MediaFMError: the data or labels cannot be used, or there is no representation of a name.
+        ConfigurationError: no label or representation is named, or `work` cannot be written.
         StoreError: the catalogue cannot be used.
         ConfigurationError: a model or the settings cannot be used.
     """
+    if not labels or (representations is not None and not representations):
+        what = "label" if not labels else "representation"
+        raise ConfigurationError(f"No {what} is named: name one, or several with commas.")
     started = time.perf_counter()
     units = source.units(settings, labels, task)
     require_free_names(units)
@@ -206,7 +212,7 @@ def _names(
 @contextmanager
 def _folder(work: Path | None) -> Iterator[Path]:
     if work is not None:
-        work.mkdir(parents=True, exist_ok=True)
+        require_writable(work)
         yield work
         return
     with tempfile.TemporaryDirectory(prefix="mediafm-") as folder:

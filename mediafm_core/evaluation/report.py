@@ -2,6 +2,7 @@
 
 import io
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,22 @@ def as_table(report: "Report") -> pa.Table:
     table = pa.Table.from_pylist([{"baseline": None, **vars(row)} for row in rows], _SCHEMA)
     facts = {"task": report.task, "label": report.label, "source": report.source}
     return table.replace_schema_metadata({b"mediafm": json.dumps(facts).encode()})
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder and refuse one that nothing can be written to, before hours are spent on it.
+
+    Raises:
+        ConfigurationError: names the folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder} cannot be written ({error.strerror}): make space or name another folder."
+        ) from None
 
 
 def write_report(report: "Report", folder: Path) -> list[Path]:

@@ -163,6 +163,10 @@ class TestRefused:
             (["--data=none.parquet", f"--vectors={SEEN}", "--label=label"], "There is no file"),
             ([*ASKED, "--model=ab12"], "--model"),
             ([*ASKED, "--representations=sideways"], "no representation 'sideways'"),
+            ([*ASKED, "--representations=,"], "No representation is named"),
+            (["--data={table}", f"--vectors={SEEN}", "--label= ,"], "No label is named"),
+            ([*ASKED, "--out={table}/report"], "cannot be written"),
+            ([*ASKED, "--work={table}/networks"], "cannot be written"),
             ([*ASKED, "--representations=in_context@ab12"], "of a model of the catalogue"),
         ],
     )
