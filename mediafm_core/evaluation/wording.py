@@ -12,8 +12,7 @@ Row = TypeVar("Row", Result, Difference)
 Table = tuple[list[str], list[list[str]]]
 """Names of the columns, and lines of as many texts."""
 
-
-_FEW_TITLES = 10  # see `mediafm_core.evaluation.intervals`
+_FEW_TITLES = 10  # fewer than the intervals were tried with, see `.intervals`
 
 
 def results_table(report: "Report") -> Table:
@@ -61,7 +60,7 @@ def summary(report: "Report") -> str:
         how = f"MediaFM trained for each fold, {model['settings']['training']['steps']} steps"
     else:
         how = f"{' and '.join(model['models'])}, not trained for this: these titles are known"
-    few = "" if report.titles >= _FEW_TITLES else f", too narrow for fewer than {_FEW_TITLES}"
+    few = "" if report.titles >= _FEW_TITLES else ", too few to rely on"
     seeds = f"seed{'s' if len(report.seeds) > 1 else ''} {', '.join(map(str, report.seeds))}"
     return (
         f"{report.task} of {report.label}: {report.units:,} units of {report.titles:,} titles, "
