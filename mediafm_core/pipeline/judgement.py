@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mediafm_core.errors import ConfigurationError, MediaFMError, StorageError
+from mediafm_core.evaluation.intervals import FEWEST_TITLES
 from mediafm_core.evaluation.representations import IN_CONTEXT
 from mediafm_core.model.folder import CONFIG_FILE, TRAINING_FILE, read_json
 from mediafm_core.pipeline.candidates import find_model, read_candidate
@@ -21,9 +22,6 @@ from mediafm_core.pipeline.serving import release_history
 if TYPE_CHECKING:
     from mediafm_core.evaluation.intervals import Difference
 
-# With fewer, all titles are worse by chance more often than one in forty times, which is what the
-# interval's lower tail stands for.
-FEWEST_TITLES = 6
 # Losses of trainings that differ in nothing but the seed lie within 1 % of each other.
 _SAME_LOSS = 0.02
 
@@ -189,14 +187,14 @@ def _finding(
     for each in measured:
         found = difference(each)
         metric = found.metric.replace("_", " ")
-        if found.low is None or found.high is None:
-            parts.append(f"{each.label} not measurable ({_clause(found.why_not)})")
-            continue
         if each.report.titles < FEWEST_TITLES:
             parts.append(
                 f"{each.label} not measurable (it labels {each.report.titles} titles, and chance "
                 f"decides with fewer than {FEWEST_TITLES}: label more)"
             )
+            continue
+        if found.low is None or found.high is None:
+            parts.append(f"{each.label} not measurable ({_clause(found.why_not)})")
             continue
         known.append(each.label)
         parts.append(f"{metric} of {each.label} {figure(found, '+.3f').removesuffix(' *')}")

@@ -140,7 +140,7 @@ class TestReadings:
             for row in report.evaluation.differences
             if (row.representation, row.baseline) == (f"in_context@{digest}", "in_context")
         )
-        assert (row.value, row.low, row.high) == (0, 0, 0)
+        assert row.value == 0
 
     def test_ablations_that_train_are_refused(self, small: LabelledCatalogue) -> None:
         with pytest.raises(MediaFMError, match="measured with its models as they are"):

@@ -144,6 +144,22 @@ def test_what_is_not_measurable_has_no_value_but_a_reason() -> None:
     assert evaluation.chance["average_precision"] is None
 
 
+@pytest.mark.parametrize(("wanted_in", "is_told"), [(5, False), (6, True)])
+def test_titles_without_what_is_wanted_do_not_count_for_an_interval(
+    wanted_in: int, is_told: bool
+) -> None:
+    titles = titles_of(20, 10)
+    positives = (np.arange(200) % 10 == 0) & (np.arange(200) < 10 * wanted_in)
+    noise = np.random.default_rng(0).standard_normal((2, 200))
+    scores = {"flat": noise[0] + positives, "x": noise[1] + positives}
+    evaluation = measure(scores, labels_of(positives), titles, draws=300)
+    for metric in ("average_precision", "average_precision_pooled", "roc_auc", "roc_auc_pooled"):
+        for row in (_found(evaluation, "x", metric), _difference(evaluation, "x", "flat", metric)):
+            assert row.value is not None
+            assert (row.low is not None and row.why_not is None) == is_told
+            assert (row.why_not is not None and "too few titles" in row.why_not) != is_told
+
+
 def test_a_single_title_that_is_measurable_has_a_value_without_a_promise() -> None:
     titles = titles_of(6, 5)
     positives = np.zeros(30, bool)
@@ -182,7 +198,7 @@ def test_settings_that_cannot_be_are_refused(settings: dict) -> None:
 
 def test_few_titles_have_wider_intervals_than_plain_percentiles() -> None:
     random = np.random.default_rng(6)
-    titles, positives, scores = _films(random, 5)
+    titles, positives, scores = _films(random, 6)
     labels = labels_of(positives)
     narrow, wide = (
         _found(measure({"x": scores}, labels, titles, confidence=confidence), "x", "roc_auc")
@@ -193,5 +209,5 @@ def test_few_titles_have_wider_intervals_than_plain_percentiles() -> None:
         value("roc_auc", scores[titles == one], labels_of(positives[titles == one]), titles[:20])
         for one in np.unique(titles)
     ]
-    drawn = random.choice(by_title, size=(4000, 5)).mean(axis=1)
+    drawn = random.choice(by_title, size=(4000, 6)).mean(axis=1)
     assert wide.high - wide.low > np.subtract(*np.percentile(drawn, [97.5, 2.5]))
