@@ -98,7 +98,7 @@ def clips_in(connection: duckdb.DuckDBPyConnection, store: Store) -> Clips:
         snapshot.model,
         snapshot.dimension,
         tuple(shards),
-        pa.concat_tables(tables),
+        pa.concat_tables(tables).combine_chunks(),  # rows are taken from one piece far quicker
         np.concatenate(shown),
     )
 

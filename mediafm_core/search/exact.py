@@ -109,6 +109,8 @@ class _Search:
 
     def _leave_out(self, products: np.ndarray, rows: np.ndarray) -> None:
         """Give the pairs that do not count a similarity below all."""
+        if not len(self._excluded.row):
+            return
         inside = (self._excluded.row >= rows[0]) & (self._excluded.row <= rows[-1])
         pairs = self._excluded.take(inside)
         place = np.searchsorted(rows, pairs.row)  # numbers ascend within a portion
