@@ -218,15 +218,11 @@ def _neighbours(title: TitleUnits) -> np.ndarray:
 
 
 def _similarities(title: TitleUnits) -> np.ndarray:
-    """`[k, 20]`; zero where there is no such shot."""
-    width = title.fused.shape[1]
-    shots = np.concatenate(
-        [
-            np.zeros((_BEFORE, width), np.float32),
-            title.fused,
-            np.zeros((_FROM, width), np.float32),
-        ]
-    )
+    """`[k, 20]`; the first and the last shot stand for those beyond them.
+
+    Zeros would do the rule of thumb an injustice: the ends of titles would look like scenes.
+    """
+    shots = np.pad(title.fused, ((_BEFORE, _FROM), (0, 0)), mode="edge")
     first = title.spans[:, 0] + _BEFORE
     cosines = [
         np.einsum("ij,ij->i", shots[first - back], shots[first + on])
