@@ -64,8 +64,8 @@ def test_similarities_are_those_across_the_start_of_a_shot(units: Units) -> None
     assert found.shape == (2 * SHOTS, 20)
     fused = units.read(1).fused
     for shot in range(SHOTS):
-        expected = [
-            fused[shot - back] @ fused[shot + on] if back <= shot and shot + on < SHOTS else 0
+        expected = [  # the first and the last shot stand for those beyond them
+            fused[max(shot - back, 0)] @ fused[min(shot + on, SHOTS - 1)]
             for back in range(1, 5)
             for on in range(5)
         ]
