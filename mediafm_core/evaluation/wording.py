@@ -12,8 +12,6 @@ Row = TypeVar("Row", Result, Difference)
 Table = tuple[list[str], list[list[str]]]
 """Names of the columns, and lines of as many texts."""
 
-_FEW_TITLES = 10  # fewer than the intervals were tried with, see `.intervals`
-
 
 def results_table(report: "Report") -> Table:
     """Every metric of every representation with its interval; chance in the last line."""
@@ -60,12 +58,11 @@ def summary(report: "Report") -> str:
         how = f"MediaFM trained for each fold, {model['settings']['training']['steps']} steps"
     else:
         how = f"{' and '.join(model['models'])}, not trained for this: these titles are known"
-    few = "" if report.titles >= _FEW_TITLES else ", too few to rely on"
     seeds = f"seed{'s' if len(report.seeds) > 1 else ''} {', '.join(map(str, report.seeds))}"
     return (
         f"{report.task} of {report.label}: {report.units:,} units of {report.titles:,} titles, "
         f"{report.folds} folds, {seeds}; {how}; 95 % intervals from {report.bootstrap:,} draws of "
-        f"titles{few}, * where a difference is clear of zero; {report.seconds:.0f} s."
+        f"titles, * where a difference is clear of zero; {report.seconds:.0f} s."
     )
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mediafm_core.errors import ConfigurationError, MediaFMError, StorageError
-from mediafm_core.evaluation.intervals import FEWEST_TITLES
 from mediafm_core.evaluation.representations import IN_CONTEXT
 from mediafm_core.model.folder import CONFIG_FILE, TRAINING_FILE, read_json
 from mediafm_core.pipeline.candidates import find_model, read_candidate
@@ -183,28 +182,28 @@ def _finding(
 ) -> Finding:
     from mediafm_core.evaluation.wording import figure
 
-    parts, known, worse = [], [], []
+    figures, worse = [], []
+    unknown: dict[str, list[str]] = {}  # labels by the reason why
     for each in measured:
         found = difference(each)
-        metric = found.metric.replace("_", " ")
-        if each.report.titles < FEWEST_TITLES:
-            parts.append(
-                f"{each.label} not measurable (it labels {each.report.titles} titles, and chance "
-                f"decides with fewer than {FEWEST_TITLES}: label more)"
-            )
-            continue
         if found.low is None or found.high is None:
-            parts.append(f"{each.label} not measurable ({_clause(found.why_not)})")
-            continue
-        known.append(each.label)
-        parts.append(f"{metric} of {each.label} {figure(found, '+.3f').removesuffix(' *')}")
-        if found.high < 0:
-            worse.append(each.label)
-    parts += [f"{label} not measurable ({_clause(reason)})" for label, reason in unmeasured]
+            unknown.setdefault(_clause(found.why_not), []).append(each.label)
+        else:
+            metric = found.metric.replace("_", " ")
+            interval = figure(found, "+.3f").removesuffix(" *")
+            figures.append(f"{metric} of {each.label} {interval}")
+            if found.high < 0:
+                worse.append(each.label)
+    for label, reason in unmeasured:
+        unknown.setdefault(_clause(reason), []).append(label)
+    parts = [
+        *figures,
+        *(f"{', '.join(labels)} not measurable ({why})" for why, labels in unknown.items()),
+    ]
     told = f"{candidate} in context minus {reference}: {'; '.join(parts)}."
     if worse:
         return Finding(False, f"{told} It is worse by {', '.join(worse)}, beyond the interval.")
-    return Finding(True if known else None, told)
+    return Finding(True if figures else None, told)
 
 
 def _clause(sentence: str | None) -> str:

@@ -179,7 +179,7 @@ class TestNotMeasurable:
         remove(catalogue.store, [TITLES[0]])
         found = compare_with_serving(catalogue.platform(), models.blind).finding
         assert found.passed is None
-        assert f"{LABEL} not measurable (it labels 5 titles" in found.told
+        assert f"{LABEL} not measurable (It rests on too few titles" in found.told
 
     def test_nothing_serves(self, tmp_path: Path) -> None:
         found = evaluated(MarkedCatalogue(tmp_path).platform())
