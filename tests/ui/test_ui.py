@@ -14,7 +14,7 @@ GROUPS = ("ingest", "embeddings", "encoders", "model", "context")
 NEW = "late"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def backfill(person: Person) -> str:
     """Address of a backfill that a person has launched; it takes its time while others look."""
     person.opens("/assets/contextual_embeddings?view=partitions")
