@@ -11,6 +11,7 @@ concatenated (`mediafm_core.fusion`). The vectors are streamed into one float32 
 copy that is held.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -169,12 +170,13 @@ class _Keys(NamedTuple):
         return keys
 
 
-class _File:
+class _File(ABC):
     """Columns of a table, in batches of rows."""
 
     path: Path
     columns: list[str]
 
+    @abstractmethod
     def batches(
         self, columns: Sequence[str], types: dict[str, pa.DataType]
     ) -> Iterator[pa.RecordBatch]:
@@ -184,11 +186,10 @@ class _File:
             columns: to read.
             types: that text is to be read as; a file with types of its own keeps them.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, columns: Sequence[str], types: dict[str, pa.DataType]) -> pa.Table:
         """Whole columns that are small."""
-        raise NotImplementedError
 
 
 class _ParquetFile(_File):
