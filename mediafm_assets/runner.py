@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
+from mediafm_assets.dagster_internals import execute_in_process
 from mediafm_assets.definitions import definitions
 from mediafm_assets.inbox import report_inbox
 from mediafm_assets.jobs.titles import EMBED_TITLE, INGEST_TITLE, REFRESH_CATALOGUE, TRAIN_MODEL
@@ -108,12 +109,12 @@ class CatalogueRunner:
         config: dict | None = None,
         assets: Sequence[str] | None = None,
     ) -> dg.ExecuteInProcessResult:
-        result = self._defs.resolve_job_def(job).execute_in_process(
-            run_config={**_QUIET, **(config or {})},
-            instance=self._instance,
+        result = execute_in_process(
+            self._instance,
+            self._defs.resolve_job_def(job),
             tags={**tags, HOST_TAG: socket.gethostname()},
-            asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
-            raise_on_error=False,
+            run_config={**_QUIET, **(config or {})},
+            assets=[dg.AssetKey(name) for name in assets] if assets else None,
         )
         self.report.run_ids.append(result.run_id)
         if not result.success:

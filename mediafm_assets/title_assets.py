@@ -9,7 +9,8 @@ from mediafm_assets.partitions import titles
 from mediafm_assets.pools import ACCELERATOR, pool_of
 from mediafm_assets.resources import PlatformResource
 from mediafm_assets.sensors.automation import REFRESH_ON_CHANGE
-from mediafm_assets.titles import check_specs, materialise_titles
+from mediafm_assets.title_events import check_specs
+from mediafm_assets.titles import materialise_titles
 from mediafm_core.config import load_settings
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS
 from mediafm_core.pipeline.materialise import DECODED
