@@ -9,6 +9,7 @@ from mediafm_assets.partitions import titles
 from mediafm_assets.pools import ACCELERATOR, pool_of
 from mediafm_assets.resources import PlatformResource
 from mediafm_assets.sensors.automation import REFRESH_ON_CHANGE
+from mediafm_assets.tables import source_of
 from mediafm_assets.title_events import check_specs
 from mediafm_assets.titles import materialise_titles
 from mediafm_core.config import load_settings
@@ -67,6 +68,7 @@ def title_asset(name: str) -> dg.AssetsDefinition:
         kinds=spec.kinds,
         code_version=spec.code_version,
         owners=OWNERS,
+        metadata=spec.metadata,
         partitions_def=titles,
         automation_condition=spec.automation_condition,
         backfill_policy=BACKFILL_FROM_MODEL if name in FROM_MODEL else BACKFILL,
@@ -104,6 +106,7 @@ def dagster_spec(name: str, skippable: bool = False) -> dg.AssetSpec:
         code_version=spec.code_version,
         owners=OWNERS,
         skippable=skippable,
+        metadata=source_of(name),
         # The folder of a title is looked at by the sensor of the inbox.
         automation_condition=None if name == "title" else REFRESH_ON_CHANGE,
     )

@@ -14,6 +14,7 @@ import dagster as dg
 from mediafm_assets.dagster_internals import stored_together, target_of_check
 from mediafm_assets.metadata import describe
 from mediafm_assets.quarantined_runs import record_failed_run
+from mediafm_assets.tables import FileMetadata
 from mediafm_assets.tags import DATA_VERSION
 from mediafm_core.pipeline.checks import CHECKS
 from mediafm_core.pipeline.materialise import Outcome
@@ -57,6 +58,7 @@ class TitleEvents:
         self._context = context
         self._platform = platform
         self._titles = titles
+        self._files = FileMetadata(platform)
         self._waiting: list[tuple[Outcome, dg.AssetMaterialization | dg.AssetObservation]] = []
         self._stored_at = time.monotonic()
 
@@ -107,17 +109,14 @@ class TitleEvents:
         return dg.AssetMaterialization(
             asset_key=outcome.asset,
             partition=outcome.title_id,
-            metadata={**numbers, **pictures},
+            metadata={**numbers, **pictures, **self._files.of(outcome)},
             tags={DATA_VERSION: outcome.record.data_version},
         )
 
     def _store_checks(self, asset: str, outcomes: Sequence[Outcome]) -> None:
         """Store the check results of titles, each on the title's latest materialisation."""
-        # Dagster evaluates the checks that a run over a single title yields on its partition; they
-        # are not yielded when the step fails.
-        checked = [each for each in outcomes if self._titles > 1 or each.record is None]
-        targets = self._latest_materialisations(asset, checked)
-        for outcome in checked:
+        targets = self._latest_materialisations(asset, outcomes)
+        for outcome in outcomes:
             target = targets.get(outcome.title_id)
             for result in _title_checks(outcome):
                 self._context.log_event(
