@@ -243,6 +243,7 @@ def ui(settings: "Settings", port: int, host: str) -> None:
     """
     from mediafm_assets.instance import HOME_VARIABLE, dagster_home
     from mediafm_assets.partitions import register_titles
+    from mediafm_assets.ui_process import serve
     from mediafm_core.pipeline.platform import Platform
 
     platform = Platform(settings)
@@ -260,7 +261,7 @@ def ui(settings: "Settings", port: int, host: str) -> None:
     quiet = ["-W", "ignore:Function `dev_command` is superseded"]
     module = ["-m", "mediafm_assets.definitions"]
     arguments = [*quiet, "-m", "dagster", "dev", *module, "--host", host, "--port", str(port)]
-    os.execve(sys.executable, [sys.executable, *arguments], environment)  # noqa: S606
+    sys.exit(serve([sys.executable, *arguments], environment))
 
 
 @contextmanager

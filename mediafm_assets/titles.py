@@ -17,6 +17,7 @@ from mediafm_core.errors import ConfigurationError, MediaFMError
 from mediafm_core.pipeline.checks import CHECKS
 from mediafm_core.pipeline.materialise import Outcome, materialise
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.runtime.interruption import closing_with
 
 # Storing an event takes Dagster about 8 ms in SQLite, and a picture half a second to draw. In a run
 # over more titles than this, checks that pass are told once for all, progress now and then, and
@@ -61,9 +62,18 @@ def materialise_titles(
     outcomes: list[Outcome] = []
     errors: dict[str, Exception] = {}
     tally = Tally(context.log.info, len(title_ids))
+
+    def how_far() -> str:
+        done, named = len(outcomes) // len(assets), ", ".join(assets)
+        return (
+            f"{named} of {done} of {len(title_ids)} titles are done; the next run over these "
+            "titles goes on with the others"
+        )
+
     for title_id in title_ids:
         try:
-            found = materialise(platform, tuple(assets), title_id)
+            with closing_with(how_far):
+                found = materialise(platform, tuple(assets), title_id)
         except ConfigurationError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         except (
