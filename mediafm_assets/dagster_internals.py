@@ -75,20 +75,11 @@ def create_run(
         )
 
 
-def execute_in_process(
-    instance: dg.DagsterInstance,
-    job: dg.JobDefinition,
-    tags: Mapping[str, str],
-    run_config: Mapping[str, object],
-    assets: Sequence[dg.AssetKey] | None = None,
-) -> dg.ExecuteInProcessResult:
-    """Do what `JobDefinition.execute_in_process` does, in a run that the UI lists under its job."""
-    run = create_run(instance, job, tags, run_config, assets)
-    events = list(execute_run_iterator(InMemoryJob(job), run, instance))
-    finished = instance.get_run_by_id(run.run_id)
-    if finished is None:
-        raise dg.DagsterRunNotFoundError(invalid_run_id=run.run_id)
-    return dg.ExecuteInProcessResult(events, finished, None, job)
+def execute(
+    instance: dg.DagsterInstance, job: dg.JobDefinition, run: dg.DagsterRun
+) -> list[DagsterEvent]:
+    """Execute a run of a job in this process, and return its events."""
+    return list(execute_run_iterator(InMemoryJob(job), run, instance))
 
 
 def fail_at_once(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:

@@ -35,13 +35,10 @@ def record_failed_run(context: dg.AssetExecutionContext, title_id: str, reason: 
         for key in map(dg.AssetKey, SPECS)
         if key in selected and not _is_materialised(context, key, title_id)
     ]
+    # Without its checks: the run that has met the title evaluates those that apply.
+    job = context.job_def.get_subset(asset_selection=set(left), asset_check_selection=set())
     run = create_run(
-        instance,
-        context.job_def,
-        tags,
-        context.run.run_config,
-        left,
-        origin=context.run.remote_job_origin,
+        instance, job, tags, context.run.run_config, origin=context.run.remote_job_origin
     )
     fail_at_once(instance, run, f"{title_id} is quarantined: {reason}")
 

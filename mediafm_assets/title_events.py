@@ -80,8 +80,8 @@ class TitleEvents:
             self.store()
 
     def store(self) -> None:
-        """Store the events that wait."""
-        waiting, self._waiting = self._waiting, []
+        """Store the events that wait; they wait on where that fails or is interrupted."""
+        waiting = self._waiting
         outcomes = [outcome for outcome, _ in waiting]
         with stored_together(self._context.instance):
             for outcome, event in waiting:
@@ -91,6 +91,7 @@ class TitleEvents:
                 self._context.log_event(event)
             for asset in dict.fromkeys(outcome.asset for outcome in outcomes):
                 self._store_checks(asset, [each for each in outcomes if each.asset == asset])
+        self._waiting = []
         # A run over a single title fails by itself.
         for outcome in outcomes if self._titles > 1 else ():
             if outcome.record is None:

@@ -9,6 +9,7 @@ from mediafm_assets.title_events import MANY, TitleEvents, overall_checks
 from mediafm_core.errors import ConfigurationError, MediaFMError
 from mediafm_core.pipeline.materialise import Outcome, materialise
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.runtime.interruption import closing_with
 
 TELL_EVERY_S = 5.0
 _SHOWN = ("rows", "dimension", "reused", "duration_s")
@@ -33,10 +34,19 @@ def materialise_titles(
     outcomes: list[Outcome] = []
     errors: dict[str, Exception] = {}
     tally = Tally(context.log.info, len(title_ids))
+
+    def how_far() -> str:
+        done, named = len(outcomes) // len(assets), ", ".join(assets)
+        return (
+            f"{named} of {done} of {len(title_ids)} titles are done; the next run over these "
+            "titles goes on with the others"
+        )
+
     with TitleEvents(context, platform, len(title_ids)) as events:
         for title_id in title_ids:
             try:
-                found = materialise(platform, tuple(assets), title_id)
+                with closing_with(how_far):
+                    found = materialise(platform, tuple(assets), title_id)
             except ConfigurationError as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
             except (
