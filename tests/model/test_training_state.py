@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -119,6 +120,45 @@ def test_a_killed_process_goes_on_where_it_was(make_catalogue, tmp_path) -> None
     assert last - 1 <= events[0].step < 40
     assert resumed.identity == train(data, TINY, settings, tmp_path / "unbroken").identity
     assert not states.exists()
+
+
+INTERRUPTED = """
+from mediafm_core.runtime.interruption import stopping_on_signals
+with stopping_on_signals():
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_training_saves_the_step_it_is_at(
+    make_catalogue, tmp_path, number: signal.Signals
+) -> None:
+    """States are saved every 1,000 steps by themselves, so this one comes from the interrupt."""
+    titles = [TitleSource(title.title_id, title.path) for title in make_catalogue(30, 9).titles]
+    data = TrainingData(titles, 6)
+    settings = BRIEF.model_copy(update={"steps": 40, "checkpoint_every": 1000})
+    models, states = tmp_path / "models", tmp_path / "states"
+    arguments = [TINY.model_dump_json(), settings.model_dump_json(), models, states]
+    body = INTERRUPTED + textwrap.indent(KILLED, "    ")
+    command = [sys.executable, "-c", body, *arguments, *(title.path for title in titles)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    last = random.Random().randint(3, 30)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        for line in process.stdout:
+            if int(line) == last:
+                process.send_signal(number)
+                break
+        process.stdout.read()
+        errors = process.stderr.read()
+    assert errors.rstrip().endswith("KeyboardInterrupt"), errors
+    (saved,) = states.glob("*/step-*")
+    events: list[Event] = []
+    resumed = train(data, TINY, settings, models, events.append, states=states)
+    assert events[0].step == int(saved.name.removeprefix("step-")) >= last
+    assert resumed.identity == train(data, TINY, settings, tmp_path / "unbroken").identity
 
 
 def test_two_processes_do_not_train_the_same(make_catalogue, tmp_path) -> None:
