@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mediafm_assets.runner import CatalogueRunner
     from mediafm_core.config import Settings
+    from mediafm_core.model.progress import Event
     from mediafm_core.pipeline.platform import Platform
 
 _DIGITS_SHOWN = 8  # of a digest, in a command to type
@@ -47,28 +48,48 @@ def run(
     """Take in the inbox: compute what is missing or stale of every title, and nothing else."""
     from rich.console import Console
 
-    from mediafm_assets.progress import closing_table, progress_bar
+    from mediafm_assets.progress import closing_table, print_reasons
+    from mediafm_core.cli.progress import progress_display
+    from mediafm_core.pipeline.catalogue_progress import CatalogueProgress, recorded_length_s
     from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.preparation import prepare
     from mediafm_core.pipeline.publishing import publish_titles
     from mediafm_core.pipeline.selection import select_titles
+    from mediafm_core.progress import WorkProgress, percent
 
     started = time.perf_counter()
     console = Console()
     settings = settings.model_copy(update={"serving_model": model or settings.serving_model})
     platform = Platform(settings)
-    prepare(platform)
     names = [name.strip() for name in titles.split(",")] if titles else None
-    selection = select_titles(platform, names, retry)
     failures: dict[str, str] = {}
-    if selection.work:
-        with progress_bar(len(selection.work), console) as report, _runner(platform) as runner:
-            platform.progress = report
-            failures = runner.run(selection.work).failures
-    states = selection.after(platform)
-    present = [state.title_id for state in states if state.state == "present"]
-    publication = publish_titles(platform, present) if present else None
-    closing_table(states, platform, console)
+    with progress_display() as display:
+        prepare(platform, lambda what: display.show(WorkProgress(what)))
+        display.show(WorkProgress("comparing the store with the inbox"))
+        selection = select_titles(platform, names, retry)
+        progress = CatalogueProgress(
+            selection.work,
+            display.show,
+            lambda title_id: recorded_length_s(platform, title_id),
+            trains=platform.serving_model is None,
+        )
+        if selection.work:
+            display.keep()
+            progress.doing("starting Dagster")
+            platform.progress, platform.training_progress = progress.report, progress.training
+            with _runner(platform) as runner:
+                failures = runner.run(selection.work).failures
+            progress.doing("comparing the store with the inbox")
+        states = selection.after(platform)
+        present = [state.title_id for state in states if state.state == "present"]
+        progress.doing("publishing")
+        publication = publish_titles(platform, present) if present else None
+        table = closing_table(
+            states, platform, lambda share: progress.doing(f"reading records {percent(share)}")
+        )
+        progress.doing("done")
+    console.print(table)
+    print_reasons(states, console)
     if publication and publication.outcome == "held back":
         console.print(f"Readers keep the old model: {publication}.")
         console.print(f"Waiting for: {', '.join(publication.waiting)}.", soft_wrap=True)
@@ -94,24 +115,34 @@ def run(
 @catalogue_options
 def train(settings: "Settings", release: bool, reason: str, released_by: str) -> None:
     """Train MediaFM on every title of the store; the model is a candidate until it is released."""
-    from rich.console import Console
-
-    from mediafm_assets.progress import training_bar
+    from mediafm_core.cli.progress import progress_display
+    from mediafm_core.model.progress import Started, TrainingProgress
     from mediafm_core.pipeline.candidates import read_candidate
     from mediafm_core.pipeline.judgement import compare_with_serving, predicts_hidden_shots
     from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.preparation import prepare
     from mediafm_core.pipeline.releases import refuse_overruled
+    from mediafm_core.progress import WorkProgress
 
-    console = Console()
     platform = Platform(settings)
     if release:
         refuse_overruled(platform)
-    prepare(platform)
     before = platform.serving_model
-    with training_bar(console) as bar, _runner(platform) as runner:
-        platform.training_progress = bar
-        report = runner.train(release, reason, released_by)
+    with progress_display() as display:
+        progress = TrainingProgress()
+
+        def observe(event: "Event") -> None:
+            if isinstance(event, Started):
+                for line in event.lines():
+                    display.write(line)
+                display.keep()
+            display.show(progress.state(event))
+
+        prepare(platform, lambda what: display.show(WorkProgress(what)))
+        display.show(WorkProgress("starting Dagster"))
+        platform.training_progress = observe
+        with _runner(platform) as runner:
+            report = runner.train(release, reason, released_by)
     for run_id, failure in report.failures.items():
         click.echo(f"Dagster run {run_id} failed: {failure}", err=True)
     if report.failures or report.model is None:
@@ -121,10 +152,11 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
     candidate = read_candidate(platform.store.models / report.model)
     click.echo(f"{candidate.identity}: {candidate.evidence}.")
     if platform.serving_model != candidate.identity:
-        for finding in (
-            compare_with_serving(platform, candidate.identity).finding,
-            predicts_hidden_shots(platform, candidate.identity),
-        ):
+        with progress_display() as display:
+            compared = compare_with_serving(
+                platform, candidate.identity, lambda line: display.show(WorkProgress(line))
+            )
+        for finding in (compared.finding, predicts_hidden_shots(platform, candidate.identity)):
             if finding.passed is False:
                 click.echo(finding.line)
         digest = candidate.identity.rpartition("@")[2][:_DIGITS_SHOWN]

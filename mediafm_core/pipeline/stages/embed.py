@@ -32,6 +32,7 @@ def timed_text(work: Work) -> None:
         MediaProbe.model_validate(content["probe"]),
         side_files,
         content["manifest"]["language"],
+        lambda share: work.report("timed_text", share),
     )
     table, summary = timed_text_per_shot(found.cues, work.read("shots"))
     work.write("timed_text", table, **summary._asdict(), source=asdict(found.source))
