@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mediafm_assets.runner import CatalogueRunner
     from mediafm_core.config import Settings
     from mediafm_core.model.progress import Event
+    from mediafm_core.pipeline.judgement import Finding
     from mediafm_core.pipeline.platform import Platform
 
 _DIGITS_SHOWN = 8  # of a digest, in a command to type
@@ -153,9 +154,7 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
     click.echo(f"{candidate.identity}: {candidate.evidence}.")
     if platform.serving_model != candidate.identity:
         with progress_display() as display:
-            compared = compare_with_serving(
-                platform, candidate.identity, lambda line: display.show(WorkProgress(line))
-            )
+            compared = compare_with_serving(platform, candidate.identity, progress=display.show)
         for finding in (compared.finding, predicts_hidden_shots(platform, candidate.identity)):
             if finding.passed is False:
                 click.echo(finding.line)
@@ -186,12 +185,17 @@ def release(
     see it once `mediafm run` has brought every title to it.
     """
     from mediafm_assets.model_assets import report_serving_model
+    from mediafm_core.cli.progress import progress_display
     from mediafm_core.pipeline.judgement import judge
     from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.releases import release
 
     platform = Platform(settings)
-    for finding in judge(platform, version, _to_stderr) if compare else ():
+    findings: list[Finding] = []
+    if compare:
+        with progress_display(sys.stderr) as display:
+            findings = judge(platform, version, display.write, display.show)
+    for finding in findings:
         click.echo(finding.line)
     with _instance(platform) as instance:
         released = release(platform, version, reason=reason, released_by=released_by)
@@ -222,10 +226,6 @@ def rollback(settings: "Settings", reason: str, released_by: str) -> None:
         click.echo(f"{made.model} serves again, in place of {made.previous}.")
         report_serving_model(instance, platform)
     _tell_readers(platform)
-
-
-def _to_stderr(line: str) -> None:
-    click.echo(line, err=True)
 
 
 def _tell_readers(platform: "Platform") -> None:

@@ -66,14 +66,19 @@ class ProgressLines:
 
     Args:
         write: writes a line.
+        quiet_s: seconds before the first line, so that short work has none.
         now: a monotonic clock, seconds.
     """
 
     def __init__(
-        self, write: Callable[[str], None], now: Callable[[], float] = time.monotonic
+        self,
+        write: Callable[[str], None],
+        quiet_s: float = 0.0,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._write = write
         self._now = now
+        self._quiet_until = now() + quiet_s
         self._lock = threading.Lock()
         self._latest: WorkProgress | None = None
         self._changed = 0.0  # when the latest state came
@@ -85,22 +90,33 @@ class ProgressLines:
         with self._lock:
             if progress != self._latest:
                 self._latest, self._changed = progress, self._now()
-            if self._written_at is None or self._now() - self._written_at >= MOST_OFTEN_S:
+            if self._is_due(MOST_OFTEN_S):
                 self._write_latest()
 
     def beat(self) -> None:
         """Write the latest state if the last line is long ago, even if nothing has changed."""
         with self._lock:
-            if self._written_at is None or self._now() - self._written_at < LEAST_OFTEN_S:
+            if not self._is_due(LEAST_OFTEN_S):
                 return
             unchanged = self._now() - self._changed
             self._write_latest(f" (for {unchanged:.0f} s)" if unchanged >= LEAST_OFTEN_S else "")
 
-    def finish(self) -> None:
-        """Write the last state unless it is written already."""
+    def finish(self, always: bool = True) -> None:
+        """Write the last state unless it is written already.
+
+        Args:
+            always: also if nothing was written before.
+        """
         with self._lock:
-            if self._latest is not None and self._latest.line() != self._written:
+            if self._latest is None or (self._written_at is None and not always):
+                return
+            if self._latest.line() != self._written:
                 self._write_latest()
+
+    def _is_due(self, after_s: float) -> bool:
+        if self._written_at is None:
+            return self._now() >= self._quiet_until
+        return self._now() - self._written_at >= after_s
 
     def _write_latest(self, suffix: str = "") -> None:
         if self._latest is not None:
@@ -127,9 +143,9 @@ def beating(beat: Callable[[], None], every_s: float = _BEAT_S) -> Iterator[None
 
 
 @contextmanager
-def progress_lines(write: Callable[[str], None]) -> Iterator[ProgressLines]:
+def progress_lines(write: Callable[[str], None], quiet_s: float = 0.0) -> Iterator[ProgressLines]:
     """Lines that keep coming while the block runs, whatever it waits for."""
-    lines = ProgressLines(write)
+    lines = ProgressLines(write, quiet_s)
     with beating(lines.beat):
         yield lines
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _REFRESHES_PER_S = 4
 _LEAST_BAR = 8  # columns
+_QUIET_S = 5.0  # of short work there are no lines
 
 
 class Display:
@@ -44,8 +45,8 @@ def progress_display(stream: TextIO | None = None) -> Iterator[Display]:
     """Show the progress of the work in the block.
 
     The display writes to a duplicate of the stream's file descriptor: Dagster points descriptors 1
-    and 2 at its compute log while a step runs. The bar disappears at the end unless `keep` was
-    called; of lines the last state is written.
+    and 2 at its compute log while a step runs. At the end the last state stays if `keep` was
+    called; otherwise the bar disappears, and short work has written no line.
 
     Args:
         stream: standard output by default.
@@ -79,9 +80,13 @@ def _lines(file: TextIO) -> Iterator[Display]:
         file.write(f"{printable(line)}\n")
         file.flush()
 
-    with progress_lines(lambda line: write(f"{clock(time.monotonic() - started)} {line}")) as lines:
-        yield Display(lines.show, write)
-        lines.finish()
+    def write_with_time(line: str) -> None:
+        write(f"{clock(time.monotonic() - started)} {line}")
+
+    kept: list[bool] = []
+    with progress_lines(write_with_time, _QUIET_S) as lines:
+        yield Display(lines.show, write, lambda: kept.append(True))
+        lines.finish(always=bool(kept))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ Assets differ in cost by orders of magnitude, and so do titles. Each asset of a 
 counts with the seconds that it is expected to take, from the title's length.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.progress import Show, WorkProgress, percent, time_left
+from mediafm_core.progress import Show, WorkProgress, time_left
 
 if TYPE_CHECKING:
     from mediafm_core.model.progress import Event, TrainingProgress
@@ -162,10 +163,12 @@ def _speed(film_s: float, seconds: float) -> str:
 
 def recorded_length_s(platform: Platform, title_id: str) -> float | None:
     """Length of a title in seconds, as its asset `title` records it; None where it does not."""
-    record = platform.store.record("title", title_id)
-    return record.details["duration_s"] if record else None
+    found = platform.store.json_record("title", title_id)
+    return found[0].details["duration_s"] if found else None
 
 
 def describe(title_id: str, asset: str, share: float) -> str:
     """Name an asset of a title and the share of it that is done; the title comes last."""
-    return f"{asset} {percent(share)} of {title_id}" if share < 1.0 else f"{asset} of {title_id}"
+    # A film is long: a tenth of a percent of two hours takes about as long as a person waits.
+    done = f" {math.floor(1000 * share) / 10:.1f} %" if share < 1.0 else ""
+    return f"{asset}{done} of {title_id}"
