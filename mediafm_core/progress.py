@@ -14,7 +14,6 @@ MOST_OFTEN_S, LEAST_OFTEN_S = 5.0, 9.0  # between two lines; a line is due every
 _BEAT_S = 0.5
 _LEAST_SHARE = 0.01  # of the work, before a time left is estimated
 _LEAST_SECONDS = 2.0
-_OFTEN = 1.0  # a second; what is rarer is given by the minute
 
 
 @dataclass(frozen=True)
@@ -165,11 +164,10 @@ def rate(count: float, seconds: float, unit: str) -> str:
     if count <= 0 or seconds < _LEAST_SECONDS:
         return ""
     each_second = count / seconds
-    return (
-        f"{each_second:,.1f} {unit}/s"
-        if each_second >= _OFTEN
-        else (f"{each_second * 60:,.1f} {unit}/min")
-    )
+    for per, factor in (("s", 1), ("min", 60)):
+        if each_second * factor >= 1:
+            return f"{each_second * factor:,.1f} {unit}/{per}"
+    return f"{each_second * 3600:,.1f} {unit}/h"
 
 
 def percent(share: float) -> str:
