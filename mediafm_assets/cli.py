@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from mediafm_assets.runner import CatalogueRunner
     from mediafm_core.config import Settings
-    from mediafm_core.model.progress import Event
     from mediafm_core.pipeline.judgement import Finding
     from mediafm_core.pipeline.platform import Platform
 
@@ -117,7 +116,7 @@ def run(
 def train(settings: "Settings", release: bool, reason: str, released_by: str) -> None:
     """Train MediaFM on every title of the store; the model is a candidate until it is released."""
     from mediafm_core.cli.progress import progress_display
-    from mediafm_core.model.progress import Started, TrainingProgress
+    from mediafm_core.model.progress import training_observer
     from mediafm_core.pipeline.candidates import read_candidate
     from mediafm_core.pipeline.judgement import compare_with_serving, predicts_hidden_shots
     from mediafm_core.pipeline.platform import Platform
@@ -130,18 +129,14 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
         refuse_overruled(platform)
     before = platform.serving_model
     with progress_display() as display:
-        progress = TrainingProgress()
 
-        def observe(event: "Event") -> None:
-            if isinstance(event, Started):
-                for line in event.lines():
-                    display.write(line)
-                display.keep()
-            display.show(progress.state(event))
+        def write(line: str) -> None:
+            display.keep()  # a training has started
+            display.write(line)
 
         prepare(platform, lambda what: display.show(WorkProgress(what)))
         display.show(WorkProgress("starting Dagster"))
-        platform.training_progress = observe
+        platform.training_progress = training_observer(display.show, write)
         with _runner(platform) as runner:
             report = runner.train(release, reason, released_by)
     for run_id, failure in report.failures.items():

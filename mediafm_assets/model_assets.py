@@ -47,21 +47,18 @@ def mediafm_model(
     context: dg.AssetExecutionContext, config: TrainingConfig, platform: PlatformResource
 ) -> dg.MaterializeResult:
     """The MediaFM Transformer, trained by Masked Shot Modeling on every title's fused vectors."""
-    from mediafm_core.model.progress import Started, TrainingProgress
+    from mediafm_core.model.progress import training_observer
     from mediafm_core.pipeline.training import train_model
     from mediafm_core.progress import progress_lines
 
     if config.release:
         refuse_overruled(platform)
     with progress_lines(context.log.info) as lines:
-        progress = TrainingProgress()
+        log = training_observer(lines.show, context.log.info)
 
         def report(event: "Event") -> None:
             platform.training_progress(event)
-            if isinstance(event, Started):
-                for line in event.lines():
-                    context.log.info(line)
-            lines.show(progress.state(event))
+            log(event)
 
         trained = train_model(platform, report)
         lines.finish()

@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
 
-from mediafm_core.progress import WorkProgress, percent
+from mediafm_core.progress import Show, WorkProgress, percent
 
 
 class ParameterGroup(NamedTuple):
@@ -140,19 +140,15 @@ class TrainingProgress:
         return self._latest
 
 
-def every(steps: int, log: Callable[[str], None]) -> Observer:
-    """An observer that logs the start, the end, and the first event in each `steps` steps."""
-    logged = -1
+def training_observer(show: Show, write: Callable[[str], None]) -> Observer:
+    """An observer that writes the lines of the start and shows the state after every event."""
+    progress = TrainingProgress()
 
     def observe(event: Event) -> None:
-        nonlocal logged
-        if isinstance(event, Phase):
-            return
-        due = isinstance(event, Started) or event.step // steps > logged
-        if due or event.step == event.steps:
-            logged = event.step // steps
+        if isinstance(event, Started):
             for line in event.lines():
-                log(line)
+                write(line)
+        show(progress.state(event))
 
     return observe
 

@@ -213,6 +213,7 @@ def train(
             folder, identity = save_model(network, record, out)
             if saved:
                 saved.remove()
+            observe(Phase("done"))
         else:
             identity = identity_of(network)
             folder = out / str(identity)

@@ -136,6 +136,7 @@ def test_phases_beside_the_steps_are_reported(make_catalogue, tmp_path) -> None:
         "validating 0 %",
         "validating 0 %",
         "saving the model",
+        "done",
     ]
 
 
