@@ -53,7 +53,7 @@ def materialise_titles(
     title_ids = list(context.partition_keys)
     outcomes: list[Outcome] = []
     errors: dict[str, Exception] = {}
-    with title_progress(context.log.info, platform, assets[0], len(title_ids)) as progress:
+    with title_progress(context.log.info, platform, assets[0], title_ids) as progress:
         for title_id in title_ids:
             try:
                 found = materialise(platform, tuple(assets), title_id)

@@ -43,7 +43,8 @@ class WorkProgress:
         """Share, rate and time left, as far as they are known."""
         known = [] if self.share is None else [percent(self.share)]
         known += [self.rate] if self.rate else []
-        return known + ([] if self.seconds_left is None else [f"{clock(self.seconds_left)} left"])
+        left = round(self.seconds_left or 0.0)
+        return known + ([f"{clock(left)} left"] if left else [])
 
     def line(self) -> str:
         """One line of text."""

@@ -125,6 +125,7 @@ def evaluate(
         what = "label" if not labels else "representation"
         raise ConfigurationError(f"No {what} is named: name one, or several with commas.")
     started = time.perf_counter()
+    progress(WorkProgress("reading the data"))
     units = source.units(settings, labels, task)
     require_free_names(units)
     names = _names(settings, source, units, representations, with_ablations)

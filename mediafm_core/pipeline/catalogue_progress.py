@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # CPU seconds for an hour of film at 640x360, measured on two cores of a Xeon with AMX. The decode
 # counts as `shots`. What is not listed takes next to nothing.
 SECONDS_PER_HOUR: Mapping[str, float] = MappingProxyType(
-    {"shots": 600.0, "audio_embeddings": 150.0, "video_embeddings": 80.0}
+    {"shots": 500.0, "audio_embeddings": 200.0, "video_embeddings": 100.0}
 )
 SECONDS_PER_ASSET = 0.1  # whatever the length: events, files
 # To load the networks, once in a run.

@@ -26,7 +26,7 @@ from mediafm_core.evaluation.tasks import Task
 from mediafm_core.identity import digest_of, digest_of_settings
 from mediafm_core.pipeline.candidates import find_model
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.progress import Show
+from mediafm_core.progress import Show, WorkProgress
 from mediafm_core.store.artefacts import Store
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ def evaluate_catalogue(
     measured, unmeasured = [], []
     for label in asked or known:
         names = _names(label, known)
+        progress(WorkProgress(f"{label}: reading the clips"))
         try:
             units = _measurable(platform.settings, names, request.task, bool(asked))
         except MediaFMError as error:

@@ -141,16 +141,18 @@ def train_model(
     Raises:
         ConfigurationError: as `mediafm_core.model.training.train`.
     """
+    from mediafm_core.model.progress import Phase
+
+    observe = progress or (lambda _event: None)
+    reading = "reading the catalogue"
+    observe(Phase(reading))  # the imports below may take seconds
+
     import torch
 
     from mediafm_core.device import resolve_device
-    from mediafm_core.model.progress import Phase
     from mediafm_core.model.training import train, training_request
 
     settings = platform.settings
-    observe = progress or (lambda _event: None)
-    reading = "reading the catalogue"
-    observe(Phase(reading))
     data = training_data(
         platform, fused_titles(platform), lambda share: observe(Phase(reading, share))
     )
