@@ -56,6 +56,7 @@ def run(
     from mediafm_core.pipeline.publishing import publish_titles
     from mediafm_core.pipeline.selection import select_titles
     from mediafm_core.progress import WorkProgress, percent
+    from mediafm_core.runtime.interruption import closing_with
 
     started = time.perf_counter()
     console = Console()
@@ -77,7 +78,15 @@ def run(
             display.keep()
             progress.doing("starting Dagster")
             platform.progress, platform.training_progress = progress.report, progress.training
-            with _runner(platform) as runner:
+
+            def how_far() -> str:
+                complete, work = progress.complete, len(selection.work)
+                return (
+                    f"{complete} of {work} titles are complete and {work - complete} are left: the "
+                    "same command goes on with them"
+                )
+
+            with closing_with(how_far), _runner(platform) as runner:
                 failures = runner.run(selection.work).failures
             progress.doing("comparing the store with the inbox")
         states = selection.after(platform)
@@ -249,6 +258,7 @@ def ui(settings: "Settings", port: int, host: str) -> None:
     """
     from mediafm_assets.instance import HOME_VARIABLE, dagster_home
     from mediafm_assets.partitions import register_titles
+    from mediafm_assets.ui_process import serve
     from mediafm_core.pipeline.platform import Platform
 
     platform = Platform(settings)
@@ -266,7 +276,7 @@ def ui(settings: "Settings", port: int, host: str) -> None:
     quiet = ["-W", "ignore:Function `dev_command` is superseded"]
     module = ["-m", "mediafm_assets.definitions"]
     arguments = [*quiet, "-m", "dagster", "dev", *module, "--host", host, "--port", str(port)]
-    os.execve(sys.executable, [sys.executable, *arguments], environment)  # noqa: S606
+    sys.exit(serve([sys.executable, *arguments], environment))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from mediafm_core.errors import ConfigurationError, MediaFMError
 from mediafm_core.pipeline.checks import CHECKS
 from mediafm_core.pipeline.materialise import Outcome, materialise
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.runtime.interruption import closing_with
 
 ACCEPTED = "title_is_accepted"
 HELD_BACK = "A title that fails is held back: nothing is built on it."
@@ -53,10 +54,19 @@ def materialise_titles(
     title_ids = list(context.partition_keys)
     outcomes: list[Outcome] = []
     errors: dict[str, Exception] = {}
+
+    def how_far() -> str:
+        done, named = len(outcomes) // len(assets), ", ".join(assets)
+        return (
+            f"{named} of {done} of {len(title_ids)} titles are done; the next run over these "
+            "titles goes on with the others"
+        )
+
     with title_progress(context.log.info, platform, assets[0], title_ids) as progress:
         for title_id in title_ids:
             try:
-                found = materialise(platform, tuple(assets), title_id)
+                with closing_with(how_far):
+                    found = materialise(platform, tuple(assets), title_id)
             except ConfigurationError as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
             except (

@@ -11,6 +11,7 @@ from mediafm_core.cli.output import print_json, print_table
 from mediafm_core.config import Settings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.evaluation.tasks import Task
+from mediafm_core.runtime.interruption import closing_with
 
 if TYPE_CHECKING:
     from mediafm_core.evaluation.measurement import Report
@@ -92,7 +93,11 @@ def evaluate(
     if steps is not None:
         training = settings.training.model_copy(update={"steps": steps})
         settings = settings.model_copy(update={"training": training})
-    with progress_display(sys.stderr) as display:
+    kept = f"networks trained so far are in {work}" if work else "without --work nothing is kept"
+    with (
+        closing_with(lambda: f"{kept}; the same command goes on"),
+        progress_display(sys.stderr) as display,
+    ):
         report = measure(
             settings,
             source,

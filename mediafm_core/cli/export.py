@@ -9,6 +9,7 @@ import click
 from mediafm_core.cli.options import catalogue_options, json_option
 from mediafm_core.cli.output import print_json
 from mediafm_core.config import Settings
+from mediafm_core.runtime.interruption import closing_with
 
 
 @click.command()
@@ -47,7 +48,10 @@ def export(
     from mediafm_core.training_sets.exporting import export
     from mediafm_core.training_sets.splits import parse_shares
 
-    with progress_display(sys.stderr) as display:
+    with (
+        closing_with(lambda: f"{out} is as it was; run the same command again"),
+        progress_display(sys.stderr) as display,
+    ):
         started = time.monotonic()
         display.show(WorkProgress("choosing examples"))
 

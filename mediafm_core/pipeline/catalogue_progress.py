@@ -28,6 +28,7 @@ SECONDS_TO_LOAD: Mapping[str, float] = MappingProxyType(
     {"shots": 4.0, "audio_embeddings": 6.0, "video_embeddings": 2.0, "text_embeddings": 2.0}
 )
 SECONDS_OF_TRAINING = 60.0  # of the first model, with the default settings
+LAST = FROM_MODEL[-1]
 _UNKNOWN_LENGTH_S = 60.0  # of a title while none has been read
 _HOUR_S = 3600.0
 
@@ -45,6 +46,9 @@ class CatalogueProgress:
             when its asset `title` is settled.
         trains: whether a first model is trained on the way.
         now: a monotonic clock, seconds.
+
+    Attributes:
+        complete: titles whose last asset was settled after all others.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class CatalogueProgress:
         self._expected_s = 0.0  # of what is settled
         self._skipped_s = 0.0  # of these, what was up to date
         self._settled = 0
+        self.complete = 0
         self._highest = 0.0
         self._training_s = SECONDS_OF_TRAINING if trains else 0.0
         self._training: TrainingProgress | None = None
@@ -88,6 +93,7 @@ class CatalogueProgress:
         else:
             unsettled.remove(asset)
             self._settled += 1
+            self.complete += asset == LAST and not unsettled
             if asset == "title":
                 self._lengths[title_id] = self._length_of(title_id) or 0.0
             expected_s = self._expected(title_id, asset)

@@ -40,6 +40,7 @@ from mediafm_core.pipeline.states import (
     wanted,
 )
 from mediafm_core.pipeline.work import Work
+from mediafm_core.runtime.interruption import raise_if_interrupted
 from mediafm_core.store.artefacts import JSON_ASSETS, ArtefactRecord
 from mediafm_core.titles.inbox import TitleFolder
 from mediafm_core.titles.manifest import is_title_id
@@ -127,8 +128,10 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
         with platform.one_model():
             outcomes = _materialise(platform, assets, folder)
     except TitleError as error:
+        raise_if_interrupted()  # libraries turn interrupts into errors of their own
         reason = platform.inbox.in_words(str(error))
     except Exception as error:
+        raise_if_interrupted()
         if _is_of_the_machine(error):
             raise
         _remove_damaged_inputs(platform, assets, title_id, error)
@@ -144,7 +147,8 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
     if reason:
         platform.inbox.put_away(title_id)
         quarantine.add(title_id, assets[0], reason, seen)
-        for asset in SPECS:  # nothing is left to do for it
+        # Nothing is left to do for it. The last asset comes first: the title is not complete.
+        for asset in reversed(SPECS):
             platform.progress(title_id, asset, 1.0)
         return [Outcome(asset, title_id, "quarantined", reason=reason) for asset in assets]
     for outcome in outcomes:

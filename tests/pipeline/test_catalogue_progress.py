@@ -110,6 +110,16 @@ def test_a_training_shows_its_own_progress_and_gives_way_to_the_titles():
     assert run.last.share > before.share
 
 
+def test_a_title_that_is_given_up_is_settled_and_not_complete():
+    run = Followed("good", "bad", good=60.0, bad=60.0)
+    for asset in SPECS:
+        run.compute("good", asset)
+    for asset in reversed(SPECS):
+        run.progress.report("bad", asset, 1.0)
+    assert run.progress.complete == 1
+    assert (run.last.done, run.last.share) == (2 * len(SPECS), 1.0)
+
+
 def test_other_work_keeps_the_figures():
     run = Followed("film", film=60.0)
     run.compute("film", "title")
