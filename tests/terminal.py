@@ -74,7 +74,7 @@ def open_terminal(columns: int) -> tuple[int, int]:
 
 
 def screens_of(reader: int, columns: int) -> list[str]:
-    """Read a terminal until the last program has closed it."""
+    """Read a terminal, empty at first, until the last program has closed it."""
     screen, seen = Screen(columns), [""]
     rest = b""
     while True:
@@ -83,7 +83,7 @@ def screens_of(reader: int, columns: int) -> list[str]:
         except OSError:  # EIO: closed
             data = b""
         if not data:
-            return seen[1:]
+            return seen
         whole, rest = _whole(rest + data)
         screen.feed(whole)
         if str(screen) != seen[-1]:
