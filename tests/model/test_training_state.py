@@ -18,7 +18,7 @@ from mediafm_core.config import ModelSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError
 from mediafm_core.model import checkpoint, descent, training, training_state
 from mediafm_core.model.data import TitleSource, TrainingData
-from mediafm_core.model.progress import Event, Progress
+from mediafm_core.model.progress import Event, Observer, Phase, Progress
 from mediafm_core.model.training import train
 from mediafm_core.model.training_state import (
     TrainingStates,
@@ -35,6 +35,11 @@ BRIEF = TrainingSettings(
 
 class KilledError(Exception):
     """In place of a signal, where the process has to live on."""
+
+
+def besides_phases(events: list[Event]) -> Observer:
+    """Keep the start and the steps."""
+    return lambda event: None if isinstance(event, Phase) else events.append(event)
 
 
 def train_until(step: int, *arguments, **keywords) -> None:
@@ -69,7 +74,9 @@ def test_a_resumed_training_gives_the_weights_of_an_unbroken_one(
     assert len(list(states.glob("*/step-*"))) == 1
     torch.manual_seed(step)  # what happens in between is of no account
     events: list[Event] = []
-    resumed = train(data, TINY, settings, tmp_path / "models", events.append, states=states)
+    resumed = train(
+        data, TINY, settings, tmp_path / "models", besides_phases(events), states=states
+    )
 
     assert events[0].step == (step - 1) // 2 * 2
     assert_same_weights(resumed.folder, unbroken.folder)
@@ -115,7 +122,7 @@ def test_a_killed_process_goes_on_where_it_was(make_catalogue, tmp_path) -> None
                 break
     assert process.returncode == -signal.SIGKILL
     events: list[Event] = []
-    resumed = train(data, TINY, settings, models, events.append, states=states)
+    resumed = train(data, TINY, settings, models, besides_phases(events), states=states)
     assert last - 1 <= events[0].step < 40
     assert resumed.identity == train(data, TINY, settings, tmp_path / "unbroken").identity
     assert not states.exists()
@@ -283,7 +290,7 @@ def test_a_full_disk_leaves_the_state_before(make_catalogue, tmp_path, monkeypat
     assert not models.exists()
     monkeypatch.undo()
     events: list[Event] = []
-    resumed = train(data, TINY, BRIEF, models, events.append, states=states)
+    resumed = train(data, TINY, BRIEF, models, besides_phases(events), states=states)
     assert events[0].step == 4
     assert resumed.identity == train(data, TINY, BRIEF, tmp_path / "unbroken").identity
 
@@ -303,7 +310,7 @@ def test_a_disk_that_is_full_at_the_end_leaves_the_last_state(
     assert not list(models.iterdir())
     monkeypatch.undo()
     events: list[Event] = []
-    resumed = train(data, TINY, BRIEF, models, events.append, states=states)
+    resumed = train(data, TINY, BRIEF, models, besides_phases(events), states=states)
     assert events[0].step == 10
     assert resumed.identity == train(data, TINY, BRIEF, tmp_path / "unbroken").identity
 
@@ -317,7 +324,7 @@ def test_states_of_other_settings_and_data_are_not_taken(make_catalogue, tmp_pat
         (TrainingData(data.titles[:1], 6, data.ranges, data.identities), BRIEF),
     ):
         events: list[Event] = []
-        train(other_data, TINY, settings, tmp_path, events.append, states=states)
+        train(other_data, TINY, settings, tmp_path, besides_phases(events), states=states)
         assert events[0].step == 0
     assert len(list(states.glob("*/step-00000006"))) == 1  # can still be resumed
 
@@ -330,7 +337,7 @@ def test_a_state_of_another_version_of_the_network_is_not_taken(
     train_until(8, data, TINY, BRIEF, tmp_path, states=states)
     monkeypatch.setattr(training, "MODEL_VERSION", "another")
     events: list[Event] = []
-    train(data, TINY, BRIEF, tmp_path, events.append, states=states)
+    train(data, TINY, BRIEF, tmp_path, besides_phases(events), states=states)
     assert events[0].step == 0
     assert len(list(states.glob("*/step-00000006"))) == 1
 
@@ -343,7 +350,7 @@ def test_a_state_of_other_arithmetic_is_not_taken(make_catalogue, tmp_path, monk
     for module in (training, descent):
         monkeypatch.setattr(module, "resolve_arithmetic", lambda *_: "bfloat16")
     events: list[Event] = []
-    result = train(data, TINY, BRIEF, tmp_path, events.append, states=states)
+    result = train(data, TINY, BRIEF, tmp_path, besides_phases(events), states=states)
     assert events[0].step == 0
     assert json.loads((result.folder / "training.json").read_text())["arithmetic"] == "bfloat16"
 
