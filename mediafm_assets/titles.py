@@ -6,25 +6,18 @@ version, numbers and pictures, or, when it is quarantined, an observation with t
 that fails therefore never stops or colours another.
 """
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
 from mediafm_assets.metadata import describe
 from mediafm_assets.tags import DATA_VERSION
+from mediafm_assets.title_progress import MANY, title_progress
 from mediafm_core.errors import ConfigurationError, MediaFMError
 from mediafm_core.pipeline.checks import CHECKS
 from mediafm_core.pipeline.materialise import Outcome, materialise
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.runtime.interruption import closing_with
-
-# Storing an event takes Dagster about 8 ms in SQLite, and a picture half a second to draw. In a run
-# over more titles than this, checks that pass are told once for all, progress now and then, and
-# pictures are left out: materialising one of the titles draws them, and computes nothing.
-MANY = 50
-TELL_EVERY_S = 5.0
-_SHOWN = ("rows", "dimension", "reused", "duration_s")
 
 ACCEPTED = "title_is_accepted"
 HELD_BACK = "A title that fails is held back: nothing is built on it."
@@ -61,7 +54,6 @@ def materialise_titles(
     title_ids = list(context.partition_keys)
     outcomes: list[Outcome] = []
     errors: dict[str, Exception] = {}
-    tally = Tally(context.log.info, len(title_ids))
 
     def how_far() -> str:
         done, named = len(outcomes) // len(assets), ", ".join(assets)
@@ -70,24 +62,25 @@ def materialise_titles(
             "titles goes on with the others"
         )
 
-    for title_id in title_ids:
-        try:
-            with closing_with(how_far):
-                found = materialise(platform, tuple(assets), title_id)
-        except ConfigurationError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
-        except (
-            MediaFMError,
-            OSError,
-            MemoryError,
-        ) as error:  # raised below, once the others had their turn
-            context.log.error(f"{title_id}: {error}")
-            errors[title_id] = error
-            continue
-        for outcome in found:
-            _record(context, platform, outcome, titles=len(title_ids))
-        outcomes += found
-        tally.add(found)
+    with title_progress(context.log.info, platform, assets[0], title_ids) as progress:
+        for title_id in title_ids:
+            try:
+                with closing_with(how_far):
+                    found = materialise(platform, tuple(assets), title_id)
+            except ConfigurationError as error:
+                raise dg.Failure(str(error), allow_retries=False) from error
+            except (
+                MediaFMError,
+                OSError,
+                MemoryError,
+            ) as error:  # raised below, once the others had their turn
+                context.log.error(f"{title_id}: {error}")
+                errors[title_id] = error
+                continue
+            for outcome in found:
+                _record(context, platform, outcome, titles=len(title_ids))
+            outcomes += found
+            progress.add(found)
     if errors:
         named = "; ".join(f"{title_id}: {error}" for title_id, error in errors.items())
         raise dg.Failure(named) from next(iter(errors.values()))
@@ -101,42 +94,6 @@ def materialise_titles(
     for asset in assets:
         yield dg.MaterializeResult(asset_key=asset, metadata=_OWN_EVENTS)
         yield from _overall_checks(asset, [each for each in outcomes if each.asset == asset])
-
-
-class Tally:
-    """Says now and then how far a run over many titles has come, and how fast.
-
-    Args:
-        tell: writes a line to the run's log.
-        titles: how many there are; few are told one by one.
-    """
-
-    def __init__(self, tell: Callable[[str], None], titles: int) -> None:
-        self._tell = tell
-        self._titles = titles
-        self._done = 0
-        self._started = self._told = time.monotonic()
-
-    def add(self, outcomes: Sequence[Outcome]) -> None:
-        """A title is done."""
-        self._done += 1
-        if self._titles <= MANY:
-            for each in outcomes:
-                details = each.record.details if each.record else {}
-                shown = ", ".join(f"{name} {details[name]}" for name in _SHOWN if name in details)
-                self._tell(f"{each.title_id}: {each.asset} {each.status} {shown}".rstrip())
-            return
-        now = time.monotonic()
-        if now - self._told < TELL_EVERY_S and self._done < self._titles:
-            return
-        self._told = now
-        rate = self._done / max(now - self._started, 1e-9)
-        left = (self._titles - self._done) / rate
-        names = ", ".join(each.asset for each in outcomes)
-        self._tell(
-            f"{names}: {self._done} of {self._titles} titles, {rate:.1f} a second, "
-            f"{left:.0f} s left"
-        )
 
 
 def _record(

@@ -147,6 +147,9 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
     if reason:
         platform.inbox.put_away(title_id)
         quarantine.add(title_id, assets[0], reason, seen)
+        # Nothing is left to do for it. The last asset comes first: the title is not complete.
+        for asset in reversed(SPECS):
+            platform.progress(title_id, asset, 1.0)
         return [Outcome(asset, title_id, "quarantined", reason=reason) for asset in assets]
     for outcome in outcomes:
         platform.progress(title_id, outcome.asset, 1.0)
@@ -208,6 +211,7 @@ def _materialise(platform: Platform, assets: tuple[str, ...], folder: TitleFolde
         known = recorded(platform, "title", title_id)
         if known and is_current_title(known, folder):
             return [Outcome("title", title_id, "unchanged", known)]
+        platform.progress(title_id, "title", 0.0)
         with attempts_in(platform).attempt(title_id, "title"):
             record = register_title(platform, folder)
         return [Outcome("title", title_id, "computed", record)]
@@ -221,6 +225,7 @@ def _materialise(platform: Platform, assets: tuple[str, ...], folder: TitleFolde
     if versions != {asset: target.version for asset, target in targets.items()}:
         status = "computed"
         work = Work(platform, title_id, targets)
+        work.report(group[0], 0.0)
         with attempts_in(platform).attempt(title_id, group[0]):
             _COMPUTE[group[0]](work)
         found |= work.written

@@ -74,7 +74,7 @@ def end_when(
 def training_has_logged(instance: dg.DagsterInstance) -> bool:
     """Whether a training has done its first steps, as Dagster's log tells."""
     return any(
-        entry.user_message.startswith("step ")
+        entry.user_message.startswith("training, loss ")
         for run in instance.get_runs(dg.RunsFilter(job_name="train_model"))
         for entry in instance.all_logs(run.run_id)
     )
