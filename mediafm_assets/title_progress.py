@@ -4,16 +4,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from mediafm_assets.title_events import MANY
 from mediafm_core.pipeline.catalogue_progress import describe, recorded_length_s
 from mediafm_core.pipeline.materialise import Outcome
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.progress import ProgressLines, WorkProgress, progress_lines, rate, time_left
 
-# Storing an event takes Dagster about 8 ms in SQLite, and a picture half a second to draw. In a run
-# over more titles than this, checks that pass are logged once for all, titles in `TitleProgress`
-# alone, and pictures are left out: materialising one of the titles draws them, and computes
-# nothing.
-MANY = 50
 _SHOWN = ("rows", "dimension", "reused", "duration_s")
 
 

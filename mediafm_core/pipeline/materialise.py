@@ -72,6 +72,11 @@ _COMPUTE: dict[str, Callable[[Work], None]] = {
 }
 
 
+def computed_by(asset: str) -> Callable[..., object]:
+    """Return the function that computes an asset."""
+    return register_title if asset == "title" else _COMPUTE[asset]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of an asset of a title.

@@ -1,6 +1,7 @@
 """Lines that a step over titles logs, with a clock that the test moves."""
 
-from mediafm_assets.title_progress import MANY, TitleProgress
+from mediafm_assets.title_events import MANY
+from mediafm_assets.title_progress import TitleProgress
 from mediafm_core.pipeline.materialise import Outcome
 from mediafm_core.progress import ProgressLines
 
