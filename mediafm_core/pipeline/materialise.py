@@ -11,6 +11,7 @@ from mediafm_core.errors import (
     IdentityMismatchError,
     MediaFMError,
     NotReadyError,
+    ServiceError,
     StorageError,
     StoreError,
     TitleError,
@@ -109,8 +110,8 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
 
     Raises:
         StoreError: an input has not been materialised.
-        ConfigurationError, IdentityMismatchError, OSError: the machine or the settings are at
-            fault, not the title.
+        ConfigurationError, IdentityMismatchError, ServiceError, OSError: the machine, a service or
+            the settings are at fault, not the title.
     """
     if not is_title_id(title_id):  # before a path is made of it
         reason = f"{title_id!r} is no title id: name the partition as the title's folder."
@@ -166,7 +167,8 @@ def _is_of_the_machine(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno in _ERRORS_OF_THE_MACHINE
     return isinstance(
-        error, ConfigurationError | IdentityMismatchError | StorageError | NotReadyError
+        error,
+        ConfigurationError | IdentityMismatchError | StorageError | ServiceError | NotReadyError,
     )
 
 
