@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 FOLDER = ".attempts"
 MOST_DEATHS = 3  # anybody may kill a process once or twice
-MOST_FAILURES = 3
 
 
 def attempts_in(platform: "Platform") -> "Attempts":
@@ -71,26 +70,9 @@ class Attempts:
         finally:
             path.unlink(missing_ok=True)
 
-    def failed(self, title_id: str, asset: str) -> int:
-        """Note that work on an asset of a title has failed; how often it has, one after another."""
-        path = self._failures(title_id)
-        note = _read(path)
-        failures = int(note["failures"]) + 1 if note and note["asset"] == asset else 1
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"asset": asset, "failures": failures}))
-        return failures
-
-    def succeeded(self, title_id: str, asset: str) -> None:
-        """Wipe out failures of the same work."""
-        path = self._failures(title_id)
-        note = _read(path)
-        if note and note["asset"] == asset:
-            path.unlink(missing_ok=True)
-
     def forget(self, title_id: str) -> None:
         """Let a title be tried again as if nothing had happened."""
         self._path(title_id).unlink(missing_ok=True)
-        self._failures(title_id).unlink(missing_ok=True)
 
     def _deaths(self, path: Path, asset: str) -> int:
         note = _read(path)
@@ -103,9 +85,6 @@ class Attempts:
 
     def _path(self, title_id: str) -> Path:
         return self._folder / f"{title_id}.json"
-
-    def _failures(self, title_id: str) -> Path:
-        return self._folder / "failures" / f"{title_id}.json"
 
 
 def _read(path: Path) -> dict[str, Any] | None:

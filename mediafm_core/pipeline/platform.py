@@ -1,11 +1,14 @@
 """What a run works with: settings, store, inbox, and each network loaded at most once."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mediafm_core.config import Settings
+from mediafm_core.faults import temporary_folder
 from mediafm_core.pipeline.serving import serving_model
 from mediafm_core.store.models import model_folder
 from mediafm_core.store.open import open_store
@@ -44,6 +47,18 @@ class Platform:
         self._network: tuple[str, LoadedModel] | None = None
         self._one_model: tuple[str | None] | None = None
         self.lifted: set[str] = set()  # titles whose quarantine was lifted to try them again
+        self.begin_run()
+
+    def begin_run(self) -> None:
+        """Begin a run: titles that have failed in an earlier one are tried again."""
+        self.run_id = uuid.uuid4().hex
+        self.failed: dict[str, str] = {}  # titles whose work has failed in this run, and why
+        self.stopped_by = ""  # the error of the machine that has stopped this run
+
+    @property
+    def places(self) -> list[Path]:
+        """Folders of this machine that work writes to."""
+        return [self.store.root, *self.inbox.places, temporary_folder()]
 
     @property
     def inbox(self) -> Inbox:

@@ -31,6 +31,11 @@ class Inbox(ABC):
 
     location: str
 
+    @property
+    def places(self) -> list[Path]:
+        """Folders of this machine that copies of the files are written to; none if local."""
+        return []
+
     @abstractmethod
     def scan(self) -> Iterator["TitleFolder"]:
         """The folders in the order of their names, complete or not.
@@ -214,6 +219,11 @@ class RemoteInbox(Inbox):
     def __init__(self, files: Files) -> None:
         self._files = files
         self.location = files.location
+
+    @property
+    def places(self) -> list[Path]:
+        """The folder of the copies."""
+        return [self._files.root]
 
     def scan(self) -> Iterator[TitleFolder]:
         """The folders, from one listing of the whole inbox."""

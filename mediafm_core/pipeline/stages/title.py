@@ -28,11 +28,27 @@ def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
     Raises:
         TitleError: the folder does not follow the ingestion contract or the media is unusable.
     """
+    record, content = describe_title(folder, _known(platform, folder.name))
+    platform.store.write_json(record, content)
+    return record
+
+
+def describe_title(
+    folder: TitleFolder, known: tuple[ArtefactRecord, Mapping[str, Any]] | None = None
+) -> tuple[ArtefactRecord, dict[str, Any]]:
+    """Validate a title folder and return the record and content of its asset `title`.
+
+    Args:
+        folder: the folder.
+        known: an earlier record and content, which save reading media that is as it was.
+
+    Raises:
+        TitleError: as `register_title`.
+    """
     from mediafm_core.media.probe import probe
 
     stopwatch = Stopwatch()
     fingerprint = folder.fingerprint()
-    known = _known(platform, folder.name)
     previous: dict[str, FileRecord] = {
         name: FileRecord.model_validate(file)
         for name, file in (known[1]["hashed"] if known else {}).items()
@@ -69,8 +85,7 @@ def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
         },
         measured=stopwatch.read(),
     )
-    platform.store.write_json(record, content)
-    return record
+    return record, content
 
 
 def _known(platform: Platform, title_id: str) -> tuple[ArtefactRecord, dict[str, Any]] | None:
