@@ -48,10 +48,12 @@ def run(
     from rich.console import Console
 
     from mediafm_assets.progress import closing_table, progress_bar
+    from mediafm_core.pipeline.graph import FROM_MODEL
     from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.preparation import prepare
     from mediafm_core.pipeline.publishing import publish_titles
     from mediafm_core.pipeline.selection import select_titles
+    from mediafm_core.runtime.interruption import closing_with
 
     started = time.perf_counter()
     console = Console()
@@ -62,8 +64,27 @@ def run(
     selection = select_titles(platform, names, retry)
     failures: dict[str, str] = {}
     if selection.work:
-        with progress_bar(len(selection.work), console) as report, _runner(platform) as runner:
-            platform.progress = report
+        complete: set[str] = set()
+
+        def how_far() -> str:
+            left = len(selection.work) - len(complete)
+            return (
+                f"{len(complete)} of {len(selection.work)} titles are complete and {left} are "
+                "left: the same command goes on with them"
+            )
+
+        with (
+            closing_with(how_far),
+            progress_bar(len(selection.work), console) as report,
+            _runner(platform) as runner,
+        ):
+
+            def progress(title_id: str, asset: str, share: float) -> None:
+                if asset == FROM_MODEL[-1] and share >= 1.0:
+                    complete.add(title_id)
+                report(title_id, asset, share)
+
+            platform.progress = progress
             failures = runner.run(selection.work).failures
     states = selection.after(platform)
     present = [state.title_id for state in states if state.state == "present"]

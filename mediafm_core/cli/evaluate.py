@@ -10,6 +10,7 @@ from mediafm_core.cli.output import print_json, print_table
 from mediafm_core.config import Settings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.evaluation.tasks import Task
+from mediafm_core.runtime.interruption import closing_with
 
 if TYPE_CHECKING:
     from mediafm_core.evaluation.measurement import Report
@@ -90,19 +91,21 @@ def evaluate(
     if steps is not None:
         training = settings.training.model_copy(update={"steps": steps})
         settings = settings.model_copy(update={"training": training})
-    report = measure(
-        settings,
-        source,
-        _names(label),
-        task=task,
-        representations=_names(representations) if representations is not None else None,
-        with_ablations=ablations,
-        folds=folds,
-        seeds=range(seed, seed + (seeds or settings.evaluation.seeds)),
-        bootstrap=bootstrap,
-        work=work,
-        tell=lambda line: click.echo(line, err=True),
-    )
+    kept = f"networks trained so far are in {work}" if work else "without --work nothing is kept"
+    with closing_with(lambda: f"{kept}; the same command goes on"):
+        report = measure(
+            settings,
+            source,
+            _names(label),
+            task=task,
+            representations=_names(representations) if representations is not None else None,
+            with_ablations=ablations,
+            folds=folds,
+            seeds=range(seed, seed + (seeds or settings.evaluation.seeds)),
+            bootstrap=bootstrap,
+            work=work,
+            tell=lambda line: click.echo(line, err=True),
+        )
     if out is not None:
         write_report(report, out)
     if as_json:

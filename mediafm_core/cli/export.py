@@ -8,6 +8,7 @@ import click
 from mediafm_core.cli.options import catalogue_options, json_option
 from mediafm_core.cli.output import print_json
 from mediafm_core.config import Settings
+from mediafm_core.runtime.interruption import closing_with
 
 
 @click.command()
@@ -44,9 +45,16 @@ def export(
     from mediafm_core.training_sets.exporting import export
     from mediafm_core.training_sets.splits import parse_shares
 
-    with click.progressbar(
-        length=1, label="vectors", file=sys.stderr, show_pos=True, hidden=not sys.stderr.isatty()
-    ) as bar:
+    with (
+        closing_with(lambda: f"{out} is as it was; run the same command again"),
+        click.progressbar(
+            length=1,
+            label="vectors",
+            file=sys.stderr,
+            show_pos=True,
+            hidden=not sys.stderr.isatty(),
+        ) as bar,
+    ):
 
         def progress(done: int, total: int) -> None:
             bar.length = total

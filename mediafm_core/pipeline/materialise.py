@@ -33,6 +33,7 @@ from mediafm_core.pipeline.states import (
     wanted,
 )
 from mediafm_core.pipeline.work import Work
+from mediafm_core.runtime.interruption import raise_if_interrupted
 from mediafm_core.store.artefacts import ArtefactRecord
 from mediafm_core.titles.inbox import TitleFolder
 from mediafm_core.titles.manifest import is_title_id
@@ -122,6 +123,7 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
         with platform.one_model():
             outcomes = _materialise(platform, assets, folder)
     except Exception as error:  # noqa: BLE001 - judged, and raised unless the title is at fault
+        raise_if_interrupted()  # libraries turn interrupts into errors of their own
         reason = reason_to_hold_back(_failed_work(platform, assets, folder), error)
     else:
         reason = ""

@@ -12,6 +12,7 @@ from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.stages.title import describe_title
 from mediafm_core.pipeline.states import Wanted, input_versions, recorded, variant_of, wanted
 from mediafm_core.pipeline.work import Work
+from mediafm_core.runtime.interruption import raise_if_interrupted
 from mediafm_core.storage.files import Files
 from mediafm_core.store.artefacts import JSON_ASSETS, Store
 
@@ -62,6 +63,7 @@ def try_on(
         else:
             compute(_TrialWork(platform, title_id, assets))
     except Exception as error:  # noqa: BLE001 - returned, to be judged like the first one
+        raise_if_interrupted()
         return error
     return None
 
