@@ -13,10 +13,16 @@ import dagster as dg
 
 from mediafm_assets.metadata import describe
 from mediafm_assets.tags import DATA_VERSION
-from mediafm_core.errors import ConfigurationError, MediaFMError
+from mediafm_core.errors import (
+    ConfigurationError,
+    IdentityMismatchError,
+    MachineError,
+    MediaFMError,
+)
 from mediafm_core.pipeline.checks import CHECKS
+from mediafm_core.pipeline.graph import SPECS, depends_on
 from mediafm_core.pipeline.materialise import Outcome, materialise
-from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.platform import FailedTitle, Platform
 
 # Storing an event takes Dagster about 8 ms in SQLite, and a picture half a second to draw. In a run
 # over more titles than this, checks that pass are told once for all, progress now and then, and
@@ -52,35 +58,47 @@ def materialise_titles(
 ) -> Events:
     """Materialise assets that one computation yields, for every title of the run.
 
+    A title whose work fails for another reason than its input is left out by the steps that come
+    after, and the run goes on with the others; its last step fails and names such titles.
+
     Raises:
-        dagster.Failure: every title of the run is quarantined, so that nothing is left to do.
-            Or something went wrong though no title's input is at fault, such as a full disk; then
-            the other titles of the run have been worked on.
+        dagster.Failure: every title of the run is quarantined or has failed, so that nothing is
+            left to do. Or titles have failed and no later step of the run depends on this one. Or
+            the machine or the settings are at fault: then the titles after that are not tried.
     """
     title_ids = list(context.partition_keys)
     outcomes: list[Outcome] = []
-    errors: dict[str, Exception] = {}
+    platform.stopped_by = ""
     tally = Tally(context.log.info, len(title_ids))
-    for title_id in title_ids:
+    for place, title_id in enumerate(title_ids):
+        failed = platform.failed.get(title_id)
+        if failed and any(depends_on(asset, failed.asset) for asset in assets):
+            continue
         try:
             found = materialise(platform, tuple(assets), title_id)
-        except ConfigurationError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
-        except (
-            MediaFMError,
-            OSError,
-            MemoryError,
-        ) as error:  # raised below, once the others had their turn
-            context.log.error(f"{title_id}: {error}")
-            errors[title_id] = error
+        except (ConfigurationError, IdentityMismatchError, MachineError) as error:
+            left = len(title_ids) - place - 1
+            platform.stopped_by = (
+                f"{error} The {left} titles after it wait." if left else str(error)
+            )
+            may_pass = isinstance(error, MachineError)
+            raise dg.Failure(platform.stopped_by, allow_retries=may_pass) from error
+        except MediaFMError as error:
+            context.log.error(str(error))
+            platform.failed[title_id] = FailedTitle(assets[0], str(error))
             continue
         for outcome in found:
             _record(context, platform, outcome, titles=len(title_ids))
         outcomes += found
         tally.add(found)
-    if errors:
-        named = "; ".join(f"{title_id}: {error}" for title_id, error in errors.items())
-        raise dg.Failure(named) from next(iter(errors.values()))
+    failures = {
+        title_id: failed.reason
+        for title_id, failed in platform.failed.items()
+        if title_id in title_ids
+        and any(asset == failed.asset or depends_on(asset, failed.asset) for asset in assets)
+    }
+    if failures and (not outcomes or _is_last(context, assets)):
+        raise dg.Failure(" ".join(failures.values()), metadata=dict(failures), allow_retries=False)
     quarantined = [outcome for outcome in outcomes if outcome.status == "quarantined"]
     if len(quarantined) == len(outcomes):
         raise dg.Failure(
@@ -127,6 +145,13 @@ class Tally:
             f"{names}: {self._done} of {self._titles} titles, {rate:.1f} a second, "
             f"{left:.0f} s left"
         )
+
+
+def _is_last(context: dg.AssetExecutionContext, assets: Sequence[str]) -> bool:
+    """Return True if no other step of the run depends on these assets."""
+    selected = context.run.asset_selection or context.job_def.asset_layer.selected_asset_keys
+    names = {key.to_user_string() for key in selected} & SPECS.keys()
+    return not any(depends_on(name, asset) for name in names for asset in assets)
 
 
 def _record(

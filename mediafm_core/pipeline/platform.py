@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mediafm_core.config import Settings
 from mediafm_core.faults import temporary_folder
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, str, float], None]
 """Called while a title is worked on with the title, the asset and the share that is done."""
+
+
+class FailedTitle(NamedTuple):
+    """The asset at which the work on a title has failed in this run, and why."""
+
+    asset: str
+    reason: str
 
 
 class Platform:
@@ -52,7 +59,7 @@ class Platform:
     def begin_run(self) -> None:
         """Begin a run: titles that have failed in an earlier one are tried again."""
         self.run_id = uuid.uuid4().hex
-        self.failed: dict[str, str] = {}  # titles whose work has failed in this run, and why
+        self.failed: dict[str, FailedTitle] = {}
         self.stopped_by = ""  # the error of the machine that has stopped this run
 
     @property

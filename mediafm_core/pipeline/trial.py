@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mediafm_core.errors import StoreError, TitleError
+from mediafm_core.errors import StoreError, TitleError, WorkError
+from mediafm_core.pipeline.checks import run_checks
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
@@ -14,7 +15,7 @@ from mediafm_core.pipeline.states import Wanted, input_versions, recorded, varia
 from mediafm_core.pipeline.work import Work
 from mediafm_core.runtime.interruption import raise_if_interrupted
 from mediafm_core.storage.files import Files
-from mediafm_core.store.artefacts import JSON_ASSETS, Store
+from mediafm_core.store.artefacts import JSON_ASSETS, ArtefactRecord, Store
 
 _LOOKED_AT = 20  # titles at most, the ones with the smallest artefacts first
 
@@ -61,11 +62,23 @@ def try_on(
         if assets == ("title",):
             describe_title(platform.inbox.folder(title_id))
         else:
-            compute(_TrialWork(platform, title_id, assets))
+            work = _TrialWork(platform, title_id, assets)
+            compute(work)
+            for asset in assets:
+                _require_passed_checks(work, asset)
     except Exception as error:  # noqa: BLE001 - returned, to be judged like the first one
         raise_if_interrupted()
         return error
     return None
+
+
+def _require_passed_checks(work: Work, asset: str) -> None:
+    variant = variant_of(work.platform, SPECS[asset])
+    for result in run_checks(work.store, asset, work.title_id, variant):
+        if not result.passed:
+            raise WorkError(
+                f"{work.title_id} has unusable {asset} ({result.name}: {result.detail})"
+            )
 
 
 def _is_current(platform: Platform, asset: str, title_id: str) -> bool:
@@ -101,22 +114,30 @@ class _TrialWork(Work):
 
 
 class _DiscardingStore(Store):
-    """A store that writes nothing, and does not have the results of the work that is tried.
+    """A store that writes nothing: tables are kept in memory until the trial is over.
 
     Args:
         files: of the store.
-        without: assets that seem to be missing, so that no vector of an earlier one is reused.
+        results: assets that the trial computes. Those in the store seem to be missing, so that no
+            vector of an earlier one is reused.
     """
 
-    def __init__(self, files: Files, without: Collection[str]) -> None:
+    def __init__(self, files: Files, results: Collection[str]) -> None:
         super().__init__(files)
-        self._without = without
+        self._results = results
+        self._tables: dict[str, pa.Table] = {}
 
     def read(self, asset: str, title_id: str, variant: str = "") -> pa.Table:
-        """Read a table that the work is made from."""
-        if asset in self._without:
-            raise StoreError(f"{title_id} has no {asset} in a trial.")
-        return super().read(asset, title_id, variant)
+        """Read a table that the work is made from, or that it has made."""
+        if asset not in self._results:
+            return super().read(asset, title_id, variant)
+        if asset not in self._tables:
+            raise StoreError(f"{title_id} has no {asset} yet in a trial.")
+        return self._tables[asset]
+
+    def write(self, record: ArtefactRecord, table: pa.Table, variant: str = "") -> None:  # noqa: ARG002
+        """Keep a table for the checks."""
+        self._tables[record.asset] = table
 
     def commit(self, prepared: Path, key: str) -> None:  # noqa: ARG002
         """Remove a prepared file."""
