@@ -78,9 +78,8 @@ def materialise_titles(
             found = materialise(platform, tuple(assets), title_id)
         except (ConfigurationError, IdentityMismatchError, MachineError) as error:
             left = len(title_ids) - place - 1
-            platform.stopped_by = (
-                f"{error} The {left} titles after it wait." if left else str(error)
-            )
+            waiting = f" Titles that wait: {left}." if left else ""
+            platform.stopped_by = f"{error}{waiting}"
             may_pass = isinstance(error, MachineError)
             raise dg.Failure(platform.stopped_by, allow_retries=may_pass) from error
         except MediaFMError as error:

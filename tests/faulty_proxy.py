@@ -164,9 +164,10 @@ def faulty_proxy(
     def run() -> None:
         with suppress(asyncio.CancelledError):
             loop.run_until_complete(proxy.serve(ready, stopped))
-        for task in asyncio.all_tasks(loop):
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
             task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         loop.close()
 
     thread = threading.Thread(target=run, name="faulty proxy", daemon=True)

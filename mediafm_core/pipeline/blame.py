@@ -56,6 +56,11 @@ def reason_to_hold_back(work: FailedWork, error: Exception) -> str:
     """
     platform, fault = work.platform, fault_of(error)
     if fault.cause is Cause.TITLE:
+        if platform.inbox.folder(work.title_id).is_gone:
+            raise WorkError(
+                f"{work.title_id} is no longer in the inbox {platform.inbox.location}: put it "
+                f"back, or `mediafm retire {work.title_id}`."
+            ) from error
         return platform.inbox.in_words(str(error))
     if fault.cause is Cause.SETTINGS or isinstance(error, MachineError | NotReadyError):
         raise error

@@ -125,6 +125,14 @@ class TitleFolder:
             return True
 
     @property
+    def is_gone(self) -> bool:
+        """Return True if there is no such folder, or nothing is in it."""
+        try:
+            return not self.files
+        except TitleError as error:
+            return isinstance(error.__cause__, FileNotFoundError)
+
+    @property
     def has_usable_name(self) -> bool:
         """Whether the name can be a title id, and with it a partition key."""
         return is_title_id(self.name)

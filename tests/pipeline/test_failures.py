@@ -187,7 +187,7 @@ def test_the_machine_holds_no_title_back_however_long_it_fails(catalogue, monkey
     forget(platform, TEXT[0], "cat")
     monkeypatch.setitem(materialising._COMPUTE, TEXT[0], failing("cat", error=error))
     for _ in range(MORE_THAN_ENOUGH):
-        with pytest.raises(MachineError, match="cat: timed_text failed. This machine fails"):
+        with pytest.raises(MachineError, match=r"cat: timed_text failed\. This machine fails"):
             materialise(platform, TEXT, "cat")
         platform.begin_run()
     assert list(Quarantine(platform.store)) == []
@@ -202,6 +202,17 @@ def test_a_file_that_the_system_refuses_holds_no_title_back(catalogue, monkeypat
         with pytest.raises(WorkError, match=r"cat: timed_text failed .*Permission denied: '/store"):
             materialise(platform, TEXT, "cat")
         platform.begin_run()
+    assert list(Quarantine(platform.store)) == []
+
+
+def test_a_folder_that_is_away_holds_no_title_back(catalogue):
+    """Taken out of the inbox meanwhile, or with the whole of it, when a mount has gone."""
+    platform = catalogue.platform()
+    forget(platform, TEXT[0], "coffee")
+    (catalogue.inbox / "coffee").rename(catalogue.inbox.parent / "away")
+    for assets in (("title",), TEXT):
+        with pytest.raises(WorkError, match=r"coffee is no longer in the inbox .*: put it back"):
+            materialise(platform, assets, "coffee")
     assert list(Quarantine(platform.store)) == []
 
 
