@@ -6,9 +6,15 @@ import dagster as dg
 
 from mediafm_assets.title_events import TitleEvents, overall_checks
 from mediafm_assets.title_progress import title_progress
-from mediafm_core.errors import ConfigurationError, MediaFMError
+from mediafm_core.errors import (
+    ConfigurationError,
+    IdentityMismatchError,
+    MachineError,
+    MediaFMError,
+)
+from mediafm_core.pipeline.graph import SPECS, depends_on
 from mediafm_core.pipeline.materialise import Outcome, materialise
-from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.platform import FailedTitle, Platform
 from mediafm_core.runtime.interruption import closing_with
 
 # Dagster leaves out its own events for an output that carries this key; ours are exact.
@@ -22,14 +28,17 @@ def materialise_titles(
 ) -> Events:
     """Materialise assets that one computation yields, for every title of the run.
 
+    A title whose work fails for another reason than its input is left out by the steps that come
+    after, and the run goes on with the others; its last step fails and names such titles.
+
     Raises:
-        dagster.Failure: every title of the run is quarantined, so that nothing is left to do.
-            Or something went wrong though no title's input is at fault, such as a full disk; then
-            the other titles of the run have been worked on.
+        dagster.Failure: every title of the run is quarantined or has failed, so that nothing is
+            left to do. Or titles have failed and no later step of the run depends on this one. Or
+            the machine or the settings are at fault: then the titles after that are not tried.
     """
     title_ids = list(context.partition_keys)
     outcomes: list[Outcome] = []
-    errors: dict[str, Exception] = {}
+    platform.stopped_by = ""
 
     def how_far() -> str:
         done, named = len(outcomes) // len(assets), ", ".join(assets)
@@ -42,26 +51,34 @@ def materialise_titles(
         title_progress(context.log.info, platform, assets[0], title_ids) as progress,
         TitleEvents(context, platform, len(title_ids)) as events,
     ):
-        for title_id in title_ids:
+        for place, title_id in enumerate(title_ids):
+            failed = platform.failed.get(title_id)
+            if failed and any(depends_on(asset, failed.asset) for asset in assets):
+                continue
             try:
                 with closing_with(how_far):
                     found = materialise(platform, tuple(assets), title_id)
-            except ConfigurationError as error:
-                raise dg.Failure(str(error), allow_retries=False) from error
-            except (
-                MediaFMError,
-                OSError,
-                MemoryError,
-            ) as error:  # raised below, once the others had their turn
-                context.log.error(f"{title_id}: {error}")
-                errors[title_id] = error
+            except (ConfigurationError, IdentityMismatchError, MachineError) as error:
+                left = len(title_ids) - place - 1
+                waiting = f" Titles that wait: {left}." if left else ""
+                platform.stopped_by = f"{error}{waiting}"
+                may_pass = isinstance(error, MachineError)
+                raise dg.Failure(platform.stopped_by, allow_retries=may_pass) from error
+            except MediaFMError as error:
+                context.log.error(str(error))
+                platform.failed[title_id] = FailedTitle(assets[0], str(error))
                 continue
             events.add(found)
             outcomes += found
             progress.add(found)
-    if errors:
-        named = "; ".join(f"{title_id}: {error}" for title_id, error in errors.items())
-        raise dg.Failure(named) from next(iter(errors.values()))
+    failures = {
+        title_id: failed.reason
+        for title_id, failed in platform.failed.items()
+        if title_id in title_ids
+        and any(asset == failed.asset or depends_on(asset, failed.asset) for asset in assets)
+    }
+    if failures and (not outcomes or _is_last(context, assets)):
+        raise dg.Failure(" ".join(failures.values()), metadata=dict(failures), allow_retries=False)
     quarantined = [outcome for outcome in outcomes if outcome.status == "quarantined"]
     if len(quarantined) == len(outcomes):
         raise dg.Failure(
@@ -72,3 +89,10 @@ def materialise_titles(
     for asset in assets:
         yield dg.MaterializeResult(asset_key=asset, metadata=_OWN_EVENTS)
         yield from overall_checks(asset, [each for each in outcomes if each.asset == asset])
+
+
+def _is_last(context: dg.AssetExecutionContext, assets: Sequence[str]) -> bool:
+    """Return True if no other step of the run depends on these assets."""
+    selected = context.run.asset_selection or context.job_def.asset_layer.selected_asset_keys
+    names = {key.to_user_string() for key in selected} & SPECS.keys()
+    return not any(depends_on(name, asset) for name in names for asset in assets)

@@ -1,11 +1,14 @@
 """What a run works with: settings, store, inbox, and each network loaded at most once."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mediafm_core.config import Settings
+from mediafm_core.faults import temporary_folder
 from mediafm_core.pipeline.serving import serving_model
 from mediafm_core.store.models import model_folder
 from mediafm_core.store.open import open_store
@@ -23,6 +26,13 @@ Progress = Callable[[str, str, float], None]
 A share of 0: the asset is going to be computed. A share of 1: it is settled, which means computed,
 found up to date, or given up with its title.
 """
+
+
+class FailedTitle(NamedTuple):
+    """The asset at which the work on a title has failed in this run, and why."""
+
+    asset: str
+    reason: str
 
 
 class Platform:
@@ -48,6 +58,18 @@ class Platform:
         self._network: tuple[str, LoadedModel] | None = None
         self._one_model: tuple[str | None] | None = None
         self.lifted: set[str] = set()  # titles whose quarantine was lifted to try them again
+        self.begin_run()
+
+    def begin_run(self) -> None:
+        """Begin a run: titles that have failed in an earlier one are tried again."""
+        self.run_id = uuid.uuid4().hex
+        self.failed: dict[str, FailedTitle] = {}
+        self.stopped_by = ""  # the error of the machine that has stopped this run
+
+    @property
+    def places(self) -> list[Path]:
+        """Folders of this machine that work writes to."""
+        return [self.store.root, *self.inbox.places, temporary_folder()]
 
     @contextmanager
     def also_reporting(self, progress: Progress) -> Iterator[None]:

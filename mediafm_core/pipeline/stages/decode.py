@@ -46,7 +46,7 @@ def decode(work: Work) -> None:
         if summary.soundtrack_s > 0:
             work.store.commit(soundtrack, sound_file)
         else:
-            work.store.files.remove(sound_file)
+            work.store.remove_file(sound_file)
         work.store.write_json(
             work.record(
                 "soundtrack",
