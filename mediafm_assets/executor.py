@@ -22,7 +22,7 @@ from mediafm_core.runtime.interruption import (
     watching_signals,
 )
 
-_GRACE_S = 4.0  # `mediafm ui` and service managers wait for the processes of runs
+_GRACE_S = 3.0  # `mediafm ui` and service managers wait for the processes of runs
 
 
 class InterruptibleExecutor(InProcessExecutor):

@@ -64,8 +64,10 @@ class CatalogueRunner:
         """Materialise everything that is missing or stale of titles.
 
         Without a model, titles are taken up to their fused vectors, a first model is trained on
-        the catalogue and released, and then they are taken on.
+        the catalogue and released, and then they are taken on. An error of the machine or of the
+        settings ends all of it: no first model is trained on a part of the catalogue.
         """
+        self._platform.begin_run()
         end_dead_runs(self._instance)
         for observation in versions_to_record(self._instance, self._platform):
             self._instance.report_runless_asset_event(observation)
@@ -74,7 +76,7 @@ class CatalogueRunner:
             self._run_titles(INGEST_TITLE, title_ids, tuple(SPECS))
         else:
             self._run_titles(EMBED_TITLE, title_ids, UP_TO_FUSION)
-            if fused_titles(self._platform):
+            if not self._platform.stopped_by and fused_titles(self._platform):
                 self.train(release=True, reason="first model of the catalogue")
             if self._platform.serving_model is not None:
                 self._run_titles(REFRESH_CATALOGUE, self._accepted(title_ids), FROM_MODEL)
@@ -94,8 +96,12 @@ class CatalogueRunner:
         return self.report
 
     def _accepted(self, title_ids: Sequence[str]) -> list[str]:
-        quarantine = Quarantine(self._platform.store)
-        return [title_id for title_id in title_ids if quarantine.get(title_id) is None]
+        quarantine, failed = Quarantine(self._platform.store), self._platform.failed
+        return [
+            title_id
+            for title_id in title_ids
+            if title_id not in failed and quarantine.get(title_id) is None
+        ]
 
     def _run_titles(self, job: str, title_ids: Sequence[str], assets: Sequence[str]) -> None:
         registered = self._instance.get_dynamic_partitions(TITLES)
@@ -105,6 +111,8 @@ class CatalogueRunner:
             # A release that comes meanwhile is taken up by the next run.
             with self._platform.one_model():
                 self._execute(job, range_tags(titles), assets=assets)
+            if self._platform.stopped_by:  # the next titles would meet the same error
+                return
 
     def _execute(
         self,
@@ -140,6 +148,9 @@ class CatalogueRunner:
 def _first_failure(run_id: str, events: Sequence[DagsterEvent]) -> str:
     for event in events:
         if event.is_step_failure:
+            said = event.step_failure_data.user_failure_data
+            if said is not None and said.description:
+                return f"{event.step_key}: {said.description}"
             error = event.step_failure_data.error
             while error is not None and error.cause is not None:
                 error = error.cause

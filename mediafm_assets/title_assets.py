@@ -84,10 +84,14 @@ def publish(context: dg.AssetExecutionContext, platform: PlatformResource) -> No
     """Show readers what the run has computed."""
     from mediafm_core.pipeline.publishing import publish_titles
     from mediafm_core.pipeline.quarantine import Quarantine
+    from mediafm_core.progress import WorkProgress, progress_lines
 
     quarantine = Quarantine(platform.store)
     ready = [key for key in context.partition_keys if quarantine.get(key) is None]
-    context.log.info(f"features.duckdb {publish_titles(platform, ready)}")
+    with progress_lines(context.log.info) as lines:
+        lines.show(WorkProgress(f"publishing {len(ready):,} titles"))
+        publication = publish_titles(platform, ready)
+    context.log.info(f"features.duckdb {publication}")
 
 
 def dagster_spec(name: str, skippable: bool = False) -> dg.AssetSpec:

@@ -1,18 +1,21 @@
 """Run an asset of titles, title by title: one that fails neither stops nor colours another."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from mediafm_assets.title_events import MANY, TitleEvents, overall_checks
-from mediafm_core.errors import ConfigurationError, MediaFMError
+from mediafm_assets.title_events import TitleEvents, overall_checks
+from mediafm_assets.title_progress import title_progress
+from mediafm_core.errors import (
+    ConfigurationError,
+    IdentityMismatchError,
+    MachineError,
+    MediaFMError,
+)
+from mediafm_core.pipeline.graph import SPECS, depends_on
 from mediafm_core.pipeline.materialise import Outcome, materialise
-from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.platform import FailedTitle, Platform
 from mediafm_core.runtime.interruption import closing_with
-
-TELL_EVERY_S = 5.0
-_SHOWN = ("rows", "dimension", "reused", "duration_s")
 
 # Dagster leaves out its own events for an output that carries this key; ours are exact.
 _OWN_EVENTS = {"__source_asset_observation__": True}
@@ -25,15 +28,17 @@ def materialise_titles(
 ) -> Events:
     """Materialise assets that one computation yields, for every title of the run.
 
+    A title whose work fails for another reason than its input is left out by the steps that come
+    after, and the run goes on with the others; its last step fails and names such titles.
+
     Raises:
-        dagster.Failure: every title of the run is quarantined, so that nothing is left to do.
-            Or something went wrong though no title's input is at fault, such as a full disk; then
-            the other titles of the run have been worked on.
+        dagster.Failure: every title of the run is quarantined or has failed, so that nothing is
+            left to do. Or titles have failed and no later step of the run depends on this one. Or
+            the machine or the settings are at fault: then the titles after that are not tried.
     """
     title_ids = list(context.partition_keys)
     outcomes: list[Outcome] = []
-    errors: dict[str, Exception] = {}
-    tally = Tally(context.log.info, len(title_ids))
+    platform.stopped_by = ""
 
     def how_far() -> str:
         done, named = len(outcomes) // len(assets), ", ".join(assets)
@@ -42,27 +47,38 @@ def materialise_titles(
             "titles goes on with the others"
         )
 
-    with TitleEvents(context, platform, len(title_ids)) as events:
-        for title_id in title_ids:
+    with (
+        title_progress(context.log.info, platform, assets[0], title_ids) as progress,
+        TitleEvents(context, platform, len(title_ids)) as events,
+    ):
+        for place, title_id in enumerate(title_ids):
+            failed = platform.failed.get(title_id)
+            if failed and any(depends_on(asset, failed.asset) for asset in assets):
+                continue
             try:
                 with closing_with(how_far):
                     found = materialise(platform, tuple(assets), title_id)
-            except ConfigurationError as error:
-                raise dg.Failure(str(error), allow_retries=False) from error
-            except (
-                MediaFMError,
-                OSError,
-                MemoryError,
-            ) as error:  # raised below, once the others had their turn
-                context.log.error(f"{title_id}: {error}")
-                errors[title_id] = error
+            except (ConfigurationError, IdentityMismatchError, MachineError) as error:
+                left = len(title_ids) - place - 1
+                waiting = f" Titles that wait: {left}." if left else ""
+                platform.stopped_by = f"{error}{waiting}"
+                may_pass = isinstance(error, MachineError)
+                raise dg.Failure(platform.stopped_by, allow_retries=may_pass) from error
+            except MediaFMError as error:
+                context.log.error(str(error))
+                platform.failed[title_id] = FailedTitle(assets[0], str(error))
                 continue
             events.add(found)
             outcomes += found
-            tally.add(found)
-    if errors:
-        named = "; ".join(f"{title_id}: {error}" for title_id, error in errors.items())
-        raise dg.Failure(named) from next(iter(errors.values()))
+            progress.add(found)
+    failures = {
+        title_id: failed.reason
+        for title_id, failed in platform.failed.items()
+        if title_id in title_ids
+        and any(asset == failed.asset or depends_on(asset, failed.asset) for asset in assets)
+    }
+    if failures and (not outcomes or _is_last(context, assets)):
+        raise dg.Failure(" ".join(failures.values()), metadata=dict(failures), allow_retries=False)
     quarantined = [outcome for outcome in outcomes if outcome.status == "quarantined"]
     if len(quarantined) == len(outcomes):
         raise dg.Failure(
@@ -75,37 +91,8 @@ def materialise_titles(
         yield from overall_checks(asset, [each for each in outcomes if each.asset == asset])
 
 
-class Tally:
-    """Says now and then how far a run over many titles has come, and how fast.
-
-    Args:
-        tell: writes a line to the run's log.
-        titles: how many there are; few are told one by one.
-    """
-
-    def __init__(self, tell: Callable[[str], None], titles: int) -> None:
-        self._tell = tell
-        self._titles = titles
-        self._done = 0
-        self._started = self._told = time.monotonic()
-
-    def add(self, outcomes: Sequence[Outcome]) -> None:
-        """A title is done."""
-        self._done += 1
-        if self._titles <= MANY:
-            for each in outcomes:
-                details = each.record.details if each.record else {}
-                shown = ", ".join(f"{name} {details[name]}" for name in _SHOWN if name in details)
-                self._tell(f"{each.title_id}: {each.asset} {each.status} {shown}".rstrip())
-            return
-        now = time.monotonic()
-        if now - self._told < TELL_EVERY_S and self._done < self._titles:
-            return
-        self._told = now
-        rate = self._done / max(now - self._started, 1e-9)
-        left = (self._titles - self._done) / rate
-        names = ", ".join(each.asset for each in outcomes)
-        self._tell(
-            f"{names}: {self._done} of {self._titles} titles, {rate:.1f} a second, "
-            f"{left:.0f} s left"
-        )
+def _is_last(context: dg.AssetExecutionContext, assets: Sequence[str]) -> bool:
+    """Return True if no other step of the run depends on these assets."""
+    selected = context.run.asset_selection or context.job_def.asset_layer.selected_asset_keys
+    names = {key.to_user_string() for key in selected} & SPECS.keys()
+    return not any(depends_on(name, asset) for name in names for asset in assets)

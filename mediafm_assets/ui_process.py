@@ -8,8 +8,8 @@ import psutil
 
 from mediafm_core.runtime.interruption import closing_with, stopping_within
 
-STOP_S = 7.5
-"""Seconds for all of Dagster's processes: a run takes up to 6 to record that it was cancelled."""
+STOP_S = 6.5
+"""Seconds for all of Dagster's processes: a run takes up to 5 to record that it was cancelled."""
 
 _CLOSING = "the UI, its daemon and their runs are stopped; the next start goes on with what is left"
 

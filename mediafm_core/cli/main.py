@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from mediafm_core.errors import ConfigurationError, MediaFMError
+from mediafm_core.faults import Cause, fault_of, machine_sentence
 from mediafm_core.runtime.interruption import (
     closing_line,
     exit_code,
@@ -94,8 +95,13 @@ class Commands(click.Group):
                     code = exit_code()
                     click.echo(closing_line(), err=True)
                     sys.exit(code)
-                if isinstance(error, MediaFMError) and not ctx.params["debug"]:
+                if ctx.params["debug"] or isinstance(error, click.ClickException):
+                    raise
+                if isinstance(error, MediaFMError):
                     raise click.ClickException(" ".join(str(error).split())) from None
+                fault = fault_of(error)
+                if fault.cause is Cause.MACHINE:  # DuckDB's or SQLite's error of a full disk
+                    raise click.ClickException(machine_sentence(fault)) from None
                 raise
 
 

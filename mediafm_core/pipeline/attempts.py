@@ -12,12 +12,11 @@ memory. After `MOST_DEATHS` of those in a row the title is quarantined.
 
 import atexit
 import faulthandler
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 FOLDER = ".attempts"
 MOST_DEATHS = 3  # a crash may also come from the machine
-MOST_FAILURES = 3
 
 _CRASH_REPORTS = "crashes"
 
@@ -105,26 +103,9 @@ class Attempts:
             finally:
                 path.unlink(missing_ok=True)
 
-    def failed(self, title_id: str, asset: str) -> int:
-        """Note that work on an asset of a title has failed; how often it has, one after another."""
-        path = self._failures(title_id)
-        note = _read(path)
-        failures = int(note["failures"]) + 1 if note and note["asset"] == asset else 1
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"asset": asset, "failures": failures}))
-        return failures
-
-    def succeeded(self, title_id: str, asset: str) -> None:
-        """Wipe out failures of the same work."""
-        path = self._failures(title_id)
-        note = _read(path)
-        if note and note["asset"] == asset:
-            path.unlink(missing_ok=True)
-
     def forget(self, title_id: str) -> None:
         """Let a title be tried again as if nothing had happened."""
         self._path(title_id).unlink(missing_ok=True)
-        self._failures(title_id).unlink(missing_ok=True)
 
     def _deaths(self, path: Path, asset: str) -> tuple[int, str]:
         """Count the deaths that the same work has caused in a row; with the last one's cause."""
@@ -152,9 +133,6 @@ class Attempts:
     def _path(self, title_id: str) -> Path:
         return self._folder / f"{title_id}.json"
 
-    def _failures(self, title_id: str) -> Path:
-        return self._folder / "failures" / f"{title_id}.json"
-
 
 _report: IO[bytes] | None = None  # open for the life of the process: the handler writes into it
 
@@ -180,11 +158,3 @@ def _report_crashes(folder: Path) -> Path:
     _report = report
     atexit.register(path.unlink, missing_ok=True)
     return path
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """A note, or None where there is none; one that a power cut has spoilt counts as none."""
-    try:
-        return dict(json.loads(path.read_bytes()))
-    except (FileNotFoundError, ValueError):
-        return None

@@ -39,6 +39,7 @@ class _State:
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
         self.arrived = threading.Event()
+        self.is_raised = False
         self.is_watched = False
         self.grace_s = GRACE_S
         self.summary: str | None = None  # of the block that an interrupt left
@@ -230,9 +231,9 @@ def _raiser(heeded: Collection[int]) -> Callable[[int, FrameType | None], None]:
     def handle(number: int, _frame: FrameType | None) -> None:
         if number not in heeded:
             return
-        is_first = _state.received is None
         _receive(number)
-        if is_first:  # a second one must not disturb what the first has set off
+        if not _state.is_raised:  # a second one must not disturb what the first has set off
+            _state.is_raised = True
             raise KeyboardInterrupt
 
     return handle

@@ -293,6 +293,10 @@ class Store:
             prepared.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
             self.commit(prepared, self.key(record.asset, record.title_id, suffix=".json"))
 
+    def remove_file(self, key: str) -> None:
+        """Delete a file of an artefact; a missing one is fine."""
+        self.files.remove(key)
+
     def remove(self, asset: str, title_id: str, variant: str = "") -> None:
         """Delete what an asset holds of a title."""
         for suffix in (".parquet", ".json"):
