@@ -110,7 +110,7 @@ class TitleEvents:
         return dg.AssetMaterialization(
             asset_key=outcome.asset,
             partition=outcome.title_id,
-            metadata={**numbers, **pictures, **self._files.of(outcome)},
+            metadata={**pictures, **numbers, **self._files.of(outcome)},
             tags={DATA_VERSION: outcome.record.data_version},
         )
 
