@@ -109,7 +109,7 @@ def record_failed_run(
         job_name=run.job_name,
         run_id=None,
         run_config=run.run_config,
-        status=None,
+        status=dg.DagsterRunStatus.FAILURE,  # from the first: a kill leaves no run under way
         tags={**tags, **_NO_RETRY},
         root_run_id=None,
         parent_run_id=None,
