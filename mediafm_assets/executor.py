@@ -17,9 +17,12 @@ from dagster._core.executor.in_process import InProcessExecutor
 from mediafm_core.runtime.interruption import (
     cleaning_up_with,
     exit_code,
+    stopping_within,
     summary,
     watching_signals,
 )
+
+_GRACE_S = 3.0  # `mediafm ui` and service managers wait for the processes of runs
 
 
 class InterruptibleExecutor(InProcessExecutor):
@@ -40,7 +43,7 @@ class InterruptibleExecutor(InProcessExecutor):
             instance.report_run_canceled(run, summary())
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
-        with watching_signals(), cleaning_up_with(cancel):
+        with watching_signals(), stopping_within(_GRACE_S), cleaning_up_with(cancel):
             try:
                 yield from super().execute(plan_context, execution_plan)
             except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):

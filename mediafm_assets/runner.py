@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
-from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.events import DagsterEvent
-from dagster._core.execution.api import execute_run_iterator
 
+from mediafm_assets.dagster_internals import create_run, execute
 from mediafm_assets.definitions import definitions
 from mediafm_assets.inbox import report_inbox
 from mediafm_assets.jobs.titles import EMBED_TITLE, INGEST_TITLE, REFRESH_CATALOGUE, TRAIN_MODEL
@@ -128,15 +127,15 @@ class CatalogueRunner:
             KeyboardInterrupt: the run was interrupted, and is marked as cancelled.
         """
         definition = self._defs.resolve_job_def(job)
-        selected = frozenset(dg.AssetKey(name) for name in assets) if assets else None
-        run = self._instance.create_run_for_job(
-            job_def=definition.get_subset(asset_selection=selected),
+        run = create_run(
+            self._instance,
+            definition,
+            tags={**tags, HOST_TAG: socket.gethostname()},
             run_config={**_QUIET, **(config or {})},
-            tags={**definition.run_tags, **tags, HOST_TAG: socket.gethostname()},
-            asset_selection=selected,
+            assets=[dg.AssetKey(name) for name in assets] if assets else None,
         )
         self.report.run_ids.append(run.run_id)
-        events = list(execute_run_iterator(InMemoryJob(definition), run, self._instance))
+        events = execute(self._instance, definition, run)
         raise_if_interrupted()
         ended = self._instance.get_run_by_id(run.run_id)
         if ended is None or ended.status == dg.DagsterRunStatus.CANCELED:

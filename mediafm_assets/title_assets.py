@@ -10,7 +10,9 @@ from mediafm_assets.pools import ACCELERATOR, pool_of
 from mediafm_assets.resources import PlatformResource
 from mediafm_assets.retries import retried
 from mediafm_assets.sensors.automation import REFRESH_ON_CHANGE
-from mediafm_assets.titles import check_specs, materialise_titles
+from mediafm_assets.tables import source_of
+from mediafm_assets.title_events import check_specs
+from mediafm_assets.titles import materialise_titles
 from mediafm_core.config import load_settings
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS
 from mediafm_core.pipeline.materialise import DECODED
@@ -62,6 +64,7 @@ def title_asset(name: str) -> dg.AssetsDefinition:
         kinds=spec.kinds,
         code_version=spec.code_version,
         owners=OWNERS,
+        metadata=spec.metadata,
         partitions_def=titles,
         automation_condition=spec.automation_condition,
         backfill_policy=BACKFILL_FROM_MODEL if name in FROM_MODEL else BACKFILL,
@@ -81,10 +84,14 @@ def publish(context: dg.AssetExecutionContext, platform: PlatformResource) -> No
     """Show readers what the run has computed."""
     from mediafm_core.pipeline.publishing import publish_titles
     from mediafm_core.pipeline.quarantine import Quarantine
+    from mediafm_core.progress import WorkProgress, progress_lines
 
     quarantine = Quarantine(platform.store)
     ready = [key for key in context.partition_keys if quarantine.get(key) is None]
-    context.log.info(f"features.duckdb {publish_titles(platform, ready)}")
+    with progress_lines(context.log.info) as lines:
+        lines.show(WorkProgress(f"publishing {len(ready):,} titles"))
+        publication = publish_titles(platform, ready)
+    context.log.info(f"features.duckdb {publication}")
 
 
 def dagster_spec(name: str, skippable: bool = False) -> dg.AssetSpec:
@@ -99,6 +106,7 @@ def dagster_spec(name: str, skippable: bool = False) -> dg.AssetSpec:
         code_version=spec.code_version,
         owners=OWNERS,
         skippable=skippable,
+        metadata=source_of(name),
         # The folder of a title is looked at by the sensor of the inbox.
         automation_condition=None if name == "title" else REFRESH_ON_CHANGE,
     )

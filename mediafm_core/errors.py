@@ -49,6 +49,14 @@ class StorageError(MachineError):
     """
 
 
+class ServiceError(MachineError):
+    """A service that the run depends on, such as a paid encoder's, is out of reach or out of order.
+
+    Raised after the tries that might have helped. It concerns the whole run and may pass: running
+    again later is the remedy.
+    """
+
+
 class StoreError(MediaFMError):
     """The store cannot answer: an artefact is missing, or a file in it is not what it should be."""
 

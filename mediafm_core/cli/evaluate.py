@@ -1,5 +1,6 @@
 """`mediafm evaluate`: what context is worth to probes on the user's own labels."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -82,6 +83,7 @@ def evaluate(
     Every figure has a 95 % interval over titles, and so has its difference to `flat`, the vectors
     without context, and to `alone`, the unit read without its title.
     """
+    from mediafm_core.cli.progress import progress_display
     from mediafm_core.evaluation.measurement import evaluate as measure
     from mediafm_core.evaluation.report import as_document, require_writable, write_report
 
@@ -92,7 +94,10 @@ def evaluate(
         training = settings.training.model_copy(update={"steps": steps})
         settings = settings.model_copy(update={"training": training})
     kept = f"networks trained so far are in {work}" if work else "without --work nothing is kept"
-    with closing_with(lambda: f"{kept}; the same command goes on"):
+    with (
+        closing_with(lambda: f"{kept}; the same command goes on"),
+        progress_display(sys.stderr) as display,
+    ):
         report = measure(
             settings,
             source,
@@ -104,7 +109,8 @@ def evaluate(
             seeds=range(seed, seed + (seeds or settings.evaluation.seeds)),
             bootstrap=bootstrap,
             work=work,
-            tell=lambda line: click.echo(line, err=True),
+            tell=display.write,
+            progress=display.show,
         )
     if out is not None:
         write_report(report, out)

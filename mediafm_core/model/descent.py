@@ -22,7 +22,7 @@ from mediafm_core.model.distributed import World, without_exchange
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.objective import Losses, Objective
 from mediafm_core.model.optimisers import Optimisers
-from mediafm_core.model.progress import CurvePoint, Observer, Progress
+from mediafm_core.model.progress import CurvePoint, Observer, Phase, Progress
 from mediafm_core.model.starting_point import WEIGHTS
 from mediafm_core.model.training_state import TrainingStates, damaged_state
 from mediafm_core.model.validation import Validation
@@ -141,12 +141,13 @@ class Descent:
                     continue
                 loss, terms = self._fetch(pending)
                 pending.clear()
-                stops = validates and self._validate()
+                stops = validates and self._validate(observe)
                 self.seconds = time.perf_counter() - started
                 observe(self._progress(step - first, loss, terms))
                 if stops:
                     break
                 if interrupted or (saves and step < settings.steps):
+                    observe(Phase("saving its state"))
                     self._save()
                 if interrupted:
                     raise KeyboardInterrupt
@@ -201,10 +202,12 @@ class Descent:
             self.course.recent.append(masked)
         return rows[-1][1], dict(zip(self._names, rows[-1][3:], strict=True))
 
-    def _validate(self) -> bool:
+    def _validate(self, observe: Observer) -> bool:
         """Add a point to the curve; returns whether training has gone on in vain for too long."""
         course = self.course
-        loss = self.check.loss(self.network, self.arithmetic)
+        loss = self.check.loss(
+            self.network, self.arithmetic, lambda share: observe(Phase("validating", share))
+        )
         point = CurvePoint(course.step, float(np.mean(course.recent)), loss)
         course.curve.append(point)
         course.recent.clear()

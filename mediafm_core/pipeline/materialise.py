@@ -65,6 +65,11 @@ _COMPUTE: dict[str, Callable[[Work], None]] = {
 }
 
 
+def computed_by(asset: str) -> Callable[..., object]:
+    """Return the function that computes an asset."""
+    return register_title if asset == "title" else _COMPUTE[asset]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of an asset of a title.
@@ -133,6 +138,9 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
     if reason:
         platform.inbox.put_away(title_id)
         quarantine.add(title_id, assets[0], reason, seen)
+        # Nothing is left to do for it. The last asset comes first: the title is not complete.
+        for asset in reversed(SPECS):
+            platform.progress(title_id, asset, 1.0)
         return [Outcome(asset, title_id, "quarantined", reason=reason) for asset in assets]
     for outcome in outcomes:
         platform.progress(title_id, outcome.asset, 1.0)
@@ -145,6 +153,7 @@ def _materialise(platform: Platform, assets: tuple[str, ...], folder: TitleFolde
         known = recorded(platform, "title", title_id)
         if known and is_current_title(known, folder):
             return [Outcome("title", title_id, "unchanged", known)]
+        platform.progress(title_id, "title", 0.0)
         failures_in(platform).require_hope(title_id, "title", folder.fingerprint())
         with attempts_in(platform).attempt(title_id, "title"):
             record = register_title(platform, folder)
@@ -161,6 +170,7 @@ def _materialise(platform: Platform, assets: tuple[str, ...], folder: TitleFolde
         status = "computed"
         failures_in(platform).require_hope(title_id, group[0], targets[group[0]].version)
         work = Work(platform, title_id, targets)
+        work.report(group[0], 0.0)
         with attempts_in(platform).attempt(title_id, group[0]):
             _compute(work, group)
         found |= work.written

@@ -22,11 +22,11 @@ from typing import Any
 
 import psutil
 
-GRACE_S = 6.0
+GRACE_S = 5.0
 """Seconds that the main thread has to stop by itself."""
 
 CLEANUP_S = 2.0
-"""Seconds for the registered clean-up before the process is ended; 8 s of the promised 10."""
+"""Seconds for the registered clean-up before the process is ended: 7 of the promised 10."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SHOW_CURSOR = b"\x1b[?25h"  # a progress bar hides it
@@ -39,7 +39,9 @@ class _State:
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
         self.arrived = threading.Event()
+        self.is_raised = False
         self.is_watched = False
+        self.grace_s = GRACE_S
         self.summary: str | None = None  # of the block that an interrupt left
         self.is_closed = False  # the closing line is out
         self.closing_lines: list[Callable[[], str]] = []
@@ -112,6 +114,17 @@ def cleaning_up_with(action: Callable[[], None]) -> Iterator[None]:
     """
     with _registered(_state.clean_ups, action):
         yield
+
+
+@contextmanager
+def stopping_within(seconds: float) -> Iterator[None]:
+    """Give the main thread another time than `GRACE_S` to stop, for signals during the block."""
+    before, _state.grace_s = _state.grace_s, seconds
+    try:
+        yield
+    finally:
+        if not interrupted():
+            _state.grace_s = before
 
 
 @contextmanager
@@ -218,9 +231,9 @@ def _raiser(heeded: Collection[int]) -> Callable[[int, FrameType | None], None]:
     def handle(number: int, _frame: FrameType | None) -> None:
         if number not in heeded:
             return
-        is_first = _state.received is None
         _receive(number)
-        if is_first:  # a second one must not disturb what the first has set off
+        if not _state.is_raised:  # a second one must not disturb what the first has set off
+            _state.is_raised = True
             raise KeyboardInterrupt
 
     return handle
@@ -235,7 +248,6 @@ def _receive(number: int) -> None:
 def _watch(reader: int, terminal: int, heeded: Collection[int], twice_at_once: bool) -> None:
     """Read signals until the descriptor is closed; after the first, until the deadline."""
     deadline: float | None = None
-    first = 0.0
     while True:
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         ready, _, _ = select.select([reader], [], [], left)
@@ -249,8 +261,7 @@ def _watch(reader: int, terminal: int, heeded: Collection[int], twice_at_once: b
                 continue
             if deadline is None:
                 _receive(number)
-                first = time.monotonic()
-                deadline = first + GRACE_S
+                deadline = time.monotonic() + _state.grace_s
             elif twice_at_once and number == signal.SIGINT:
                 _end_process(terminal)
 
