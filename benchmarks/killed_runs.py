@@ -1,10 +1,12 @@
 """Kill `mediafm run` at random moments; plain reruns must give the store of an undisturbed run.
 
     python -m benchmarks.killed_runs INBOX [--kills 20] [--per-store 3] [--seed 0] [--json FILE]
+                                     [--undisturbed STORE --seconds 60]
 
 A trial begins with an empty store. Its runs are ended by SIGKILL one after the other, each at a
 moment drawn uniformly from the time that is left to do, and each is followed by a plain rerun. The
-last rerun ends by itself, and its store is compared with the undisturbed one. A run that ended
+last rerun ends by itself, and its store is compared with the undisturbed one, which is made first
+unless `--undisturbed` names one and `--seconds` how long it took. A run that ended
 before its moment came is no kill and is not counted.
 """
 
@@ -18,6 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.options import parse, write_json
+from benchmarks.small_inputs import SmallInputs
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.comparison import differences
 
@@ -29,12 +33,13 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--per-store", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    parser.add_argument("--undisturbed", type=Path, help="a finished store of the inbox")
+    parser.add_argument("--seconds", type=float, default=60.0, help="with --undisturbed")
+    arguments = parse(parser, small)
     moments = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
-        whole = Store(Path(folder) / "undisturbed")
-        length = finish(arguments.inbox, whole)
+        whole = Store(arguments.undisturbed or Path(folder) / "undisturbed")
+        length = arguments.seconds if arguments.undisturbed else finish(arguments.inbox, whole)
         print(f"undisturbed: {length:.1f} s", flush=True)
         tables = count_tables(whole)
         trials: list[dict] = []
@@ -54,9 +59,14 @@ def main() -> None:
     print(
         f"{kills} kills, {len(different)} of {len(trials)} stores differ from the undisturbed one"
     )
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"seconds": length, "trials": trials}, indent=2))
+    write_json(arguments.json, {"seconds": length, "trials": trials})
     sys.exit(bool(different))
+
+
+def small(inputs: SmallInputs) -> list[str]:
+    """The command line of the small setting."""
+    undisturbed = ["--undisturbed", str(inputs.store), "--seconds", "10"]
+    return [str(inputs.inbox), "--kills", "1", *undisturbed]
 
 
 def kill_some(
