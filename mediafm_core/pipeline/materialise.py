@@ -41,6 +41,7 @@ from mediafm_core.pipeline.states import (
     wanted,
 )
 from mediafm_core.pipeline.work import Work
+from mediafm_core.runtime.interruption import raise_if_interrupted
 from mediafm_core.store.artefacts import JSON_ASSETS, ArtefactRecord
 from mediafm_core.titles.inbox import TitleFolder
 from mediafm_core.titles.manifest import is_title_id
@@ -70,6 +71,11 @@ _COMPUTE: dict[str, Callable[[Work], None]] = {
     "contextual_embeddings": contextual_embeddings,
     "clip_features": clip_features,
 }
+
+
+def computed_by(asset: str) -> Callable[..., object]:
+    """Return the function that computes an asset."""
+    return register_title if asset == "title" else _COMPUTE[asset]
 
 
 @dataclass(frozen=True)
@@ -128,8 +134,10 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
         with platform.one_model():
             outcomes = _materialise(platform, assets, folder)
     except TitleError as error:
+        raise_if_interrupted()  # libraries turn interrupts into errors of their own
         reason = platform.inbox.in_words(str(error))
     except Exception as error:
+        raise_if_interrupted()
         if _is_of_the_machine(error):
             raise
         _remove_damaged_inputs(platform, assets, title_id, error)
@@ -145,6 +153,9 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
     if reason:
         platform.inbox.put_away(title_id)
         quarantine.add(title_id, assets[0], reason, seen)
+        # Nothing is left to do for it. The last asset comes first: the title is not complete.
+        for asset in reversed(SPECS):
+            platform.progress(title_id, asset, 1.0)
         return [Outcome(asset, title_id, "quarantined", reason=reason) for asset in assets]
     for outcome in outcomes:
         platform.progress(title_id, outcome.asset, 1.0)
@@ -207,6 +218,7 @@ def _materialise(platform: Platform, assets: tuple[str, ...], folder: TitleFolde
         known = recorded(platform, "title", title_id)
         if known and is_current_title(known, folder):
             return [Outcome("title", title_id, "unchanged", known)]
+        platform.progress(title_id, "title", 0.0)
         with attempts_in(platform).attempt(title_id, "title"):
             record = register_title(platform, folder)
         return [Outcome("title", title_id, "computed", record)]
@@ -220,6 +232,7 @@ def _materialise(platform: Platform, assets: tuple[str, ...], folder: TitleFolde
     if versions != {asset: target.version for asset, target in targets.items()}:
         status = "computed"
         work = Work(platform, title_id, targets)
+        work.report(group[0], 0.0)
         with attempts_in(platform).attempt(title_id, group[0]):
             _COMPUTE[group[0]](work)
         found |= work.written

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from mediafm_core.shots.detector import ShotDetector
 
 Progress = Callable[[str, str, float], None]
-"""Called while a title is worked on with the title, the asset and the share that is done."""
+"""Called while a title is worked on with the title, the asset and the share that is done.
+
+A share of 0: the asset is going to be computed. A share of 1: it is settled, which means computed,
+found up to date, or given up with its title.
+"""
 
 
 class Platform:
@@ -29,7 +33,7 @@ class Platform:
 
     Args:
         settings: all settings; the store must be named, the inbox where media is read.
-        progress: told how far a long computation has come.
+        progress: called with the share of each asset of a title that is done.
         s3_client: of S3, where one is at hand; made from the settings if it is needed otherwise.
     """
 
@@ -40,10 +44,25 @@ class Platform:
         self.store = open_store(settings, s3_client)
         self._s3_client = s3_client
         self.progress: Progress = progress or (lambda _title_id, _asset, _share: None)
-        self.training_progress: Observer = lambda _event: None  # told what a training does
+        self.training_progress: Observer = lambda _event: None  # called with a training's events
         self._network: tuple[str, LoadedModel] | None = None
         self._one_model: tuple[str | None] | None = None
         self.lifted: set[str] = set()  # titles whose quarantine was lifted to try them again
+
+    @contextmanager
+    def also_reporting(self, progress: Progress) -> Iterator[None]:
+        """Call another callback too for a while."""
+        before = self.progress
+
+        def both(title_id: str, asset: str, share: float) -> None:
+            before(title_id, asset, share)
+            progress(title_id, asset, share)
+
+        self.progress = both
+        try:
+            yield
+        finally:
+            self.progress = before
 
     @property
     def inbox(self) -> Inbox:

@@ -208,6 +208,14 @@ class Store:
                 f"{title_id} has no {asset} in {self.location}: run it first."
             ) from None
 
+    def schema(self, asset: str, title_id: str, variant: str = "") -> pa.Schema:
+        """Return the columns of a table and their types.
+
+        Raises:
+            FileNotFoundError: there is no such table.
+        """
+        return pq.read_schema(self.path(asset, title_id, variant))
+
     def is_sound(self, asset: str, title_id: str, variant: str = "") -> bool:
         """Whether a table can be read to its end."""
         try:

@@ -8,7 +8,7 @@ from mediafm_core.errors import StoreError
 from mediafm_core.identity import data_version
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.work import Stopwatch
+from mediafm_core.pipeline.work import MOST_SHARE, Stopwatch
 from mediafm_core.store.artefacts import ArtefactRecord
 from mediafm_core.titles.digests import FileRecord, content_digests
 from mediafm_core.titles.folder import Title, read_title
@@ -41,7 +41,11 @@ def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
     probed = _known_probe(known, title, previous)
     if probed is None:  # brings the media here, if it is elsewhere
         probed = probe(folder.path(title.media.key), title.manifest.language)
-    digests = content_digests(title, previous)
+    digests = content_digests(
+        title,
+        previous,
+        lambda share: platform.progress(folder.name, "title", min(share, MOST_SHARE)),
+    )
     facets = digests.model_dump(exclude={"files"})
     content: dict[str, Any] = {
         "manifest": title.manifest.model_dump(mode="json"),
