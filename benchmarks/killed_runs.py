@@ -27,6 +27,7 @@ from itertools import cycle
 from pathlib import Path
 
 from benchmarks.options import parse, write_json
+from benchmarks.processes import mediafm
 from benchmarks.small_inputs import SmallInputs
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.store.artefacts import Store
@@ -125,8 +126,7 @@ def count_tables(store: Store) -> int:
 
 def command(inbox: Path, store: Store) -> list[str]:
     """A plain `mediafm run`."""
-    mediafm = [sys.executable, "-m", "mediafm_core", "run"]
-    return [*mediafm, "--inbox", str(inbox), "--store", str(store.root)]
+    return mediafm("run", inbox=inbox, store=store.root)
 
 
 def finish(inbox: Path, store: Store) -> float:

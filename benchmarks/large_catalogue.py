@@ -29,7 +29,7 @@ from typing import Any
 import pyarrow as pa
 
 from benchmarks.options import parse, write_json
-from benchmarks.small_inputs import SmallInputs
+from benchmarks.small_inputs import SAMPLES, SmallInputs
 from mediafm_core.config import Settings, load_settings
 from mediafm_core.identity import data_version
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, TITLE_ASSETS, UP_TO_FUSION
@@ -45,7 +45,6 @@ from mediafm_core.titles.digests import FileRecord, content_digests
 from mediafm_core.titles.folder import read_title
 from mediafm_core.titles.manifest import MANIFEST_NAME
 
-SAMPLES = Path(__file__).parent.parent / "samples" / "catalogue"
 SMALL_MODEL = {
     "model": {"hidden": 64, "layers": 2, "heads": 2, "feed_forward": 128},
     "training": {"steps": 20, "validate_every": 10},

@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from benchmarks.processes import mediafm
 from mediafm_core.vectors import to_arrow, unit_length
 
-SAMPLE = Path(__file__).parent.parent / "samples" / "catalogue" / "a_cat_in_the_city"
+SAMPLES = Path(__file__).parent.parent / "samples" / "catalogue"
+SAMPLE = SAMPLES / "a_cat_in_the_city"
 TITLE = "cat"
 SECONDS = 9.0  # of the sample film
 SETTINGS = {
