@@ -132,7 +132,9 @@ def _titles(run: dg.DagsterRun) -> str:
 
 def _is_alerted(run: dg.DagsterRun, context: dg.SensorEvaluationContext) -> bool:
     """Return whether people are alerted of a failed run: not of a title among many others."""
-    return MET_IN not in run.tags and _is_of_this_location(run, context)
+    # A run that executes such a run again has its tags, and a parent.
+    is_met = MET_IN in run.tags and run.parent_run_id is None
+    return not is_met and _is_of_this_location(run, context)
 
 
 def _is_of_this_location(run: dg.DagsterRun, context: dg.SensorEvaluationContext) -> bool:
