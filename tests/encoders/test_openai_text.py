@@ -91,8 +91,8 @@ def test_overload_is_waited_for(encoder, service, status):
 
 def test_time_outs_are_repeated(encoder, service):
     service.script = [("hang", {}, None)]
-    assert encoder(timeout_s=0.3).encode(["a man"]).shape == (1, DIMENSION)
-    assert len(service.requests) == 2
+    assert encoder(timeout_s=1.0).encode(["a man"]).shape == (1, DIMENSION)
+    assert len(service.requests) >= 2  # a busy machine may not answer the second one in time
 
 
 def test_time_outs_end_in_one_sentence(encoder, service):
