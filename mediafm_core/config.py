@@ -27,6 +27,7 @@ from pydantic_settings import (
 )
 
 from mediafm_core.errors import ConfigurationError
+from mediafm_core.setting_names import refuse_unknown_variables, unknown_setting, variable_of
 from mediafm_core.storage.location import Location, S3Location
 
 CONFIG_FILE_VARIABLE = "MEDIAFM_CONFIG"
@@ -445,11 +446,17 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigurationError(
             f"{CONFIG_FILE_VARIABLE} names {file}, which is no file: mend the path or unset it."
         )
+    refuse_unknown_variables(Settings, os.environ)
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            in_file = variable_of(str(first["loc"][0])) not in os.environ
+            raise ConfigurationError(
+                unknown_setting(Settings, place, file if in_file else None)
+            ) from None
         fault = first["msg"].removeprefix("Value error, ")
         raise ConfigurationError(
             f"Setting {place!r} cannot be used: {fault}; see docs/configuration.md."
