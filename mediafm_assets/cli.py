@@ -105,6 +105,7 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
 
     console = Console()
     platform = Platform(settings)
+    platform.store.require_existing()
     if release:
         refuse_overruled(platform)
     prepare(platform)
@@ -159,6 +160,7 @@ def release(
     from mediafm_core.pipeline.releases import release
 
     platform = Platform(settings)
+    platform.store.require_existing()
     for finding in judge(platform, version, _to_stderr) if compare else ():
         click.echo(finding.line)
     with _instance(platform) as instance:
@@ -185,6 +187,7 @@ def rollback(settings: "Settings", reason: str, released_by: str) -> None:
     from mediafm_core.pipeline.releases import rollback
 
     platform = Platform(settings)
+    platform.store.require_existing()
     with _instance(platform) as instance:
         made = rollback(platform, reason=reason, released_by=released_by)
         click.echo(f"{made.model} serves again, in place of {made.previous}.")

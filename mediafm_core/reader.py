@@ -332,7 +332,7 @@ def _store(folder: Path | S3Location | str | None) -> Store:
 def reading(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that can read the catalogue's tables and nothing else."""
     if not store.features.exists():
-        raise StoreError(f"{store.location} has no features yet: `mediafm run` makes them.")
+        raise store.without_features()
     with closing(open_features(store)) as connection:
         yield connection
 

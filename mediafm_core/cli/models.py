@@ -31,6 +31,7 @@ def models(settings: Settings, version: str | None, releases: bool, as_json: boo
     from mediafm_core.pipeline.serving import release_history
 
     platform = Platform(settings)
+    platform.store.require_existing()
     history = release_history(platform.store)
     if version is not None:
         card = model_card_of(platform.store, version)

@@ -47,6 +47,7 @@ def status(settings: Settings, titles: str | None, show_all: bool, as_json: bool
     from mediafm_core.pipeline.states import CatalogueComparison
 
     platform = Platform(settings)
+    platform.store.require_existing()
     if titles:
         found = _named(platform, [name.strip() for name in titles.split(",")])
         print_json({"titles": [asdict(title) for title in found]}) if as_json else _print_titles(

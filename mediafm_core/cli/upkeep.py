@@ -21,7 +21,9 @@ def retire(settings: Settings, titles: tuple[str, ...], as_json: bool) -> None:
     from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.retirement import retire as retire_titles
 
-    retired = retire_titles(Platform(settings), titles)
+    platform = Platform(settings)
+    platform.store.require_existing()
+    retired = retire_titles(platform, titles)
     print_json(asdict(retired)) if as_json else click.echo(f"{', '.join(titles)}: {retired}.")
 
 
@@ -37,5 +39,7 @@ def clean(settings: Settings, as_json: bool) -> None:
     from mediafm_core.pipeline.cleaning import clean_up
     from mediafm_core.pipeline.platform import Platform
 
-    cleaned = clean_up(Platform(settings))
+    platform = Platform(settings)
+    platform.store.require_existing()
+    cleaned = clean_up(platform)
     print_json(asdict(cleaned)) if as_json else click.echo(f"{cleaned}.")
