@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mediafm_core.cli.options import catalogue_options
+from mediafm_core.cli.output import say
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -80,7 +81,7 @@ def run(
     # A run whose titles were all quarantined fails in Dagster; the table has said so already.
     if any(state.state in ("missing", "stale") for state in states):
         for run_id, failure in failures.items():
-            click.echo(f"Dagster run {run_id} failed: {failure}", err=True)
+            say(f"Dagster run {run_id} failed: {failure}", err=True)
         sys.exit(1)
     if strict and any(state.state == "quarantined" for state in states):
         sys.exit(3)
@@ -114,26 +115,26 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
         platform.training_progress = bar
         report = runner.train(release, reason, released_by)
     for run_id, failure in report.failures.items():
-        click.echo(f"Dagster run {run_id} failed: {failure}", err=True)
+        say(f"Dagster run {run_id} failed: {failure}", err=True)
     if report.failures or report.model is None:
         sys.exit(1)
     if report.trained_before:
-        click.echo("Trained before with these settings on these titles: no step was needed.")
+        say("Trained before with these settings on these titles: no step was needed.")
     candidate = read_candidate(platform.store.models / report.model)
-    click.echo(f"{candidate.identity}: {candidate.evidence}.")
+    say(f"{candidate.identity}: {candidate.evidence}.")
     if platform.serving_model != candidate.identity:
         for finding in (
             compare_with_serving(platform, candidate.identity).finding,
             predicts_hidden_shots(platform, candidate.identity),
         ):
             if finding.passed is False:
-                click.echo(finding.line)
+                say(finding.line)
         digest = candidate.identity.rpartition("@")[2][:_DIGITS_SHOWN]
-        click.echo(f"A candidate: `mediafm release {digest}` serves it, `mediafm models` compares.")
+        say(f"A candidate: `mediafm release {digest}` serves it, `mediafm models` compares.")
     elif before != candidate.identity:
-        click.echo("Released: `mediafm run` refreshes the catalogue with it.")
+        say("Released: `mediafm run` refreshes the catalogue with it.")
     else:
-        click.echo("It serves already.")
+        say("It serves already.")
 
 
 @click.command()
@@ -162,13 +163,13 @@ def release(
     platform = Platform(settings)
     platform.store.require_existing()
     for finding in judge(platform, version, _to_stderr) if compare else ():
-        click.echo(finding.line)
+        say(finding.line)
     with _instance(platform) as instance:
         released = release(platform, version, reason=reason, released_by=released_by)
         if released.is_new:
-            click.echo(f"{released.release.model} is released: {released.release.reason}.")
+            say(f"{released.release.model} is released: {released.release.reason}.")
         else:  # perhaps by a command that was killed before it told anybody
-            click.echo(f"{released.release.model} serves already.")
+            say(f"{released.release.model} serves already.")
         report_serving_model(instance, platform)
     _tell_readers(platform)
 
@@ -190,13 +191,13 @@ def rollback(settings: "Settings", reason: str, released_by: str) -> None:
     platform.store.require_existing()
     with _instance(platform) as instance:
         made = rollback(platform, reason=reason, released_by=released_by)
-        click.echo(f"{made.model} serves again, in place of {made.previous}.")
+        say(f"{made.model} serves again, in place of {made.previous}.")
         report_serving_model(instance, platform)
     _tell_readers(platform)
 
 
 def _to_stderr(line: str) -> None:
-    click.echo(line, err=True)
+    say(line, err=True)
 
 
 def _tell_readers(platform: "Platform") -> None:
@@ -206,11 +207,11 @@ def _tell_readers(platform: "Platform") -> None:
     publication = publish_at_once(platform)
     seen = catalogue(platform.store)
     if publication is not None:
-        click.echo(f"Readers see it now ({publication}).")
+        say(f"Readers see it now ({publication}).")
     elif seen is not None and seen.model == platform.serving_model:
-        click.echo("Readers see it; `mediafm run` brings them what has changed.")
+        say("Readers see it; `mediafm run` brings them what has changed.")
     else:
-        click.echo("Readers see it once the daemon or `mediafm run` has brought every title to it.")
+        say("Readers see it once the daemon or `mediafm run` has brought every title to it.")
 
 
 @click.command()

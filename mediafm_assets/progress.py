@@ -19,6 +19,7 @@ from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.platform import Progress as ProgressCallback
 from mediafm_core.pipeline.states import TitleState
+from mediafm_core.readable import printable
 
 if TYPE_CHECKING:
     from mediafm_core.model.progress import Event, Observer
@@ -105,7 +106,7 @@ def closing_table(states: Sequence[TitleState], platform: Platform, console: Con
         shots = platform.store.record("shots", state.title_id)
         colour = _COLOURS[state.state]
         table.add_row(
-            state.title_id,
+            escape(printable(state.title_id)),
             f"[{colour}]{state.state}[/]",
             *_numbers(platform, state.title_id),
             _clock(shots.details["duration_s"]) if shots else "",
@@ -114,8 +115,9 @@ def closing_table(states: Sequence[TitleState], platform: Platform, console: Con
     console.print(table)
     for state in states:
         if state.reason:
+            title_id, reason = (escape(printable(text)) for text in (state.title_id, state.reason))
             console.print(
-                f"[{_COLOURS[state.state]}]{state.title_id}[/]: {escape(state.reason)}",
+                f"[{_COLOURS[state.state]}]{title_id}[/]: {reason}",
                 highlight=False,
                 soft_wrap=True,
             )

@@ -20,6 +20,7 @@ from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.training import fused_titles
+from mediafm_core.readable import one_line
 
 # Events go to the instance; the terminal shows a progress bar and, at the end, a table.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -128,5 +129,5 @@ def _first_failure(result: dg.ExecuteInProcessResult) -> str:
             while error is not None and error.cause is not None:
                 error = error.cause
             if error is not None:
-                return f"{event.step_key}: {error.message.strip()}"
+                return one_line(f"{event.step_key}: {error.message}")
     raise MediaFMError(f"Dagster run {result.run_id} failed before any step; see its log.")

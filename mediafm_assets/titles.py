@@ -17,6 +17,7 @@ from mediafm_core.errors import ConfigurationError, MediaFMError
 from mediafm_core.pipeline.checks import CHECKS
 from mediafm_core.pipeline.materialise import Outcome, materialise
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.readable import one_line
 
 # Storing an event takes Dagster about 8 ms in SQLite, and a picture half a second to draw. In a run
 # over more titles than this, checks that pass are told once for all, progress now and then, and
@@ -71,7 +72,7 @@ def materialise_titles(
             OSError,
             MemoryError,
         ) as error:  # raised below, once the others had their turn
-            context.log.error(f"{title_id}: {error}")
+            context.log.error(one_line(f"{title_id}: {error}"))
             errors[title_id] = error
             continue
         for outcome in found:
@@ -80,7 +81,7 @@ def materialise_titles(
         tally.add(found)
     if errors:
         named = "; ".join(f"{title_id}: {error}" for title_id, error in errors.items())
-        raise dg.Failure(named) from next(iter(errors.values()))
+        raise dg.Failure(one_line(named)) from next(iter(errors.values()))
     quarantined = [outcome for outcome in outcomes if outcome.status == "quarantined"]
     if len(quarantined) == len(outcomes):
         raise dg.Failure(

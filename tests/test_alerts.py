@@ -188,7 +188,7 @@ def test_no_target_tells_nobody(caplog):
         ({"target": "webhook", "webhook_url": f"https:///{SECRET}"}, "http or https"),
         ({"target": "command"}, "needs `command`"),
         ({"target": "slack"}, "pattern"),
-        ({"targets": "log"}, "Extra"),
+        ({"targets": "log"}, "did you mean alerts.target?"),
     ],
 )
 def test_unusable_settings_are_refused_at_the_start(alerts, fault):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from mediafm_core.cli.options import catalogue_options, json_option
-from mediafm_core.cli.output import print_json, print_table
+from mediafm_core.cli.output import print_json, print_table, say
 from mediafm_core.config import Settings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.evaluation.tasks import Task
@@ -101,7 +101,7 @@ def evaluate(
         seeds=range(seed, seed + (seeds or settings.evaluation.seeds)),
         bootstrap=bootstrap,
         work=work,
-        tell=lambda line: click.echo(line, err=True),
+        tell=lambda line: say(line, err=True),
     )
     if out is not None:
         write_report(report, out)
@@ -138,4 +138,4 @@ def _print(report: "Report") -> None:
         if table is not None:
             print_table(*table)
     for sentence in (*wording.reasons(report), wording.summary(report)):
-        click.echo(sentence)
+        say(sentence)

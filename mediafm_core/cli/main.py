@@ -80,7 +80,7 @@ class Commands(click.Group):
         except MediaFMError as error:
             if ctx.params["debug"]:
                 raise
-            raise click.ClickException(" ".join(str(error).split())) from None
+            raise click.ClickException(str(error)) from None
 
 
 def _unavailable(name: str, error: Exception) -> click.Command:

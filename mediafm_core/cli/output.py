@@ -32,6 +32,11 @@ def say(line: str = "", *, err: bool = False) -> None:
     click.echo(printable(line), err=err)
 
 
+def say_lines(text: str) -> None:
+    """Print a text of several lines for people, control characters as escapes."""
+    click.echo("\n".join(map(printable, text.splitlines())))
+
+
 def print_json(value: Any) -> None:
     """Print one JSON document."""
     from mediafm_core.cli.json_text import json_text

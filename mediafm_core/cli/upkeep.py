@@ -5,7 +5,7 @@ from dataclasses import asdict
 import click
 
 from mediafm_core.cli.options import catalogue_options, json_option
-from mediafm_core.cli.output import print_json
+from mediafm_core.cli.output import print_json, say
 from mediafm_core.config import Settings
 
 
@@ -24,7 +24,7 @@ def retire(settings: Settings, titles: tuple[str, ...], as_json: bool) -> None:
     platform = Platform(settings)
     platform.store.require_existing()
     retired = retire_titles(platform, titles)
-    print_json(asdict(retired)) if as_json else click.echo(f"{', '.join(titles)}: {retired}.")
+    print_json(asdict(retired)) if as_json else say(f"{', '.join(titles)}: {retired}.")
 
 
 @click.command()
@@ -42,4 +42,4 @@ def clean(settings: Settings, as_json: bool) -> None:
     platform = Platform(settings)
     platform.store.require_existing()
     cleaned = clean_up(platform)
-    print_json(asdict(cleaned)) if as_json else click.echo(f"{cleaned}.")
+    print_json(asdict(cleaned)) if as_json else say(f"{cleaned}.")

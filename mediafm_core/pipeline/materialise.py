@@ -143,7 +143,7 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
             platform.inbox.put_away(title_id)
     if reason:
         platform.inbox.put_away(title_id)
-        quarantine.add(title_id, assets[0], reason, seen)
+        reason = quarantine.add(title_id, assets[0], reason, seen).reason
         return [Outcome(asset, title_id, "quarantined", reason=reason) for asset in assets]
     for outcome in outcomes:
         platform.progress(title_id, outcome.asset, 1.0)

@@ -84,7 +84,7 @@ def test_what_would_be_changed_is_refused(small: SmallCatalogue, expression: str
     assert sql(small, f"SELECT ({expression})::VARCHAR AS v").exit_code == 0
 
 
-def test_text_cannot_steer_the_terminal(small: SmallCatalogue) -> None:
+def test_text_cannot_steer_the_terminal() -> None:
     text = "a\x1b[31m\x9bb\u202ec\u2028\n\x7f é"
     assert json.loads(json_text(text)) == text
     assert json_text({text: text}).isprintable()
