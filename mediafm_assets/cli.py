@@ -58,6 +58,7 @@ def run(
     console = Console()
     settings = settings.model_copy(update={"serving_model": model or settings.serving_model})
     platform = Platform(settings)
+    platform.store.files.require_writable()
     prepare(platform)
     names = [name.strip() for name in titles.split(",")] if titles else None
     selection = select_titles(platform, names, retry)
@@ -107,6 +108,7 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
     console = Console()
     platform = Platform(settings)
     platform.store.require_existing()
+    platform.store.files.require_writable()
     if release:
         refuse_overruled(platform)
     prepare(platform)
@@ -162,6 +164,7 @@ def release(
 
     platform = Platform(settings)
     platform.store.require_existing()
+    platform.store.files.require_writable()
     for finding in judge(platform, version, _to_stderr) if compare else ():
         say(finding.line)
     with _instance(platform) as instance:
@@ -189,6 +192,7 @@ def rollback(settings: "Settings", reason: str, released_by: str) -> None:
 
     platform = Platform(settings)
     platform.store.require_existing()
+    platform.store.files.require_writable()
     with _instance(platform) as instance:
         made = rollback(platform, reason=reason, released_by=released_by)
         say(f"{made.model} serves again, in place of {made.previous}.")

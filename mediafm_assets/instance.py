@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from mediafm_core.errors import ConfigurationError
+from mediafm_core.storage.local import require_writable_folder
 from mediafm_core.store.artefacts import Store
 
 HOME_VARIABLE = "DAGSTER_HOME"
@@ -20,7 +21,8 @@ def dagster_home(store: Store) -> Path:
     Without `DAGSTER_HOME` each store has its own, so that catalogues do not mix their partitions.
 
     Raises:
-        ConfigurationError: the store is not on this machine, and `DAGSTER_HOME` is not set.
+        ConfigurationError: the store is not on this machine, and `DAGSTER_HOME` is not set, or
+            the folder cannot be written.
     """
     named = os.environ.get(HOME_VARIABLE)
     if not named and store.files.is_remote:
@@ -29,7 +31,7 @@ def dagster_home(store: Store) -> Path:
             "to a folder of this machine, one for each catalogue (docs/storage.md)."
         )
     home = Path(named) if named else store.root / "dagster_home"
-    home.mkdir(parents=True, exist_ok=True)
+    require_writable_folder(home, f"set {HOME_VARIABLE} to a folder for Dagster's own state")
     if not (home / CONFIGURATION).exists():
         shutil.copyfile(_TEMPLATE, home / CONFIGURATION)
     return home.absolute()

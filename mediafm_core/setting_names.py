@@ -19,7 +19,7 @@ def setting_names(settings: type[BaseModel], section: str = "") -> Iterator[str]
     for name, field in settings.model_fields.items():
         yield f"{section}{name}"
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from setting_names(field.annotation, f"{name}.")
+            yield from setting_names(field.annotation, f"{section}{name}.")
 
 
 def variable_of(name: str) -> str:

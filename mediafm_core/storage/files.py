@@ -103,6 +103,13 @@ class Files(ABC):
         It is freed when the holder leaves or dies.
         """
 
+    def require_writable(self) -> None:  # noqa: B027 - in S3 the first write says it as well
+        """Refuse a place that cannot be written, before work is done for it.
+
+        Raises:
+            ConfigurationError: names the place.
+        """
+
     @abstractmethod
     def staging(self) -> AbstractContextManager[Path]:
         """A folder for files in preparation, removed afterwards."""
