@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from urllib.parse import unquote
 
 import dagster as dg
 
@@ -30,11 +31,17 @@ def dagster_home(store: Store) -> Path:
             f"The store {store.location} has no place for Dagster's own state: set {HOME_VARIABLE} "
             "to a folder of this machine, one for each catalogue (docs/storage.md)."
         )
-    home = Path(named) if named else store.root / "dagster_home"
+    home = (Path(named) if named else store.root / "dagster_home").absolute()
+    if "?" in str(home) or unquote(str(home)) != str(home):
+        # Dagster makes an address of SQLite from the path: the file would be at another place.
+        raise ConfigurationError(
+            f"Dagster's state cannot be in {home}, which has a ? or an escape such as %20 in its "
+            f"path: set {HOME_VARIABLE} to another folder."
+        )
     require_writable_folder(home, f"set {HOME_VARIABLE} to a folder for Dagster's own state")
     if not (home / CONFIGURATION).exists():
         shutil.copyfile(_TEMPLATE, home / CONFIGURATION)
-    return home.absolute()
+    return home
 
 
 def open_instance(store: Store) -> dg.DagsterInstance:

@@ -426,9 +426,12 @@ class Settings(BaseSettings):
         if self.store is None:
             raise ConfigurationError("No store: pass --store DIR or set MEDIAFM_STORE.")
         if isinstance(self.store, S3Location):
+            if self.s3.cache is not None:
+                _refuse_for_duckdb(self.s3.cache, "folder s3.cache,")
             return self.store
         if self.store.exists() and not self.store.is_dir():
             raise ConfigurationError(f"The store {self.store} is a file: name a folder.")
+        _refuse_for_duckdb(self.store, "store")
         return self.store.absolute()
 
 
@@ -475,6 +478,16 @@ def _require_web_address(address: SecretStr | None) -> None:
         usable = False
     if not usable or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("`target` webhook needs `webhook_url`, an http or https address")
+
+
+def _refuse_for_duckdb(folder: Path, what: str) -> None:
+    """Refuse a path that DuckDB takes for another: it looks for parts of a file elsewhere."""
+    for character in "?\\":
+        if character in str(folder.resolve()):
+            raise ConfigurationError(
+                f"The {what} {folder} has a {character} in its path: rename the folder, or name "
+                "another."
+            )
 
 
 def _existing_folder(path: Path | None, what: str) -> Path:
