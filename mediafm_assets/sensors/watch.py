@@ -43,5 +43,5 @@ def _watcher(note: str) -> int | None:
         process, looked = int(said["process"]), float(said["looked"])
     except (ValueError, KeyError, TypeError):  # none yet, or spoilt by a power cut
         return None
-    silent = time.time() - looked > _SILENCE_S
+    silent = abs(time.time() - looked) > _SILENCE_S  # or the clock was set back since
     return None if process == os.getpid() or silent or not psutil.pid_exists(process) else process

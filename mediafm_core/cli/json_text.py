@@ -90,7 +90,7 @@ def _quoted(text: str) -> str:
 
 
 def _enclosed(brackets: str, items: list[str], indent: int | None, depth: int) -> str:
-    opening, closing = brackets
+    opening, closing = brackets[0], brackets[1]
     if indent is None or not items:
         return f"{opening}{', '.join(items)}{closing}"
     line = "\n" + " " * indent * (depth + 1)

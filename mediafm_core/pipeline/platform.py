@@ -43,6 +43,7 @@ class Platform:
         self.training_progress: Observer = lambda _event: None  # told what a training does
         self._network: tuple[str, LoadedModel] | None = None
         self._one_model: tuple[str | None] | None = None
+        self.looks: dict[tuple[str, str], float] = {}  # first look at folders dated in the future
         self.lifted: set[str] = set()  # titles whose quarantine was lifted to try them again
 
     @property

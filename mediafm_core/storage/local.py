@@ -9,7 +9,7 @@ import stat
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -89,6 +89,11 @@ class LocalFiles(Files):
         with self._writing():
             target.parent.mkdir(parents=True, exist_ok=True)
             prepared.replace(target)
+
+    def touch(self, key: str) -> None:
+        """Set its modification time."""
+        with self._writing(), suppress(FileNotFoundError):
+            os.utime(self.root / key)
 
     def remove(self, key: str) -> None:
         """Delete a file."""

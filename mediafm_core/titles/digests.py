@@ -50,7 +50,7 @@ def content_digests(
     Args:
         title: a validated title.
         previous: `files` of an earlier result. A media file of the same name, size and
-            modification time is not read again; the small files always are.
+            times of change is not read again; the small files always are.
 
     Raises:
         TitleError: a file cannot be read or changes meanwhile.

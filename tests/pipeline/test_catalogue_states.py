@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from copied_catalogue import copy_catalogue
 from films import settings_for, write_manifest
 
 from benchmarks.large_catalogue import enlarge, title_name
@@ -34,7 +35,9 @@ def _large(_taken_in, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def root(_large: Path, tmp_path: Path) -> Path:
     """An inbox and a store of six titles, to change."""
-    return Path(shutil.copytree(_large, tmp_path / "large"))
+    root = tmp_path / "large"
+    copy_catalogue(_large / "inbox", _large / "store", root / "inbox", root / "store")
+    return root
 
 
 def platform_of(root: Path, **overrides: object) -> Platform:

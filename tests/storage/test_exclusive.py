@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,27 @@ def test_the_lock_of_a_killed_holder_becomes_free(files: Files, program: Program
     holder.wait()
     assert taken.wait(300)
     waiting.join()
+
+
+@pytest.mark.parametrize("lease_s", [LEASE_S])
+def test_it_becomes_free_though_the_clock_of_the_server_was_set_back(
+    open_files: OpenFiles, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = open_files()
+    own = {**settings, "cache": str(settings["cache"])}
+    arguments = [sys.executable, "-c", _OPEN + _HOLD, json.dumps([files.location, own])]
+    holder = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout
+    assert holder.stdout.readline() == "held\n"
+    holder.kill()
+    holder.communicate()
+
+    def set_back(text: str) -> datetime:
+        return parsedate_to_datetime(text) - timedelta(days=365)
+
+    monkeypatch.setattr("mediafm_core.storage.lease.parsedate_to_datetime", set_back)
+    with files.exclusive("held"):  # or this waits for a year
+        pass
 
 
 def test_different_locks_do_not_wait_for_each_other(files: Files) -> None:
