@@ -184,6 +184,22 @@ def test_progress_of_a_refresh(root):
     assert str(found) == "3 of 5 titles up to date, 1 quarantined, 0.5 titles/s, 4 s left"
 
 
+def test_what_is_of_the_model_before_is_stale_after_a_release(root):
+    platform = platform_of(root)
+    old = platform.serving_model
+    never = title_name(1)
+    for asset in FROM_MODEL:
+        platform.store.remove(asset, never, old)
+    release_another_model(platform)
+    together = {each.title_id: each for each in CatalogueComparison(platform).states()}
+    for folder in platform.inbox.scan():
+        state = together[folder.name]
+        assert state == title_state(platform, folder)
+        expected = "missing" if folder.name == never else "stale"
+        assert {state.state, *(state.assets[asset] for asset in FROM_MODEL)} == {expected}
+        assert {state.assets[asset] for asset in SPECS if asset not in FROM_MODEL} == {"present"}
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(4.4, "4 s"), (89, "89 s"), (600, "10 min"), (7200, "2.0 h")]
 )
