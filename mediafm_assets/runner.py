@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
+from dagster._core.events import DagsterEvent
 
+from mediafm_assets.dagster_internals import create_run, execute
 from mediafm_assets.definitions import definitions
 from mediafm_assets.inbox import report_inbox
 from mediafm_assets.jobs.titles import EMBED_TITLE, INGEST_TITLE, REFRESH_CATALOGUE, TRAIN_MODEL
@@ -21,6 +23,7 @@ from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.training import fused_titles
 from mediafm_core.readable import one_line
+from mediafm_core.runtime.interruption import raise_if_interrupted
 
 # Events go to the instance; the terminal shows a progress bar and, at the end, a table.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -62,8 +65,10 @@ class CatalogueRunner:
         """Materialise everything that is missing or stale of titles.
 
         Without a model, titles are taken up to their fused vectors, a first model is trained on
-        the catalogue and released, and then they are taken on.
+        the catalogue and released, and then they are taken on. An error of the machine or of the
+        settings ends all of it: no first model is trained on a part of the catalogue.
         """
+        self._platform.begin_run()
         end_dead_runs(self._instance)
         for observation in versions_to_record(self._instance, self._platform):
             self._instance.report_runless_asset_event(observation)
@@ -72,7 +77,7 @@ class CatalogueRunner:
             self._run_titles(INGEST_TITLE, title_ids, tuple(SPECS))
         else:
             self._run_titles(EMBED_TITLE, title_ids, UP_TO_FUSION)
-            if fused_titles(self._platform):
+            if not self._platform.stopped_by and fused_titles(self._platform):
                 self.train(release=True, reason="first model of the catalogue")
             if self._platform.serving_model is not None:
                 self._run_titles(REFRESH_CATALOGUE, self._accepted(title_ids), FROM_MODEL)
@@ -82,16 +87,22 @@ class CatalogueRunner:
 
     def train(self, release: bool = False, reason: str = "", released_by: str = "") -> RunReport:
         """Train a model on the catalogue; it stays a candidate unless it is to be released."""
-        result = self._execute(TRAIN_MODEL, {}, training_config(release, reason, released_by))
-        for event in result.get_asset_materialization_events():
-            self.report.model = (event.materialization.tags or {}).get(DATA_VERSION)
-            self.report.trained_before = "seconds" not in event.materialization.metadata
+        events = self._execute(TRAIN_MODEL, {}, training_config(release, reason, released_by))
+        for event in events:
+            if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
+                made = event.step_materialization_data.materialization
+                self.report.model = (made.tags or {}).get(DATA_VERSION)
+                self.report.trained_before = "seconds" not in made.metadata
         report_serving_model(self._instance, self._platform)
         return self.report
 
     def _accepted(self, title_ids: Sequence[str]) -> list[str]:
-        quarantine = Quarantine(self._platform.store)
-        return [title_id for title_id in title_ids if quarantine.get(title_id) is None]
+        quarantine, failed = Quarantine(self._platform.store), self._platform.failed
+        return [
+            title_id
+            for title_id in title_ids
+            if title_id not in failed and quarantine.get(title_id) is None
+        ]
 
     def _run_titles(self, job: str, title_ids: Sequence[str], assets: Sequence[str]) -> None:
         registered = self._instance.get_dynamic_partitions(TITLES)
@@ -101,6 +112,8 @@ class CatalogueRunner:
             # A release that comes meanwhile is taken up by the next run.
             with self._platform.one_model():
                 self._execute(job, range_tags(titles), assets=assets)
+            if self._platform.stopped_by:  # the next titles would meet the same error
+                return
 
     def _execute(
         self,
@@ -108,26 +121,40 @@ class CatalogueRunner:
         tags: dict[str, str],
         config: dict | None = None,
         assets: Sequence[str] | None = None,
-    ) -> dg.ExecuteInProcessResult:
-        result = self._defs.resolve_job_def(job).execute_in_process(
-            run_config={**_QUIET, **(config or {})},
-            instance=self._instance,
+    ) -> list[DagsterEvent]:
+        """Run a job in this process, with the executor that runs of the daemon have.
+
+        Raises:
+            KeyboardInterrupt: the run was interrupted, and is marked as cancelled.
+        """
+        definition = self._defs.resolve_job_def(job)
+        run = create_run(
+            self._instance,
+            definition,
             tags={**tags, HOST_TAG: socket.gethostname()},
-            asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
-            raise_on_error=False,
+            run_config={**_QUIET, **(config or {})},
+            assets=[dg.AssetKey(name) for name in assets] if assets else None,
         )
-        self.report.run_ids.append(result.run_id)
-        if not result.success:
-            self.report.failures[result.run_id] = _first_failure(result)
-        return result
+        self.report.run_ids.append(run.run_id)
+        events = execute(self._instance, definition, run)
+        raise_if_interrupted()
+        ended = self._instance.get_run_by_id(run.run_id)
+        if ended is None or ended.status == dg.DagsterRunStatus.CANCELED:
+            raise KeyboardInterrupt  # by somebody in the UI
+        if ended.status != dg.DagsterRunStatus.SUCCESS:
+            self.report.failures[run.run_id] = _first_failure(run.run_id, events)
+        return events
 
 
-def _first_failure(result: dg.ExecuteInProcessResult) -> str:
-    for event in result.all_events:
+def _first_failure(run_id: str, events: Sequence[DagsterEvent]) -> str:
+    for event in events:
         if event.is_step_failure:
+            said = event.step_failure_data.user_failure_data
+            if said is not None and said.description:
+                return f"{event.step_key}: {said.description}"
             error = event.step_failure_data.error
             while error is not None and error.cause is not None:
                 error = error.cause
             if error is not None:
                 return one_line(f"{event.step_key}: {error.message}")
-    raise MediaFMError(f"Dagster run {result.run_id} failed before any step; see its log.")
+    raise MediaFMError(f"Dagster run {run_id} failed before any step; see its log.")

@@ -5,7 +5,7 @@ read it. An input such as `title.captions` is one facet of the asset `title`, so
 subtitle does not decode a film again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -148,3 +148,12 @@ UP_TO_FUSION = tuple(spec.name for spec in TITLE_ASSETS if not spec.per_model)
 BESIDE_CONTEXTUAL = "title_embeddings"
 
 FROM_MODEL = tuple(spec.name for spec in TITLE_ASSETS if spec.per_model)
+
+
+def depends_on(assets: Iterable[str], others: Collection[str]) -> bool:
+    """Return True if an asset is made from one of others, directly or with assets in between."""
+    return any(
+        not set(SPECS[asset].dependencies).isdisjoint(others)
+        or depends_on(SPECS[asset].dependencies, others)
+        for asset in assets
+    )

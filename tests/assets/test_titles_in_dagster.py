@@ -1,18 +1,23 @@
 """What Dagster records of a run over several titles: each title's own events, never another's."""
 
+import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dagster as dg
+import pyarrow.parquet as pq
 import pytest
 from dagster_catalogue import BAD, GOOD, DagsterCatalogue
 
+from mediafm_assets.partitions import titles
 from mediafm_assets.runner import CatalogueRunner
-from mediafm_assets.titles import ACCEPTED
+from mediafm_assets.title_events import ACCEPTED
 from mediafm_core.pipeline.checks import CHECKS
-from mediafm_core.pipeline.graph import SPECS
+from mediafm_core.pipeline.graph import SPECS, UP_TO_FUSION
 from mediafm_core.pipeline.states import recorded
 
 EventType = dg.DagsterEventType
+WITH_PICTURES = ("shots", "keyframes", "contextual_embeddings", "clip_features")
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +37,19 @@ def logged(
     ]
 
 
+def passed_partitions(instance: dg.DagsterInstance, asset: str, check: str) -> set[str | None]:
+    """Titles whose latest materialisation has passed a check, as the UI shows them."""
+    key = dg.AssetCheckKey(dg.AssetKey(asset), check)
+    found = instance.event_log_storage.get_asset_check_partition_info([key])
+    return {
+        each.partition_key
+        for each in found
+        if each.partition_key
+        and each.latest_execution_status.value == "SUCCEEDED"
+        and each.is_current
+    }
+
+
 def test_runs_with_a_bad_title_among_good_ones_succeed(
     any_dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
 ):
@@ -41,6 +59,32 @@ def test_runs_with_a_bad_title_among_good_ones_succeed(
         ("train_model", dg.DagsterRunStatus.SUCCESS),
         ("refresh_catalogue", dg.DagsterRunStatus.SUCCESS),
     ]
+
+
+def test_runs_are_listed_under_their_jobs(
+    any_dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
+):
+    """The UI finds the runs of a job by this label; `mediafm ui` and workspace.yaml load it."""
+    label = "__repository__@mediafm_assets.definitions"
+    for job in ("embed_title", "train_model", "refresh_catalogue"):
+        found = instance.get_runs(dg.RunsFilter(job_name=job, tags={".dagster/repository": label}))
+        assert {run.run_id for run in found} & set(any_dagster_catalogue.run_ids)
+
+
+def test_a_bad_title_has_failed_by_a_run_of_its_own(
+    any_dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
+):
+    embed_run = any_dagster_catalogue.run_ids[0]
+    [failed] = instance.get_runs(dg.RunsFilter(tags={"mediafm/quarantined_in": embed_run}))
+    assert failed.status == dg.DagsterRunStatus.FAILURE
+    assert failed.tags["dagster/partition"] == BAD
+    [end] = logged(instance, [failed.run_id], EventType.RUN_FAILURE)
+    assert (end.message or "").startswith(f"{BAD} is quarantined: ")
+    assert "media.mp4" in (end.message or "")
+    for asset in UP_TO_FUSION:
+        statuses = instance.get_status_by_partition(dg.AssetKey(asset), [BAD, *GOOD], titles)
+        names = {key: status and status.name for key, status in (statuses or {}).items()}
+        assert names == {BAD: "FAILED", **dict.fromkeys(GOOD, "MATERIALIZED")}, asset
 
 
 def test_each_good_title_is_materialised_with_the_version_of_its_artefact(
@@ -88,6 +132,8 @@ def test_checks_are_evaluated_for_each_title(
         names = {ACCEPTED, *(check.__name__ for check in CHECKS.get(asset, ()))}
         for title in GOOD:
             assert found[asset, title] == dict.fromkeys(names, True)
+        for name in names:
+            assert passed_partitions(instance, asset, name) == set(GOOD)
     assert {key for key in found if key[1] == BAD}
     assert all(checks == {ACCEPTED: False} for (_, title), checks in found.items() if title == BAD)
 
@@ -96,8 +142,10 @@ def test_inbox_and_serving_model_are_observed(
     any_dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
 ):
     [inbox] = instance.fetch_observations(dg.AssetKey("inbox"), limit=1).records
-    rows = inbox.asset_observation.metadata["quarantined"].records
-    assert [row.data["title"] for row in rows] == [BAD]
+    metadata = inbox.asset_observation.metadata
+    assert metadata["quarantined"].value == 1
+    [row] = metadata["reasons"].records
+    assert row.data["title and reason"].startswith(f"{BAD}: media.mp4 is a text file")
     [serving] = instance.fetch_observations(dg.AssetKey("serving_model"), limit=1).records
     model = any_dagster_catalogue.platform().serving_model
     assert serving.asset_observation.tags["dagster/data_version"] == model
@@ -133,11 +181,54 @@ def test_a_title_up_to_date_is_recorded_again_but_not_computed(
     with copy.instance() as instance:
         report = CatalogueRunner(copy.platform(), instance).run(["coffee"])
         assert report.failures == {}
+        checks = [name.__name__ for name in CHECKS["shots"]]
+        assert "coffee" in passed_partitions(instance, "shots", checks[0])
         made = logged(instance, report.run_ids, EventType.ASSET_MATERIALIZATION)
     assert [event.step_materialization_data.materialization.partition for event in made] == [
         "coffee"
     ] * len(SPECS)
     assert modified(copy.store) == before
+
+
+def test_a_run_over_many_titles_checks_each_and_draws_nothing(
+    any_dagster_catalogue: DagsterCatalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("mediafm_assets.title_events.MANY", len(GOOD) - 1)
+    copy = any_dagster_catalogue.copy(tmp_path)
+    with copy.instance() as instance:
+        report = CatalogueRunner(copy.platform(), instance).run(GOOD)
+        assert report.failures == {}
+        for asset in SPECS:
+            for name in (ACCEPTED, *(check.__name__ for check in CHECKS.get(asset, ()))):
+                assert passed_partitions(instance, asset, name) == set(GOOD)
+        for event in logged(instance, report.run_ids, EventType.ASSET_MATERIALIZATION):
+            made = event.step_materialization_data.materialization
+            assert not {"contact_sheet", "shot_similarity"} & made.metadata.keys()
+
+
+def test_a_table_knows_its_columns_its_rows_and_its_file(
+    any_dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
+):
+    store = any_dagster_catalogue.platform().store
+    for asset in SPECS:
+        [record] = instance.fetch_materializations(dg.AssetKey(asset), limit=1).records
+        assert record.asset_materialization is not None
+        metadata = record.asset_materialization.metadata
+        file = Path(urllib.request.url2pathname(urlsplit(metadata["dagster/uri"].value).path))
+        assert file.is_file()
+        assert file.is_relative_to(store.root.absolute())
+        if file.suffix == ".parquet":
+            table = pq.read_table(file, partitioning=None)
+            columns = metadata["dagster/column_schema"].value.columns
+            assert [column.name for column in columns] == table.column_names
+            assert metadata["dagster/row_count"].value == table.num_rows
+        pictures = sum(len(value.value) for value in metadata.values() if is_markdown(value))
+        assert pictures < 300_000
+        assert bool(pictures) == (asset in WITH_PICTURES)
+
+
+def is_markdown(value: dg.MetadataValue) -> bool:
+    return isinstance(value, dg.MarkdownMetadataValue)
 
 
 def modified(store: Path) -> dict[Path, int]:
