@@ -19,6 +19,7 @@ from mediafm_assets.quarantined_runs import MET_IN
 from mediafm_core.alerts import Alert, send
 from mediafm_core.config import Settings
 from mediafm_core.errors import ConfigurationError
+from mediafm_core.readable import one_line
 
 NAME = "alert_on_failure"
 _INTERVAL_S = 30
@@ -107,16 +108,16 @@ def first_failure(instance: dg.DagsterInstance, run_id: str) -> str:
             continue
         data = event.step_failure_data
         if data.user_failure_data and data.user_failure_data.description:
-            return f"{event.step_key}: {data.user_failure_data.description}"
+            return one_line(f"{event.step_key}: {data.user_failure_data.description}")
         error = data.error
         while error is not None and error.cause is not None:
             error = error.cause
         if error is not None:
-            return f"{event.step_key}: {error.message.strip()}"
+            return one_line(f"{event.step_key}: {error.message}")
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE):
         event = entry.dagster_event
         if event is not None and event.message:
-            return event.message
+            return one_line(event.message)
     return "no reason was recorded; see the run's log."
 
 

@@ -20,8 +20,12 @@ def other_watcher(store: Store) -> str:
     ends or has not looked for some minutes: somebody may have tried a sensor in another process.
     """
     path = store.root / _FILE
-    store.root.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    try:
+        store.root.mkdir(parents=True, exist_ok=True)
+        opened = path.open("a+")
+    except OSError as error:
+        return f"The store {store.location} cannot be written ({error.strerror}): make it writable."
+    with opened as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         other = _watcher(file.read())
@@ -39,5 +43,5 @@ def _watcher(note: str) -> int | None:
         process, looked = int(said["process"]), float(said["looked"])
     except (ValueError, KeyError, TypeError):  # none yet, or spoilt by a power cut
         return None
-    silent = time.time() - looked > _SILENCE_S
+    silent = abs(time.time() - looked) > _SILENCE_S  # or the clock was set back since
     return None if process == os.getpid() or silent or not psutil.pid_exists(process) else process

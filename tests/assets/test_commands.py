@@ -19,7 +19,7 @@ from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.comparison import differences
 
-PATIENCE_S = 300
+PATIENCE_S = 600
 POLL_S = 0.1
 
 MEDIAFM = [sys.executable, "-m", "mediafm_core"]
