@@ -35,6 +35,9 @@ def _recorded(command: Callable[..., Any]) -> Callable[..., Any]:
     "--retry", is_flag=True, help="Also try quarantined titles whose folder is as it was."
 )
 @click.option(
+    "--force", is_flag=True, help="Compute again what is up to date; --titles limits it to some."
+)
+@click.option(
     "--model",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Serve the trained model in this folder.",
@@ -42,12 +45,18 @@ def _recorded(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--strict", is_flag=True, help="Exit with 3 if a title is quarantined.")
 @catalogue_options
 def run(
-    settings: "Settings", titles: str | None, retry: bool, model: Path | None, strict: bool
+    settings: "Settings",
+    titles: str | None,
+    retry: bool,
+    force: bool,
+    model: Path | None,
+    strict: bool,
 ) -> None:
     """Take in the inbox: compute what is missing or stale of every title, and nothing else."""
     from rich.console import Console
 
     from mediafm_assets.progress import closing_table, progress_bar
+    from mediafm_assets.resources import Options
     from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.preparation import prepare
     from mediafm_core.pipeline.publishing import publish_titles
@@ -59,12 +68,12 @@ def run(
     platform = Platform(settings)
     prepare(platform)
     names = [name.strip() for name in titles.split(",")] if titles else None
-    selection = select_titles(platform, names, retry)
+    selection = select_titles(platform, names, retry, force)
     failures: dict[str, str] = {}
     if selection.work:
         with progress_bar(len(selection.work), console) as report, _runner(platform) as runner:
             platform.progress = report
-            failures = runner.run(selection.work).failures
+            failures = runner.run(selection.work, Options(force=force)).failures
     states = selection.after(platform)
     present = [state.title_id for state in states if state.state == "present"]
     publication = publish_titles(platform, present) if present else None
@@ -225,9 +234,9 @@ def ui(settings: "Settings", port: int, host: str) -> None:
     from mediafm_core.pipeline.platform import Platform
 
     platform = Platform(settings)
-    if not settings.sensors.running:
-        usable = [folder.name for folder in platform.inbox.scan() if folder.has_usable_name]
-        with _instance(platform) as instance:
+    with _instance(platform) as instance:  # created here, since Dagster's processes take no lock
+        if not settings.sensors.running:
+            usable = [folder.name for folder in platform.inbox.scan() if folder.has_usable_name]
             register_titles(instance, usable)
     environment = {
         **os.environ,

@@ -1,18 +1,19 @@
 """Take a catalogue through the whole graph with Dagster, in this process, in chunks of titles."""
 
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
+from dagster._core.utils import make_new_run_id
 
 from mediafm_assets.definitions import definitions
 from mediafm_assets.inbox import report_inbox
 from mediafm_assets.jobs.titles import EMBED_TITLE, INGEST_TITLE, REFRESH_CATALOGUE, TRAIN_MODEL
-from mediafm_assets.launcher import HOST_TAG, end_dead_runs
+from mediafm_assets.launcher import IN_PROCESS, Worker, end_dead_runs, tags_of
 from mediafm_assets.model_assets import report_serving_model, training_config
 from mediafm_assets.observations import versions_to_record
 from mediafm_assets.partitions import TITLES, range_tags, register_titles
+from mediafm_assets.resources import Options, options_config
 from mediafm_assets.sensors.requests import chunks
 from mediafm_assets.tags import DATA_VERSION
 from mediafm_core.errors import MediaFMError
@@ -21,6 +22,7 @@ from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.training import fused_titles
 
+NO_OPTIONS = Options()
 # Events go to the instance; the terminal shows a progress bar and, at the end, a table.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -57,24 +59,29 @@ class CatalogueRunner:
         self._defs = definitions({"platform": dg.ResourceDefinition.hardcoded_resource(platform)})
         self.report = RunReport()
 
-    def run(self, title_ids: Sequence[str]) -> RunReport:
+    def run(self, title_ids: Sequence[str], options: Options = NO_OPTIONS) -> RunReport:
         """Materialise everything that is missing or stale of titles.
 
         Without a model, titles are taken up to their fused vectors, a first model is trained on
         the catalogue and released, and then they are taken on.
+
+        Args:
+            title_ids: the titles.
+            options: of every run over titles.
         """
         end_dead_runs(self._instance)
         for observation in versions_to_record(self._instance, self._platform):
             self._instance.report_runless_asset_event(observation)
         register_titles(self._instance, title_ids)
         if self._platform.serving_model is not None:
-            self._run_titles(INGEST_TITLE, title_ids, tuple(SPECS))
+            self._run_titles(INGEST_TITLE, title_ids, tuple(SPECS), options)
         else:
-            self._run_titles(EMBED_TITLE, title_ids, UP_TO_FUSION)
+            self._run_titles(EMBED_TITLE, title_ids, UP_TO_FUSION, options)
             if fused_titles(self._platform):
                 self.train(release=True, reason="first model of the catalogue")
             if self._platform.serving_model is not None:
-                self._run_titles(REFRESH_CATALOGUE, self._accepted(title_ids), FROM_MODEL)
+                accepted = self._accepted(title_ids)
+                self._run_titles(REFRESH_CATALOGUE, accepted, FROM_MODEL, options)
         report_inbox(self._instance, self._platform)
         report_serving_model(self._instance, self._platform)
         return self.report
@@ -92,14 +99,16 @@ class CatalogueRunner:
         quarantine = Quarantine(self._platform.store)
         return [title_id for title_id in title_ids if quarantine.get(title_id) is None]
 
-    def _run_titles(self, job: str, title_ids: Sequence[str], assets: Sequence[str]) -> None:
+    def _run_titles(
+        self, job: str, title_ids: Sequence[str], assets: Sequence[str], options: Options
+    ) -> None:
         registered = self._instance.get_dynamic_partitions(TITLES)
         run = self._platform.settings.run
         size = run.refresh_titles_per_run if assets == FROM_MODEL else run.titles_per_run
         for titles in chunks(registered, set(title_ids), size):
             # A release that comes meanwhile is taken up by the next run.
             with self._platform.one_model():
-                self._execute(job, range_tags(titles), assets=assets)
+                self._execute(job, range_tags(titles), options_config(options), assets)
 
     def _execute(
         self,
@@ -108,10 +117,12 @@ class CatalogueRunner:
         config: dict | None = None,
         assets: Sequence[str] | None = None,
     ) -> dg.ExecuteInProcessResult:
+        run_id = make_new_run_id()
         result = self._defs.resolve_job_def(job).execute_in_process(
             run_config={**_QUIET, **(config or {})},
             instance=self._instance,
-            tags={**tags, HOST_TAG: socket.gethostname()},
+            run_id=run_id,
+            tags={**tags, **tags_of(run_id, Worker.current(IN_PROCESS))},
             asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
             raise_on_error=False,
         )

@@ -7,7 +7,7 @@ import dagster as dg
 from mediafm_assets.owners import OWNERS
 from mediafm_assets.partitions import titles
 from mediafm_assets.pools import ACCELERATOR, pool_of
-from mediafm_assets.resources import PlatformResource
+from mediafm_assets.resources import OptionsResource, PlatformResource
 from mediafm_assets.sensors.automation import REFRESH_ON_CHANGE
 from mediafm_assets.titles import check_specs, materialise_titles
 from mediafm_core.config import load_settings
@@ -73,22 +73,24 @@ def title_asset(name: str) -> dg.AssetsDefinition:
         pool=pool_of(name),
         retry_policy=RETRY,
     )
-    def body(context: dg.AssetExecutionContext, platform: PlatformResource) -> Iterator:
-        yield from materialise_titles(context, platform, (name,))
+    def body(
+        context: dg.AssetExecutionContext, platform: PlatformResource, options: OptionsResource
+    ) -> Iterator:
+        yield from materialise_titles(context, platform, (name,), options.force)
         if name == "clip_features":
-            publish(context, platform)
+            publish(context, platform, options.force)
 
     return body
 
 
-def publish(context: dg.AssetExecutionContext, platform: PlatformResource) -> None:
+def publish(context: dg.AssetExecutionContext, platform: PlatformResource, force: bool) -> None:
     """Show readers what the run has computed."""
     from mediafm_core.pipeline.publishing import publish_titles
     from mediafm_core.pipeline.quarantine import Quarantine
 
     quarantine = Quarantine(platform.store)
     ready = [key for key in context.partition_keys if quarantine.get(key) is None]
-    context.log.info(f"features.duckdb {publish_titles(platform, ready)}")
+    context.log.info(f"features.duckdb {publish_titles(platform, ready, again=force)}")
 
 
 def dagster_spec(name: str, skippable: bool = False) -> dg.AssetSpec:
@@ -118,11 +120,13 @@ def dagster_spec(name: str, skippable: bool = False) -> dg.AssetSpec:
     retry_policy=RETRY,
     check_specs=[check for name in DECODED for check in check_specs(name, titles)],
 )
-def decoded(context: dg.AssetExecutionContext, platform: PlatformResource) -> Iterator:
+def decoded(
+    context: dg.AssetExecutionContext, platform: PlatformResource, options: OptionsResource
+) -> Iterator:
     """Shots, keyframes and soundtrack, from a single pass over the media."""
     selected = {key.to_user_string() for key in context.selected_asset_keys}
     names = [name for name in DECODED if name in selected]
-    yield from materialise_titles(context, platform, names)
+    yield from materialise_titles(context, platform, names, options.force)
 
 
 TITLE_ASSETS = [

@@ -48,7 +48,10 @@ def check_specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.Asse
 
 
 def materialise_titles(
-    context: dg.AssetExecutionContext, platform: Platform, assets: Sequence[str]
+    context: dg.AssetExecutionContext,
+    platform: Platform,
+    assets: Sequence[str],
+    force: bool = False,
 ) -> Events:
     """Materialise assets that one computation yields, for every title of the run.
 
@@ -63,7 +66,7 @@ def materialise_titles(
     tally = Tally(context.log.info, len(title_ids))
     for title_id in title_ids:
         try:
-            found = materialise(platform, tuple(assets), title_id)
+            found = materialise(platform, tuple(assets), title_id, force)
         except ConfigurationError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         except (
@@ -114,7 +117,7 @@ class Tally:
             for each in outcomes:
                 details = each.record.details if each.record else {}
                 shown = ", ".join(f"{name} {details[name]}" for name in _SHOWN if name in details)
-                self._tell(f"{each.title_id}: {each.asset} {each.status} {shown}".rstrip())
+                self._tell(f"{each.title_id}: {each.asset} {each.explanation} {shown}".rstrip())
             return
         now = time.monotonic()
         if now - self._told < TELL_EVERY_S and self._done < self._titles:
@@ -150,7 +153,7 @@ def _record(
             dg.AssetMaterialization(
                 asset_key=asset,
                 partition=title_id,
-                metadata={**numbers, **pictures},
+                metadata={"state": outcome.explanation, **numbers, **pictures},
                 tags={DATA_VERSION: outcome.record.data_version},
             )
         )
