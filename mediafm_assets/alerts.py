@@ -14,6 +14,7 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
     WILL_RETRY_TAG,
 )
+from dagster._utils.error import SerializableErrorInfo
 
 from mediafm_core.alerts import Alert, send
 from mediafm_core.config import Settings
@@ -107,16 +108,23 @@ def first_failure(instance: dg.DagsterInstance, run_id: str) -> str:
         data = event.step_failure_data
         if data.user_failure_data and data.user_failure_data.description:
             return f"{event.step_key}: {data.user_failure_data.description}"
-        error = data.error
-        while error is not None and error.cause is not None:
-            error = error.cause
-        if error is not None:
-            return f"{event.step_key}: {error.message.strip()}"
+        if data.error is not None:
+            return f"{event.step_key}: {_root_cause(data.error)}"
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE):
         event = entry.dagster_event
-        if event is not None and event.message:
+        if event is None:
+            continue
+        if event.job_failure_data.error is not None:
+            return _root_cause(event.job_failure_data.error)
+        if event.message:
             return event.message
     return "no reason was recorded; see the run's log."
+
+
+def _root_cause(error: SerializableErrorInfo) -> str:
+    while error.cause is not None:
+        error = error.cause
+    return error.message.strip()
 
 
 def _titles(run: dg.DagsterRun) -> str:
