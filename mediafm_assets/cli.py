@@ -230,11 +230,13 @@ def ui(settings: "Settings", port: int, host: str) -> None:
     the inbox are registered as partitions, to be materialised by hand.
     """
     from mediafm_assets.instance import HOME_VARIABLE, dagster_home
+    from mediafm_assets.model_partitions import offer_models
     from mediafm_assets.partitions import register_titles
     from mediafm_core.pipeline.platform import Platform
 
     platform = Platform(settings)
     with _instance(platform) as instance:  # created here, since Dagster's processes take no lock
+        offer_models(instance, platform.store)
         if not settings.sensors.running:
             usable = [folder.name for folder in platform.inbox.scan() if folder.has_usable_name]
             register_titles(instance, usable)

@@ -24,6 +24,7 @@ from mediafm_assets.jobs.titles import (
     train_model,
 )
 from mediafm_assets.model_assets import observe_serving_model, training_config
+from mediafm_assets.model_partitions import model_changes
 from mediafm_assets.observations import unrecorded
 from mediafm_assets.partitions import TITLES, titles
 from mediafm_assets.resources import not_set_up, watching_platform
@@ -103,6 +104,7 @@ def sweep_sensor(settings: Settings) -> dg.SensorDefinition:
             dynamic_partitions_requests=[
                 *([titles.build_add_request(look.new)] if look.new else []),
                 *([titles.build_delete_request(look.gone)] if look.gone else []),
+                *model_changes(context.instance, platform.store),
             ],
             asset_events=list(unrecorded(context.instance, observed)),
             cursor=json.dumps(since),
