@@ -1,11 +1,16 @@
-"""Kill `mediafm run` at random moments; plain reruns must give the store of an undisturbed run.
+"""End `mediafm run` at random moments; plain reruns must give the store of an undisturbed run.
 
-    python -m benchmarks.killed_runs INBOX [--kills 20] [--per-store 3] [--seed 0] [--json FILE]
+    python -m benchmarks.killed_runs INBOX [--kills 20] [--signals KILL,INT,TERM] [--per-store 3]
+                                     [--seed 0] [--json FILE]
 
-A trial begins with an empty store. Its runs are ended by SIGKILL one after the other, each at a
+A trial begins with an empty store. Its runs are ended by a signal one after the other, each at a
 moment drawn uniformly from the time that is left to do, and each is followed by a plain rerun. The
 last rerun ends by itself, and its store is compared with the undisturbed one. A run that ended
 before its moment came is no kill and is not counted.
+
+For each kill: seconds from the signal to the end of the process, its exit code, the last line that
+it printed, and how many titles were quarantined by then. An interrupt (INT, TERM) should end a run
+within ten seconds with code 130 or 143, and no signal should quarantine a title.
 """
 
 import argparse
@@ -16,10 +21,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.comparison import differences
+
+# A process that Python reports with a negative number was ended by the signal itself: before it
+# could install a handler, while the interpreter was starting.
+EXIT_CODES = {"SIGKILL": -9, "SIGINT": 130, "SIGTERM": 143}
 
 
 def main() -> None:
@@ -27,11 +39,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("inbox", type=Path)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--signals", default="KILL", help="names without SIG, taken in turn")
     parser.add_argument("--per-store", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     moments = random.Random(arguments.seed)
+    signals = cycle(signal.Signals[f"SIG{name}"] for name in arguments.signals.split(","))
     with tempfile.TemporaryDirectory() as folder:
         whole = Store(Path(folder) / "undisturbed")
         length = finish(arguments.inbox, whole)
@@ -40,36 +54,58 @@ def main() -> None:
         trials: list[dict] = []
         while (left := arguments.kills - sum(len(each["kills"]) for each in trials)) > 0:
             store = Store(Path(folder) / f"killed_{len(trials)}")
-            kills = kill_some(
-                arguments.inbox, store, min(left, arguments.per_store), length, tables, moments
-            )
+            most = min(left, arguments.per_store)
+            kills = kill_some(arguments.inbox, store, most, length, tables, moments, signals)
             seconds = finish(arguments.inbox, store)
             found = differences(whole, store)
             trials.append(
                 {"kills": kills, "last_rerun_seconds": round(seconds, 1), "differences": found}
             )
             print(json.dumps(trials[-1]), flush=True)
-    different = [each for each in trials if each["differences"]]
-    kills = sum(len(each["kills"]) for each in trials)
+    kills = [kill for trial in trials for kill in trial["kills"]]
+    different = sum(bool(trial["differences"]) for trial in trials)
+    quarantined = sum(kill["quarantined"] for kill in kills)
+    asked = [kill for kill in kills if kill["signal"] != "SIGKILL"]
+    wrong = sum(kill["exit_code"] != EXIT_CODES[kill["signal"]] for kill in kills)
+    slowest = max((kill["seconds_to_end"] for kill in asked), default=0.0)
     print(
-        f"{kills} kills, {len(different)} of {len(trials)} stores differ from the undisturbed one"
+        f"{len(kills)} kills, {different} of {len(trials)} stores differ from the undisturbed one, "
+        f"{quarantined} titles quarantined, {wrong} other exit codes; the slowest of {len(asked)} "
+        f"interrupted runs ended after {slowest:.1f} s"
     )
     if arguments.json:
         arguments.json.write_text(json.dumps({"seconds": length, "trials": trials}, indent=2))
-    sys.exit(bool(different))
+    sys.exit(bool(different or quarantined or wrong))
 
 
 def kill_some(
-    inbox: Path, store: Store, most: int, length: float, tables: int, moments: random.Random
+    inbox: Path,
+    store: Store,
+    most: int,
+    length: float,
+    tables: int,
+    moments: random.Random,
+    signals: Iterator[signal.Signals],
 ) -> list[dict]:
-    """Kill runs on one store; when each was killed, and how many tables there were then."""
+    """Kill runs on one store; when each was killed, how it ended, and what there was then."""
     kills: list[dict] = []
     while len(kills) < most:
         done = count_tables(store)
         moment = moments.uniform(0.0, length * max(0.1, 1.0 - done / tables))
-        if kill(inbox, store, moment):
+        number = next(signals)
+        ended = kill(inbox, store, moment, number)
+        if ended is None:
             break
-        kills.append({"after_seconds": round(moment, 1), "tables": count_tables(store)})
+        kills.append(
+            {
+                "signal": number.name,
+                "after_seconds": round(moment, 1),
+                **ended,
+                "tables": count_tables(store),
+                "quarantined": len(list(Quarantine(store))),
+            }
+        )
+        print(json.dumps(kills[-1]), flush=True)
     return kills
 
 
@@ -91,16 +127,25 @@ def finish(inbox: Path, store: Store) -> float:
     return time.perf_counter() - started
 
 
-def kill(inbox: Path, store: Store, moment: float) -> bool:
-    """Start a run and kill it after some seconds; whether it had finished by then."""
-    process = subprocess.Popen(command(inbox, store), stdout=subprocess.DEVNULL)
-    try:
-        process.wait(timeout=moment)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        return False
-    return True
+def kill(inbox: Path, store: Store, moment: float, number: signal.Signals) -> dict | None:
+    """Start a run and send it a signal after some seconds; None if it had finished by then."""
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(command(inbox, store), stdout=log, stderr=log)
+        try:
+            process.wait(timeout=moment)
+        except subprocess.TimeoutExpired:
+            process.send_signal(number)
+            sent = time.perf_counter()
+            process.wait()
+            seconds = time.perf_counter() - sent
+            log.seek(0)
+            lines = log.read().split("\n")
+            return {
+                "seconds_to_end": round(seconds, 2),
+                "exit_code": process.returncode,
+                "line": next((line for line in reversed(lines) if line.strip()), ""),
+            }
+    return None
 
 
 if __name__ == "__main__":

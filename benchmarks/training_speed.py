@@ -46,7 +46,7 @@ from mediafm_core.model.inference import TitleInput, inference
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.objective import Objective
 from mediafm_core.model.optimisers import Optimisers
-from mediafm_core.model.progress import Event
+from mediafm_core.model.progress import Event, Phase
 from mediafm_core.model.training import train
 from mediafm_core.store.artefacts import ArtefactRecord, Store
 from mediafm_core.vectors import to_arrow, to_numpy, unit_length
@@ -182,7 +182,8 @@ def real_training(
     clock = clock_of(device)
 
     def mark(event: Event) -> None:
-        marks[event.step] = clock()
+        if not isinstance(event, Phase):
+            marks[event.step] = clock()
 
     # A fresh cache: files are opened and decoded as in the first epoch.
     fresh = TrainingData(data.titles, METADATA_WIDTH, RANGES)

@@ -16,6 +16,7 @@ from dagster._core.storage.tags import (
 )
 from dagster._utils.error import SerializableErrorInfo
 
+from mediafm_assets.quarantined_runs import MET_IN
 from mediafm_core.alerts import Alert, send
 from mediafm_core.config import Settings
 from mediafm_core.errors import ConfigurationError
@@ -56,7 +57,7 @@ def alert_on_failure(settings: Settings) -> dg.SensorDefinition:
         sent: list[str] = []
         for record in failures.records:
             run = instance.get_run_by_id(record.run_id)
-            if run is not None and _is_of_this_location(run, context):
+            if run is not None and _is_alerted(run, context):
                 alert = describe(instance, run, record.timestamp, alerts.ui_url)
                 try:
                     send(alert, alerts)
@@ -135,6 +136,11 @@ def _titles(run: dg.DagsterRun) -> str:
     if first is None or last is None:
         return tags.get(PARTITION_NAME_TAG, "")
     return first if first == last else f"{first} to {last}"
+
+
+def _is_alerted(run: dg.DagsterRun, context: dg.SensorEvaluationContext) -> bool:
+    """Return whether people are alerted of a failed run: not of a title among many others."""
+    return MET_IN not in run.tags and _is_of_this_location(run, context)
 
 
 def _is_of_this_location(run: dg.DagsterRun, context: dg.SensorEvaluationContext) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mediafm_assets.runner import CatalogueRunner
     from mediafm_core.config import Settings
+    from mediafm_core.pipeline.judgement import Finding
     from mediafm_core.pipeline.platform import Platform
 
 _DIGITS_SHOWN = 8  # of a digest, in a command to type
@@ -55,29 +56,58 @@ def run(
     """Take in the inbox: compute what is missing or stale of every title, and nothing else."""
     from rich.console import Console
 
-    from mediafm_assets.progress import closing_table, progress_bar
+    from mediafm_assets.progress import closing_table, print_reasons
     from mediafm_assets.resources import Options
+    from mediafm_core.cli.progress import progress_display
+    from mediafm_core.pipeline.catalogue_progress import CatalogueProgress, recorded_length_s
     from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.preparation import prepare
     from mediafm_core.pipeline.publishing import publish_titles
     from mediafm_core.pipeline.selection import select_titles
+    from mediafm_core.progress import WorkProgress, percent
+    from mediafm_core.runtime.interruption import closing_with
 
     started = time.perf_counter()
     console = Console()
     settings = settings.model_copy(update={"serving_model": model or settings.serving_model})
     platform = Platform(settings)
-    prepare(platform)
     names = [name.strip() for name in titles.split(",")] if titles else None
-    selection = select_titles(platform, names, retry, force)
     failures: dict[str, str] = {}
-    if selection.work:
-        with progress_bar(len(selection.work), console) as report, _runner(platform) as runner:
-            platform.progress = report
-            failures = runner.run(selection.work, Options(force=force)).failures
-    states = selection.after(platform)
-    present = [state.title_id for state in states if state.state == "present"]
-    publication = publish_titles(platform, present) if present else None
-    closing_table(states, platform, console)
+    with progress_display() as display:
+        prepare(platform, lambda what: display.show(WorkProgress(what)))
+        display.show(WorkProgress("comparing the store with the inbox"))
+        selection = select_titles(platform, names, retry, force)
+        progress = CatalogueProgress(
+            selection.work,
+            display.show,
+            lambda title_id: recorded_length_s(platform, title_id),
+            trains=platform.serving_model is None,
+        )
+        if selection.work:
+            display.keep()
+            progress.doing("starting Dagster")
+            platform.progress, platform.training_progress = progress.report, progress.training
+
+            def how_far() -> str:
+                complete, work = progress.complete, len(selection.work)
+                return (
+                    f"{complete} of {work} titles are complete and {work - complete} are left: the "
+                    "same command goes on with them"
+                )
+
+            with closing_with(how_far), _runner(platform) as runner:
+                failures = runner.run(selection.work, Options(force=force)).failures
+            progress.doing("comparing the store with the inbox")
+        states = selection.after(platform)
+        present = [state.title_id for state in states if state.state == "present"]
+        progress.doing("publishing")
+        publication = publish_titles(platform, present) if present else None
+        table = closing_table(
+            states, platform, lambda share: progress.doing(f"reading records {percent(share)}")
+        )
+        progress.doing("done")
+    console.print(table)
+    print_reasons(states, console)
     if publication and publication.outcome == "held back":
         console.print(f"Readers keep the old model: {publication}.")
         console.print(f"Waiting for: {', '.join(publication.waiting)}.", soft_wrap=True)
@@ -103,24 +133,30 @@ def run(
 @catalogue_options
 def train(settings: "Settings", release: bool, reason: str, released_by: str) -> None:
     """Train MediaFM on every title of the store; the model is a candidate until it is released."""
-    from rich.console import Console
-
-    from mediafm_assets.progress import training_bar
+    from mediafm_core.cli.progress import progress_display
+    from mediafm_core.model.progress import training_observer
     from mediafm_core.pipeline.candidates import read_candidate
     from mediafm_core.pipeline.judgement import compare_with_serving, predicts_hidden_shots
     from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.preparation import prepare
     from mediafm_core.pipeline.releases import refuse_overruled
+    from mediafm_core.progress import WorkProgress
 
-    console = Console()
     platform = Platform(settings)
     if release:
         refuse_overruled(platform)
-    prepare(platform)
     before = platform.serving_model
-    with training_bar(console) as bar, _runner(platform) as runner:
-        platform.training_progress = bar
-        report = runner.train(release, reason, released_by)
+    with progress_display() as display:
+
+        def write(line: str) -> None:
+            display.keep()  # a training has started
+            display.write(line)
+
+        prepare(platform, lambda what: display.show(WorkProgress(what)))
+        display.show(WorkProgress("starting Dagster"))
+        platform.training_progress = training_observer(display.show, write)
+        with _runner(platform) as runner:
+            report = runner.train(release, reason, released_by)
     for run_id, failure in report.failures.items():
         click.echo(f"Dagster run {run_id} failed: {failure}", err=True)
     if report.failures or report.model is None:
@@ -130,10 +166,9 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
     candidate = read_candidate(platform.store.models / report.model)
     click.echo(f"{candidate.identity}: {candidate.evidence}.")
     if platform.serving_model != candidate.identity:
-        for finding in (
-            compare_with_serving(platform, candidate.identity).finding,
-            predicts_hidden_shots(platform, candidate.identity),
-        ):
+        with progress_display() as display:
+            compared = compare_with_serving(platform, candidate.identity, progress=display.show)
+        for finding in (compared.finding, predicts_hidden_shots(platform, candidate.identity)):
             if finding.passed is False:
                 click.echo(finding.line)
         digest = candidate.identity.rpartition("@")[2][:_DIGITS_SHOWN]
@@ -163,12 +198,17 @@ def release(
     see it once `mediafm run` has brought every title to it.
     """
     from mediafm_assets.model_assets import report_serving_model
+    from mediafm_core.cli.progress import progress_display
     from mediafm_core.pipeline.judgement import judge
     from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.releases import release
 
     platform = Platform(settings)
-    for finding in judge(platform, version, _to_stderr) if compare else ():
+    findings: list[Finding] = []
+    if compare:
+        with progress_display(sys.stderr) as display:
+            findings = judge(platform, version, display.write, display.show)
+    for finding in findings:
         click.echo(finding.line)
     with _instance(platform) as instance:
         released = release(platform, version, reason=reason, released_by=released_by)
@@ -201,10 +241,6 @@ def rollback(settings: "Settings", reason: str, released_by: str) -> None:
     _tell_readers(platform)
 
 
-def _to_stderr(line: str) -> None:
-    click.echo(line, err=True)
-
-
 def _tell_readers(platform: "Platform") -> None:
     from mediafm_core.pipeline.publishing import publish_at_once
     from mediafm_core.store.features import catalogue
@@ -232,6 +268,7 @@ def ui(settings: "Settings", port: int, host: str) -> None:
     from mediafm_assets.instance import HOME_VARIABLE, dagster_home
     from mediafm_assets.model_partitions import offer_models
     from mediafm_assets.partitions import register_titles
+    from mediafm_assets.ui_process import serve
     from mediafm_core.pipeline.platform import Platform
 
     platform = Platform(settings)
@@ -250,7 +287,7 @@ def ui(settings: "Settings", port: int, host: str) -> None:
     quiet = ["-W", "ignore:Function `dev_command` is superseded"]
     module = ["-m", "mediafm_assets.definitions"]
     arguments = [*quiet, "-m", "dagster", "dev", *module, "--host", host, "--port", str(port)]
-    os.execve(sys.executable, [sys.executable, *arguments], environment)  # noqa: S606
+    sys.exit(serve([sys.executable, *arguments], environment))
 
 
 @contextmanager

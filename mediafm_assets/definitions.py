@@ -9,6 +9,7 @@ from mediafm_assets.alerts import alert_on_failure
 from mediafm_assets.catalogue_asset import catalogue
 from mediafm_assets.encoder_assets import encoders
 from mediafm_assets.evaluation_asset import CHECKS, evaluation
+from mediafm_assets.executor import interruptible_executor
 from mediafm_assets.inbox import inbox
 from mediafm_assets.jobs.catalogue import (
     clean_catalogue,
@@ -63,7 +64,7 @@ def definitions(resources: Mapping[str, Any]) -> dg.Definitions:
             **resources,
         },
         # Steps share the process, and with it the networks that a run has loaded.
-        executor=dg.in_process_executor,
+        executor=interruptible_executor,
     )
 
 

@@ -19,6 +19,7 @@ from mediafm_core.pipeline.candidates import list_candidates
 from mediafm_core.pipeline.evaluation import Request, evaluate_catalogue
 from mediafm_core.pipeline.judgement import Finding, compare_with_serving, predicts_hidden_shots
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.progress import progress_lines
 
 EVALUATION, MODEL = "evaluation", "mediafm_model"
 DEFAULTS = load_settings().evaluation
@@ -66,7 +67,8 @@ def evaluation(
 ) -> dg.MaterializeResult:
     """What context is worth to linear probes on the labels of the catalogue's clips."""
     try:
-        found = evaluate_catalogue(platform, _request(config), context.log.info)
+        with progress_lines(context.log.info) as lines:
+            found = evaluate_catalogue(platform, _request(config), context.log.info, lines.show)
     except MediaFMError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     return dg.MaterializeResult(
@@ -86,7 +88,8 @@ def in_context_as_good_as_serving(
     model = _latest_model(context.instance, platform)
     if model is None:
         return _result(Finding(None, "No model has been trained."))
-    compared = compare_with_serving(platform, model, context.log.info)
+    with progress_lines(context.log.info) as lines:
+        compared = compare_with_serving(platform, model, context.log.info, lines.show)
     return _result(compared.finding, describe_difference(platform, compared))
 
 

@@ -19,7 +19,7 @@ from dagster._core.launcher import (
     WorkerStatus,
 )
 
-from mediafm_core.processes import ProcessIdentity, listens_here, start_of, this_machine
+from mediafm_core.runtime.process import ProcessMark, listens_here, start_of, this_system
 
 HOST_TAG = "mediafm/host"
 """The machine that a run was started on, for people."""
@@ -37,18 +37,18 @@ class Worker(NamedTuple):
 
     Attributes:
         launcher: name of the launcher that started it.
-        machine: where its process numbers count, as `this_machine` names it; "" if that is unknown.
+        system: where its process numbers count, as `this_system` names it; "" if that is unknown.
         process: its identity; None until it has noted that.
     """
 
     launcher: str
-    machine: str = ""
-    process: ProcessIdentity | None = None
+    system: str = ""
+    process: ProcessMark | None = None
 
     @classmethod
     def current(cls, launcher: str) -> Self:
         """Return the calling process as a worker."""
-        return cls(launcher, this_machine(), ProcessIdentity.current())
+        return cls(launcher, this_system(), ProcessMark.of_this_process())
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
@@ -56,9 +56,9 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
     def launch_run(self, context: LaunchRunContext) -> None:
         """Start a run's process, and note on the run that this launcher did."""
-        machine = this_machine() if _starts_here(context) else ""
+        system = this_system() if _starts_here(context) else ""
         run_id = context.dagster_run.run_id
-        self._instance.add_run_tags(run_id, tags_of(run_id, Worker(type(self).__name__, machine)))
+        self._instance.add_run_tags(run_id, tags_of(run_id, Worker(type(self).__name__, system)))
         super().launch_run(context)
 
     @property
@@ -81,7 +81,7 @@ def tags_of(run_id: str, worker: Worker) -> dict[str, str]:
 
     Dagster copies the tags of a run to the one that repeats it, so the note names its own run.
     """
-    process = worker.process._asdict() if worker.process else None
+    process = worker.process.model_dump() if worker.process else None
     note = {"run": run_id, **worker._asdict(), "process": process}
     return {HOST_TAG: socket.gethostname(), WORKER_TAG: json.dumps(note)}
 
@@ -108,8 +108,8 @@ def worker_of(run: DagsterRun) -> Worker | None:
         note = json.loads(run.tags[WORKER_TAG])
         if note["run"] != run.run_id:
             return None
-        process = ProcessIdentity(**note["process"]) if note["process"] else None
-        return Worker(note["launcher"], note["machine"], process)
+        process = ProcessMark(**note["process"]) if note["process"] else None
+        return Worker(note["launcher"], note["system"], process)
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -140,10 +140,12 @@ def process_gone(instance: DagsterInstance, run: DagsterRun) -> int | None:
     started on this machine. A later process with its number then hides its end.
     """
     worker = worker_of(run)
-    if worker is None or worker.machine != this_machine():
+    if worker is None:
         return None
     if worker.process is not None:
-        return worker.process.pid if worker.process.state() == "gone" else None
+        return worker.process.pid if worker.process.state == "dead" else None
+    if worker.system != this_system():
+        return None
     pid = _pid_in_events(instance, run.run_id)
     return pid if pid is not None and start_of(pid) is None else None
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from mediafm_assets.tables import clip_table
 from mediafm_core.evaluation.representations import IN_CONTEXT
 from mediafm_core.pipeline.candidates import kept_point
 from mediafm_core.pipeline.evaluation import CatalogueEvaluation, Measured, picture
@@ -15,7 +16,12 @@ from mediafm_core.pipeline.materialise import Outcome
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.states import variant_of
 from mediafm_core.pipeline.training import TrainedModel
-from mediafm_core.report.pictures import contact_sheet, similarity_picture
+from mediafm_core.report.pictures import (
+    clip_sheet,
+    contact_sheet,
+    keyframe_sheet,
+    similarity_picture,
+)
 
 _BYTES_PER_MEGABYTE = 1_000_000
 _PICTURED_LABELS = 6  # an event holds its pictures
@@ -172,6 +178,19 @@ def _pictures(platform: Platform, outcome: Outcome) -> dict[str, dg.MetadataValu
     if outcome.asset == "shots":
         sheet = contact_sheet(store.batches("keyframes", title_id), store.read("shots", title_id))
         return {"contact_sheet": image(sheet, "jpeg", f"Shots of {title_id}")}
+    if outcome.asset == "keyframes" and outcome.record is not None:
+        rows = outcome.record.details["rows"]
+        sheet = keyframe_sheet(store.batches("keyframes", title_id), rows)
+        return {"contact_sheet": image(sheet, "jpeg", f"Keyframes of {title_id}")}
+    if outcome.asset == "clip_features":
+        clips = store.read(outcome.asset, title_id, variant_of(platform, SPECS[outcome.asset]))
+        if not clips.num_rows:
+            return {}
+        sheet = clip_sheet(store.batches("keyframes", title_id), clips)
+        return {
+            "clips": clip_table(clips),
+            "contact_sheet": image(sheet, "jpeg", f"Clips of {title_id}"),
+        }
     if outcome.asset == "contextual_embeddings":
         from mediafm_core.vectors import to_numpy
 

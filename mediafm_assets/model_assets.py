@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from mediafm_core.model.progress import Event
 
 SERVING_MODEL = "serving_model"
-LOG_EVERY_STEPS = 50
 
 
 class ReleaseRecord(dg.Config):
@@ -49,18 +48,21 @@ def mediafm_model(
     context: dg.AssetExecutionContext, config: TrainingConfig, platform: PlatformResource
 ) -> dg.MaterializeResult:
     """The MediaFM Transformer, trained by Masked Shot Modeling on every title's fused vectors."""
-    from mediafm_core.model.progress import every
+    from mediafm_core.model.progress import training_observer
     from mediafm_core.pipeline.training import train_model
-
-    log = every(LOG_EVERY_STEPS, context.log.info)
-
-    def report(event: "Event") -> None:
-        platform.training_progress(event)
-        log(event)
+    from mediafm_core.progress import progress_lines
 
     if config.release:
         refuse_overruled(platform)
-    trained = train_model(platform, report)
+    with progress_lines(context.log.info) as lines:
+        log = training_observer(lines.show, context.log.info)
+
+        def report(event: "Event") -> None:
+            platform.training_progress(event)
+            log(event)
+
+        trained = train_model(platform, report)
+        lines.finish()
     offer_models(context.instance, platform.store)
     if config.release:
         release(platform, trained.identity, reason=config.reason, released_by=config.released_by)

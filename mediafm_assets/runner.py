@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
-from dagster._core.utils import make_new_run_id
+from dagster._core.events import DagsterEvent
 
+from mediafm_assets.dagster_internals import create_run, execute
 from mediafm_assets.definitions import definitions
 from mediafm_assets.inbox import report_inbox
 from mediafm_assets.jobs.titles import EMBED_TITLE, INGEST_TITLE, REFRESH_CATALOGUE, TRAIN_MODEL
-from mediafm_assets.launcher import IN_PROCESS, Worker, end_dead_runs, tags_of
+from mediafm_assets.launcher import IN_PROCESS, end_dead_runs, note_worker
 from mediafm_assets.model_assets import report_serving_model, training_config
 from mediafm_assets.observations import versions_to_record
 from mediafm_assets.partitions import TITLES, range_tags, register_titles
@@ -21,6 +22,7 @@ from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.training import fused_titles
+from mediafm_core.runtime.interruption import raise_if_interrupted
 
 NO_OPTIONS = Options()
 # Events go to the instance; the terminal shows a progress bar and, at the end, a table.
@@ -63,12 +65,14 @@ class CatalogueRunner:
         """Materialise everything that is missing or stale of titles.
 
         Without a model, titles are taken up to their fused vectors, a first model is trained on
-        the catalogue and released, and then they are taken on.
+        the catalogue and released, and then they are taken on. An error of the machine or of the
+        settings ends all of it: no first model is trained on a part of the catalogue.
 
         Args:
             title_ids: the titles.
             options: of every run over titles.
         """
+        self._platform.begin_run()
         end_dead_runs(self._instance)
         for observation in versions_to_record(self._instance, self._platform):
             self._instance.report_runless_asset_event(observation)
@@ -77,7 +81,7 @@ class CatalogueRunner:
             self._run_titles(INGEST_TITLE, title_ids, tuple(SPECS), options)
         else:
             self._run_titles(EMBED_TITLE, title_ids, UP_TO_FUSION, options)
-            if fused_titles(self._platform):
+            if not self._platform.stopped_by and fused_titles(self._platform):
                 self.train(release=True, reason="first model of the catalogue")
             if self._platform.serving_model is not None:
                 accepted = self._accepted(title_ids)
@@ -88,16 +92,22 @@ class CatalogueRunner:
 
     def train(self, release: bool = False, reason: str = "", released_by: str = "") -> RunReport:
         """Train a model on the catalogue; it stays a candidate unless it is to be released."""
-        result = self._execute(TRAIN_MODEL, {}, training_config(release, reason, released_by))
-        for event in result.get_asset_materialization_events():
-            self.report.model = (event.materialization.tags or {}).get(DATA_VERSION)
-            self.report.trained_before = "seconds" not in event.materialization.metadata
+        events = self._execute(TRAIN_MODEL, {}, training_config(release, reason, released_by))
+        for event in events:
+            if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
+                made = event.step_materialization_data.materialization
+                self.report.model = (made.tags or {}).get(DATA_VERSION)
+                self.report.trained_before = "seconds" not in made.metadata
         report_serving_model(self._instance, self._platform)
         return self.report
 
     def _accepted(self, title_ids: Sequence[str]) -> list[str]:
-        quarantine = Quarantine(self._platform.store)
-        return [title_id for title_id in title_ids if quarantine.get(title_id) is None]
+        quarantine, failed = Quarantine(self._platform.store), self._platform.failed
+        return [
+            title_id
+            for title_id in title_ids
+            if title_id not in failed and quarantine.get(title_id) is None
+        ]
 
     def _run_titles(
         self, job: str, title_ids: Sequence[str], assets: Sequence[str], options: Options
@@ -109,6 +119,8 @@ class CatalogueRunner:
             # A release that comes meanwhile is taken up by the next run.
             with self._platform.one_model():
                 self._execute(job, range_tags(titles), options_config(options), assets)
+            if self._platform.stopped_by:  # the next titles would meet the same error
+                return
 
     def _execute(
         self,
@@ -116,28 +128,41 @@ class CatalogueRunner:
         tags: dict[str, str],
         config: dict | None = None,
         assets: Sequence[str] | None = None,
-    ) -> dg.ExecuteInProcessResult:
-        run_id = make_new_run_id()
-        result = self._defs.resolve_job_def(job).execute_in_process(
+    ) -> list[DagsterEvent]:
+        """Run a job in this process, with the executor that runs of the daemon have.
+
+        Raises:
+            KeyboardInterrupt: the run was interrupted, and is marked as cancelled.
+        """
+        definition = self._defs.resolve_job_def(job)
+        run = create_run(
+            self._instance,
+            definition,
+            tags=tags,
             run_config={**_QUIET, **(config or {})},
-            instance=self._instance,
-            run_id=run_id,
-            tags={**tags, **tags_of(run_id, Worker.current(IN_PROCESS))},
-            asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
-            raise_on_error=False,
+            assets=[dg.AssetKey(name) for name in assets] if assets else None,
         )
-        self.report.run_ids.append(result.run_id)
-        if not result.success:
-            self.report.failures[result.run_id] = _first_failure(result)
-        return result
+        self.report.run_ids.append(run.run_id)
+        note_worker(self._instance, run, IN_PROCESS)
+        events = execute(self._instance, definition, run)
+        raise_if_interrupted()
+        ended = self._instance.get_run_by_id(run.run_id)
+        if ended is None or ended.status == dg.DagsterRunStatus.CANCELED:
+            raise KeyboardInterrupt  # by somebody in the UI
+        if ended.status != dg.DagsterRunStatus.SUCCESS:
+            self.report.failures[run.run_id] = _first_failure(run.run_id, events)
+        return events
 
 
-def _first_failure(result: dg.ExecuteInProcessResult) -> str:
-    for event in result.all_events:
+def _first_failure(run_id: str, events: Sequence[DagsterEvent]) -> str:
+    for event in events:
         if event.is_step_failure:
+            said = event.step_failure_data.user_failure_data
+            if said is not None and said.description:
+                return f"{event.step_key}: {said.description}"
             error = event.step_failure_data.error
             while error is not None and error.cause is not None:
                 error = error.cause
             if error is not None:
                 return f"{event.step_key}: {error.message.strip()}"
-    raise MediaFMError(f"Dagster run {result.run_id} failed before any step; see its log.")
+    raise MediaFMError(f"Dagster run {run_id} failed before any step; see its log.")

@@ -8,8 +8,11 @@ from mediafm_assets.owners import OWNERS
 from mediafm_assets.partitions import titles
 from mediafm_assets.pools import ACCELERATOR, pool_of
 from mediafm_assets.resources import OptionsResource, PlatformResource
+from mediafm_assets.retries import retried
 from mediafm_assets.sensors.automation import REFRESH_ON_CHANGE
-from mediafm_assets.titles import check_specs, materialise_titles
+from mediafm_assets.tables import source_of
+from mediafm_assets.title_events import check_specs
+from mediafm_assets.titles import materialise_titles
 from mediafm_core.config import load_settings
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS
 from mediafm_core.pipeline.materialise import DECODED
@@ -17,11 +20,6 @@ from mediafm_core.pipeline.materialise import DECODED
 RUN = load_settings().run
 BACKFILL = dg.BackfillPolicy.multi_run(RUN.titles_per_run)
 BACKFILL_FROM_MODEL = dg.BackfillPolicy.multi_run(RUN.refresh_titles_per_run)
-# For what may pass: a full disk that is being cleaned, storage that is out of reach for a moment.
-# Steps that fail for good say so (`allow_retries`), and a title's own faults quarantine it.
-RETRY = dg.RetryPolicy(
-    max_retries=2, delay=20, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
-)
 
 GROUPS = {
     "ingest": ("title", "shots", "keyframes", "soundtrack", "timed_text"),
@@ -66,19 +64,20 @@ def title_asset(name: str) -> dg.AssetsDefinition:
         kinds=spec.kinds,
         code_version=spec.code_version,
         owners=OWNERS,
+        metadata=spec.metadata,
         partitions_def=titles,
         automation_condition=spec.automation_condition,
         backfill_policy=BACKFILL_FROM_MODEL if name in FROM_MODEL else BACKFILL,
         check_specs=check_specs(name, titles),
         pool=pool_of(name),
-        retry_policy=RETRY,
     )
     def body(
         context: dg.AssetExecutionContext, platform: PlatformResource, options: OptionsResource
     ) -> Iterator:
-        yield from materialise_titles(context, platform, (name,), options.force)
-        if name == "clip_features":
-            publish(context, platform, options.force)
+        with retried(context):
+            yield from materialise_titles(context, platform, (name,), options.force)
+            if name == "clip_features":
+                publish(context, platform, options.force)
 
     return body
 
@@ -87,10 +86,14 @@ def publish(context: dg.AssetExecutionContext, platform: PlatformResource, force
     """Show readers what the run has computed."""
     from mediafm_core.pipeline.publishing import publish_titles
     from mediafm_core.pipeline.quarantine import Quarantine
+    from mediafm_core.progress import WorkProgress, progress_lines
 
     quarantine = Quarantine(platform.store)
     ready = [key for key in context.partition_keys if quarantine.get(key) is None]
-    context.log.info(f"features.duckdb {publish_titles(platform, ready, again=force)}")
+    with progress_lines(context.log.info) as lines:
+        lines.show(WorkProgress(f"publishing {len(ready):,} titles"))
+        publication = publish_titles(platform, ready, again=force)
+    context.log.info(f"features.duckdb {publication}")
 
 
 def dagster_spec(name: str, skippable: bool = False) -> dg.AssetSpec:
@@ -105,6 +108,7 @@ def dagster_spec(name: str, skippable: bool = False) -> dg.AssetSpec:
         code_version=spec.code_version,
         owners=OWNERS,
         skippable=skippable,
+        metadata=source_of(name),
         # The folder of a title is looked at by the sensor of the inbox.
         automation_condition=None if name == "title" else REFRESH_ON_CHANGE,
     )
@@ -117,7 +121,6 @@ def dagster_spec(name: str, skippable: bool = False) -> dg.AssetSpec:
     partitions_def=titles,
     backfill_policy=BACKFILL,
     pool=ACCELERATOR,
-    retry_policy=RETRY,
     check_specs=[check for name in DECODED for check in check_specs(name, titles)],
 )
 def decoded(
@@ -126,7 +129,8 @@ def decoded(
     """Shots, keyframes and soundtrack, from a single pass over the media."""
     selected = {key.to_user_string() for key in context.selected_asset_keys}
     names = [name for name in DECODED if name in selected]
-    yield from materialise_titles(context, platform, names, options.force)
+    with retried(context):
+        yield from materialise_titles(context, platform, names, options.force)
 
 
 TITLE_ASSETS = [

@@ -6,11 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from datetime import datetime
-from http.client import HTTPException, HTTPMessage
-from typing import IO
-from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from pydantic import BaseModel, ConfigDict
 
@@ -72,55 +68,42 @@ def send(alert: Alert, settings: AlertSettings) -> None:
 
 
 def _post(alert: Alert, settings: AlertSettings) -> None:
+    import httpx2
+
+    from mediafm_core.web import post
+
     if settings.webhook_url is None:  # the settings refuse this
         raise ConfigurationError("The alert has no webhook: set `alerts.webhook_url`.")
     address = settings.webhook_url.get_secret_value()
-    request = Request(  # noqa: S310 - the settings let http and https through only
-        address,
-        data=alert.model_dump_json().encode(),
-        headers={"Content-Type": "application/json", "User-Agent": "mediafm"},
-    )
-    # Path and query are the secret of most webhooks: only the host is ever named.
+    body = alert.model_dump_json().encode()
+    # Path and query are the secret of most webhooks: only the host is ever named. Errors are
+    # raised where no error of the client, which may hold them, is the context.
     where = f"The alert about run {alert.run_id} was not delivered: {urlsplit(address).hostname}"
-    opener = build_opener(_NoRedirects)
+    fault = ""
     for attempt in range(settings.max_retries + 1):
         if attempt:
             time.sleep(_FIRST_PAUSE_S * 2 ** (attempt - 1))
+        status = None
         try:
-            opener.open(request, timeout=settings.timeout_s).close()
-        except HTTPError as error:
-            error.close()
-            if error.code in _PASSING or error.code >= 500:
-                fault = f"answered {error.code}"
-                continue
-            remedy = _REMEDIES.get(error.code, "check `alerts.webhook_url`")
-            if 300 <= error.code < 400:
-                remedy = "it points elsewhere: set `alerts.webhook_url` to the final address"
-            raise ConfigurationError(f"{where} answered {error.code}: {remedy}.") from None
-        except (URLError, HTTPException, OSError) as error:
-            reason = error.reason if isinstance(error, URLError) else error
-            fault = f"did not answer ({type(reason).__name__})"
-        else:
+            status = post(address, body, settings.timeout_s)
+        except httpx2.TimeoutException:
+            fault = f"did not answer in {settings.timeout_s:g} s"
+        except (httpx2.RequestError, httpx2.InvalidURL) as error:
+            fault = f"cannot be reached ({type(error).__name__})"
+        if status is None:
+            continue
+        if 200 <= status < 300:
             return
+        fault = f"answered {status}"
+        if status not in _PASSING and status < 500:
+            remedy = _REMEDIES.get(status, "check `alerts.webhook_url`")
+            if status < 400:
+                remedy = "it points elsewhere: set `alerts.webhook_url` to the final address"
+            raise ConfigurationError(f"{where} {fault}: {remedy}.")
     raise ConfigurationError(
         f"{where} {fault}, {settings.max_retries} retries: check `alerts.webhook_url` and the "
         "network."
     )
-
-
-class _NoRedirects(HTTPRedirectHandler):
-    """An answer that points elsewhere is an error: the secret goes to the host it is for."""
-
-    def redirect_request(
-        self,
-        req: Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: HTTPMessage,
-        newurl: str,
-    ) -> None:
-        """Do not follow."""
 
 
 def _run(alert: Alert, settings: AlertSettings) -> None:

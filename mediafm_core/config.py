@@ -75,12 +75,20 @@ class TextEncoderSettings(EncoderSettings):
     """The text encoder; the API settings concern `openai` only."""
 
     batch_size: PositiveInt = Field(64, description="texts per call; does not change results")
-    base_url: str | None = Field(None, description="any OpenAI-compatible endpoint")
+    base_url: str | None = Field(
+        None,
+        description="any OpenAI-compatible endpoint, without user, password and query; falls back "
+        "to OPENAI_BASE_URL",
+    )
     api_key: SecretStr | None = Field(
         None, description="falls back to OPENAI_API_KEY; never logged"
     )
-    timeout_s: float = Field(60.0, gt=0, description="for one request, seconds")
-    max_retries: int = Field(6, ge=0, description="on 429, 5xx and time-outs, with back-off")
+    timeout_s: float = Field(
+        60.0, gt=0, description="for one request, from its start to the last byte, seconds"
+    )
+    max_retries: int = Field(
+        6, ge=0, description="on 429, 5xx, time-outs and unusable answers, with back-off"
+    )
     usd_per_million_tokens: float = Field(0.13, ge=0, description="for the cost in the metadata")
 
 
@@ -335,7 +343,9 @@ class AlertSettings(Section):
     command: tuple[str, ...] = Field(
         (), description="program and arguments, as a JSON list; takes the alert as JSON on stdin"
     )
-    timeout_s: float = Field(10.0, gt=0, le=60, description="for one attempt, seconds")
+    timeout_s: float = Field(
+        10.0, gt=0, le=60, description="for one attempt, from its start to its end, seconds"
+    )
     max_retries: int = Field(
         2, ge=0, le=5, description="of the webhook, on 408, 429, 5xx and time-outs, with back-off"
     )

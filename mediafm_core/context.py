@@ -6,7 +6,7 @@ the network's `max_shots` are read in overlapping windows that fade into each ot
 Imports torch: import this module only where vectors are really computed.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
@@ -83,6 +83,7 @@ def contextualise(
     title_id: str = "the title",
     max_shots: int | None = None,
     arithmetic: Arithmetic = "float32",
+    progress: Callable[[float], None] = lambda _share: None,
 ) -> Contextual:
     """Contextual vectors of a whole title.
 
@@ -93,6 +94,7 @@ def contextualise(
         title_id: named in errors.
         max_shots: of one window; None takes the network's.
         arithmetic: of the network; the vectors are float32.
+        progress: called after each window with the share of them that is read.
 
     Returns:
         float32 vectors from the network's context layer. The title's vector is the mean over
@@ -103,7 +105,7 @@ def contextualise(
     """
     title = checked(network, TitleInput(fused, global_vector, title_id))
     (result,) = _read_together(
-        network, [title], max_shots or network.config.max_shots, None, arithmetic
+        network, [title], max_shots or network.config.max_shots, None, arithmetic, progress
     )
     return result
 
@@ -190,6 +192,7 @@ def _read_together(
     max_shots: int,
     batch_shots: int | None,
     arithmetic: Arithmetic,
+    progress: Callable[[float], None] = lambda _share: None,
 ) -> list[Contextual]:
     """Read checked titles, their windows batched together."""
     device, hidden = network.device, network.config.hidden_size
@@ -203,9 +206,9 @@ def _read_together(
     with inference(network):
         shots = [torch.zeros(len(title.fused), hidden, device=device) for title in titles]
         whole = [torch.zeros(hidden, device=device) for _ in titles]
-        for read in read_runs(
-            network, titles, runs, batch_shots=batch_shots, arithmetic=arithmetic
-        ):
+        reading = read_runs(network, titles, runs, batch_shots=batch_shots, arithmetic=arithmetic)
+        for count, read in enumerate(reading, start=1):
+            progress(count / len(runs))
             run, weight = runs[read.run], weights[read.run]
             shots[run.title][run.start : run.stop].addcmul_(weight[:, None], read.shots)
             whole[run.title].add_(read.title * (weight.sum() / len(shots[run.title])))

@@ -18,7 +18,8 @@ class ConfigurationError(MediaFMError):
 class TitleError(MediaFMError):
     """One title cannot be processed: its input is at fault.
 
-    The pipeline quarantines the title with this message and goes on with the others.
+    Raised only by code that has examined the input. The pipeline quarantines the title with this
+    message and goes on with the others.
     """
 
 
@@ -26,15 +27,51 @@ class IdentityMismatchError(MediaFMError):
     """Vectors of different encoders or models were about to meet in one table or forward pass."""
 
 
-class StorageError(MediaFMError):
+class MachineError(MediaFMError):
+    """The machine fails, and would fail any other title: a full disk, a device, open files.
+
+    The run stops with this message and holds no title back; it may be run again later.
+    """
+
+
+class WorkError(MediaFMError):
+    """The work on one title has failed, and it is not known that its input is at fault.
+
+    The run goes on with the other titles and fails in the end; the title is tried again by the
+    next run.
+    """
+
+
+class StorageError(MachineError):
     """Where the inbox or the store is kept does not answer, after the tries that might have helped.
 
     It concerns the whole run and may pass: running again later is the remedy.
     """
 
 
+class ServiceError(MachineError):
+    """A service that the run depends on, such as a paid encoder's, is out of reach or out of order.
+
+    Raised after the tries that might have helped. It concerns the whole run and may pass: running
+    again later is the remedy.
+    """
+
+
 class StoreError(MediaFMError):
     """The store cannot answer: an artefact is missing, or a file in it is not what it should be."""
+
+
+class DamagedArtefactError(StoreError):
+    """An artefact of a title that others are made from cannot be read.
+
+    Attributes:
+        asset: the artefact's; it is derived, so that the pipeline removes it and the next run
+            computes it anew.
+    """
+
+    def __init__(self, asset: str, message: str) -> None:
+        super().__init__(message)
+        self.asset = asset
 
 
 class NotReadyError(StoreError):

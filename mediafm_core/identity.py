@@ -7,7 +7,7 @@ version of the code. Equal data versions mean that nothing needs to be computed 
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +45,23 @@ def digest_of(*parts: bytes | str) -> str:
     return sha.hexdigest()[:DIGEST_LENGTH]
 
 
-def digest_of_files(paths: Iterable[Path]) -> str:
-    """Digest of the contents of files, in the given order, read in bounded pieces."""
+def digest_of_files(
+    paths: Iterable[Path], progress: Callable[[int], None] = lambda _bytes: None
+) -> str:
+    """Digest of the contents of files, in the given order, read in bounded pieces.
+
+    Args:
+        paths: the files.
+        progress: called after each piece with the bytes read so far.
+    """
     sha = hashlib.sha256()
+    read = 0
     for path in paths:
         with path.open("rb") as file:
             while piece := file.read(_READ_BYTES):
                 sha.update(piece)
+                read += len(piece)
+                progress(read)
     return sha.hexdigest()[:DIGEST_LENGTH]
 
 

@@ -21,8 +21,6 @@ from mediafm_core.errors import MediaFMError
 if TYPE_CHECKING:
     from mediafm_core.config import Settings
 
-LOG_EVERY_STEPS = 10
-
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print lines of JSON.")
@@ -49,20 +47,22 @@ def main(settings: "Settings", as_json: bool, settings_file: Path | None) -> Non
 def _train(settings: "Settings", as_json: bool, settings_file: Path | None) -> None:
     from mediafm_core.device import resolve_device
     from mediafm_core.model.distributed import joined_world
-    from mediafm_core.model.progress import every, to_json
+    from mediafm_core.model.progress import to_json, training_observer
     from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.training import train_model
+    from mediafm_core.progress import progress_lines
 
     if settings_file is not None:
         settings = type(settings).model_validate_json(settings_file.read_text())
-    with joined_world(resolve_device(settings)) as world:
+    with joined_world(resolve_device(settings)) as world, progress_lines(click.echo) as lines:
         if settings.training.processes != world.size:
             training = settings.training.model_copy(update={"processes": world.size})
             settings = settings.model_copy(update={"training": training})
-        observe = every(LOG_EVERY_STEPS, click.echo)
+        observe = training_observer(lines.show, click.echo)
         if as_json:
             observe = lambda event: _print_line(to_json(event))  # noqa: E731
         trained = train_model(Platform(settings), observe, world)
+        lines.finish()
         if not world.is_first:
             return
         if as_json:

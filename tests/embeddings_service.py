@@ -2,6 +2,7 @@
 
 import json
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -10,7 +11,10 @@ def vector_of(text):
 
 
 class Service:
-    """Answers as the embeddings endpoint does; `script` holds answers to give first."""
+    """Answers as the embeddings endpoint does; `script` holds answers to give first.
+
+    An answer is a status, headers and a body, or a function that writes to the connection.
+    """
 
     def __init__(self):
         self.requests = []
@@ -26,7 +30,12 @@ class Service:
                 service.requests.append((self.path, self.headers, body))
                 status, headers, answer = 200, {}, None
                 if service.script:
-                    status, headers, answer = service.script.pop(0)
+                    given = service.script.pop(0)
+                    if callable(given):
+                        with suppress(OSError):  # the client has left
+                            given(self, body)
+                        return
+                    status, headers, answer = given
                 if status == "hang":
                     service.released.wait(30)
                     return
@@ -45,7 +54,7 @@ class Service:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
     def inputs(self):

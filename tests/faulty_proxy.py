@@ -40,6 +40,7 @@ class FaultyProxy:
         requests: how many requests arrived.
         is_down: while true every connection is closed at once.
         down_after: requests after which that is so; None for never.
+        refuse_next: how many of the next requests are refused, whatever the shares are.
         transferred: bytes of answers.
         cut_after: the most bytes of an answer that is cut.
     """
@@ -55,6 +56,7 @@ class FaultyProxy:
         self.requests: Counter[str] = Counter()
         self.is_down = False
         self.down_after: int | None = None
+        self.refuse_next = 0
         self.transferred = 0
         self.cut_after = 200_000
 
@@ -130,6 +132,9 @@ class FaultyProxy:
         await writer.drain()
 
     def _drawn(self) -> str:
+        if self.refuse_next:
+            self.refuse_next -= 1
+            return "refused"
         drawn = self._random.random()
         for fault, share in self.shares.items():
             drawn -= share
@@ -159,9 +164,10 @@ def faulty_proxy(
     def run() -> None:
         with suppress(asyncio.CancelledError):
             loop.run_until_complete(proxy.serve(ready, stopped))
-        for task in asyncio.all_tasks(loop):
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
             task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         loop.close()
 
     thread = threading.Thread(target=run, name="faulty proxy", daemon=True)

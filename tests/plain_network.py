@@ -138,7 +138,7 @@ class PlainNetwork:
 
     def _norm(self, x: torch.Tensor, name: str) -> torch.Tensor:
         centred = x - x.mean(-1, keepdim=True)
-        deviation = (centred.square().mean(-1, keepdim=True) + 1e-12).sqrt()
+        deviation = (centred.square().mean(-1, keepdim=True) + self.config.layer_norm_eps).sqrt()
         return centred / deviation * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
 
 

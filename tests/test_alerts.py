@@ -6,6 +6,7 @@ import sys
 import traceback
 from datetime import UTC, datetime
 
+import faulty_answers
 import pytest
 import webhook_service
 from webhook_service import SECRET, Webhook
@@ -48,6 +49,7 @@ def refused(settings: AlertSettings) -> str:
     with pytest.raises(ConfigurationError) as caught:
         send(ALERT, settings)
     shown = "".join(traceback.format_exception(caught.value))
+    assert caught.value.__context__ is None or settings.target != "webhook"
     assert SECRET not in shown
     return str(caught.value)
 
@@ -99,13 +101,53 @@ def test_the_secret_goes_to_no_other_place(webhook):
 def test_a_silent_webhook(webhook):
     webhook.script = [("hang", {}, {})] * 2
     message = refused(to(webhook, timeout_s=0.2, max_retries=1))
-    assert "127.0.0.1 did not answer (TimeoutError), 1 retries" in message
+    assert "127.0.0.1 did not answer in 0.2 s, 1 retries" in message
+
+
+@pytest.mark.parametrize("name", sorted({*faulty_answers.SLOW} - {"dripping body"}))
+def test_a_webhook_that_drips(webhook, name):
+    kept = [faulty_answers.SLOW[name]() for _ in range(2)]
+    webhook.script = list(kept)
+    message = refused(to(webhook, timeout_s=0.3, max_retries=1))
+    assert "127.0.0.1 did not answer in 0.3 s, 1 retries" in message
+    for each in kept:
+        assert each.left.wait(120)  # the connection was closed
+
+
+@pytest.mark.parametrize("endless", [faulty_answers.dripping_body, faulty_answers.gigabyte])
+def test_the_body_of_an_answer_is_not_waited_for(webhook, endless):
+    body = endless()
+    webhook.script = [body]
+    send(ALERT, to(webhook))
+    assert body.left.wait(120)
+    assert len(webhook.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faulty_answers.raw(b"SSH-2.0-OpenSSH_9.2\r\n"),
+        faulty_answers.raw(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 300_000),
+        faulty_answers.reset,
+    ],
+)
+def test_a_webhook_that_speaks_no_http(webhook, fault):
+    webhook.script = [fault] * 2
+    assert "127.0.0.1 cannot be reached" in refused(to(webhook, max_retries=1))
+    assert len(webhook.requests) == 2
+
+
+def test_what_a_webhook_says_of_the_secret_is_not_repeated(webhook, caplog):
+    caplog.set_level(logging.DEBUG)
+    webhook.script = [faulty_answers.raw(f"HTTP/1.1 403 {SECRET}\r\nX: {SECRET}\r\n\r\n".encode())]
+    refused(to(webhook))
+    assert SECRET not in caplog.text
 
 
 def test_nobody_listens(webhook):
     settings = to(webhook, max_retries=0)
     webhook.close()
-    assert "did not answer (ConnectionRefusedError)" in refused(settings)
+    assert "cannot be reached (ConnectError)" in refused(settings)
 
 
 def test_nothing_is_logged_of_the_secret(webhook, caplog):

@@ -224,3 +224,12 @@ def test_unusable_vectors_are_refused_by_name(fault, message: str) -> None:
 def test_unusable_metadata_is_refused_by_name(metadata: np.ndarray) -> None:
     with pytest.raises(TitleError, match="big_film has a metadata embedding"):
         contextualise(make_network(), make_title(6)[0], metadata, title_id="big_film")
+
+
+def test_progress_counts_windows() -> None:
+    network = make_network(max_shots=16)
+    fused, metadata = make_title(40)
+    shares: list[float] = []
+    contextualise(network, fused, metadata, progress=shares.append)
+    count = len(windows(40, 16).starts)
+    assert shares == [place / count for place in range(1, count + 1)]

@@ -8,10 +8,11 @@ from mediafm_assets.model_partitions import models
 from mediafm_assets.resources import PlatformResource
 from mediafm_assets.sensors.priorities import RELEASE, priority
 from mediafm_core.errors import MediaFMError
-from mediafm_core.pipeline.judgement import judge
+from mediafm_core.pipeline.judgement import Finding, judge
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.publishing import publish_at_once
 from mediafm_core.pipeline.releases import release, rollback
+from mediafm_core.progress import progress_lines
 
 
 class ReleaseConfig(ReleaseRecord):
@@ -39,7 +40,11 @@ def release_candidate(
     """Make a trained model the one that the catalogue is contextualised with."""
     version = _chosen(context, config)
     try:
-        for finding in judge(platform, version, context.log.info) if config.compare else ():
+        findings: list[Finding] = []
+        if config.compare:
+            with progress_lines(context.log.info) as lines:
+                findings = judge(platform, version, context.log.info, lines.show)
+        for finding in findings:
             log = context.log.warning if finding.passed is False else context.log.info
             log(finding.told)
         released = release(platform, version, reason=config.reason, released_by=config.released_by)

@@ -4,7 +4,7 @@ import fcntl
 import json
 import time
 
-from mediafm_core.processes import ProcessIdentity
+from mediafm_core.runtime.process import ProcessMark
 from mediafm_core.store.artefacts import Store
 
 _FILE = ".watching.json"
@@ -25,26 +25,26 @@ def other_watcher(store: Store) -> str:
         file.seek(0)
         other = _watcher(file.read())
         if other is not None:
-            place = "" if other.state() == "alive" else f" of {other.machine.partition(' ')[0]}"
+            place = "" if other.state == "alive" else f" of {other.host}"
             return (
                 f"Process {other.pid}{place} watches {store.location} already: stop one of the two "
                 "daemons."
             )
         file.truncate(0)
-        note = {"process": ProcessIdentity.current()._asdict(), "looked": time.time()}
+        note = {"process": ProcessMark.of_this_process().model_dump(), "looked": time.time()}
         json.dump(note, file)
     return ""
 
 
-def _watcher(note: str) -> ProcessIdentity | None:
+def _watcher(note: str) -> ProcessMark | None:
     """Return the other process that watches, by the last note; None where none does."""
     try:
         noted = json.loads(note)
-        process, looked = ProcessIdentity(**noted["process"]), float(noted["looked"])
+        process, looked = ProcessMark(**noted["process"]), float(noted["looked"])
     except (ValueError, KeyError, TypeError):  # none yet, or damaged by a power cut
         return None
     # Either way round: a clock that was set back must not hold anything up for long.
     silent = abs(time.time() - looked) > _SILENCE_S
-    if process == ProcessIdentity.current() or silent or process.state() == "gone":
+    if process == ProcessMark.of_this_process() or silent or process.state == "dead":
         return None
     return process

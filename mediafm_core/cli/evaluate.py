@@ -1,5 +1,6 @@
 """`mediafm evaluate`: what context is worth to probes on the user's own labels."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -10,6 +11,7 @@ from mediafm_core.cli.output import print_json, print_table
 from mediafm_core.config import Settings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.evaluation.tasks import Task
+from mediafm_core.runtime.interruption import closing_with
 
 if TYPE_CHECKING:
     from mediafm_core.evaluation.measurement import Report
@@ -81,6 +83,7 @@ def evaluate(
     Every figure has a 95 % interval over titles, and so has its difference to `flat`, the vectors
     without context, and to `alone`, the unit read without its title.
     """
+    from mediafm_core.cli.progress import progress_display
     from mediafm_core.evaluation.measurement import evaluate as measure
     from mediafm_core.evaluation.report import as_document, require_writable, write_report
 
@@ -90,19 +93,25 @@ def evaluate(
     if steps is not None:
         training = settings.training.model_copy(update={"steps": steps})
         settings = settings.model_copy(update={"training": training})
-    report = measure(
-        settings,
-        source,
-        _names(label),
-        task=task,
-        representations=_names(representations) if representations is not None else None,
-        with_ablations=ablations,
-        folds=folds,
-        seeds=range(seed, seed + (seeds or settings.evaluation.seeds)),
-        bootstrap=bootstrap,
-        work=work,
-        tell=lambda line: click.echo(line, err=True),
-    )
+    kept = f"networks trained so far are in {work}" if work else "without --work nothing is kept"
+    with (
+        closing_with(lambda: f"{kept}; the same command goes on"),
+        progress_display(sys.stderr) as display,
+    ):
+        report = measure(
+            settings,
+            source,
+            _names(label),
+            task=task,
+            representations=_names(representations) if representations is not None else None,
+            with_ablations=ablations,
+            folds=folds,
+            seeds=range(seed, seed + (seeds or settings.evaluation.seeds)),
+            bootstrap=bootstrap,
+            work=work,
+            tell=display.write,
+            progress=display.show,
+        )
     if out is not None:
         write_report(report, out)
     if as_json:

@@ -1,6 +1,7 @@
 """`mediafm export`: a training set out of labels and clip features."""
 
 import sys
+import time
 from typing import Any
 
 import click
@@ -8,6 +9,7 @@ import click
 from mediafm_core.cli.options import catalogue_options, json_option
 from mediafm_core.cli.output import print_json
 from mediafm_core.config import Settings
+from mediafm_core.runtime.interruption import closing_with
 
 
 @click.command()
@@ -41,16 +43,24 @@ def export(
     OUT is a file (.parquet) or a folder; in S3 a file. Clips without labels are not in it. Read it
     with mediafm_core.TrainingSet, or with anything that reads Parquet.
     """
+    from mediafm_core.cli.progress import progress_display
+    from mediafm_core.progress import WorkProgress, rate, time_left
     from mediafm_core.training_sets.exporting import export
     from mediafm_core.training_sets.splits import parse_shares
 
-    with click.progressbar(
-        length=1, label="vectors", file=sys.stderr, show_pos=True, hidden=not sys.stderr.isatty()
-    ) as bar:
+    with (
+        closing_with(lambda: f"{out} is as it was; run the same command again"),
+        progress_display(sys.stderr) as display,
+    ):
+        started = time.monotonic()
+        display.show(WorkProgress("choosing examples"))
 
         def progress(done: int, total: int) -> None:
-            bar.length = total
-            bar.update(done - bar.pos)
+            share, seconds = done / total, time.monotonic() - started
+            speed, left = rate(done, seconds, "vectors"), time_left(share, seconds)
+            display.show(
+                WorkProgress("reading vectors", share, done, total, "vectors", speed, left)
+            )
 
         exported = export(
             out,

@@ -7,12 +7,20 @@ Other packages add commands through the entry-point group `mediafm.commands`; th
 
 import importlib
 import os
+import sys
 from importlib.metadata import entry_points
 from typing import Any
 
 import click
 
 from mediafm_core.errors import ConfigurationError, MediaFMError
+from mediafm_core.faults import Cause, fault_of, machine_sentence
+from mediafm_core.runtime.interruption import (
+    closing_line,
+    exit_code,
+    interrupted,
+    stopping_on_signals,
+)
 
 ENTRY_POINTS = "mediafm.commands"
 DEBUG_VARIABLE = "MEDIAFM_DEBUG"
@@ -74,13 +82,27 @@ class Commands(click.Group):
             formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; what people did not intend becomes one line and exit code 1."""
-        try:
-            return super().invoke(ctx)
-        except MediaFMError as error:
-            if ctx.params["debug"]:
+        """Run the command; an error of ours becomes one line and exit code 1.
+
+        An interrupt becomes one line and exit code 130 (SIGINT) or 143 (SIGTERM).
+        """
+        with stopping_on_signals():
+            try:
+                return super().invoke(ctx)
+            except BaseException as error:
+                # Libraries turn an interrupt into errors of their own, DuckDB for one.
+                if interrupted() or isinstance(error, KeyboardInterrupt):
+                    code = exit_code()
+                    click.echo(closing_line(), err=True)
+                    sys.exit(code)
+                if ctx.params["debug"] or isinstance(error, click.ClickException):
+                    raise
+                if isinstance(error, MediaFMError):
+                    raise click.ClickException(" ".join(str(error).split())) from None
+                fault = fault_of(error)
+                if fault.cause is Cause.MACHINE:  # DuckDB's or SQLite's error of a full disk
+                    raise click.ClickException(machine_sentence(fault)) from None
                 raise
-            raise click.ClickException(" ".join(str(error).split())) from None
 
 
 def _unavailable(name: str, error: Exception) -> click.Command:

@@ -1,5 +1,7 @@
 """`mediafm similar`, `search` and `index`: finding clips."""
 
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,16 +128,19 @@ def index(settings: Settings, as_json: bool) -> None:
     It is for large catalogues, where comparing every clip takes long. Its answers are approximate.
     Clips that are published later are compared one by one, until the index is built again.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from mediafm_core.cli.progress import progress_display
     from mediafm_core.finder import build_index
+    from mediafm_core.progress import WorkProgress, time_left
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("clips", total=1.0)
-        built = build_index(
-            settings.require_store(), progress=lambda done: progress.update(task, completed=done)
-        )
+    with progress_display(sys.stderr) as display:
+        started = time.monotonic()
+        display.show(WorkProgress("reading clips"))
+
+        def progress(share: float) -> None:
+            left = time_left(share, time.monotonic() - started)
+            display.show(WorkProgress("adding clips to the index", share, seconds_left=left))
+
+        built = build_index(settings.require_store(), progress=progress)
     clips = sum(built.rows)
     if as_json:
         print_json({"model": built.model, "clips": clips, "bytes": built.bytes})

@@ -18,25 +18,28 @@ from mediafm_core.encoders.base import Usage
 from mediafm_core.encoders.runtime import require_module
 from mediafm_core.encoders.vector_cache import VectorCache
 from mediafm_core.encoders.weights import cache_folder
-from mediafm_core.errors import ConfigurationError
+from mediafm_core.errors import ConfigurationError, TitleError
 from mediafm_core.identity import Identity, digest_of
 
 if TYPE_CHECKING:
-    from openai import APIStatusError, OpenAI
+    from mediafm_core.encoders.openai_service import EmbeddingService
 
 _MAX_INPUTS = 2048
 _MAX_REQUEST_BYTES = 300_000
 _MAX_INPUT_BYTES = 8000
+_DEFAULT_BASE_URL = "https://api.openai.com/v1"
+_HARMLESS = "a"  # a text that every service takes
+_SHOWN_CHARACTERS = 60
 
 
 class OpenAIText:
     """Encodes texts into 768 numbers (or as many as are asked for) by `text-embedding-3-large`.
 
     Each text is paid for once: identical texts are sent once and answers are kept in the cache
-    folder, by model, dimension and digest of the text, as soon as they arrive. The client repeats
-    a request on 408, 409, 429, 5xx and time-outs with exponential back-off and jitter, or after
-    the time the service asks for. A text of more than 8,000 bytes is divided between words; its
-    vector is the mean of the pieces' vectors, weighted by their bytes.
+    folder, by model, dimension and digest of the text, as soon as they arrive. A text of more than
+    8,000 bytes is divided between words; its vector is the mean of the pieces' vectors, weighted by
+    their bytes. A request that is refused for its size or content is halved, down to the one text
+    that the service does not take.
 
     The endpoint is no part of the identity: a model's name stands for its weights wherever it is
     served.
@@ -65,27 +68,41 @@ class OpenAIText:
     def check(self) -> None:
         """See `Encoder.check`; sends nothing."""
         require_module("openai", "openai")
-        if not self._api_key:
+        key = self._api_key
+        if not key:
             raise ConfigurationError(
                 "The text encoder openai has no key: set OPENAI_API_KEY or MEDIAFM_TEXT__API_KEY."
             )
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise ConfigurationError(
+                "The key of the text encoder openai holds white space or characters that no key "
+                "has: set OPENAI_API_KEY or MEDIAFM_TEXT__API_KEY to the key alone."
+            )
+        _require_plain_address(self._base_url)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """See `TextEncoder.encode`: float32 [n, dimension].
 
         Raises:
-            ConfigurationError: the service refuses, stays unreachable, or answers something else.
+            ConfigurationError: the service refuses the request, or its vectors are not those that
+                the settings name.
+            ServiceError: the service is out of reach or out of order, after all tries.
+            TitleError: the service refuses one of the texts and takes others.
         """
+        from mediafm_core.encoders.embedding_answers import sound_rows
+
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
         pieces = [split_text(text, _MAX_INPUT_BYTES) for text in texts]
         unique = list(dict.fromkeys(piece for text in pieces for piece in text))
-        known = self._cache.get(unique)
+        known = {
+            text: vector
+            for text, vector in self._cache.get(unique).items()
+            if sound_rows(vector[None]).all()  # earlier versions kept what they were given
+        }
         self._usage += Usage(texts=len(texts), cached_texts=len(known))
         for batch in _batches([piece for piece in unique if piece not in known]):
-            vectors = self._request(batch)
-            self._cache.put(batch, vectors)
-            known.update(zip(batch, vectors, strict=True))
+            known.update(zip(batch, self._vectors(batch), strict=True))
         return np.stack(
             [
                 np.average(
@@ -97,52 +114,32 @@ class OpenAIText:
             ]
         )
 
-    def _request(self, texts: Sequence[str]) -> np.ndarray:
-        import openai
+    def _vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """Request vectors and keep them; halve a request that is refused."""
+        from mediafm_core.encoders.openai_service import RefusedTextsError
 
         try:
-            answer = self._client.embeddings.create(
-                input=list(texts), model=self._model, dimensions=self.dimension
-            )
-            vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
-            for item in answer.data:
-                vectors[item.index] = item.embedding
-            complete = sorted(item.index for item in answer.data) == list(range(len(texts)))
-        except openai.APIStatusError as error:
-            raise ConfigurationError(self._refusal(error)) from None
-        except openai.APIConnectionError as error:
-            raise ConfigurationError(
-                f"The text service {self._endpoint} did not answer ({type(error).__name__}, "
-                f"{self._settings.max_retries} retries): check `text.base_url`, or try later."
-            ) from None
-        except (openai.OpenAIError, ValueError, IndexError, AttributeError, TypeError):
-            complete = False  # the answer has another form or other dimensions
-        if not complete or not np.isfinite(vectors).all():
-            raise ConfigurationError(
-                f"The text service {self._endpoint} did not answer with {len(texts)} vectors of "
-                f"{self.dimension} for the model {self._model}: check `text.base_url`, "
-                "`text.model` and `text.dimension`."
-            )
-        tokens = answer.usage.total_tokens if answer.usage else 0
-        usd = tokens * self._settings.usd_per_million_tokens / 1e6
-        self._usage += Usage(requests=1, tokens=tokens, usd=usd)
-        return vectors
-
-    def _refusal(self, error: "APIStatusError") -> str:
-        remedy = {
-            401: "check the key",
-            403: "check the key's rights",
-            404: "check `text.base_url` and `text.model`",
-            429: "wait, raise `text.max_retries`, or check the account's quota",
-        }.get(error.status_code, "check `text.model` and `text.dimension`")
-        if error.status_code >= 500:
-            remedy = "try later, or raise `text.max_retries`"
-        # Never the answer's text: services quote the key in it.
-        reason = f" ({error.code})" if error.code else ""
-        return (
-            f"The text service {self._endpoint} answered {error.status_code}{reason} for the "
-            f"model {self._model}: {remedy}."
+            vectors = self._request(texts)
+        except RefusedTextsError as error:
+            status = error.status
+        else:
+            self._cache.put(texts, vectors)
+            return vectors
+        if len(texts) > 1:
+            middle = len(texts) // 2
+            return np.concatenate([self._vectors(texts[:middle]), self._vectors(texts[middle:])])
+        self._request([_HARMLESS])  # refused as well if the settings are at fault
+        raise TitleError(
+            f"The text service {self._service.address} refuses the text "
+            f"{texts[0][:_SHOWN_CHARACTERS]!r} ({status}) and takes others: change it in the timed "
+            "text, synopsis or tags."
         )
+
+    def _request(self, texts: Sequence[str]) -> np.ndarray:
+        answer = self._service.embed(texts)
+        usd = answer.tokens * self._settings.usd_per_million_tokens / 1e6
+        self._usage += Usage(requests=1, tokens=answer.tokens, usd=usd)
+        return answer.vectors
 
     @property
     def _api_key(self) -> str | None:
@@ -150,24 +147,44 @@ class OpenAIText:
         return given.get_secret_value() if given else os.environ.get("OPENAI_API_KEY")
 
     @property
-    def _endpoint(self) -> str:
-        address = urlsplit(str(self._client.base_url))  # may hold a password
-        return f"{address.scheme}://{address.hostname}{address.path}".rstrip("/")
+    def _base_url(self) -> str:
+        return self._settings.base_url or os.environ.get("OPENAI_BASE_URL") or _DEFAULT_BASE_URL
 
     @cached_property
     def _cache(self) -> VectorCache:
         return VectorCache(cache_folder() / "text_vectors.sqlite", self._model, self.dimension)
 
     @cached_property
-    def _client(self) -> "OpenAI":
+    def _service(self) -> "EmbeddingService":
         self.check()
-        from openai import OpenAI
+        from mediafm_core.encoders.openai_service import EmbeddingService
 
-        return OpenAI(
-            api_key=self._api_key,
-            base_url=self._settings.base_url,
-            timeout=self._settings.timeout_s,
+        return EmbeddingService(
+            base_url=self._base_url,
+            api_key=self._api_key or "",
+            model=self._model,
+            dimension=self.dimension,
+            timeout_s=self._settings.timeout_s,
             max_retries=self._settings.max_retries,
+        )
+
+
+def _require_plain_address(address: str) -> None:
+    """Refuse an address that libraries would log with a secret, or that is none."""
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not address.isascii() or not address.isprintable() or " " in address:
+        raise ConfigurationError(
+            "`text.base_url` is no http or https address: set it to one such as "
+            f"{_DEFAULT_BASE_URL}."
+        )
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"`text.base_url` for {parts.hostname} holds a user, password or query: set the key as "
+            "`text.api_key`, and `text.base_url` to the address alone."
         )
 
 

@@ -28,6 +28,7 @@ class Bench:
         names: of all representations that will be made.
         work: folder of networks and of what they said.
         tell: told what is being trained.
+        doing: called with the state of a training whenever it changes.
 
     Raises:
         MediaFMError: there is no representation of a name, or not of this source.
@@ -43,6 +44,7 @@ class Bench:
         names: Sequence[str],
         work: Path,
         tell: Tell,
+        doing: Tell = lambda _state: None,
     ) -> None:
         self.units = units
         self.fold_of = fold_of
@@ -53,7 +55,7 @@ class Bench:
                 continue
             network, reading = asked_of_network(name, units)
             if network not in self._readings:
-                made = source.networks(settings, units, network, fold_of, seed, work, tell)
+                made = source.networks(settings, units, network, fold_of, seed, work, tell, doing)
                 folder = work / "readings"
                 self._readings[network] = Readings(made, [], folder, arithmetic(settings))
             self._readings[network].asked.append(reading)

@@ -32,6 +32,7 @@ from mediafm_core.evaluation.representations import (
 from mediafm_core.evaluation.sources import Source
 from mediafm_core.evaluation.tasks import Task
 from mediafm_core.evaluation.units import NotMeasurableError, Units
+from mediafm_core.progress import Show, WorkProgress, percent, rate, time_left
 
 _FOLDS, _FOLDS_OF_RANKING = 5, 10
 
@@ -90,6 +91,7 @@ def evaluate(
     bootstrap: int | None = None,
     work: Path | None = None,
     tell: Tell = lambda _line: None,
+    progress: Show = lambda _progress: None,
 ) -> Report:
     """Measure what representations are worth to linear probes on labels.
 
@@ -108,6 +110,7 @@ def evaluate(
         work: folder in which networks and what they said are kept, to be used again; None takes a
             temporary one.
         tell: told what is being done.
+        progress: called with the state of the work; its units are representations, by seeds.
 
     Returns:
         Figures that follow from data, settings and seeds alone.
@@ -122,6 +125,7 @@ def evaluate(
         what = "label" if not labels else "representation"
         raise ConfigurationError(f"No {what} is named: name one, or several with commas.")
     started = time.perf_counter()
+    progress(WorkProgress("reading the data"))
     units = source.units(settings, labels, task)
     require_free_names(units)
     names = _names(settings, source, units, representations, with_ablations)
@@ -138,27 +142,32 @@ def evaluate(
         f"{known.task} of {known.name}: {int(known.known.sum()):,} labelled units of "
         f"{labelled:,} titles in {fold_count} folds"
     )
+    state = _State(progress, len(chosen) * len(names), estimates=not source.trains)
     scores: dict[str, list[np.ndarray]] = {}
     unmeasured: dict[str, str] = {}
     networks: list[dict[str, Any]] = []
     with _folder(work) as folder:
         benches = [
-            Bench(settings, source, units, fold_of, seed, names, folder, tell)
+            Bench(settings, source, units, fold_of, seed, names, folder, tell, state.doing)
             for seed, fold_of in zip(chosen, folds_by_seed, strict=True)
         ]
         for bench in benches:
             for number, name in enumerate(names):
-                tell(f"seed {bench.seed}: {name} ({number + 1} of {len(names)})")
+                what = f"seed {bench.seed}: {name}"
+                tell(f"{what} ({number + 1} of {len(names)})")
+                state.begin(what)
                 try:
                     found = out_of_fold_scores(
-                        bench.make(name), known, titles, bench.fold_of, bench.seed
+                        bench.make(name), known, titles, bench.fold_of, bench.seed, state.part
                     )
                 except NotMeasurableError as error:
                     unmeasured[name] = str(error)
                 else:
                     scores.setdefault(name, []).append(found)
+                state.end()
             networks += bench.models() if source.trains else []
     draws = bootstrap or settings.evaluation.bootstrap
+    state.doing("intervals over titles")
     compares_networks = any(name.startswith(f"{IN_CONTEXT}_") or "@" in name for name in scores)
     evaluation = measure(
         scores,
@@ -183,6 +192,55 @@ def evaluate(
         model={**facts, "networks": networks} if networks else facts,
         evaluation=_with_reasons(evaluation, known.task, unmeasured),
     )
+
+
+class _State:
+    """The state of a measurement: representations measured, and the share of the current one.
+
+    Args:
+        show: called whenever it changes.
+        total: representations, by seeds.
+        estimates: estimate the time left; trainings differ too much from probes for that.
+    """
+
+    def __init__(self, show: Show, total: int, estimates: bool) -> None:
+        self._show = show
+        self._total = total
+        self._estimates = estimates
+        self._started = time.monotonic()
+        self._done = 0
+        self._share = 0.0  # of the current representation
+        self._what = ""
+
+    def begin(self, what: str) -> None:
+        """Begin with a representation."""
+        self._what = what
+        self.part(0.0)
+
+    def part(self, share: float) -> None:
+        """Take the share of the current representation that is done."""
+        self._share = share
+        self.doing(f"{self._what} {percent(share)}")
+
+    def end(self) -> None:
+        """Count the current representation as done."""
+        self._done, self._share = self._done + 1, 0.0
+
+    def doing(self, what: str) -> None:
+        """Show what is being done."""
+        done, seconds = self._done + self._share, time.monotonic() - self._started
+        share = done / self._total
+        self._show(
+            WorkProgress(
+                what,
+                share,
+                self._done,
+                self._total,
+                "representations",
+                rate(done, seconds, "representations") if self._estimates else "",
+                time_left(share, seconds) if self._estimates else None,
+            )
+        )
 
 
 def _with_reasons(evaluation: Evaluation, task: Task, reasons: Mapping[str, str]) -> Evaluation:

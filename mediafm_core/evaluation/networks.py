@@ -102,6 +102,7 @@ class FoldNetworks:
         seed: of the training, in place of the settings'.
         work: folder of models.
         tell: told what is being trained.
+        doing: called with the state of a training whenever it changes.
     """
 
     units: Units
@@ -110,6 +111,7 @@ class FoldNetworks:
     seed: int
     work: Path
     tell: Tell
+    doing: Tell = lambda _state: None
     _trained: dict[int, str] = field(default_factory=dict, repr=False)
     _latest: "tuple[int, MediaFM] | None" = field(default=None, repr=False)
 
@@ -158,7 +160,7 @@ class FoldNetworks:
             model,
             training,
             out,
-            _progress(what, self.tell),
+            _states(what, self.doing),
             device,
             self.settings.threads,
             objective=objective,
@@ -191,19 +193,14 @@ class FoldNetworks:
         return TrainingData(sources, global_size=1, ranges=self.units.ranges)
 
 
-def _progress(what: str, tell: Tell) -> "Observer":
-    """Tells of every quarter of a training's steps."""
-    from mediafm_core.model.progress import Progress
+def _states(what: str, doing: Tell) -> "Observer":
+    """Describe the state of a training after each of its events."""
+    from mediafm_core.model.progress import TrainingProgress
 
-    told = 0
+    progress = TrainingProgress()
 
     def observe(event: "Event") -> None:
-        nonlocal told
-        if isinstance(event, Progress) and event.step < event.steps:
-            quarter = 4 * event.step // event.steps
-            if quarter > told:
-                told = quarter
-                tell(f"{what}: step {event.step} of {event.steps}, {event.seconds_left:.0f} s left")
+        doing(f"{what}, {progress.state(event).line()}")
 
     return observe
 

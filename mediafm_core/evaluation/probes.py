@@ -1,5 +1,6 @@
 """Linear probes: how well a linear model reads labels off the vectors of unseen titles."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,7 @@ def out_of_fold_scores(
     titles: np.ndarray,
     fold_of: np.ndarray,
     seed: int,
+    progress: Callable[[float], None] = lambda _share: None,
 ) -> np.ndarray:
     """Score every labelled unit by a probe that was trained on the titles of the other folds.
 
@@ -48,6 +50,7 @@ def out_of_fold_scores(
         titles: `[n]`, each unit's title.
         fold_of: `[n]`, of `folds_of`.
         seed: Of the folds within the training titles.
+        progress: Called before each fold with the share of folds that is done.
 
     Returns:
         Scores, `[n]`, or for multilabel and multiclass `[n, c]`, float64: log-odds, logarithms of
@@ -61,7 +64,9 @@ def out_of_fold_scores(
     known = np.flatnonzero(labels.known)
     problem = _Problem.of(labels, titles, known)
     scores = np.full((len(titles), problem.targets.shape[1]), np.nan)
-    for fold in np.unique(fold_of[known]).tolist():
+    folds = np.unique(fold_of[known]).tolist()
+    for place, fold in enumerate(folds):
+        progress(place / len(folds))
         tested = fold_of[known] == fold
         training = problem.subset(~tested)
         if not len(training.learnable):

@@ -42,6 +42,7 @@ class Source(Protocol):
         seed: int,
         work: Path,
         tell: Tell,
+        doing: Tell,
     ) -> Networks:
         """The networks of the folds; none is trained or loaded before it is asked for."""
         ...
@@ -87,6 +88,7 @@ class Table:
         seed: int,
         work: Path,
         tell: Tell,
+        doing: Tell,
     ) -> Networks:
         """Networks that are trained when they are first asked for."""
         if wanted.model is not None:
@@ -107,7 +109,7 @@ class Table:
         if wanted.without is not None:
             units = without(units, wanted.without)
         return FoldNetworks(
-            units, fold_of, settings.model_copy(update={"model": model}), seed, work, tell
+            units, fold_of, settings.model_copy(update={"model": model}), seed, work, tell, doing
         )
 
     def facts(self, settings: Settings) -> dict[str, Any]:
@@ -161,6 +163,7 @@ class Catalogue:
         seed: int,  # noqa: ARG002
         work: Path,  # noqa: ARG002
         tell: Tell,  # noqa: ARG002
+        doing: Tell,  # noqa: ARG002
     ) -> Networks:
         """A model of the store."""
         from mediafm_core.device import resolve_device

@@ -59,7 +59,7 @@ def open_media(path: Path) -> Iterator["InputContainer"]:
     try:
         file = path.open("rb", buffering=0)
     except OSError as error:
-        raise TitleError(f"{path} cannot be opened ({error.strerror}): check the file.") from None
+        raise TitleError(f"{path} cannot be opened ({error.strerror}): check the file.") from error
     with file:
         format_name = _container_format(path, file.read(_HEAD_BYTES))
         file.seek(0)

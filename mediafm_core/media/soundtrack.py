@@ -1,5 +1,6 @@
 """The soundtrack as every audio encoder reads it: 16 kHz, mono, 16 bit, FLAC."""
 
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -20,13 +21,50 @@ RESYNC_S = 0.05
 _BLOCK_SAMPLES = SAMPLE_RATE  # one second between writes
 
 
+class _OwnFile:
+    """A file for libsndfile to write, which keeps the error of the system that libsndfile loses.
+
+    libsndfile calls every failure "System error", and says nothing at all where the last frame of a
+    FLAC file finds no room: the file then ends early and its header gives no length.
+
+    Args:
+        path: the file to write.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = FileIO(path, "w+")  # no buffer, which would fail late, and when seeking
+        self.error: OSError | None = None
+        self.seek, self.tell, self.read = self._file.seek, self._file.tell, self._file.read
+
+    def write(self, data: bytes) -> int:
+        """Write bytes; returns fewer after an error, which is how libsndfile is informed of it."""
+        done = 0
+        try:
+            while done < len(data):  # the system may take a part, and refuse the rest
+                done += self._file.write(data[done:]) or 0
+        except OSError as error:
+            self.error = self.error or error
+        return done
+
+    def close(self) -> None:
+        """Close the file.
+
+        Raises:
+            OSError: it, or an earlier write, has failed.
+        """
+        self._file.close()
+        if self.error is not None:
+            raise self.error
+
+
 class SoundtrackWriter:
     """Writes decoded sound to a FLAC file whose sample 0 is at time zero of the title's clock.
 
     A gap in the sound, or a late start, becomes silence; what lies before time zero or overlaps
     what is already written is dropped; `MediaDecoder` bounds both, see `SOUND_STEP_TOLERANCE_S`.
     The file is made with the first sound and taken away again
-    if the block ends with an error. Use as a context manager.
+    if the block ends with an error. Use as a context manager; it raises the OSError of a disk that
+    is full, or fails otherwise.
 
     Args:
         path: the file to write; none appears for a title without sound.
@@ -37,6 +75,7 @@ class SoundtrackWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._own_file: _OwnFile | None = None
         self._file: soundfile.SoundFile | None = None
         self._resampler: av.AudioResampler | None = None
         self._format: tuple[str, str, int] | None = None
@@ -60,16 +99,28 @@ class SoundtrackWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._file is None:
+        if self._own_file is None:
             return
         try:
-            if error is None:
-                self._end_run()
-                self._write_block()
-        finally:
-            self._file.close()
+            try:
+                if error is None:
+                    self._end_run()
+                    self._write_block()
+            finally:
+                self._close(self._own_file)
+        except BaseException:
+            self._path.unlink(missing_ok=True)
+            raise
         if error is not None:
             self._path.unlink(missing_ok=True)
+
+    def _close(self, own_file: _OwnFile) -> None:
+        """Close the file; an error of the system comes before libsndfile's, which it has caused."""
+        try:
+            if self._file is not None:
+                self._file.close()
+        finally:
+            own_file.close()
 
     def write(self, sound: Sound) -> None:
         """Append sound; runs whose stamps follow each other are resampled without a seam."""
@@ -92,8 +143,9 @@ class SoundtrackWriter:
         import soundfile
 
         if self._file is None:
+            self._own_file = _OwnFile(self._path)
             self._file = soundfile.SoundFile(
-                self._path, "w", SAMPLE_RATE, channels=1, format="FLAC", subtype="PCM_16"
+                self._own_file, "w", SAMPLE_RATE, channels=1, format="FLAC", subtype="PCM_16"
             )
         self._resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
         missing = round(time_s * SAMPLE_RATE) - self._samples

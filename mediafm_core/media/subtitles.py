@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -110,7 +110,12 @@ def read_side_file(side_file: SideFile) -> TimedText:
     return TimedText(TimedTextSource("side_file", path.name, side_file.language, encoding), cues)
 
 
-def read_embedded(path: Path, stream: "SubtitleStream", origin_s: float) -> TimedText:
+def read_embedded(
+    path: Path,
+    stream: "SubtitleStream",
+    origin_s: float,
+    progress: Callable[[float], None] = lambda _seconds: None,
+) -> TimedText:
     """Decode a text track inside a media file.
 
     A cue whose duration the file does not give has none: it belongs to the shot it starts in.
@@ -119,6 +124,7 @@ def read_embedded(path: Path, stream: "SubtitleStream", origin_s: float) -> Time
         path: the media file.
         stream: the track.
         origin_s: the file's time stamp at which the title's clock stands at zero.
+        progress: called with the time of each cue, seconds of the title's clock.
 
     Raises:
         TitleError: the media or the track cannot be decoded.
@@ -140,6 +146,7 @@ def read_embedded(path: Path, stream: "SubtitleStream", origin_s: float) -> Time
                 if packet.pts is None or packet.time_base is None or not packet.size:
                     continue
                 start_s = float(packet.pts * packet.time_base) - origin_s
+                progress(start_s)
                 end_s = start_s + float((packet.duration or 0) * packet.time_base)
                 for subtitle in packet.decode():
                     if not isinstance(subtitle, AssSubtitle):  # a picture

@@ -1,6 +1,6 @@
 """Timed text of a title: which source is used, and the text of each shot."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -57,7 +57,11 @@ class ShotTextSummary(NamedTuple):
 
 
 def read_timed_text(
-    media: Path | None, probe: "MediaProbe", side_files: Sequence[SideFile], language: str
+    media: Path | None,
+    probe: "MediaProbe",
+    side_files: Sequence[SideFile],
+    language: str,
+    progress: Callable[[float], None] = lambda _share: None,
 ) -> TimedText:
     """The timed text of a title: one of its side files, or else one of the tracks in the media.
 
@@ -66,6 +70,7 @@ def read_timed_text(
         probe: its streams. Tracks of pictures (DVD, Blu-ray, DVB) hold no text: passed over.
         side_files: subtitle files beside it.
         language: the title's.
+        progress: called with the share of an embedded track that is read.
 
     Returns:
         No cues and a source of kind `none` where there is neither.
@@ -85,7 +90,13 @@ def read_timed_text(
     elif media is None:
         raise ValueError(f"track {stream_name(chosen)} is to be read and no media is given")
     else:
-        source, cues = read_embedded(media, chosen, probe.start_s)
+        length_s = probe.duration_s
+        source, cues = read_embedded(
+            media,
+            chosen,
+            probe.start_s,
+            lambda seconds: progress(seconds / length_s if length_s else 0.0),
+        )
     names.remove(source.name)
     return TimedText(replace(source, passed_over=tuple(names)), cues)
 

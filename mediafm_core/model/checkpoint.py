@@ -38,7 +38,7 @@ from mediafm_core.model.folder import (
 )
 from mediafm_core.model.network import MediaFM, MediaFMConfig
 
-MODEL_VERSION = "3"  # raise when the same weights would give other vectors, or cannot be read
+MODEL_VERSION = "4"  # raise when the same weights would give other vectors, or cannot be read
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class MediaFMConfig(PreTrainedConfig):
     hidden_act: str = "gelu"
     hidden_dropout_prob: float = 0.1
     attention_probs_dropout_prob: float = 0.1
-    layer_norm_eps: float = 1e-12
+    layer_norm_eps: float = 1e-5  # of a variance: no input is scaled up more than 316 times
     initializer_range: float = 0.02
     is_decoder: bool = False
     add_cross_attention: bool = False

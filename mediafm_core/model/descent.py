@@ -5,8 +5,8 @@ Imports torch: import this module only where a network is trained.
 
 import math
 import time
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
@@ -22,10 +22,11 @@ from mediafm_core.model.distributed import World, without_exchange
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.objective import Losses, Objective
 from mediafm_core.model.optimisers import Optimisers
-from mediafm_core.model.progress import CurvePoint, Observer, Progress
+from mediafm_core.model.progress import CurvePoint, Observer, Phase, Progress
 from mediafm_core.model.starting_point import WEIGHTS
 from mediafm_core.model.training_state import TrainingStates, damaged_state
 from mediafm_core.model.validation import Validation
+from mediafm_core.runtime.interruption import closing_with, holding_interrupts_back
 
 # Steps whose losses are fetched together: asking a GPU for a number waits for all it has to do.
 _FETCHED_STEPS = {"cpu": 1, "cuda": 10}
@@ -121,7 +122,11 @@ class Descent:
         fetched = _FETCHED_STEPS.get(self.device.type, 1)
         pending: list[torch.Tensor] = []
         self.network.train()
-        with closing(self._reader.ahead(first + 1, settings.steps)) as steps:
+        with (
+            closing_with(self._how_far),
+            self._whole_steps() as interrupt_came,
+            closing(self._reader.ahead(first + 1, settings.steps)) as steps,
+        ):
             for step, batches in steps:
                 self._seed_dropout(step)
                 pending.append(self._step(step, batches))
@@ -131,18 +136,37 @@ class Descent:
                 self.shots += batches.counts.shots
                 validates = step % settings.validate_every == 0 or step == settings.steps
                 saves = self._states is not None and step % settings.checkpoint_every == 0
-                if not (len(pending) == fetched or validates or saves):
+                interrupted = interrupt_came()
+                if not (len(pending) == fetched or validates or saves or interrupted):
                     continue
                 loss, terms = self._fetch(pending)
                 pending.clear()
-                stops = validates and self._validate()
+                stops = validates and self._validate(observe)
                 self.seconds = time.perf_counter() - started
                 observe(self._progress(step - first, loss, terms))
                 if stops:
                     break
-                if saves and step < settings.steps:
+                if interrupted or (saves and step < settings.steps):
+                    observe(Phase("saving its state"))
                     self._save()
+                if interrupted:
+                    raise KeyboardInterrupt
         self._refuse_faulty_weights()
+
+    def _whole_steps(self) -> AbstractContextManager[Callable[[], bool]]:
+        """Hold interrupts back while steps are taken, so that the last one can be saved.
+
+        Processes that train together would wait for the first one that stops, so those are stopped
+        wherever they are, and go on from the last state.
+        """
+        return holding_interrupts_back() if self._world.size == 1 else nullcontext(bool)
+
+    def _how_far(self) -> str:
+        kept = "which is saved" if self._states else "of which nothing is kept"
+        return (
+            f"training stopped after step {self.course.step} of {self._settings.steps}, {kept}; "
+            "the same command goes on"
+        )
 
     def take_best(self) -> None:
         """Put the weights of the best validation in place of the last ones, if they are kept."""
@@ -178,10 +202,12 @@ class Descent:
             self.course.recent.append(masked)
         return rows[-1][1], dict(zip(self._names, rows[-1][3:], strict=True))
 
-    def _validate(self) -> bool:
+    def _validate(self, observe: Observer) -> bool:
         """Add a point to the curve; returns whether training has gone on in vain for too long."""
         course = self.course
-        loss = self.check.loss(self.network, self.arithmetic)
+        loss = self.check.loss(
+            self.network, self.arithmetic, lambda share: observe(Phase("validating", share))
+        )
         point = CurvePoint(course.step, float(np.mean(course.recent)), loss)
         course.curve.append(point)
         course.recent.clear()

@@ -21,6 +21,10 @@ from mediafm_core.model.network import MediaFM
 from mediafm_core.model.prediction import take_rows
 from mediafm_core.model.pseudo_boundaries import pseudo_boundaries
 
+# Of a prediction that is compared: where nothing is visible it is zero, and the gradient of a
+# cosine grows with one over the length.
+_LEAST_LENGTH = 1e-3
+
 
 class Batch(NamedTuple):
     """Sequences of shots and what is hidden in them; see `Masks` for the last of it."""
@@ -86,7 +90,10 @@ class Objective(nn.Module):
         if settings.single_modality_share:
             columns = self._hidden_columns(batch)  # [b, k, d]
             prediction, target = prediction * columns, target * columns
-        distance = 1 - functional.cosine_similarity(prediction, target.float(), dim=-1)  # [b, k]
+        similarity = functional.cosine_similarity(
+            prediction, target.float(), dim=-1, eps=_LEAST_LENGTH
+        )
+        distance = 1 - similarity  # [b, k]
         masked = (distance * batch.row_weights).sum() / counts.masked
         total, terms = masked, {}
         if settings.contrastive_weight:

@@ -1,4 +1,4 @@
-"""What a training tells while it runs: one event at its start, one after every few steps.
+"""Training progress events: one at the start, one after every few steps, phases in between.
 
 Plain values, no torch: what shows them need not load it. The processes of a training hand them on
 as lines of JSON.
@@ -6,8 +6,11 @@ as lines of JSON.
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
+
+from mediafm_core.progress import Show, WorkProgress, percent
 
 
 class ParameterGroup(NamedTuple):
@@ -87,22 +90,65 @@ class Progress(NamedTuple):
         ]
 
 
-Event = Started | Progress
+class Phase(NamedTuple):
+    """What is done beside the steps, such as "validating"; `share` is None where it is unknown."""
+
+    what: str
+    share: float | None = None
+
+    def lines(self) -> list[str]:
+        """In words, for a log."""
+        return [self.what if self.share is None else f"{self.what} {percent(self.share)}"]
+
+
+Event = Started | Progress | Phase
 Observer = Callable[[Event], None]
-_EVENTS: dict[str, type[Event]] = {"started": Started, "progress": Progress}
+_EVENTS: dict[str, type[Event]] = {"started": Started, "progress": Progress, "phase": Phase}
 
 
-def every(steps: int, log: Callable[[str], None]) -> Observer:
-    """An observer that logs the start, the end, and the first event in each `steps` steps."""
-    logged = -1
+class TrainingProgress:
+    """The state of a training, from its events."""
+
+    def __init__(self) -> None:
+        self._losses = ""
+        self._latest = WorkProgress("training")
+
+    def state(self, event: Event) -> WorkProgress:
+        """Take an event and return the state after it; counts are steps."""
+        match event:
+            case Phase():
+                doing = f"training: {event.lines()[0]}{self._losses}"
+                self._latest = replace(self._latest, doing=doing)
+            case Started():
+                share = event.step / event.steps
+                self._latest = WorkProgress(
+                    "training: first step", share, event.step, event.steps, "steps"
+                )
+            case Progress():
+                known = event.validation_loss is not None
+                validation = f", validation {event.validation_loss:.4f}" if known else ""
+                self._losses = f", loss {event.training_loss:.4f}{validation}"
+                self._latest = WorkProgress(
+                    f"training{self._losses}",
+                    event.step / event.steps,
+                    event.step,
+                    event.steps,
+                    "steps",
+                    f"{event.shots_per_second:,.0f} shots/s",
+                    event.seconds_left,
+                )
+        return self._latest
+
+
+def training_observer(show: Show, write: Callable[[str], None]) -> Observer:
+    """An observer that writes the lines of the start and shows the state after every event."""
+    progress = TrainingProgress()
 
     def observe(event: Event) -> None:
-        nonlocal logged
-        due = isinstance(event, Started) or event.step // steps > logged
-        if due or event.step == event.steps:
-            logged = event.step // steps
+        if isinstance(event, Started):
             for line in event.lines():
-                log(line)
+                write(line)
+        show(progress.state(event))
 
     return observe
 

@@ -35,7 +35,7 @@ from mediafm_core.model.data import TrainingData
 from mediafm_core.model.descent import Descent, resolve_arithmetic
 from mediafm_core.model.distributed import World
 from mediafm_core.model.network import MediaFM
-from mediafm_core.model.progress import CurvePoint, Observer, ParameterGroup, Started
+from mediafm_core.model.progress import CurvePoint, Observer, ParameterGroup, Phase, Started
 from mediafm_core.model.starting_point import starting_identity, starting_weights
 from mediafm_core.model.structure import SAMPLE_SHOTS
 from mediafm_core.model.training_state import TrainingStates, remove_old_states
@@ -142,11 +142,14 @@ def train(
             kept = training.start_from.absolute() if training.start_from else None
             for folder in remove_old_states(states, {saved.folder.absolute(), kept}):
                 _log.info("removed %s, an unfinished training that nobody went on with", folder)
+        observe = progress if progress and world.is_first else lambda _event: None
+        observe(Phase("preparing the network"))
         network = MediaFM(config)
         if training.start_from is not None:
             _start_from(network, training.start_from)
         elif network.structure is not None:
             network.structure.fit(sampled_titles(data, train_titles, training.seed))
+        observe(Phase("preparing validation"))
         network.to(target)  # type: ignore[arg-type]  # transformers wraps its signature
         ranges = config.modality_ranges
         run = Descent(
@@ -177,7 +180,6 @@ def train(
             keeps_best=training.patience > 0 and kind == "held-out titles",
         )
         run.resume()
-        observe = progress if progress and world.is_first else lambda _event: None
         observe(
             Started(
                 run.course.step,
@@ -207,9 +209,11 @@ def train(
             "device": target.type,
         }
         if world.is_first:
+            observe(Phase("saving the model"))
             folder, identity = save_model(network, record, out)
             if saved:
                 saved.remove()
+            observe(Phase("done"))
         else:
             identity = identity_of(network)
             folder = out / str(identity)

@@ -4,6 +4,7 @@ The same shots are hidden whatever the objective is, so that the figure compares
 other, and with what can be predicted without a network.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -100,13 +101,25 @@ class Validation:
         self._world = world
 
     @torch.inference_mode()
-    def loss(self, network: MediaFM, arithmetic: Arithmetic) -> float:
-        """Mean cosine distance of all hidden shots."""
+    def loss(
+        self,
+        network: MediaFM,
+        arithmetic: Arithmetic,
+        progress: Callable[[float], None] = lambda _share: None,
+    ) -> float:
+        """Mean cosine distance of all hidden shots.
+
+        Args:
+            network: runs on its own device.
+            arithmetic: of the network.
+            progress: called before each batch with the share that is done.
+        """
         device = network.device
         training = network.training
         network.eval()
         sums = torch.zeros(2, dtype=torch.float64, device=device)
-        for batch in self._batches:
+        for place, batch in enumerate(self._batches):
+            progress(place / len(self._batches))
             batch = batch.to(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=arithmetic == "bfloat16"):
                 output = network(

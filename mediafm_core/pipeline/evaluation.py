@@ -10,7 +10,7 @@ is not there.
 import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from mediafm_core.evaluation.tasks import Task
 from mediafm_core.identity import digest_of, digest_of_settings
 from mediafm_core.pipeline.candidates import find_model
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.progress import Show, WorkProgress
 from mediafm_core.store.artefacts import Store
 
 if TYPE_CHECKING:
@@ -105,7 +106,10 @@ class CatalogueEvaluation:
 
 
 def evaluate_catalogue(
-    platform: Platform, request: Request, tell: Callable[[str], None]
+    platform: Platform,
+    request: Request,
+    tell: Callable[[str], None],
+    progress: Show = lambda _progress: None,
 ) -> CatalogueEvaluation:
     """Measure models on the labels of the catalogue's clips, as far as that was not done before.
 
@@ -113,6 +117,7 @@ def evaluate_catalogue(
         platform: settings and store.
         request: what to measure.
         tell: told what is being done.
+        progress: called with the state of the measurement of each label.
 
     Raises:
         ConfigurationError: there is no such label, model or representation, or the model cannot be
@@ -131,6 +136,7 @@ def evaluate_catalogue(
     measured, unmeasured = [], []
     for label in asked or known:
         names = _names(label, known)
+        progress(WorkProgress(f"{label}: reading the clips"))
         try:
             units = _measurable(platform.settings, names, request.task, bool(asked))
         except MediaFMError as error:
@@ -139,7 +145,7 @@ def evaluate_catalogue(
             tell(f"{label} is not measurable: {error}")
             unmeasured.append((label, str(error)))
         else:
-            measured.append(_measure(platform, models, names, request, units, tell))
+            measured.append(_measure(platform, models, names, request, units, tell, progress))
     return CatalogueEvaluation(models, tuple(measured), tuple(unmeasured))
 
 
@@ -203,6 +209,7 @@ def _measure(
     request: Request,
     units: "Units",
     tell: Callable[[str], None],
+    progress: Show,
 ) -> Measured:
     """Measure models on a label, or take what is in the store."""
     from mediafm_core.evaluation.measurement import evaluate
@@ -224,6 +231,7 @@ def _measure(
         seeds=range(request.seeds or settings.evaluation.seeds),
         bootstrap=request.bootstrap,
         tell=lambda line: tell(f"{label}: {line}"),
+        progress=lambda state: progress(replace(state, doing=f"{label}, {state.doing}")),
     )
     _keep(platform.store, folder, report)
     return Measured(label, folder, report, is_new=True)

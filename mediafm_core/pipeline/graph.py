@@ -148,3 +148,9 @@ UP_TO_FUSION = tuple(spec.name for spec in TITLE_ASSETS if not spec.per_model)
 BESIDE_CONTEXTUAL = "title_embeddings"
 
 FROM_MODEL = tuple(spec.name for spec in TITLE_ASSETS if spec.per_model)
+
+
+def depends_on(asset: str, other: str) -> bool:
+    """Return True if an asset is made from another, directly or through assets in between."""
+    dependencies = SPECS[asset].dependencies
+    return other in dependencies or any(depends_on(each, other) for each in dependencies)

@@ -17,6 +17,7 @@ from mediafm_core.pipeline.evaluation import Measured, Request, evaluate_catalog
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases import check_candidate
 from mediafm_core.pipeline.serving import release_history
+from mediafm_core.progress import Show
 
 if TYPE_CHECKING:
     from mediafm_core.evaluation.intervals import Difference
@@ -60,7 +61,10 @@ class Comparison:
 
 
 def judge(
-    platform: Platform, version: str, tell: Callable[[str], None] = lambda _line: None
+    platform: Platform,
+    version: str,
+    tell: Callable[[str], None] = lambda _line: None,
+    progress: Show = lambda _progress: None,
 ) -> list[Finding]:
     """Compare a candidate with the model that serves, before it is released.
 
@@ -70,6 +74,7 @@ def judge(
         platform: settings and store.
         version: identity of the candidate, or the beginning of its digest.
         tell: told what is being done.
+        progress: called with the state of the measurement of each label.
 
     Returns:
         What was found by labels and by hidden shots; nothing where it serves already.
@@ -81,7 +86,7 @@ def judge(
     candidate = check_candidate(platform, version)
     if candidate is None:
         return []
-    found = compare_with_serving(platform, candidate.identity, tell).finding
+    found = compare_with_serving(platform, candidate.identity, tell, progress).finding
     if found.passed is False and platform.settings.evaluation.refuse_worse:
         raise ConfigurationError(
             f"{found.told} The setting evaluation.refuse_worse forbids its release: release "
@@ -91,7 +96,10 @@ def judge(
 
 
 def compare_with_serving(
-    platform: Platform, candidate: str, tell: Callable[[str], None] = lambda _line: None
+    platform: Platform,
+    candidate: str,
+    tell: Callable[[str], None] = lambda _line: None,
+    progress: Show = lambda _progress: None,
 ) -> Comparison:
     """Compare a model with the one that serves by the labels of the catalogue's clips.
 
@@ -103,6 +111,7 @@ def compare_with_serving(
         platform: settings and store.
         candidate: identity.
         tell: told what is being done.
+        progress: called with the state of the measurement of each label.
 
     Raises:
         StorageError: the store does not answer.
@@ -113,7 +122,7 @@ def compare_with_serving(
         return Comparison(candidate, None, (), finding)
     request = Request(models=(reference, candidate), representations=(IN_CONTEXT,))
     try:
-        evaluation = evaluate_catalogue(platform, request, tell)
+        evaluation = evaluate_catalogue(platform, request, tell, progress)
     except StorageError:
         raise
     except MediaFMError as error:  # the one that serves is of an earlier version, say

@@ -1,22 +1,15 @@
 """Compute what is missing or stale of one title, and nothing else."""
 
-import errno
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from mediafm_core.errors import (
-    ConfigurationError,
-    IdentityMismatchError,
-    MediaFMError,
-    NotReadyError,
-    StorageError,
-    StoreError,
-    TitleError,
-)
-from mediafm_core.pipeline.attempts import MOST_FAILURES, attempts_in
+from mediafm_core.errors import NotReadyError, TitleError, WorkError
+from mediafm_core.pipeline.attempts import attempts_in
+from mediafm_core.pipeline.blame import FailedWork, reason_to_hold_back
 from mediafm_core.pipeline.checks import CheckResult, run_checks
+from mediafm_core.pipeline.failures import failures_in
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
@@ -40,7 +33,8 @@ from mediafm_core.pipeline.states import (
     wanted,
 )
 from mediafm_core.pipeline.work import Work
-from mediafm_core.store.artefacts import JSON_ASSETS, ArtefactRecord
+from mediafm_core.runtime.interruption import raise_if_interrupted
+from mediafm_core.store.artefacts import ArtefactRecord
 from mediafm_core.titles.inbox import TitleFolder
 from mediafm_core.titles.manifest import is_title_id
 
@@ -50,9 +44,9 @@ Status = Literal["computed", "unchanged", "quarantined"]
 
 _LAST_OF_INBOX = "timed_text"  # what comes after it reads no media
 
-# No space, read-only, out of handles: nothing that a title could be held back for.
-_ERRORS_OF_THE_MACHINE = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.EIO}
+# The assets whose computation examines the title's folder: its TitleErrors name the input.
+_EXAMINE_INPUT = frozenset(
+    {"title", "shots", "keyframes", "soundtrack", "timed_text", "clip_features"}
 )
 
 DECODED = ("shots", "keyframes", "soundtrack")
@@ -69,6 +63,11 @@ _COMPUTE: dict[str, Callable[[Work], None]] = {
     "contextual_embeddings": contextual_embeddings,
     "clip_features": clip_features,
 }
+
+
+def computed_by(asset: str) -> Callable[..., object]:
+    """Return the function that computes an asset."""
+    return register_title if asset == "title" else _COMPUTE[asset]
 
 
 @dataclass(frozen=True)
@@ -110,8 +109,8 @@ def materialise(
     """Bring assets of a title that one computation yields up to date.
 
     Asking for `title` lifts a quarantine and validates the folder again; any other asset of a
-    quarantined title is left alone. Input that cannot be used quarantines the title, and so does
-    an error that nobody foresaw: it must not stop the others, whatever it is.
+    quarantined title is left alone. Input that cannot be used quarantines the title. So does an
+    error of unknown cause that has proven to be the title's (`failures`); nothing else does.
 
     Args:
         platform: settings, store and networks.
@@ -121,9 +120,10 @@ def materialise(
             have the same data version, so that nothing that depends on them becomes stale.
 
     Raises:
-        StoreError: an input has not been materialised.
-        ConfigurationError, IdentityMismatchError, OSError: the machine or the settings are at
-            fault, not the title.
+        StoreError: an input has not been materialised, or was damaged and has been removed.
+        WorkError: the work failed, and it is not known that the title is at fault.
+        MachineError: the machine is at fault, and would be for any title.
+        ConfigurationError, IdentityMismatchError: the settings are at fault.
     """
     if not is_title_id(title_id):  # before a path is made of it
         reason = f"{title_id!r} is no title id: name the partition as the title's folder."
@@ -134,6 +134,7 @@ def materialise(
         if quarantine.get(title_id):
             platform.lifted.add(title_id)
             attempts_in(platform).forget(title_id)
+            failures_in(platform).forget(title_id)
         quarantine.lift(title_id)
     elif entry := quarantine.get(title_id):
         return [Outcome(asset, title_id, "quarantined", reason=entry.reason) for asset in assets]
@@ -145,77 +146,24 @@ def materialise(
     try:
         with platform.one_model():
             outcomes = _materialise(platform, assets, folder, force)
-    except TitleError as error:
-        reason = platform.inbox.in_words(str(error))
-    except Exception as error:
-        if _is_of_the_machine(error):
-            raise
-        _remove_damaged_inputs(platform, assets, title_id, error)
-        reason = _reason_to_give_up(platform, assets[0], title_id, error)
-        if not reason:
-            raise
+    except Exception as error:  # noqa: BLE001 - judged, and raised unless the title is at fault
+        raise_if_interrupted()  # libraries turn interrupts into errors of their own
+        reason = reason_to_hold_back(_failed_work(platform, assets, folder), error)
     else:
         reason = ""
-        attempts_in(platform).succeeded(title_id, assets[0])
     finally:
         if assets == (_LAST_OF_INBOX,):
             platform.inbox.put_away(title_id)
     if reason:
         platform.inbox.put_away(title_id)
         quarantine.add(title_id, assets[0], reason, seen)
+        # Nothing is left to do for it. The last asset comes first: the title is not complete.
+        for asset in reversed(SPECS):
+            platform.progress(title_id, asset, 1.0)
         return [Outcome(asset, title_id, "quarantined", reason=reason) for asset in assets]
     for outcome in outcomes:
         platform.progress(title_id, outcome.asset, 1.0)
     return outcomes
-
-
-def _is_of_the_machine(error: Exception) -> bool:
-    """Whether any other title would meet the same error: settings, storage, a full disk."""
-    if isinstance(error, OSError):
-        return error.errno in _ERRORS_OF_THE_MACHINE
-    return isinstance(
-        error, ConfigurationError | IdentityMismatchError | StorageError | NotReadyError
-    )
-
-
-def _remove_damaged_inputs(
-    platform: Platform, assets: tuple[str, ...], title_id: str, error: Exception
-) -> None:
-    """Remove artefacts that an asset is made from and that cannot be read, after it has failed.
-
-    They are derived: the next run computes them again.
-
-    Raises:
-        StoreError: that is what was at fault.
-    """
-    store = platform.store
-    names = {name for asset in assets for name in SPECS[asset].dependencies} - JSON_ASSETS
-    damaged = []
-    for name in sorted(names):
-        variant = variant_of(platform, SPECS[name])
-        if store.has(name, title_id, variant) and not store.is_sound(name, title_id, variant):
-            store.remove(name, title_id, variant)
-            damaged.append(name)
-    if damaged:
-        raise StoreError(
-            f"{title_id}: {', '.join(damaged)} could not be read and were removed ({error}): run "
-            "again, which computes them anew."
-        ) from error
-
-
-def _reason_to_give_up(platform: Platform, asset: str, title_id: str, error: Exception) -> str:
-    """Why a title is held back after an error that is not of its folder; empty to try again."""
-    fault = f"{type(error).__name__}: {error}".splitlines()[0]
-    if not isinstance(error, MediaFMError | OSError | MemoryError):
-        logger.exception("%s: %s failed", title_id, asset, exc_info=error)
-        return f"{title_id}: {asset} failed unexpectedly ({fault}): report it; then --retry."
-    failures = attempts_in(platform).failed(title_id, asset)
-    if failures < MOST_FAILURES:
-        return ""
-    return (
-        f"{title_id}: {asset} has failed {failures} times in a row ({fault}): mend that, then "
-        f"`mediafm run --titles {title_id} --retry`."
-    )
 
 
 def _materialise(
@@ -226,27 +174,63 @@ def _materialise(
         known = recorded(platform, "title", title_id)
         if known and is_current_title(known, folder) and not force:
             return [Outcome("title", title_id, "unchanged", known)]
+        platform.progress(title_id, "title", 0.0)
+        failures_in(platform).require_hope(title_id, "title", folder.fingerprint())
         with attempts_in(platform).attempt(title_id, "title"):
             record = register_title(platform, folder)
+        failures_in(platform).forget(title_id, "title")
         return [Outcome("title", title_id, "computed", record)]
 
     # One decode writes all that it yields, so all of it must be asked for to be current.
-    group = DECODED if assets[0] in DECODED else assets
+    group = _computed_together(assets)
     targets = {asset: _target(platform, asset, title_id) for asset in group}
     found = {asset: recorded(platform, asset, title_id) for asset in group}
     versions = {asset: made.data_version for asset, made in found.items() if made}
     status: Status = "unchanged"
     if force or versions != {asset: target.version for asset, target in targets.items()}:
         status = "computed"
+        failures_in(platform).require_hope(title_id, group[0], targets[group[0]].version)
         work = Work(platform, title_id, targets, reuse=not force)
+        work.report(group[0], 0.0)
         with attempts_in(platform).attempt(title_id, group[0]):
-            _COMPUTE[group[0]](work)
+            _compute(work, group)
         found |= work.written
     # What was there is checked too: the run that wrote it may have been killed before it could.
     checks = {asset: _check(platform, asset, title_id) for asset in group}
+    failures_in(platform).forget(title_id, group[0])
     return [
         Outcome(asset, title_id, status, found[asset], checks=checks[asset]) for asset in assets
     ]
+
+
+def _computed_together(assets: tuple[str, ...]) -> tuple[str, ...]:
+    return DECODED if assets[0] in DECODED else assets
+
+
+def _compute(work: Work, group: tuple[str, ...]) -> None:
+    """Compute assets.
+
+    Raises:
+        TitleError: the input is at fault.
+        WorkError: an artefact is at fault, or what computed it.
+    """
+    try:
+        _COMPUTE[group[0]](work)
+    except TitleError as error:
+        if group[0] in _EXAMINE_INPUT:
+            raise
+        raise WorkError(str(error)) from error
+
+
+def _failed_work(platform: Platform, assets: tuple[str, ...], folder: TitleFolder) -> FailedWork:
+    group = _computed_together(assets)
+
+    def content() -> str:
+        if group == ("title",):
+            return folder.fingerprint()
+        return _target(platform, group[0], folder.name).version
+
+    return FailedWork(platform, folder.name, group, lambda work: _compute(work, group), content)
 
 
 def _target(platform: Platform, asset: str, title_id: str) -> Wanted:
@@ -266,7 +250,7 @@ def _check(platform: Platform, asset: str, title_id: str) -> tuple[CheckResult, 
     """Check an artefact; one that fails is removed, so that nothing is built on it.
 
     Raises:
-        TitleError: a check failed; the title is to be quarantined.
+        WorkError: a check failed. What has computed it may be at fault, a GPU for instance.
     """
     variant = variant_of(platform, SPECS[asset])
     results = run_checks(platform.store, asset, title_id, variant)
@@ -274,5 +258,5 @@ def _check(platform: Platform, asset: str, title_id: str) -> tuple[CheckResult, 
     if failed:
         platform.store.remove(asset, title_id, variant)
         faults = "; ".join(f"{result.name}: {result.detail}" for result in failed)
-        raise TitleError(f"{title_id} has unusable {asset} ({faults}): report it with the media.")
+        raise WorkError(f"{title_id} has unusable {asset} ({faults})")
     return tuple(results)

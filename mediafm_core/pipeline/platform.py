@@ -1,11 +1,14 @@
 """What a run works with: settings, store, inbox, and each network loaded at most once."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mediafm_core.config import Settings
+from mediafm_core.faults import temporary_folder
 from mediafm_core.pipeline.serving import serving_model
 from mediafm_core.store.models import model_folder
 from mediafm_core.store.open import open_store
@@ -18,7 +21,18 @@ if TYPE_CHECKING:
     from mediafm_core.shots.detector import ShotDetector
 
 Progress = Callable[[str, str, float], None]
-"""Called while a title is worked on with the title, the asset and the share that is done."""
+"""Called while a title is worked on with the title, the asset and the share that is done.
+
+A share of 0: the asset is going to be computed. A share of 1: it is settled, which means computed,
+found up to date, or given up with its title.
+"""
+
+
+class FailedTitle(NamedTuple):
+    """The asset at which the work on a title has failed in this run, and why."""
+
+    asset: str
+    reason: str
 
 
 class Platform:
@@ -29,7 +43,7 @@ class Platform:
 
     Args:
         settings: all settings; the store must be named, the inbox where media is read.
-        progress: told how far a long computation has come.
+        progress: called with the share of each asset of a title that is done.
         s3_client: of S3, where one is at hand; made from the settings if it is needed otherwise.
     """
 
@@ -40,10 +54,37 @@ class Platform:
         self.store = open_store(settings, s3_client)
         self._s3_client = s3_client
         self.progress: Progress = progress or (lambda _title_id, _asset, _share: None)
-        self.training_progress: Observer = lambda _event: None  # told what a training does
+        self.training_progress: Observer = lambda _event: None  # called with a training's events
         self._network: tuple[str, LoadedModel] | None = None
         self._one_model: tuple[str | None] | None = None
         self.lifted: set[str] = set()  # titles whose quarantine was lifted to try them again
+        self.begin_run()
+
+    def begin_run(self) -> None:
+        """Begin a run: titles that have failed in an earlier one are tried again."""
+        self.run_id = uuid.uuid4().hex
+        self.failed: dict[str, FailedTitle] = {}
+        self.stopped_by = ""  # the error of the machine that has stopped this run
+
+    @property
+    def places(self) -> list[Path]:
+        """Folders of this machine that work writes to."""
+        return [self.store.root, *self.inbox.places, temporary_folder()]
+
+    @contextmanager
+    def also_reporting(self, progress: Progress) -> Iterator[None]:
+        """Call another callback too for a while."""
+        before = self.progress
+
+        def both(title_id: str, asset: str, share: float) -> None:
+            before(title_id, asset, share)
+            progress(title_id, asset, share)
+
+        self.progress = both
+        try:
+            yield
+        finally:
+            self.progress = before
 
     @property
     def inbox(self) -> Inbox:

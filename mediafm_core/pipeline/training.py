@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,8 +39,17 @@ def fused_titles(platform: Platform) -> list[str]:
     ]
 
 
-def training_data(platform: Platform, title_ids: Sequence[str]) -> "TrainingData":
+def training_data(
+    platform: Platform,
+    title_ids: Sequence[str],
+    progress: Callable[[float], None] = lambda _share: None,
+) -> "TrainingData":
     """The fused vectors of titles, as a stream.
+
+    Args:
+        platform: settings and store.
+        title_ids: the titles.
+        progress: called before each title with the share that is done.
 
     Raises:
         ConfigurationError: the catalogue holds nothing to train on.
@@ -54,7 +63,8 @@ def training_data(platform: Platform, title_ids: Sequence[str]) -> "TrainingData
     sources = []
     spaces: dict[str, str] = {}
     details: dict[str, dict] = {}
-    for title_id in title_ids:
+    for place, title_id in enumerate(title_ids):
+        progress(place / len(title_ids))
         record = store.record("fused_embeddings", title_id)
         if record is None:
             raise StoreError(f"{title_id} has no fused_embeddings: materialise them first.")
@@ -124,20 +134,28 @@ def train_model(
 
     Args:
         platform: settings and store.
-        progress: told of the start and of steps.
+        progress: called with the events of the training, its preparation included.
         world: the processes that train together, where this is one of them; by default this one
             alone, or as many new ones as `training.processes` says.
 
     Raises:
         ConfigurationError: as `mediafm_core.model.training.train`.
     """
+    from mediafm_core.model.progress import Phase
+
+    observe = progress or (lambda _event: None)
+    reading = "reading the catalogue"
+    observe(Phase(reading))  # the imports below may take seconds
+
     import torch
 
     from mediafm_core.device import resolve_device
     from mediafm_core.model.training import train, training_request
 
     settings = platform.settings
-    data = training_data(platform, fused_titles(platform))
+    data = training_data(
+        platform, fused_titles(platform), lambda share: observe(Phase(reading, share))
+    )
     device = resolve_device(settings) if world is None else world.device
     request = training_request(
         data, settings.model, settings.objective, settings.training, torch.device(device)

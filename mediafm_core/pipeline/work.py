@@ -16,6 +16,7 @@ from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.states import Wanted, title_content, variant_of
 from mediafm_core.store.artefacts import ArtefactRecord, Measured, Store
 
+MOST_SHARE = 0.999  # of an asset that is not written yet
 _RESET_PEAK = "5"  # proc(5): resets the peak resident set size of the process
 
 
@@ -89,8 +90,8 @@ class Work:
         return self.store.batches(asset, self.title_id)
 
     def report(self, asset: str, share: float) -> None:
-        """Say how far this title's asset has come, from 0 to 1."""
-        self.platform.progress(self.title_id, asset, share)
+        """Report the share of this title's asset that is done; 1 is left to its end."""
+        self.platform.progress(self.title_id, asset, min(share, MOST_SHARE))
 
     def record(
         self, asset: str, details: dict[str, Any], parts: dict[str, float] | None = None

@@ -1,8 +1,9 @@
-"""Pictures for people: a title's contact sheet, and how alike its shots are."""
+"""Pictures for people: sheets of a title's shots, keyframes and clips, and shot similarity."""
 
 import io
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 THUMBNAIL_WIDTH = 180
 THUMBNAIL_QUALITY = 60
 COLUMNS = 6  # as wide as a dialog of the Dagster UI
+MOST_BYTES = 200_000  # of a sheet: an event holds it, a third larger in base64
+_LEAST_QUALITY = 30
+_LONGEST_LABEL = 60
 _LABEL_HEIGHT = 20
 _LABEL_SIZE = 13
 _GAP = 4
@@ -21,40 +25,106 @@ _LABEL_COLOUR = (212, 212, 216)
 MOST_SIMILARITY_ROWS = 512
 
 
+class Cell(NamedTuple):
+    """A picture of a sheet.
+
+    Attributes:
+        label: above it on the left; what is too long for the picture's width is cut off.
+        time_s: above it on the right, seconds from the start of the title.
+        jpeg: the picture.
+    """
+
+    label: str
+    time_s: float
+    jpeg: bytes
+
+
 def contact_sheet(
     keyframes: Iterable[pa.RecordBatch], shots: pa.Table, most_shots: int = 64
 ) -> bytes:
-    """One small picture per shot with its number and start, as a JPEG.
+    """Draw one small picture per shot with its number and start, as a JPEG.
 
     Args:
         keyframes: the title's keyframes in shot order; the middle one of a shot is shown.
         shots: the title's shots.
         most_shots: shots shown; of a longer title, as many at even distances.
     """
+    starts = shots["start_s"].to_numpy()
+    shown = set(_evenly(shots.num_rows, most_shots))
+    return sheet(
+        Cell(f"{index}", starts[index], jpeg) for index, jpeg in _middle_pictures(keyframes, shown)
+    )
+
+
+def keyframe_sheet(
+    keyframes: Iterable[pa.RecordBatch], rows: int, most_pictures: int = 66
+) -> bytes:
+    """Draw keyframes with their shot, their place in it and their time, as a JPEG.
+
+    Args:
+        keyframes: the title's keyframes in shot order.
+        rows: number of keyframes.
+        most_pictures: pictures shown; of more, as many at even distances.
+    """
+    shown, first = _evenly(rows, most_pictures), 0
+    cells: list[Cell] = []
+    for batch in keyframes:
+        inside = shown[(shown >= first) & (shown < first + batch.num_rows)] - first
+        cells += [
+            Cell(f"{row['shot_index']}.{row['position']}", row["time_s"], row["jpeg"])
+            for row in batch.take(pa.array(inside)).to_pylist()
+        ]
+        first += batch.num_rows
+    return sheet(cells)
+
+
+def clip_sheet(keyframes: Iterable[pa.RecordBatch], clips: pa.Table, most_clips: int = 64) -> bytes:
+    """Draw the first shot of each clip with the clip's id and start, as a JPEG.
+
+    Args:
+        keyframes: the title's keyframes in shot order.
+        clips: the title's clips, with `clip_id`, `start_s` and `first_shot`.
+        most_clips: clips shown; of more, as many at even distances.
+    """
+    chosen = clips.take(pa.array(_evenly(clips.num_rows, most_clips))).select(
+        ["clip_id", "start_s", "first_shot"]
+    )
+    rows = chosen.to_pylist()
+    pictures = dict(_middle_pictures(keyframes, {row["first_shot"] for row in rows}))
+    return sheet(
+        Cell(row["clip_id"], row["start_s"], pictures[row["first_shot"]])
+        for row in rows
+        if row["first_shot"] in pictures
+    )
+
+
+def sheet(cells: Iterable[Cell]) -> bytes:
+    """Draw small pictures in rows, as a JPEG of at most `MOST_BYTES`.
+
+    Args:
+        cells: at least one; no more than fit into memory.
+    """
     from PIL import Image, ImageDraw, ImageFont
 
-    count = shots.num_rows
-    shown = np.unique(np.linspace(0, count - 1, min(count, most_shots)).round().astype(int))
-    starts = shots["start_s"].to_numpy()
-    pictures = [
-        (index, _thumbnail(jpeg)) for index, jpeg in _middle_pictures(keyframes, set(shown))
-    ]
+    pictures = [(cell, _thumbnail(cell.jpeg)) for cell in cells]
     width = THUMBNAIL_WIDTH + _GAP
     height = max(picture.height for _, picture in pictures) + _LABEL_HEIGHT + _GAP
     columns = min(COLUMNS, len(pictures))
     rows = -(-len(pictures) // columns)
-    sheet = Image.new("RGB", (columns * width + _GAP, rows * height + _GAP), _BACKGROUND)
-    draw = ImageDraw.Draw(sheet)
+    drawn = Image.new("RGB", (columns * width + _GAP, rows * height + _GAP), _BACKGROUND)
+    draw = ImageDraw.Draw(drawn)
     font = ImageFont.load_default(_LABEL_SIZE)
-    for place, (index, picture) in enumerate(pictures):
+    for place, (cell, picture) in enumerate(pictures):
         row, column = divmod(place, columns)
         left, top = column * width + _GAP, row * height
-        sheet.paste(picture, (left + (THUMBNAIL_WIDTH - picture.width) // 2, top + _LABEL_HEIGHT))
-        label, start = f"{index}", _clock(starts[index])
+        drawn.paste(picture, (left + (THUMBNAIL_WIDTH - picture.width) // 2, top + _LABEL_HEIGHT))
+        time = _clock(cell.time_s)
+        room = THUMBNAIL_WIDTH - draw.textlength(time, font=font) - 10
+        label = _shortened(cell.label, room, partial(draw.textlength, font=font))
         draw.text((left + 2, top + 3), label, fill=_LABEL_COLOUR, font=font)
         right = left + THUMBNAIL_WIDTH - 2
-        draw.text((right, top + 3), start, fill=_LABEL_COLOUR, font=font, anchor="ra")
-    return _encoded(sheet, "JPEG", quality=THUMBNAIL_QUALITY)
+        draw.text((right, top + 3), time, fill=_LABEL_COLOUR, font=font, anchor="ra")
+    return _bounded(drawn)
 
 
 def similarity_picture(vectors: np.ndarray) -> bytes:
@@ -117,6 +187,32 @@ def _thumbnail(jpeg: bytes) -> "Picture":
     picture = Image.open(io.BytesIO(jpeg)).convert("RGB")
     picture.thumbnail((THUMBNAIL_WIDTH, THUMBNAIL_WIDTH))
     return picture
+
+
+def _evenly(count: int, most: int) -> np.ndarray:
+    """Return at most `most` of the indices below `count`, at even distances, int64."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
+
+
+def _shortened(text: str, room: float, length: Callable[[str], float]) -> str:
+    """Cut a text off where it is longer than `room`, in the unit of `length`."""
+    text = " ".join(text.split())[:_LONGEST_LABEL]
+    if length(text) <= room:
+        return text
+    while text and length(f"{text}…") > room:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def _bounded(image: "Picture") -> bytes:
+    """Encode a picture as a JPEG of at most `MOST_BYTES`: at less quality, then smaller."""
+    quality = THUMBNAIL_QUALITY
+    while len(data := _encoded(image, "JPEG", quality=quality)) > MOST_BYTES:
+        if quality > _LEAST_QUALITY:
+            quality -= 15
+        else:
+            image = image.resize((image.width * 3 // 4, image.height * 3 // 4))
+    return data
 
 
 def _encoded(image: "Picture", kind: str, **options: int) -> bytes:

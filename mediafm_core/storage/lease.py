@@ -52,12 +52,16 @@ class Lease:
         bucket: where the object is.
         key: of the object.
         seconds: after which the lock of a process that died is free.
+        max_attempts: tries to read the object whole.
     """
 
-    def __init__(self, client: Any, bucket: str, key: str, seconds: float) -> None:
+    def __init__(
+        self, client: Any, bucket: str, key: str, seconds: float, max_attempts: int
+    ) -> None:
         self._client = client
         self._place = {"Bucket": bucket, "Key": key}
         self._seconds = seconds
+        self._max_attempts = max_attempts
         self._holder = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
         self._tag = ""
         self._valid_until = 0.0
@@ -115,7 +119,7 @@ class Lease:
 
     def _look(self) -> _Seen | None:
         try:
-            found, body = read_object(self._client, **self._place)
+            found, body = read_object(self._client, self._max_attempts, **self._place)
         except ClientError as error:
             if is_missing(error):
                 return None

@@ -30,13 +30,13 @@ from mediafm_core.storage.local import LocalFiles
 from mediafm_core.storage.location import S3Location
 from mediafm_core.storage.s3_client import (
     CONNECTIONS,
-    PASSING,
     in_sentences,
     is_changed,
     is_missing,
     read_object,
     s3_client,
 )
+from mediafm_core.storage.s3_retries import PASSING, pause_s
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,6 @@ _TRANSFER = TransferConfig(
 )
 _CHUNK_BYTES = 1 << 20
 _NOT_MODIFIED = {"304", "NotModified"}
-_LONGEST_BACK_OFF_S = 20.0
 
 
 class S3Files(Files):
@@ -107,7 +106,9 @@ class S3Files(Files):
             return super().tail(key, size)
         with self._sentences(key):
             try:
-                _, content = read_object(self._client, **self._object(key), Range=f"bytes=-{size}")
+                _, content = read_object(
+                    self._client, self._attempts, **self._object(key), Range=f"bytes=-{size}"
+                )
             except ClientError as error:
                 if is_missing(error):
                     raise FileNotFoundError(self._name(key)) from None
@@ -188,7 +189,13 @@ class S3Files(Files):
         """A lock in a hidden object, free `lease_s` after its holder has died."""
         key = f".{name}.lock"
         with self._sentences(key):
-            lease = Lease(self._client, self._place.bucket, self._place.key(key), self._lease_s)
+            lease = Lease(
+                self._client,
+                self._place.bucket,
+                self._place.key(key),
+                self._lease_s,
+                self._attempts,
+            )
             with lease.held():
                 self._leases.append(lease)
                 try:
@@ -246,7 +253,7 @@ class S3Files(Files):
                     f"tries ({fault}): check the network and the service, then run again."
                 )
             logger.warning("%s: transfer broken (%s), trying again", self._name(key), fault)
-            time.sleep(min(0.05 * 2**tries, _LONGEST_BACK_OFF_S))
+            time.sleep(pause_s(tries))
             if file.tell() < whole["ContentLength"]:
                 rest = self._rest(key, whole, file.tell())
                 if rest is not None:

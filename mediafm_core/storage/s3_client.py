@@ -1,9 +1,10 @@
 """A client of S3 with the settings' time-outs and retries, and its errors as sentences.
 
-What can pass (503, throttling, time-outs, connections that break) is tried again by botocore's
-standard mode, with back-off and jitter; what cannot (no access, no bucket) is not.
+What can pass (503, throttling, time-outs, connections that break) is tried again with back-off and
+jitter (`s3_retries`); what cannot (no access, no bucket) is not.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -11,33 +12,25 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,
-    HTTPClientError,
-    IncompleteReadError,
-    ResponseStreamingError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
 from mediafm_core.config import S3Settings
 from mediafm_core.errors import ConfigurationError, MediaFMError, StorageError
+from mediafm_core.storage.s3_retries import (
+    PASSING,
+    answer_passes,
+    note_tries,
+    pause_s,
+    retry_passing_faults,
+    tries_of,
+)
 
 CONNECTIONS = 16  # files, and parts of a large one, travel at the same time
-PASSING = (ConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError)
 _NO_BUCKET = {"NoSuchBucket"}
 _OTHER_REGION = {"301", "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocation"}
 _NOT_FOUND = {"404", "NoSuchKey", "NotFound"}
 _PRECONDITION = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
-_THROTTLED = {
-    "SlowDown",
-    "Throttling",
-    "RequestTimeout",
-    "RequestLimitExceeded",
-    "ServiceUnavailable",
-}
 _REFUSED_STATUS = {401, 403}
-_SERVER_FAULT = 500
 
 
 @lru_cache
@@ -56,14 +49,14 @@ def s3_client(settings: S3Settings) -> Any:
             "aws_secret_access_key": settings.secret_access_key.get_secret_value(),
         }
     try:
-        return boto3.session.Session().client(
+        client = boto3.session.Session().client(
             "s3",
             endpoint_url=settings.endpoint_url,
             region_name=settings.region,
             config=Config(
                 connect_timeout=settings.connect_timeout_s,
                 read_timeout=settings.read_timeout_s,
-                retries={"mode": "standard", "total_max_attempts": settings.max_attempts},
+                retries={"mode": "standard", "total_max_attempts": 1},
                 s3={"addressing_style": settings.addressing},
                 max_pool_connections=CONNECTIONS,
             ),
@@ -73,24 +66,29 @@ def s3_client(settings: S3Settings) -> Any:
         raise ConfigurationError(
             f"S3 cannot be used with these settings ({_reason(error)}): mend the section s3."
         ) from None
+    retry_passing_faults(client, settings.max_attempts)
+    return client
 
 
-def read_object(client: Any, **request: Any) -> tuple[dict[str, Any], bytes]:
-    """A small object whole: the response and its content. A cut transfer is tried again.
+def read_object(client: Any, max_attempts: int, **request: Any) -> tuple[dict[str, Any], bytes]:
+    """Read a small object whole: the response and its content. A cut transfer is tried again.
 
     Args:
         client: of S3.
+        max_attempts: transfers that are begun, the first one included.
         request: of `get_object`.
     """
-    tries = client.meta.config.retries["total_max_attempts"]
+    tries = 0
     while True:
         response = client.get_object(**request)
         try:
             return response, response["Body"].read()
-        except PASSING:
-            tries -= 1
-            if tries <= 0:
+        except PASSING as error:
+            tries += 1
+            if tries >= max_attempts:
+                note_tries(error, tries)
                 raise
+        time.sleep(pause_s(tries))
 
 
 @contextmanager
@@ -124,10 +122,9 @@ def is_changed(error: ClientError) -> bool:
 def _sentence(error: Exception, place: str, client: Any) -> MediaFMError:
     endpoint = client.meta.endpoint_url
     if isinstance(error, PASSING):
-        tries = client.meta.config.retries["total_max_attempts"]
         return StorageError(
-            f"{place} cannot be reached at {endpoint} in {tries} tries ({type(error).__name__}): "
-            "check the network and the service, then run again."
+            f"{place} cannot be reached at {endpoint} in {_count(tries_of(error))} "
+            f"({type(error).__name__}): check the network and the service, then run again."
         )
     if not isinstance(error, ClientError):
         return ConfigurationError(
@@ -144,11 +141,11 @@ def _sentence(error: Exception, place: str, client: Any) -> MediaFMError:
         return ConfigurationError(
             f"{place} is in another region ({code}): set s3.region to the bucket's."
         )
-    if status >= _SERVER_FAULT or code in _THROTTLED:
+    if answer_passes(error.response):
         tries = error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) + 1
         return StorageError(
-            f"{endpoint} answers {code} for {place} after {tries} tries: wait until the service is "
-            "well, then run again."
+            f"{endpoint} answers {code} for {place} after {_count(tries)}: wait until the service "
+            "is well, then run again."
         )
     if status in _REFUSED_STATUS:
         return ConfigurationError(
@@ -159,6 +156,10 @@ def _sentence(error: Exception, place: str, client: Any) -> MediaFMError:
         f"{endpoint} cannot do {error.operation_name} of {place} ({code}): check that it speaks S3 "
         "with conditional writes."
     )
+
+
+def _count(tries: int) -> str:
+    return "1 try" if tries == 1 else f"{tries} tries"
 
 
 def _code(error: ClientError) -> str:

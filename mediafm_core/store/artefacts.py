@@ -210,6 +210,14 @@ class Store:
                 f"{title_id} has no {asset} in {self.location}: run it first."
             ) from None
 
+    def schema(self, asset: str, title_id: str, variant: str = "") -> pa.Schema:
+        """Return the columns of a table and their types.
+
+        Raises:
+            FileNotFoundError: there is no such table.
+        """
+        return pq.read_schema(self.path(asset, title_id, variant))
+
     def is_sound(self, asset: str, title_id: str, variant: str = "") -> bool:
         """Whether a table can be read to its end."""
         try:
@@ -286,6 +294,10 @@ class Store:
             prepared = folder / "document.json"
             prepared.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
             self.commit(prepared, self.key(record.asset, record.title_id, suffix=".json"))
+
+    def remove_file(self, key: str) -> None:
+        """Delete a file of an artefact; a missing one is fine."""
+        self.files.remove(key)
 
     def remove(self, asset: str, title_id: str, variant: str = "") -> None:
         """Delete what an asset holds of a title."""

@@ -1,6 +1,6 @@
 """Content digests of a title, by facet, so that a change re-does only what depends on it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -43,7 +43,9 @@ class ContentDigests(BaseModel):
 
 
 def content_digests(
-    title: Title, previous: Mapping[str, FileRecord] | None = None
+    title: Title,
+    previous: Mapping[str, FileRecord] | None = None,
+    progress: Callable[[float], None] = lambda _share: None,
 ) -> ContentDigests:
     """Digest the contents of a title.
 
@@ -51,6 +53,7 @@ def content_digests(
         title: a validated title.
         previous: `files` of an earlier result. A media file of the same name, size and
             modification time is not read again; the small files always are.
+        progress: called with the share of the media file that is read.
 
     Raises:
         TitleError: a file cannot be read or changes meanwhile.
@@ -58,7 +61,7 @@ def content_digests(
     media, folder = title.media, title.folder
     known = (previous or {}).get(media.key)
     if known is None or known.stamp != media.stamp:
-        known = _record(folder.path(media.key), media.stamp)
+        known = _record(folder.path(media.key), media.stamp, progress)
     files = {media.key: known}
     small = [side_file.path for side_file in title.side_files]
     if title.clips:
@@ -83,10 +86,13 @@ def content_digests(
     )
 
 
-def _record(path: Path, stamp: str) -> FileRecord:
+def _record(
+    path: Path, stamp: str, progress: Callable[[float], None] = lambda _share: None
+) -> FileRecord:
     try:
         before = path.stat()
-        digest = digest_of_files([path])
+        size = max(before.st_size, 1)
+        digest = digest_of_files([path], lambda read: progress(min(1.0, read / size)))
         after = path.stat()
     except OSError as error:
         raise TitleError(

@@ -31,6 +31,11 @@ class Inbox(ABC):
 
     location: str
 
+    @property
+    def places(self) -> list[Path]:
+        """Folders of this machine that copies of the files are written to; none if local."""
+        return []
+
     @abstractmethod
     def scan(self) -> Iterator["TitleFolder"]:
         """The folders in the order of their names, complete or not.
@@ -118,6 +123,14 @@ class TitleFolder:
             return MANIFEST_NAME in self.files
         except TitleError:
             return True
+
+    @property
+    def is_gone(self) -> bool:
+        """Return True if there is no such folder, or nothing is in it."""
+        try:
+            return not self.files
+        except TitleError as error:
+            return isinstance(error.__cause__, FileNotFoundError)
 
     @property
     def has_usable_name(self) -> bool:
@@ -214,6 +227,11 @@ class RemoteInbox(Inbox):
     def __init__(self, files: Files) -> None:
         self._files = files
         self.location = files.location
+
+    @property
+    def places(self) -> list[Path]:
+        """The folder of the copies."""
+        return [self._files.root]
 
     def scan(self) -> Iterator[TitleFolder]:
         """The folders, from one listing of the whole inbox."""

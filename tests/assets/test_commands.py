@@ -14,6 +14,7 @@ from dagster_catalogue import BAD, GOOD, DagsterCatalogue
 from films import SMALL_MODEL
 
 from mediafm_assets.instance import dagster_home, open_instance
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.comparison import differences
 
@@ -41,10 +42,15 @@ def run(catalogue: DagsterCatalogue, *arguments: str) -> subprocess.CompletedPro
     )
 
 
-def kill_when(
-    reached: Callable[[], bool], inbox: Path, store: Path, log: Path, **changes: str
-) -> None:
-    """Start `mediafm run` and end it with SIGKILL once something has happened."""
+def end_when(
+    reached: Callable[[], bool],
+    inbox: Path,
+    store: Path,
+    log: Path,
+    number: signal.Signals = signal.SIGKILL,
+    **changes: str,
+) -> int:
+    """Start `mediafm run`, send it a signal once something has happened; returns its exit code."""
     with log.open("w") as output:
         process = subprocess.Popen(
             [*MEDIAFM, "run"],
@@ -58,16 +64,17 @@ def kill_when(
                 assert process.poll() is None, f"ended by itself: {log.read_text()}"
                 assert time.monotonic() < deadline, f"not reached: {log.read_text()}"
                 time.sleep(POLL_S)
+            process.send_signal(number)
+            return process.wait(PATIENCE_S)
         finally:
             process.kill()
             process.wait()
-    assert process.returncode == -signal.SIGKILL
 
 
 def training_has_logged(instance: dg.DagsterInstance) -> bool:
     """Whether a training has done its first steps, as Dagster's log tells."""
     return any(
-        entry.user_message.startswith("step ")
+        entry.user_message.startswith("training, loss ")
         for run in instance.get_runs(dg.RunsFilter(job_name="train_model"))
         for entry in instance.all_logs(run.run_id)
     )
@@ -79,16 +86,45 @@ def test_killed_runs_leave_nothing_that_a_rerun_does_not_mend(
     inbox, store = dagster_catalogue.inbox, Store(tmp_path / "store")
     log = tmp_path / "log"
 
-    kill_when(lambda: any(store.root.glob("shots/*.parquet")), inbox, store.root, log)
+    killed_by = end_when(lambda: any(store.root.glob("shots/*.parquet")), inbox, store.root, log)
+    assert killed_by == -signal.SIGKILL
     killed = DagsterCatalogue(inbox, store.root, [])
     assert not store.features.exists()
 
     with open_instance(store) as instance:
-        kill_when(lambda: training_has_logged(instance), inbox, store.root, log, **ENDLESS)
+        end_when(lambda: training_has_logged(instance), inbox, store.root, log, **ENDLESS)
     assert sorted(path.stem for path in store.root.glob("fused_embeddings/*.parquet")) == GOOD
     assert not store.features.exists()
 
     finished = run(killed, "--strict")
+    assert finished.returncode == 3, finished.stderr  # the bad title
+    assert differences(Store(dagster_catalogue.store), store) == []
+
+
+def test_interrupted_runs_are_cancelled_and_a_rerun_finishes_them(
+    dagster_catalogue: DagsterCatalogue, tmp_path: Path
+):
+    inbox, store = dagster_catalogue.inbox, Store(tmp_path / "store")
+    log = tmp_path / "log"
+
+    def decoding() -> bool:
+        return any('"shots"' in note.read_text() for note in store.root.glob(".attempts/*.json"))
+
+    with open_instance(store) as instance:
+        for reached, number, code in (
+            (decoding, signal.SIGINT, 130),
+            (decoding, signal.SIGTERM, 143),
+            (lambda: training_has_logged(instance), signal.SIGINT, 130),
+        ):
+            assert end_when(reached, inbox, store.root, log, number, **ENDLESS) == code
+            (run,) = instance.get_runs(limit=1)
+            assert run.status == dg.DagsterRunStatus.CANCELED
+            line = log.read_text().rstrip().splitlines()[-1]
+            assert line.startswith(f"Interrupted ({number.name}): 0 of 3 titles are complete")
+            assert "Traceback" not in log.read_text()
+    assert {entry.title_id for entry in Quarantine(store)} <= {BAD}
+
+    finished = run(DagsterCatalogue(inbox, store.root, []), "--strict")
     assert finished.returncode == 3, finished.stderr  # the bad title
     assert differences(Store(dagster_catalogue.store), store) == []
 

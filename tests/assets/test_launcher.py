@@ -1,6 +1,5 @@
 """Runs whose process is gone: noticed, ended, and what they held is free again."""
 
-import json
 import os
 import subprocess
 import sys
@@ -20,9 +19,10 @@ from mediafm_assets.launcher import (
     tags_of,
     worker_of,
 )
-from mediafm_core.processes import ProcessIdentity, this_machine
+from mediafm_core.runtime.process import ProcessMark, this_system
 
-HERE = ProcessIdentity.current()
+HERE = ProcessMark.of_this_process()
+SYSTEM = this_system()
 WATCHED = WatchedRunLauncher.__name__
 
 
@@ -37,14 +37,14 @@ def working() -> None:
 
 
 @pytest.fixture(scope="module")
-def dead() -> ProcessIdentity:
+def dead() -> ProcessMark:
     """A process of this machine that has ended."""
     code = (
-        "import json; from mediafm_core.processes import ProcessIdentity; "
-        "print(json.dumps(ProcessIdentity.current()))"
+        "from mediafm_core.runtime.process import ProcessMark; "
+        "print(ProcessMark.of_this_process().model_dump_json())"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
-    return ProcessIdentity(*json.loads(said))
+    return ProcessMark.model_validate_json(said)
 
 
 def started(
@@ -75,11 +75,11 @@ def health(instance: dg.DagsterInstance, run: dg.DagsterRun) -> WorkerStatus:
 
 
 def test_a_run_whose_process_is_gone_is_ended_and_frees_its_pool(
-    dagster_instance: dg.DagsterInstance, dead: ProcessIdentity
+    dagster_instance: dg.DagsterInstance, dead: ProcessMark
 ):
     storage = dagster_instance.event_log_storage
     storage.set_concurrency_slots("accelerator", 1)
-    run = started(dagster_instance, Worker(IN_PROCESS, dead.machine, dead))
+    run = started(dagster_instance, Worker(IN_PROCESS, SYSTEM, dead))
     assert health(dagster_instance, run) == WorkerStatus.FAILED
     assert storage.claim_concurrency_slot("accelerator", run.run_id, "work").is_claimed
     assert end_dead_runs(dagster_instance) == [run.run_id]
@@ -89,18 +89,19 @@ def test_a_run_whose_process_is_gone_is_ended_and_frees_its_pool(
 
 
 def test_runs_that_live_or_are_not_known_are_left_alone(
-    dagster_instance: dg.DagsterInstance, dead: ProcessIdentity
+    dagster_instance: dg.DagsterInstance, dead: ProcessMark
 ):
     left = {
-        "alive": started(dagster_instance, Worker(WATCHED, HERE.machine, HERE)),
-        "about to begin": started(dagster_instance, Worker(WATCHED, HERE.machine)),
+        "alive": started(dagster_instance, Worker(WATCHED, SYSTEM, HERE)),
+        "about to begin": started(dagster_instance, Worker(WATCHED, SYSTEM)),
         "of another launcher": started(dagster_instance, pid=dead.pid),
         "on another machine": started(
-            dagster_instance, Worker(WATCHED, "another", dead._replace(machine="another"))
+            dagster_instance,
+            Worker(WATCHED, "another", dead.model_copy(update={"host": "another"})),
         ),
         "by a code server elsewhere": started(dagster_instance, Worker(WATCHED), pid=dead.pid),
         "a later process has its number": started(
-            dagster_instance, Worker(WATCHED, HERE.machine), pid=os.getpid()
+            dagster_instance, Worker(WATCHED, SYSTEM), pid=os.getpid()
         ),
     }
     assert end_dead_runs(dagster_instance) == []
@@ -110,24 +111,24 @@ def test_runs_that_live_or_are_not_known_are_left_alone(
 
 
 def test_a_process_that_died_before_it_noted_itself_is_known_by_dagsters_event(
-    dagster_instance: dg.DagsterInstance, dead: ProcessIdentity
+    dagster_instance: dg.DagsterInstance, dead: ProcessMark
 ):
-    run = started(dagster_instance, Worker(WATCHED, this_machine()), pid=dead.pid)
+    run = started(dagster_instance, Worker(WATCHED, SYSTEM), pid=dead.pid)
     assert health(dagster_instance, run) == WorkerStatus.FAILED
     assert end_dead_runs(dagster_instance) == [run.run_id]
 
 
 def test_a_later_process_with_the_same_number_is_another(dagster_instance: dg.DagsterInstance):
-    earlier = HERE._replace(started="1")
-    run = started(dagster_instance, Worker(WATCHED, HERE.machine, earlier))
+    earlier = HERE.model_copy(update={"started": "1"})
+    run = started(dagster_instance, Worker(WATCHED, SYSTEM, earlier))
     assert health(dagster_instance, run) == WorkerStatus.FAILED
     assert end_dead_runs(dagster_instance) == [run.run_id]
 
 
 def test_a_run_that_repeats_another_does_not_inherit_its_process(
-    dagster_instance: dg.DagsterInstance, dead: ProcessIdentity
+    dagster_instance: dg.DagsterInstance, dead: ProcessMark
 ):
-    first = started(dagster_instance, Worker(IN_PROCESS, dead.machine, dead))
+    first = started(dagster_instance, Worker(IN_PROCESS, SYSTEM, dead))
     again = dagster_instance.create_run_for_job(
         working,
         status=dg.DagsterRunStatus.STARTED,
@@ -144,11 +145,11 @@ def test_a_run_that_repeats_another_does_not_inherit_its_process(
 def test_a_process_notes_itself_only_for_launchers_that_are_watched(
     dagster_instance: dg.DagsterInstance,
 ):
-    watched = started(dagster_instance, Worker(WATCHED, HERE.machine))
+    watched = started(dagster_instance, Worker(WATCHED, SYSTEM))
     note_worker(dagster_instance, watched)
-    assert worker_of(found(dagster_instance, watched)) == Worker(WATCHED, HERE.machine, HERE)
+    assert worker_of(found(dagster_instance, watched)) == Worker(WATCHED, SYSTEM, HERE)
     other = started(dagster_instance)
     note_worker(dagster_instance, other)
     assert worker_of(found(dagster_instance, other)) is None
     note_worker(dagster_instance, other, IN_PROCESS)
-    assert worker_of(found(dagster_instance, other)) == Worker(IN_PROCESS, HERE.machine, HERE)
+    assert worker_of(found(dagster_instance, other)) == Worker(IN_PROCESS, SYSTEM, HERE)

@@ -56,7 +56,7 @@ def release_another_model(catalogue: Sensing) -> str:
 def test_a_catalogue_that_is_up_to_date_is_left_alone(catalogue: Sensing):
     tick = look(catalogue)
     assert tick.requests == []
-    assert tick.skipped.startswith(f"All {len(GOOD)} titles are up to date with mediafm-3@")
+    assert tick.skipped.startswith(f"All {len(GOOD)} titles are up to date with mediafm-4@")
 
 
 def test_a_release_asks_for_what_depends_on_the_model_and_nothing_else(catalogue: Sensing):

@@ -6,11 +6,12 @@ import dagster as dg
 import pytest
 from dagster_catalogue import BAD, GOOD, DagsterCatalogue
 
+from mediafm_assets.partitions import titles
 from mediafm_assets.resources import Options
 from mediafm_assets.runner import CatalogueRunner
-from mediafm_assets.titles import ACCEPTED
+from mediafm_assets.title_events import ACCEPTED
 from mediafm_core.pipeline.checks import CHECKS
-from mediafm_core.pipeline.graph import SPECS
+from mediafm_core.pipeline.graph import SPECS, UP_TO_FUSION
 from mediafm_core.pipeline.selection import select_titles
 from mediafm_core.pipeline.states import recorded
 
@@ -34,6 +35,19 @@ def logged(
     ]
 
 
+def passed_partitions(instance: dg.DagsterInstance, asset: str, check: str) -> set[str | None]:
+    """Titles whose latest materialisation has passed a check, as the UI shows them."""
+    key = dg.AssetCheckKey(dg.AssetKey(asset), check)
+    found = instance.event_log_storage.get_asset_check_partition_info([key])
+    return {
+        each.partition_key
+        for each in found
+        if each.partition_key
+        and each.latest_execution_status.value == "SUCCEEDED"
+        and each.is_current
+    }
+
+
 def test_runs_with_a_bad_title_among_good_ones_succeed(
     any_dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
 ):
@@ -43,6 +57,32 @@ def test_runs_with_a_bad_title_among_good_ones_succeed(
         ("train_model", dg.DagsterRunStatus.SUCCESS),
         ("refresh_catalogue", dg.DagsterRunStatus.SUCCESS),
     ]
+
+
+def test_runs_are_listed_under_their_jobs(
+    any_dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
+):
+    """The UI finds the runs of a job by this label; `mediafm ui` and workspace.yaml load it."""
+    label = "__repository__@mediafm_assets.definitions"
+    for job in ("embed_title", "train_model", "refresh_catalogue"):
+        found = instance.get_runs(dg.RunsFilter(job_name=job, tags={".dagster/repository": label}))
+        assert {run.run_id for run in found} & set(any_dagster_catalogue.run_ids)
+
+
+def test_a_bad_title_has_failed_by_a_run_of_its_own(
+    any_dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
+):
+    embed_run = any_dagster_catalogue.run_ids[0]
+    [failed] = instance.get_runs(dg.RunsFilter(tags={"mediafm/quarantined_in": embed_run}))
+    assert failed.status == dg.DagsterRunStatus.FAILURE
+    assert failed.tags["dagster/partition"] == BAD
+    [end] = logged(instance, [failed.run_id], EventType.RUN_FAILURE)
+    assert (end.message or "").startswith(f"{BAD} is quarantined: ")
+    assert "media.mp4" in (end.message or "")
+    for asset in UP_TO_FUSION:
+        statuses = instance.get_status_by_partition(dg.AssetKey(asset), [BAD, *GOOD], titles)
+        names = {key: status and status.name for key, status in (statuses or {}).items()}
+        assert names == {BAD: "FAILED", **dict.fromkeys(GOOD, "MATERIALIZED")}, asset
 
 
 def test_each_good_title_is_materialised_with_the_version_of_its_artefact(
@@ -90,6 +130,8 @@ def test_checks_are_evaluated_for_each_title(
         names = {ACCEPTED, *(check.__name__ for check in CHECKS.get(asset, ()))}
         for title in GOOD:
             assert found[asset, title] == dict.fromkeys(names, True)
+        for name in names:
+            assert passed_partitions(instance, asset, name) == set(GOOD)
     assert {key for key in found if key[1] == BAD}
     assert all(checks == {ACCEPTED: False} for (_, title), checks in found.items() if title == BAD)
 
@@ -135,6 +177,8 @@ def test_a_title_up_to_date_is_recorded_again_but_not_computed(
     with copy.instance() as instance:
         report = CatalogueRunner(copy.platform(), instance).run(["coffee"])
         assert report.failures == {}
+        checks = [name.__name__ for name in CHECKS["shots"]]
+        assert "coffee" in passed_partitions(instance, "shots", checks[0])
         made = logged(instance, report.run_ids, EventType.ASSET_MATERIALIZATION)
     written = [event.step_materialization_data.materialization for event in made]
     assert [each.partition for each in written] == ["coffee"] * len(SPECS)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mediafm_assets.sensors.watch import other_watcher
-from mediafm_core.processes import ProcessIdentity
+from mediafm_core.runtime.process import ProcessMark
 from mediafm_core.store.artefacts import Store
 
 DAY_S = 86_400.0
@@ -21,10 +21,10 @@ WATCH = (
 )
 
 
-def noted(store: Store, process: ProcessIdentity, looked: float) -> None:
+def noted(store: Store, process: ProcessMark, looked: float) -> None:
     """What a daemon has left when it looked at the store."""
     store.root.mkdir(exist_ok=True)
-    note = {"process": process._asdict(), "looked": looked}
+    note = {"process": process.model_dump(), "looked": looked}
     (store.root / ".watching.json").write_text(json.dumps(note))
 
 
@@ -48,7 +48,9 @@ def test_the_first_process_goes_on_until_it_ends(tmp_path: Path):
 
 def test_a_later_process_with_its_number_does_not_stand_in_for_it(tmp_path: Path):
     store = Store(tmp_path / "store")
-    noted(store, ProcessIdentity.current()._replace(pid=os.getppid()), time.time())
+    noted(
+        store, ProcessMark.of_this_process().model_copy(update={"pid": os.getppid()}), time.time()
+    )
     assert other_watcher(store) == ""
 
 
@@ -57,7 +59,8 @@ def test_a_daemon_of_another_machine_is_known_by_its_last_look(
     tmp_path: Path, ago_s: float, acts: bool
 ):
     store = Store(tmp_path / "store")
-    noted(store, ProcessIdentity("studio-7 boot", 1, "5"), time.time() - ago_s)
+    elsewhere = ProcessMark(host="studio-7", boot="b", namespace="n", pid=1, started="5")
+    noted(store, elsewhere, time.time() - ago_s)
     other = other_watcher(store)
     assert (other == "") == acts
     if not acts:

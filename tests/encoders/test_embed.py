@@ -21,7 +21,7 @@ from simple_encoders import (
 )
 
 from mediafm_core.encoders.embed import embed_audio, embed_metadata, embed_text, embed_video
-from mediafm_core.errors import TitleError
+from mediafm_core.errors import DamagedArtefactError
 from mediafm_core.vectors import to_numpy
 
 
@@ -81,7 +81,7 @@ def test_video_does_not_depend_on_batches(order, batch_size, chunk):
 )
 @pytest.mark.parametrize("batch_size", [1, 8])
 def test_video_faults(rows, message, batch_size):
-    with pytest.raises(TitleError, match=message):
+    with pytest.raises(DamagedArtefactError, match=message):
         embed_video(MeanColour(), keyframes(rows), 3, batch_size)
 
 
@@ -163,16 +163,16 @@ def test_audio_of_a_changed_shot_table_reads_the_same_grid(soundtrack):
     ("samples", "rate"), [(np.zeros((100, 2)), RATE), (np.zeros(100), 2 * RATE)]
 )
 def test_audio_of_another_format_is_refused(soundtrack, samples, rate):
-    with pytest.raises(TitleError, match="not 1 at 1000"):
+    with pytest.raises(DamagedArtefactError, match="not 1 at 1000"):
         embed_audio(FrameTimes(), soundtrack(samples, rate), shots([0, 1]), 4)
 
 
 def test_damaged_soundtracks_are_refused(soundtrack, tmp_path):
     file = soundtrack(np.random.default_rng(0).uniform(-0.5, 0.5, 60_000))
     file.write_bytes(file.read_bytes()[:40_000])
-    with pytest.raises(TitleError, match=r"soundtrack\.flac"):
+    with pytest.raises(DamagedArtefactError, match=r"soundtrack\.flac"):
         embed_audio(FrameTimes(), file, shots([0, 60]), 4)
-    with pytest.raises(TitleError, match=r"absent\.flac cannot be read"):
+    with pytest.raises(DamagedArtefactError, match=r"absent\.flac cannot be read"):
         embed_audio(FrameTimes(), tmp_path / "absent.flac", shots([0, 60]), 4)
 
 

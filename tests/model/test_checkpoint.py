@@ -187,10 +187,10 @@ def test_another_configuration_is_refused(folder, change: dict, message: str) ->
 
 def test_a_model_of_another_version_is_refused_with_a_way_out(folder) -> None:
     record = json.loads((folder / "training.json").read_text())
-    record["identity"]["version"] = "1"
+    record["identity"]["version"] = "3"
     (folder / "training.json").write_text(json.dumps(record))
     with pytest.raises(
-        ConfigurationError, match=r"of version 1 .* reads version 3: train one anew"
+        ConfigurationError, match=r"of version 3 .* reads version 4: train one anew"
     ):
         load_model(folder)
 

@@ -17,7 +17,7 @@ from mediafm_core.config import ModelSettings, ObjectiveSettings, TrainingSettin
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.data import TrainingData
 from mediafm_core.model.distributed import World, joined_world
-from mediafm_core.model.progress import CurvePoint, Event, Started
+from mediafm_core.model.progress import CurvePoint, Event, Phase, Progress, Started
 from mediafm_core.model.training import train
 from mediafm_core.pipeline import training_processes
 from mediafm_core.pipeline.platform import Platform
@@ -132,7 +132,7 @@ def test_a_lost_process_ends_the_others_and_the_training_can_go_on(trained_store
     started: list[psutil.Process] = []
 
     def kill_one(event: Event) -> None:
-        if event.step == 3 and not started:
+        if isinstance(event, Progress) and event.step == 3 and not started:
             children = psutil.Process().children(recursive=True)
             started.extend(each for each in children if each not in others)
             workers = [each for each in started if "mediafm_core.train" in each.cmdline()]
@@ -155,6 +155,7 @@ def test_a_lost_process_ends_the_others_and_the_training_can_go_on(trained_store
 def train_store(world: World, platform: Platform) -> None:
     events: list[Event] = []
     train_model(platform, events.append, world)
+    events = [event for event in events if not isinstance(event, Phase)]
     if world.is_first:
         assert isinstance(events[0], Started)
         assert 2 <= events[0].step < 20
@@ -171,6 +172,8 @@ def test_what_a_process_says_comes_through(trained_store, tmp_path, capfd, monke
     finished = training_processes.train_in_processes(
         settings, events.append, command=saying(capfd.readouterr().out, 0)
     )
+    assert events[0] == Phase("reading the catalogue")
+    events = [event for event in events if not isinstance(event, Phase)]
     assert [event.step for event in events] == [0, 1, 2]
     assert isinstance(events[0], Started)
     assert events[0].groups[0].optimiser == "Muon"

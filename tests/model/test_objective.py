@@ -113,6 +113,17 @@ def test_every_weight_has_a_part_in_the_loss(fusion: str) -> None:
     assert without == []
 
 
+@pytest.mark.parametrize("prediction", ["copy", "linear", "both"])
+def test_gradients_stay_bounded_where_nothing_is_visible(prediction: str) -> None:
+    """Titles without metadata, one of a single shot: inputs and a prediction start at zero."""
+    settings = ObjectiveSettings()
+    objective = make_objective(settings, prediction=prediction)
+    batch = make_batch([20, 1], settings)._replace(global_=torch.zeros(2, 6))
+    objective(batch, counts_of(batch)).total.backward()
+    lengths = [p.grad.norm() for p in objective.parameters() if p.grad is not None]
+    assert max(lengths) < 1e4
+
+
 def test_of_a_hidden_modality_only_its_own_columns_count() -> None:
     settings = ObjectiveSettings(single_modality_share=1.0, boundary_weight=0)
     objective, batch = make_objective(settings), make_batch([20, 20], settings)

@@ -9,7 +9,7 @@ import torch
 from mediafm_core.config import ModelSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.data import TrainingData
-from mediafm_core.model.progress import Progress, Started
+from mediafm_core.model.progress import Phase, Progress, Started
 from mediafm_core.model.training import train
 from mediafm_core.model.validation import split_titles
 
@@ -108,8 +108,9 @@ def test_every_parameter_is_trained(make_catalogue, tmp_path) -> None:
 
 
 def test_progress_and_curve(make_catalogue, tmp_path) -> None:
-    reports = []
-    result = train(make_catalogue(20, 9), TINY, BRIEF, tmp_path, reports.append)
+    events = []
+    result = train(make_catalogue(20, 9), TINY, BRIEF, tmp_path, events.append)
+    reports = [event for event in events if not isinstance(event, Phase)]
     started = reports.pop(0)
     assert isinstance(started, Started)
     assert (started.step, started.steps, started.titles, started.shots) == (0, 6, 2, 29)
@@ -123,6 +124,20 @@ def test_progress_and_curve(make_catalogue, tmp_path) -> None:
     expected = np.mean([report.training_loss for report in reports[3:]])
     assert result.curve[-1].training_loss == pytest.approx(expected)
     assert result.shots_per_second > 0
+
+
+def test_phases_beside_the_steps_are_reported(make_catalogue, tmp_path) -> None:
+    events = []
+    train(make_catalogue(20, 9), TINY, BRIEF, tmp_path, events.append, states=tmp_path / "states")
+    phases = [event.lines()[0] for event in events if isinstance(event, Phase)]
+    assert phases == [
+        "preparing the network",
+        "preparing validation",
+        "validating 0 %",
+        "validating 0 %",
+        "saving the model",
+        "done",
+    ]
 
 
 def test_titles_and_not_shots_are_held_out(make_catalogue) -> None:

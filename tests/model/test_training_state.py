@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from mediafm_core.config import ModelSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError
 from mediafm_core.model import checkpoint, descent, training, training_state
 from mediafm_core.model.data import TitleSource, TrainingData
-from mediafm_core.model.progress import Event
+from mediafm_core.model.progress import Event, Observer, Phase, Progress
 from mediafm_core.model.training import train
 from mediafm_core.model.training_state import (
     TrainingStates,
@@ -37,11 +38,16 @@ class KilledError(Exception):
     """In place of a signal, where the process has to live on."""
 
 
+def besides_phases(events: list[Event]) -> Observer:
+    """Keep the start and the steps."""
+    return lambda event: None if isinstance(event, Phase) else events.append(event)
+
+
 def train_until(step: int, *arguments, **keywords) -> None:
     """A training that stops as soon as it has reported a step."""
 
     def stop(event: Event) -> None:
-        if event.step == step:
+        if isinstance(event, Progress) and event.step == step:
             raise KilledError
 
     with pytest.raises(KilledError):
@@ -69,7 +75,9 @@ def test_a_resumed_training_gives_the_weights_of_an_unbroken_one(
     assert len(list(states.glob("*/step-*"))) == 1
     torch.manual_seed(step)  # what happens in between is of no account
     events: list[Event] = []
-    resumed = train(data, TINY, settings, tmp_path / "models", events.append, states=states)
+    resumed = train(
+        data, TINY, settings, tmp_path / "models", besides_phases(events), states=states
+    )
 
     assert events[0].step == (step - 1) // 2 * 2
     assert_same_weights(resumed.folder, unbroken.folder)
@@ -91,7 +99,7 @@ train(
     ModelSettings.model_validate_json(sys.argv[1]),
     TrainingSettings.model_validate_json(sys.argv[2]),
     Path(sys.argv[3]),
-    lambda event: print(event.step, flush=True),
+    lambda event: hasattr(event, "step") and print(event.step, flush=True),
     states=Path(sys.argv[4]),
 )
 """
@@ -115,10 +123,49 @@ def test_a_killed_process_goes_on_where_it_was(make_catalogue, tmp_path) -> None
                 break
     assert process.returncode == -signal.SIGKILL
     events: list[Event] = []
-    resumed = train(data, TINY, settings, models, events.append, states=states)
+    resumed = train(data, TINY, settings, models, besides_phases(events), states=states)
     assert last - 1 <= events[0].step < 40
     assert resumed.identity == train(data, TINY, settings, tmp_path / "unbroken").identity
     assert not states.exists()
+
+
+INTERRUPTED = """
+from mediafm_core.runtime.interruption import stopping_on_signals
+with stopping_on_signals():
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_training_saves_the_step_it_is_at(
+    make_catalogue, tmp_path, number: signal.Signals
+) -> None:
+    """States are saved every 1,000 steps by themselves, so this one comes from the interrupt."""
+    titles = [TitleSource(title.title_id, title.path) for title in make_catalogue(30, 9).titles]
+    data = TrainingData(titles, 6)
+    settings = BRIEF.model_copy(update={"steps": 40, "checkpoint_every": 1000})
+    models, states = tmp_path / "models", tmp_path / "states"
+    arguments = [TINY.model_dump_json(), settings.model_dump_json(), models, states]
+    body = INTERRUPTED + textwrap.indent(KILLED, "    ")
+    command = [sys.executable, "-c", body, *arguments, *(title.path for title in titles)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    last = random.Random().randint(3, 30)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        for line in process.stdout:
+            if int(line) == last:
+                process.send_signal(number)
+                break
+        process.stdout.read()
+        errors = process.stderr.read()
+    assert errors.rstrip().endswith("KeyboardInterrupt"), errors
+    (saved,) = states.glob("*/step-*")
+    events: list[Event] = []
+    resumed = train(data, TINY, settings, models, events.append, states=states)
+    assert events[0].step == int(saved.name.removeprefix("step-")) >= last
+    assert resumed.identity == train(data, TINY, settings, tmp_path / "unbroken").identity
 
 
 def test_two_processes_do_not_train_the_same(make_catalogue, tmp_path) -> None:
@@ -128,7 +175,7 @@ def test_two_processes_do_not_train_the_same(make_catalogue, tmp_path) -> None:
     seeds: list[int] = []
 
     def train_the_same(event: Event) -> None:
-        if event.step == 5:
+        if isinstance(event, Progress) and event.step == 5:
             with pytest.raises(ConfigurationError, match="wait for it or end it") as error:
                 train(data, TINY, BRIEF, models, states=states)
             refusals.append(str(error.value))
@@ -283,7 +330,7 @@ def test_a_full_disk_leaves_the_state_before(make_catalogue, tmp_path, monkeypat
     assert not models.exists()
     monkeypatch.undo()
     events: list[Event] = []
-    resumed = train(data, TINY, BRIEF, models, events.append, states=states)
+    resumed = train(data, TINY, BRIEF, models, besides_phases(events), states=states)
     assert events[0].step == 4
     assert resumed.identity == train(data, TINY, BRIEF, tmp_path / "unbroken").identity
 
@@ -303,7 +350,7 @@ def test_a_disk_that_is_full_at_the_end_leaves_the_last_state(
     assert not list(models.iterdir())
     monkeypatch.undo()
     events: list[Event] = []
-    resumed = train(data, TINY, BRIEF, models, events.append, states=states)
+    resumed = train(data, TINY, BRIEF, models, besides_phases(events), states=states)
     assert events[0].step == 10
     assert resumed.identity == train(data, TINY, BRIEF, tmp_path / "unbroken").identity
 
@@ -317,7 +364,7 @@ def test_states_of_other_settings_and_data_are_not_taken(make_catalogue, tmp_pat
         (TrainingData(data.titles[:1], 6, data.ranges, data.identities), BRIEF),
     ):
         events: list[Event] = []
-        train(other_data, TINY, settings, tmp_path, events.append, states=states)
+        train(other_data, TINY, settings, tmp_path, besides_phases(events), states=states)
         assert events[0].step == 0
     assert len(list(states.glob("*/step-00000006"))) == 1  # can still be resumed
 
@@ -330,7 +377,7 @@ def test_a_state_of_another_version_of_the_network_is_not_taken(
     train_until(8, data, TINY, BRIEF, tmp_path, states=states)
     monkeypatch.setattr(training, "MODEL_VERSION", "another")
     events: list[Event] = []
-    train(data, TINY, BRIEF, tmp_path, events.append, states=states)
+    train(data, TINY, BRIEF, tmp_path, besides_phases(events), states=states)
     assert events[0].step == 0
     assert len(list(states.glob("*/step-00000006"))) == 1
 
@@ -343,7 +390,7 @@ def test_a_state_of_other_arithmetic_is_not_taken(make_catalogue, tmp_path, monk
     for module in (training, descent):
         monkeypatch.setattr(module, "resolve_arithmetic", lambda *_: "bfloat16")
     events: list[Event] = []
-    result = train(data, TINY, BRIEF, tmp_path, events.append, states=states)
+    result = train(data, TINY, BRIEF, tmp_path, besides_phases(events), states=states)
     assert events[0].step == 0
     assert json.loads((result.folder / "training.json").read_text())["arithmetic"] == "bfloat16"
 

@@ -43,7 +43,7 @@ def platform_of(root: Path, **overrides: object) -> Platform:
 
 def release_another_model(platform: Platform) -> str:
     """Let a model of another name serve: what is compared is its name."""
-    model = "mediafm-3@0123456789abcdef"
+    model = "mediafm-4@0123456789abcdef"
     with deciding(platform.store):
         add_release(platform.store, model, "somebody", "a test")
     return model

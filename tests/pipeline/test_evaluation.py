@@ -259,8 +259,8 @@ class TestHiddenShots:
         [
             (0.19, True, "validation loss 0.1900 on held-out titles"),
             (0.203, True, "best baseline 0.2500 (interpolation)"),
-            (0.21, False, "worse than mediafm-3@"),
-            (0.26, False, "worse than the best baseline and worse than mediafm-3@"),
+            (0.21, False, "worse than mediafm-4@"),
+            (0.26, False, "worse than the best baseline and worse than mediafm-4@"),
         ],
     )
     def test_beside_the_baselines_and_what_serves(

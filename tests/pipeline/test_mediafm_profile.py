@@ -1,10 +1,16 @@
 """The whole graph with the encoders of the blog: small checkpoints, a real embeddings service."""
 
+import faulty_answers
 import numpy as np
+import pytest
 from embeddings_service import Service
 from films import take_in
 from small_checkpoints import save_clip, save_wav2vec2
 
+from mediafm_core.errors import ServiceError
+from mediafm_core.pipeline.attempts import MOST_FAILURES
+from mediafm_core.pipeline.materialise import materialise
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.vectors import to_numpy
 
 KEY = "sk-not-for-any-log"
@@ -40,3 +46,43 @@ def test_titles_go_through_the_encoders_of_the_blog(catalogue, tmp_path, monkeyp
     files = [path for path in platform.store.root.rglob("*") if path.is_file()]
     assert not any(KEY.encode() in path.read_bytes() for path in files)
     assert KEY not in caplog.text
+
+
+def test_a_service_out_of_order_is_not_the_title_s_fault(catalogue, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    service = Service()
+    text = {"name": "openai", "base_url": service.url, "api_key": KEY, "dimension": 4}
+    platform = catalogue.platform(text={**text, "max_retries": 0})
+    try:
+        for fault in ("zeros", "503 in HTML", "reset", "an empty body"):
+            service.script = [faulty_answers.PASSING[fault][0]] * MOST_FAILURES
+            for _ in range(MOST_FAILURES):
+                with pytest.raises(ServiceError):
+                    materialise(platform, ("text_embeddings",), "coffee")
+        assert Quarantine(platform.store).get("coffee") is None
+        (outcome,) = materialise(platform, ("text_embeddings",), "coffee")
+        assert outcome.status == "computed"
+    finally:
+        service.close()
+
+
+def test_a_text_that_the_service_refuses_is_the_title_s(catalogue, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    service = Service()
+    text = {"name": "openai", "base_url": service.url, "api_key": KEY, "dimension": 4}
+    platform = catalogue.platform(text=text)
+    refused = platform.store.read("timed_text", "coffee")["text"].drop_null()[0].as_py()
+
+    def fault(handler, body):
+        if refused in body["input"]:
+            faulty_answers.refusal(400)(handler, body)
+        else:
+            faulty_answers.changed(lambda answer: None)(handler, body)
+
+    service.script = [fault] * 99
+    try:
+        (outcome,) = materialise(platform, ("text_embeddings",), "coffee")
+    finally:
+        service.close()
+    assert outcome.status == "quarantined"
+    assert f"refuses the text {refused[:60]!r} (400)" in outcome.reason

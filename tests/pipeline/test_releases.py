@@ -143,7 +143,7 @@ class TestNames:
             ("ff", r"too short for mediafm-1@ffff3333"),
             ("0000", r"no model '0000' in .*there is: mediafm-1@abcd1111, "),
             ("eeee4444", r"no model 'eeee4444'"),
-            ("mediafm-3@ffff3333", r"no model 'mediafm-3@ffff3333'"),
+            ("mediafm-4@ffff3333", r"no model 'mediafm-4@ffff3333'"),
             ("", r"no model ''"),
             ("../../etc@", r"no model"),
         ],

@@ -10,7 +10,7 @@ from mediafm_core.errors import StorageError
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.models import model_folder, model_names, put_up
 
-MODEL = "mediafm-3@0123456789abcdef"
+MODEL = "mediafm-4@0123456789abcdef"
 FILES = {
     "README.md": b"card",
     "config.json": b"{}",

@@ -4,6 +4,7 @@ import os
 import re
 import resource
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,40 @@ class TestPassingFaults:
         proxy.is_down = True
         for said in refusals(files, StorageError):
             assert re.search(r"s3://\S+ cannot be reached at http://\S+ in 2 tries", said)
+
+    def test_a_bad_spell_leaves_later_requests_all_their_tries(
+        self, open_files: OpenFiles, proxy: FaultyProxy
+    ) -> None:
+        files = open_files(endpoint_url=proxy.endpoint, max_attempts=4)
+        write(files, "a", b"a")
+
+        def refused(_number: int) -> str:
+            with pytest.raises(StorageError) as raised:
+                files.entry("a")
+            return str(raised.value)
+
+        proxy.shares = {"refused": 1.0}
+        proxy.requests.clear()
+        with ThreadPoolExecutor(16) as threads:  # the client is shared
+            said = list(threads.map(refused, range(48)))
+        assert proxy.requests.total() == 4 * len(said)
+        assert all("in 4 tries (ConnectionClosedError)" in sentence for sentence in said)
+        proxy.refuse_next = 3
+        proxy.shares = {}
+        assert read(files, "a") == b"a"
+        assert proxy.refuse_next == 0
+
+    def test_the_sentence_counts_the_tries_that_were_made(
+        self, open_files: OpenFiles, proxy: FaultyProxy
+    ) -> None:
+        files = open_files(endpoint_url=proxy.endpoint, max_attempts=1)
+        proxy.is_down = True
+        with pytest.raises(StorageError, match=r"cannot be reached at http://\S+ in 1 try \("):
+            files.entry("a")
+        proxy.is_down = False
+        proxy.shares = {"throttled": 1.0}
+        with pytest.raises(StorageError, match="after 1 try: wait until the service is well"):
+            files.entry("a")
 
     def test_a_failed_write_leaves_what_was_there(
         self, open_files: OpenFiles, proxy: FaultyProxy

@@ -1,5 +1,6 @@
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +84,9 @@ def test_unchanged_media_is_not_read_again(folder: Path, monkeypatch: pytest.Mon
     hashed: list[str] = []
     real = digests.digest_of_files
 
-    def spy(paths: list[Path]) -> str:
+    def spy(paths: list[Path], *progress: Callable[[int], None]) -> str:
         hashed.extend(path.name for path in paths)
-        return real(paths)
+        return real(paths, *progress)
 
     monkeypatch.setattr(digests, "digest_of_files", spy)
     before = content_digests(read(folder))
@@ -99,3 +100,12 @@ def test_unchanged_media_is_not_read_again(folder: Path, monkeypatch: pytest.Mon
     after = content_digests(read(folder), recorded.files)
     assert "media.mp4" in hashed[2:]
     assert after.media == before.media
+
+
+def test_progress_is_the_share_of_the_media_that_is_read(folder: Path) -> None:
+    (folder / "media.mp4").write_bytes(bytes(5 << 19))  # two pieces and a half
+    shares: list[float] = []
+    known = content_digests(read(folder), progress=shares.append)
+    assert shares == [0.4, 0.8, 1.0]
+    content_digests(read(folder), known.files, shares.append)
+    assert len(shares) == 3, "it is not read again"

@@ -119,7 +119,7 @@ def test_the_automation_page_lists_what_runs_by_itself(person: Person):
 
 def test_the_catalogue_shows_its_versions_and_what_readers_see(person: Person):
     person.opens("/assets/catalogue")
-    person.reads("readers_see", "titles of mediafm-3@", "version_coverage", "wanted", "held_back")
+    person.reads("readers_see", "titles of mediafm-4@", "version_coverage", "wanted", "held_back")
     person.scrolls_to("version_coverage")
     person.keeps("catalogue")
 
@@ -186,7 +186,7 @@ def test_the_model_shows_its_loss_curve(person: Person):
 
 def test_what_serves_shows_who_released_it_and_why(person: Person):
     person.opens(f"/assets/{SERVING_MODEL}")
-    person.reads("released_by", "first model of the catalogue", "mediafm-3@")
+    person.reads("released_by", "first model of the catalogue", "mediafm-4@")
     person.keeps("serving_model")
 
 

@@ -12,11 +12,13 @@ import pyarrow as pa
 from mediafm_core.encoders.base import AudioEncoder, Progress
 from mediafm_core.encoders.embed.means import ShotMeans
 from mediafm_core.encoders.embed.table import EarlierVectors, embeddings_table, input_digest
-from mediafm_core.errors import TitleError
+from mediafm_core.errors import DamagedArtefactError
 from mediafm_core.vectors import unit_length
 
 if TYPE_CHECKING:
     from soundfile import SoundFile
+
+_NO_LENGTH = 2**63 - 1  # libsndfile's answer for a FLAC file whose header does not say
 
 
 def embed_audio(
@@ -49,7 +51,7 @@ def embed_audio(
             encoded.
 
     Raises:
-        TitleError: the soundtrack cannot be read to its end, or its format is another one.
+        DamagedArtefactError: the soundtrack cannot be read to its end, or its format is another.
     """
     means = ShotMeans(shots.num_rows, encoder.dimension)
     known = EarlierVectors(earlier)
@@ -58,16 +60,18 @@ def embed_audio(
         import soundfile
 
         try:
+            soundtrack.open("rb").close()  # raises what libsndfile calls "System error"
             with soundfile.SoundFile(soundtrack) as sound:
                 _check_format(sound, encoder.sample_rate, soundtrack)
                 grid = _Grid(sound, round(encoder.window_s * encoder.sample_rate), shots)
                 digests = grid.digests()
                 windows = grid.windows_of([digest not in known for digest in digests])
                 _pool(encoder, grid, windows, batch_size, means, progress)
-        except soundfile.LibsndfileError as error:
-            raise TitleError(
-                f"{soundtrack} cannot be read ({error.error_string}): decode the title again."
-            ) from None
+        except (soundfile.LibsndfileError, FileNotFoundError) as error:
+            reason = getattr(error, "error_string", None) or getattr(error, "strerror", None)
+            raise DamagedArtefactError(
+                "soundtrack", f"{soundtrack} cannot be read ({reason}): decode the title again."
+            ) from error
     sums, present = means.result()
     vectors = unit_length(sums)
     present |= known.fill(vectors, digests)
@@ -126,7 +130,7 @@ class _Grid:
         """The samples of windows, float32.
 
         Raises:
-            TitleError: the sound ends before its header says so.
+            DamagedArtefactError: the sound ends before its header says so.
         """
         sound = self._sound
         for window in windows:
@@ -135,9 +139,10 @@ class _Grid:
                 sound.seek(begin)
             samples = sound.read(self._window, dtype="float32")
             if len(samples) < min(self._window, sound.frames - begin):
-                raise TitleError(
+                raise DamagedArtefactError(
+                    "soundtrack",
                     f"{sound.name} ends after {(begin + len(samples)) / self.rate:.1f} of "
-                    f"{sound.frames / self.rate:.1f} s: decode the title again."
+                    f"{sound.frames / self.rate:.1f} s: decode the title again.",
                 )
             yield samples
 
@@ -171,7 +176,14 @@ def _pool(
 
 def _check_format(sound: "SoundFile", sample_rate: int, path: Path) -> None:
     if (sound.channels, sound.samplerate) != (1, sample_rate):
-        raise TitleError(
+        raise DamagedArtefactError(
+            "soundtrack",
             f"{path} has {sound.channels} channels at {sound.samplerate} Hz, not 1 at "
-            f"{sample_rate}: decode the title again."
+            f"{sample_rate}: decode the title again.",
+        )
+    if sound.frames == _NO_LENGTH:
+        raise DamagedArtefactError(
+            "soundtrack",
+            f"{path} has no length in its header, since its writer has not finished it: decode the "
+            "title again.",
         )

@@ -11,7 +11,7 @@ import pyarrow as pa
 from mediafm_core.encoders.base import Progress, VideoEncoder
 from mediafm_core.encoders.embed.means import ShotMeans
 from mediafm_core.encoders.embed.table import EarlierVectors, embeddings_table, input_digest
-from mediafm_core.errors import TitleError
+from mediafm_core.errors import DamagedArtefactError
 from mediafm_core.vectors import unit_length
 
 
@@ -35,7 +35,8 @@ def embed_video(
             vectors from it.
 
     Raises:
-        TitleError: there are no keyframes, they belong to other shots, or one is no picture.
+        DamagedArtefactError: there are no keyframes, they belong to other shots, or one is no
+            picture.
     """
     means = ShotMeans(shot_count, encoder.dimension)
     known = EarlierVectors(earlier)
@@ -63,7 +64,7 @@ def embed_video(
     if pictures:
         flush()
     if not title_id:
-        raise TitleError("A title has no keyframes at all: decode it again.")
+        raise DamagedArtefactError("keyframes", "A title has no keyframes at all: decode it again.")
     sums, present = means.result()
     vectors = unit_length(sums)
     present |= known.fill(vectors, digests)
@@ -83,9 +84,10 @@ def _keyframes_per_shot(
     last = -1
     for (title_id, shot), rows in groupby(_rows(batches), itemgetter(0, 1)):
         if not last < shot < shot_count:
-            raise TitleError(
+            raise DamagedArtefactError(
+                "keyframes",
                 f"{title_id}: a keyframe of shot {shot} among {shot_count} shots is out of order: "
-                "decode the title again."
+                "decode the title again.",
             )
         last = shot
         yield title_id, shot, [(position, jpeg) for _, _, position, jpeg in rows]
@@ -106,4 +108,6 @@ def _decode_jpeg(jpeg: pa.Buffer, name: str) -> np.ndarray:
         with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as picture:
             return np.asarray(picture.convert("RGB"))
     except OSError as error:  # PIL's error for what it cannot decode
-        raise TitleError(f"{name} is no whole JPEG ({error}): decode the title again.") from None
+        raise DamagedArtefactError(
+            "keyframes", f"{name} is no whole JPEG ({error}): decode the title again."
+        ) from error

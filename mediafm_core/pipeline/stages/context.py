@@ -34,6 +34,7 @@ def contextual_embeddings(work: Work) -> None:
         metadata,
         title_id=title_id,
         arithmetic=arithmetic(work.platform.settings),
+        progress=lambda share: work.report("contextual_embeddings", share),
     )
     record = work.record(
         "contextual_embeddings",

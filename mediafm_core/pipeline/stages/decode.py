@@ -30,7 +30,7 @@ def decode(work: Work) -> None:
             work.platform.settings.keyframes,
             keyframes.write,
             soundtrack,
-            lambda seconds: work.report("shots", min(1.0, seconds / length) if length else 0.0),
+            lambda seconds: work.report("shots", seconds / length if length else 0.0),
         )
         parts = summary.cpu_seconds
         keyframes.close(
@@ -46,7 +46,7 @@ def decode(work: Work) -> None:
         if summary.soundtrack_s > 0:
             work.store.commit(soundtrack, sound_file)
         else:
-            work.store.files.remove(sound_file)
+            work.store.remove_file(sound_file)
         work.store.write_json(
             work.record(
                 "soundtrack",

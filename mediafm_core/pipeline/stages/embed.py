@@ -32,6 +32,7 @@ def timed_text(work: Work) -> None:
         MediaProbe.model_validate(content["probe"]),
         side_files,
         content["manifest"]["language"],
+        lambda share: work.report("timed_text", share),
     )
     table, summary = timed_text_per_shot(found.cues, work.read("shots"))
     work.write("timed_text", table, **summary._asdict(), source=asdict(found.source))
@@ -57,15 +58,18 @@ def video_embeddings(work: Work) -> None:
 
 def audio_embeddings(work: Work) -> None:
     """Write one audio vector per shot; zeros, marked absent, where there is no sound."""
+    from mediafm_core.device import resolve_device
     from mediafm_core.encoders.embed import embed_audio
 
     platform = work.platform
+    on_cpu = resolve_device(platform.settings) == "cpu"
     earlier = _earlier(work, "audio_embeddings")
     table = embed_audio(
         platform.audio_encoder,
         _soundtrack(work),
         work.read("shots"),
-        platform.settings.audio.batch_size,
+        # A CPU is no faster on several windows of half a minute, and reports a share after each.
+        1 if on_cpu else platform.settings.audio.batch_size,
         lambda share: work.report("audio_embeddings", share),
         earlier,
     )

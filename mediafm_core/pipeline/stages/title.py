@@ -1,14 +1,14 @@
 """The asset `title`: a validated folder, a probe of its media, the digests of its contents."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mediafm_core.errors import StoreError
 from mediafm_core.identity import data_version
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.work import Stopwatch
+from mediafm_core.pipeline.work import MOST_SHARE, Stopwatch
 from mediafm_core.store.artefacts import ArtefactRecord
 from mediafm_core.titles.digests import FileRecord, content_digests
 from mediafm_core.titles.folder import Title, read_title
@@ -28,11 +28,34 @@ def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
     Raises:
         TitleError: the folder does not follow the ingestion contract or the media is unusable.
     """
+    record, content = describe_title(
+        folder,
+        _known(platform, folder.name),
+        lambda share: platform.progress(folder.name, "title", min(share, MOST_SHARE)),
+    )
+    platform.store.write_json(record, content)
+    return record
+
+
+def describe_title(
+    folder: TitleFolder,
+    known: tuple[ArtefactRecord, Mapping[str, Any]] | None = None,
+    progress: Callable[[float], None] = lambda _share: None,
+) -> tuple[ArtefactRecord, dict[str, Any]]:
+    """Validate a title folder and return the record and content of its asset `title`.
+
+    Args:
+        folder: the folder.
+        known: an earlier record and content, which save reading media that is as it was.
+        progress: called with the share of the files that has been read.
+
+    Raises:
+        TitleError: as `register_title`.
+    """
     from mediafm_core.media.probe import probe
 
     stopwatch = Stopwatch()
     fingerprint = folder.fingerprint()
-    known = _known(platform, folder.name)
     previous: dict[str, FileRecord] = {
         name: FileRecord.model_validate(file)
         for name, file in (known[1]["hashed"] if known else {}).items()
@@ -41,7 +64,7 @@ def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
     probed = _known_probe(known, title, previous)
     if probed is None:  # brings the media here, if it is elsewhere
         probed = probe(folder.path(title.media.key), title.manifest.language)
-    digests = content_digests(title, previous)
+    digests = content_digests(title, previous, progress)
     facets = digests.model_dump(exclude={"files"})
     content: dict[str, Any] = {
         "manifest": title.manifest.model_dump(mode="json"),
@@ -69,8 +92,7 @@ def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
         },
         measured=stopwatch.read(),
     )
-    platform.store.write_json(record, content)
-    return record
+    return record, content
 
 
 def _known(platform: Platform, title_id: str) -> tuple[ArtefactRecord, dict[str, Any]] | None:

@@ -1,6 +1,5 @@
-"""Processes are recognised by machine, number and start."""
+"""Processes are recognised by system, number and start."""
 
-import json
 import os
 import shutil
 import socket
@@ -10,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from mediafm_core.processes import ProcessIdentity, listens_here, start_of, this_machine
+from mediafm_core.runtime import process as module
+from mediafm_core.runtime.process import ProcessMark, listens_here, start_of
 
 SAY = (
-    "import json, sys; from mediafm_core.processes import ProcessIdentity; "
-    "print(json.dumps(ProcessIdentity.current()), flush=True); sys.stdin.read()"
+    "import sys; from mediafm_core.runtime.process import ProcessMark; "
+    "print(ProcessMark.of_this_process().model_dump_json(), flush=True); sys.stdin.read()"
 )
 
 
-def start(*before: str) -> tuple[subprocess.Popen[str], ProcessIdentity]:
+def start(*before: str) -> tuple[subprocess.Popen[str], ProcessMark]:
     """A process that waits, and its identity as it says itself."""
     process = subprocess.Popen(
         [*before, sys.executable, "-c", SAY],
@@ -27,7 +27,7 @@ def start(*before: str) -> tuple[subprocess.Popen[str], ProcessIdentity]:
         text=True,
     )
     assert process.stdout
-    return process, ProcessIdentity(*json.loads(process.stdout.readline()))
+    return process, ProcessMark.model_validate_json(process.stdout.readline())
 
 
 def end(process: subprocess.Popen[str]) -> None:
@@ -37,10 +37,10 @@ def end(process: subprocess.Popen[str]) -> None:
 def test_a_process_lives_until_it_ends():
     process, identity = start()
     assert identity.pid == process.pid
-    assert identity.state() == "alive"
+    assert identity.state == "alive"
     end(process)
-    assert identity.state() == "gone"
-    assert ProcessIdentity.current().state() == "alive"
+    assert identity.state == "dead"
+    assert ProcessMark.of_this_process().state == "alive"
 
 
 def test_a_process_that_has_ended_and_not_been_waited_for_is_gone():
@@ -48,31 +48,47 @@ def test_a_process_that_has_ended_and_not_been_waited_for_is_gone():
     assert process.stdin
     process.stdin.close()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert identity.state() == "gone"
+    assert identity.state == "dead"
     assert start_of(process.pid) is None
     process.wait()
 
 
 def test_a_later_process_with_the_same_number_is_another():
-    process, earlier = start()
-    later = ProcessIdentity.current()
-    assert later._replace(started=earlier.started + "0").state() == "gone"
-    end(process)
+    mark = ProcessMark.of_this_process()
+    assert mark.model_copy(update={"started": f"{mark.started}0"}).state == "dead"
 
 
-def test_a_process_of_another_machine_cannot_be_seen():
-    assert ProcessIdentity("another", os.getpid(), "1").state() == "elsewhere"
+@pytest.mark.parametrize(
+    ("other", "state"),
+    [
+        ({"host": "another"}, "unknown"),
+        ({"machine": "another"}, "unknown"),
+        ({"namespace": "another"}, "unknown"),
+        ({"boot": "another"}, "dead"),
+    ],
+)
+def test_a_process_of_another_system_is_only_known_where_the_machine_has_booted_since(
+    other: dict[str, str], state: str, monkeypatch: pytest.MonkeyPatch
+):
+    system = {"host": "studio", "machine": "id", "boot": "first", "namespace": "pid:[1]"}
+    monkeypatch.setattr(module, "_system", lambda: system)
+    mark = ProcessMark.of_this_process()
+    assert mark.state == "alive"
+    assert mark.model_copy(update=other).state == state
+    # Without an id the other boot may be another machine's, of the same name.
+    monkeypatch.setattr(module, "_system", lambda: {**system, "machine": ""})
+    unnamed = ProcessMark.of_this_process().model_copy(update=other)
+    assert unnamed.state == "unknown"
 
 
-def test_a_container_is_another_machine_although_its_host_name_is_the_same():
+def test_a_container_is_another_system_although_its_host_name_is_the_same():
     unshare = shutil.which("unshare")
     if unshare is None or os.geteuid() != 0:
         pytest.skip("needs root and unshare: apt install util-linux")
-    process, inside = start(unshare, "--pid", "--fork", "--mount-proc")
-    assert inside.machine.startswith(f"{socket.gethostname()} ")
-    assert inside.machine != this_machine()
-    assert inside.state() == "elsewhere"
-    end(process)
+    inside, mark = start(unshare, "--pid", "--fork", "--mount-proc")
+    assert mark.host == socket.gethostname()
+    assert mark.state == "unknown"
+    end(inside)
 
 
 def test_who_listens_on_a_socket_is_seen(tmp_path: Path):

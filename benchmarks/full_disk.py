@@ -1,0 +1,126 @@
+"""Ingest on disks that are too small: what each run says, and what a plain rerun with room gives.
+
+    python -m benchmarks.full_disk [--sizes 20] [--titles 4] [--command INBOX] [--json FILE]
+
+A small file system is mounted for each size, from far too small to nearly enough, and the store is
+on it. The run must end with the machine's fault in one sentence and hold no title back. Then the
+file system is given room, and a plain rerun must give the store of an undisturbed run.
+
+Titles and networks are those of `quick_catalogue`. With `--command` it is `mediafm run` itself over
+an inbox, as a process, with its Dagster home in the store. Mounting takes root.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from small_disk import resize, small_disk
+
+from benchmarks.quick_catalogue import QuickPlatform, ingest, make_titles, settings_for
+from mediafm_core.pipeline.quarantine import Quarantine
+from mediafm_core.store.artefacts import Store
+from mediafm_core.store.comparison import differences
+
+_ROOM_KIB = 1 << 20
+_BLOCK = 4096
+
+Run = Callable[[Path], tuple[int, str]]
+"""Takes a store in; returns the exit code and the last sentence."""
+
+
+def main() -> None:
+    """Run on every size and print a line for each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, default=20)
+    parser.add_argument("--titles", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of a title")
+    parser.add_argument("--command", type=Path, metavar="INBOX", help="with `mediafm run` itself")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--small", action="store_true", help="two sizes and two titles")
+    arguments = parser.parse_args()
+    if arguments.small:
+        arguments.sizes, arguments.titles, arguments.seconds = 2, 2, 4.0
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        if arguments.command:
+            found = measure(folder, arguments.sizes, by_command(arguments.command))
+        else:
+            inbox = make_titles(folder / "inbox", arguments.titles, arguments.seconds)
+            found = measure(folder, arguments.sizes, by_core(inbox))
+    failed = [each for each in found if each["quarantined"] or each["differences"]]
+    print(
+        f"{len(found)} sizes, {sum(bool(each['exit_code']) for each in found)} runs that failed, "
+        f"{sum(each['quarantined'] for each in found)} titles quarantined, "
+        f"{len(failed)} stores that differ or hold a title back"
+    )
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=2))
+    sys.exit(bool(failed))
+
+
+def measure(folder: Path, sizes: int, run: Run) -> list[dict]:
+    """Run on each size, then with room."""
+    whole = Store(folder / "undisturbed")
+    code, sentence = run(whole.root)
+    if code:
+        raise SystemExit(f"The undisturbed run fails: {sentence}")
+    needed_kib = sum(_on_disk(path) for path in whole.root.rglob("*")) >> 10
+    print(f"undisturbed: {needed_kib} KiB", flush=True)
+    found = []
+    for number in range(1, sizes + 1):
+        kib = max(4, needed_kib * number // (sizes + 1) // 4 * 4)
+        with small_disk(folder / f"disk-{number}", kib) as disk:
+            code, sentence = run(disk / "store")
+            held_back = list(Quarantine(Store(disk / "store")))
+            resize(disk, _ROOM_KIB)
+            again, said_again = run(disk / "store")
+            different = differences(whole, Store(disk / "store"))
+            if again:
+                different.append(f"the rerun ends with {again}: {said_again}")
+        found.append(
+            {
+                "kib": kib,
+                "exit_code": code,
+                "sentence": sentence,
+                "quarantined": len(held_back),
+                "differences": different,
+            }
+        )
+        print(json.dumps(found[-1]), flush=True)
+    return found
+
+
+def by_core(inbox: Path) -> Run:
+    """A run in this process, with networks that are sums."""
+
+    def run(store: Path) -> tuple[int, str]:
+        sentence = ingest(QuickPlatform(settings_for(inbox, store)))
+        return int(bool(sentence)), sentence
+
+    return run
+
+
+def by_command(inbox: Path) -> Run:
+    """A run of `mediafm run` over an inbox."""
+
+    def run(store: Path) -> tuple[int, str]:
+        command = [sys.executable, "-m", "mediafm_core", "run"]
+        done = subprocess.run(
+            [*command, "--inbox", str(inbox), "--store", str(store)], capture_output=True, text=True
+        )
+        said = done.stderr.strip().splitlines()
+        return done.returncode, said[-1] if said else ""
+
+    return run
+
+
+def _on_disk(path: Path) -> int:
+    return -(-path.stat().st_size // _BLOCK) * _BLOCK if path.is_file() else 0
+
+
+if __name__ == "__main__":
+    main()

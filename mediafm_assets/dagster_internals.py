@@ -1,0 +1,154 @@
+"""Parts of Dagster that are not public and that the project cannot do without.
+
+Dagster is pinned, and `tests/assets/test_dagster_internals.py` fails if a later version changes
+one of them:
+
+- the origin of a run, which links it to its job in the UI: `JobDefinition.execute_in_process`
+  sets none, so that its runs show under no job and not on the timeline;
+- storing many events together: for each event the SQLite storage opens two to four connections
+  and transactions, about 10 ms, PostgreSQL's as many connections, and neither has a batch for
+  checks;
+- the materialisation that an asset check was evaluated on: without it the UI shows the check of a
+  partition as missing, and Dagster itself fills it in only for runs over a single partition;
+- the failure of a run that no step has met.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
+from typing import Any
+from weakref import WeakSet
+
+import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData,
+)
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.events import DagsterEvent, JobFailureData, RunFailureReason
+from dagster._core.execution.api import execute_run_iterator
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.storage.event_log import EventLogStorage, SqliteEventLogStorage
+from sqlalchemy.engine import Connection
+
+LOCATION = "mediafm_assets.definitions"
+"""The code location that `mediafm ui` and workspace.yaml load: the module's name."""
+REPOSITORY = "__repository__"  # Dagster's name for what a module defines without one
+_NO_RETRY = {"dagster/max_retries": "0"}
+_REENTRANT = type(threading.RLock())
+_keeping: WeakSet[EventLogStorage] = WeakSet()
+
+
+def create_run(
+    instance: dg.DagsterInstance,
+    job: dg.JobDefinition,
+    tags: Mapping[str, str],
+    run_config: Mapping[str, object] | None = None,
+    assets: Sequence[dg.AssetKey] | None = None,
+    origin: RemoteJobOrigin | None = None,
+) -> dg.DagsterRun:
+    """Create a run that the UI lists under its job, to be executed by this process.
+
+    The daemon does not start such a run again after a failure: whoever started it does.
+
+    Args:
+        instance: records the run.
+        job: the job.
+        tags: of the run; those of its partitions among them.
+        run_config: configuration of the run.
+        assets: assets of the job that the run is limited to.
+        origin: where the job is defined; None for the location that `mediafm ui` loads.
+    """
+    here = RegisteredCodeLocationOrigin(LOCATION)
+    with stored_together(instance):  # Dagster records every asset of every title as planned
+        return instance.create_run_for_job(
+            job,
+            run_config=run_config,
+            tags={**job.run_tags, **tags, **_NO_RETRY},
+            asset_selection=frozenset(assets) if assets else None,
+            remote_job_origin=origin
+            or RemoteJobOrigin(RemoteRepositoryOrigin(here, REPOSITORY), job.name),
+        )
+
+
+def execute(
+    instance: dg.DagsterInstance, job: dg.JobDefinition, run: dg.DagsterRun
+) -> list[DagsterEvent]:
+    """Execute a run of a job in this process, and return its events."""
+    return list(execute_run_iterator(InMemoryJob(job), run, instance))
+
+
+def fail_at_once(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:
+    """Record that a run has started and has failed, for a reason that is known already."""
+    started = DagsterEvent(dg.DagsterEventType.RUN_START.value, run.job_name, message=reason)
+    instance.report_dagster_event(started, run.run_id)
+    failure = JobFailureData(error=None, failure_reason=RunFailureReason.STEP_FAILURE)
+    instance.report_run_failed(run, reason, failure)
+
+
+def target_of_check(
+    materialisation: dg.EventLogRecord,
+) -> AssetCheckEvaluationTargetMaterializationData:
+    """Name a materialisation as what a check was evaluated on."""
+    return AssetCheckEvaluationTargetMaterializationData(
+        storage_id=materialisation.storage_id,
+        run_id=materialisation.run_id,
+        timestamp=materialisation.timestamp,
+    )
+
+
+@contextmanager
+def stored_together(instance: dg.DagsterInstance) -> Iterator[None]:
+    """Store the events that this thread reports within the block at a fraction of the usual cost.
+
+    In SQLite they are stored in one transaction: all of them, or none if the block fails. Other
+    processes wait for their turn to write meanwhile, so keep it short: compute first, then report.
+
+    Any other storage (PostgreSQL) stores each event as it comes, from now on over a connection
+    that is kept open. A long transaction there would let readers that follow the ids of events,
+    such as sensors, miss those that are committed late.
+    """
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqliteEventLogStorage):
+        _keep_connection(storage)
+        yield
+        return
+    if "_connect" in vars(storage):  # within another block
+        yield
+        return
+    with _lock_of(storage), ExitStack() as connections:
+        connect: Callable[[str], AbstractContextManager[Connection]] = storage._connect
+        opened: dict[str, Connection] = {}
+
+        @contextmanager
+        def shared(shard: str) -> Iterator[Connection]:
+            if shard not in opened:
+                opened[shard] = connections.enter_context(connect(shard))
+            yield opened[shard]
+
+        storage._connect = shared  # type: ignore[method-assign]
+        storage.has_table = cache(storage.has_table)  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            del storage._connect, storage.has_table
+
+
+def _keep_connection(storage: EventLogStorage) -> None:
+    """Let a storage keep a connection for the next event; Dagster's web server does the same."""
+    if storage not in _keeping:
+        storage.optimize_for_webserver(statement_timeout=0, pool_recycle=3600, max_overflow=20)
+        _keeping.add(storage)
+
+
+def _lock_of(storage: SqliteEventLogStorage) -> AbstractContextManager[object]:
+    """Return the lock of a storage's connections as one that a thread can take repeatedly."""
+    lock: Any = storage._db_lock
+    if not isinstance(lock, _REENTRANT):
+        with lock:
+            lock = storage.__dict__["_db_lock"] = threading.RLock()
+    return lock
