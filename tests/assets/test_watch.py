@@ -49,7 +49,9 @@ def test_the_first_process_goes_on_until_it_ends(tmp_path: Path):
 def test_a_later_process_with_its_number_does_not_stand_in_for_it(tmp_path: Path):
     store = Store(tmp_path / "store")
     noted(
-        store, ProcessMark.of_this_process().model_copy(update={"pid": os.getppid()}), time.time()
+        store,
+        ProcessMark.of_this_process().model_copy(update={"pid": os.getppid(), "started": "1"}),
+        time.time(),
     )
     assert other_watcher(store) == ""
 
