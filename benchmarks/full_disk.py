@@ -18,6 +18,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
 from small_disk import resize, small_disk
 
 from benchmarks.quick_catalogue import QuickPlatform, ingest, make_titles, settings_for

@@ -16,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
 from faulty_proxy import FAULTS, FaultyProxy, faulty_proxy
 from s3_server import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
 from stored_files import upload_folder

@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 
 from mediafm_assets.owners import OWNERS
 from mediafm_assets.resources import PlatformResource
+from mediafm_assets.tables import markdown_table, reasons, table
 from mediafm_assets.tags import DATA_VERSION
 from mediafm_core.identity import digest_of_settings
 from mediafm_core.pipeline.coverage import Coverage, coverage, duration, refresh_progress
@@ -14,16 +16,8 @@ from mediafm_core.pipeline.states import CatalogueComparison, TitleState
 from mediafm_core.store.features import catalogue as readers_catalogue
 
 CATALOGUE = "catalogue"
-# The page of an asset shows the first columns of a wide table.
-_COLUMNS = {
-    "asset": "string",
-    "titles": "int",
-    "wanted": "bool",
-    "identity": "string",
-    "code": "string",
-    "model": "string",
-}
-_SHOWN_TITLES = 50
+_COLUMNS = ("asset", "titles", "wanted", "identity", "code", "model")
+_NARROW = ("asset", "titles", "wanted")  # what the page of the asset has room for
 
 
 def describe_catalogue(
@@ -33,6 +27,7 @@ def describe_catalogue(
     platform = comparison.platform
     counts = Counter(state.state for state in states)
     seen = readers_catalogue(platform.store)
+    rows = [_row(each) for each in coverage(comparison)]
     troubled = [state for state in states if state.state in ("quarantined", "orphaned")]
     metadata: dict[str, dg.MetadataValue] = {
         "titles": dg.MetadataValue.int(len(states)),
@@ -41,22 +36,18 @@ def describe_catalogue(
         "readers_see": dg.MetadataValue.text(
             f"{len(seen.versions)} titles of {seen.model}" if seen else "nothing yet"
         ),
-        "version_coverage": _table(coverage(comparison)),
+        "coverage": table(_NARROW, rows),
+        "versions": markdown_table(_COLUMNS, rows),
     }
     progress = refresh_progress(comparison, states)
     if progress is not None:
         metadata["refresh"] = dg.MetadataValue.text(str(progress))
-        metadata["refresh_titles_done"] = dg.MetadataValue.int(progress.titles_done)
+        metadata["up_to_date"] = dg.MetadataValue.int(progress.titles_done)
         if progress.seconds_left is not None:
-            metadata["refresh_time_left"] = dg.MetadataValue.text(duration(progress.seconds_left))
+            metadata["time_left"] = dg.MetadataValue.text(duration(progress.seconds_left))
     if troubled:
-        metadata["held_back"] = dg.MetadataValue.table(
-            [
-                dg.TableRecord({"title": each.title_id, "state": each.state, "reason": each.reason})
-                for each in troubled[:_SHOWN_TITLES]
-            ],
-            schema=dg.TableSchema([dg.TableColumn(name) for name in ("title", "state", "reason")]),
-        )
+        held_back = [(each.title_id, each.reason) for each in troubled]
+        metadata["held_back"] = reasons(platform, held_back)
     return metadata
 
 
@@ -89,20 +80,12 @@ def catalogue(platform: PlatformResource) -> dg.ObserveResult:
     return dg.ObserveResult(metadata=describe_catalogue(comparison, list(comparison.states())))
 
 
-def _table(rows: Sequence[Coverage]) -> dg.TableMetadataValue:
-    return dg.MetadataValue.table(
-        [
-            dg.TableRecord(
-                {
-                    "asset": row.asset,
-                    "titles": row.titles,
-                    "wanted": row.is_wanted,
-                    "identity": row.identity,
-                    "code": row.code_version,
-                    "model": row.model,
-                }
-            )
-            for row in rows
-        ],
-        schema=dg.TableSchema([dg.TableColumn(name, kind) for name, kind in _COLUMNS.items()]),
-    )
+def _row(covered: Coverage) -> dict[str, Any]:
+    return {
+        "asset": covered.asset,
+        "titles": covered.titles,
+        "wanted": covered.is_wanted,
+        "identity": covered.identity,
+        "code": covered.code_version,
+        "model": covered.model,
+    }

@@ -10,9 +10,10 @@ one of them:
   checks;
 - the materialisation that an asset check was evaluated on: without it the UI shows the check of a
   partition as missing, and Dagster itself fills it in only for runs over a single partition;
-- the failure of a run that no step has met.
+- a run that has failed without being executed, and what it was to materialise.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -25,7 +26,12 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
 from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.events import DagsterEvent, JobFailureData, RunFailureReason
+from dagster._core.events import (
+    AssetMaterializationPlannedData,
+    DagsterEvent,
+    JobFailureData,
+    RunFailureReason,
+)
 from dagster._core.execution.api import execute_run_iterator
 from dagster._core.remote_origin import (
     RegisteredCodeLocationOrigin,
@@ -49,7 +55,6 @@ def create_run(
     tags: Mapping[str, str],
     run_config: Mapping[str, object] | None = None,
     assets: Sequence[dg.AssetKey] | None = None,
-    origin: RemoteJobOrigin | None = None,
 ) -> dg.DagsterRun:
     """Create a run that the UI lists under its job, to be executed by this process.
 
@@ -61,7 +66,6 @@ def create_run(
         tags: of the run; those of its partitions among them.
         run_config: configuration of the run.
         assets: assets of the job that the run is limited to.
-        origin: where the job is defined; None for the location that `mediafm ui` loads.
     """
     here = RegisteredCodeLocationOrigin(LOCATION)
     with stored_together(instance):  # Dagster records every asset of every title as planned
@@ -70,8 +74,7 @@ def create_run(
             run_config=run_config,
             tags={**job.run_tags, **tags, **_NO_RETRY},
             asset_selection=frozenset(assets) if assets else None,
-            remote_job_origin=origin
-            or RemoteJobOrigin(RemoteRepositoryOrigin(here, REPOSITORY), job.name),
+            remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(here, REPOSITORY), job.name),
         )
 
 
@@ -82,12 +85,59 @@ def execute(
     return list(execute_run_iterator(InMemoryJob(job), run, instance))
 
 
-def fail_at_once(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:
-    """Record that a run has started and has failed, for a reason that is known already."""
-    started = DagsterEvent(dg.DagsterEventType.RUN_START.value, run.job_name, message=reason)
-    instance.report_dagster_event(started, run.run_id)
-    failure = JobFailureData(error=None, failure_reason=RunFailureReason.STEP_FAILURE)
-    instance.report_run_failed(run, reason, failure)
+def record_failed_run(
+    instance: dg.DagsterInstance,
+    run: dg.DagsterRun,
+    job: dg.JobDefinition,
+    assets: Sequence[dg.AssetKey],
+    tags: Mapping[str, str],
+    reason: str,
+) -> dg.DagsterRun:
+    """Record a run of one partition that has failed for a reason that is known already.
+
+    Nothing is executed, and no check is planned.
+
+    Args:
+        instance: records the run.
+        run: what it takes its configuration and its place in the UI from.
+        job: the job of that run.
+        assets: what it does not materialise.
+        tags: of the run; that of its partition, `dagster/partition`, among them.
+        reason: shown where the run has failed.
+    """
+    failed = instance.create_run(
+        job_name=run.job_name,
+        run_id=None,
+        run_config=run.run_config,
+        status=dg.DagsterRunStatus.FAILURE,  # from the first: a kill leaves no run under way
+        tags={**tags, **_NO_RETRY},
+        root_run_id=None,
+        parent_run_id=None,
+        step_keys_to_execute=None,
+        execution_plan_snapshot=None,
+        job_snapshot=job.get_job_snapshot(),
+        parent_job_snapshot=job.get_parent_job_snapshot(),
+        asset_selection=frozenset(assets),
+        asset_check_selection=None,
+        resolved_op_selection=None,
+        op_selection=None,
+        remote_job_origin=run.remote_job_origin,
+        job_code_origin=None,
+        asset_graph=job.asset_layer.asset_graph,
+    )
+    with stored_together(instance):
+        for key in assets:
+            planned = AssetMaterializationPlannedData(key, tags["dagster/partition"])
+            event = DagsterEvent.build_asset_materialization_planned_event(
+                run.job_name, key.to_python_identifier(), planned
+            )
+            instance.report_dagster_event(event, failed.run_id, logging.DEBUG)
+        said = f"Not executed: run {run.run_id} has found why it fails."
+        started = DagsterEvent(dg.DagsterEventType.RUN_START.value, run.job_name, message=said)
+        instance.report_dagster_event(started, failed.run_id)
+        of_a_step = JobFailureData(error=None, failure_reason=RunFailureReason.STEP_FAILURE)
+        instance.report_run_failed(failed, reason, of_a_step)
+    return failed
 
 
 def target_of_check(

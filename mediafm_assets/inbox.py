@@ -7,6 +7,7 @@ import dagster as dg
 
 from mediafm_assets.owners import OWNERS
 from mediafm_assets.resources import PlatformResource
+from mediafm_assets.tables import markdown_table, reasons
 from mediafm_assets.tags import TOLD
 from mediafm_core.identity import digest_of_settings
 from mediafm_core.pipeline.platform import Platform
@@ -17,9 +18,10 @@ INBOX = "inbox"
 
 
 def observe_inbox(platform: Platform) -> dict[str, dg.MetadataValue]:
-    """Counts of the inbox's folders and a table of the quarantined ones.
+    """Return counts of the inbox's folders and tables of the quarantined ones.
 
-    A folder whose name cannot be a partition key shows up nowhere else in Dagster.
+    `waiting` folders have no `title.json` yet. A folder whose name cannot be a partition key shows
+    up nowhere else in Dagster.
     """
     folders = list(platform.inbox.scan())
     return _describe(platform, len(folders), sum(not each.is_complete for each in folders))
@@ -37,17 +39,21 @@ def observe_states(platform: Platform, states: Sequence[TitleState]) -> dg.Asset
 
 
 def _describe(platform: Platform, titles: int, waiting: int) -> dict[str, dg.MetadataValue]:
-    held_back = [
-        dg.TableRecord({"title": entry.title_id, "asset": entry.asset, "reason": entry.reason})
-        for entry in Quarantine(platform.store)
-    ]
-    columns = [dg.TableColumn(name) for name in ("title", "asset", "reason")]
-    return {
+    held_back = list(Quarantine(platform.store))
+    metadata: dict[str, dg.MetadataValue] = {
         "folder": dg.MetadataValue.path(platform.inbox.location),
         "titles": dg.MetadataValue.int(titles),
-        "waiting_for_title_json": dg.MetadataValue.int(waiting),
-        "quarantined": dg.MetadataValue.table(held_back, schema=dg.TableSchema(columns)),
+        "waiting": dg.MetadataValue.int(waiting),
+        "quarantined": dg.MetadataValue.int(len(held_back)),
     }
+    if held_back:
+        rows = [
+            {"title": entry.title_id, "asset": entry.asset, "reason": entry.reason}
+            for entry in held_back
+        ]
+        metadata["reasons"] = reasons(platform, [(row["title"], row["reason"]) for row in rows])
+        metadata["details"] = markdown_table(("title", "asset", "reason"), rows)
+    return metadata
 
 
 @dg.multi_observable_source_asset(

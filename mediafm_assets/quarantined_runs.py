@@ -9,7 +9,7 @@ title's partitions are then failed and link to it; executing it again tries the 
 
 import dagster as dg
 
-from mediafm_assets.dagster_internals import create_run, fail_at_once
+from mediafm_assets import dagster_internals
 from mediafm_assets.partitions import PARTITION
 from mediafm_core.pipeline.graph import SPECS
 
@@ -35,12 +35,8 @@ def record_failed_run(context: dg.AssetExecutionContext, title_id: str, reason: 
         for key in map(dg.AssetKey, SPECS)
         if key in selected and not _is_materialised(context, key, title_id)
     ]
-    # Without its checks: the run that has met the title evaluates those that apply.
-    job = context.job_def.get_subset(asset_selection=set(left), asset_check_selection=set())
-    run = create_run(
-        instance, job, tags, context.run.run_config, origin=context.run.remote_job_origin
-    )
-    fail_at_once(instance, run, f"{title_id} is quarantined: {reason}")
+    said = f"{title_id} is quarantined: {reason}"
+    dagster_internals.record_failed_run(instance, context.run, context.job_def, left, tags, said)
 
 
 def _is_materialised(context: dg.AssetExecutionContext, key: dg.AssetKey, title_id: str) -> bool:

@@ -1,7 +1,7 @@
 """Tables in the metadata of assets: what Dagster knows of an artefact's file, and rows to read."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from inspect import getsourcelines
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,16 @@ from mediafm_core.store.artefacts import JSON_ASSETS
 
 MOST_ROWS = 50
 _LONGEST_TEXT = 240
+_IN_A_DIALOG = 1000  # the UI shows shorter Markdown inside the narrow column of values
+# What Markdown or HTML would take for markup, as numeric entities.
+_ENTITIES = {letter: f"&#{ord(letter)};" for letter in "&<>|*_`~[]()!#\\"}
 
 
 def source_of(asset: str) -> dict[str, Any]:
     """Return the metadata that links an asset of titles to the function that computes it."""
     function = computed_by(asset)
     _, line = getsourcelines(function)
-    name = f"{function.__module__}.{function.__name__}"
+    name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
     path = function.__code__.co_filename
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
@@ -131,3 +134,46 @@ def _kind(values: Sequence[Any]) -> str:
     names = {bool: "bool", int: "int", float: "float"}
     kinds = {type(value) for value in values if value is not None}
     return names.get(kinds.pop(), "string") if len(kinds) == 1 else "string"
+
+
+def markdown_table(
+    columns: Sequence[str], rows: Sequence[Mapping[str, Any]]
+) -> dg.MarkdownMetadataValue:
+    """Make a table that the UI opens in a dialog, as wide as its columns need.
+
+    Args:
+        columns: names.
+        rows: values by column; the first `MOST_ROWS` are shown.
+    """
+    lines = [
+        columns,
+        ["---"] * len(columns),
+        *([_escaped(row.get(name)) for name in columns] for row in rows[:MOST_ROWS]),
+    ]
+    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    if len(rows) > MOST_ROWS:
+        text += f"\n\nand {len(rows) - MOST_ROWS} more"
+    return dg.MetadataValue.md(text.ljust(_IN_A_DIALOG))
+
+
+def reasons(platform: Platform, held_back: Iterable[tuple[str, str]]) -> dg.TableMetadataValue:
+    """List titles with the reason why each is held back.
+
+    Args:
+        platform: knows the inbox, whose name is left out of the reasons.
+        held_back: title ids and reasons.
+    """
+    # One column, and no long paths: the page is narrow and wraps between words only.
+    rows = []
+    for title_id, reason in held_back:
+        for place in (f"{platform.inbox.location}/{title_id}/", f"{platform.inbox.location}/"):
+            reason = reason.replace(place, "")
+        said = reason if reason.startswith(f"{title_id}: ") else f"{title_id}: {reason}"
+        rows.append({"title and reason": said})
+    return table(("title and reason",), rows)
+
+
+def _escaped(value: Any) -> str:
+    """Return a value as the text of a cell: no markup, no HTML, on one line."""
+    text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return "".join(_ENTITIES.get(letter, letter) for letter in " ".join(text.split()))

@@ -23,7 +23,10 @@ from mediafm_core.pipeline.platform import Platform
 # A picture takes half a second to draw, and an event holds its pictures. In a run over more titles
 # than this they are left out: materialising one of the titles draws them, and computes nothing.
 MANY = 50
-_HELD_S = 1.0  # events wait this long for others to be stored with
+# Events wait this long, and for so many others, to be stored together: a run that is watched shows
+# what it does, and no other process waits long to write.
+_HELD_S = 1.0
+_MOST_HELD = 50
 
 ACCEPTED = "title_is_accepted"
 HELD_BACK = "A title that fails is held back: nothing is built on it."
@@ -76,7 +79,8 @@ class TitleEvents:
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Record outcomes, at once or together with those of the next titles."""
         self._waiting += [(outcome, self._event(outcome)) for outcome in outcomes]
-        if time.monotonic() - self._stored_at >= _HELD_S:
+        held_s = time.monotonic() - self._stored_at
+        if held_s >= _HELD_S or len(self._waiting) >= _MOST_HELD:
             self.store()
 
     def store(self) -> None:
@@ -112,8 +116,8 @@ class TitleEvents:
             partition=outcome.title_id,
             metadata={
                 "state": outcome.explanation,
-                **numbers,
                 **pictures,
+                **numbers,
                 **self._files.of(outcome),
             },
             tags={DATA_VERSION: outcome.record.data_version},

@@ -56,7 +56,7 @@ def materialise_titles(
     ):
         for place, title_id in enumerate(title_ids):
             failed = platform.failed.get(title_id)
-            if failed and any(depends_on(asset, failed.asset) for asset in assets):
+            if failed and depends_on(assets, failed.assets):
                 continue
             try:
                 with closing_with(how_far):
@@ -69,8 +69,10 @@ def materialise_titles(
                 raise dg.Failure(platform.stopped_by, allow_retries=may_pass) from error
             except MediaFMError as error:
                 context.log.error(str(error))
-                platform.failed[title_id] = FailedTitle(assets[0], str(error))
+                platform.failed[title_id] = FailedTitle(tuple(assets), str(error))
                 continue
+            if failed and set(failed.assets) & set(assets):  # the step is tried again
+                del platform.failed[title_id]
             events.add(found)
             outcomes += found
             progress.add(found)
@@ -78,7 +80,7 @@ def materialise_titles(
         title_id: failed.reason
         for title_id, failed in platform.failed.items()
         if title_id in title_ids
-        and any(asset == failed.asset or depends_on(asset, failed.asset) for asset in assets)
+        and (set(failed.assets) & set(assets) or depends_on(assets, failed.assets))
     }
     if failures and (not outcomes or _is_last(context, assets)):
         raise dg.Failure(" ".join(failures.values()), metadata=dict(failures), allow_retries=False)
@@ -98,4 +100,4 @@ def _is_last(context: dg.AssetExecutionContext, assets: Sequence[str]) -> bool:
     """Return True if no other step of the run depends on these assets."""
     selected = context.run.asset_selection or context.job_def.asset_layer.selected_asset_keys
     names = {key.to_user_string() for key in selected} & SPECS.keys()
-    return not any(depends_on(name, asset) for name in names for asset in assets)
+    return not depends_on(names, assets)

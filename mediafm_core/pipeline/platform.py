@@ -29,9 +29,9 @@ found up to date, or given up with its title.
 
 
 class FailedTitle(NamedTuple):
-    """The asset at which the work on a title has failed in this run, and why."""
+    """The assets of a title whose work has failed in this run, and why."""
 
-    asset: str
+    assets: tuple[str, ...]
     reason: str
 
 

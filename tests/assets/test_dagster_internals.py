@@ -15,7 +15,7 @@ from mediafm_assets.dagster_internals import (
     LOCATION,
     create_run,
     execute,
-    fail_at_once,
+    record_failed_run,
     stored_together,
     target_of_check,
 )
@@ -143,16 +143,13 @@ def test_a_check_that_names_its_materialisation_has_passed_for_its_partition(
 
 
 def test_a_failed_run_fails_the_partition_it_was_to_materialise(instance: dg.DagsterInstance):
-    run(instance)
-    failed = create_run(
-        instance,
-        DEFS.resolve_job_def("make_reels"),
-        {"dagster/partition": "beta"},
-        assets=[dg.AssetKey("reel")],
-    )
-    fail_at_once(instance, failed, "beta is torn.")
-    found = instance.get_run_by_id(failed.run_id)
-    assert found is not None
+    made = instance.get_run_by_id(run(instance))
+    assert made is not None
+    tags = {"dagster/partition": "beta"}
+    job = DEFS.resolve_job_def("make_reels")
+    failed = record_failed_run(instance, made, job, [dg.AssetKey("reel")], tags, "beta is torn.")
+    wanted = dg.RunsFilter([failed.run_id], tags={".dagster/repository": LABEL})
+    [found] = instance.get_runs(wanted)
     assert found.status == dg.DagsterRunStatus.FAILURE
     statuses = instance.get_status_by_partition(dg.AssetKey("reel"), KEYS, TITLES)
     assert statuses is not None

@@ -81,6 +81,14 @@ def daemon(webhook, dagster_instance):
     )
 
 
+def test_no_alert_is_sent_of_a_title_quarantined_among_many(daemon, webhook):
+    daemon.tick()
+    daemon.run(ingest, **{"dagster/partition": "cat", "mediafm/quarantined_in": "another run"})
+    assert daemon.tick() == "No run has failed."
+    daemon.run(ingest, **{"dagster/partition": "cat"})
+    assert "of 1 runs" in daemon.tick()
+
+
 def test_each_failure_is_told_once(daemon, webhook):
     daemon.run(ingest)  # before the sensor was switched on
     assert "begin with the next" in daemon.tick()

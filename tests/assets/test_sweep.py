@@ -206,20 +206,22 @@ def test_versions_and_coverage_are_recorded_when_they_change(catalogue: Sensing)
     assert recorded("audio_encoder") == before["audio_encoder"]
     latest = catalogue.instance.fetch_observations(dg.AssetKey(CATALOGUE), limit=1).records[0]
     assert latest.asset_observation is not None
-    table = latest.asset_observation.metadata["version_coverage"].value
-    rows = {
-        (row.data["asset"], row.data["model"]): (row.data["titles"], row.data["wanted"])
-        for row in table.records
-    }
-    assert rows["clip_features", model] == (0, True)
-    assert rows["clip_features", before[SERVING_MODEL][0]] == (len(GOOD), False)
+    metadata = latest.asset_observation.metadata
+    rows = [row.data for row in metadata["coverage"].value.records]
+    clips = [row for row in rows if row["asset"] == "clip_features"]
+    assert {"asset": "clip_features", "titles": 0, "wanted": True} in clips
+    assert {"asset": "clip_features", "titles": len(GOOD), "wanted": False} in clips
+    lines = metadata["versions"].value.splitlines()
+    versions = {tuple(cell.strip() for cell in line.split("|")[1:-1]) for line in lines}
+    by_model = {cells[5]: cells[1:3] for cells in versions if cells[0] == "clip&#95;features"}
+    assert by_model == {model: ("0", "true"), before[SERVING_MODEL][0]: (str(len(GOOD)), "false")}
 
 
 def test_the_inbox_is_observed_when_it_changes(catalogue: Sensing):
     def seen() -> list[int]:
         found = catalogue.instance.fetch_observations(dg.AssetKey("inbox"), limit=20).records
         observations = [each.asset_observation for each in found if each.asset_observation]
-        return [int(each.metadata["waiting_for_title_json"].value) for each in observations]
+        return [int(each.metadata["waiting"].value) for each in observations]
 
     look(catalogue)
     before = seen()

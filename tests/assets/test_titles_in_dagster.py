@@ -1,8 +1,11 @@
 """What Dagster records of a run over several titles: each title's own events, never another's."""
 
+import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dagster as dg
+import pyarrow.parquet as pq
 import pytest
 from dagster_catalogue import BAD, GOOD, DagsterCatalogue
 
@@ -16,6 +19,7 @@ from mediafm_core.pipeline.selection import select_titles
 from mediafm_core.pipeline.states import recorded
 
 EventType = dg.DagsterEventType
+WITH_PICTURES = ("shots", "keyframes", "contextual_embeddings", "clip_features")
 
 
 @pytest.fixture(scope="module")
@@ -140,8 +144,10 @@ def test_inbox_and_serving_model_are_observed(
     any_dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
 ):
     [inbox] = instance.fetch_observations(dg.AssetKey("inbox"), limit=1).records
-    rows = inbox.asset_observation.metadata["quarantined"].records
-    assert [row.data["title"] for row in rows] == [BAD]
+    metadata = inbox.asset_observation.metadata
+    assert metadata["quarantined"].value == 1
+    [row] = metadata["reasons"].records
+    assert row.data["title and reason"].startswith(f"{BAD}: media.mp4 is a text file")
     [serving] = instance.fetch_observations(dg.AssetKey("serving_model"), limit=1).records
     model = any_dagster_catalogue.platform().serving_model
     assert serving.asset_observation.tags["dagster/data_version"] == model
@@ -205,6 +211,47 @@ def test_a_title_up_to_date_is_computed_again_on_request(
     assert {path.stem for path in changed} == {"coffee"}
     assert {path.parts[0] for path in changed} >= set(SPECS)
     assert select_titles(copy.platform(), list(GOOD)).work == []
+
+
+def test_a_run_over_many_titles_checks_each_and_draws_nothing(
+    any_dagster_catalogue: DagsterCatalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("mediafm_assets.title_events.MANY", len(GOOD) - 1)
+    copy = any_dagster_catalogue.copy(tmp_path)
+    with copy.instance() as instance:
+        report = CatalogueRunner(copy.platform(), instance).run(GOOD)
+        assert report.failures == {}
+        for asset in SPECS:
+            for name in (ACCEPTED, *(check.__name__ for check in CHECKS.get(asset, ()))):
+                assert passed_partitions(instance, asset, name) == set(GOOD)
+        for event in logged(instance, report.run_ids, EventType.ASSET_MATERIALIZATION):
+            made = event.step_materialization_data.materialization
+            assert not {"contact_sheet", "shot_similarity"} & made.metadata.keys()
+
+
+def test_a_table_knows_its_columns_its_rows_and_its_file(
+    any_dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
+):
+    store = any_dagster_catalogue.platform().store
+    for asset in SPECS:
+        [record] = instance.fetch_materializations(dg.AssetKey(asset), limit=1).records
+        assert record.asset_materialization is not None
+        metadata = record.asset_materialization.metadata
+        file = Path(urllib.request.url2pathname(urlsplit(metadata["dagster/uri"].value).path))
+        assert file.is_file()
+        assert file.is_relative_to(store.root.absolute())
+        if file.suffix == ".parquet":
+            table = pq.read_table(file, partitioning=None)
+            columns = metadata["dagster/column_schema"].value.columns
+            assert [column.name for column in columns] == table.column_names
+            assert metadata["dagster/row_count"].value == table.num_rows
+        pictures = sum(len(value.value) for value in metadata.values() if is_markdown(value))
+        assert pictures < 300_000
+        assert bool(pictures) == (asset in WITH_PICTURES)
+
+
+def is_markdown(value: dg.MetadataValue) -> bool:
+    return isinstance(value, dg.MarkdownMetadataValue)
 
 
 def modified(store: Path) -> dict[Path, int]:

@@ -17,6 +17,18 @@ PATIENCE_S = 120
 LOCATION = "/locations/mediafm_assets.definitions"
 Found = TypeVar("Found")
 
+_TABLES = "return document.querySelectorAll('table').length"
+_TABLES_CUT_OFF = """
+const clips = element => ['auto', 'scroll', 'hidden'].includes(getComputedStyle(element).overflowX);
+const cut = [];
+for (const table of document.querySelectorAll('table')) {
+    let place = table.parentElement;
+    while (place !== document.body && !clips(place)) place = place.parentElement;
+    const right = element => element.getBoundingClientRect().right;
+    if (right(table) > right(place) + 1) cut.push(table.innerText.slice(0, 80));
+}
+return cut;
+"""
 _ENDS = ("Success", "Failure", "Canceled")
 
 
@@ -118,6 +130,15 @@ class Person:
 
         ended = self.waits_for(end)
         assert ended == "Success", page_text(self.browser)
+
+    def looks_at_width(self, pixels: int) -> None:
+        """Make the window this wide; its height stays."""
+        self.browser.set_window_size(pixels, self.browser.get_window_size()["height"])
+
+    def sees_tables_whole(self) -> None:
+        """Wait until every table of the page is inside what it scrolls in, in its full width."""
+        self.waits_for(lambda browser: browser.execute_script(_TABLES))
+        self.waits_for(lambda browser: browser.execute_script(_TABLES_CUT_OFF) == [])
 
     def opens_a_tick(self, sensor: str, result: str, told: str) -> None:
         """Open ticks of a sensor, as they come, until one with this result tells this."""

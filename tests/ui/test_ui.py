@@ -1,7 +1,7 @@
 """What a person sees and does in Dagster's UI: a real `mediafm ui` in a real browser."""
 
 import pytest
-from dagster_catalogue import GOOD, DagsterCatalogue
+from dagster_catalogue import BAD, GOOD, DagsterCatalogue
 from films import SAMPLES, make_title
 from person import LOCATION, Person, is_shown, page_text
 
@@ -12,6 +12,7 @@ from mediafm_core.pipeline.graph import SPECS
 
 GROUPS = ("ingest", "embeddings", "encoders", "model", "context")
 NEW = "late"
+NARROW, WIDE = 1280, 1600  # pixels: a small notebook's window, and the window of these tests
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +108,16 @@ def test_a_title_that_arrives_is_seen_and_taken_in(person: Person, catalogue: Da
 
 def test_the_inbox_shows_what_is_held_back(person: Person, catalogue: DagsterCatalogue):
     person.opens("/assets/inbox")
-    person.reads("quarantined", "is a text file, not a video file", str(catalogue.inbox))
-    person.keeps("inbox")
+    person.reads("quarantined", f"{BAD}: media.mp4 is a text file, not a video file")
+    person.reads(str(catalogue.inbox))
+    for width in (NARROW, WIDE):
+        person.looks_at_width(width)
+        person.sees_tables_whole()
+        person.scrolls_to("reasons")
+        person.keeps(f"inbox_{width}")
+    person.clicks("[Show Markdown]")
+    person.reads("details", "asset", f"{catalogue.inbox}/{BAD}/media.mp4 is a text file")
+    person.keeps("inbox_details")
 
 
 def test_the_automation_page_lists_what_runs_by_itself(person: Person):
@@ -119,9 +128,15 @@ def test_the_automation_page_lists_what_runs_by_itself(person: Person):
 
 def test_the_catalogue_shows_its_versions_and_what_readers_see(person: Person):
     person.opens("/assets/catalogue")
-    person.reads("readers_see", "titles of mediafm-4@", "version_coverage", "wanted", "held_back")
-    person.scrolls_to("version_coverage")
-    person.keeps("catalogue")
+    person.reads("readers_see", "titles of mediafm-4@", "coverage", "wanted", "held_back")
+    for width in (NARROW, WIDE):
+        person.looks_at_width(width)
+        person.sees_tables_whole()
+        person.scrolls_to("coverage")
+        person.keeps(f"catalogue_{width}")
+    person.clicks("[Show Markdown]")
+    person.reads("identity", "transnetv2-", "minilm_l6_int8-", "true")
+    person.keeps("catalogue_versions")
 
 
 def test_an_encoder_shows_its_identity(person: Person):
@@ -216,6 +231,63 @@ def test_a_finished_run_shows_its_steps(person: Person, dagster_catalogue: Dagst
     person.opens(f"/runs/{dagster_catalogue.run_ids[0]}")
     person.reads("Success", "embed_title", "decode", "video_embeddings", "fused_embeddings")
     person.keeps("run")
+
+
+def test_runs_of_the_command_line_are_under_their_jobs(
+    person: Person, dagster_catalogue: DagsterCatalogue
+):
+    person.opens("/jobs")
+    person.reads("embed_title", "train_model", "refresh_catalogue", " ago")
+    person.keeps("all_jobs")
+    jobs = ("embed_title", "train_model", "refresh_catalogue")
+    for job, run_id in zip(jobs, dagster_catalogue.run_ids, strict=True):
+        person.opens(f"{LOCATION}/jobs/{job}/runs")
+        person.reads(run_id[:8], "Success")
+        person.keeps(f"runs_of_{job}")
+    person.opens("/overview/activity/timeline")
+    person.reads("mediafm_assets.definitions", *jobs)
+    person.keeps("timeline")
+
+
+def test_a_title_that_cannot_be_used_has_failed_and_says_why(person: Person):
+    person.opens(f"/assets/shots?view=partitions&partition={BAD}")
+    person.reads("Failed (1)", "failed, and did not materialize this asset.")
+    person.keeps("failed_partition")
+    person.clicks("View logs")
+    person.reads("RUN_FAILURE", f"{BAD} is quarantined: ", "media.mp4 is a text file")
+    person.keeps("failed_partition_reason")
+
+
+def test_a_check_has_passed_for_a_title_with_what_was_seen(person: Person):
+    person.opens("/assets/shots?view=checks&checkDetail=shots_partition_title")
+    person.reads("Latest execution", "titles_passed")
+    person.clicks("Partitions", last=True)
+    person.reads("Execution Failed (0)", "Missing (0)", "Skipped (1)")
+    person.clicks(GOOD[0])
+    person.reads("Target materialization", "seen", "shots, 0 gaps or overlaps, 0 empty")
+    person.keeps("check_of_a_title")
+
+
+def test_the_page_of_keyframes_shows_pictures(person: Person):
+    person.opens("/assets/keyframes")
+    person.reads("contact_sheet", "Row count", "shot_index", "binary", "Source code")
+    person.keeps("keyframes")
+    person.clicks("[Show Markdown]")
+    assert person.sees_a_picture() > 300
+    person.keeps("keyframes_pictures")
+
+
+def test_the_page_of_clips_lists_them_and_shows_pictures(person: Person):
+    person.opens("/assets/clip_features")
+    person.reads("clips", "start_s", "end_s", "labels", "proposed", "contact_sheet")
+    person.looks_at_width(NARROW)
+    person.sees_tables_whole()
+    person.scrolls_to("clips")
+    person.keeps("clips")
+    person.looks_at_width(WIDE)
+    person.clicks("[Show Markdown]")
+    assert person.sees_a_picture() > 300
+    person.keeps("clips_pictures")
 
 
 def test_a_check_shows_what_it_looks_at(person: Person):
