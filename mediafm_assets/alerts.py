@@ -8,6 +8,7 @@ of order its ticks fail, where people see it, and everything is sent once the ta
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.events import JobFailureData
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -115,8 +116,9 @@ def first_failure(instance: dg.DagsterInstance, run_id: str) -> str:
         event = entry.dagster_event
         if event is None:
             continue
-        if event.job_failure_data.error is not None:
-            return _root_cause(event.job_failure_data.error)
+        failure = event.event_specific_data  # a run that another process has ended has none
+        if isinstance(failure, JobFailureData) and failure.error is not None:
+            return _root_cause(failure.error)
         if event.message:
             return event.message
     return "no reason was recorded; see the run's log."
