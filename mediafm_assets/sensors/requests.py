@@ -59,7 +59,7 @@ def _titles_of(
     first, last = run.tags.get(RANGE_START, ""), run.tags.get(RANGE_END, "")
     if first in places and last in places:
         return set(registered[places[first] : places[last] + 1])
-    return {run.tags[PARTITION]} if PARTITION in run.tags else set()
+    return {run.tags.get(PARTITION, "")} & places.keys()
 
 
 def unfinished_runs(instance: dg.DagsterInstance, sensor: str) -> int:

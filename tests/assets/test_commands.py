@@ -154,6 +154,17 @@ def test_only_the_named_titles_are_shown_and_judged(dagster_catalogue: DagsterCa
     assert BAD not in named.stdout
 
 
+def test_a_named_title_is_computed_again_on_request(
+    dagster_catalogue: DagsterCatalogue, tmp_path: Path
+):
+    copy = dagster_catalogue.copy(tmp_path)
+    forced = run(copy, "--titles", "coffee", "--force")
+    assert forced.returncode == 0, forced.stderr
+    assert "1 titles worked on" in forced.stdout
+    assert differences(Store(dagster_catalogue.store), Store(copy.store)) == []
+    assert "Nothing to do" in run(copy).stdout
+
+
 def test_an_unknown_title_is_an_error_with_a_hint(dagster_catalogue: DagsterCatalogue):
     unknown = run(dagster_catalogue, "--titles", "cofee")
     assert unknown.returncode not in (0, 3)

@@ -12,6 +12,7 @@ from sensors import Sensing, Tick, sensing
 
 from mediafm_assets.catalogue_asset import CATALOGUE
 from mediafm_assets.model_assets import SERVING_MODEL
+from mediafm_assets.model_partitions import MODELS
 from mediafm_assets.partitions import TITLES
 from mediafm_assets.resources import watching_platform
 from mediafm_assets.sensors.sweep import NAME, sweep_sensor
@@ -276,3 +277,11 @@ def test_a_failed_run_holds_up_its_own_titles_only(catalogue: Sensing):
     failed = catalogue.titles_of(requests[0])
     expected = sorted(set(GOOD) - set(failed))
     assert asked(catalogue, look(catalogue)) == {tuple(sorted(FROM_MODEL)): expected}
+
+
+def test_the_launchpad_offers_the_models_of_the_store(catalogue: Sensing):
+    platform = Platform(catalogue.settings())
+    first = platform.serving_model
+    catalogue.instance.add_dynamic_partitions(MODELS, ["gone-1@0123456789abcdef"])
+    catalogue.tick(sweep_sensor(catalogue.settings()))
+    assert catalogue.instance.get_dynamic_partitions(MODELS) == [first]
