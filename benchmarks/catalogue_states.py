@@ -21,6 +21,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from benchmarks.options import parse, write_json
+from benchmarks.processes import mediafm
+from benchmarks.processes import timed as run_timed
+from benchmarks.small_inputs import SmallInputs
 from mediafm_core.config import load_settings
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.states import CatalogueComparison, Comparison
@@ -35,9 +39,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("inbox", type=Path)
     parser.add_argument("store", type=Path)
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)  # of a child process
-    arguments = parser.parse_args()
+    arguments = parse(parser, small)
     if arguments.way:
         rows = list(measure(arguments.way, arguments.inbox, arguments.store))
         print(json.dumps(rows))
@@ -53,8 +56,12 @@ def main() -> None:
             f"{row['way']:52} {row['seconds']:6.2f} s {row['cpu_seconds']:6.2f} CPU s"
             f" {row['peak_mib']:5.0f} MiB  {row['states']}"
         )
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+    write_json(arguments.json, results)
+
+
+def small(inputs: SmallInputs) -> list[str]:
+    """The command line of the small setting."""
+    return [str(inputs.inbox), str(inputs.store)]
 
 
 def measure(way: str, inbox: Path, store: Path) -> Any:
@@ -99,17 +106,12 @@ def child(*arguments: str) -> list[dict[str, Any]]:
 
 def command_line(inbox: Path, store: Path) -> dict[str, Any]:
     """`mediafm status` as it is typed."""
-    command = [sys.executable, "-m", "mediafm_core", "status"]
-    before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(
-        [*command, "--inbox", str(inbox), "--store", str(store)], check=True, capture_output=True
-    )
-    seconds, after = time.perf_counter() - wall, resource.getrusage(resource.RUSAGE_CHILDREN)
+    took = run_timed(mediafm("status", inbox=inbox, store=store))
     return {
         "way": "mediafm status",
-        "seconds": seconds,
-        "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        "peak_mib": after.ru_maxrss / 1024,  # of the largest child so far
+        "seconds": took["seconds"],
+        "cpu_seconds": took["cpu_seconds"],
+        "peak_mib": took["peak_memory_mb"] * 1e6 / 2**20,
         "states": {},
     }
 

@@ -20,7 +20,6 @@ file of vectors are in it, which the system takes back when it needs them.
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import time
@@ -31,7 +30,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.ingest import timed
+from benchmarks.options import parse, write_json
+from benchmarks.processes import timed
+from benchmarks.small_inputs import SmallInputs
 
 REPOSITORY = Path(__file__).parent.parent
 MODEL = "model-1@0"
@@ -52,9 +53,8 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=100, help="of each title")
     parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--parts", default=",".join(PARTS), help="which, in this order")
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    arguments = parse(parser, small)
     if arguments.part:
         PARTS[arguments.part](arguments.folder)
         return
@@ -71,8 +71,14 @@ def main() -> None:
         row["rows_per_s"] = rows * (EPOCHS if part.startswith("train") else 1) / row["seconds"]
         print(f"{part:17} " + " ".join(f"{row[name]:9.1f}" for name in COLUMNS), flush=True)
         found.append({"part": part, **row})
-    if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=2) + "\n")
+    write_json(arguments.json, found)
+
+
+def small(inputs: SmallInputs) -> list[str]:
+    """The command line of the small setting."""
+    sizes = ["--titles", "12", "--clips", "5", "--width", "8"]
+    parts = ",".join(part for part in PARTS if part != "train 2 workers")  # two more torch imports
+    return [str(inputs.new("export")), *sizes, "--parts", parts]
 
 
 def make_catalogue(folder: Path, titles: int, clips: int, width: int) -> None:

@@ -20,7 +20,6 @@ every eighth also merges the small ones. Of additions,
 """
 
 import argparse
-import json
 import os
 import shutil
 import statistics
@@ -35,6 +34,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.options import parse, write_json
+from benchmarks.small_inputs import SmallInputs
 from mediafm_core.store.artefacts import ArtefactRecord, Store
 from mediafm_core.store.features import publish
 from mediafm_core.store.features.publication import SnapshotWriter, writing
@@ -423,8 +424,7 @@ def main() -> None:
     parser.add_argument("--titles", default="10,100,1000,10000")
     parser.add_argument("--layouts", default=",".join(LAYOUTS))
     parser.add_argument("--adds", type=int, default=24)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    arguments = parse(parser, small)
     additions = [random_titles(1_000_000 + number, 1) for number in range(arguments.adds)]
     found: list[dict[str, object]] = []
     print(f"DuckDB {duckdb.__version__}; medians in ms; {SHOTS} shots and {CLIPS} clips a title")
@@ -445,8 +445,12 @@ def main() -> None:
             numbers = " ".join(f"{row[name]:8.1f}" for name in COLUMNS)
             print(f"{layout:15} {row['titles']:7} {row['MiB']:7.1f} {numbers}", flush=True)
             found.append({"layout": layout, **row})
-    if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=2) + "\n")
+    write_json(arguments.json, found)
+
+
+def small(inputs: SmallInputs) -> list[str]:
+    """The command line of the small setting."""
+    return [str(inputs.new("growing_catalogue")), "--titles", "2,5", "--adds", "2"]
 
 
 def _header(names: Sequence[str]) -> str:

@@ -13,18 +13,18 @@ its artefact records them; peak memory is the resident set.
 
 import argparse
 import json
-import os
-import resource
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import av
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.options import parse, write_json
+from benchmarks.processes import mediafm, timed
+from benchmarks.small_inputs import SmallInputs
 
 STAGES = (
     "title",
@@ -46,14 +46,17 @@ def main() -> None:
     parser.add_argument("film", type=Path)
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--baselines", action="store_true")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    arguments = parse(parser, small)
     with tempfile.TemporaryDirectory() as folder:
         film = repeated(arguments.film, arguments.times, Path(folder))
         results = measure(film, Path(folder), arguments.baselines)
     show(results)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+    write_json(arguments.json, results)
+
+
+def small(inputs: SmallInputs) -> list[str]:
+    """The command line of the small setting."""
+    return [str(inputs.film)]
 
 
 def measure(film: Path, folder: Path, baselines: bool) -> dict:
@@ -64,10 +67,9 @@ def measure(film: Path, folder: Path, baselines: bool) -> dict:
     manifest = {"title_id": "film", "name": "Film", "kind": "movie", "language": "en"}
     (title / "title.json").write_text(json.dumps(manifest))
     store = folder / "store"
-    mediafm = [sys.executable, "-m", "mediafm_core"]
-    catalogue = ["--inbox", str(title.parent), "--store", str(store)]
-    total = timed([*mediafm, "run", *catalogue])
-    again = timed([*mediafm, "run", *catalogue])
+    run = mediafm("run", inbox=title.parent, store=store)
+    total = timed(run)
+    again = timed(run)
     hours = seconds_of(film) / 3600
     rows = [
         {"what": "mediafm run", **total},
@@ -106,24 +108,6 @@ def stages(store: Path) -> dict[str, dict]:
         for part, cpu_seconds in measured.parts.items():
             found[f"  {part}"] = {"cpu_seconds": cpu_seconds}
     return found
-
-
-def timed(command: list[str]) -> dict[str, float]:
-    """Run a program to its end; wall and CPU seconds and peak memory of it and its children."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"{' '.join(command)} failed.")
-    cpu = (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
-    return {
-        "seconds": round(seconds, 2),
-        "cpu_seconds": round(cpu, 2),
-        "peak_memory_mb": round(usage.ru_maxrss * 1024 / 1e6),
-    }
 
 
 def repeated(film: Path, times: int, folder: Path) -> Path:

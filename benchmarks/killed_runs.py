@@ -1,12 +1,13 @@
 """End `mediafm run` at random moments; plain reruns must give the store of an undisturbed run.
 
     python -m benchmarks.killed_runs INBOX [--kills 20] [--signals KILL,INT,TERM] [--per-store 3]
-                                     [--seed 0] [--json FILE]
+                                     [--seed 0] [--undisturbed STORE --seconds 60] [--json FILE]
 
 A trial begins with an empty store. Its runs are ended by a signal one after the other, each at a
 moment drawn uniformly from the time that is left to do, and each is followed by a plain rerun. The
-last rerun ends by itself, and its store is compared with the undisturbed one. A run that ended
-before its moment came is no kill and is not counted.
+last rerun ends by itself, and its store is compared with the undisturbed one, which is made first
+unless `--undisturbed` names one and `--seconds` how long it took. A run that ended before its
+moment came is no kill and is not counted.
 
 For each kill: seconds from the signal to the end of the process, its exit code, the last line that
 it printed, and how many titles were quarantined by then. An interrupt (INT, TERM) should end a run
@@ -25,6 +26,9 @@ from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
 
+from benchmarks.options import parse, write_json
+from benchmarks.processes import mediafm
+from benchmarks.small_inputs import SmallInputs
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.comparison import differences
@@ -42,13 +46,14 @@ def main() -> None:
     parser.add_argument("--signals", default="KILL", help="names without SIG, taken in turn")
     parser.add_argument("--per-store", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    parser.add_argument("--undisturbed", type=Path, help="a finished store of the inbox")
+    parser.add_argument("--seconds", type=float, default=60.0, help="with --undisturbed")
+    arguments = parse(parser, small)
     moments = random.Random(arguments.seed)
     signals = cycle(signal.Signals[f"SIG{name}"] for name in arguments.signals.split(","))
     with tempfile.TemporaryDirectory() as folder:
-        whole = Store(Path(folder) / "undisturbed")
-        length = finish(arguments.inbox, whole)
+        whole = Store(arguments.undisturbed or Path(folder) / "undisturbed")
+        length = arguments.seconds if arguments.undisturbed else finish(arguments.inbox, whole)
         print(f"undisturbed: {length:.1f} s", flush=True)
         tables = count_tables(whole)
         trials: list[dict] = []
@@ -73,9 +78,14 @@ def main() -> None:
         f"{quarantined} titles quarantined, {wrong} other exit codes; the slowest of {len(asked)} "
         f"interrupted runs ended after {slowest:.1f} s"
     )
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"seconds": length, "trials": trials}, indent=2))
+    write_json(arguments.json, {"seconds": length, "trials": trials})
     sys.exit(bool(different or quarantined or wrong))
+
+
+def small(inputs: SmallInputs) -> list[str]:
+    """The command line of the small setting."""
+    undisturbed = ["--undisturbed", str(inputs.store), "--seconds", "10"]
+    return [str(inputs.inbox), "--kills", "1", *undisturbed]
 
 
 def kill_some(
@@ -116,8 +126,7 @@ def count_tables(store: Store) -> int:
 
 def command(inbox: Path, store: Store) -> list[str]:
     """A plain `mediafm run`."""
-    mediafm = [sys.executable, "-m", "mediafm_core", "run"]
-    return [*mediafm, "--inbox", str(inbox), "--store", str(store.root)]
+    return mediafm("run", inbox=inbox, store=store.root)
 
 
 def finish(inbox: Path, store: Store) -> float:

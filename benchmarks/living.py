@@ -18,6 +18,8 @@ from pathlib import Path
 import duckdb
 import psutil
 
+from benchmarks.processes import mediafm
+
 POLL_S = 0.1
 PATIENCE_S = 900.0
 _READER = """
@@ -80,10 +82,10 @@ class Daemon:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        command = [sys.executable, "-m", "mediafm_core", "ui", "--port", str(self.port)]
+        command = mediafm("ui", "--port", str(self.port), inbox=self.inbox, store=self.store)
         with self.log.open("a") as output:
             self.process = subprocess.Popen(
-                [*command, "--inbox", str(self.inbox), "--store", str(self.store)],
+                command,
                 env=self._environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,

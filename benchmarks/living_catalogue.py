@@ -28,6 +28,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.living import Daemon, reading, recorded_since, running, served, wait_for
+from benchmarks.options import parse, write_json
+from benchmarks.processes import mediafm
+from benchmarks.small_inputs import SmallInputs
 
 _DIRECT = """
 import json, sys, time
@@ -52,42 +55,37 @@ print(json.dumps({"titles": len(titles), "readers": str(published), "seconds": r
 """
 
 
-_COMMANDS = (
-    ("arrival", "title"),
-    ("release", "version"),
-    ("direct", "version"),
-    ("encoder", "settings"),
-)
-
-
 def main() -> None:
     """Run one of the measurements and print its figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, first in _COMMANDS:
-        command = commands.add_parser(name)
-        command.add_argument(first)
-        command.add_argument("inbox", type=Path)
-        command.add_argument("store", type=Path)
-        if name == "release":
-            command.add_argument("--kill", action="store_true")
-            command.add_argument("--while-down", action="store_true")
-    arguments = parser.parse_args()
-    if arguments.command == "encoder":
-        figures = encoder(arguments.settings, arguments.inbox, arguments.store)
-    elif arguments.command == "arrival":
-        figures = arrival(Path(arguments.title), arguments.inbox, arguments.store)
-    elif arguments.command == "release":
-        figures = release(
-            arguments.version,
-            arguments.inbox,
-            arguments.store,
-            kill=arguments.kill,
-            while_down=arguments.while_down,
-        )
-    else:
-        figures = direct(arguments.version, arguments.inbox, arguments.store)
+    parser.add_argument("measurement", choices=("arrival", "release", "direct", "encoder"))
+    parser.add_argument("subject", help="title folder, model version or settings of an encoder")
+    parser.add_argument("inbox", type=Path)
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--kill", action="store_true", help="with release")
+    parser.add_argument("--while-down", action="store_true", help="with release")
+    arguments = parse(parser, small)
+    subject, inbox, store = arguments.subject, arguments.inbox, arguments.store
+    match arguments.measurement:
+        case "encoder":
+            figures = encoder(subject, inbox, store)
+        case "arrival":
+            figures = arrival(Path(subject), inbox, store)
+        case "release":
+            figures = release(
+                subject, inbox, store, kill=arguments.kill, while_down=arguments.while_down
+            )
+        case _:
+            figures = direct(subject, inbox, store)
     print(json.dumps(figures, indent=2))
+    write_json(arguments.json, figures)
+
+
+def small(inputs: SmallInputs) -> list[str]:
+    """The command line of the small setting: a release over one title, without a daemon."""
+    place = inputs.new("living_catalogue")
+    shutil.copytree(inputs.store, place / "store")
+    return ["direct", inputs.model.name, str(inputs.inbox), str(place / "store")]
 
 
 def arrival(folder: Path, inbox: Path, store: Path) -> dict[str, Any]:
@@ -118,8 +116,7 @@ def release(
     before = served(store)
     if before is None:
         raise SystemExit(f"Nothing is published in {store}.")
-    command = [sys.executable, "-m", "mediafm_core", "release", version]
-    command += ["--inbox", str(inbox), "--store", str(store)]
+    command = mediafm("release", version, inbox=inbox, store=store)
     daemon = Daemon(inbox, store)
     try:
         if not while_down:
@@ -167,8 +164,7 @@ def encoder(settings: str, inbox: Path, store: Path) -> dict[str, Any]:
     if before is None:
         raise SystemExit(f"Nothing is published in {store}.")
     since = time.time()
-    command = [sys.executable, "-m", "mediafm_core", "train", "--release"]
-    command += ["--inbox", str(inbox), "--store", str(store)]
+    command = mediafm("train", "--release", inbox=inbox, store=store)
     daemon = Daemon(inbox, store, changed)
     with running(daemon), reading(store) as seen:
         wait_for(lambda: "titles wait: " in daemon.log.read_text())

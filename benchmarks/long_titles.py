@@ -20,7 +20,6 @@ The last line is what reading a title costs beside the network itself: checks, c
 """
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -33,6 +32,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.options import parse, write_json
+from benchmarks.small_inputs import TITLE, SmallInputs
 from mediafm_core.context import contextualise, windows
 from mediafm_core.model.checkpoint import load_model
 from mediafm_core.model.inference import (
@@ -79,16 +80,21 @@ def main() -> None:
     parser.add_argument("--shots", type=int, default=3000)
     parser.add_argument("--max-shots", type=int, help="of one window, the model's if not given")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    arguments = parse(parser, small)
     network = load_model(arguments.model, arguments.device).network
     fused, source = put_together(arguments.fused, arguments.shots, network.config.fused_size)
     result = {"source": source} | measure(
         network, fused, arguments.max_shots or network.config.max_shots
     )
     show(result)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    write_json(arguments.json, result)
+
+
+def small(inputs: SmallInputs) -> list[str]:
+    """The command line of the small setting."""
+    fused = inputs.store / "fused_embeddings" / f"{TITLE}.parquet"
+    sizes = ["--shots", "48", "--max-shots", "16"]
+    return ["--model", str(inputs.model), "--fused", str(fused), *sizes]
 
 
 def put_together(files: list[Path], shots: int, width: int) -> tuple[np.ndarray, str]:

@@ -19,7 +19,6 @@ With `--store`, each modality alone is hidden too, and predicted from the others
 """
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -38,6 +37,8 @@ from sklearn.metrics import average_precision_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.options import parse, write_json
+from benchmarks.small_inputs import SmallInputs
 from mediafm_core.config import ModelSettings, ObjectiveSettings, Settings, TrainingSettings
 from mediafm_core.model.baselines import baseline_predictions
 from mediafm_core.model.data import TitleSource, TrainingData
@@ -103,8 +104,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--steps", type=int, default=TrainingSettings().steps)
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.NAME=VALUE")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    arguments = parse(parser, small)
     with tempfile.TemporaryDirectory() as folder:
         if arguments.store:
             catalogue = from_store(arguments.store)
@@ -124,8 +124,19 @@ def main() -> None:
             settings = chosen_settings(VARIANTS[name], arguments.steps, arguments.set)
             rows.append(measure(name, settings, catalogue, folds, arguments.seeds, Path(folder)))
             show(rows)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+    write_json(arguments.json, rows)
+
+
+def small(inputs: SmallInputs) -> list[str]:
+    """The command line of the small setting."""
+    return [*small_table(inputs), "--label", "starts_scene", "--variants", "published"]
+
+
+def small_table(inputs: SmallInputs) -> list[str]:
+    """Options for a small table and a small network."""
+    sizes = {"hidden": 16, "layers": 2, "heads": 2, "feed_forward": 32}
+    options = [f"--set=model.{name}={size}" for name, size in sizes.items()]
+    return ["--table", str(inputs.table), "--vectors", "vector", "--steps", "4", *options]
 
 
 def from_store(store: Path) -> Catalogue:

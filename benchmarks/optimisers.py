@@ -11,7 +11,6 @@ spread over seeds.
 """
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -27,7 +26,10 @@ from benchmarks.masked_prediction import (
     chosen_settings,
     from_store,
     from_table,
+    small_table,
 )
+from benchmarks.options import parse, write_json
+from benchmarks.small_inputs import SmallInputs
 from mediafm_core.config import TrainingSettings
 from mediafm_core.model.data import TrainingData
 from mediafm_core.model.training import train
@@ -45,8 +47,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rates", default="0.0003,0.001,0.003", help="of AdamW alone")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.NAME=VALUE")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    arguments = parse(parser, small)
     rates = [float(rate) for rate in arguments.rates.split(",")]
     with tempfile.TemporaryDirectory() as folder:
         catalogue = (
@@ -56,8 +57,12 @@ def main() -> None:
         )
         rows = compare(arguments, catalogue, rates, Path(folder))
     show(rows)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+    write_json(arguments.json, rows)
+
+
+def small(inputs: SmallInputs) -> list[str]:
+    """The command line of the small setting."""
+    return [*small_table(inputs), "--seeds", "2", "--rates", "0.001"]
 
 
 def compare(

@@ -22,6 +22,8 @@ from faulty_proxy import FAULTS, FaultyProxy, faulty_proxy
 from s3_server import ACCESS_KEY, SECRET_KEY, s3_server
 from stored_files import upload_folder
 
+from benchmarks.options import parse, write_json
+from benchmarks.small_inputs import SmallInputs
 from mediafm_core.config import load_settings
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.comparison import differences
@@ -37,15 +39,18 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.02, help="of requests, for each fault")
     parser.add_argument("--local", type=Path, help="a finished store of the inbox")
     parser.add_argument("--keep", type=Path, help="folder for the stores, kept afterwards")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    arguments = parse(parser, small)
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
         found = compare(folder, arguments.inbox, arguments.local, arguments.share)
     print(json.dumps(found, indent=2))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=2))
+    write_json(arguments.json, found)
     sys.exit(bool(found["differences"]))
+
+
+def small(inputs: SmallInputs) -> list[str]:
+    """The command line of the small setting."""
+    return [str(inputs.inbox), "--local", str(inputs.store)]
 
 
 def compare(folder: Path, inbox: Path, local: Path | None, share: float) -> dict:

@@ -103,14 +103,14 @@ def _run(platform: Platform, title_ids: Sequence[str], assets: Sequence[str]) ->
         group = DECODED if asset == DECODED[0] else (asset,)
         for title_id in title_ids:
             failed = platform.failed.get(title_id)
-            if failed and any(depends_on(each, failed.asset) for each in group):
+            if failed and depends_on(group, failed.assets):
                 continue
             try:
                 materialise(platform, group, title_id)
             except MachineError:
                 raise
             except MediaFMError as error:
-                platform.failed[title_id] = FailedTitle(asset, str(error))
+                platform.failed[title_id] = FailedTitle(group, str(error))
 
 
 class _Cuts:

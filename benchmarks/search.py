@@ -39,6 +39,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.options import parse, write_json
+from benchmarks.small_inputs import SmallInputs
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.features.publication import SnapshotWriter, writing
 from mediafm_core.store.features.shards import ShardWriter
@@ -319,27 +321,34 @@ def main() -> None:
     parser.add_argument("--connectivity", type=int, default=16, help="of the index")
     parser.add_argument("--expansion", type=int, default=128, help="of the index, when it is built")
     parser.add_argument("--threads", type=int, default=0, help="for building the index")
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--measure", nargs=3, metavar=("CASE", "DATA", "CLIPS"), help="internal")
-    arguments = parser.parse_args()
+    arguments = parse(parser, small)
     if arguments.measure:
         case, kind, clips = arguments.measure
         asked = queries(kind, int(clips), arguments.width)
         print(json.dumps(measure(case, arguments.folder, asked, arguments)))
         return
     rows: list[dict[str, Any]] = []
+    options = [
+        f"--{name}={getattr(arguments, name)}"
+        for name in ("width", "connectivity", "expansion", "threads")
+    ]
     print(f"{'data':10} {'clips':>8} {'case':9} " + " ".join(f"{name:>12}" for name in COLUMNS))
     for kind in arguments.data.split(","):
         for clips in map(int, arguments.clips.split(",")):
             with catalogue(arguments.folder, kind, clips, arguments.width) as place:
                 for case in arguments.cases.split(","):
                     row = {"data": kind, "clips": clips, "case": case}
-                    row |= _in_its_own_process(place, row, sys.argv[2:])
+                    row |= _in_its_own_process(place, row, options)
                     rows.append(row)
                     numbers = " ".join(_cell(row.get(name)) for name in COLUMNS)
                     print(f"{kind:10} {clips:8} {case:9} {numbers}", flush=True)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+    write_json(arguments.json, rows)
+
+
+def small(inputs: SmallInputs) -> list[str]:
+    """The command line of the small setting."""
+    return [str(inputs.new("search")), "--clips", "400", "--width", "16", "--data", "clustered"]
 
 
 def _in_its_own_process(place: Path, row: dict[str, Any], options: list[str]) -> dict[str, Any]:

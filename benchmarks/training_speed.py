@@ -18,7 +18,6 @@ before, that the passes reach.
 """
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +34,8 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.options import parse, write_json
+from benchmarks.small_inputs import SmallInputs
 from mediafm_core.config import ModelSettings, ObjectiveSettings, TrainingSettings
 from mediafm_core.context import contextualise_titles
 from mediafm_core.device import Arithmetic
@@ -75,15 +76,19 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30, help="of each turn, a multiple of ten")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--wall", action="store_true", help="the clock's seconds on a CPU too")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    arguments = parse(parser, small)
     if arguments.wall:
         CLOCKS["cpu"] = time.perf_counter
     with tempfile.TemporaryDirectory() as folder:
         result = measure(arguments, Path(folder))
     show(result)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    write_json(arguments.json, result)
+
+
+def small(_: SmallInputs) -> list[str]:
+    """The command line of the small setting."""
+    network = ["--hidden", "32", "--layers", "2", "--heads", "2", "--feed-forward", "64"]
+    return [*network, "--titles", "4", "--batch", "2", "--steps", "10", "--turns", "1"]
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -108,7 +113,10 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     )
     arithmetic = resolve_arithmetic(training, device)
     data = write_titles(folder, arguments.titles)
-    config = MediaFMConfig.from_settings(model, WIDTH, METADATA_WIDTH, RANGES)
+    boundary_head = ObjectiveSettings().boundary_weight > 0  # as `train` makes it
+    config = MediaFMConfig.from_settings(
+        model, WIDTH, METADATA_WIDTH, RANGES, boundary_head=boundary_head
+    )
     network = MediaFM(config)
     network.to(device)  # type: ignore[arg-type]  # transformers wraps its signature
     bare = BareTraining(data, model, training, network, arithmetic)
@@ -163,7 +171,8 @@ def write_titles(folder: Path, count: int) -> TrainingData:
         fused = unit_length(generator.standard_normal((shots, WIDTH), dtype=np.float32))
         name = f"title{number:05}"
         record = ArtefactRecord(asset="fused_embeddings", title_id=name, data_version=name)
-        path = store.write(record, pa.table({"embedding": to_arrow(fused)}))
+        store.write(record, pa.table({"embedding": to_arrow(fused)}))
+        path = store.path(record.asset, name)
         metadata = generator.standard_normal(METADATA_WIDTH, dtype=np.float32)
         titles.append(TitleSource(name, path, name, metadata, (shots, WIDTH)))
     return TrainingData(titles, METADATA_WIDTH, RANGES)

@@ -22,6 +22,9 @@ from mediafm_core.runtime.interruption import (
     watching_signals,
 )
 
+INTERRUPTED = "mediafm/interrupted"
+"""Tag of a run that a signal has ended, and not a person in Dagster's UI."""
+
 _GRACE_S = 3.0  # `mediafm ui` and service managers wait for the processes of runs
 
 
@@ -39,19 +42,26 @@ class InterruptibleExecutor(InProcessExecutor):
         """
         run, instance = plan_context.dagster_run, plan_context.instance
 
-        def cancel() -> None:
+        def end() -> None:
+            _record_interrupt(instance, run)
             instance.report_run_canceled(run, summary())
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
-        with watching_signals(), stopping_within(_GRACE_S), cleaning_up_with(cancel):
+        with watching_signals(), stopping_within(_GRACE_S), cleaning_up_with(end):
             try:
                 yield from super().execute(plan_context, execution_plan)
             except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
                 exit_code()  # the signal has a name once the watching thread has read it
-                now = instance.get_run_by_id(run.run_id)
-                if now is not None and now.status == dg.DagsterRunStatus.STARTED:
-                    instance.report_run_canceling(run, summary())
+                _record_interrupt(instance, run)
                 raise
+
+
+def _record_interrupt(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Mark a run as being cancelled, unless Dagster's UI has asked for that."""
+    now = instance.get_run_by_id(run.run_id)
+    if now is not None and now.status == dg.DagsterRunStatus.STARTED:
+        instance.add_run_tags(run.run_id, {INTERRUPTED: "true"})
+        instance.report_run_canceling(run, summary())
 
 
 @dg.executor(name="in_process")

@@ -15,6 +15,7 @@ from mediafm_core.errors import (
 from mediafm_core.pipeline.graph import SPECS, depends_on
 from mediafm_core.pipeline.materialise import Outcome, materialise
 from mediafm_core.pipeline.platform import FailedTitle, Platform
+from mediafm_core.readable import one_line
 from mediafm_core.runtime.interruption import closing_with
 
 # Dagster leaves out its own events for an output that carries this key; ours are exact.
@@ -24,7 +25,10 @@ Events = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
 
 def materialise_titles(
-    context: dg.AssetExecutionContext, platform: Platform, assets: Sequence[str]
+    context: dg.AssetExecutionContext,
+    platform: Platform,
+    assets: Sequence[str],
+    force: bool = False,
 ) -> Events:
     """Materialise assets that one computation yields, for every title of the run.
 
@@ -53,11 +57,11 @@ def materialise_titles(
     ):
         for place, title_id in enumerate(title_ids):
             failed = platform.failed.get(title_id)
-            if failed and any(depends_on(asset, failed.asset) for asset in assets):
+            if failed and depends_on(assets, failed.assets):
                 continue
             try:
                 with closing_with(how_far):
-                    found = materialise(platform, tuple(assets), title_id)
+                    found = materialise(platform, tuple(assets), title_id, force)
             except (ConfigurationError, IdentityMismatchError, MachineError) as error:
                 left = len(title_ids) - place - 1
                 waiting = f" Titles that wait: {left}." if left else ""
@@ -66,8 +70,10 @@ def materialise_titles(
                 raise dg.Failure(platform.stopped_by, allow_retries=may_pass) from error
             except MediaFMError as error:
                 context.log.error(str(error))
-                platform.failed[title_id] = FailedTitle(assets[0], str(error))
+                platform.failed[title_id] = FailedTitle(tuple(assets), str(error))
                 continue
+            if failed and set(failed.assets) & set(assets):  # the step is tried again
+                del platform.failed[title_id]
             events.add(found)
             outcomes += found
             progress.add(found)
@@ -75,10 +81,11 @@ def materialise_titles(
         title_id: failed.reason
         for title_id, failed in platform.failed.items()
         if title_id in title_ids
-        and any(asset == failed.asset or depends_on(asset, failed.asset) for asset in assets)
+        and (set(failed.assets) & set(assets) or depends_on(assets, failed.assets))
     }
     if failures and (not outcomes or _is_last(context, assets)):
-        raise dg.Failure(" ".join(failures.values()), metadata=dict(failures), allow_retries=False)
+        named = one_line(" ".join(failures.values()))
+        raise dg.Failure(named, metadata=dict(failures), allow_retries=False)
     quarantined = [outcome for outcome in outcomes if outcome.status == "quarantined"]
     if len(quarantined) == len(outcomes):
         raise dg.Failure(
@@ -95,4 +102,4 @@ def _is_last(context: dg.AssetExecutionContext, assets: Sequence[str]) -> bool:
     """Return True if no other step of the run depends on these assets."""
     selected = context.run.asset_selection or context.job_def.asset_layer.selected_asset_keys
     names = {key.to_user_string() for key in selected} & SPECS.keys()
-    return not any(depends_on(name, asset) for name in names for asset in assets)
+    return not depends_on(names, assets)

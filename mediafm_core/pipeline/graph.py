@@ -5,7 +5,7 @@ read it. An input such as `title.captions` is one facet of the asset `title`, so
 subtitle does not decode a film again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -150,7 +150,10 @@ BESIDE_CONTEXTUAL = "title_embeddings"
 FROM_MODEL = tuple(spec.name for spec in TITLE_ASSETS if spec.per_model)
 
 
-def depends_on(asset: str, other: str) -> bool:
-    """Return True if an asset is made from another, directly or through assets in between."""
-    dependencies = SPECS[asset].dependencies
-    return other in dependencies or any(depends_on(each, other) for each in dependencies)
+def depends_on(assets: Iterable[str], others: Collection[str]) -> bool:
+    """Return True if an asset is made from one of others, directly or with assets in between."""
+    return any(
+        not set(SPECS[asset].dependencies).isdisjoint(others)
+        or depends_on(SPECS[asset].dependencies, others)
+        for asset in assets
+    )

@@ -29,9 +29,9 @@ found up to date, or given up with its title.
 
 
 class FailedTitle(NamedTuple):
-    """The asset at which the work on a title has failed in this run, and why."""
+    """The assets of a title whose work has failed in this run, and why."""
 
-    asset: str
+    assets: tuple[str, ...]
     reason: str
 
 
@@ -57,6 +57,7 @@ class Platform:
         self.training_progress: Observer = lambda _event: None  # called with a training's events
         self._network: tuple[str, LoadedModel] | None = None
         self._one_model: tuple[str | None] | None = None
+        self.looks: dict[tuple[str, str], float] = {}  # first look at folders dated in the future
         self.lifted: set[str] = set()  # titles whose quarantine was lifted to try them again
         self.begin_run()
 

@@ -57,22 +57,24 @@ def states(catalogue: DagsterCatalogue) -> dict[str, str]:
     return {title_id: found[title_id] for title_id in GOOD}
 
 
+@pytest.mark.parametrize("asset", ["shots", "timed_text"])
 def test_a_title_that_fails_stops_no_other_and_fails_the_run(
-    catalogue: DagsterCatalogue, monkeypatch: pytest.MonkeyPatch
+    catalogue: DagsterCatalogue, monkeypatch: pytest.MonkeyPatch, asset: str
 ) -> None:
     platform = catalogue.platform()
-    remove(platform.store, catalogue, "timed_text", "clip_features")
+    remove(platform.store, catalogue, asset, "clip_features")
     with monkeypatch.context() as broken, catalogue.instance() as instance:
-        fail(broken, "timed_text", CAT, ZeroDivisionError("odd"))
+        fail(broken, asset, CAT, ZeroDivisionError("odd"))
         report = CatalogueRunner(platform, instance).run(GOOD)
         [(run_id, said)] = report.failures.items()
         run = instance.get_run_by_id(run_id)
         steps = instance.get_run_step_stats(run_id)
     assert run is not None
     assert run.status == dg.DagsterRunStatus.FAILURE
-    assert f"{CAT}: timed_text failed (ZeroDivisionError: odd)" in said
+    assert said.startswith(f"clip_features: {CAT}: {asset} failed (ZeroDivisionError: odd)")
     assert [each.step_key for each in steps if each.status.name == "FAILURE"] == ["clip_features"]
-    assert states(catalogue) == {CAT: "missing", COFFEE: "present"}
+    assert states(catalogue)[COFFEE] == "present"
+    assert states(catalogue)[CAT] != "present"
     with catalogue.instance() as instance:
         assert CatalogueRunner(platform, instance).run(GOOD).failures == {}
     assert states(catalogue) == {CAT: "present", COFFEE: "present"}
