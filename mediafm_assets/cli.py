@@ -37,6 +37,9 @@ def _recorded(command: Callable[..., Any]) -> Callable[..., Any]:
     "--retry", is_flag=True, help="Also try quarantined titles whose folder is as it was."
 )
 @click.option(
+    "--force", is_flag=True, help="Compute again what is up to date; --titles limits it to some."
+)
+@click.option(
     "--model",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Serve the trained model in this folder.",
@@ -44,12 +47,18 @@ def _recorded(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--strict", is_flag=True, help="Exit with 3 if a title is quarantined.")
 @catalogue_options
 def run(
-    settings: "Settings", titles: str | None, retry: bool, model: Path | None, strict: bool
+    settings: "Settings",
+    titles: str | None,
+    retry: bool,
+    force: bool,
+    model: Path | None,
+    strict: bool,
 ) -> None:
     """Take in the inbox: compute what is missing or stale of every title, and nothing else."""
     from rich.console import Console
 
     from mediafm_assets.progress import closing_table, print_reasons
+    from mediafm_assets.resources import Options
     from mediafm_core.cli.progress import progress_display
     from mediafm_core.pipeline.catalogue_progress import CatalogueProgress, recorded_length_s
     from mediafm_core.pipeline.platform import Platform
@@ -69,7 +78,7 @@ def run(
     with progress_display() as display:
         prepare(platform, lambda what: display.show(WorkProgress(what)))
         display.show(WorkProgress("comparing the store with the inbox"))
-        selection = select_titles(platform, names, retry)
+        selection = select_titles(platform, names, retry, force)
         progress = CatalogueProgress(
             selection.work,
             display.show,
@@ -89,7 +98,7 @@ def run(
                 )
 
             with closing_with(how_far), _runner(platform) as runner:
-                failures = runner.run(selection.work).failures
+                failures = runner.run(selection.work, Options(force=force)).failures
             progress.doing("comparing the store with the inbox")
         states = selection.after(platform)
         present = [state.title_id for state in states if state.state == "present"]
@@ -265,14 +274,16 @@ def ui(settings: "Settings", port: int, host: str) -> None:
     the inbox are registered as partitions, to be materialised by hand.
     """
     from mediafm_assets.instance import HOME_VARIABLE, dagster_home
+    from mediafm_assets.model_partitions import offer_models
     from mediafm_assets.partitions import register_titles
     from mediafm_assets.ui_process import serve
     from mediafm_core.pipeline.platform import Platform
 
     platform = Platform(settings)
-    if not settings.sensors.running:
-        usable = [folder.name for folder in platform.inbox.scan() if folder.has_usable_name]
-        with _instance(platform) as instance:
+    with _instance(platform) as instance:  # created here, since Dagster's processes take no lock
+        offer_models(instance, platform.store)
+        if not settings.sensors.running:
+            usable = [folder.name for folder in platform.inbox.scan() if folder.has_usable_name]
             register_titles(instance, usable)
     environment = {
         **os.environ,

@@ -25,7 +25,10 @@ Events = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
 
 def materialise_titles(
-    context: dg.AssetExecutionContext, platform: Platform, assets: Sequence[str]
+    context: dg.AssetExecutionContext,
+    platform: Platform,
+    assets: Sequence[str],
+    force: bool = False,
 ) -> Events:
     """Materialise assets that one computation yields, for every title of the run.
 
@@ -58,7 +61,7 @@ def materialise_titles(
                 continue
             try:
                 with closing_with(how_far):
-                    found = materialise(platform, tuple(assets), title_id)
+                    found = materialise(platform, tuple(assets), title_id, force)
             except (ConfigurationError, IdentityMismatchError, MachineError) as error:
                 left = len(title_ids) - place - 1
                 waiting = f" Titles that wait: {left}." if left else ""

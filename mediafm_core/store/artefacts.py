@@ -16,6 +16,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,7 @@ class Measured(BaseModel):
     seconds: float
     cpu_seconds: float
     peak_memory_bytes: int = 0
+    finished_at: datetime | None = Field(None, description="UTC; None in records before there was")
     parts: dict[str, float] = Field(default_factory=dict, description="CPU seconds by part")
 
 

@@ -74,6 +74,23 @@ class Person:
 
         self.waits_for(click)
 
+    def unfolds(self, field: str) -> None:
+        """Click a field, by what it says while it is empty, so that it shows what it offers."""
+        place = f"//input[@placeholder='{field}']"
+        self.waits_for(lambda _: self._shown(place))[0].click()
+
+    def writes_config(self, text: str) -> None:
+        """Put text into the editor that is open."""
+        css = ".CodeMirror"
+        editors = self.waits_for(
+            lambda browser: [
+                each for each in browser.find_elements(By.CSS_SELECTOR, css) if each.is_displayed()
+            ]
+        )
+        self.browser.execute_script(
+            "arguments[0].CodeMirror.setValue(arguments[1])", editors[-1], text
+        )
+
     def launches(self) -> None:
         """Launch a run from the Launchpad, which checks the configuration first, and go there."""
         button = "//button[not(@disabled)][contains(normalize-space(.), 'Launch Run')]"
