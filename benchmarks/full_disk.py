@@ -22,7 +22,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from small_disk import resize, small_disk
 
+from benchmarks.options import parse, write_json
 from benchmarks.quick_catalogue import QuickPlatform, ingest, make_titles, settings_for
+from benchmarks.small_inputs import SmallInputs
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.comparison import differences
@@ -41,11 +43,7 @@ def main() -> None:
     parser.add_argument("--titles", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=20.0, help="length of a title")
     parser.add_argument("--command", type=Path, metavar="INBOX", help="with `mediafm run` itself")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--small", action="store_true", help="two sizes and two titles")
-    arguments = parser.parse_args()
-    if arguments.small:
-        arguments.sizes, arguments.titles, arguments.seconds = 2, 2, 4.0
+    arguments = parse(parser, small)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if arguments.command:
@@ -59,9 +57,13 @@ def main() -> None:
         f"{sum(each['quarantined'] for each in found)} titles quarantined, "
         f"{len(failed)} stores that differ or hold a title back"
     )
-    if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=2))
+    write_json(arguments.json, found)
     sys.exit(bool(failed))
+
+
+def small(_: SmallInputs) -> list[str]:
+    """The command line of the small setting."""
+    return ["--sizes", "2", "--titles", "2", "--seconds", "4"]
 
 
 def measure(folder: Path, sizes: int, run: Run) -> list[dict]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mediafm_core.cli.options import catalogue_options
+from mediafm_core.cli.output import say
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -71,6 +72,7 @@ def run(
     console = Console()
     settings = settings.model_copy(update={"serving_model": model or settings.serving_model})
     platform = Platform(settings)
+    platform.store.files.require_writable()
     names = [name.strip() for name in titles.split(",")] if titles else None
     failures: dict[str, str] = {}
     with progress_display() as display:
@@ -119,7 +121,7 @@ def run(
     # A run whose titles were all quarantined fails in Dagster; the table has said so already.
     if any(state.state in ("missing", "stale") for state in states):
         for run_id, failure in failures.items():
-            click.echo(f"Dagster run {run_id} failed: {failure}", err=True)
+            say(f"Dagster run {run_id} failed: {failure}", err=True)
         sys.exit(1)
     if strict and any(state.state == "quarantined" for state in states):
         sys.exit(3)
@@ -143,6 +145,8 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
     from mediafm_core.progress import WorkProgress
 
     platform = Platform(settings)
+    platform.store.require_existing()
+    platform.store.files.require_writable()
     if release:
         refuse_overruled(platform)
     before = platform.serving_model
@@ -158,25 +162,25 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
         with _runner(platform) as runner:
             report = runner.train(release, reason, released_by)
     for run_id, failure in report.failures.items():
-        click.echo(f"Dagster run {run_id} failed: {failure}", err=True)
+        say(f"Dagster run {run_id} failed: {failure}", err=True)
     if report.failures or report.model is None:
         sys.exit(1)
     if report.trained_before:
-        click.echo("Trained before with these settings on these titles: no step was needed.")
+        say("Trained before with these settings on these titles: no step was needed.")
     candidate = read_candidate(platform.store.models / report.model)
-    click.echo(f"{candidate.identity}: {candidate.evidence}.")
+    say(f"{candidate.identity}: {candidate.evidence}.")
     if platform.serving_model != candidate.identity:
         with progress_display() as display:
             compared = compare_with_serving(platform, candidate.identity, progress=display.show)
         for finding in (compared.finding, predicts_hidden_shots(platform, candidate.identity)):
             if finding.passed is False:
-                click.echo(finding.line)
+                say(finding.line)
         digest = candidate.identity.rpartition("@")[2][:_DIGITS_SHOWN]
-        click.echo(f"A candidate: `mediafm release {digest}` serves it, `mediafm models` compares.")
+        say(f"A candidate: `mediafm release {digest}` serves it, `mediafm models` compares.")
     elif before != candidate.identity:
-        click.echo("Released: `mediafm run` refreshes the catalogue with it.")
+        say("Released: `mediafm run` refreshes the catalogue with it.")
     else:
-        click.echo("It serves already.")
+        say("It serves already.")
 
 
 @click.command()
@@ -204,18 +208,20 @@ def release(
     from mediafm_core.pipeline.releases import release
 
     platform = Platform(settings)
+    platform.store.require_existing()
+    platform.store.files.require_writable()
     findings: list[Finding] = []
     if compare:
         with progress_display(sys.stderr) as display:
             findings = judge(platform, version, display.write, display.show)
     for finding in findings:
-        click.echo(finding.line)
+        say(finding.line)
     with _instance(platform) as instance:
         released = release(platform, version, reason=reason, released_by=released_by)
         if released.is_new:
-            click.echo(f"{released.release.model} is released: {released.release.reason}.")
+            say(f"{released.release.model} is released: {released.release.reason}.")
         else:  # perhaps by a command that was killed before it told anybody
-            click.echo(f"{released.release.model} serves already.")
+            say(f"{released.release.model} serves already.")
         report_serving_model(instance, platform)
     _tell_readers(platform)
 
@@ -234,9 +240,11 @@ def rollback(settings: "Settings", reason: str, released_by: str) -> None:
     from mediafm_core.pipeline.releases import rollback
 
     platform = Platform(settings)
+    platform.store.require_existing()
+    platform.store.files.require_writable()
     with _instance(platform) as instance:
         made = rollback(platform, reason=reason, released_by=released_by)
-        click.echo(f"{made.model} serves again, in place of {made.previous}.")
+        say(f"{made.model} serves again, in place of {made.previous}.")
         report_serving_model(instance, platform)
     _tell_readers(platform)
 
@@ -248,11 +256,11 @@ def _tell_readers(platform: "Platform") -> None:
     publication = publish_at_once(platform)
     seen = catalogue(platform.store)
     if publication is not None:
-        click.echo(f"Readers see it now ({publication}).")
+        say(f"Readers see it now ({publication}).")
     elif seen is not None and seen.model == platform.serving_model:
-        click.echo("Readers see it; `mediafm run` brings them what has changed.")
+        say("Readers see it; `mediafm run` brings them what has changed.")
     else:
-        click.echo("Readers see it once the daemon or `mediafm run` has brought every title to it.")
+        say("Readers see it once the daemon or `mediafm run` has brought every title to it.")
 
 
 @click.command()

@@ -6,10 +6,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 import dagster as dg
 
 from mediafm_core.errors import ConfigurationError
+from mediafm_core.storage.local import require_writable_folder
 from mediafm_core.store.artefacts import Store
 
 HOME_VARIABLE = "DAGSTER_HOME"
@@ -24,7 +26,8 @@ def dagster_home(store: Store) -> Path:
     Without `DAGSTER_HOME` each store has its own, so that catalogues do not mix their partitions.
 
     Raises:
-        ConfigurationError: the store is not on this machine, and `DAGSTER_HOME` is not set.
+        ConfigurationError: the store is not on this machine, and `DAGSTER_HOME` is not set, or
+            the folder cannot be written.
     """
     named = os.environ.get(HOME_VARIABLE)
     if not named and store.files.is_remote:
@@ -32,12 +35,18 @@ def dagster_home(store: Store) -> Path:
             f"The store {store.location} has no place for Dagster's own state: set {HOME_VARIABLE} "
             "to a folder of this machine, one for each catalogue (docs/storage.md)."
         )
-    home = Path(named) if named else store.root / "dagster_home"
-    home.mkdir(parents=True, exist_ok=True)
+    home = (Path(named) if named else store.root / "dagster_home").absolute()
+    if "?" in str(home) or unquote(str(home)) != str(home):
+        # Dagster makes an address of SQLite from the path: the file would be at another place.
+        raise ConfigurationError(
+            f"Dagster's state cannot be in {home}, which has a ? or an escape such as %20 in its "
+            f"path: set {HOME_VARIABLE} to another folder."
+        )
+    require_writable_folder(home, f"set {HOME_VARIABLE} to a folder for Dagster's own state")
     with _one_process(home):
         if not (home / CONFIGURATION).exists():
             shutil.copyfile(_TEMPLATE, home / CONFIGURATION)
-    return home.absolute()
+    return home
 
 
 def open_instance(store: Store) -> dg.DagsterInstance:

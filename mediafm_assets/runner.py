@@ -22,6 +22,7 @@ from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.training import fused_titles
+from mediafm_core.readable import one_line
 from mediafm_core.runtime.interruption import raise_if_interrupted
 
 NO_OPTIONS = Options()
@@ -164,5 +165,5 @@ def _first_failure(run_id: str, events: Sequence[DagsterEvent]) -> str:
             while error is not None and error.cause is not None:
                 error = error.cause
             if error is not None:
-                return f"{event.step_key}: {error.message.strip()}"
+                return one_line(f"{event.step_key}: {error.message}")
     raise MediaFMError(f"Dagster run {run_id} failed before any step; see its log.")

@@ -15,6 +15,7 @@ from mediafm_core.errors import (
 from mediafm_core.pipeline.graph import SPECS, depends_on
 from mediafm_core.pipeline.materialise import Outcome, materialise
 from mediafm_core.pipeline.platform import FailedTitle, Platform
+from mediafm_core.readable import one_line
 from mediafm_core.runtime.interruption import closing_with
 
 # Dagster leaves out its own events for an output that carries this key; ours are exact.
@@ -83,7 +84,8 @@ def materialise_titles(
         and (set(failed.assets) & set(assets) or depends_on(assets, failed.assets))
     }
     if failures and (not outcomes or _is_last(context, assets)):
-        raise dg.Failure(" ".join(failures.values()), metadata=dict(failures), allow_retries=False)
+        named = one_line(" ".join(failures.values()))
+        raise dg.Failure(named, metadata=dict(failures), allow_retries=False)
     quarantined = [outcome for outcome in outcomes if outcome.status == "quarantined"]
     if len(quarantined) == len(outcomes):
         raise dg.Failure(

@@ -9,6 +9,7 @@ import dagster as dg
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
 from mediafm_assets.partitions import PARTITION, RANGE_END, RANGE_START, range_tags
+from mediafm_core.clock import is_ahead
 
 _SENSOR = "dagster/sensor_name"
 _RUN_KEY = "dagster/run_key"
@@ -121,6 +122,7 @@ def paused_after_failures(
         + min(_FIRST_PAUSE_S * 2 ** (count - 1), _LONGEST_PAUSE_S)
         - now
         for title_id, count in failures.items()
+        if not is_ahead(last_end[title_id], now)  # then the next failure counts from now
     }
     waiting = {title_id: seconds for title_id, seconds in left.items() if seconds > 0}
     failed = (each for each in records if each.dagster_run.status == dg.DagsterRunStatus.FAILURE)

@@ -230,4 +230,5 @@ def _wanted_since(cursor: str | None, observed: list[dg.AssetObservation]) -> tu
     """
     now = digest_of(*(each.tags.get(DATA_VERSION, "") for each in observed))
     known, since = json.loads(cursor) if cursor else ("", 0.0)
-    return now, since if known == now else time.time()
+    clock = time.time()
+    return now, min(since, clock) if known == now else clock

@@ -19,8 +19,12 @@ def other_watcher(store: Store) -> str:
     another machine or container that shares the store's folder only the last look is known.
     """
     path = store.root / _FILE
-    store.root.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    try:
+        store.root.mkdir(parents=True, exist_ok=True)
+        opened = path.open("a+")
+    except OSError as error:
+        return f"The store {store.location} cannot be written ({error.strerror}): make it writable."
+    with opened as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         other = _watcher(file.read())

@@ -30,6 +30,7 @@ class Candidate:
 
     Attributes:
         identity: also the name of its folder.
+        version: of the network, part of the identity.
         created_at: when it was trained, UTC.
         titles: how many it was trained on, with those held out for validation.
         shots: of these titles.
@@ -41,6 +42,7 @@ class Candidate:
     """
 
     identity: str
+    version: str
     created_at: datetime
     titles: int
     shots: int
@@ -105,11 +107,12 @@ def read_candidate(folder: Path) -> Candidate:
     check_files(folder)
     config, training = read_json(folder, CONFIG_FILE), read_json(folder, TRAINING_FILE)
     try:
-        identity = str(Identity.model_validate(training["identity"]))
+        identity = Identity.model_validate(training["identity"])
         kept = kept_point(training)
         baselines = {str(name): float(loss) for name, loss in training["baselines"].items()}
         candidate = Candidate(
-            identity=identity,
+            identity=str(identity),
+            version=identity.version,
             created_at=_created(folder, training.get("created_at")),
             titles=len(training["titles"]),
             shots=int(training["shots"]),
@@ -125,7 +128,7 @@ def read_candidate(folder: Path) -> Candidate:
             f"{folder} does not tell what was trained ({reason}): copy the model again, or delete "
             "it and train one."
         ) from None
-    if identity != folder.name:
+    if str(identity) != folder.name:
         raise ConfigurationError(
             f"{folder} holds {identity} by its {TRAINING_FILE}: give the folder that name."
         )

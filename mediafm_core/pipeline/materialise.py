@@ -156,7 +156,7 @@ def materialise(
             platform.inbox.put_away(title_id)
     if reason:
         platform.inbox.put_away(title_id)
-        quarantine.add(title_id, assets[0], reason, seen)
+        reason = quarantine.add(title_id, assets[0], reason, seen).reason
         # Nothing is left to do for it. The last asset comes first: the title is not complete.
         for asset in reversed(SPECS):
             platform.progress(title_id, asset, 1.0)

@@ -13,12 +13,13 @@ import pytest
 from dagster_catalogue import BAD, GOOD, DagsterCatalogue
 from films import SMALL_MODEL
 
+from mediafm_assets.executor import INTERRUPTED
 from mediafm_assets.instance import dagster_home, open_instance
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.comparison import differences
 
-PATIENCE_S = 300
+PATIENCE_S = 600
 POLL_S = 0.1
 
 MEDIAFM = [sys.executable, "-m", "mediafm_core"]
@@ -111,16 +112,24 @@ def test_interrupted_runs_are_cancelled_and_a_rerun_finishes_them(
         return any('"shots"' in note.read_text() for note in store.root.glob(".attempts/*.json"))
 
     with open_instance(store) as instance:
-        for reached, number, code in (
-            (decoding, signal.SIGINT, 130),
-            (decoding, signal.SIGTERM, 143),
-            (lambda: training_has_logged(instance), signal.SIGINT, 130),
+        # The bad title is quarantined by the first run, and no work of the others.
+        for reached, number, code, job, titles in (
+            (decoding, signal.SIGINT, 130, "embed_title", 3),
+            (decoding, signal.SIGTERM, 143, "embed_title", 2),
+            (lambda: training_has_logged(instance), signal.SIGINT, 130, "train_model", 2),
         ):
             assert end_when(reached, inbox, store.root, log, number, **ENDLESS) == code
-            (run,) = instance.get_runs(limit=1)
-            assert run.status == dg.DagsterRunStatus.CANCELED
+            cancelled = instance.get_runs(
+                dg.RunsFilter(statuses=[dg.DagsterRunStatus.CANCELED]), limit=1
+            )
+            assert [(run.job_name, run.tags[INTERRUPTED]) for run in cancelled] == [(job, "true")]
+            assert (
+                instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])) == 0
+            )
             line = log.read_text().rstrip().splitlines()[-1]
-            assert line.startswith(f"Interrupted ({number.name}): 0 of 3 titles are complete")
+            assert line.startswith(
+                f"Interrupted ({number.name}): 0 of {titles} titles are complete"
+            )
             assert "Traceback" not in log.read_text()
     assert {entry.title_id for entry in Quarantine(store)} <= {BAD}
 

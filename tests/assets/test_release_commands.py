@@ -84,6 +84,20 @@ class TestModels:
         assert "width 6 against 384" in rows[other]["reason"]
         assert rows[trained_store.models[0]]["steps"] == 2
 
+    def test_a_model_of_another_version(self, mediafm, trained_store: TrainedStore):
+        folder = trained_store.folder(trained_store.models[0])
+        earlier = folder.rename(folder.with_name(f"mediafm-3@{folder.name.partition('@')[2]}"))
+        record = json.loads((earlier / "training.json").read_bytes())
+        record["identity"]["version"] = "3"
+        (earlier / "training.json").write_text(json.dumps(record))
+        rows = json.loads(mediafm("models", "--json").stdout)["models"]
+        (row,) = (row for row in rows if row["model"] == earlier.name)
+        assert (row["state"], row["fits"]) == ("candidate", False)
+        assert "of version 3 and this MediaFM reads version 4: train one anew" in row["reason"]
+        refused = mediafm("release", earlier.name)
+        assert refused.exit_code != 0
+        assert "train one anew with `mediafm train --release`" in refused.output
+
     def test_the_model_card(self, mediafm, trained_store: TrainedStore):
         card = trained_store.folder(trained_store.models[0]) / "README.md"
         digest = trained_store.models[0].partition("@")[2]

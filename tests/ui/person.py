@@ -13,7 +13,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-PATIENCE_S = 120
+PATIENCE_S = 600
 LOCATION = "/locations/mediafm_assets.definitions"
 Found = TypeVar("Found")
 
