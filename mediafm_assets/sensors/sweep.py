@@ -146,8 +146,8 @@ def _look(
         return Look(f"Runs are under way for {len(busy)} titles.")
     if paused.titles:
         return Look(
-            f"Run {paused.run_id} failed: {len(paused.titles)} titles are tried again, the first "
-            f"in {paused.seconds:.0f} s."
+            f"Run {paused.run_id} {paused.outcome}: {len(paused.titles)} titles are tried again, "
+            f"the first in {paused.seconds:.0f} s."
         )
     if asked_for:  # it trains, or publishes
         return Look(_UNDER_WAY)

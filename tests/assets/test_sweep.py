@@ -11,6 +11,7 @@ from dagster_catalogue import GOOD, DagsterCatalogue
 from sensors import Sensing, Tick, sensing
 
 from mediafm_assets.catalogue_asset import CATALOGUE
+from mediafm_assets.executor import INTERRUPTED
 from mediafm_assets.model_assets import SERVING_MODEL
 from mediafm_assets.model_partitions import MODELS
 from mediafm_assets.partitions import TITLES
@@ -76,12 +77,14 @@ def test_what_is_under_way_is_not_asked_for_again(catalogue: Sensing):
     tick = look(catalogue)
     assert tick.requests == []
     assert tick.skipped == f"Runs are under way for {len(GOOD)} titles."
+    catalogue.instance.add_run_tags(run.run_id, {INTERRUPTED: "true"})  # it ended with its process
     catalogue.instance.report_run_canceled(run)
     assert asked(catalogue, look(catalogue)) == {tuple(sorted(FROM_MODEL)): sorted(GOOD)}
 
 
+@pytest.mark.parametrize(("end", "outcome"), [("failed", "failed"), ("canceled", "was terminated")])
 def test_a_failed_run_is_tried_again_after_a_pause(
-    catalogue: Sensing, monkeypatch: pytest.MonkeyPatch
+    catalogue: Sensing, monkeypatch: pytest.MonkeyPatch, end: str, outcome: str
 ):
     def ended() -> float:
         return catalogue.instance.get_run_records(limit=1)[0].end_time
@@ -93,14 +96,14 @@ def test_a_failed_run_is_tried_again_after_a_pause(
     pauses = []
     for _ in range(2):
         run = catalogue.create(request, NAME, dg.DagsterRunStatus.STARTED)
-        catalogue.instance.report_run_failed(run)
+        getattr(catalogue.instance, f"report_run_{end}")(run)
         tick = look(catalogue)
         assert tick.requests == []
-        assert tick.skipped.startswith(f"Run {run.run_id} failed: {len(GOOD)} titles are tried")
+        assert tick.skipped.startswith(f"Run {run.run_id} {outcome}: {len(GOOD)} titles are tried")
         pauses.append(float(tick.skipped.split()[-2]))
     assert pauses == [60, 120]
     clock.time = lambda: ended() - 365 * 24 * 3600
-    assert asked(catalogue, look(catalogue)), "the clock was set back: nobody waits for a year"
+    assert asked(catalogue, look(catalogue)), "the clock was set back: no title waits for a year"
 
 
 def test_what_automation_has_time_for_ends_though_the_clock_was_set_back(
