@@ -90,8 +90,9 @@ _MACHINE_TEXTS: tuple[tuple[str, str, str], ...] = (
     # DuckDB (IOException, TransactionException), safetensors, torch and zip quote the system.
     *((os.strerror(number), "quoted", remedy) for number, remedy in _MACHINE_NUMBERS.items()),
     ("database or disk is full", "SQLite", _MACHINE_NUMBERS[errno.ENOSPC]),
-    ("disk I/O error", "SQLite", _MACHINE_NUMBERS[errno.EIO]),
-    ("unable to open database file", "SQLite", _MACHINE_NUMBERS[errno.ENOSPC]),
+    # What SQLite says where its journal finds no room, and of bad devices.
+    ("disk I/O error", "SQLite", f"make room, or {_MACHINE_NUMBERS[errno.EIO]}"),
+    ("unable to open database file", "SQLite", f"make room, or {_MACHINE_NUMBERS[errno.EIO]}"),
     ("inline_container.cc", "torch.save on a full disk", _MACHINE_NUMBERS[errno.ENOSPC]),
     ("CUDA error", "torch", _GPU_REMEDY),
     ("CUDA failed with error", "CTranslate2", _GPU_REMEDY),
