@@ -22,7 +22,9 @@ from faulty_proxy import FAULTS, FaultyProxy, faulty_proxy
 from s3_server import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
 from stored_files import upload_folder
 
+from benchmarks.options import parse, write_json
 from benchmarks.quick_catalogue import QuickPlatform, ingest, make_titles, settings_for
+from benchmarks.small_inputs import SmallInputs
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.comparison import differences
@@ -38,11 +40,7 @@ def main() -> None:
     parser.add_argument("--titles", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0, help="length of a title")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--small", action="store_true", help="25 %% and one title")
-    arguments = parser.parse_args()
-    if arguments.small:
-        arguments.percent, arguments.titles, arguments.seconds = [25.0], 1, 4.0
+    arguments = parse(parser, small)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         inbox = make_titles(folder / "inbox", arguments.titles, arguments.seconds)
@@ -59,9 +57,13 @@ def main() -> None:
             ]
     failed = [each for each in found if each["quarantined"] or each["differences"]]
     print(f"{len(found)} shares of faults, {len(failed)} stores that differ or hold a title back")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=2))
+    write_json(arguments.json, found)
     sys.exit(bool(failed))
+
+
+def small(_inputs: SmallInputs) -> list[str]:
+    """The command line of the small setting."""
+    return ["--percent", "25", "--titles", "1", "--seconds", "4"]
 
 
 def measure(folder: Path, server: S3Server, whole: Store, percent: float, seed: int) -> dict:
