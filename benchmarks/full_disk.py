@@ -66,7 +66,7 @@ def main() -> None:
     sys.exit(bool(failed))
 
 
-def small(_inputs: SmallInputs) -> list[str]:
+def small(_: SmallInputs) -> list[str]:
     """The command line of the small setting."""
     return ["--sizes", "2", "--titles", "2", "--seconds", "4"]
 

@@ -141,6 +141,10 @@ def enlarge(source: Settings, target: Settings, titles: int, processes: int = 1)
     }
     for name, wanted_numbers in numbers.items():
         _copy_once(source, target, name, wanted_numbers[0])
+        # All folders first: each link changes the time of its file, which fingerprints tell.
+        title = from_store.json_record("title", name)[1]
+        for number in wanted_numbers:
+            _write_folder(source.inbox / name, target.inbox, title, number, wanted_numbers[0])
     chunks = [
         (name, numbers[name][start : start + 50])
         for name in numbers
@@ -242,19 +246,20 @@ def _write_titles(source: Settings, target: Settings, chunk: tuple[str, Sequence
     titles = len(list((source.store / "title").glob("*.json")))
     with platform.one_model():
         for number in numbers:
-            _write_folder(source.inbox / name, target.inbox, template, number, number % titles)
             _write_artefacts(platform, template, number, number % titles)
 
 
-def _write_folder(original: Path, inbox: Path, template: Template, number: int, first: int) -> None:
-    folder, media = inbox / title_name(number), template.title["files"]["media"]
+def _write_folder(
+    original: Path, inbox: Path, title: dict[str, Any], number: int, first: int
+) -> None:
+    folder, media = inbox / title_name(number), title["files"]["media"]
     folder.mkdir(exist_ok=True)
     if number != first:
         _link(inbox / title_name(first) / media, folder / media)
-    for file in template.title["hashed"]:
+    for file in title["hashed"]:
         if file != media:
             shutil.copy2(original / file, folder)
-    manifest = template.title["manifest"]
+    manifest = title["manifest"]
     own = {"title_id": folder.name, "name": f"{manifest['name']} {number}"}
     (folder / MANIFEST_NAME).write_text(json.dumps({**manifest, **own}, ensure_ascii=False))
 

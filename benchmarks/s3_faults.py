@@ -61,7 +61,7 @@ def main() -> None:
     sys.exit(bool(failed))
 
 
-def small(_inputs: SmallInputs) -> list[str]:
+def small(_: SmallInputs) -> list[str]:
     """The command line of the small setting."""
     return ["--percent", "25", "--titles", "1", "--seconds", "4"]
 

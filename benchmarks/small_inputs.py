@@ -20,7 +20,7 @@ from mediafm_core.vectors import to_arrow, unit_length
 SAMPLES = Path(__file__).parent.parent / "samples" / "catalogue"
 SAMPLE = SAMPLES / "a_cat_in_the_city"
 TITLE = "cat"
-SECONDS = 9.0  # of the sample film
+SECONDS = 5.0  # of the sample film
 SETTINGS = {
     "MEDIAFM_TRAINING__STEPS": "4",
     "MEDIAFM_MODEL__HIDDEN": "32",
@@ -51,12 +51,12 @@ class SmallInputs:
 
     @property
     def film(self) -> Path:
-        """Nine seconds of the sample film, with sound."""
+        """Five seconds of the sample film, with sound."""
         return self._made("film.mp4", lambda place: _cut(place, with_sound=True))
 
     @property
     def inbox(self) -> Path:
-        """An inbox with one short title of three shots, without sound."""
+        """An inbox with one short title of two shots, without sound."""
         return self._made("inbox", _make_inbox)
 
     @property

@@ -88,7 +88,7 @@ def main() -> None:
 def small(_: SmallInputs) -> list[str]:
     """The command line of the small setting."""
     network = ["--hidden", "32", "--layers", "2", "--heads", "2", "--feed-forward", "64"]
-    return [*network, "--titles", "4", "--batch", "2", "--steps", "10", "--turns", "2"]
+    return [*network, "--titles", "4", "--batch", "2", "--steps", "10", "--turns", "1"]
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:

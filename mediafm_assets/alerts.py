@@ -8,17 +8,20 @@ of order its ticks fail, where people see it, and everything is sent once the ta
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.events import JobFailureData
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
     WILL_RETRY_TAG,
 )
+from dagster._utils.error import SerializableErrorInfo
 
 from mediafm_assets.quarantined_runs import MET_IN
 from mediafm_core.alerts import Alert, send
 from mediafm_core.config import Settings
 from mediafm_core.errors import ConfigurationError
+from mediafm_core.readable import one_line
 
 NAME = "alert_on_failure"
 _INTERVAL_S = 30
@@ -107,17 +110,25 @@ def first_failure(instance: dg.DagsterInstance, run_id: str) -> str:
             continue
         data = event.step_failure_data
         if data.user_failure_data and data.user_failure_data.description:
-            return f"{event.step_key}: {data.user_failure_data.description}"
-        error = data.error
-        while error is not None and error.cause is not None:
-            error = error.cause
-        if error is not None:
-            return f"{event.step_key}: {error.message.strip()}"
+            return one_line(f"{event.step_key}: {data.user_failure_data.description}")
+        if data.error is not None:
+            return one_line(f"{event.step_key}: {_root_cause(data.error)}")
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE):
         event = entry.dagster_event
-        if event is not None and event.message:
-            return event.message
+        if event is None:
+            continue
+        failure = event.event_specific_data  # a run that another process has ended has none
+        if isinstance(failure, JobFailureData) and failure.error is not None:
+            return one_line(_root_cause(failure.error))
+        if event.message:
+            return one_line(event.message)
     return "no reason was recorded; see the run's log."
+
+
+def _root_cause(error: SerializableErrorInfo) -> str:
+    while error.cause is not None:
+        error = error.cause
+    return error.message.strip()
 
 
 def _titles(run: dg.DagsterRun) -> str:
@@ -132,7 +143,9 @@ def _titles(run: dg.DagsterRun) -> str:
 
 def _is_alerted(run: dg.DagsterRun, context: dg.SensorEvaluationContext) -> bool:
     """Return whether people are alerted of a failed run: not of a title among many others."""
-    return MET_IN not in run.tags and _is_of_this_location(run, context)
+    # A run that executes such a run again has its tags, and a parent.
+    is_met = MET_IN in run.tags and run.parent_run_id is None
+    return not is_met and _is_of_this_location(run, context)
 
 
 def _is_of_this_location(run: dg.DagsterRun, context: dg.SensorEvaluationContext) -> bool:

@@ -47,7 +47,7 @@ def describe_catalogue(
             metadata["time_left"] = dg.MetadataValue.text(duration(progress.seconds_left))
     if troubled:
         held_back = [(each.title_id, each.reason) for each in troubled]
-        metadata["held_back"] = reasons(platform, held_back)
+        metadata["held_back"] = reasons(held_back)
     return metadata
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mediafm_core.cli.options import catalogue_options
+from mediafm_core.cli.output import say
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -36,6 +37,9 @@ def _recorded(command: Callable[..., Any]) -> Callable[..., Any]:
     "--retry", is_flag=True, help="Also try quarantined titles whose folder is as it was."
 )
 @click.option(
+    "--force", is_flag=True, help="Compute again what is up to date; --titles limits it to some."
+)
+@click.option(
     "--model",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Serve the trained model in this folder.",
@@ -43,12 +47,18 @@ def _recorded(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--strict", is_flag=True, help="Exit with 3 if a title is quarantined.")
 @catalogue_options
 def run(
-    settings: "Settings", titles: str | None, retry: bool, model: Path | None, strict: bool
+    settings: "Settings",
+    titles: str | None,
+    retry: bool,
+    force: bool,
+    model: Path | None,
+    strict: bool,
 ) -> None:
     """Take in the inbox: compute what is missing or stale of every title, and nothing else."""
     from rich.console import Console
 
     from mediafm_assets.progress import closing_table, print_reasons
+    from mediafm_assets.resources import Options
     from mediafm_core.cli.progress import progress_display
     from mediafm_core.pipeline.catalogue_progress import CatalogueProgress, recorded_length_s
     from mediafm_core.pipeline.platform import Platform
@@ -62,12 +72,13 @@ def run(
     console = Console()
     settings = settings.model_copy(update={"serving_model": model or settings.serving_model})
     platform = Platform(settings)
+    platform.store.files.require_writable()
     names = [name.strip() for name in titles.split(",")] if titles else None
     failures: dict[str, str] = {}
     with progress_display() as display:
         prepare(platform, lambda what: display.show(WorkProgress(what)))
         display.show(WorkProgress("comparing the store with the inbox"))
-        selection = select_titles(platform, names, retry)
+        selection = select_titles(platform, names, retry, force)
         progress = CatalogueProgress(
             selection.work,
             display.show,
@@ -87,7 +98,7 @@ def run(
                 )
 
             with closing_with(how_far), _runner(platform) as runner:
-                failures = runner.run(selection.work).failures
+                failures = runner.run(selection.work, Options(force=force)).failures
             progress.doing("comparing the store with the inbox")
         states = selection.after(platform)
         present = [state.title_id for state in states if state.state == "present"]
@@ -110,7 +121,7 @@ def run(
     # A run whose titles were all quarantined fails in Dagster; the table has said so already.
     if any(state.state in ("missing", "stale") for state in states):
         for run_id, failure in failures.items():
-            click.echo(f"Dagster run {run_id} failed: {failure}", err=True)
+            say(f"Dagster run {run_id} failed: {failure}", err=True)
         sys.exit(1)
     if strict and any(state.state == "quarantined" for state in states):
         sys.exit(3)
@@ -134,6 +145,8 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
     from mediafm_core.progress import WorkProgress
 
     platform = Platform(settings)
+    platform.store.require_existing()
+    platform.store.files.require_writable()
     if release:
         refuse_overruled(platform)
     before = platform.serving_model
@@ -149,25 +162,25 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
         with _runner(platform) as runner:
             report = runner.train(release, reason, released_by)
     for run_id, failure in report.failures.items():
-        click.echo(f"Dagster run {run_id} failed: {failure}", err=True)
+        say(f"Dagster run {run_id} failed: {failure}", err=True)
     if report.failures or report.model is None:
         sys.exit(1)
     if report.trained_before:
-        click.echo("Trained before with these settings on these titles: no step was needed.")
+        say("Trained before with these settings on these titles: no step was needed.")
     candidate = read_candidate(platform.store.models / report.model)
-    click.echo(f"{candidate.identity}: {candidate.evidence}.")
+    say(f"{candidate.identity}: {candidate.evidence}.")
     if platform.serving_model != candidate.identity:
         with progress_display() as display:
             compared = compare_with_serving(platform, candidate.identity, progress=display.show)
         for finding in (compared.finding, predicts_hidden_shots(platform, candidate.identity)):
             if finding.passed is False:
-                click.echo(finding.line)
+                say(finding.line)
         digest = candidate.identity.rpartition("@")[2][:_DIGITS_SHOWN]
-        click.echo(f"A candidate: `mediafm release {digest}` serves it, `mediafm models` compares.")
+        say(f"A candidate: `mediafm release {digest}` serves it, `mediafm models` compares.")
     elif before != candidate.identity:
-        click.echo("Released: `mediafm run` refreshes the catalogue with it.")
+        say("Released: `mediafm run` refreshes the catalogue with it.")
     else:
-        click.echo("It serves already.")
+        say("It serves already.")
 
 
 @click.command()
@@ -195,18 +208,20 @@ def release(
     from mediafm_core.pipeline.releases import release
 
     platform = Platform(settings)
+    platform.store.require_existing()
+    platform.store.files.require_writable()
     findings: list[Finding] = []
     if compare:
         with progress_display(sys.stderr) as display:
             findings = judge(platform, version, display.write, display.show)
     for finding in findings:
-        click.echo(finding.line)
+        say(finding.line)
     with _instance(platform) as instance:
         released = release(platform, version, reason=reason, released_by=released_by)
         if released.is_new:
-            click.echo(f"{released.release.model} is released: {released.release.reason}.")
+            say(f"{released.release.model} is released: {released.release.reason}.")
         else:  # perhaps by a command that was killed before it told anybody
-            click.echo(f"{released.release.model} serves already.")
+            say(f"{released.release.model} serves already.")
         report_serving_model(instance, platform)
     _tell_readers(platform)
 
@@ -225,9 +240,11 @@ def rollback(settings: "Settings", reason: str, released_by: str) -> None:
     from mediafm_core.pipeline.releases import rollback
 
     platform = Platform(settings)
+    platform.store.require_existing()
+    platform.store.files.require_writable()
     with _instance(platform) as instance:
         made = rollback(platform, reason=reason, released_by=released_by)
-        click.echo(f"{made.model} serves again, in place of {made.previous}.")
+        say(f"{made.model} serves again, in place of {made.previous}.")
         report_serving_model(instance, platform)
     _tell_readers(platform)
 
@@ -239,11 +256,11 @@ def _tell_readers(platform: "Platform") -> None:
     publication = publish_at_once(platform)
     seen = catalogue(platform.store)
     if publication is not None:
-        click.echo(f"Readers see it now ({publication}).")
+        say(f"Readers see it now ({publication}).")
     elif seen is not None and seen.model == platform.serving_model:
-        click.echo("Readers see it; `mediafm run` brings them what has changed.")
+        say("Readers see it; `mediafm run` brings them what has changed.")
     else:
-        click.echo("Readers see it once the daemon or `mediafm run` has brought every title to it.")
+        say("Readers see it once the daemon or `mediafm run` has brought every title to it.")
 
 
 @click.command()
@@ -257,14 +274,16 @@ def ui(settings: "Settings", port: int, host: str) -> None:
     the inbox are registered as partitions, to be materialised by hand.
     """
     from mediafm_assets.instance import HOME_VARIABLE, dagster_home
+    from mediafm_assets.model_partitions import offer_models
     from mediafm_assets.partitions import register_titles
     from mediafm_assets.ui_process import serve
     from mediafm_core.pipeline.platform import Platform
 
     platform = Platform(settings)
-    if not settings.sensors.running:
-        usable = [folder.name for folder in platform.inbox.scan() if folder.has_usable_name]
-        with _instance(platform) as instance:
+    with _instance(platform) as instance:  # created here, since Dagster's processes take no lock
+        offer_models(instance, platform.store)
+        if not settings.sensors.running:
+            usable = [folder.name for folder in platform.inbox.scan() if folder.has_usable_name]
             register_titles(instance, usable)
     environment = {
         **os.environ,

@@ -1,6 +1,5 @@
 """Everything that Dagster loads."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,7 +26,7 @@ from mediafm_assets.jobs.titles import (
     train_model,
 )
 from mediafm_assets.model_assets import mediafm_model, serving_model
-from mediafm_assets.resources import resources
+from mediafm_assets.resources import options_of_run, resources
 from mediafm_assets.sensors.arrivals import arrivals_sensor
 from mediafm_assets.sensors.automation import automation_sensor
 from mediafm_assets.sensors.sweep import sweep_sensor
@@ -36,10 +35,6 @@ from mediafm_core.config import load_settings
 from mediafm_core.pipeline.graph import SPECS
 
 settings = load_settings()
-
-# Runs that compute only what depends on the model take more titles; the smaller number is meant
-# where a backfill asks for both.
-warnings.filterwarnings("ignore", message="Asset job .* with varying BackfillPolicies")
 
 
 def definitions(resources: Mapping[str, Any]) -> dg.Definitions:
@@ -61,9 +56,13 @@ def definitions(resources: Mapping[str, Any]) -> dg.Definitions:
             sweep_sensor(settings),
             alert_on_failure(settings),
         ],
-        schedules=[clean_daily],
+        schedules=[clean_daily(settings)],
         # Steps pass each other no values. The manager that Dagster would add writes pickles.
-        resources={"io_manager": dg.mem_io_manager, **resources},
+        resources={
+            "io_manager": dg.mem_io_manager,
+            "options": options_of_run,
+            **resources,
+        },
         # Steps share the process, and with it the networks that a run has loaded.
         executor=interruptible_executor,
     )

@@ -51,7 +51,7 @@ def _describe(platform: Platform, titles: int, waiting: int) -> dict[str, dg.Met
             {"title": entry.title_id, "asset": entry.asset, "reason": entry.reason}
             for entry in held_back
         ]
-        metadata["reasons"] = reasons(platform, [(row["title"], row["reason"]) for row in rows])
+        metadata["reasons"] = reasons([(row["title"], row["reason"]) for row in rows])
         metadata["details"] = markdown_table(("title", "asset", "reason"), rows)
     return metadata
 

@@ -1,26 +1,33 @@
 """The Dagster instance of a catalogue: `DAGSTER_HOME`, or a folder of its own in the store."""
 
+import fcntl
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 import dagster as dg
 
 from mediafm_core.errors import ConfigurationError
+from mediafm_core.storage.local import require_writable_folder
 from mediafm_core.store.artefacts import Store
 
 HOME_VARIABLE = "DAGSTER_HOME"
 CONFIGURATION = "dagster.yaml"
+_LOCK = ".opening.lock"
 _TEMPLATE = Path(__file__).parents[1] / "dagster_home" / CONFIGURATION
 
 
 def dagster_home(store: Store) -> Path:
-    """The folder of Dagster's state, created with the project's configuration if it is new.
+    """Return the folder of Dagster's state, with the project's configuration if it is new.
 
     Without `DAGSTER_HOME` each store has its own, so that catalogues do not mix their partitions.
 
     Raises:
-        ConfigurationError: the store is not on this machine, and `DAGSTER_HOME` is not set.
+        ConfigurationError: the store is not on this machine, and `DAGSTER_HOME` is not set, or
+            the folder cannot be written.
     """
     named = os.environ.get(HOME_VARIABLE)
     if not named and store.files.is_remote:
@@ -28,13 +35,34 @@ def dagster_home(store: Store) -> Path:
             f"The store {store.location} has no place for Dagster's own state: set {HOME_VARIABLE} "
             "to a folder of this machine, one for each catalogue (docs/storage.md)."
         )
-    home = Path(named) if named else store.root / "dagster_home"
-    home.mkdir(parents=True, exist_ok=True)
-    if not (home / CONFIGURATION).exists():
-        shutil.copyfile(_TEMPLATE, home / CONFIGURATION)
-    return home.absolute()
+    home = (Path(named) if named else store.root / "dagster_home").absolute()
+    if "?" in str(home) or unquote(str(home)) != str(home):
+        # Dagster makes an address of SQLite from the path: the file would be at another place.
+        raise ConfigurationError(
+            f"Dagster's state cannot be in {home}, which has a ? or an escape such as %20 in its "
+            f"path: set {HOME_VARIABLE} to another folder."
+        )
+    require_writable_folder(home, f"set {HOME_VARIABLE} to a folder for Dagster's own state")
+    with _one_process(home):
+        if not (home / CONFIGURATION).exists():
+            shutil.copyfile(_TEMPLATE, home / CONFIGURATION)
+    return home
 
 
 def open_instance(store: Store) -> dg.DagsterInstance:
-    """The instance that `mediafm run` records its runs in."""
-    return dg.DagsterInstance.from_config(str(dagster_home(store)))
+    """Open the instance that `mediafm run` records its runs in; a new one is created.
+
+    One process at a time: two that create the tables of one SQLite file disturb each other, and
+    Dagster has no lock of its own.
+    """
+    home = dagster_home(store)
+    with _one_process(home):
+        return dg.DagsterInstance.from_config(str(home))
+
+
+@contextmanager
+def _one_process(home: Path) -> Iterator[None]:
+    """Hold a lock of the system on a file in the folder, which is freed when the process ends."""
+    with (home / _LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

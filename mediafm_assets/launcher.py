@@ -2,12 +2,15 @@
 
 Dagster's own launcher starts a process and never looks at it again: after a crash or a power cut
 its run stays *started* for ever, keeps its place in the queue and holds its concurrency slots.
+
+Whoever starts a run here notes that on the run, and so does the process that executes it. A run
+without such a note, or of another machine or container, is left to whatever started it.
 """
 
 import json
 import socket
+from typing import NamedTuple, Self
 
-import psutil
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._core.launcher import (
     CheckRunHealthResult,
@@ -15,22 +18,47 @@ from dagster._core.launcher import (
     LaunchRunContext,
     WorkerStatus,
 )
-from dagster._core.storage.tags import GRPC_INFO_TAG
+
+from mediafm_core.runtime.process import ProcessMark, listens_here, start_of, this_system
+
+HOST_TAG = "mediafm/host"
+"""The machine that a run was started on, for people."""
+WORKER_TAG = ".dagster/mediafm_worker"
+"""The note about a run's process, as JSON; the UI hides tags with this prefix."""
+IN_PROCESS = "mediafm"
+"""The launcher of runs that a command of `mediafm` executes itself."""
 
 # Dagster notes the process of a run in an event of its own, in these words (dagster is pinned).
 _PROCESS = "pid"
-_CLOCK_TOLERANCE_S = 5.0
-HOST_TAG = "mediafm/host"
-"""The machine that a run was started on."""
+
+
+class Worker(NamedTuple):
+    """What is known of the process that executes a run.
+
+    Attributes:
+        launcher: name of the launcher that started it.
+        system: where its process numbers count, as `this_system` names it; "" if that is unknown.
+        process: its identity; None until it has noted that.
+    """
+
+    launcher: str
+    system: str = ""
+    process: ProcessMark | None = None
+
+    @classmethod
+    def current(cls, launcher: str) -> Self:
+        """Return the calling process as a worker."""
+        return cls(launcher, this_system(), ProcessMark.of_this_process())
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
-    """Dagster's launcher, and the daemon's run monitoring can ask whether a run's process lives."""
+    """Dagster's launcher; run monitoring can ask it whether a run's process lives."""
 
     def launch_run(self, context: LaunchRunContext) -> None:
-        """Start a run's process, and note which machine this is: others may share the database."""
+        """Start a run's process, and note on the run that this launcher did."""
+        system = this_system() if _starts_here(context) else ""
         run_id = context.dagster_run.run_id
-        self._instance.add_run_tags(run_id, {HOST_TAG: socket.gethostname()})
+        self._instance.add_run_tags(run_id, tags_of(run_id, Worker(type(self).__name__, system)))
         super().launch_run(context)
 
     @property
@@ -39,62 +67,110 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        """Whether the process that executes a run is there."""
-        process = None if is_elsewhere(run) else process_of(self._instance, run.run_id)
-        if process is None or is_alive(*process):  # a run is started before its process is noted
+        """Return whether the process that executes a run is there, as far as it can be seen."""
+        gone = process_gone(self._instance, run)
+        if gone is None:
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(
-            WorkerStatus.FAILED, f"its process {process[0]} is gone: killed, or out of memory"
+            WorkerStatus.FAILED, f"its process {gone} is gone: killed, or out of memory"
         )
 
 
-def process_of(instance: DagsterInstance, run_id: str) -> tuple[int, float] | None:
-    """The last process that executed a run, and when that was noted; None before it started."""
-    found = None
-    for entry in instance.all_logs(run_id, of_type=DagsterEventType.ENGINE_EVENT):
-        event = entry.dagster_event
-        if event is None:
-            continue
-        noted = event.engine_event_data.metadata.get(_PROCESS)
-        if noted is not None:
-            found = (int(str(noted.value)), entry.timestamp)
-    return found
+def tags_of(run_id: str, worker: Worker) -> dict[str, str]:
+    """Return the tags that note a worker on a run.
+
+    Dagster copies the tags of a run to the one that repeats it, so the note names its own run.
+    """
+    process = worker.process.model_dump() if worker.process else None
+    note = {"run": run_id, **worker._asdict(), "process": process}
+    return {HOST_TAG: socket.gethostname(), WORKER_TAG: json.dumps(note)}
 
 
-def is_elsewhere(run: DagsterRun) -> bool:
-    """Whether a code server of another machine executes a run: its processes are not seen here."""
-    server, host = run.tags.get(GRPC_INFO_TAG), run.tags.get(HOST_TAG)
-    here = {"localhost", "127.0.0.1", "::1", socket.gethostname()}
-    if server is not None and json.loads(server)["host"] not in here:
-        return True
-    return host is not None and host not in here
+def note_worker(instance: DagsterInstance, run: DagsterRun, launcher: str | None = None) -> None:
+    """Note on a run that this process executes it.
+
+    Args:
+        instance: where the run is recorded.
+        run: the run.
+        launcher: the launcher of this process; by default the one that has noted itself on the
+            run. Without either, the run belongs to a launcher that is not of this module, and is
+            left as it is.
+    """
+    known = worker_of(instance.get_run_by_id(run.run_id) or run)
+    name = launcher or (known.launcher if known else None)
+    if name is not None:
+        instance.add_run_tags(run.run_id, tags_of(run.run_id, Worker.current(name)))
 
 
-def is_alive(process_id: int, noted_at: float) -> bool:
-    """Whether that process still runs; a later one that was given its number is another."""
+def worker_of(run: DagsterRun) -> Worker | None:
+    """Return what is noted of a run's process; None where nothing is, or only of another run."""
     try:
-        process = psutil.Process(process_id)
-        younger = process.create_time() > noted_at + _CLOCK_TOLERANCE_S
-        return not younger and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+        note = json.loads(run.tags[WORKER_TAG])
+        if note["run"] != run.run_id:
+            return None
+        process = ProcessMark(**note["process"]) if note["process"] else None
+        return Worker(note["launcher"], note["system"], process)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def end_dead_runs(instance: DagsterInstance) -> list[str]:
-    """Mark the runs of this machine whose process is gone as failed, and free what they hold.
+    """Mark runs whose process was one of this machine and is gone as failed, and free their slots.
 
     What the daemon's run monitoring does, for commands that run without a daemon.
 
     Returns:
         The ids of those runs.
     """
-    started = instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED]))
     ended = []
-    for run in started:
-        process = None if is_elsewhere(run) else process_of(instance, run.run_id)
-        if process is None or is_alive(*process):
+    for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED])):
+        gone = process_gone(instance, run)
+        if gone is None:
             continue
-        instance.report_run_failed(run, f"Its process {process[0]} is gone.")
+        instance.report_run_failed(run, f"Its process {gone} is gone.")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         ended.append(run.run_id)
     return ended
+
+
+def process_gone(instance: DagsterInstance, run: DagsterRun) -> int | None:
+    """Return the number of a run's process if that is known and has ended; None otherwise.
+
+    A process that has not noted itself, or not yet, is known by Dagster's own event where it was
+    started on this machine. A later process with its number then hides its end.
+    """
+    worker = worker_of(run)
+    if worker is None:
+        return None
+    if worker.process is not None:
+        return worker.process.pid if worker.process.state == "dead" else None
+    if worker.system != this_system():
+        return None
+    pid = _pid_in_events(instance, run.run_id)
+    return pid if pid is not None and start_of(pid) is None else None
+
+
+def _starts_here(context: LaunchRunContext) -> bool:
+    """Return whether the code server that will start the run's process is seen to be here."""
+    # Imported here: it takes long, and most processes that load this module launch nothing.
+    from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
+
+    origin = context.dagster_run.remote_job_origin
+    if origin is None or context.workspace is None:
+        return False
+    location = context.workspace.get_code_location(
+        origin.repository_origin.code_location_origin.location_name
+    )
+    path = location.client.socket if isinstance(location, GrpcServerCodeLocation) else None
+    return path is not None and listens_here(path)
+
+
+def _pid_in_events(instance: DagsterInstance, run_id: str) -> int | None:
+    """Return the number of the last process that executed a run, by Dagster's own events."""
+    found = None
+    for entry in instance.all_logs(run_id, of_type=DagsterEventType.ENGINE_EVENT):
+        event = entry.dagster_event
+        noted = event.engine_event_data.metadata.get(_PROCESS) if event else None
+        if noted is not None:
+            found = int(str(noted.value))
+    return found

@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from mediafm_assets.metadata import describe_model
+from mediafm_assets.model_partitions import offer_models
 from mediafm_assets.owners import OWNERS
 from mediafm_assets.pools import ACCELERATOR
 from mediafm_assets.resources import PlatformResource
@@ -62,6 +63,7 @@ def mediafm_model(
 
         trained = train_model(platform, report)
         lines.finish()
+    offer_models(context.instance, platform.store)
     if config.release:
         release(platform, trained.identity, reason=config.reason, released_by=config.released_by)
     state = "released" if platform.serving_model == trained.identity else "candidate"

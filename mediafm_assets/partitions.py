@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
+from mediafm_core.titles.manifest import is_title_id
+
 TITLES = "titles"
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
@@ -32,4 +34,4 @@ def range_tags(title_ids: Sequence[str]) -> dict[str, str]:
 
 def is_over_titles(tags: Mapping[str, str]) -> bool:
     """Whether a run with these tags works on titles, one or a range."""
-    return PARTITION in tags or RANGE_START in tags
+    return RANGE_START in tags or is_title_id(tags.get(PARTITION, ""))

@@ -10,6 +10,7 @@ from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.states import TitleState
 from mediafm_core.progress import clock
+from mediafm_core.readable import printable
 
 _COLOURS = {
     "present": "green",
@@ -47,7 +48,7 @@ def closing_table(
         shots = platform.store.record("shots", state.title_id)
         colour = _COLOURS[state.state]
         table.add_row(
-            state.title_id,
+            escape(printable(state.title_id)),
             f"[{colour}]{state.state}[/]",
             *_numbers(platform, state.title_id),
             clock(shots.details["duration_s"]) if shots else "",
@@ -60,8 +61,9 @@ def print_reasons(states: Sequence[TitleState], console: Console) -> None:
     """Print why titles are not complete."""
     for state in states:
         if state.reason:
+            title_id, reason = (escape(printable(text)) for text in (state.title_id, state.reason))
             console.print(
-                f"[{_COLOURS[state.state]}]{state.title_id}[/]: {escape(state.reason)}",
+                f"[{_COLOURS[state.state]}]{title_id}[/]: {reason}",
                 highlight=False,
                 soft_wrap=True,
             )

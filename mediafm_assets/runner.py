@@ -1,6 +1,5 @@
 """Take a catalogue through the whole graph with Dagster, in this process, in chunks of titles."""
 
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,10 +10,11 @@ from mediafm_assets.dagster_internals import create_run, execute
 from mediafm_assets.definitions import definitions
 from mediafm_assets.inbox import report_inbox
 from mediafm_assets.jobs.titles import EMBED_TITLE, INGEST_TITLE, REFRESH_CATALOGUE, TRAIN_MODEL
-from mediafm_assets.launcher import HOST_TAG, end_dead_runs
+from mediafm_assets.launcher import IN_PROCESS, end_dead_runs, note_worker
 from mediafm_assets.model_assets import report_serving_model, training_config
 from mediafm_assets.observations import versions_to_record
 from mediafm_assets.partitions import TITLES, range_tags, register_titles
+from mediafm_assets.resources import Options, options_config
 from mediafm_assets.sensors.requests import chunks
 from mediafm_assets.tags import DATA_VERSION
 from mediafm_core.errors import MediaFMError
@@ -22,8 +22,10 @@ from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.training import fused_titles
+from mediafm_core.readable import one_line
 from mediafm_core.runtime.interruption import raise_if_interrupted
 
+NO_OPTIONS = Options()
 # Events go to the instance; the terminal shows a progress bar and, at the end, a table.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -60,12 +62,16 @@ class CatalogueRunner:
         self._defs = definitions({"platform": dg.ResourceDefinition.hardcoded_resource(platform)})
         self.report = RunReport()
 
-    def run(self, title_ids: Sequence[str]) -> RunReport:
+    def run(self, title_ids: Sequence[str], options: Options = NO_OPTIONS) -> RunReport:
         """Materialise everything that is missing or stale of titles.
 
         Without a model, titles are taken up to their fused vectors, a first model is trained on
         the catalogue and released, and then they are taken on. An error of the machine or of the
         settings ends all of it: no first model is trained on a part of the catalogue.
+
+        Args:
+            title_ids: the titles.
+            options: of every run over titles.
         """
         self._platform.begin_run()
         end_dead_runs(self._instance)
@@ -73,13 +79,14 @@ class CatalogueRunner:
             self._instance.report_runless_asset_event(observation)
         register_titles(self._instance, title_ids)
         if self._platform.serving_model is not None:
-            self._run_titles(INGEST_TITLE, title_ids, tuple(SPECS))
+            self._run_titles(INGEST_TITLE, title_ids, tuple(SPECS), options)
         else:
-            self._run_titles(EMBED_TITLE, title_ids, UP_TO_FUSION)
+            self._run_titles(EMBED_TITLE, title_ids, UP_TO_FUSION, options)
             if not self._platform.stopped_by and fused_titles(self._platform):
                 self.train(release=True, reason="first model of the catalogue")
             if self._platform.serving_model is not None:
-                self._run_titles(REFRESH_CATALOGUE, self._accepted(title_ids), FROM_MODEL)
+                accepted = self._accepted(title_ids)
+                self._run_titles(REFRESH_CATALOGUE, accepted, FROM_MODEL, options)
         report_inbox(self._instance, self._platform)
         report_serving_model(self._instance, self._platform)
         return self.report
@@ -103,14 +110,16 @@ class CatalogueRunner:
             if title_id not in failed and quarantine.get(title_id) is None
         ]
 
-    def _run_titles(self, job: str, title_ids: Sequence[str], assets: Sequence[str]) -> None:
+    def _run_titles(
+        self, job: str, title_ids: Sequence[str], assets: Sequence[str], options: Options
+    ) -> None:
         registered = self._instance.get_dynamic_partitions(TITLES)
         run = self._platform.settings.run
         size = run.refresh_titles_per_run if assets == FROM_MODEL else run.titles_per_run
         for titles in chunks(registered, set(title_ids), size):
             # A release that comes meanwhile is taken up by the next run.
             with self._platform.one_model():
-                self._execute(job, range_tags(titles), assets=assets)
+                self._execute(job, range_tags(titles), options_config(options), assets)
             if self._platform.stopped_by:  # the next titles would meet the same error
                 return
 
@@ -130,11 +139,12 @@ class CatalogueRunner:
         run = create_run(
             self._instance,
             definition,
-            tags={**tags, HOST_TAG: socket.gethostname()},
+            tags=tags,
             run_config={**_QUIET, **(config or {})},
             assets=[dg.AssetKey(name) for name in assets] if assets else None,
         )
         self.report.run_ids.append(run.run_id)
+        note_worker(self._instance, run, IN_PROCESS)
         events = execute(self._instance, definition, run)
         raise_if_interrupted()
         ended = self._instance.get_run_by_id(run.run_id)
@@ -155,5 +165,5 @@ def _first_failure(run_id: str, events: Sequence[DagsterEvent]) -> str:
             while error is not None and error.cause is not None:
                 error = error.cause
             if error is not None:
-                return f"{event.step_key}: {error.message.strip()}"
+                return one_line(f"{event.step_key}: {error.message}")
     raise MediaFMError(f"Dagster run {run_id} failed before any step; see its log.")

@@ -1,5 +1,6 @@
 """Tables in the metadata of assets: what Dagster knows of an artefact's file, and rows to read."""
 
+import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from inspect import getsourcelines
@@ -18,6 +19,7 @@ from mediafm_core.store.artefacts import JSON_ASSETS
 MOST_ROWS = 50
 _LONGEST_TEXT = 240
 _IN_A_DIALOG = 1000  # the UI shows shorter Markdown inside the narrow column of values
+_DIRECTORIES = re.compile(r"(?<!\S)(?:\w+:/)?/\S*/(?=[^\s/])")  # of an absolute path or a URI
 # What Markdown or HTML would take for markup, as numeric entities.
 _ENTITIES = {letter: f"&#{ord(letter)};" for letter in "&<>|*_`~[]()!#\\"}
 
@@ -156,20 +158,18 @@ def markdown_table(
     return dg.MetadataValue.md(text.ljust(_IN_A_DIALOG))
 
 
-def reasons(platform: Platform, held_back: Iterable[tuple[str, str]]) -> dg.TableMetadataValue:
-    """List titles with the reason why each is held back.
+def reasons(held_back: Iterable[tuple[str, str]]) -> dg.TableMetadataValue:
+    """List titles with the reason why each is held back, paths without their directories.
 
     Args:
-        platform: knows the inbox, whose name is left out of the reasons.
         held_back: title ids and reasons.
     """
-    # One column, and no long paths: the page is narrow and wraps between words only.
+    # One column and no long words: the page is narrow and wraps between words only.
     rows = []
     for title_id, reason in held_back:
-        for place in (f"{platform.inbox.location}/{title_id}/", f"{platform.inbox.location}/"):
-            reason = reason.replace(place, "")
-        said = reason if reason.startswith(f"{title_id}: ") else f"{title_id}: {reason}"
-        rows.append({"title and reason": said})
+        said = _DIRECTORIES.sub("", reason)
+        named = said if said.startswith(f"{title_id}: ") else f"{title_id}: {said}"
+        rows.append({"title and reason": named})
     return table(("title and reason",), rows)
 
 

@@ -7,7 +7,7 @@ import dagster as dg
 from mediafm_assets.owners import OWNERS
 from mediafm_assets.partitions import titles
 from mediafm_assets.pools import ACCELERATOR, pool_of
-from mediafm_assets.resources import PlatformResource
+from mediafm_assets.resources import OptionsResource, PlatformResource
 from mediafm_assets.retries import retried
 from mediafm_assets.sensors.automation import REFRESH_ON_CHANGE
 from mediafm_assets.tables import source_of
@@ -71,16 +71,18 @@ def title_asset(name: str) -> dg.AssetsDefinition:
         check_specs=check_specs(name, titles),
         pool=pool_of(name),
     )
-    def body(context: dg.AssetExecutionContext, platform: PlatformResource) -> Iterator:
+    def body(
+        context: dg.AssetExecutionContext, platform: PlatformResource, options: OptionsResource
+    ) -> Iterator:
         with retried(context):
-            yield from materialise_titles(context, platform, (name,))
+            yield from materialise_titles(context, platform, (name,), options.force)
             if name == "clip_features":
-                publish(context, platform)
+                publish(context, platform, options.force)
 
     return body
 
 
-def publish(context: dg.AssetExecutionContext, platform: PlatformResource) -> None:
+def publish(context: dg.AssetExecutionContext, platform: PlatformResource, force: bool) -> None:
     """Show readers what the run has computed."""
     from mediafm_core.pipeline.publishing import publish_titles
     from mediafm_core.pipeline.quarantine import Quarantine
@@ -90,7 +92,7 @@ def publish(context: dg.AssetExecutionContext, platform: PlatformResource) -> No
     ready = [key for key in context.partition_keys if quarantine.get(key) is None]
     with progress_lines(context.log.info) as lines:
         lines.show(WorkProgress(f"publishing {len(ready):,} titles"))
-        publication = publish_titles(platform, ready)
+        publication = publish_titles(platform, ready, again=force)
     context.log.info(f"features.duckdb {publication}")
 
 
@@ -121,12 +123,14 @@ def dagster_spec(name: str, skippable: bool = False) -> dg.AssetSpec:
     pool=ACCELERATOR,
     check_specs=[check for name in DECODED for check in check_specs(name, titles)],
 )
-def decoded(context: dg.AssetExecutionContext, platform: PlatformResource) -> Iterator:
+def decoded(
+    context: dg.AssetExecutionContext, platform: PlatformResource, options: OptionsResource
+) -> Iterator:
     """Shots, keyframes and soundtrack, from a single pass over the media."""
     selected = {key.to_user_string() for key in context.selected_asset_keys}
     names = [name for name in DECODED if name in selected]
     with retried(context):
-        yield from materialise_titles(context, platform, names)
+        yield from materialise_titles(context, platform, names, options.force)
 
 
 TITLE_ASSETS = [

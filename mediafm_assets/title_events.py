@@ -114,7 +114,12 @@ class TitleEvents:
         return dg.AssetMaterialization(
             asset_key=outcome.asset,
             partition=outcome.title_id,
-            metadata={**pictures, **numbers, **self._files.of(outcome)},
+            metadata={
+                "state": outcome.explanation,
+                **pictures,
+                **numbers,
+                **self._files.of(outcome),
+            },
             tags={DATA_VERSION: outcome.record.data_version},
         )
 

@@ -91,7 +91,7 @@ class TitleProgress:
         for each in outcomes:
             details = each.record.details if each.record else {}
             shown = ", ".join(f"{name} {details[name]}" for name in _SHOWN if name in details)
-            self._log(f"{each.title_id}: {each.asset} {each.status} {shown}".rstrip())
+            self._log(f"{each.title_id}: {each.asset} {each.explanation} {shown}".rstrip())
 
     def _show(self, doing: str, title_id: str = "", of_title: float = 0.0) -> None:
         seconds = self._now() - self._started

@@ -15,6 +15,7 @@ from mediafm_core.errors import (
 from mediafm_core.pipeline.graph import SPECS, depends_on
 from mediafm_core.pipeline.materialise import Outcome, materialise
 from mediafm_core.pipeline.platform import FailedTitle, Platform
+from mediafm_core.readable import one_line
 from mediafm_core.runtime.interruption import closing_with
 
 # Dagster leaves out its own events for an output that carries this key; ours are exact.
@@ -24,7 +25,10 @@ Events = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
 
 def materialise_titles(
-    context: dg.AssetExecutionContext, platform: Platform, assets: Sequence[str]
+    context: dg.AssetExecutionContext,
+    platform: Platform,
+    assets: Sequence[str],
+    force: bool = False,
 ) -> Events:
     """Materialise assets that one computation yields, for every title of the run.
 
@@ -57,7 +61,7 @@ def materialise_titles(
                 continue
             try:
                 with closing_with(how_far):
-                    found = materialise(platform, tuple(assets), title_id)
+                    found = materialise(platform, tuple(assets), title_id, force)
             except (ConfigurationError, IdentityMismatchError, MachineError) as error:
                 left = len(title_ids) - place - 1
                 waiting = f" Titles that wait: {left}." if left else ""
@@ -80,7 +84,8 @@ def materialise_titles(
         and (set(failed.assets) & set(assets) or depends_on(assets, failed.assets))
     }
     if failures and (not outcomes or _is_last(context, assets)):
-        raise dg.Failure(" ".join(failures.values()), metadata=dict(failures), allow_retries=False)
+        named = one_line(" ".join(failures.values()))
+        raise dg.Failure(named, metadata=dict(failures), allow_retries=False)
     quarantined = [outcome for outcome in outcomes if outcome.status == "quarantined"]
     if len(quarantined) == len(outcomes):
         raise dg.Failure(

@@ -27,6 +27,7 @@ from pydantic_settings import (
 )
 
 from mediafm_core.errors import ConfigurationError
+from mediafm_core.setting_names import refuse_unknown_variables, unknown_setting, variable_of
 from mediafm_core.storage.location import Location, S3Location
 
 CONFIG_FILE_VARIABLE = "MEDIAFM_CONFIG"
@@ -435,9 +436,12 @@ class Settings(BaseSettings):
         if self.store is None:
             raise ConfigurationError("No store: pass --store DIR or set MEDIAFM_STORE.")
         if isinstance(self.store, S3Location):
+            if self.s3.cache is not None:
+                _refuse_for_duckdb(self.s3.cache, "folder s3.cache,")
             return self.store
         if self.store.exists() and not self.store.is_dir():
             raise ConfigurationError(f"The store {self.store} is a file: name a folder.")
+        _refuse_for_duckdb(self.store, "store")
         return self.store.absolute()
 
 
@@ -455,11 +459,17 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigurationError(
             f"{CONFIG_FILE_VARIABLE} names {file}, which is no file: mend the path or unset it."
         )
+    refuse_unknown_variables(Settings, os.environ)
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            in_file = variable_of(str(first["loc"][0])) not in os.environ
+            raise ConfigurationError(
+                unknown_setting(Settings, place, file if in_file else None)
+            ) from None
         fault = first["msg"].removeprefix("Value error, ")
         raise ConfigurationError(
             f"Setting {place!r} cannot be used: {fault}; see docs/configuration.md."
@@ -478,6 +488,16 @@ def _require_web_address(address: SecretStr | None) -> None:
         usable = False
     if not usable or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("`target` webhook needs `webhook_url`, an http or https address")
+
+
+def _refuse_for_duckdb(folder: Path, what: str) -> None:
+    """Refuse a path that DuckDB takes for another: it looks for parts of a file elsewhere."""
+    for character in "?\\":
+        if character in str(folder.resolve()):
+            raise ConfigurationError(
+                f"The {what} {folder} has a {character} in its path: rename the folder, or name "
+                "another."
+            )
 
 
 def _existing_folder(path: Path | None, what: str) -> Path:

@@ -3,9 +3,17 @@
 Every message is one sentence that names the file or title, the offending value and the remedy.
 """
 
+from mediafm_core.readable import one_line
+
 
 class MediaFMError(Exception):
-    """Base of all errors raised on purpose."""
+    """Base of all errors raised on purpose.
+
+    Its text is one line, printable and of bounded length, whatever a title or file puts into it.
+    """
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class ConfigurationError(MediaFMError):

@@ -42,6 +42,10 @@ _EXPLAIN = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/)*EXPLAIN(?:\s+ANALYZE\b|\s*\([^)]*\))?", re.DOTALL | re.IGNORECASE
 )
 
+# Types of DuckDB that its own conversion to Arrow, or Arrow's to Python, silently changes.
+_INEXACT = re.compile(r"\b(UHUGEINT|BIGNUM|BIT|TIME WITH TIME ZONE|TIME_NS)\b")
+_QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*\"""")  # values of an ENUM, names of fields
+
 
 class SpanVector(NamedTuple):
     """The vector of a span, float32 `[h]`, and what computed it."""
@@ -93,7 +97,14 @@ def sql(
             raise MediaFMError(
                 "The query must read (SELECT, FROM, SHOW, DESCRIBE): write a SELECT."
             )
-        return connection.execute(query, parameters).to_arrow_table()
+        result = connection.execute(query, parameters)
+        for name, kind, *_ in result.description or ():
+            if inexact := _INEXACT.search(_QUOTED.sub("", str(kind))):
+                raise MediaFMError(
+                    f"The column {name!r} holds {inexact[0]}, which would lose digits or its zone: "
+                    f'cast it, such as "{name}"::VARCHAR.'
+                )
+        return result.to_arrow_table()
 
 
 def embed(
@@ -332,7 +343,7 @@ def _store(folder: Path | S3Location | str | None) -> Store:
 def reading(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that can read the catalogue's tables and nothing else."""
     if not store.features.exists():
-        raise StoreError(f"{store.location} has no features yet: `mediafm run` makes them.")
+        raise store.without_features()
     with closing(open_features(store)) as connection:
         yield connection
 

@@ -5,6 +5,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -21,6 +22,13 @@ REPOSITORY = Path(__file__).parent.parent
 # Threads of networks as small as the tests' wait for each other: on a busy machine one thread was
 # measured to be twelve times as fast as two.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# No test depends on time: by default Hypothesis fails an example that takes more than 200 ms, and a
+# test whose examples are slow to draw. Limits of time in tests only guard against hanging.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

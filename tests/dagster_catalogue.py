@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import yaml
+from copied_catalogue import copy_catalogue
 from films import make_inbox, settings_for, write_manifest
 from postgres_server import Postgres
 
@@ -43,9 +44,8 @@ class DagsterCatalogue:
         return open_instance(self.platform().store)
 
     def copy(self, root: Path) -> "DagsterCatalogue":
-        """A copy to change; modification times, and with them fingerprints, are kept."""
-        shutil.copytree(self.inbox, root / "inbox")
-        shutil.copytree(self.store, root / "store")
+        """A copy to change, whose titles count as taken in."""
+        copy_catalogue(self.inbox, self.store, root / "inbox", root / "store")
         if self.postgres:
             use_postgres(root / "store", self.postgres, copy_of=database_of(self.store))
         return DagsterCatalogue(root / "inbox", root / "store", self.run_ids, self.postgres)

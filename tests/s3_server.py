@@ -22,7 +22,7 @@ ACCESS_KEY = "mediafm"
 SECRET_KEY = "no-secret-at-all"
 READ_ONLY_KEY = "reader"
 
-_STARTING_S = 60.0
+_STARTING_S = 300.0
 # An HTTP port of the server has a gRPC port this much further up, which others derive from it.
 _GRPC_OFFSET = 10_000
 _SOCKETS = Path("/tmp")  # the server's choice
@@ -46,7 +46,7 @@ class S3Server:
             region_name="us-east-1",
             aws_access_key_id=ACCESS_KEY,
             aws_secret_access_key=SECRET_KEY,
-            config=Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10),
+            config=Config(retries={"total_max_attempts": 1}, connect_timeout=60, read_timeout=300),
         )
 
     def bucket(self, name: str) -> str:

@@ -32,11 +32,12 @@ class Sensing:
         context = dg.build_sensor_context(instance=self.instance, cursor=cursor)
         data = sensor.evaluate_tick(context)
         for request in data.dynamic_partitions_requests or ():
+            partitions = request.partitions_def_name
             if isinstance(request, dg.AddDynamicPartitionsRequest):
-                self.instance.add_dynamic_partitions(TITLES, list(request.partition_keys))
+                self.instance.add_dynamic_partitions(partitions, list(request.partition_keys))
             else:
                 for name in request.partition_keys:
-                    self.instance.delete_dynamic_partition(TITLES, name)
+                    self.instance.delete_dynamic_partition(partitions, name)
         for event in data.asset_events or ():
             self.instance.report_runless_asset_event(event)
         return Tick(list(data.run_requests or ()), data.skip_message or "", data.cursor)

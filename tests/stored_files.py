@@ -8,7 +8,7 @@ from s3_server import S3Server
 from mediafm_core.storage.files import Files
 from mediafm_core.storage.s3 import S3Files
 
-LEASE_S = 2.0
+LEASE_S = 5.0  # of locks that expire in a test; what is done under them takes milliseconds
 
 OpenFiles = Callable[..., S3Files]
 """Opens the same place in S3 with some settings changed."""

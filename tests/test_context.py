@@ -110,7 +110,7 @@ def test_memory_does_not_grow_with_a_title(monkeypatch: pytest.MonkeyPatch) -> N
     lengths=st.lists(st.integers(1, 50), min_size=1, max_size=12),
     batch_shots=st.integers(1, 200),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_titles_together_are_as_titles_one_by_one(lengths: list[int], batch_shots: int) -> None:
     network = make_network(max_shots=16)
     titles = [TitleInput(*make_title(n, i), f"t{i}") for i, n in enumerate(lengths)]

@@ -41,7 +41,7 @@ def test_a_span_is_the_end_of_its_window_alone() -> None:
     look_back=st.integers(1, 16),
     seed=st.integers(1, 1000),
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_what_comes_later_changes_nothing(known: int, look_back: int, seed: int) -> None:
     fused, metadata = make_title(40)
     other = np.concatenate([fused[:known], make_title(17, seed)[0]])
@@ -68,7 +68,7 @@ def test_what_is_beyond_the_look_back_changes_nothing_and_what_is_within_does() 
     arrivals=st.lists(st.integers(1, 30), min_size=1, max_size=8),
     look_back=st.integers(1, 16),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_how_shots_arrive_makes_no_difference(arrivals: list[int], look_back: int) -> None:
     count = sum(arrivals)
     fused, metadata = make_title(count)

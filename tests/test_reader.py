@@ -164,6 +164,9 @@ class TestSql:
             assert mediafm_core.sql("FROM titles", store=small.root).num_rows == 3
 
     def test_empty_store_says_so(self, tmp_path: Path) -> None:
+        with pytest.raises(StoreError, match=f"There is no store in {tmp_path}: correct the path"):
+            mediafm_core.sql("SELECT 1", store=tmp_path)
+        (tmp_path / "title").mkdir()
         with pytest.raises(StoreError, match="has no features yet: `mediafm run` makes them"):
             mediafm_core.sql("SELECT 1", store=tmp_path)
 

@@ -1,12 +1,12 @@
 """A store with fused vectors of the default encoders' space and three small trained models."""
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from copied_catalogue import copy_catalogue
 from films import settings_for
 
 from mediafm_core.model.checkpoint import save_model
@@ -52,8 +52,7 @@ class TrainedStore:
         return self.store.models / model
 
     def copy(self, root: Path) -> "TrainedStore":
-        shutil.copytree(self.inbox, root / "inbox")
-        shutil.copytree(self.root, root / "store")
+        copy_catalogue(self.inbox, self.root, root / "inbox", root / "store")
         return TrainedStore(root / "inbox", root / "store", self.models)
 
     def write_title(self, title_id: str, **details: object) -> None:

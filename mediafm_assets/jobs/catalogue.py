@@ -5,7 +5,8 @@ from pydantic import Field
 
 from mediafm_assets.partitions import TITLES
 from mediafm_assets.pools import FEATURES
-from mediafm_assets.resources import PlatformResource
+from mediafm_assets.resources import PlatformResource, not_set_up
+from mediafm_core.config import Settings
 from mediafm_core.errors import MediaFMError
 
 PUBLISH_FEATURES = "publish_features"
@@ -73,10 +74,18 @@ def retire_titles() -> None:
     remove_titles()
 
 
-clean_daily = dg.ScheduleDefinition(
-    name="clean_daily",
-    job=clean_catalogue,
-    cron_schedule="30 3 * * *",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Cleans up in the night.",
-)
+def clean_daily(settings: Settings) -> dg.ScheduleDefinition:
+    """Return the schedule that cleans up; it skips while no catalogue is set up."""
+
+    @dg.schedule(
+        name="clean_daily",
+        job=clean_catalogue,
+        cron_schedule="30 3 * * *",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Cleans up in the night.",
+    )
+    def schedule() -> dg.RunRequest | dg.SkipReason:
+        missing = not_set_up(settings)
+        return dg.SkipReason(missing) if missing else dg.RunRequest()
+
+    return schedule

@@ -4,6 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from mediafm_assets.model_assets import ReleaseRecord, observe_serving_model
+from mediafm_assets.model_partitions import models
 from mediafm_assets.resources import PlatformResource
 from mediafm_assets.sensors.priorities import RELEASE, priority
 from mediafm_core.errors import MediaFMError
@@ -18,7 +19,9 @@ class ReleaseConfig(ReleaseRecord):
     """Which candidate to release."""
 
     version: str = Field(
-        description="the model's identity, or the first digits of its digest; see `mediafm models`"
+        "",
+        description="identity of the model, or the first digits of its digest; empty where it is "
+        "chosen as the partition",
     )
     compare: bool = Field(
         True,
@@ -35,17 +38,16 @@ def release_candidate(
     context: dg.OpExecutionContext, config: ReleaseConfig, platform: PlatformResource
 ) -> None:
     """Make a trained model the one that the catalogue is contextualised with."""
+    version = _chosen(context, config)
     try:
         findings: list[Finding] = []
         if config.compare:
             with progress_lines(context.log.info) as lines:
-                findings = judge(platform, config.version, context.log.info, lines.show)
+                findings = judge(platform, version, context.log.info, lines.show)
         for finding in findings:
             log = context.log.warning if finding.passed is False else context.log.info
             log(finding.told)
-        released = release(
-            platform, config.version, reason=config.reason, released_by=config.released_by
-        )
+        released = release(platform, version, reason=config.reason, released_by=config.released_by)
         if not released.is_new:
             context.log.info(f"{released.release.model} serves already.")
         _tell(context, platform)
@@ -65,6 +67,17 @@ def restore_previous_release(
         raise dg.Failure(str(error), allow_retries=False) from error
 
 
+def _chosen(context: dg.OpExecutionContext, config: ReleaseConfig) -> str:
+    """Return the model to release, chosen as the partition or named in the configuration."""
+    if context.has_partition_key and config.version:
+        raise dg.Failure(
+            f"{context.partition_key} is chosen as the partition and {config.version} as "
+            "`version`: choose one of them.",
+            allow_retries=False,
+        )
+    return context.partition_key if context.has_partition_key else config.version
+
+
 def _tell(context: dg.OpExecutionContext, platform: Platform) -> None:
     """Record what serves now, and let readers see it if nothing has to be computed."""
     for observation in observe_serving_model(platform):
@@ -77,7 +90,9 @@ def _tell(context: dg.OpExecutionContext, platform: Platform) -> None:
 
 
 @dg.job(
-    description="Serve a candidate: its version, who and why are the job's configuration.",
+    description="Serve a candidate: choose the model as the partition; who and why are the job's "
+    "configuration. `mediafm models` compares the candidates.",
+    partitions_def=models,
     tags=priority(RELEASE),
 )
 def release_model() -> None:

@@ -9,7 +9,7 @@ import dagster as dg
 from mediafm_assets.jobs.titles import INGEST_TITLE
 from mediafm_assets.observations import versions_to_record
 from mediafm_assets.partitions import TITLES, titles
-from mediafm_assets.resources import watching_platform
+from mediafm_assets.resources import not_set_up, watching_platform
 from mediafm_assets.sensors.priorities import ARRIVAL, priority
 from mediafm_assets.sensors.requests import (
     chunks,
@@ -40,6 +40,8 @@ def arrivals_sensor(settings: Settings) -> dg.SensorDefinition:
         description="Takes in titles that have arrived in the inbox, or changed there.",
     )
     def inbox_arrivals(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        if missing := not_set_up(settings):
+            return dg.SkipReason(missing)
         platform = watching_platform()
         if other := other_watcher(platform.store):
             return dg.SkipReason(other)

@@ -8,7 +8,9 @@ from typing import NamedTuple
 import dagster as dg
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
+from mediafm_assets.executor import INTERRUPTED
 from mediafm_assets.partitions import PARTITION, RANGE_END, RANGE_START, range_tags
+from mediafm_core.clock import is_ahead
 
 _SENSOR = "dagster/sensor_name"
 _RUN_KEY = "dagster/run_key"
@@ -58,7 +60,7 @@ def _titles_of(
     first, last = run.tags.get(RANGE_START, ""), run.tags.get(RANGE_END, "")
     if first in places and last in places:
         return set(registered[places[first] : places[last] + 1])
-    return {run.tags[PARTITION]} if PARTITION in run.tags else set()
+    return {run.tags.get(PARTITION, "")} & places.keys()
 
 
 def unfinished_runs(instance: dg.DagsterInstance, sensor: str) -> int:
@@ -73,42 +75,51 @@ def backfills_under_way(instance: dg.DagsterInstance) -> list[str]:
 
 
 class Paused(NamedTuple):
-    """Titles whose last runs have failed.
+    """Titles whose last runs have failed, or were terminated.
 
     Attributes:
         titles: they are not to be tried yet.
         seconds: until the first of them is.
-        run_id: of the last run that failed.
+        run_id: of the last of those runs.
+        outcome: "failed" or "was terminated".
     """
 
     titles: frozenset[str]
     seconds: float
     run_id: str
+    outcome: str
 
 
 def paused_after_failures(
     instance: dg.DagsterInstance, sensor: str, registered: Sequence[str]
 ) -> Paused:
-    """Titles that are left alone for a while since a sensor's last runs over them have failed.
+    """Return the titles that are left alone for a while since the last runs over them have failed.
 
     What a title is at fault for quarantines it. A run fails when the machine or the storage are at
     fault, which the next run would probably meet as well: each failure in a row doubles the pause
-    of its titles. Others are not held up.
+    of its titles. Others are not held up. A run that a person has terminated, whoever asked for it,
+    counts like a failed one, or the same work would start again at once; one that ended with its
+    process does not.
     """
-    records = instance.get_run_records(
+    of_sensor = instance.get_run_records(
         dg.RunsFilter(
             statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE],
             tags={_SENSOR: sensor},
         ),
         limit=_RUNS_LOOKED_AT,
     )
+    cancelled = instance.get_run_records(
+        dg.RunsFilter(statuses=[dg.DagsterRunStatus.CANCELED]), limit=_RUNS_LOOKED_AT
+    )
+    terminated = [each for each in cancelled if INTERRUPTED not in each.dagster_run.tags]
+    records = sorted([*of_sensor, *terminated], key=lambda each: each.storage_id, reverse=True)
     places = {title_id: place for place, title_id in enumerate(registered)}
     failures: Counter[str] = Counter()
     last_end: dict[str, float] = {}
     settled: set[str] = set()
     for record in records:  # the latest first
         titles = _titles_of(record.dagster_run, registered, places) - settled
-        if record.dagster_run.status != dg.DagsterRunStatus.FAILURE:
+        if record.dagster_run.status == dg.DagsterRunStatus.SUCCESS:
             settled |= titles
             continue
         failures.update(titles)
@@ -121,14 +132,21 @@ def paused_after_failures(
         + min(_FIRST_PAUSE_S * 2 ** (count - 1), _LONGEST_PAUSE_S)
         - now
         for title_id, count in failures.items()
+        if not is_ahead(last_end[title_id], now)  # then the next failure counts from now
     }
     waiting = {title_id: seconds for title_id, seconds in left.items() if seconds > 0}
-    failed = (each for each in records if each.dagster_run.status == dg.DagsterRunStatus.FAILURE)
-    last = next(failed, None)
+    ended_badly = (
+        each
+        for each in records
+        if _titles_of(each.dagster_run, registered, places) & waiting.keys()
+    )
+    last = next(ended_badly, None)
+    was_terminated = last and last.dagster_run.status == dg.DagsterRunStatus.CANCELED
     return Paused(
         frozenset(waiting),
         min(waiting.values(), default=0.0),
         last.dagster_run.run_id if last else "",
+        "was terminated" if was_terminated else "failed",
     )
 
 

@@ -24,9 +24,10 @@ from mediafm_assets.jobs.titles import (
     train_model,
 )
 from mediafm_assets.model_assets import observe_serving_model, training_config
+from mediafm_assets.model_partitions import model_changes
 from mediafm_assets.observations import unrecorded
 from mediafm_assets.partitions import TITLES, titles
-from mediafm_assets.resources import watching_platform
+from mediafm_assets.resources import not_set_up, watching_platform
 from mediafm_assets.sensors.priorities import REFRESH, priority
 from mediafm_assets.sensors.requests import (
     backfills_under_way,
@@ -81,6 +82,8 @@ def sweep_sensor(settings: Settings) -> dg.SensorDefinition:
         description="Asks for whatever is missing or stale and that nothing is at work on.",
     )
     def catalogue_sweep(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        if missing := not_set_up(settings):
+            return dg.SkipReason(missing)
         platform = watching_platform()
         if other := other_watcher(platform.store):
             return dg.SkipReason(other)
@@ -101,6 +104,7 @@ def sweep_sensor(settings: Settings) -> dg.SensorDefinition:
             dynamic_partitions_requests=[
                 *([titles.build_add_request(look.new)] if look.new else []),
                 *([titles.build_delete_request(look.gone)] if look.gone else []),
+                *model_changes(context.instance, platform.store),
             ],
             asset_events=list(unrecorded(context.instance, observed)),
             cursor=json.dumps(since),
@@ -142,8 +146,8 @@ def _look(
         return Look(f"Runs are under way for {len(busy)} titles.")
     if paused.titles:
         return Look(
-            f"Run {paused.run_id} failed: {len(paused.titles)} titles are tried again, the first "
-            f"in {paused.seconds:.0f} s."
+            f"Run {paused.run_id} {paused.outcome}: {len(paused.titles)} titles are tried again, "
+            f"the first in {paused.seconds:.0f} s."
         )
     if asked_for:  # it trains, or publishes
         return Look(_UNDER_WAY)
@@ -226,4 +230,5 @@ def _wanted_since(cursor: str | None, observed: list[dg.AssetObservation]) -> tu
     """
     now = digest_of(*(each.tags.get(DATA_VERSION, "") for each in observed))
     known, since = json.loads(cursor) if cursor else ("", 0.0)
-    return now, since if known == now else time.time()
+    clock = time.time()
+    return now, min(since, clock) if known == now else clock

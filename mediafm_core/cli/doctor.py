@@ -5,7 +5,7 @@ from dataclasses import asdict
 import click
 
 from mediafm_core.cli.options import catalogue_options, json_option
-from mediafm_core.cli.output import print_json, print_table
+from mediafm_core.cli.output import print_json, print_table, say
 from mediafm_core.config import Settings
 
 _SYMBOLS = {"ok": "✓", "warning": "!", "error": "✗"}
@@ -26,12 +26,12 @@ def doctor(ctx: click.Context, settings: Settings, as_json: bool) -> None:
     for finding in examine(settings):
         findings.append(finding)
         if not as_json:
-            click.echo(f"{_SYMBOLS[finding.level]} {finding.check}: {finding.message}")
+            say(f"{_SYMBOLS[finding.level]} {finding.check}: {finding.message}")
     in_force = settings_in_force(settings)
     if as_json:
         print_json({"checks": [asdict(finding) for finding in findings], "settings": in_force})
     else:
-        click.echo()
+        say()
         print_table(["setting", "in force"], in_force.items())
     if any(finding.level == "error" for finding in findings):
         ctx.exit(1)

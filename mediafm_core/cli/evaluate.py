@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from mediafm_core.cli.options import catalogue_options, json_option
-from mediafm_core.cli.output import print_json, print_table
+from mediafm_core.cli.output import print_json, print_table, say
 from mediafm_core.config import Settings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.evaluation.tasks import Task
 from mediafm_core.runtime.interruption import closing_with
 
 if TYPE_CHECKING:
+    from mediafm_core.evaluation.label_list import LabelCount
     from mediafm_core.evaluation.measurement import Report
     from mediafm_core.evaluation.sources import Source
 
@@ -29,7 +30,11 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     "labelled clips.",
 )
 @click.option("--vectors", metavar="A,B", help="With --data, its columns of vectors.")
-@click.option("--label", metavar="A,B", required=True, help="Label; several are one multilabel.")
+@click.option(
+    "--label",
+    metavar="A,B",
+    help="Label; several are one multilabel. Without it, the labels that there are.",
+)
 @click.option(
     "--task", type=click.Choice(get_args(Task)), help="What to predict; told from the labels."
 )
@@ -57,11 +62,13 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--work", type=_FOLDER, help="Folder that keeps the folds' networks, to use again.")
 @json_option
 @catalogue_options
+@click.pass_context
 def evaluate(
+    ctx: click.Context,
     settings: Settings,
     data: Path | None,
     vectors: str | None,
-    label: str,
+    label: str | None,
     task: Task | None,
     labels_file: Path | None,
     models: tuple[str, ...],
@@ -87,9 +94,13 @@ def evaluate(
     from mediafm_core.evaluation.measurement import evaluate as measure
     from mediafm_core.evaluation.report import as_document, require_writable, write_report
 
+    source = _source(data, _names(vectors), labels_file, models, label)
+    if label is None:
+        _print_labels(source.labels(settings), as_json)
+        say("Name one of these labels with --label.", err=True)
+        ctx.exit(2)
     if out is not None:
         require_writable(out)
-    source = _source(data, _names(vectors), labels_file, models)
     if steps is not None:
         training = settings.training.model_copy(update={"steps": steps})
         settings = settings.model_copy(update={"training": training})
@@ -125,7 +136,11 @@ def _names(text: str | None) -> list[str]:
 
 
 def _source(
-    data: Path | None, vectors: list[str], labels_file: Path | None, models: tuple[str, ...]
+    data: Path | None,
+    vectors: list[str],
+    labels_file: Path | None,
+    models: tuple[str, ...],
+    label: str | None,
 ) -> "Source":
     from mediafm_core.evaluation.sources import Catalogue, Table
 
@@ -133,11 +148,19 @@ def _source(
         if vectors:
             raise ConfigurationError("--vectors names columns of a table: name it with --data.")
         return Catalogue(models, labels_file)
-    if not vectors:
+    if not vectors and label is not None:
         raise ConfigurationError(f"Which columns of {data} hold vectors? Name them with --vectors.")
     if models or labels_file:
         raise ConfigurationError("--model and --labels are for the catalogue: leave out --data.")
     return Table(data, tuple(vectors))
+
+
+def _print_labels(labels: "list[LabelCount]", as_json: bool) -> None:
+    if as_json:
+        print_json({"labels": [each._asdict() for each in labels]})
+        return
+    rows = ([each.label, f"{each.units:,}", f"{each.titles:,}"] for each in labels)
+    print_table(["label", "labelled", "titles"], rows)
 
 
 def _print(report: "Report") -> None:
@@ -147,4 +170,4 @@ def _print(report: "Report") -> None:
         if table is not None:
             print_table(*table)
     for sentence in (*wording.reasons(report), wording.summary(report)):
-        click.echo(sentence)
+        say(sentence)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mediafm_core.cli.options import catalogue_options, json_option
-from mediafm_core.cli.output import print_json
+from mediafm_core.cli.output import print_json, say
 from mediafm_core.config import Settings
 from mediafm_core.runtime.interruption import closing_with
 
@@ -81,12 +81,12 @@ def export(
             }
         )
         return
-    click.echo(
+    say(
         f"{record.rows} rows of {record.titles} titles in {exported.place}, {record.dimension} "
         f"wide ({record.model})"
     )
-    click.echo("labels: " + ", ".join(f"{name} ({kind})" for name, kind in record.labels.items()))
+    say("labels: " + ", ".join(f"{name} ({kind})" for name, kind in record.labels.items()))
     if exported.splits:
-        click.echo("splits: " + ", ".join(f"{name} {n}" for name, n in exported.splits.items()))
+        say("splits: " + ", ".join(f"{name} {n}" for name, n in exported.splits.items()))
     if record.left_out:
-        click.echo(f"left out, of unknown clips or titles: {record.left_out}")
+        say(f"left out, of unknown clips or titles: {record.left_out}")

@@ -98,7 +98,7 @@ class Commands(click.Group):
                 if ctx.params["debug"] or isinstance(error, click.ClickException):
                     raise
                 if isinstance(error, MediaFMError):
-                    raise click.ClickException(" ".join(str(error).split())) from None
+                    raise click.ClickException(str(error)) from None
                 fault = fault_of(error)
                 if fault.cause is Cause.MACHINE:  # DuckDB's or SQLite's error of a full disk
                     raise click.ClickException(machine_sentence(fault)) from None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mediafm_core.cli.options import catalogue_options, json_option
-from mediafm_core.cli.output import print_json, print_table
+from mediafm_core.cli.output import print_json, print_table, say, say_lines
 from mediafm_core.config import Settings
 
 if TYPE_CHECKING:
@@ -31,10 +31,11 @@ def models(settings: Settings, version: str | None, releases: bool, as_json: boo
     from mediafm_core.pipeline.serving import release_history
 
     platform = Platform(settings)
+    platform.store.require_existing()
     history = release_history(platform.store)
     if version is not None:
         card = model_card_of(platform.store, version)
-        print_json({"model_card": card}) if as_json else click.echo(card, nl=False)
+        print_json({"model_card": card}) if as_json else say_lines(card)
     elif releases:
         print_json(_history(history)) if as_json else _print_history(history)
     else:
@@ -91,7 +92,7 @@ def _print_models(
     platform: "Platform", rows: list[dict[str, Any]], history: "list[Release]"
 ) -> None:
     if not rows:
-        click.echo(f"No model in {platform.store.models}: `mediafm run` or `mediafm train`.")
+        say(f"No model in {platform.store.models}: `mediafm run` or `mediafm train`.")
         return
     header = ["model", "trained", "titles", "shots", "steps", "loss", "best baseline", "validated"]
     print_table(
@@ -111,9 +112,9 @@ def _print_models(
         ),
     )
     for reason in dict.fromkeys(row["reason"] for row in rows if row["reason"]):
-        click.echo(reason)
+        say(reason)
     if history:
-        click.echo(_sentence(history[-1]))
+        say(_sentence(history[-1]))
 
 
 def _baseline(row: dict[str, Any]) -> str:
@@ -134,7 +135,7 @@ def _history(history: "list[Release]") -> dict[str, Any]:
 
 def _print_history(history: "list[Release]") -> None:
     if not history:
-        click.echo("No model has been released.")
+        say("No model has been released.")
         return
     print_table(
         ["released", "model", "by", "reason", "restores"],

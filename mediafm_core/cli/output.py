@@ -1,16 +1,14 @@
 """Tables for people and JSON for programs, on standard output."""
 
 import itertools
-import json
-import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import click
+
+from mediafm_core.errors import MediaFMError
+from mediafm_core.readable import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,18 +27,31 @@ def console() -> "Console":
     return Console(width=width, markup=False, highlight=False, emoji=False)
 
 
+def say(line: str = "", *, err: bool = False) -> None:
+    """Print a line for people, on standard error if `err`; control characters as escapes."""
+    click.echo(printable(line), err=err)
+
+
+def say_lines(text: str) -> None:
+    """Print a text of several lines for people, control characters as escapes."""
+    click.echo("\n".join(map(printable, text.splitlines())))
+
+
 def print_json(value: Any) -> None:
     """Print one JSON document."""
-    click.echo(json.dumps(jsonable(value), indent=2, ensure_ascii=False, allow_nan=False))
+    from mediafm_core.cli.json_text import json_text
+
+    click.echo(json_text(value, indent=2))
 
 
 def print_rows_as_json(table: "pa.Table") -> None:
     """Print a list of row objects, a row to a line, without holding all rows as objects."""
+    from mediafm_core.cli.json_text import json_text
+
     click.echo("[", nl=False)
     separator = "\n"
     for row in _rows(table):
-        text = json.dumps(jsonable(row), ensure_ascii=False, allow_nan=False)
-        click.echo(f"{separator}{text}", nl=False)
+        click.echo(f"{separator}{json_text(row)}", nl=False)
         separator = ",\n"
     click.echo("\n]" if table.num_rows else "]")
 
@@ -59,40 +70,24 @@ def print_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in header:
-        table.add_column(name, overflow="fold")
+        # Our own headers may have several lines.
+        table.add_column("\n".join(map(printable, name.split("\n"))), overflow="fold")
     for line in lines:
-        table.add_row(*line)
+        table.add_row(*map(printable, line))
     console().print(table)
-
-
-def jsonable(value: Any) -> Any:
-    """A value as JSON can say it: dates in ISO 8601, durations in seconds, no number as null."""
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return value if math.isfinite(value) else None
-        case Mapping():
-            return {str(key): jsonable(item) for key, item in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [jsonable(item) for item in value]
-        case datetime() | date() | time():
-            return value.isoformat()
-        case timedelta():
-            return value.total_seconds()
-        case Decimal():
-            return jsonable(float(value))
-        case bytes():
-            return value.hex()
-        case UUID():
-            return str(value)
-    raise TypeError(f"{type(value).__name__} has no form in JSON.")
 
 
 def _rows(table: "pa.Table") -> Iterator[dict[str, Any]]:
     names = _distinct(table.column_names)
     for batch in table.rename_columns(names).to_batches(max_chunksize=_ROWS_AT_A_TIME):
-        yield from batch.to_pylist(maps_as_pydicts="strict")
+        try:
+            rows = batch.to_pylist(maps_as_pydicts="strict")
+        except (ValueError, OverflowError) as error:  # the year 20000, a struct without names
+            raise MediaFMError(
+                f"A value of the result cannot be shown ({error}): cast it to text, such as "
+                "column::VARCHAR."
+            ) from None
+        yield from rows
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
@@ -113,5 +108,7 @@ def _cell(value: Any) -> str:
         shown = ", ".join(_cell(item) for item in value[:_VALUES_SHOWN])
         return f"[{shown}, … {len(value)} values]"
     if isinstance(value, list | dict):
-        return json.dumps(jsonable(value), ensure_ascii=False)
+        from mediafm_core.cli.json_text import json_text
+
+        return json_text(value)
     return str(value)

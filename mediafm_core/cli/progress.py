@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _REFRESHES_PER_S = 4
+_DUMB = ("dumb", "unknown")  # terminals without a cursor that can be moved
 _LEAST_BAR = 8  # columns
 _QUIET_S = 5.0  # of short work there are no lines
 
@@ -52,7 +53,8 @@ def progress_display(stream: TextIO | None = None) -> Iterator[Display]:
         stream: standard output by default.
     """
     with _duplicate(stream or sys.stdout) as file:
-        show = _bar if file.isatty() else _lines
+        can_move = os.environ.get("TERM", "").lower() not in _DUMB
+        show = _bar if file.isatty() and can_move else _lines
         with show(file) as display:
             yield display
 

@@ -3,7 +3,7 @@
 import click
 
 from mediafm_core.cli.options import Seconds, catalogue_options, json_option
-from mediafm_core.cli.output import print_json, print_rows, print_rows_as_json
+from mediafm_core.cli.output import print_json, print_rows, print_rows_as_json, say
 from mediafm_core.config import Settings
 
 _FIRST_VALUES = 6
@@ -81,6 +81,6 @@ def embed(
         )
         return
     first = ", ".join(f"{value:.4f}" for value in span.vector[:_FIRST_VALUES])
-    click.echo(f"{title}, {start:g} to {end:g} s, {span.mode.replace('_', ' ')} ({span.model})")
-    click.echo(f"{len(span.vector)} values, length {np.linalg.norm(span.vector):.4f}")
-    click.echo(f"[{first}, …]")
+    say(f"{title}, {start:g} to {end:g} s, {span.mode.replace('_', ' ')} ({span.model})")
+    say(f"{len(span.vector)} values, length {np.linalg.norm(span.vector):.4f}")
+    say(f"[{first}, …]")

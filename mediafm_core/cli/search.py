@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mediafm_core.cli.options import Seconds, catalogue_options, json_option
-from mediafm_core.cli.output import print_json, print_rows, print_rows_as_json
+from mediafm_core.cli.output import print_json, print_rows, print_rows_as_json, say
 from mediafm_core.config import Settings
 from mediafm_core.errors import MediaFMError
 
@@ -145,7 +145,7 @@ def index(settings: Settings, as_json: bool) -> None:
     if as_json:
         print_json({"model": built.model, "clips": clips, "bytes": built.bytes})
     else:
-        click.echo(f"{clips:,} clips of {built.model}, {built.bytes / (1 << 20):.1f} MiB.")
+        say(f"{clips:,} clips of {built.model}, {built.bytes / (1 << 20):.1f} MiB.")
 
 
 def _show(
@@ -168,4 +168,4 @@ def _show(
         return
     print_rows(found)
     if html is not None:
-        click.echo(f"Pictures: {html}")
+        say(f"Pictures: {html}")

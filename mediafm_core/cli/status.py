@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mediafm_core.cli.options import catalogue_options, json_option
-from mediafm_core.cli.output import print_json, print_table
+from mediafm_core.cli.output import print_json, print_table, say
 from mediafm_core.config import Settings
 from mediafm_core.errors import ConfigurationError
 
@@ -47,6 +47,7 @@ def status(settings: Settings, titles: str | None, show_all: bool, as_json: bool
     from mediafm_core.pipeline.states import CatalogueComparison
 
     platform = Platform(settings)
+    platform.store.require_existing()
     if titles:
         found = _named(platform, [name.strip() for name in titles.split(",")])
         print_json({"titles": [asdict(title) for title in found]}) if as_json else _print_titles(
@@ -68,7 +69,7 @@ def status(settings: Settings, titles: str | None, show_all: bool, as_json: bool
         )
         return
     if all(title.state == "orphaned" for title in states):
-        click.echo(f"No title folder in {platform.inbox.location}.")
+        say(f"No title folder in {platform.inbox.location}.")
     if len(states) > _MOST_IN_A_TABLE and not show_all:
         _print_summary(states, coverage(comparison))
     elif states:
@@ -111,12 +112,12 @@ def _print_titles(titles: "Sequence[TitleState]") -> None:
             for title in titles
         ),
     )
-    click.echo("  ".join(f"{symbol} {state}" for state, symbol in _SYMBOLS.items()))
+    say("  ".join(f"{symbol} {state}" for state, symbol in _SYMBOLS.items()))
     reasons = [title for title in titles if title.reason]
     if reasons:
-        click.echo()
+        say()
     for title in reasons:
-        click.echo(f"{title.title_id}: {title.reason}")
+        say(f"{title.title_id}: {title.reason}")
 
 
 def _print_summary(titles: "Sequence[TitleState]", covered: "Sequence[Coverage]") -> None:
@@ -159,17 +160,17 @@ def _print_summary(titles: "Sequence[TitleState]", covered: "Sequence[Coverage]"
         key=lambda title: _PROBLEMS.index(title.state),
     )
     for title in islice(problems, _PROBLEMS_LISTED):
-        click.echo(f"{title.title_id}: {title.state}. {title.reason}")
+        say(f"{title.title_id}: {title.state}. {title.reason}")
     if len(problems) > _PROBLEMS_LISTED:
         rest = len(problems) - _PROBLEMS_LISTED
-        click.echo(f"... and {rest} more: `mediafm status --all` or `--json` lists them.")
+        say(f"... and {rest} more: `mediafm status --all` or `--json` lists them.")
 
 
 def _print_outlook(refresh: "RefreshProgress | None", readers: dict[str, Any] | None) -> None:
     if refresh:
-        click.echo(f"{refresh}.")
+        say(f"{refresh}.")
     if readers:
-        click.echo(f"Readers see {readers['titles']} titles under {readers['model']}.")
+        say(f"Readers see {readers['titles']} titles under {readers['model']}.")
 
 
 def _number(count: int) -> str:

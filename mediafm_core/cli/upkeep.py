@@ -5,7 +5,7 @@ from dataclasses import asdict
 import click
 
 from mediafm_core.cli.options import catalogue_options, json_option
-from mediafm_core.cli.output import print_json
+from mediafm_core.cli.output import print_json, say
 from mediafm_core.config import Settings
 
 
@@ -21,8 +21,10 @@ def retire(settings: Settings, titles: tuple[str, ...], as_json: bool) -> None:
     from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.retirement import retire as retire_titles
 
-    retired = retire_titles(Platform(settings), titles)
-    print_json(asdict(retired)) if as_json else click.echo(f"{', '.join(titles)}: {retired}.")
+    platform = Platform(settings)
+    platform.store.require_existing()
+    retired = retire_titles(platform, titles)
+    print_json(asdict(retired)) if as_json else say(f"{', '.join(titles)}: {retired}.")
 
 
 @click.command()
@@ -37,5 +39,7 @@ def clean(settings: Settings, as_json: bool) -> None:
     from mediafm_core.pipeline.cleaning import clean_up
     from mediafm_core.pipeline.platform import Platform
 
-    cleaned = clean_up(Platform(settings))
-    print_json(asdict(cleaned)) if as_json else click.echo(f"{cleaned}.")
+    platform = Platform(settings)
+    platform.store.require_existing()
+    cleaned = clean_up(platform)
+    print_json(asdict(cleaned)) if as_json else say(f"{cleaned}.")

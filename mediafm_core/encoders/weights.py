@@ -80,7 +80,7 @@ def verify(files: Sequence[Path], sha256: str, distribution: str) -> None:
 def sha256_of(files: Sequence[Path]) -> str:
     """SHA-256 over the contents of files, one after the other.
 
-    Computed once for each state (path, size, modification time) of the files and then remembered
+    Computed once for each state (path, size, times of change) of the files and then remembered
     in the cache folder: a checkpoint of gigabytes is read once, not by every command.
     """
     return _remembered_sha256(tuple((str(file.resolve()), *_state(file)) for file in files))
@@ -176,18 +176,19 @@ def _hub_folder(
     )
 
 
-def _state(file: Path) -> tuple[int, int]:
+def _state(file: Path) -> tuple[int, int, int]:
+    """Size, and when content and inode last changed: a copy can keep the former time only."""
     status = file.stat()
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 @lru_cache
-def _remembered_sha256(states: tuple[tuple[str, int, int], ...]) -> str:
+def _remembered_sha256(states: tuple[tuple[str, int, int, int], ...]) -> str:
     memory = cache_folder() / "digests" / f"{digest_of(json.dumps(states))}.json"
     if memory.is_file():
         return str(json.loads(memory.read_text())["sha256"])
     sha = hashlib.sha256()
-    for path, _, _ in states:
+    for path, *_ in states:
         with Path(path).open("rb") as file:
             while piece := file.read(_READ_BYTES):
                 sha.update(piece)

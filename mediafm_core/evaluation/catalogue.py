@@ -109,7 +109,7 @@ def model_of_readers(store: Store) -> str:
     """
     seen = catalogue(store)
     if seen is None:
-        raise StoreError(f"{store.location} has no features yet: `mediafm run` makes them.")
+        raise store.without_features()
     return seen.model
 
 

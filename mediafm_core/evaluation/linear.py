@@ -24,6 +24,9 @@ Loss = Literal["logistic", "softmax", "squared"]
 
 _log = logging.getLogger(__name__)
 
+# A feature that deviates by less, as a share of its mean or of the feature that deviates most, is
+# constant: float32 keeps 6e-8 of a number, and what computes it loses ten times as much.
+_LEAST_OF_MEAN, _LEAST_OF_LARGEST = 1e-5, 1e-10
 # Axes with less than this share of the largest variance are rounding errors of float32.
 _SMALLEST_VARIANCE = 1e-7
 # Of the gradient in scaled coordinates, whose square is about what the loss could still fall by.
@@ -61,8 +64,8 @@ class PrincipalAxes:
 
         mean = training.mean(axis=0, dtype=np.float64)
         deviations = training.std(axis=0, dtype=np.float64)
-        # A constant column's deviation is not quite zero when its mean is not quite exact.
-        varies = deviations > 1e-6 * np.abs(mean)
+        least = np.maximum(_LEAST_OF_MEAN * np.abs(mean), _LEAST_OF_LARGEST * deviations.max())
+        varies = deviations > least
         scales = np.divide(1, deviations, out=np.zeros_like(deviations), where=varies)
         scales = (scales / np.sqrt(max(1, varies.sum()))).astype(np.float32)
         mean = mean.astype(np.float32)

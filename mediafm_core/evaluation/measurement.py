@@ -143,6 +143,7 @@ def evaluate(
         f"{labelled:,} titles in {fold_count} folds"
     )
     state = _State(progress, len(chosen) * len(names), estimates=not source.trains)
+    state.doing("opening the models")
     scores: dict[str, list[np.ndarray]] = {}
     unmeasured: dict[str, str] = {}
     networks: list[dict[str, Any]] = []
@@ -152,10 +153,8 @@ def evaluate(
             for seed, fold_of in zip(chosen, folds_by_seed, strict=True)
         ]
         for bench in benches:
-            for number, name in enumerate(names):
-                what = f"seed {bench.seed}: {name}"
-                tell(f"{what} ({number + 1} of {len(names)})")
-                state.begin(what)
+            for name in names:
+                state.begin(f"seed {bench.seed}: {name}")
                 try:
                     found = out_of_fold_scores(
                         bench.make(name), known, titles, bench.fold_of, bench.seed, state.part

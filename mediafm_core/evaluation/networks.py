@@ -137,7 +137,7 @@ class FoldNetworks:
         import torch
 
         from mediafm_core.device import resolve_device
-        from mediafm_core.model.checkpoint import MODEL_VERSION
+        from mediafm_core.model.folder import MODEL_VERSION
         from mediafm_core.model.training import train, training_request
 
         outside = np.unique(self.units.title_of[self.fold_of != fold])

@@ -2,7 +2,6 @@
 
 import io
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.evaluation.intervals import Difference, Result
+from mediafm_core.storage.local import require_writable_folder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,14 +69,7 @@ def require_writable(folder: Path) -> None:
     Raises:
         ConfigurationError: names the folder.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ConfigurationError(
-            f"{folder} cannot be written ({error.strerror}): make space or name another folder."
-        ) from None
+    require_writable_folder(folder, "make space or name another folder")
 
 
 def write_report(report: "Report", folder: Path) -> list[Path]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from mediafm_core.evaluation.representations import Network
 from mediafm_core.evaluation.tasks import Task
 from mediafm_core.evaluation.units import Units, without
 
+if TYPE_CHECKING:
+    from mediafm_core.evaluation.label_list import LabelCount
+
 _DIGITS_SHOWN = 16  # of a digest, in the name of a representation
 
 
@@ -23,6 +26,10 @@ class Source(Protocol):
     @property
     def trains(self) -> bool:
         """Whether networks are trained for the folds."""
+        ...
+
+    def labels(self, settings: Settings) -> "list[LabelCount]":
+        """Count the labels that there are."""
         ...
 
     def units(self, settings: Settings, labels: Sequence[str], task: Task | None) -> Units:
@@ -68,6 +75,12 @@ class Table:
     def trains(self) -> bool:
         """Networks learn from the titles outside each fold."""
         return True
+
+    def labels(self, settings: Settings) -> "list[LabelCount]":  # noqa: ARG002
+        """Count the labels of the file."""
+        from mediafm_core.evaluation.label_list import labels_in_table
+
+        return labels_in_table(self.path, self.vectors)
 
     def units(self, settings: Settings, labels: Sequence[str], task: Task | None) -> Units:  # noqa: ARG002
         """Read the file."""
@@ -141,6 +154,13 @@ class Catalogue:
     def trains(self) -> bool:
         """The models know the titles already."""
         return False
+
+    def labels(self, settings: Settings) -> "list[LabelCount]":
+        """Count the labels of clips, or of the file."""
+        from mediafm_core.evaluation.label_list import labels_in_catalogue
+        from mediafm_core.store.open import open_store
+
+        return labels_in_catalogue(open_store(settings), self.labels_file)
 
     def units(self, settings: Settings, labels: Sequence[str], task: Task | None) -> Units:
         """Read the labelled clips."""

@@ -12,7 +12,7 @@ copy that is held.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -58,6 +58,20 @@ def read_table(
     order = pa.array(keys.order)
     found = labels_of({name: named[name].take(order) for name in labels}, task)
     return _read(file, keys, vectors, found, normalised=True)
+
+
+def read_columns(path: Path, leave_out: Collection[str]) -> pa.Table:
+    """Read all columns of a table of shots but some and vectors; those of a CSV file are text.
+
+    Raises:
+        MediaFMError: the file cannot be read.
+    """
+    file = _open(path)
+    columns = [name for name in file.columns if name not in leave_out]
+    if isinstance(file, _ParquetFile):
+        schema = pq.read_schema(path)
+        columns = [name for name in columns if not _is_vector(schema.field(name).type)]
+    return file.read(columns, dict.fromkeys(columns, pa.string()))
 
 
 def unnormalised(units: Units, path: Path) -> Units:
@@ -332,11 +346,16 @@ def _as_lists(path: Path, column: str, cells: pa.Array) -> pa.Array:
             raise MediaFMError(
                 f'{path}: {column} holds no vectors ({error}): write them like "[0.1, 0.2]".'
             ) from None
-    if not (
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    ) or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
+    if not _is_vector(kind):
         raise MediaFMError(f"{path}: {column} is of type {kind}: vectors are lists of floats.")
     return cells
+
+
+def _is_vector(kind: pa.DataType) -> bool:
+    """Whether a type is of lists of numbers."""
+    return (
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    ) and (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type))
 
 
 def _with_values(lists: pa.ListArray, values: pa.Array) -> pa.ListArray:

@@ -31,14 +31,14 @@ from mediafm_core.model.card import model_card
 from mediafm_core.model.folder import (
     CARD_FILE,
     CONFIG_FILE,
+    MODEL_VERSION,
     TRAINING_FILE,
     WEIGHTS_FILE,
+    other_version,
     pickles_in,
     read_json,
 )
 from mediafm_core.model.network import MediaFM, MediaFMConfig
-
-MODEL_VERSION = "4"  # raise when the same weights would give other vectors, or cannot be read
 
 
 @dataclass(frozen=True)
@@ -122,12 +122,9 @@ def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
     config = _load_config(folder)
     weights = _load_weights(folder)
     training = read_json(folder, TRAINING_FILE)
-    version = (training.get("identity") or {}).get("version")
-    if version != MODEL_VERSION:
-        raise ConfigurationError(
-            f"{folder} holds a model of version {version} and this MediaFM reads version "
-            f"{MODEL_VERSION}: train one anew with `mediafm train --release`."
-        )
+    refusal = other_version(folder, (training.get("identity") or {}).get("version"))
+    if refusal:
+        raise ConfigurationError(refusal)
     network = _without_weights(folder, config)
     try:
         network.load_state_dict(weights, assign=True)

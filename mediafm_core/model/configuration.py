@@ -41,7 +41,7 @@ class MediaFMConfig(PreTrainedConfig):
     initializer_range: float = 0.02
     is_decoder: bool = False
     add_cross_attention: bool = False
-    context_layer: int = 4
+    context_layer: int = 3
     fusion: str = "concatenation"
     positions: str = "relative"
     prediction: str = "copy"

@@ -19,6 +19,7 @@ from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.batches import BatchReader, StepBatches
 from mediafm_core.model.checkpoint import own_settings
 from mediafm_core.model.distributed import World, without_exchange
+from mediafm_core.model.folder import MODEL_VERSION
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.objective import Losses, Objective
 from mediafm_core.model.optimisers import Optimisers
@@ -243,7 +244,11 @@ class Descent:
             **_above(_MOMENTS, self.optimisers.state()),
             **_above(_BEST, self._best),
         }
-        facts = {"config": own_settings(self.network.config), "course": asdict(self.course)}
+        facts = {
+            "model_version": MODEL_VERSION,
+            "config": own_settings(self.network.config),
+            "course": asdict(self.course),
+        }
         self._states.save(self.course.step, facts, tensors)
 
     def _refuse_faulty_weights(self) -> None:

@@ -11,6 +11,7 @@ from mediafm_core.errors import ConfigurationError
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 TRAINING_FILE, CARD_FILE = "training.json", "README.md"
+MODEL_VERSION = "4"  # raise when the same weights would give other vectors, or cannot be read
 PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
 
 
@@ -41,3 +42,13 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ConfigurationError(f"{path} is damaged (no JSON object): copy the model again.")
     return document
+
+
+def other_version(folder: Path, version: str | None) -> str | None:
+    """The refusal of a model of a version that this MediaFM does not read; None for its own."""
+    if version == MODEL_VERSION:
+        return None
+    return (
+        f"{folder} holds a model of version {version} and this MediaFM reads version "
+        f"{MODEL_VERSION}: train one anew with `mediafm train --release`."
+    )

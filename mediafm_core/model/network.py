@@ -1,7 +1,9 @@
 """The MediaFM network: a BERT-like Transformer over the shots of one title.
 
     fused [n, d] -> tokens -> [CLS] [GLOBAL] shot 1 ... shot n -> + positions -> BERT layers
-                 -> contextual shots [n, h], title [h] ([CLS]) -> prediction of hidden shots [k, d]
+
+    after `context_layer` layers:  contextual shots [n, h], title [h] ([CLS])
+    after the last layer:          prediction of hidden shots [k, d]
 
 After Netflix's technology blog, "MediaFM: The Multimodal AI Foundation for Media Understanding at
 Netflix", 23 February 2026. Where the blog is silent we chose, or made it a choice:

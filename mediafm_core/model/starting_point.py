@@ -7,7 +7,7 @@ import torch
 
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError
 from mediafm_core.identity import Identity
-from mediafm_core.model.folder import TRAINING_FILE, read_json
+from mediafm_core.model.folder import MODEL_VERSION, TRAINING_FILE, read_json
 from mediafm_core.model.training_state import find_state, load_state, read_facts
 
 _FREE = {"hidden_dropout_prob", "attention_probs_dropout_prob", "context_layer"}
@@ -47,7 +47,7 @@ def starting_weights(folder: Path, settings: dict[str, Any]) -> dict[str, torch.
         settings: MediaFM's own configuration of the network that takes them.
 
     Raises:
-        ConfigurationError: the folder is damaged, or of a network of another shape.
+        ConfigurationError: the folder is damaged, or of a network of another shape or version.
         IdentityMismatchError: of a network that reads other vectors.
     """
     from mediafm_core.model.checkpoint import load_model, own_settings
@@ -55,10 +55,12 @@ def starting_weights(folder: Path, settings: dict[str, Any]) -> dict[str, torch.
     found: dict[str, Any]
     state = find_state(folder)
     if state is None:
+        _require_current(folder, read_json(folder, TRAINING_FILE)["identity"]["version"])
         model = load_model(folder)
         found, weights = own_settings(model.network.config), model.network.state_dict()
     else:
         loaded = load_state(state)
+        _require_current(folder, loaded.facts.get("model_version"))
         found, weights = loaded.facts["config"], loaded.below(WEIGHTS)
     for name in sorted(settings.keys() - _FREE):
         if found.get(name) != settings[name]:
@@ -70,3 +72,13 @@ def starting_weights(folder: Path, settings: dict[str, Any]) -> dict[str, torch.
                 f"this one has {settings[name]}: start from another or use {remedy}."
             )
     return weights
+
+
+def _require_current(folder: Path, version: str | None) -> None:
+    """Refuse the weights of another version of the network; None is one before version 4."""
+    if version != MODEL_VERSION:
+        raise ConfigurationError(
+            f"training.start_from is {folder}, a network of version {version or '3 or earlier'}, "
+            f"and this MediaFM trains version {MODEL_VERSION}: remove training.start_from, which "
+            "trains from the beginning."
+        )

@@ -24,16 +24,12 @@ from mediafm_core.config import ModelSettings, ObjectiveSettings, TrainingSettin
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import Identity
 from mediafm_core.model.batches import BatchReader, Plan
-from mediafm_core.model.checkpoint import (
-    MODEL_VERSION,
-    identity_of,
-    own_settings,
-    save_model,
-)
+from mediafm_core.model.checkpoint import identity_of, own_settings, save_model
 from mediafm_core.model.configuration import MediaFMConfig
 from mediafm_core.model.data import TrainingData
 from mediafm_core.model.descent import Descent, resolve_arithmetic
 from mediafm_core.model.distributed import World
+from mediafm_core.model.folder import MODEL_VERSION
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.progress import CurvePoint, Observer, ParameterGroup, Phase, Started
 from mediafm_core.model.starting_point import starting_identity, starting_weights

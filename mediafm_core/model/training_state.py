@@ -29,6 +29,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from mediafm_core.clock import is_ahead
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import digest_of_settings
 
@@ -166,7 +167,8 @@ def remove_old_states(
     Returns:
         The folders that were removed.
     """
-    oldest = time.time() - days * 86400
+    now = time.time()
+    oldest = now - days * 86400
     removed = []
     for path in sorted(root.iterdir()) if root.exists() else ():
         if any(each and path in (each, *each.parents) for each in kept):
@@ -175,6 +177,8 @@ def remove_old_states(
             if path.suffix == _LOCK:
                 if not path.with_suffix("").exists():
                     _release(_acquire(path))
+            elif is_ahead(path.stat().st_mtime, now):
+                os.utime(path)  # its age counts from now
             elif path.stat().st_mtime < oldest:
                 lock = _acquire(_lock_of(path))
                 shutil.rmtree(path, ignore_errors=True)

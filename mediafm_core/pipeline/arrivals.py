@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mediafm_core.clock import is_ahead
 from mediafm_core.errors import TitleError
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine, has_usable_name
@@ -77,7 +78,6 @@ def arrivals(platform: Platform, taken_in: Mapping[str, str], settle_s: float) -
     held_back = {entry.title_id: entry.fingerprint for entry in quarantine}
     found = Arrivals()
     known = 0
-    still_since = time.time() - settle_s
     for folder in platform.inbox.scan():
         name, fingerprint = folder.name, folder.fingerprint()
         as_held_back = held_back.get(name) == fingerprint
@@ -89,13 +89,26 @@ def arrivals(platform: Platform, taken_in: Mapping[str, str], settle_s: float) -
             found.incomplete.append(name)
         elif name not in taken_in and name not in held_back:
             found.new[name] = fingerprint
-        elif _last_change(folder) > still_since:
+        elif not _is_settled(platform, folder, fingerprint, settle_s):
             found.settling.append(name)
         else:
             found.changed[name] = fingerprint
     return Arrivals(
         found.new, found.changed, found.incomplete, found.settling, found.held_back, known
     )
+
+
+def _is_settled(platform: Platform, folder: TitleFolder, fingerprint: str, settle_s: float) -> bool:
+    """Return whether a folder has been left alone for the time that it must be.
+
+    By the times of its files, or, where they are in the future, by looks at it: it must look the
+    same for as long.
+    """
+    now, changed = time.time(), _last_change(folder)
+    if not is_ahead(changed, now):
+        return now - changed >= settle_s
+    first_look = platform.looks.setdefault((folder.name, fingerprint), time.monotonic())
+    return time.monotonic() - first_look >= settle_s
 
 
 def _last_change(folder: TitleFolder) -> float:

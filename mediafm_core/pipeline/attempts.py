@@ -145,7 +145,7 @@ def _report_crashes(folder: Path) -> Path:
     """
     global _report
     mark = ProcessMark.of_this_process()
-    path = folder / f"{mark.host}-{mark.pid}-{mark.started:.2f}.txt"
+    path = folder / f"{mark.host}-{mark.pid}-{mark.started}.txt"
     if _report is not None and Path(str(_report.name)) == path and path.exists():
         return path
     folder.mkdir(parents=True, exist_ok=True)

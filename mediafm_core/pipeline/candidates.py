@@ -20,6 +20,7 @@ from mediafm_core.pipeline.fused_space import FusedSpace, space_of_model
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.models import model_folder, model_names
 
+_NAMED_MODELS = 5  # in an error, the newest
 FEWEST_DIGITS = 4  # of a digest's beginning, as git asks for
 
 
@@ -29,6 +30,7 @@ class Candidate:
 
     Attributes:
         identity: also the name of its folder.
+        version: of the network, part of the identity.
         created_at: when it was trained, UTC.
         titles: how many it was trained on, with those held out for validation.
         shots: of these titles.
@@ -40,6 +42,7 @@ class Candidate:
     """
 
     identity: str
+    version: str
     created_at: datetime
     titles: int
     shots: int
@@ -58,6 +61,11 @@ class Candidate:
         name, loss = self.best_baseline
         return f"{found}, best baseline {loss:.4f} ({name.replace('_', ' ')})"
 
+    @property
+    def summary(self) -> str:
+        """Identity, date and evidence in one line."""
+        return f"{self.identity} ({self.created_at:%Y-%m-%d}, {self.evidence})"
+
 
 @dataclass(frozen=True)
 class DamagedCandidate:
@@ -66,6 +74,11 @@ class DamagedCandidate:
     identity: str
     created_at: datetime
     reason: str
+
+    @property
+    def summary(self) -> str:
+        """Identity and date in one line."""
+        return f"{self.identity} ({self.created_at:%Y-%m-%d}, damaged)"
 
 
 def model_folders(store: Store) -> list[Path]:
@@ -94,11 +107,12 @@ def read_candidate(folder: Path) -> Candidate:
     check_files(folder)
     config, training = read_json(folder, CONFIG_FILE), read_json(folder, TRAINING_FILE)
     try:
-        identity = str(Identity.model_validate(training["identity"]))
+        identity = Identity.model_validate(training["identity"])
         kept = kept_point(training)
         baselines = {str(name): float(loss) for name, loss in training["baselines"].items()}
         candidate = Candidate(
-            identity=identity,
+            identity=str(identity),
+            version=identity.version,
             created_at=_created(folder, training.get("created_at")),
             titles=len(training["titles"]),
             shots=int(training["shots"]),
@@ -114,7 +128,7 @@ def read_candidate(folder: Path) -> Candidate:
             f"{folder} does not tell what was trained ({reason}): copy the model again, or delete "
             "it and train one."
         ) from None
-    if identity != folder.name:
+    if str(identity) != folder.name:
         raise ConfigurationError(
             f"{folder} holds {identity} by its {TRAINING_FILE}: give the folder that name."
         )
@@ -180,8 +194,11 @@ def find_model(store: Store, version: str) -> Path:
             f"{version!r} is too short for {found[0].name}: name {FEWEST_DIGITS} digits of its "
             "digest or more."
         )
-    names = ", ".join(folder.name for folder in model_folders(store)) or "none, so train one"
-    raise ConfigurationError(f"There is no model {version!r} in {store.models}; there is: {names}.")
+    there = [each.summary for each in list_candidates(store)]
+    names = "; ".join(there[:_NAMED_MODELS]) or "none, so train one"
+    more = f"; and {len(there) - _NAMED_MODELS} more" if len(there) > _NAMED_MODELS else ""
+    wanted = f"There is no model {version!r}" if version else "No model is chosen"
+    raise ConfigurationError(f"{wanted} in {store.models}; there is: {names}{more}.")
 
 
 def model_card_of(store: Store, version: str) -> str:

@@ -138,7 +138,7 @@ def _titles_per_s(
     written = np.array(
         [files[each.title_id].modified_s for each in states if each.state == "present"]
     )
-    recent = written[written > now - _RATE_WINDOW_S]
+    recent = written[(written > now - _RATE_WINDOW_S) & (written <= now)]
     if not recent.size:
         return None
     # From the first of them on: a refresh that has just begun is not measured by the time before,

@@ -1,5 +1,6 @@
 """The fused space: which encoders' vectors a model reads, where they lie, and whether they fit."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from mediafm_core.clock import is_ahead
 from mediafm_core.fusion import MODALITIES, first_difference
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.store.artefacts import Store
@@ -73,7 +75,10 @@ def latest_space(store: Store) -> tuple[str, FusedSpace] | None:
         StoreError: that file is damaged.
     """
     fused = store.files.entries("fused_embeddings")
-    latest = max(fused, key=lambda each: each.modified_s, default=None)
+    now = time.time()
+    latest = max(
+        fused, key=lambda each: (not is_ahead(each.modified_s, now), each.modified_s), default=None
+    )
     title_id = Path(latest.key).stem if latest else ""
     record = store.record("fused_embeddings", title_id) if latest else None
     if record is None:

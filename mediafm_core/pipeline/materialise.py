@@ -87,8 +87,25 @@ class Outcome:
     reason: str = ""
     checks: tuple[CheckResult, ...] = ()
 
+    @property
+    def explanation(self) -> str:
+        """The status, and of what is unchanged why nothing was computed."""
+        record = self.record
+        if self.status != "unchanged" or record is None:
+            return self.status
+        same = [
+            "same folder" if self.asset == "title" else "same inputs",
+            *([f"same {record.identity}"] if record.identity else []),
+            f"same code version {record.code_version}",
+        ]
+        finished = record.measured.finished_at if record.measured else None
+        when = f"; computed {finished:%Y-%m-%d %H:%M:%S} UTC" if finished else ""
+        return f"unchanged: {', '.join(same)}{when}"
 
-def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> list[Outcome]:
+
+def materialise(
+    platform: Platform, assets: tuple[str, ...], title_id: str, force: bool = False
+) -> list[Outcome]:
     """Bring assets of a title that one computation yields up to date.
 
     Asking for `title` lifts a quarantine and validates the folder again; any other asset of a
@@ -99,6 +116,8 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
         platform: settings, store and networks.
         assets: one asset, or any of `DECODED`.
         title_id: the title, a folder of the inbox.
+        force: compute also what is up to date, and reuse no vectors of single shots. Equal results
+            have the same data version, so that nothing that depends on them becomes stale.
 
     Raises:
         StoreError: an input has not been materialised, or was damaged and has been removed.
@@ -126,7 +145,7 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
     )
     try:
         with platform.one_model():
-            outcomes = _materialise(platform, assets, folder)
+            outcomes = _materialise(platform, assets, folder, force)
     except Exception as error:  # noqa: BLE001 - judged, and raised unless the title is at fault
         raise_if_interrupted()  # libraries turn interrupts into errors of their own
         reason = reason_to_hold_back(_failed_work(platform, assets, folder), error)
@@ -137,7 +156,7 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
             platform.inbox.put_away(title_id)
     if reason:
         platform.inbox.put_away(title_id)
-        quarantine.add(title_id, assets[0], reason, seen)
+        reason = quarantine.add(title_id, assets[0], reason, seen).reason
         # Nothing is left to do for it. The last asset comes first: the title is not complete.
         for asset in reversed(SPECS):
             platform.progress(title_id, asset, 1.0)
@@ -147,11 +166,13 @@ def materialise(platform: Platform, assets: tuple[str, ...], title_id: str) -> l
     return outcomes
 
 
-def _materialise(platform: Platform, assets: tuple[str, ...], folder: TitleFolder) -> list[Outcome]:
+def _materialise(
+    platform: Platform, assets: tuple[str, ...], folder: TitleFolder, force: bool
+) -> list[Outcome]:
     title_id = folder.name
     if assets == ("title",):
         known = recorded(platform, "title", title_id)
-        if known and is_current_title(known, folder):
+        if known and is_current_title(known, folder) and not force:
             return [Outcome("title", title_id, "unchanged", known)]
         platform.progress(title_id, "title", 0.0)
         failures_in(platform).require_hope(title_id, "title", folder.fingerprint())
@@ -166,10 +187,10 @@ def _materialise(platform: Platform, assets: tuple[str, ...], folder: TitleFolde
     found = {asset: recorded(platform, asset, title_id) for asset in group}
     versions = {asset: made.data_version for asset, made in found.items() if made}
     status: Status = "unchanged"
-    if versions != {asset: target.version for asset, target in targets.items()}:
+    if force or versions != {asset: target.version for asset, target in targets.items()}:
         status = "computed"
         failures_in(platform).require_hope(title_id, group[0], targets[group[0]].version)
-        work = Work(platform, title_id, targets)
+        work = Work(platform, title_id, targets, reuse=not force)
         work.report(group[0], 0.0)
         with attempts_in(platform).attempt(title_id, group[0]):
             _compute(work, group)

@@ -57,6 +57,7 @@ class Platform:
         self.training_progress: Observer = lambda _event: None  # called with a training's events
         self._network: tuple[str, LoadedModel] | None = None
         self._one_model: tuple[str | None] | None = None
+        self.looks: dict[tuple[str, str], float] = {}  # first look at folders dated in the future
         self.lifted: set[str] = set()  # titles whose quarantine was lifted to try them again
         self.begin_run()
 

@@ -19,7 +19,9 @@ from mediafm_core.store.features.publication import published_versions
 from mediafm_core.store.features.snapshot import read_snapshot
 
 
-def publish_titles(platform: Platform, title_ids: Iterable[str]) -> Publication:
+def publish_titles(
+    platform: Platform, title_ids: Iterable[str], again: bool = False
+) -> Publication:
     """Publish the clip features of titles under the serving model.
 
     Nothing is written where readers have them already, so that this can be called at any time:
@@ -29,6 +31,11 @@ def publish_titles(platform: Platform, title_ids: Iterable[str]) -> Publication:
     features. Titles that are gone from the inbox hold nothing up, nor do quarantined ones unless
     the setting `publishing.failed_titles` is "hold". Under the model that readers see already, only
     these titles are looked at, however many the catalogue has.
+
+    Args:
+        platform: settings and store.
+        title_ids: titles that are finished.
+        again: write the rows of these titles also where readers have their versions already.
 
     Raises:
         StoreError: no model serves, or features of a title are missing.
@@ -40,7 +47,7 @@ def publish_titles(platform: Platform, title_ids: Iterable[str]) -> Publication:
         kept=lambda seen: _kept(platform, seen),
         current=lambda title_ids: _current(platform, model, title_ids),
     )
-    return publish(store, model, title_ids, conditions)
+    return publish(store, model, title_ids, conditions, again)
 
 
 def publish_at_once(platform: Platform) -> Publication | None:

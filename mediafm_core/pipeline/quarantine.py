@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from mediafm_core.errors import TitleError
+from mediafm_core.readable import one_line
 from mediafm_core.store.artefacts import Store
 from mediafm_core.titles.inbox import TitleFolder
 from mediafm_core.titles.manifest import require_title_id
@@ -26,6 +27,11 @@ class Quarantined(BaseModel):
     fingerprint: str
     since: str
 
+    @field_validator("reason")
+    @classmethod
+    def _is_one_line(cls, reason: str) -> str:
+        return one_line(reason)  # as every entry is written now; older ones may be of any length
+
 
 class Quarantine:
     """The quarantined titles of a store.
@@ -38,7 +44,7 @@ class Quarantine:
 
     def add(self, title_id: str, asset: str, reason: str, fingerprint: str) -> Quarantined:
         """Hold a title back; an entry that says the same already is left as it is."""
-        reason = reason.encode("utf-8", "backslashreplace").decode()  # paths may be no UTF-8
+        reason = one_line(reason)
         known = self.get(title_id)
         if known and (known.asset, known.reason, known.fingerprint) == (asset, reason, fingerprint):
             return known

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError, StoreError
 from mediafm_core.identity import Identity
-from mediafm_core.model.folder import TRAINING_FILE, read_json
+from mediafm_core.model.folder import TRAINING_FILE, other_version, read_json
 from mediafm_core.pipeline.candidates import Candidate, check_files, find_model, read_candidate
 from mediafm_core.pipeline.fused_space import configured_space, latest_space, misfit
 from mediafm_core.pipeline.platform import Platform
@@ -139,6 +139,9 @@ def misfit_of(platform: Platform, candidate: Candidate, compare_titles: bool = T
         ConfigurationError: an encoder's package or weights are missing.
         StoreError: the fused vectors in the store cannot be read.
     """
+    folder = platform.store.models / candidate.identity
+    if refusal := other_version(folder, candidate.version):
+        return refusal
     difference = misfit(candidate.space, configured_space(platform))
     if difference:
         return (
@@ -148,7 +151,6 @@ def misfit_of(platform: Platform, candidate: Candidate, compare_titles: bool = T
     latest = latest_space(platform.store) if compare_titles else None
     difference = misfit(candidate.space, latest[1]) if latest else None
     if latest and difference:
-        folder = platform.store.models / candidate.identity
         return (
             f"{candidate.identity} does not fit the fused vectors of {latest[0]} ({difference}): "
             f"`mediafm run --model {folder}` embeds the titles again and serves it."

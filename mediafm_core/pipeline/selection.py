@@ -37,7 +37,10 @@ class Selection:
 
 
 def select_titles(
-    platform: Platform, names: Sequence[str] | None = None, retry: bool = False
+    platform: Platform,
+    names: Sequence[str] | None = None,
+    retry: bool = False,
+    force: bool = False,
 ) -> Selection:
     """Find the titles that are missing or stale.
 
@@ -48,6 +51,7 @@ def select_titles(
         platform: settings and store.
         names: only these titles; None takes the whole inbox.
         retry: also take quarantined titles whose folder is as it was.
+        force: also take titles that are up to date.
 
     Raises:
         ConfigurationError: the inbox has no title of one of the names.
@@ -63,7 +67,8 @@ def select_titles(
         state = states.get(entry.title_id)
         if entry.title_id not in in_inbox or (state and state.state != "quarantined"):
             quarantine.lift(entry.title_id)
-    wanted = {"missing", "stale", "quarantined"} if retry else {"missing", "stale"}
+    wanted = {"missing", "stale"} | ({"quarantined"} if retry else set())
+    wanted |= {"present"} if force else set()
     work = [folder.name for folder in usable if states[folder.name].state in wanted]
     return Selection(folders, list(states.values()), work, is_whole=names is None)
 

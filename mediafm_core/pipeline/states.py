@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import PurePosixPath
 from typing import Any, Literal, Protocol
 
 from mediafm_core.errors import StoreError
@@ -69,6 +70,7 @@ class Comparison:
         self.model = platform.serving_model
         self.variants = {spec.name: _variant(spec, self.model) for spec in TITLE_ASSETS}
         self.identity: Callable[[str], str | None] = cache(self._identity)
+        self._titles_of_other_models: Callable[[str], set[str]] = cache(self._of_other_models)
         self._versions: Versions = platform.store
         self._quarantined: Callable[[str], Quarantined | None] = Quarantine(platform.store).get
 
@@ -97,7 +99,8 @@ class Comparison:
     def asset_states(self, folder: TitleFolder) -> dict[str, State]:
         """State of each asset of a title, leaving quarantine aside.
 
-        An asset is stale when its own version is not the wanted one or an input of it is stale.
+        An asset is stale when its own version is not the wanted one or an input of it is stale,
+        and when there is one of another model than the one that serves.
         """
         title_id = folder.name
         states: dict[str, State] = {}
@@ -106,7 +109,8 @@ class Comparison:
             name = spec.name
             found = self.recorded(name, title_id)
             if found is None:
-                states[name] = "missing"
+                of_others = spec.per_model and title_id in self._titles_of_other_models(name)
+                states[name] = "stale" if of_others else "missing"
                 continue
             _add_versions(versions, name, found)
             if name == "title":
@@ -159,6 +163,16 @@ class Comparison:
             return False
         inputs = {name: versions[name] for name in spec.inputs}
         return found.is_made_of(inputs, self.identity(spec.name), spec.code_version)
+
+    def _of_other_models(self, asset: str) -> set[str]:
+        """Return the titles that have an asset of a model that does not serve."""
+        files = self.platform.store.files
+        return {
+            PurePosixPath(entry.key).stem
+            for model in files.folders(asset)
+            if model != self.model
+            for entry in files.entries(f"{asset}/{model}")
+        }
 
     def _identity(self, asset: str) -> str | None:
         identity = SPECS[asset].identity(self.platform)

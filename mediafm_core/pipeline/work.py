@@ -4,6 +4,7 @@ import resource
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class Stopwatch:
             seconds=round(time.perf_counter() - self._wall, 3),
             cpu_seconds=round(time.process_time() - self._cpu, 3),
             peak_memory_bytes=_peak_memory_bytes(),
+            finished_at=datetime.now(UTC).replace(microsecond=0),
             parts={name: round(value, 3) for name, value in (parts or {}).items()},
         )
 
@@ -45,12 +47,20 @@ class Work:
         platform: settings, store and networks.
         title_id: the title.
         targets: what each asset to be written should be.
+        reuse: whether parts of the earlier artefact may be taken over where they still hold.
     """
 
-    def __init__(self, platform: Platform, title_id: str, targets: dict[str, Wanted]) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        title_id: str,
+        targets: dict[str, Wanted],
+        reuse: bool = True,
+    ) -> None:
         self.platform = platform
         self.title_id = title_id
         self.targets = targets
+        self.reuse = reuse
         self.written: dict[str, ArtefactRecord] = {}
         self._stopwatch = Stopwatch()
 

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import struct
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -10,52 +11,91 @@ import psutil
 from pydantic import BaseModel, ConfigDict
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_PID_NAMESPACE = Path("/proc/self/ns/pid")
-_VM_STATISTICS = Path("/proc/vmstat")
-_START_TOLERANCE_S = 1.0  # psutil derives the start from the boot time, which the clock moves
+_MACHINE_ID = Path("/etc/machine-id")
+_PROC = Path("/proc")
+_VM_STATISTICS = _PROC / "vmstat"
+# Places in /proc/PID/stat after the name (proc(5) counts the fields from 1, with number and name).
+_STATE, _START = 0, 19
+_ENDED = frozenset("ZXx")
+_CREDENTIALS = struct.Struct("3i")  # unix(7): process, user, group
 
 
 class ProcessMark(BaseModel):
     """Identity of a process: number and start alone are only unique within one system.
 
     Attributes:
-        host: name of its machine.
+        host: name of its machine. Names repeat: containers of one image often share theirs.
+        machine: id of that machine's installation; empty where there is none.
         boot: id of that machine's boot; empty where the system has none.
         namespace: of process numbers: containers of one machine have their own.
         pid: its number.
-        started: when it started, seconds since the epoch.
+        started: when it started, by that machine's own clock; only comparable for equality.
     """
 
     model_config = ConfigDict(frozen=True)
 
     host: str
+    machine: str = ""
     boot: str
     namespace: str
     pid: int
-    started: float
+    started: str
 
     @classmethod
     def of_this_process(cls) -> "ProcessMark":
         """Mark the calling process."""
         pid = os.getpid()  # asked each time: a fork has another
-        return cls(**_system(), pid=pid, started=psutil.Process(pid).create_time())
+        return cls(**_system(), pid=pid, started=start_of(pid) or "")
 
     @property
     def state(self) -> Literal["alive", "dead", "unknown"]:
         """Whether the process still runs; unknown where this process cannot see it."""
         here = _system()
-        if self.host != here["host"]:
+        if (self.host, self.machine) != (here["host"], here["machine"]):
             return "unknown"
-        if self.boot != here["boot"]:
-            return "dead"
+        if self.boot != here["boot"]:  # another machine, where nothing but the name is known
+            return "dead" if self.machine else "unknown"
         if self.namespace != here["namespace"]:
             return "unknown"
+        return "alive" if start_of(self.pid) == self.started else "dead"
+
+
+def this_system() -> str:
+    """Return what tells this system's process numbers from those of another, as one text."""
+    return " ".join(_system().values())
+
+
+def start_of(pid: int) -> str | None:
+    """Return when a process of this system was started, or None if it has ended.
+
+    On Linux in clock ticks since the machine's start, which a change of the clock leaves alone.
+    """
+    if not (_PROC / "self" / "stat").exists():
+        return _start_by_clock(pid)
+    try:
+        stat = (_PROC / str(pid) / "stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The name stands in parentheses and may hold blanks and parentheses itself.
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[_STATE] in _ENDED else fields[_START]
+
+
+def listens_here(path: str) -> bool:
+    """Return whether a process of this system listens on a Unix socket.
+
+    The socket may lie in a folder that containers share.
+    """
+    with socket.socket(socket.AF_UNIX) as connection:
         try:
-            process = psutil.Process(self.pid)
-            is_same = abs(process.create_time() - self.started) <= _START_TOLERANCE_S
-            return "alive" if is_same and process.status() != psutil.STATUS_ZOMBIE else "dead"
-        except psutil.NoSuchProcess:
-            return "dead"
+            connection.connect(path)
+        except OSError:
+            return False
+        if not hasattr(socket, "SO_PEERCRED"):  # without it there are no namespaces either
+            return True
+        found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid = _CREDENTIALS.unpack(found)[0]  # 0 where it is not visible from here
+    return pid > 0 and _namespace_of(str(pid)) == _namespace_of("self")
 
 
 def out_of_memory_kills() -> int | None:
@@ -74,6 +114,28 @@ def out_of_memory_kills() -> int | None:
 @cache
 def _system() -> dict[str, str]:
     """What tells this system's process numbers from those of another."""
-    boot = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
-    namespace = str(_PID_NAMESPACE.readlink()) if _PID_NAMESPACE.is_symlink() else ""
-    return {"host": socket.gethostname(), "boot": boot, "namespace": namespace}
+    return {
+        "host": socket.gethostname(),
+        "machine": _text_of(_MACHINE_ID),
+        "boot": _text_of(_BOOT_ID),
+        "namespace": _namespace_of("self"),
+    }
+
+
+def _text_of(path: Path) -> str:
+    return path.read_text().strip() if path.exists() else ""
+
+
+def _namespace_of(process: str) -> str:
+    try:
+        return str((_PROC / process / "ns" / "pid").readlink())
+    except OSError:  # no Linux, or a process of another user
+        return ""
+
+
+def _start_by_clock(pid: int) -> str | None:
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else str(process.create_time())
+    except psutil.NoSuchProcess:
+        return None

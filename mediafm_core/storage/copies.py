@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from mediafm_core.clock import is_ahead
+
 _ABSENT = "absent"
 # A path that was handed out is opened soon; what is open already survives its removal.
 _SPARED_S = 600.0
@@ -111,7 +113,10 @@ class Copies:
                     used, size = path.parent.stat().st_mtime, path.stat().st_size
                 except FileNotFoundError:  # another process makes room too
                     continue
-                yield _Copy(time.time() - used, size, path)
+                now = time.time()
+                if is_ahead(used, now):  # or it would seem to be in use until then
+                    self.touch(path)
+                yield _Copy(now - used, size, path)
 
 
 class _Copy(NamedTuple):

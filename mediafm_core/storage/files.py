@@ -92,6 +92,9 @@ class Files(ABC):
                 was there is as it was.
         """
 
+    def touch(self, key: str) -> None:  # noqa: B027 - S3 dates objects by its own clock
+        """Date a file as written now; none is fine."""
+
     @abstractmethod
     def remove(self, key: str) -> None:
         """Delete a file; none is fine."""
@@ -101,6 +104,13 @@ class Files(ABC):
         """Hold a lock of this name among all processes that share these files, waiting for it.
 
         It is freed when the holder leaves or dies.
+        """
+
+    def require_writable(self) -> None:  # noqa: B027 - in S3 the first write says it as well
+        """Refuse a place that cannot be written, before work is done for it.
+
+        Raises:
+            ConfigurationError: names the place.
         """
 
     @abstractmethod

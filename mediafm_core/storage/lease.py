@@ -94,9 +94,17 @@ class Lease:
 
     def _acquire(self) -> None:
         look_s = _FIRST_LOOK_S
+        tag, since = "", 0.0  # of the object as it is, and when it was first seen so
         while True:
             seen = self._look()
-            free = seen is None or seen.holder is None or seen.age_s > seen.seconds + _CLOCK_STEP_S
+            if seen and seen.tag != tag:
+                tag, since = seen.tag, time.monotonic()
+            free = (
+                seen is None
+                or seen.holder is None
+                # The server's clock may have been set back: then as long as we have seen it so.
+                or max(seen.age_s, time.monotonic() - since) > seen.seconds + _CLOCK_STEP_S
+            )
             if free and self._write(self._holder, seen.tag if seen else None):
                 return
             self._left.wait(look_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret

@@ -1,20 +1,24 @@
 """Files in a folder of this machine, or of a network file system with locks."""
 
+import errno
 import fcntl
 import os
 import shutil
 import socket
 import stat
+import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
+from mediafm_core.errors import ConfigurationError
 from mediafm_core.storage.files import Entry, Files
 
 _STAGING = ".staging"
+_MAY_NOT_WRITE = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 class LocalFiles(Files):
@@ -82,18 +86,27 @@ class LocalFiles(Files):
         with prepared.open("rb") as file:
             os.fsync(file.fileno())
         target = self.root / key
-        target.parent.mkdir(parents=True, exist_ok=True)
-        prepared.replace(target)
+        with self._writing():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            prepared.replace(target)
+
+    def touch(self, key: str) -> None:
+        """Set its modification time."""
+        with self._writing(), suppress(FileNotFoundError):
+            os.utime(self.root / key)
 
     def remove(self, key: str) -> None:
         """Delete a file."""
-        (self.root / key).unlink(missing_ok=True)
+        with self._writing():
+            (self.root / key).unlink(missing_ok=True)
 
     @contextmanager
     def exclusive(self, name: str) -> Iterator[None]:
         """A lock of the system on a hidden file, which the system frees when the process ends."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / f".{name}.lock").open("w") as lock:
+        with self._writing():
+            self.root.mkdir(parents=True, exist_ok=True)
+            opened = (self.root / f".{name}.lock").open("w")
+        with opened as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -102,7 +115,8 @@ class LocalFiles(Files):
         """A folder on the same file system, so that moving a file into place is one step."""
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         folder = self.root / _STAGING / name
-        folder.mkdir(parents=True)
+        with self._writing():
+            folder.mkdir(parents=True)
         try:
             yield folder
         finally:
@@ -114,6 +128,44 @@ class LocalFiles(Files):
             process = int(folder.name.rsplit("-", 2)[1])
             if not psutil.pid_exists(process):
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def require_writable(self) -> None:
+        """Make the folder and write a file to it, which goes at once."""
+        require_writable_folder(self.root, "make it writable, or name another folder")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Name the folder where it is read-only; other errors may pass, and stay what they are."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _MAY_NOT_WRITE:
+                raise
+            raise _not_writable(
+                self.root, error, "make it writable, or name another folder"
+            ) from error
+
+
+def require_writable_folder(folder: Path, remedy: str) -> None:
+    """Make a folder and refuse one that nothing can be written to, before hours are spent on it.
+
+    Args:
+        folder: its parents are made too.
+        remedy: the end of the sentence.
+
+    Raises:
+        ConfigurationError: names the folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _not_writable(folder, error, remedy) from None
+
+
+def _not_writable(folder: Path, error: OSError, remedy: str) -> ConfigurationError:
+    return ConfigurationError(f"{folder} cannot be written ({error.strerror}): {remedy}.")
 
 
 def _entry(key: str, status: os.stat_result) -> Entry:

@@ -11,6 +11,8 @@ _SCHEME = "s3://"
 # The rules of S3 for the names of buckets; old ones with capitals are not served by every endpoint.
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
+_PATTERN = re.compile(r"[*?\[\\]")  # DuckDB takes them for patterns of addresses
+
 
 @dataclass(frozen=True)
 class S3Location:
@@ -48,6 +50,8 @@ def parse_location(value: Any) -> Any:
     parts = prefix.rstrip("/").split("/") if prefix.strip("/") else []
     if any(part in ("", ".", "..") for part in parts):
         raise ValueError(f"{value} has an empty part, '.' or '..' in its prefix")
+    if found := _PATTERN.search(prefix):
+        raise ValueError(f"{value} has a {found[0]} in its prefix, which stands for a pattern")
     return S3Location(bucket, "/".join(parts))
 
 

@@ -16,6 +16,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,8 @@ RECORD_KEY = b"mediafm"
 # Kept as JSON; everything else is a table that carries its record in the Parquet footer.
 JSON_ASSETS = frozenset({"title", "soundtrack"})
 FEATURES_FILE = "features.duckdb"
+# A folder that has one of these is a store: any command that writes to one makes them first.
+_FOLDERS = frozenset({"title", "quarantine", "models", "features", "dagster_home"})
 
 _FOOTER_BYTES = 16 << 10  # read at once: nearly every footer is shorter
 _FOOTER_END_BYTES = 8  # the footer's length in four bytes, and the magic number
@@ -51,6 +54,7 @@ class Measured(BaseModel):
     seconds: float
     cpu_seconds: float
     peak_memory_bytes: int = 0
+    finished_at: datetime | None = Field(None, description="UTC; None in records before there was")
     parts: dict[str, float] = Field(default_factory=dict, description="CPU seconds by part")
 
 
@@ -120,6 +124,27 @@ class Store:
     def models(self) -> Path:
         """The folder of trained models, one folder each."""
         return self.root / "models"
+
+    def require_existing(self) -> None:
+        """Refuse a place that holds no store: a misspelt path, a disk that is not mounted.
+
+        Raises:
+            StoreError: there is none.
+        """
+        if _FOLDERS.isdisjoint(self.files.folders()) and not self.files.exists(FEATURES_FILE):
+            raise StoreError(
+                f"There is no store in {self.location}: correct the path; `mediafm run` makes one "
+                "from the titles of an inbox."
+            )
+
+    def without_features(self) -> StoreError:
+        """Return the error of a store whose features were not published yet.
+
+        Raises:
+            StoreError: there is no store at all.
+        """
+        self.require_existing()
+        return StoreError(f"{self.location} has no features yet: `mediafm run` makes them.")
 
     @cached_property
     def index(self) -> "VersionIndex":

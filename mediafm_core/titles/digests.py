@@ -52,7 +52,7 @@ def content_digests(
     Args:
         title: a validated title.
         previous: `files` of an earlier result. A media file of the same name, size and
-            modification time is not read again; the small files always are.
+            times of change is not read again; the small files always are.
         progress: called with the share of the media file that is read.
 
     Raises:

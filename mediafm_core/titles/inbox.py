@@ -138,7 +138,7 @@ class TitleFolder:
         return is_title_id(self.name)
 
     def fingerprint(self) -> str:
-        """Digest of the names, sizes and modification times (in S3: digests) of the files.
+        """Digest of the names, sizes and times of change (in S3: entity tags) of the files.
 
         Reads no content: cheap enough to ask for a whole catalogue every minute. A folder that
         cannot be listed has a fingerprint too, until it can.
@@ -184,7 +184,7 @@ class LocalInbox(Inbox):
             yield TitleFolder(self, name)
 
     def listing(self, key: str) -> Listing:
-        """Names, sizes and modification times; links are followed."""
+        """Names, sizes and times, which are those of the system; links are followed."""
         try:
             with os.scandir(self.root / key) as found:
                 files = [each for each in found if each.name[0] != "." and not _is_folder(each)]
@@ -284,8 +284,13 @@ def open_inbox(settings: Settings, s3_client: Any = None) -> Inbox:
 
 
 def file_stamp(status: os.stat_result) -> str:
-    """What a fingerprint and a record of a file's digest say of a local file."""
-    return f"{status.st_size} {status.st_mtime_ns}"
+    """What a fingerprint and a record of a file's digest say of a local file.
+
+    A copy that keeps the times of another file (`cp -p`, `rsync --times`, a restored backup) may
+    have its size and modification time, but not the time at which the system changed the inode.
+    The inode's number is left out: network file systems may give it anew with every mount.
+    """
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 def _is_folder(found: os.DirEntry[str]) -> bool:
@@ -300,4 +305,4 @@ def _entry(found: os.DirEntry[str]) -> Entry:
         status = found.stat()
     except OSError:  # gone since the listing, or a link that leads nowhere
         return Entry(found.name, 0, "absent", 0.0)
-    return Entry(found.name, status.st_size, file_stamp(status), status.st_mtime)
+    return Entry(found.name, status.st_size, file_stamp(status), status.st_ctime)

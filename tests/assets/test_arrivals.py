@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from dagster_catalogue import BAD, GOOD, DagsterCatalogue
@@ -27,11 +28,17 @@ def look(inbox: Sensing, **changes: object) -> Tick:
     return inbox.tick(arrivals_sensor(inbox.settings(**changes)))
 
 
-def touch(folder: Path, age_s: float) -> None:
-    """Write to a folder's media, some seconds ago."""
-    media = next(path for path in folder.iterdir() if path.name.startswith("media"))
-    moment = time.time() - age_s
-    os.utime(media, (moment, moment))
+STILL = {"sensors": {"settle_s": 0.0}}
+CHANGING = {"sensors": {"settle_s": 24 * 3600.0}}
+
+
+def media_of(folder: Path) -> Path:
+    return next(path for path in folder.iterdir() if path.name.startswith("media"))
+
+
+def touch(folder: Path) -> None:
+    """Let a folder look as if its media had been delivered again."""
+    os.utime(media_of(folder))
 
 
 def test_nothing_new_is_said_with_what_there_is(inbox: Sensing):
@@ -79,21 +86,53 @@ def test_a_title_that_is_under_way_is_not_asked_for_again(inbox: Sensing):
 
 def test_a_changed_folder_is_taken_in_once_it_is_left_alone(inbox: Sensing):
     folder = inbox.catalogue.inbox / GOOD[1]
-    touch(folder, age_s=2)
-    tick = look(inbox)
+    touch(folder)
+    tick = look(inbox, **CHANGING)
     assert tick.requests == []
     assert "1 still changing" in tick.skipped
-    touch(folder, age_s=20)
-    (request,) = look(inbox).requests
+    (request,) = look(inbox, **STILL).requests
     assert inbox.titles_of(request) == [GOOD[1]]
-    touch(folder, age_s=30)
-    assert look(inbox).requests[0].run_key != request.run_key, "another delivery"
+    touch(folder)
+    assert look(inbox, **STILL).requests[0].run_key != request.run_key, "another delivery"
 
 
 def test_a_quarantined_title_is_tried_again_when_its_folder_has_changed(inbox: Sensing):
     assert look(inbox).requests == []
-    touch(inbox.catalogue.inbox / BAD, age_s=20)
-    assert [inbox.titles_of(request) for request in look(inbox).requests] == [[BAD]]
+    touch(inbox.catalogue.inbox / BAD)
+    assert [inbox.titles_of(request) for request in look(inbox, **STILL).requests] == [[BAD]]
+
+
+def test_a_folder_dated_a_year_ahead_does_not_wait_for_a_year(inbox: Sensing):
+    media = media_of(inbox.catalogue.inbox / GOOD[1])
+    ahead = time.time() + 365 * 24 * 3600
+    os.utime(media, (ahead, ahead))
+    (request,) = look(inbox, **STILL).requests
+    assert inbox.titles_of(request) == [GOOD[1]]
+
+
+def test_folders_of_a_clock_that_was_set_back_must_look_the_same_for_a_while(
+    inbox: Sensing, monkeypatch: pytest.MonkeyPatch
+):
+    """Times that the system gave them are ahead then; looks at them have a clock of their own."""
+    year, seconds = 365 * 24 * 3600.0, iter(range(0, 1000, 6))
+    touch(inbox.catalogue.inbox / GOOD[1])
+    clock = SimpleNamespace(time=lambda: time.time() - year, monotonic=lambda: float(next(seconds)))
+    monkeypatch.setattr("mediafm_core.pipeline.arrivals.time", clock)
+    settling = {"sensors": {"settle_s": 31.0}}
+    ticks = [look(inbox, **settling) for _ in range(4)]
+    assert [len(tick.requests) for tick in ticks] == [0, 0, 0, 1]
+    touch(inbox.catalogue.inbox / GOOD[1])
+    assert look(inbox, **settling).requests == [], "it has changed again"
+
+
+def test_other_content_of_equal_size_and_time_is_seen(inbox: Sensing):
+    media = media_of(inbox.catalogue.inbox / GOOD[1])
+    status, content = media.stat(), bytearray(media.read_bytes())
+    content[-1] ^= 1
+    media.write_bytes(content)
+    os.utime(media, ns=(status.st_atime_ns, status.st_mtime_ns))
+    (request,) = look(inbox, **STILL).requests
+    assert inbox.titles_of(request) == [GOOD[1]]
 
 
 def test_many_titles_come_in_few_runs_and_not_all_in_one_tick(inbox: Sensing):

@@ -19,7 +19,7 @@ from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.comparison import differences
 
-PATIENCE_S = 300
+PATIENCE_S = 600
 POLL_S = 0.1
 
 MEDIAFM = [sys.executable, "-m", "mediafm_core"]
@@ -112,10 +112,11 @@ def test_interrupted_runs_are_cancelled_and_a_rerun_finishes_them(
         return any('"shots"' in note.read_text() for note in store.root.glob(".attempts/*.json"))
 
     with open_instance(store) as instance:
-        for reached, number, code, job in (
-            (decoding, signal.SIGINT, 130, "embed_title"),
-            (decoding, signal.SIGTERM, 143, "embed_title"),
-            (lambda: training_has_logged(instance), signal.SIGINT, 130, "train_model"),
+        # The bad title is quarantined by the first run, and no work of the others.
+        for reached, number, code, job, titles in (
+            (decoding, signal.SIGINT, 130, "embed_title", 3),
+            (decoding, signal.SIGTERM, 143, "embed_title", 2),
+            (lambda: training_has_logged(instance), signal.SIGINT, 130, "train_model", 2),
         ):
             assert end_when(reached, inbox, store.root, log, number, **ENDLESS) == code
             cancelled = instance.get_runs(
@@ -126,7 +127,9 @@ def test_interrupted_runs_are_cancelled_and_a_rerun_finishes_them(
                 instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])) == 0
             )
             line = log.read_text().rstrip().splitlines()[-1]
-            assert line.startswith(f"Interrupted ({number.name}): 0 of 3 titles are complete")
+            assert line.startswith(
+                f"Interrupted ({number.name}): 0 of {titles} titles are complete"
+            )
             assert "Traceback" not in log.read_text()
     assert {entry.title_id for entry in Quarantine(store)} <= {BAD}
 
@@ -149,6 +152,17 @@ def test_only_the_named_titles_are_shown_and_judged(dagster_catalogue: DagsterCa
     named = run(dagster_catalogue, "--titles", "cat, coffee", "--strict")
     assert named.returncode == 0, named.stderr
     assert BAD not in named.stdout
+
+
+def test_a_named_title_is_computed_again_on_request(
+    dagster_catalogue: DagsterCatalogue, tmp_path: Path
+):
+    copy = dagster_catalogue.copy(tmp_path)
+    forced = run(copy, "--titles", "coffee", "--force")
+    assert forced.returncode == 0, forced.stderr
+    assert "1 titles worked on" in forced.stdout
+    assert differences(Store(dagster_catalogue.store), Store(copy.store)) == []
+    assert "Nothing to do" in run(copy).stdout
 
 
 def test_an_unknown_title_is_an_error_with_a_hint(dagster_catalogue: DagsterCatalogue):

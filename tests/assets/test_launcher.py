@@ -1,6 +1,5 @@
 """Runs whose process is gone: noticed, ended, and what they held is free again."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,7 +9,21 @@ import pytest
 from dagster._core.events import EngineEventData
 from dagster._core.launcher import WorkerStatus
 
-from mediafm_assets.launcher import WatchedRunLauncher, end_dead_runs, is_alive
+from mediafm_assets.launcher import (
+    IN_PROCESS,
+    WORKER_TAG,
+    WatchedRunLauncher,
+    Worker,
+    end_dead_runs,
+    note_worker,
+    tags_of,
+    worker_of,
+)
+from mediafm_core.runtime.process import ProcessMark, this_system
+
+HERE = ProcessMark.of_this_process()
+SYSTEM = this_system()
+WATCHED = WatchedRunLauncher.__name__
 
 
 @dg.op(pool="accelerator")
@@ -23,77 +36,120 @@ def working() -> None:
     work()
 
 
-@pytest.fixture
-def dead_process() -> int:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
+@pytest.fixture(scope="module")
+def dead() -> ProcessMark:
+    """A process of this machine that has ended."""
+    code = (
+        "from mediafm_core.runtime.process import ProcessMark; "
+        "print(ProcessMark.of_this_process().model_dump_json())"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    return ProcessMark.model_validate_json(said)
 
 
-def started(instance: dg.DagsterInstance, process: int | None) -> dg.DagsterRun:
-    """A run that has begun, by a process if it has said which."""
+def started(
+    instance: dg.DagsterInstance, worker: Worker | None = None, pid: int | None = None
+) -> dg.DagsterRun:
+    """A run that has begun, with what is noted of its process, and Dagster's own event."""
     run = instance.create_run_for_job(working, status=dg.DagsterRunStatus.STARTED)
-    if process is not None:
-        said = f"Started process for run (pid: {process})."
-        instance.report_engine_event(said, run, EngineEventData.in_process(process))
-    return run
+    if worker is not None:
+        instance.add_run_tags(run.run_id, tags_of(run.run_id, worker))
+    if pid is not None:
+        said = f"Started process for run (pid: {pid})."
+        instance.report_engine_event(said, run, EngineEventData.in_process(pid))
+    return found(instance, run)
 
 
-def status(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRunStatus:
-    found = instance.get_run_by_id(run.run_id)
-    assert found is not None
-    return found.status
+def found(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRun:
+    stored = instance.get_run_by_id(run.run_id)
+    assert stored is not None
+    return stored
+
+
+def health(instance: dg.DagsterInstance, run: dg.DagsterRun) -> WorkerStatus:
+    """What the daemon's run monitoring is told of a run."""
+    launcher = WatchedRunLauncher()
+    launcher.register_instance(instance)
+    assert launcher.supports_check_run_worker_health
+    return launcher.check_run_worker_health(run).status
 
 
 def test_a_run_whose_process_is_gone_is_ended_and_frees_its_pool(
-    dagster_instance: dg.DagsterInstance, dead_process: int
+    dagster_instance: dg.DagsterInstance, dead: ProcessMark
 ):
     storage = dagster_instance.event_log_storage
     storage.set_concurrency_slots("accelerator", 1)
-    dead = started(dagster_instance, dead_process)
-    assert storage.claim_concurrency_slot("accelerator", dead.run_id, "work").is_claimed
-    assert end_dead_runs(dagster_instance) == [dead.run_id]
-    assert status(dagster_instance, dead) == dg.DagsterRunStatus.FAILURE
+    run = started(dagster_instance, Worker(IN_PROCESS, SYSTEM, dead))
+    assert health(dagster_instance, run) == WorkerStatus.FAILED
+    assert storage.claim_concurrency_slot("accelerator", run.run_id, "work").is_claimed
+    assert end_dead_runs(dagster_instance) == [run.run_id]
+    assert found(dagster_instance, run).status == dg.DagsterRunStatus.FAILURE
     assert storage.claim_concurrency_slot("accelerator", "next", "work").is_claimed
     assert end_dead_runs(dagster_instance) == []
 
 
-def test_runs_that_live_or_are_about_to_are_left_alone(dagster_instance: dg.DagsterInstance):
-    alive, beginning = started(dagster_instance, os.getpid()), started(dagster_instance, None)
-    assert end_dead_runs(dagster_instance) == []
-    for run in (alive, beginning):
-        assert status(dagster_instance, run) == dg.DagsterRunStatus.STARTED
-
-
-def test_run_monitoring_is_told(dagster_instance: dg.DagsterInstance, dead_process: int):
-    launcher = WatchedRunLauncher()
-    launcher.register_instance(dagster_instance)
-    assert launcher.supports_check_run_worker_health
-    expected = {
-        os.getpid(): WorkerStatus.RUNNING,
-        None: WorkerStatus.RUNNING,
-        dead_process: WorkerStatus.FAILED,
-    }
-    for process, health in expected.items():
-        run = started(dagster_instance, process)
-        assert launcher.check_run_worker_health(run).status == health
-
-
-def test_a_later_process_with_the_same_number_is_another():
-    assert is_alive(os.getpid(), noted_at=4e9)
-    assert not is_alive(os.getpid(), noted_at=0.0)
-
-
-def test_the_processes_of_another_machine_are_not_looked_for_here(
-    dagster_instance: dg.DagsterInstance, dead_process: int
+def test_runs_that_live_or_are_not_known_are_left_alone(
+    dagster_instance: dg.DagsterInstance, dead: ProcessMark
 ):
-    launcher = WatchedRunLauncher()
-    launcher.register_instance(dagster_instance)
-    for host, health in {"code": WorkerStatus.RUNNING, "localhost": WorkerStatus.FAILED}.items():
-        run = started(dagster_instance, dead_process)
-        server = json.dumps({"host": host, "port": 4000})
-        dagster_instance.add_run_tags(run.run_id, {".dagster/grpc_info": server})
-        found = dagster_instance.get_run_by_id(run.run_id)
-        assert found is not None
-        assert launcher.check_run_worker_health(found).status == health
-        assert (run.run_id in end_dead_runs(dagster_instance)) == (health == WorkerStatus.FAILED)
+    left = {
+        "alive": started(dagster_instance, Worker(WATCHED, SYSTEM, HERE)),
+        "about to begin": started(dagster_instance, Worker(WATCHED, SYSTEM)),
+        "of another launcher": started(dagster_instance, pid=dead.pid),
+        "on another machine": started(
+            dagster_instance,
+            Worker(WATCHED, "another", dead.model_copy(update={"host": "another"})),
+        ),
+        "by a code server elsewhere": started(dagster_instance, Worker(WATCHED), pid=dead.pid),
+        "a later process has its number": started(
+            dagster_instance, Worker(WATCHED, SYSTEM), pid=os.getpid()
+        ),
+    }
+    assert end_dead_runs(dagster_instance) == []
+    for reason, run in left.items():
+        assert health(dagster_instance, run) == WorkerStatus.RUNNING, reason
+        assert found(dagster_instance, run).status == dg.DagsterRunStatus.STARTED, reason
+
+
+def test_a_process_that_died_before_it_noted_itself_is_known_by_dagsters_event(
+    dagster_instance: dg.DagsterInstance, dead: ProcessMark
+):
+    run = started(dagster_instance, Worker(WATCHED, SYSTEM), pid=dead.pid)
+    assert health(dagster_instance, run) == WorkerStatus.FAILED
+    assert end_dead_runs(dagster_instance) == [run.run_id]
+
+
+def test_a_later_process_with_the_same_number_is_another(dagster_instance: dg.DagsterInstance):
+    earlier = HERE.model_copy(update={"started": "1"})
+    run = started(dagster_instance, Worker(WATCHED, SYSTEM, earlier))
+    assert health(dagster_instance, run) == WorkerStatus.FAILED
+    assert end_dead_runs(dagster_instance) == [run.run_id]
+
+
+def test_a_run_that_repeats_another_does_not_inherit_its_process(
+    dagster_instance: dg.DagsterInstance, dead: ProcessMark
+):
+    first = started(dagster_instance, Worker(IN_PROCESS, SYSTEM, dead))
+    again = dagster_instance.create_run_for_job(
+        working,
+        status=dg.DagsterRunStatus.STARTED,
+        tags=first.tags,
+        parent_run_id=first.run_id,
+        root_run_id=first.run_id,
+    )
+    assert WORKER_TAG in again.tags
+    assert worker_of(again) is None
+    assert health(dagster_instance, again) == WorkerStatus.RUNNING
+    assert end_dead_runs(dagster_instance) == [first.run_id]
+
+
+def test_a_process_notes_itself_only_for_launchers_that_are_watched(
+    dagster_instance: dg.DagsterInstance,
+):
+    watched = started(dagster_instance, Worker(WATCHED, SYSTEM))
+    note_worker(dagster_instance, watched)
+    assert worker_of(found(dagster_instance, watched)) == Worker(WATCHED, SYSTEM, HERE)
+    other = started(dagster_instance)
+    note_worker(dagster_instance, other)
+    assert worker_of(found(dagster_instance, other)) is None
+    note_worker(dagster_instance, other, IN_PROCESS)
+    assert worker_of(found(dagster_instance, other)) == Worker(IN_PROCESS, SYSTEM, HERE)

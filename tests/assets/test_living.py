@@ -21,7 +21,7 @@ QUICK = {
     "MEDIAFM_SENSORS__SWEEP_EVERY_S": "3",
     "MEDIAFM_CLIPS__PROPOSED_S": "5.0",
 }
-PATIENCE_S = 240.0
+PATIENCE_S = 600.0
 
 
 @pytest.fixture

@@ -12,7 +12,11 @@ from trained_store import TrainedStore
 from mediafm_assets.definitions import defs
 from mediafm_assets.instance import open_instance
 from mediafm_assets.model_assets import SERVING_MODEL
+from mediafm_assets.model_partitions import MODELS, offer_models
+from mediafm_assets.partitions import is_over_titles
+from mediafm_assets.sensors.requests import titles_under_way
 from mediafm_core.cli.main import main
+from mediafm_core.pipeline.candidates import read_candidate
 from mediafm_core.pipeline.releases import login_name, release
 from mediafm_core.pipeline.serving import release_history, serving_model
 
@@ -79,6 +83,20 @@ class TestModels:
         assert "config.json is damaged" in rows[trained_store.models[2]]["reason"]
         assert "width 6 against 384" in rows[other]["reason"]
         assert rows[trained_store.models[0]]["steps"] == 2
+
+    def test_a_model_of_another_version(self, mediafm, trained_store: TrainedStore):
+        folder = trained_store.folder(trained_store.models[0])
+        earlier = folder.rename(folder.with_name(f"mediafm-3@{folder.name.partition('@')[2]}"))
+        record = json.loads((earlier / "training.json").read_bytes())
+        record["identity"]["version"] = "3"
+        (earlier / "training.json").write_text(json.dumps(record))
+        rows = json.loads(mediafm("models", "--json").stdout)["models"]
+        (row,) = (row for row in rows if row["model"] == earlier.name)
+        assert (row["state"], row["fits"]) == ("candidate", False)
+        assert "of version 3 and this MediaFM reads version 4: train one anew" in row["reason"]
+        refused = mediafm("release", earlier.name)
+        assert refused.exit_code != 0
+        assert "train one anew with `mediafm train --release`" in refused.output
 
     def test_the_model_card(self, mediafm, trained_store: TrainedStore):
         card = trained_store.folder(trained_store.models[0]) / "README.md"
@@ -196,10 +214,12 @@ class TestTrain:
 
 class TestJobs:
     def execute(
-        self, trained: TrainedStore, job: str, op: str, config: dict
+        self, trained: TrainedStore, job: str, op: str, config: dict, model: str | None = None
     ) -> dg.ExecuteInProcessResult:
         with open_instance(trained.store) as instance:
+            offer_models(instance, trained.store)
             return defs.resolve_job_def(job).execute_in_process(
+                partition_key=model,
                 run_config={"ops": {op: {"config": config}}},
                 instance=instance,
                 resources={"platform": trained.platform()},
@@ -228,6 +248,48 @@ class TestJobs:
         assert data is not None
         assert "There is no model '0000'" in (data.user_failure_data.description or "")
         assert trained_store.pointer == b""
+
+    def test_the_launchpad_offers_the_models_as_partitions(self, trained_store: TrainedStore):
+        first, second, _ = trained_store.models
+        with open_instance(trained_store.store) as instance:
+            assert instance.get_dynamic_partitions(MODELS) == []
+        done = self.execute(trained_store, "train_model", "mediafm_model", {})
+        with open_instance(trained_store.store) as instance:
+            assert set(instance.get_dynamic_partitions(MODELS)) == set(trained_store.models)
+        for model in (first, second):
+            config = {"reason": "chosen", "compare": False}
+            done = self.execute(trained_store, "release_model", "release_candidate", config, model)
+            assert done.success
+            assert serving_model(trained_store.store) == model
+        assert release_history(trained_store.store)[-1].reason == "chosen"
+
+    @pytest.mark.parametrize("chosen", ["nothing", "two models"])
+    def test_one_model_is_to_be_chosen(self, trained_store: TrainedStore, chosen: str):
+        first, second, third = trained_store.models
+        model, config = (None, {}) if chosen == "nothing" else (first, {"version": second})
+        done = self.execute(trained_store, "release_model", "release_candidate", config, model)
+        assert not done.success
+        data = done.failure_data_for_node("release_candidate")
+        assert data is not None
+        reason = data.user_failure_data.description or ""
+        assert trained_store.pointer == b""
+        if chosen == "nothing":
+            assert reason.startswith("No model is chosen")
+            loss = read_candidate(trained_store.folder(third)).evidence
+            assert all(each in reason for each in (first, second, third, loss))
+        else:
+            assert reason.endswith("choose one of them.")
+
+    def test_a_release_is_no_run_over_titles(self, trained_store: TrainedStore):
+        model = trained_store.models[0]
+        assert not is_over_titles({"dagster/partition": model})
+        assert is_over_titles({"dagster/partition": "cat"})
+        with open_instance(trained_store.store) as instance:
+            for name in (model, "cat"):
+                instance.create_run_for_job(
+                    defs.resolve_job_def("release_model"), tags={"dagster/partition": name}
+                )
+            assert titles_under_way(instance, ["bird", "cat"]) == {"cat"}
 
     def test_a_trained_model_says_whether_it_serves(self, trained_store: TrainedStore):
         for config, state in (({}, "candidate"), ({"release": True}, "released")):

@@ -1,8 +1,9 @@
 """What the sweep asks for: whatever the catalogue lacks, whatever was lost, and nothing else."""
 
-import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -10,7 +11,9 @@ from dagster_catalogue import GOOD, DagsterCatalogue
 from sensors import Sensing, Tick, sensing
 
 from mediafm_assets.catalogue_asset import CATALOGUE
+from mediafm_assets.executor import INTERRUPTED
 from mediafm_assets.model_assets import SERVING_MODEL
+from mediafm_assets.model_partitions import MODELS
 from mediafm_assets.partitions import TITLES
 from mediafm_assets.resources import watching_platform
 from mediafm_assets.sensors.sweep import NAME, sweep_sensor
@@ -74,23 +77,50 @@ def test_what_is_under_way_is_not_asked_for_again(catalogue: Sensing):
     tick = look(catalogue)
     assert tick.requests == []
     assert tick.skipped == f"Runs are under way for {len(GOOD)} titles."
+    catalogue.instance.add_run_tags(run.run_id, {INTERRUPTED: "true"})  # it ended with its process
     catalogue.instance.report_run_canceled(run)
     assert asked(catalogue, look(catalogue)) == {tuple(sorted(FROM_MODEL)): sorted(GOOD)}
 
 
-def test_a_failed_run_is_tried_again_after_a_pause(catalogue: Sensing):
+@pytest.mark.parametrize(("end", "outcome"), [("failed", "failed"), ("canceled", "was terminated")])
+def test_a_failed_run_is_tried_again_after_a_pause(
+    catalogue: Sensing, monkeypatch: pytest.MonkeyPatch, end: str, outcome: str
+):
+    def ended() -> float:
+        return catalogue.instance.get_run_records(limit=1)[0].end_time
+
+    clock = SimpleNamespace(time=ended)
+    monkeypatch.setattr("mediafm_assets.sensors.requests.time", clock)
     release_another_model(catalogue)
     (request,) = look(catalogue).requests
     pauses = []
     for _ in range(2):
         run = catalogue.create(request, NAME, dg.DagsterRunStatus.STARTED)
-        catalogue.instance.report_run_failed(run)
+        getattr(catalogue.instance, f"report_run_{end}")(run)
         tick = look(catalogue)
         assert tick.requests == []
-        assert tick.skipped.startswith(f"Run {run.run_id} failed: {len(GOOD)} titles are tried")
+        assert tick.skipped.startswith(f"Run {run.run_id} {outcome}: {len(GOOD)} titles are tried")
         pauses.append(float(tick.skipped.split()[-2]))
-    assert pauses[0] == pytest.approx(60, abs=10)
-    assert pauses[1] == pytest.approx(2 * pauses[0], abs=20)
+    assert pauses == [60, 120]
+    clock.time = lambda: ended() - 365 * 24 * 3600
+    assert asked(catalogue, look(catalogue)), "the clock was set back: no title waits for a year"
+
+
+def test_what_automation_has_time_for_ends_though_the_clock_was_set_back(
+    catalogue: Sensing, monkeypatch: pytest.MonkeyPatch
+):
+    release_another_model(catalogue)
+    settings = {"sensors": {"automation": True, "sweep_after_s": 100.0}}
+    now = time.time()
+    clock = SimpleNamespace(time=lambda: now)
+    monkeypatch.setattr("mediafm_assets.sensors.sweep.time", clock)
+    tick = look(catalogue, **settings)
+    assert tick.skipped == "A version changed: automation has 100 s to see to it."
+    now -= 365 * 24 * 3600
+    tick = look(catalogue, tick.cursor, **settings)
+    assert tick.requests == []
+    now += 101
+    assert look(catalogue, tick.cursor, **settings).requests
 
 
 def test_a_lost_artefact_is_asked_for_with_what_depends_on_it(catalogue: Sensing):
@@ -165,10 +195,9 @@ def test_readers_are_brought_to_a_model_that_nothing_waits_for_any_more(
 def test_a_folder_that_is_still_being_written_to_is_left_alone(catalogue: Sensing):
     clips = catalogue.catalogue.inbox / GOOD[0] / "clips.csv"
     clips.write_text("clip_id,start_s,end_s\na,0,3\n")
-    assert look(catalogue).requests == []
-    for path in clips.parent.iterdir():
-        os.utime(path, (path.stat().st_mtime - 60,) * 2)
-    assert asked(catalogue, look(catalogue)) == {tuple(sorted(SPECS)): [GOOD[0]]}
+    assert look(catalogue, sensors={"settle_s": 24 * 3600.0}).requests == []
+    found = look(catalogue, sensors={"settle_s": 0.0})
+    assert asked(catalogue, found) == {tuple(sorted(SPECS)): [GOOD[0]]}
 
 
 def test_a_title_whose_run_was_lost_is_taken_in(catalogue: Sensing):
@@ -251,3 +280,11 @@ def test_a_failed_run_holds_up_its_own_titles_only(catalogue: Sensing):
     failed = catalogue.titles_of(requests[0])
     expected = sorted(set(GOOD) - set(failed))
     assert asked(catalogue, look(catalogue)) == {tuple(sorted(FROM_MODEL)): expected}
+
+
+def test_the_launchpad_offers_the_models_of_the_store(catalogue: Sensing):
+    platform = Platform(catalogue.settings())
+    first = platform.serving_model
+    catalogue.instance.add_dynamic_partitions(MODELS, ["gone-1@0123456789abcdef"])
+    catalogue.tick(sweep_sensor(catalogue.settings()))
+    assert catalogue.instance.get_dynamic_partitions(MODELS) == [first]

@@ -12,6 +12,7 @@ from mediafm_assets.tables import (
     clip_table,
     column_schema,
     markdown_table,
+    reasons,
     source_of,
     table,
     uri,
@@ -64,6 +65,20 @@ def test_a_cell_of_markdown_holds_no_markup(name: str):
     assert len(cells) == 2
     for cell in cells:
         assert not set(cell.replace("&#", "").replace(";", "")) & set(MARKUP)
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("/films/a b/x/media.mp4 is text", "x: a b/x/media.mp4 is text"),
+        ("/films/in/x/media.mp4 is text, see /a/b.", "x: media.mp4 is text, see b."),
+        ("s3://films/in/x/media.mp4 is text", "x: media.mp4 is text"),
+        ("x: 24000/1001 frames and/or sound", "x: 24000/1001 frames and/or sound"),
+    ],
+)
+def test_reasons_have_no_directories(reason: str, shown: str):
+    [record] = reasons([("x", reason)]).records
+    assert record.data["title and reason"] == shown
 
 
 def test_markdown_opens_in_a_dialog():

@@ -10,10 +10,12 @@ import pytest
 from dagster_catalogue import BAD, GOOD, DagsterCatalogue
 
 from mediafm_assets.partitions import titles
+from mediafm_assets.resources import Options
 from mediafm_assets.runner import CatalogueRunner
 from mediafm_assets.title_events import ACCEPTED
 from mediafm_core.pipeline.checks import CHECKS
 from mediafm_core.pipeline.graph import SPECS, UP_TO_FUSION
+from mediafm_core.pipeline.selection import select_titles
 from mediafm_core.pipeline.states import recorded
 
 EventType = dg.DagsterEventType
@@ -184,10 +186,31 @@ def test_a_title_up_to_date_is_recorded_again_but_not_computed(
         checks = [name.__name__ for name in CHECKS["shots"]]
         assert "coffee" in passed_partitions(instance, "shots", checks[0])
         made = logged(instance, report.run_ids, EventType.ASSET_MATERIALIZATION)
-    assert [event.step_materialization_data.materialization.partition for event in made] == [
-        "coffee"
-    ] * len(SPECS)
+    written = [event.step_materialization_data.materialization for event in made]
+    assert [each.partition for each in written] == ["coffee"] * len(SPECS)
+    for each in written:
+        assert each.metadata["state"].text.startswith("unchanged: same ")
     assert modified(copy.store) == before
+
+
+def test_a_title_up_to_date_is_computed_again_on_request(
+    dagster_catalogue: DagsterCatalogue, tmp_path: Path
+):
+    copy = dagster_catalogue.copy(tmp_path)
+    before = modified(copy.store)
+    with copy.instance() as instance:
+        report = CatalogueRunner(copy.platform(), instance).run(["coffee"], Options(force=True))
+        assert report.failures == {}
+        made = logged(instance, report.run_ids, EventType.ASSET_MATERIALIZATION)
+    for event in made:
+        written = event.step_materialization_data.materialization
+        assert (written.partition, written.metadata["state"].text) == ("coffee", "computed")
+    assert len(made) == len(SPECS)
+    after = modified(copy.store)
+    changed = {path for path in before if after[path] != before[path]}
+    assert {path.stem for path in changed} == {"coffee"}
+    assert {path.parts[0] for path in changed} >= set(SPECS)
+    assert select_titles(copy.platform(), list(GOOD)).work == []
 
 
 def test_a_run_over_many_titles_checks_each_and_draws_nothing(

@@ -59,6 +59,8 @@ class TestSql:
         assert (row["nothing"], row["nil"], row["endless"]) == (None, None, None)
         assert row["price"] == 1.5
         assert row["vector"] == [1.0, 2.0]
+        assert row["span"] == "PT90S"
+        assert row["huge"] == 170141183460469231731687303715884105727
         assert row["labels"] == {"genre": "drama"}
         assert row["bytes"] == "6162"
         assert row["pair"] == {"x": 1}

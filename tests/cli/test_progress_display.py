@@ -118,6 +118,12 @@ def test_without_a_terminal_there_are_lines(tmp_path):
     assert line == ("shots of a�[2J�film: 12 of 60 assets, 31 %, 4.2x real time, 0:04:10 left")
 
 
+def test_a_terminal_whose_cursor_cannot_move_has_lines(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TERM", "dumb")
+    seen = screens(120, keep("shots of film"))[-1]
+    assert seen.startswith("0:00:00 shots of film: 12 of 60 assets, 31 %")
+
+
 def test_short_work_without_a_terminal_is_silent(tmp_path):
     with (tmp_path / "log").open("w") as stream, progress_display(stream) as display:
         display.show(WorkProgress("comparing"))

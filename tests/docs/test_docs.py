@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import av
 import click
 import pytest
 
@@ -11,6 +12,7 @@ from mediafm_core.cli.main import main
 from mediafm_core.config_reference import updated
 from mediafm_core.pipeline.graph import TITLE_ASSETS
 from mediafm_core.store.features import tables
+from mediafm_core.titles.folder import MEDIA_SUFFIXES
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -80,3 +82,21 @@ def test_every_asset_and_table_is_described() -> None:
         [row] = [line for line in rows if line.startswith(f"| `{table}`")]
         for column in re.findall(r"(?:^|,)\s*(\w+) [A-Z]", columns):
             assert re.search(rf"`{column}\b", row), (table, column)
+
+
+def test_titles_that_the_readme_names_are_those_of_the_demo() -> None:
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    spans = re.findall(r"(?:similar|embed) (\w+) ([\d.]+) ([\d.]+)", text)
+    spans += re.findall(r'\w+\("(\w+)", ([\d.]+), ([\d.]+)', text)
+    partitions = re.findall(r"--partition (\w+)", text)
+    assert len(spans) >= 6
+    assert partitions
+    samples = REPOSITORY / "samples" / "catalogue"
+    for title in {*partitions, *(span[0] for span in spans)}:
+        assert (samples / title).is_dir(), title
+    for title, start, end in spans:
+        (media,) = (path for path in (samples / title).iterdir() if path.suffix in MEDIA_SUFFIXES)
+        with av.open(str(media)) as film:
+            assert 0 <= float(start) < float(end) < film.duration / av.time_base
+    assert "MEDIAFM_STORE=demo_store" in text
+    assert "STORE ?= demo_store" in (REPOSITORY / "Makefile").read_text()

@@ -94,7 +94,7 @@ class TestUnits:
             read_catalogue(small.store, ["good"], labels_file=path)
 
     def test_nothing_published(self, tmp_path: Path) -> None:
-        with pytest.raises(StoreError, match="no features yet"):
+        with pytest.raises(StoreError, match="There is no store in"):
             read_catalogue(LabelledCatalogue(tmp_path).store, ["genre"])
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -179,3 +180,42 @@ class TestRefused:
         assert told in result.stderr
         assert result.stderr.count("Error: ") == 1
         assert result.stdout == ""
+
+
+def list_as_text(value: Any) -> Any:
+    return str(value.tolist()) if isinstance(value, np.ndarray) else value
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+@pytest.mark.parametrize("vectors", [[], [f"--vectors={SEEN},{HEARD}"]])
+def test_without_a_label_those_of_a_table_are_listed(
+    mediafm: Callable[..., Result], tmp_path: Path, suffix: str, vectors: list[str]
+) -> None:
+    table = made_table()
+    rows, titles = table.num_rows, len(table["title"].unique())
+    moods = pa.array(["calm", None, ""] + [None] * (rows - 3), pa.string())
+    table = table.append_column("mood", moods)
+    path = tmp_path / f"table{suffix}"
+    if suffix == ".csv":
+        table.to_pandas().map(list_as_text).to_csv(path, index=False)
+    else:
+        written(table, path)
+    result = mediafm(f"--data={path}", *vectors, "--json")
+    assert result.exit_code == 2
+    assert json.loads(result.stdout) == {
+        "labels": [
+            {"label": "label", "units": rows, "titles": titles},
+            {"label": "mood", "units": 1, "titles": 1},
+        ]
+    }
+    assert result.stderr == "Name one of these labels with --label.\n"
+    assert re.search(r"mood +1 +1", mediafm(f"--data={path}", *vectors).stdout)
+
+
+def test_without_a_label_column_there_is_nothing_to_list(
+    mediafm: Callable[..., Result], tmp_path: Path
+) -> None:
+    path = written(made_table().drop_columns("label"), tmp_path / "table.parquet")
+    result = mediafm(f"--data={path}")
+    assert result.exit_code == 1
+    assert "has no label column" in result.stderr

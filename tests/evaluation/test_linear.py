@@ -85,6 +85,10 @@ def test_constant_features_and_repeated_ones_change_nothing() -> None:
     np.testing.assert_allclose(found.variances, expected.variances, rtol=1e-4)
     _, scores = _fitted(np.hstack([constant, features]), targets, "logistic")
     np.testing.assert_allclose(scores, _fitted(features, targets, "logistic")[1], atol=0.05)
+    # Rounding of a constant, as a difference of running sums has it, and next to nothing.
+    noise = np.random.default_rng(0).standard_normal((200, 2)) * [2e-6, 1e-30] + [1, 0]
+    _, scores = _fitted(np.hstack([noise.astype(np.float32), features]), targets, "logistic")
+    np.testing.assert_allclose(scores, _fitted(features, targets, "logistic")[1], atol=0.05)
     # Two copies of everything have the same mean squared length after scaling.
     _, doubled = _fitted(np.hstack([features, features]), targets, "logistic")
     np.testing.assert_allclose(doubled, _fitted(features, targets, "logistic")[1], atol=0.05)

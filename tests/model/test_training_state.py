@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -291,6 +292,26 @@ def test_other_networks_are_no_starting_point(make_catalogue, trained, tmp_path)
         train(data, TINY, empty, tmp_path)
 
 
+def test_networks_of_another_version_are_no_starting_point(
+    make_catalogue, trained, tmp_path, monkeypatch
+) -> None:
+    data = make_catalogue(30, 9)
+    model = shutil.copytree(trained.folder, tmp_path / "earlier")
+    record = json.loads((model / "training.json").read_text())
+    record["identity"]["version"] = "3"
+    (model / "training.json").write_text(json.dumps(record))
+    monkeypatch.setattr(descent, "MODEL_VERSION", "3")
+    train_until(8, data, TINY, BRIEF, tmp_path, states=tmp_path / "states")
+    monkeypatch.undo()
+    (state,) = (tmp_path / "states").glob("*/step-*")
+    for folder in (model, state):
+        settings = BRIEF.model_copy(update={"start_from": folder})
+        with pytest.raises(
+            ConfigurationError, match=r"of version 3, .*trains version 4: remove training.start_fr"
+        ):
+            train(data, TINY, settings, tmp_path)
+
+
 @pytest.mark.parametrize("damage", ["truncated", "altered", "no json", "altered json"])
 def test_a_damaged_state_is_refused(make_catalogue, tmp_path, damage: str) -> None:
     data = make_catalogue(30, 9)
@@ -411,7 +432,7 @@ def alter_state(state: Path, change) -> None:
     """Write a state again as other code would have written it."""
     saved = load_state(state)
     change(saved.tensors)
-    facts = {name: saved.facts[name] for name in ("config", "course")}
+    facts = {name: saved.facts[name] for name in ("model_version", "config", "course")}
     states = TrainingStates(state.parent.parent, {})
     states.key, states.folder = state.parent.name, state.parent
     (state / "state.json").unlink()

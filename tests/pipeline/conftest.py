@@ -1,10 +1,10 @@
 """A store that two short films were taken into, once for all tests of the pipeline."""
 
-import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from copied_catalogue import copy_catalogue
 from films import make_inbox, settings_for, take_in
 
 from mediafm_core.pipeline.platform import Platform
@@ -32,8 +32,7 @@ def _taken_in(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
 def catalogue(_taken_in: Catalogue, tmp_path: Path) -> Catalogue:
     """A copy of inbox and store, to change."""
     copy = Catalogue(tmp_path / "inbox", tmp_path / "store")
-    for source, target in zip(_taken_in, copy, strict=True):
-        shutil.copytree(source, target)  # keeps modification times, and with them fingerprints
+    copy_catalogue(*_taken_in, *copy)
     return copy
 
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from copied_catalogue import copy_catalogue
 from films import settings_for, write_manifest
 
 from benchmarks.large_catalogue import enlarge, title_name
@@ -34,7 +35,9 @@ def _large(_taken_in, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def root(_large: Path, tmp_path: Path) -> Path:
     """An inbox and a store of six titles, to change."""
-    return Path(shutil.copytree(_large, tmp_path / "large"))
+    root = tmp_path / "large"
+    copy_catalogue(_large / "inbox", _large / "store", root / "inbox", root / "store")
+    return root
 
 
 def platform_of(root: Path, **overrides: object) -> Platform:
@@ -179,6 +182,22 @@ def test_progress_of_a_refresh(root):
     assert found.titles_per_s == pytest.approx(3 / 6)
     assert found.seconds_left == pytest.approx(4.0)
     assert str(found) == "3 of 5 titles up to date, 1 quarantined, 0.5 titles/s, 4 s left"
+
+
+def test_what_is_of_the_model_before_is_stale_after_a_release(root):
+    platform = platform_of(root)
+    old = platform.serving_model
+    never = title_name(1)
+    for asset in FROM_MODEL:
+        platform.store.remove(asset, never, old)
+    release_another_model(platform)
+    together = {each.title_id: each for each in CatalogueComparison(platform).states()}
+    for folder in platform.inbox.scan():
+        state = together[folder.name]
+        assert state == title_state(platform, folder)
+        expected = "missing" if folder.name == never else "stale"
+        assert {state.state, *(state.assets[asset] for asset in FROM_MODEL)} == {expected}
+        assert {state.assets[asset] for asset in SPECS if asset not in FROM_MODEL} == {"present"}
 
 
 @pytest.mark.parametrize(

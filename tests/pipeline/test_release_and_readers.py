@@ -187,6 +187,6 @@ def test_vectors_are_recorded_under_the_model_that_computed_them(catalogue, monk
     assert platform.serving_model == new
     # Seen from the release, the title waits for the new model's vectors.
     folder = platform.inbox.folder("cat")
-    assert title_state(platform, folder).assets["contextual_embeddings"] == "missing"
+    assert title_state(platform, folder).assets["contextual_embeddings"] == "stale"
     [again] = materialise(platform, ("contextual_embeddings",), "cat")
     assert (again.status, again.record.identity) == ("computed", new)

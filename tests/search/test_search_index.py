@@ -185,7 +185,7 @@ def test_a_damaged_description_is_refused(indexed: SmallCatalogue, content: str)
 
 
 def test_nothing_to_index(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="has no features yet"):
+    with pytest.raises(StoreError, match="There is no store in"):
         build_index(tmp_path)
     small = SmallCatalogue(tmp_path).filled("alpha")
     remove(small.store, ["alpha"])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from faulty_proxy import FaultyProxy, faulty_proxy
 from s3_server import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
-from stored_files import LEASE_S, OpenFiles
+from stored_files import OpenFiles
 
 from mediafm_core.config import S3Settings
 from mediafm_core.storage.files import Files
@@ -52,14 +52,19 @@ def proxy(server: S3Server) -> Iterator[FaultyProxy]:
 
 
 @pytest.fixture
-def settings(server: S3Server, tmp_path: Path) -> dict[str, Any]:
+def lease_s() -> float:
+    """Longer than any test: locks expire only in the tests that are about it."""
+    return 24 * 3600.0
+
+
+@pytest.fixture
+def settings(server: S3Server, tmp_path: Path, lease_s: float) -> dict[str, Any]:
     return {
         "endpoint_url": server.endpoint,
         "region": "us-east-1",
         "access_key_id": ACCESS_KEY,
         "secret_access_key": SECRET_KEY,
-        "lease_s": LEASE_S,
-        "read_timeout_s": 1.0,
+        "lease_s": lease_s,
         "cache": tmp_path / "cache",
     }
 

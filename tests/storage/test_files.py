@@ -21,9 +21,7 @@ def is_hidden(key: str) -> bool:
 
 
 @given(st.lists(st.tuples(NAMES, st.one_of(st.none(), st.binary(max_size=40))), max_size=12))
-@hypothesis_settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_files_are_as_they_were_last_written(
     files: Files, steps: list[tuple[str, bytes | None]]
 ) -> None:

@@ -113,7 +113,8 @@ class TestPassingFaults:
         self, open_files: OpenFiles, proxy: FaultyProxy, tmp_path: Path, fault: str
     ) -> None:
         reader = open_files(cache=tmp_path / "other")
-        files = open_files(endpoint_url=proxy.endpoint)
+        waiting = {"read_timeout_s": 1.0} if fault == "hung" else {}
+        files = open_files(endpoint_url=proxy.endpoint, **waiting)
         proxy.shares = {fault: 0.05 if fault in ("hung", "throttled") else 0.25}
         for number in range(8):
             content = os.urandom(1000 + 60_000 * number)

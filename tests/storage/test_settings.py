@@ -121,12 +121,10 @@ class TestCommands:
         assert "refuses ListObjectsV2" in found["inbox"]
 
     def test_what_is_asked_of_an_empty_store(self, environment: S3Location) -> None:
-        for command in (["sql", "FROM titles"], ["similar", "a", "0", "1"]):
+        for command in (["sql", "FROM titles"], ["similar", "a", "0", "1"], ["status"]):
             result = CliRunner().invoke(main, command)
             assert result.exit_code == 1
-            assert f"Error: {environment} has no features yet" in result.output
-        result = CliRunner().invoke(main, ["status"])
-        assert f"No title folder in {environment}-inbox" in result.output
+            assert f"Error: There is no store in {environment}: correct the path" in result.output
 
 
 class TestDagster:

@@ -235,7 +235,7 @@ def test_processes_may_write_it_at_once(small):
     for edition in range(10):
         small.write("alpha", edition=edition)
         assert answers(small.store.index.look(FOLDERS)) == answers(Store(small.root))
-    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    assert [writer.wait(300) for writer in writers] == [0, 0, 0]
     expected = answers(Store(small.root))
     assert answers(Store(small.root).index.look(FOLDERS)) == expected
     assert not list((small.root / ".staging").iterdir())

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,33 @@ def test_unchanged_media_is_not_read_again(folder: Path, monkeypatch: pytest.Mon
     after = content_digests(read(folder), recorded.files)
     assert "media.mp4" in hashed[2:]
     assert after.media == before.media
+
+
+# `cp -p`, and what `rsync --times` and restoring a backup do
+@pytest.mark.parametrize("put", [shutil.copy2, os.replace])
+def test_other_media_of_equal_size_and_time_is_read(
+    folder: Path, tmp_path: Path, put: Callable[[Path, Path], object]
+) -> None:
+    before = content_digests(read(folder))
+    media, other = folder / "media.mp4", tmp_path / "other.mp4"
+    status = media.stat()
+    while True:  # the system's time of a change has steps of some milliseconds
+        other.write_bytes(media.read_bytes()[::-1])
+        if other.stat().st_ctime_ns > status.st_ctime_ns:
+            break
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    put(other, media)
+    found = media.stat()
+    assert (found.st_size, found.st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    assert content_digests(read(folder), before.files).media != before.media
+
+
+def test_a_copy_of_a_folder_has_the_same_digests(folder: Path, tmp_path: Path) -> None:
+    before = content_digests(read(folder))
+    copy = tmp_path / "elsewhere" / folder.name
+    shutil.copytree(folder, copy)
+    after = content_digests(read(copy), before.files)
+    assert after.model_dump(exclude={"files"}) == before.model_dump(exclude={"files"})
 
 
 def test_progress_is_the_share_of_the_media_that_is_read(folder: Path) -> None:

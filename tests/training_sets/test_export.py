@@ -320,7 +320,7 @@ class TestBadLabels:
 
         small = SmallCatalogue(tmp_path / "store").filled("alpha")
         self.refused(small, out, "No clip of the catalogue has labels: .* --labels")
-        with pytest.raises(StoreError, match="has no features yet"):
+        with pytest.raises(StoreError, match="There is no store in"):
             mediafm_core.export(out, store=tmp_path / "none")
 
     def test_unknown_names(self, small, out: Path, labels) -> None:

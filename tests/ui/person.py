@@ -13,7 +13,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-PATIENCE_S = 120
+PATIENCE_S = 600
 LOCATION = "/locations/mediafm_assets.definitions"
 Found = TypeVar("Found")
 
@@ -73,6 +73,23 @@ class Person:
             return bool(found)
 
         self.waits_for(click)
+
+    def unfolds(self, field: str) -> None:
+        """Click a field, by what it says while it is empty, so that it shows what it offers."""
+        place = f"//input[@placeholder='{field}']"
+        self.waits_for(lambda _: self._shown(place))[0].click()
+
+    def writes_config(self, text: str) -> None:
+        """Put text into the editor that is open."""
+        css = ".CodeMirror"
+        editors = self.waits_for(
+            lambda browser: [
+                each for each in browser.find_elements(By.CSS_SELECTOR, css) if each.is_displayed()
+            ]
+        )
+        self.browser.execute_script(
+            "arguments[0].CodeMirror.setValue(arguments[1])", editors[-1], text
+        )
 
     def launches(self) -> None:
         """Launch a run from the Launchpad, which checks the configuration first, and go there."""

@@ -63,7 +63,30 @@ def test_a_partition_can_be_materialised(person: Person):
     person.keeps("materialise_run")
     person.opens(page)
     person.reads(GOOD[1], "Materialized", "View all historical events (2)", "minilm")
+    person.reads("unchanged: same inputs, same minilm")
     person.keeps("materialised")
+
+
+def test_a_partition_can_be_computed_again(person: Person):
+    page = f"/assets/text_embeddings?view=partitions&partition={GOOD[1]}"
+    person.opens(page)
+    person.reads(GOOD[1], "View all historical events (2)")
+    person.clicks("Materialize…")
+    person.reads("Launch runs to materialize text_embeddings")
+    person.clicks("Config")
+    person.clicks("Add config")
+    person.reads("Config Editor", "options?")
+    person.writes_config("resources: {options: {config: {force: true}}}")
+    person.reads("No errors")
+    person.keeps("force")
+    person.clicks("Save config")
+    person.clicks("Launch 1 run")
+    person.clicks("View")
+    person.sees_the_run_succeed()
+    person.opens(page)
+    person.reads(GOOD[1], "View all historical events (3)")
+    assert "unchanged" not in page_text(person.browser)
+    person.keeps("computed_again")
 
 
 def test_a_title_that_arrives_is_seen_and_taken_in(person: Person, catalogue: DagsterCatalogue):
@@ -93,7 +116,7 @@ def test_the_inbox_shows_what_is_held_back(person: Person, catalogue: DagsterCat
         person.scrolls_to("reasons")
         person.keeps(f"inbox_{width}")
     person.clicks("[Show Markdown]")
-    person.reads("details", "asset", f"{catalogue.inbox}/{BAD}/media.mp4 is a text file")
+    person.reads("details", "asset", f"/{BAD}/media.mp4 is a text file")
     person.keeps("inbox_details")
 
 
@@ -182,10 +205,18 @@ def test_what_serves_shows_who_released_it_and_why(person: Person):
     person.keeps("serving_model")
 
 
-def test_a_model_can_be_released_from_the_launchpad(person: Person):
+def test_a_model_can_be_released_from_the_launchpad(person: Person, catalogue: DagsterCatalogue):
+    model = catalogue.platform().serving_model
+    assert model
     person.opens(f"{LOCATION}/jobs/release_model/playground")
-    person.reads("release_candidate", 'Missing required config entry "version"', "Launch Run")
+    person.reads("release_candidate", "compare: true", "No errors", "Launch Run")
+    person.unfolds("Partition")
+    person.clicks(model, last=True)
+    person.reads(f"partition: {model}")
     person.keeps("release_model")
+    person.launches()
+    person.sees_the_run_succeed()
+    person.reads(f"{model} serves already.")
 
 
 def test_a_title_shows_how_alike_its_shots_are(person: Person):

@@ -128,7 +128,9 @@ def fused_embeddings(work: Work) -> None:
 
 
 def _earlier(work: Work, asset: str) -> pa.Table | None:
-    """The title's vectors as they are, if the same encoder and the same code made them."""
+    """The title's vectors as they are, if the same encoder and code made them and may be reused."""
+    if not work.reuse:
+        return None
     try:
         table = work.read(asset)
     except StoreError:  # the first time

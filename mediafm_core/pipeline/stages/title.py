@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
     """Validate a title folder and record what it holds.
 
-    Media whose size and modification time are as recorded is not read again.
+    Media whose size and times of change are as recorded is not read again.
 
     Raises:
         TitleError: the folder does not follow the ingestion contract or the media is unusable.

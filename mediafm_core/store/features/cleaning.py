@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from mediafm_core.clock import is_ahead
 from mediafm_core.storage.files import Entry
 from mediafm_core.store.artefacts import FEATURES_FILE, Store
 from mediafm_core.store.features.indexes import latest_index
@@ -50,10 +51,13 @@ def clean(store: Store, obsolete: Collection[str], grace_s: float) -> CleanedFea
     removed: list[Entry] = []
     models, merged = [], 0
     with store.files.exclusive(LOCK), writing(store) as connection:
-        before = time.time() - grace_s
+        now = time.time()
+        before = now - grace_s
         seen = read_snapshot(store, connection=connection)
         for model in store.files.folders(FOLDER):
-            entries = list(store.files.entries(f"{FOLDER}/{model}"))
+            entries = [
+                _dated(store, entry, now) for entry in store.files.entries(f"{FOLDER}/{model}")
+            ]
             is_seen = seen is not None and seen.model == model and seen.is_current
             if model in obsolete and not (seen and seen.model == model):
                 # Readers left it when its snapshot was put aside, or later.
@@ -66,7 +70,7 @@ def clean(store: Store, obsolete: Collection[str], grace_s: float) -> CleanedFea
             snapshot = seen if is_seen else read_snapshot(store, key, connection)
             if snapshot is not None and snapshot.is_current:
                 writer = SnapshotWriter(store, connection, snapshot)
-                merged += _tidy(writer, key, before)
+                merged += _tidy(writer, key, before, now)
                 snapshot = writer.snapshot
             removed += _unneeded(entries, snapshot, before)
         for entry in removed:
@@ -76,12 +80,24 @@ def clean(store: Store, obsolete: Collection[str], grace_s: float) -> CleanedFea
     )
 
 
-def _tidy(writer: SnapshotWriter, key: str, before: float) -> int:
+def _dated(store: Store, entry: Entry, now: float) -> Entry:
+    """Let the time of grace of a file that is dated in the future begin now."""
+    if is_ahead(entry.modified_s, now):
+        store.files.touch(entry.key)
+        return entry._replace(modified_s=now)
+    return entry
+
+
+def _tidy(writer: SnapshotWriter, key: str, before: float, now: float) -> int:
     """Merge small shards, drop rows that no longer count, forget what was dropped long ago."""
     small = [shard for shard in writer.snapshot.shards if shard.superseded or not is_full(shard)]
     groups = [group for group in portions(small) if sum(shard.live for shard in group)]
     writer.merge(groups)
-    dropped = tuple(each for each in writer.snapshot.dropped if each[1] > before)
+    dropped = tuple(
+        (name, now if is_ahead(since, now) else since)
+        for name, since in writer.snapshot.dropped
+        if since > before
+    )
     if groups or dropped != writer.snapshot.dropped:
         writer.snapshot = replace(writer.snapshot, dropped=dropped)
         writer.save(key)

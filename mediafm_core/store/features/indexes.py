@@ -9,11 +9,13 @@ index covers are compared one by one; so an index is never stale, only less usef
 """
 
 import json
+import time
 import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
+from mediafm_core.clock import is_ahead
 from mediafm_core.errors import StoreError
 from mediafm_core.identity import digest_of
 from mediafm_core.storage.files import Entry
@@ -131,5 +133,10 @@ def latest_index(entries: Iterable[Entry]) -> set[str]:
         for entry in entries
         if PurePosixPath(entry.key).parent.name == INDEX_FOLDER and entry.key.endswith(".json")
     ]
-    latest = max(complete, key=lambda entry: entry.modified_s, default=None)
+    now = time.time()
+    latest = max(
+        complete,
+        key=lambda entry: (not is_ahead(entry.modified_s, now), entry.modified_s),
+        default=None,
+    )
     return {PurePosixPath(latest.key).stem} if latest else set()

@@ -102,6 +102,7 @@ def publish(
     model: str,
     title_ids: Iterable[str],
     conditions: Conditions | None = None,
+    again: bool = False,
 ) -> Publication:
     """Publish the clip features of titles.
 
@@ -115,6 +116,7 @@ def publish(
         model: model version, the name of the variant folders.
         title_ids: titles whose features of this model are complete in Parquet.
         conditions: of a cut-over; without any, every title that readers see has to be there.
+        again: replace the rows of `title_ids` also where their versions are the same.
 
     Raises:
         StoreError: an artefact of one of `title_ids` is missing or does not fit the others, or
@@ -124,11 +126,11 @@ def publish(
     with store.files.exclusive(LOCK), writing(store) as connection:
         seen = read_snapshot(store, connection=connection)
         if seen is not None and seen.model == model and seen.is_current:
-            return _update(SnapshotWriter(store, connection, seen), asked)
+            return _update(SnapshotWriter(store, connection, seen), asked, again)
         before = read_snapshot(store, snapshot_key(model), connection)
         if before is None or not before.is_current:
             before = Snapshot(model, dimension=0)
-        return _migrate(SnapshotWriter(store, connection, before), seen, asked, conditions)
+        return _migrate(SnapshotWriter(store, connection, before), seen, asked, conditions, again)
 
 
 def serve(store: Store, model: str) -> Publication | None:
@@ -261,8 +263,12 @@ class SnapshotWriter:
         found = titles_in(self.connection, self.store, self.snapshot, title_ids)
         return {title_id: published.versions for title_id, published in found.items()}
 
-    def add(self, title_ids: Collection[str]) -> int:
+    def add(self, title_ids: Collection[str], again: bool = False) -> int:
         """Add titles that are finished in Parquet, or replace their rows; how many were written.
+
+        Args:
+            title_ids: the titles.
+            again: replace rows also where their versions are the same.
 
         Raises:
             StoreError: an artefact of one of them is missing or does not fit the others.
@@ -276,7 +282,7 @@ class SnapshotWriter:
         changed = {
             title_id: versions
             for title_id, versions in ready.items()
-            if title_id not in there or versions != there[title_id].versions
+            if again or title_id not in there or versions != there[title_id].versions
         }
         if not changed:
             return 0
@@ -337,9 +343,9 @@ class SnapshotWriter:
         self.save(FEATURES_FILE)
 
 
-def _update(writer: SnapshotWriter, asked: Collection[str]) -> Publication:
+def _update(writer: SnapshotWriter, asked: Collection[str], again: bool) -> Publication:
     """Publish titles under the model that readers see."""
-    changed = writer.add(asked)
+    changed = writer.add(asked, again)
     if changed or writer.snapshot.place != place(writer.store.files):
         writer.save(FEATURES_FILE)
     titles = writer.snapshot.titles
@@ -351,12 +357,13 @@ def _migrate(
     seen: Snapshot | None,
     asked: Collection[str],
     conditions: Conditions | None,
+    again: bool,
 ) -> Publication:
     """Publish titles under another model, and cut over to it when it is complete."""
     store, model = writer.store, writer.snapshot.model
     now = shown(store, writer.connection, seen) if seen else {}
     kept = set(conditions.kept(now)) if conditions else set(now)
-    written = writer.add(asked)
+    written = writer.add(asked, again)
     ready = writer.titles()
     waiting = kept - ready.keys()
     if waiting:

@@ -17,6 +17,7 @@ from mediafm_core.store.features.snapshot import (
     address,
     duckdb_errors,
     literal,
+    pattern,
     place,
     shard_key,
     snapshot_in,
@@ -88,13 +89,14 @@ def open_features(store: Store) -> duckdb.DuckDBPyConnection:
 
 
 def _files(store: Store, snapshot: Snapshot) -> list[str]:
-    """The files that the views read."""
+    """Return the files that the views read, by their paths and as the views name them."""
     keys = [
         shard_key(snapshot.model, file, shard.name)
         for shard in snapshot.shards
         for file in tables.FILES
     ]
-    return [str(path) for path in store.files.paths(keys, immutable=True)]
+    paths = store.files.paths(keys, immutable=True)
+    return list(dict.fromkeys([*map(str, paths), *map(pattern, paths)]))
 
 
 def _is_at_home(store: Store, snapshot: Snapshot) -> bool:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from mediafm_core.errors import StoreError
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.features import tables
-from mediafm_core.store.features.snapshot import Shard, Snapshot, rows, shard_key
+from mediafm_core.store.features.snapshot import Shard, Snapshot, pattern, rows, shard_key
 
 FULL_TITLES = 512
 FULL_BYTES = 64 << 20
@@ -212,7 +212,7 @@ def titles_in(
         "SELECT title_id, data_version, title_version, filename "
         "FROM read_parquet($files, hive_partitioning=false, filename=true)"
     )
-    values: dict[str, object] = {"files": list(shards)}
+    values: dict[str, object] = {"files": [pattern(Path(path)) for path in shards]}
     if title_ids is not None:
         query += " WHERE title_id IN (SELECT unnest($asked))"
         values["asked"] = sorted(title_ids)
@@ -273,7 +273,7 @@ def _artefacts(store: Store, model: str, title_ids: Sequence[str]) -> dict[str, 
     variants |= dict.fromkeys(("contextual_embeddings", "title_embeddings", "clip_features"), model)
     return {
         asset: [
-            str(path)
+            pattern(path)
             for path in store.files.paths(
                 [store.key(asset, title_id, variant) for title_id in title_ids]
             )

@@ -4,6 +4,7 @@ A snapshot is never changed, only replaced by the next one. Its file holds the l
 the views over them, so that any DuckDB client reads the catalogue by opening it.
 """
 
+import glob
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -132,7 +133,10 @@ def rows(files: Files, model: str, file: str, shards: Iterable[Shard], local: bo
 
     def name(shard: Shard) -> str:
         key = shard_key(model, file, shard.name)
-        return literal(str(files.path(key, immutable=True)) if local else address(files, key))
+        if files.is_remote and not local:
+            return literal(address(files, key))  # `S3Location` has no pattern
+        path = files.path(key, immutable=True) if local else Path(address(files, key))
+        return literal(pattern(path))
 
     shards = list(shards)
     whole = ", ".join(name(shard) for shard in shards if not shard.superseded)
@@ -145,6 +149,11 @@ def rows(files: Files, model: str, file: str, shards: Iterable[Shard], local: bo
     if whole:
         parts.insert(0, f"SELECT * FROM read_parquet([{whole}], hive_partitioning=false)")  # noqa: S608
     return " UNION ALL ".join(parts)
+
+
+def pattern(path: Path) -> str:
+    """Return what `read_parquet` takes for one file, and not for a pattern of others."""
+    return glob.escape(str(path))
 
 
 def literal(text: str) -> str:

@@ -1,0 +1,30 @@
+"""Text from outside (titles, file names, error messages) made safe and short enough to show."""
+
+import re
+
+LONGEST_LINE = 800  # characters of an error or a reason
+_TAIL = 240  # characters kept of the end, where the remedy is
+_ROOM_FOR_MARK = 40
+
+# C0 and C1 control characters, line and paragraph separators, bidirectional embeddings, overrides
+# and isolates, and lone surrogates: what moves the cursor, changes colours or reorders a line.
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Return text for one line of a terminal, with escapes in place of control characters."""
+    return UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def one_line(message: object) -> str:
+    """Return an error or its text as one printable line of at most `LONGEST_LINE` characters.
+
+    White space is collapsed. A longer text keeps its beginning and its end, and says between them
+    how many characters are left out.
+    """
+    line = printable(" ".join(str(message).split()))
+    if len(line) <= LONGEST_LINE:
+        return line
+    head = LONGEST_LINE - _TAIL - _ROOM_FOR_MARK
+    left_out = len(line) - head - _TAIL
+    return f"{line[:head]} [... {left_out} characters left out ...] {line[-_TAIL:]}"

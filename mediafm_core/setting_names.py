@@ -1,0 +1,61 @@
+"""Names of settings, and refusal of names that are none: a misspelling must not be ignored."""
+
+import difflib
+from collections.abc import Iterable, Iterator
+
+from pydantic import BaseModel
+
+from mediafm_core.errors import ConfigurationError
+
+PREFIX = "MEDIAFM_"
+# Variables of the command line (`--debug`, the TOML file) and of the tests (CONTRIBUTING.md).
+OTHER_VARIABLES = frozenset(
+    {"MEDIAFM_CONFIG", "MEDIAFM_DEBUG", "MEDIAFM_SHARED", "MEDIAFM_SCREENSHOTS"}
+)
+
+
+def setting_names(settings: type[BaseModel], section: str = "") -> Iterator[str]:
+    """Yield the names of all settings and sections, such as `store`, `training.steps`."""
+    for name, field in settings.model_fields.items():
+        yield f"{section}{name}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from setting_names(field.annotation, f"{section}{name}.")
+
+
+def variable_of(name: str) -> str:
+    """Return the environment variable of a setting: `MEDIAFM_TRAINING__STEPS`."""
+    return PREFIX + name.upper().replace(".", "__")
+
+
+def refuse_unknown_variables(settings: type[BaseModel], variables: Iterable[str]) -> None:
+    """Refuse a variable that begins like a setting's and is none.
+
+    Args:
+        settings: the class of all settings.
+        variables: names of environment variables; upper and lower case are the same.
+
+    Raises:
+        ConfigurationError: there is such a variable, with the names that are nearest to it.
+    """
+    known = {variable_of(name) for name in setting_names(settings)} | OTHER_VARIABLES
+    for variable in sorted(variables):
+        name = variable.upper()
+        if name.startswith(PREFIX) and name not in known:
+            raise ConfigurationError(
+                f"There is no setting for the environment variable {variable}: "
+                f"{_remedy(name, known, 'unset it')}."
+            )
+
+
+def unknown_setting(settings: type[BaseModel], name: str, file: str | None) -> str:
+    """Return the sentence about a name in a settings file that is no setting's."""
+    where = f" ({file})" if file else ""
+    remedy = _remedy(name, setting_names(settings), "remove it")
+    return f"There is no setting {name!r}{where}: {remedy}."
+
+
+def _remedy(name: str, known: Iterable[str], otherwise: str) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)
+    if near:
+        return f"did you mean {near[0]}? See docs/configuration.md"
+    return f"{otherwise}, or take a name from docs/configuration.md"
