@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from typing import Any
-from weakref import WeakSet
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
@@ -46,7 +45,6 @@ LOCATION = "mediafm_assets.definitions"
 REPOSITORY = "__repository__"  # Dagster's name for what a module defines without one
 _NO_RETRY = {"dagster/max_retries": "0"}
 _REENTRANT = type(threading.RLock())
-_keeping: WeakSet[EventLogStorage] = WeakSet()
 
 
 def create_run(
@@ -158,14 +156,14 @@ def stored_together(instance: dg.DagsterInstance) -> Iterator[None]:
     In SQLite they are stored in one transaction: all of them, or none if the block fails. Other
     processes wait for their turn to write meanwhile, so keep it short: compute first, then report.
 
-    Any other storage (PostgreSQL) stores each event as it comes, from now on over a connection
-    that is kept open. A long transaction there would let readers that follow the ids of events,
-    such as sensors, miss those that are committed late.
+    Any other storage (PostgreSQL) stores each event as it comes, over one connection. A long
+    transaction there would let readers that follow the ids of events, such as sensors, miss those
+    that are committed late.
     """
     storage = instance.event_log_storage
     if not isinstance(storage, SqliteEventLogStorage):
-        _keep_connection(storage)
-        yield
+        with _kept_connection(storage):
+            yield
         return
     if "_connect" in vars(storage):  # within another block
         yield
@@ -188,11 +186,18 @@ def stored_together(instance: dg.DagsterInstance) -> Iterator[None]:
             del storage._connect, storage.has_table
 
 
-def _keep_connection(storage: EventLogStorage) -> None:
-    """Let a storage keep a connection for the next event; Dagster's web server does the same."""
-    if storage not in _keeping:
-        storage.optimize_for_webserver(statement_timeout=0, pool_recycle=3600, max_overflow=20)
-        _keeping.add(storage)
+@contextmanager
+def _kept_connection(storage: EventLogStorage) -> Iterator[None]:
+    """Let a storage keep its connection from event to event, as Dagster's web server does."""
+    before = getattr(storage, "_engine", None)
+    storage.optimize_for_webserver(statement_timeout=0, pool_recycle=3600, max_overflow=20)
+    pooled = getattr(storage, "_engine", None)
+    try:
+        yield
+    finally:
+        if pooled is not None and pooled is not before:
+            storage.__dict__["_engine"] = before
+            pooled.dispose()
 
 
 def _lock_of(storage: SqliteEventLogStorage) -> AbstractContextManager[object]:

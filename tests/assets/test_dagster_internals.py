@@ -157,7 +157,7 @@ def test_a_failed_run_fails_the_partition_it_was_to_materialise(instance: dg.Dag
     assert names == {"alpha": "MATERIALIZED", "beta": "FAILED", "gamma": "MATERIALIZED"}
 
 
-def test_postgres_keeps_its_connection(postgres: Postgres, tmp_path: Path):
+def test_postgres_keeps_its_connection_within_a_block(postgres: Postgres, tmp_path: Path):
     address = {**postgres.address(postgres.create("kept")), "scheme": "postgresql+psycopg2"}
     home = {"storage": {"postgres": {"postgres_db": address}}}
     with dg.DagsterInstance.local_temp(str(tmp_path), overrides=home) as instance:
@@ -167,4 +167,5 @@ def test_postgres_keeps_its_connection(postgres: Postgres, tmp_path: Path):
             report(instance, 10)
         assert len(kept) <= 1
         assert len(plain) > 10
+        postgres.create("copied", copy_of="kept")  # refused while a connection is open
         assert instance.get_materialized_partitions(dg.AssetKey("reel")) == {"alpha"}
