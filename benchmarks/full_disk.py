@@ -7,20 +7,25 @@ on it. The run must end with the machine's fault in one sentence and hold no tit
 file system is given room, and a plain rerun must give the store of an undisturbed run.
 
 Titles and networks are those of `quick_catalogue`. With `--command` it is `mediafm run` itself over
-an inbox, as a process, with its Dagster home in the store. Mounting takes root.
+an inbox, as a process, with its Dagster home in the store. Mounting takes root; without, the size
+of files is limited instead, up to that of the largest one.
 """
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from small_disk import resize, small_disk
+from small_disk import NoMountError, resize, small_disk
 
 from benchmarks.options import parse, write_json
 from benchmarks.quick_catalogue import QuickPlatform, ingest, make_titles, settings_for
@@ -72,22 +77,22 @@ def measure(folder: Path, sizes: int, run: Run) -> list[dict]:
     code, sentence = run(whole.root)
     if code:
         raise SystemExit(f"The undisturbed run fails: {sentence}")
-    needed_kib = sum(_on_disk(path) for path in whole.root.rglob("*")) >> 10
-    print(f"undisturbed: {needed_kib} KiB", flush=True)
+    sizes_kib = [_on_disk(path) >> 10 for path in whole.root.rglob("*")]
     found = []
     for number in range(1, sizes + 1):
-        kib = max(4, needed_kib * number // (sizes + 1) // 4 * 4)
-        with small_disk(folder / f"disk-{number}", kib) as disk:
-            code, sentence = run(disk / "store")
-            held_back = list(Quarantine(Store(disk / "store")))
-            resize(disk, _ROOM_KIB)
-            again, said_again = run(disk / "store")
-            different = differences(whole, Store(disk / "store"))
+        share = number / (sizes + 1)
+        with little_room(folder / f"disk-{number}", sizes_kib, share) as room:
+            store = Store(room.folder / "store")
+            code, sentence = run(store.root)
+            held_back = list(Quarantine(store))
+            room.give()
+            again, said_again = run(store.root)
+            different = differences(whole, store)
             if again:
                 different.append(f"the rerun ends with {again}: {said_again}")
         found.append(
             {
-                "kib": kib,
+                "kib": room.kib,
                 "exit_code": code,
                 "sentence": sentence,
                 "quarantined": len(held_back),
@@ -96,6 +101,33 @@ def measure(folder: Path, sizes: int, run: Run) -> list[dict]:
         )
         print(json.dumps(found[-1]), flush=True)
     return found
+
+
+class Room(NamedTuple):
+    """A folder with little room, and what gives it more."""
+
+    folder: Path
+    kib: int
+    give: Callable[[], None]
+
+
+@contextmanager
+def little_room(folder: Path, sizes_kib: Sequence[int], share: float) -> Iterator[Room]:
+    """Make a folder with a share of the room that files of some sizes take."""
+    with ExitStack() as stack:
+        kib = max(4, int(share * sum(sizes_kib)) // 4 * 4)
+        try:
+            stack.enter_context(small_disk(folder, kib))
+        except NoMountError as error:
+            print(f"{error}: the size of files is limited instead", file=sys.stderr)
+            limit_kib = max(4, int(share * max(sizes_kib)))
+            before = resource.getrlimit(resource.RLIMIT_FSIZE)
+            lift = partial(resource.setrlimit, resource.RLIMIT_FSIZE, before)
+            stack.callback(lift)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit_kib << 10, before[1]))
+            yield Room(folder, limit_kib, lift)
+        else:
+            yield Room(folder, kib, partial(resize, folder, _ROOM_KIB))
 
 
 def by_core(inbox: Path) -> Run:

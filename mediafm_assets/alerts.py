@@ -128,7 +128,7 @@ def first_failure(instance: dg.DagsterInstance, run_id: str) -> str:
 def _root_cause(error: SerializableErrorInfo) -> str:
     while error.cause is not None:
         error = error.cause
-    return error.message.strip()
+    return error.message
 
 
 def _titles(run: dg.DagsterRun) -> str:

@@ -9,7 +9,10 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import dagster as dg
+from dagster._core.instance.config import dagster_instance_config
+from dagster._core.instance.ref import InstanceRef
 
+from mediafm_assets.compute_logs import without_mirror
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.storage.local import require_writable_folder
 from mediafm_core.store.artefacts import Store
@@ -57,7 +60,9 @@ def open_instance(store: Store) -> dg.DagsterInstance:
     """
     home = dagster_home(store)
     with _one_process(home):
-        return dg.DagsterInstance.from_config(str(home))
+        configured, _ = dagster_instance_config(str(home))
+        overrides = {} if "compute_logs" in configured else without_mirror(home)
+        return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides))
 
 
 @contextmanager

@@ -33,7 +33,7 @@ _PROCESS = "pid"
 
 
 class Worker(NamedTuple):
-    """What is known of the process that executes a run.
+    """Facts about the process that executes a run.
 
     Attributes:
         launcher: name of the launcher that started it.

@@ -149,7 +149,7 @@ class CatalogueRunner:
         raise_if_interrupted()
         ended = self._instance.get_run_by_id(run.run_id)
         if ended is None or ended.status == dg.DagsterRunStatus.CANCELED:
-            raise KeyboardInterrupt  # by somebody in the UI
+            raise KeyboardInterrupt  # by a person in the UI
         if ended.status != dg.DagsterRunStatus.SUCCESS:
             self.report.failures[run.run_id] = _first_failure(run.run_id, events)
         return events

@@ -159,7 +159,7 @@ def machine_sentence(fault: Fault, places: Iterable[Path] = ()) -> str:
 
 
 # Less than this is too little to believe that an error of unknown cause is not the disk's: what a
-# failed piece of work had written is removed before anyone can look.
+# failed piece of work had written is removed before the disk is looked at.
 _LOW_BYTES = 64 << 20
 _LOW_FILES = 256
 
@@ -240,5 +240,5 @@ def _is_of_memory(error: BaseException) -> bool:
 
 
 def _is_ours(error: BaseException) -> bool:
-    """Whether an error was raised by this project, whose texts quote others."""
+    """Return True if an error is of a class of this project, whose texts quote others."""
     return type(error).__module__.startswith("mediafm_")

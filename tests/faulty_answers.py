@@ -1,4 +1,4 @@
-"""What services with OpenAI's embeddings interface, and what lies before them, answer at worst.
+"""Worst answers of services with OpenAI's embeddings interface, and of proxies before them.
 
 Each fault is a function that takes the request handler and the request's body and writes to the
 connection.

@@ -70,7 +70,7 @@ def failing_disk(folder: Path, content: dict[str, Path]) -> Iterator[Path]:
 
 
 def _middle_byte(path: Path) -> int:
-    """Where the middle of a file lies on its device, bytes."""
+    """Return where the middle of a file lies on its device, bytes."""
     lines = _run("filefrag", "-b1024", "-v", str(path)).splitlines()
     extents = [line.replace("..", " ").split() for line in lines if line.lstrip()[:1].isdigit()]
     first = [int(each.rstrip(".:")) for each in extents[0][1:5]]

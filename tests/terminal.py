@@ -16,7 +16,7 @@ _TOKENS = re.compile(r"\x1b\[([?0-9;]*)([A-Za-z])|[^\x1b]", re.DOTALL)
 
 
 class Seen(NamedTuple):
-    """What came of a command: its exit code and every screen that differs from the one before."""
+    """Exit code of a command, and every screen that differs from the one before."""
 
     exit_code: int
     screens: list[str]

@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-import psutil
 import pytest
 from small_catalogue import MODEL, SmallCatalogue
 
 from mediafm_assets.sensors.watch import other_watcher
 from mediafm_core.clock import SKEW_S, is_ahead
 from mediafm_core.model.training_state import remove_old_states
+from mediafm_core.runtime.process import ProcessMark, start_of
 from mediafm_core.storage.copies import Copies
 from mediafm_core.store.features import clean
 
@@ -35,13 +35,15 @@ def test_the_other_daemon_is_silent_by_what_it_did(tmp_path: Path) -> None:
     small = SmallCatalogue(tmp_path).filled("alpha")
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
-        note = {"process": other.pid, "looked": time.time()}
+        mark = ProcessMark.of_this_process()
+        mark = mark.model_copy(update={"pid": other.pid, "started": start_of(other.pid)})
+        note = {"process": mark.model_dump(), "looked": time.time()}
         (tmp_path / ".watching.json").write_text(json.dumps(note))
         assert f"Process {other.pid} watches" in other_watcher(small.store)
-        note["looked"] += YEAR_S
+        note["looked"] = time.time() + YEAR_S
         (tmp_path / ".watching.json").write_text(json.dumps(note))
         assert other_watcher(small.store) == ""
-        assert psutil.pid_exists(other.pid)
+        assert mark.state == "alive"
     finally:
         other.communicate()
 

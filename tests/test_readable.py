@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from small_catalogue import SmallCatalogue
 
-from mediafm_assets.progress import closing_table
+from mediafm_assets.progress import closing_table, print_reasons
 from mediafm_core.cli.main import main
 from mediafm_core.config import load_settings
 from mediafm_core.errors import TitleError
@@ -91,7 +91,8 @@ def test_the_closing_table_of_a_run(catalogue: Path) -> None:
     materialise(platform, ("title",), "bad")
     console = Console(file=io.StringIO(), width=200)
     of_inbox = [each for each in catalogue_states(platform) if each.state != "orphaned"]
-    closing_table(of_inbox, platform, console)
+    console.print(closing_table(of_inbox, platform))
+    print_reasons(of_inbox, console)
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert is_harmless(shown)
     assert r"a\x1b[2J\x9b31m\x07\nb\rc\u202ed\u2066e\u2028f[red]" in shown

@@ -1,4 +1,4 @@
-"""What may be shown of texts that come from a service."""
+"""Text from a service that may be shown."""
 
 import pytest
 

@@ -25,7 +25,7 @@ _QUIET_S = 5.0  # of short work there are no lines
 
 
 class Display:
-    """What a command shows of its work. Made by `progress_display`.
+    """Display of a command's work. Made by `progress_display`.
 
     Args:
         show: takes each state of the work.

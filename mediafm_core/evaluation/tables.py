@@ -352,7 +352,7 @@ def _as_lists(path: Path, column: str, cells: pa.Array) -> pa.Array:
 
 
 def _is_vector(kind: pa.DataType) -> bool:
-    """Whether a type is of lists of numbers."""
+    """Return whether a type is of lists of numbers."""
     return (
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     ) and (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type))

@@ -91,7 +91,7 @@ class Progress(NamedTuple):
 
 
 class Phase(NamedTuple):
-    """What is done beside the steps, such as "validating"; `share` is None where it is unknown."""
+    """Work beside the steps, such as "validating"; `share` is None where it is unknown."""
 
     what: str
     share: float | None = None

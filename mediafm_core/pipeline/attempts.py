@@ -4,7 +4,7 @@ Such a process can no longer quarantine its title, and every run that takes the 
 the same way, with the other titles of the run. So a note of the work at hand is kept in
 `<store>/.attempts` on this machine, and removed when the work ends.
 
-A note that a dead process left is no evidence against the title: somebody may have killed the
+A note that a dead process left is no evidence against the title: a person may have killed the
 process, or the power failed. Only a death with a cause in the work counts: a crash, of which
 Python's `faulthandler` writes a report, or the kernel's count of processes ended for lack of
 memory. After `MOST_DEATHS` of those in a row the title is quarantined.

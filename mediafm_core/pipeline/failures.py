@@ -1,6 +1,6 @@
 """Failures of unknown cause, counted against a title only on evidence.
 
-An error that nobody foresaw may be the title's (a bug that its content meets) or the machine's. It
+An unforeseen error may be the title's (a bug that its content meets) or the machine's. It
 is evidence against the title when the same work on another title passes right after it failed
 (`trial`). A title is held back once the same error has recurred, with the same content, in
 `RUNS_TO_HOLD_BACK` separate runs, each time with that evidence. The count is kept on this machine,

@@ -44,9 +44,13 @@ Status = Literal["computed", "unchanged", "quarantined"]
 
 _LAST_OF_INBOX = "timed_text"  # what comes after it reads no media
 
-# The assets whose computation examines the title's folder: its TitleErrors name the input.
+# The assets whose computation examines the title's folder: its TitleErrors name the input. A text
+# encoder raises one for a text that its service refuses while it takes another.
 _EXAMINE_INPUT = frozenset(
-    {"title", "shots", "keyframes", "soundtrack", "timed_text", "clip_features"}
+    {
+        *("title", "shots", "keyframes", "soundtrack", "timed_text", "clip_features"),
+        *("text_embeddings", "title_metadata_embedding"),
+    }
 )
 
 DECODED = ("shots", "keyframes", "soundtrack")

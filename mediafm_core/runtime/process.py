@@ -49,7 +49,7 @@ class ProcessMark(BaseModel):
 
     @property
     def state(self) -> Literal["alive", "dead", "unknown"]:
-        """Whether the process still runs; unknown where this process cannot see it."""
+        """Return whether the process still runs; unknown where this process cannot see it."""
         here = _system()
         if (self.host, self.machine) != (here["host"], here["machine"]):
             return "unknown"
@@ -113,7 +113,7 @@ def out_of_memory_kills() -> int | None:
 
 @cache
 def _system() -> dict[str, str]:
-    """What tells this system's process numbers from those of another."""
+    """Return the ids that distinguish this system's process numbers from another's."""
     return {
         "host": socket.gethostname(),
         "machine": _text_of(_MACHINE_ID),

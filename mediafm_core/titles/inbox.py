@@ -284,7 +284,7 @@ def open_inbox(settings: Settings, s3_client: Any = None) -> Inbox:
 
 
 def file_stamp(status: os.stat_result) -> str:
-    """What a fingerprint and a record of a file's digest say of a local file.
+    """Facts of a local file in a fingerprint and in the record of its digest.
 
     A copy that keeps the times of another file (`cp -p`, `rsync --times`, a restored backup) may
     have its size and modification time, but not the time at which the system changed the inode.

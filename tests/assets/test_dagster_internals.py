@@ -1,4 +1,4 @@
-"""What the project takes from inside Dagster: a new version that changes it must fail here."""
+"""Internals of Dagster that the project uses: a new version that changes one must fail here."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -67,7 +67,7 @@ def found(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRun:
 
 
 def health(instance: dg.DagsterInstance, run: dg.DagsterRun) -> WorkerStatus:
-    """What the daemon's run monitoring is told of a run."""
+    """Return the health of a run that the daemon's run monitoring gets."""
     launcher = WatchedRunLauncher()
     launcher.register_instance(instance)
     assert launcher.supports_check_run_worker_health

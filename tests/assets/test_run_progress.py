@@ -1,4 +1,4 @@
-"""What people see of a real `mediafm run` and `mediafm train` while they work."""
+"""Display of a real `mediafm run` and `mediafm train` while they work."""
 
 import os
 import re

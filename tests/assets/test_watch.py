@@ -22,7 +22,7 @@ WATCH = (
 
 
 def noted(store: Store, process: ProcessMark, looked: float) -> None:
-    """What a daemon has left when it looked at the store."""
+    """Return the note that a daemon left when it looked at the store."""
     store.root.mkdir(exist_ok=True)
     note = {"process": process.model_dump(), "looked": looked}
     (store.root / ".watching.json").write_text(json.dumps(note))

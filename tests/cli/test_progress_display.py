@@ -1,4 +1,4 @@
-"""What a command shows of its work, in terminals of several widths and without one."""
+"""Display of a command's work, in terminals of several widths and without one."""
 
 import os
 import threading

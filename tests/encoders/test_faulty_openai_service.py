@@ -302,6 +302,8 @@ def test_an_interrupt_ends_a_request(service, tmp_path, fault):
 
     service.script = [waiting]
     code = (
+        "import signal\n"  # a shell's background job starts with interrupts ignored
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from mediafm_core.config import load_settings\n"
         "from mediafm_core.encoders.openai_text import OpenAIText\n"
         "OpenAIText(load_settings()).encode(['a man'])\n"
@@ -320,7 +322,7 @@ def test_an_interrupt_ends_a_request(service, tmp_path, fault):
     assert asked.wait(PATIENCE_S)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == -signal.SIGINT
+    assert process.returncode == -signal.SIGINT, errors
     assert errors.rstrip().endswith("KeyboardInterrupt")
     assert len(service.requests) == 1
     assert KEY not in errors

@@ -139,7 +139,7 @@ def test_a_process_that_is_at_work_on_the_same_title_is_not_dead(tmp_path: Path)
 
 @pytest.mark.parametrize("field", ["host", "boot", "namespace"])
 def test_a_process_of_another_system_is_no_evidence(tmp_path: Path, field: str):
-    """What the same number means there is not known here, and neither is its end."""
+    """The same number may be another process there, and its end cannot be seen from here."""
     mark = ProcessMark.of_this_process().model_copy(update={field: "elsewhere"})
     note = AttemptNote(
         asset="shots", process=mark, deaths=MOST_DEATHS - 1, memory_kills=-1, crash_report="none"

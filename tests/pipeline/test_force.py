@@ -1,4 +1,4 @@
-"""What is up to date is computed again on request, and why it is not without one."""
+"""Recomputation on request of what is up to date, and the reason given without one."""
 
 import pytest
 

@@ -214,7 +214,7 @@ command(work)
 
 
 def has_ended(process_id: int) -> bool:
-    """Whether a process is gone, or waits for init to take note of it."""
+    """Return whether a process is gone, or is a zombie that init has not reaped."""
     try:
         return psutil.Process(process_id).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
