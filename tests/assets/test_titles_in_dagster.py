@@ -130,6 +130,8 @@ def test_checks_are_evaluated_for_each_title(
             found.setdefault((asset, evaluation.partition), {})[evaluation.check_name] = (
                 evaluation.passed
             )
+            if evaluation.check_name != ACCEPTED:
+                assert evaluation.metadata["seen"].value
     for asset in SPECS:
         names = {ACCEPTED, *(check.__name__ for check in CHECKS.get(asset, ()))}
         for title in GOOD:

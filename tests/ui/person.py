@@ -91,18 +91,6 @@ class Person:
             "arguments[0].CodeMirror.setValue(arguments[1])", editors[-1], text
         )
 
-    def clicks_until(self, text: str, seen: str) -> None:
-        """Click what bears a text until another text is there; lists that load lose a click."""
-
-        def click(browser: webdriver.Chrome) -> bool:
-            for element in self._shown(f"//*[normalize-space(text())='{text}']"):
-                element.click()
-                if seen in page_text(browser):
-                    return True
-            return seen in page_text(browser)
-
-        self.waits_for(click)
-
     def launches(self) -> None:
         """Launch a run from the Launchpad, which checks the configuration first, and go there."""
         button = "//button[not(@disabled)][contains(normalize-space(.), 'Launch Run')]"
