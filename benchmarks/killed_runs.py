@@ -49,6 +49,8 @@ def main() -> None:
     parser.add_argument("--undisturbed", type=Path, help="a finished store of the inbox")
     parser.add_argument("--seconds", type=float, default=60.0, help="with --undisturbed")
     arguments = parse(parser, small)
+    # Shells let commands in the background ignore SIGINT, and those started here would as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     moments = random.Random(arguments.seed)
     signals = cycle(signal.Signals[f"SIG{name}"] for name in arguments.signals.split(","))
     with tempfile.TemporaryDirectory() as folder:
