@@ -92,6 +92,8 @@ def run(
 
             def how_far() -> str:
                 complete, work = progress.complete, len(selection.work)
+                if complete == work:
+                    return f"all {work} titles are complete: the same command publishes them"
                 return (
                     f"{complete} of {work} titles are complete and {work - complete} are left: the "
                     "same command goes on with them"

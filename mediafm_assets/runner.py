@@ -23,7 +23,7 @@ from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.training import fused_titles
 from mediafm_core.readable import one_line
-from mediafm_core.runtime.interruption import raise_if_interrupted
+from mediafm_core.runtime.interruption import Interrupt, raise_if_interrupted
 
 NO_OPTIONS = Options()
 # Events go to the instance; the terminal shows a progress bar and, at the end, a table.
@@ -133,7 +133,7 @@ class CatalogueRunner:
         """Run a job in this process, with the executor that runs of the daemon have.
 
         Raises:
-            KeyboardInterrupt: the run was interrupted, and is marked as cancelled.
+            Interrupt: the run was interrupted, and is marked as cancelled.
         """
         definition = self._defs.resolve_job_def(job)
         run = create_run(
@@ -149,7 +149,7 @@ class CatalogueRunner:
         raise_if_interrupted()
         ended = self._instance.get_run_by_id(run.run_id)
         if ended is None or ended.status == dg.DagsterRunStatus.CANCELED:
-            raise KeyboardInterrupt  # by a person in the UI
+            raise Interrupt  # by a person in the UI
         if ended.status != dg.DagsterRunStatus.SUCCESS:
             self.report.failures[run.run_id] = _first_failure(run.run_id, events)
         return events

@@ -27,7 +27,11 @@ from mediafm_core.model.progress import CurvePoint, Observer, Phase, Progress
 from mediafm_core.model.starting_point import WEIGHTS
 from mediafm_core.model.training_state import TrainingStates, damaged_state
 from mediafm_core.model.validation import Validation
-from mediafm_core.runtime.interruption import closing_with, holding_interrupts_back
+from mediafm_core.runtime.interruption import (
+    Interrupt,
+    closing_with,
+    holding_interrupts_back,
+)
 
 # Steps whose losses are fetched together: asking a GPU for a number waits for all it has to do.
 _FETCHED_STEPS = {"cpu": 1, "cuda": 10}
@@ -151,7 +155,7 @@ class Descent:
                     observe(Phase("saving its state"))
                     self._save()
                 if interrupted:
-                    raise KeyboardInterrupt
+                    raise Interrupt
         self._refuse_faulty_weights()
 
     def _whole_steps(self) -> AbstractContextManager[Callable[[], bool]]:

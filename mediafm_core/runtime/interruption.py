@@ -33,6 +33,15 @@ _SHOW_CURSOR = b"\x1b[?25h"  # a progress bar hides it
 _NOTHING_TO_ADD = "nothing half-written is left; run the same command again"
 
 
+class Interrupt(KeyboardInterrupt):
+    """A signal that asks the process to stop.
+
+    A class of its own, since CPython ends a process in which code given to `exec` as text (that of
+    a dataclass, for one) has raised `KeyboardInterrupt` itself as if SIGINT had killed it, whatever
+    exit code it asked for.
+    """
+
+
 class _State:
     """Requests to stop this process, and the functions to call then."""
 
@@ -57,9 +66,9 @@ def interrupted() -> bool:
 
 
 def raise_if_interrupted() -> None:
-    """Raise `KeyboardInterrupt` if this process has been asked to stop."""
+    """Raise `Interrupt` if this process has been asked to stop."""
     if interrupted():
-        raise KeyboardInterrupt
+        raise Interrupt
 
 
 def exit_code() -> int:
@@ -129,7 +138,7 @@ def stopping_within(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def stopping_on_signals() -> Iterator[None]:
-    """Let SIGINT and SIGTERM raise `KeyboardInterrupt`, and watch that the process ends.
+    """Let SIGINT and SIGTERM raise `Interrupt`, and watch that the process ends.
 
     For commands: a second SIGINT ends the process at once. Outside the main thread it does nothing.
     """
@@ -234,7 +243,7 @@ def _raiser(heeded: Collection[int]) -> Callable[[int, FrameType | None], None]:
         _receive(number)
         if not _state.is_raised:  # a second one must not disturb what the first has set off
             _state.is_raised = True
-            raise KeyboardInterrupt
+            raise Interrupt
 
     return handle
 

@@ -22,6 +22,16 @@ interruption.GRACE_S = interruption._state.grace_s = 1.0
 def ready():
     print("ready", flush=True)
 
+def stuck():
+    do = ready
+    while True:
+        try:
+            do()
+            do = signal.pause
+            do()
+        except BaseException:
+            pass
+
 def command(work):
     group = cli.Commands("mediafm", params=[click.Option(["--debug"], is_flag=True)])
     group.get_command = lambda _context, _name: click.Command("work", callback=work)
@@ -75,12 +85,7 @@ _SWALLOWS = """
 def work():
     cleaned = lambda: print("cleaned", flush=True)
     with closing_with(lambda: "the work is stuck"), cleaning_up_with(cleaned):
-        ready()
-        while True:
-            try:
-                time.sleep(60)
-            except BaseException:
-                pass
+        stuck()
 command(work)
 """
 
@@ -117,8 +122,8 @@ interruption.GRACE_S = interruption._state.grace_s = 3600.0
 def work():
     with closing_with(lambda: "the work is stuck"):
         while True:
-            ready()
             try:
+                ready()
                 signal.pause()
             except KeyboardInterrupt:
                 while not interrupted():  # the watching thread has seen the first one
@@ -161,6 +166,19 @@ def test_an_interrupt_that_a_library_turned_into_its_own_error_is_one():
     assert "RuntimeError" not in errors
 
 
+_IN_EXEC = """
+def work():
+    exec("ready()\\nsignal.pause()")
+command(work)
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_code_that_is_executed_as_text_ends_with_the_same_code(number: signal.Signals, code: int):
+    """As the code of dataclasses is, which are made while modules are imported."""
+    assert end(_IN_EXEC, number)[0] == code
+
+
 _HELD = """
 def work():
     try:
@@ -200,12 +218,7 @@ from pathlib import Path
 def work():
     child = subprocess.Popen(["sleep", "3600"])
     Path({str(tmp_path / "child")!r}).write_text(str(child.pid))
-    ready()
-    while True:
-        try:
-            time.sleep(60)
-        except BaseException:
-            pass
+    stuck()
 command(work)
 """
     assert end(body, signal.SIGTERM)[0] == 143
