@@ -23,12 +23,10 @@ def ready():
     print("ready", flush=True)
 
 def stuck():
-    do = ready
+    steps = iter([ready])
     while True:
         try:
-            do()
-            do = signal.pause
-            do()
+            next(steps, signal.pause)()
         except BaseException:
             pass
 
