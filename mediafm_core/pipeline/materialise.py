@@ -1,7 +1,8 @@
 """Compute what is missing or stale of one title, and nothing else."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,7 +34,11 @@ from mediafm_core.pipeline.states import (
     wanted,
 )
 from mediafm_core.pipeline.work import Work
-from mediafm_core.runtime.interruption import raise_if_interrupted
+from mediafm_core.runtime.interruption import (
+    Interrupt,
+    holding_interrupts_back,
+    raise_if_interrupted,
+)
 from mediafm_core.store.artefacts import ArtefactRecord
 from mediafm_core.titles.inbox import TitleFolder
 from mediafm_core.titles.manifest import is_title_id
@@ -148,7 +153,7 @@ def materialise(
         folder.fingerprint() if assets == ("title",) or not known else known.details["fingerprint"]
     )
     try:
-        with platform.one_model():
+        with platform.one_model(), _stopping_at_progress(platform):
             outcomes = _materialise(platform, assets, folder, force)
     except Exception as error:  # noqa: BLE001 - judged, and raised unless the title is at fault
         raise_if_interrupted()  # libraries turn interrupts into errors of their own
@@ -168,6 +173,24 @@ def materialise(
     for outcome in outcomes:
         platform.progress(title_id, outcome.asset, 1.0)
     return outcomes
+
+
+@contextmanager
+def _stopping_at_progress(platform: Platform) -> Iterator[None]:
+    """Let an interrupt end the work where it reports progress.
+
+    An exception that a signal handler raises anywhere may reach a native library in a place where
+    it ends the process: in one of 50 interrupted runs a network's library aborted, which looks like
+    a crash of the title's own.
+    """
+    with holding_interrupts_back() as interrupt_came:
+
+        def stop(_title_id: str, _asset: str, _share: float) -> None:
+            if interrupt_came():
+                raise Interrupt
+
+        with platform.also_reporting(stop):
+            yield
 
 
 def _materialise(
