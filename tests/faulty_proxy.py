@@ -164,11 +164,14 @@ def faulty_proxy(
     def run() -> None:
         with suppress(asyncio.CancelledError):
             loop.run_until_complete(proxy.serve(ready, stopped))
-        tasks = asyncio.all_tasks(loop)
+        loop.run_until_complete(end_tasks())
+        loop.close()
+
+    async def end_tasks() -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        loop.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     thread = threading.Thread(target=run, name="faulty proxy", daemon=True)
     thread.start()

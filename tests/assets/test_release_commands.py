@@ -1,6 +1,7 @@
 """`mediafm train`, `models`, `release`, `rollback`, and the same as Dagster's jobs."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -108,7 +109,9 @@ class TestModels:
         )
 
     def test_no_model_at_all(self, mediafm, trained_store: TrainedStore):
-        result = mediafm("models", "--store", str(trained_store.inbox))
+        for model in trained_store.models:
+            shutil.rmtree(trained_store.folder(model))
+        result = mediafm("models", "--store", str(trained_store.root))
         assert "No model in" in result.stdout
         assert result.exit_code == 0
 

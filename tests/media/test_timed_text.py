@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from imageio_ffmpeg import get_ffmpeg_exe
 
 from mediafm_core.errors import TitleError
 from mediafm_core.media.probe import SubtitleStream, probe
@@ -240,7 +241,8 @@ def film_with_tracks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "captions.srt").write_text(SRT)
     pictures = "color=red:size=64x64:duration=7:rate=5,format=yuv420p"
     command = (
-        f"ffmpeg -v error -f lavfi -i {pictures} -i captions.srt -map 0 -map 1 -map 1 -map 1 "
+        f"{get_ffmpeg_exe()} -v error -f lavfi -i {pictures} -i captions.srt "
+        "-map 0 -map 1 -map 1 -map 1 "
         "-c:v libx264 -c:s:0 srt -c:s:1 ass -c:s:2 webvtt "
         "-metadata:s:s:0 language=fre -metadata:s:s:1 language=eng "
         "-output_ts_offset 1.5 film.mkv"

@@ -161,11 +161,12 @@ def test_an_interrupted_training_saves_the_step_it_is_at(
                 break
         process.stdout.read()
         errors = process.stderr.read()
-    assert errors.rstrip().endswith("KeyboardInterrupt"), errors
+    assert errors.rstrip().endswith("Interrupt"), errors
     (saved,) = states.glob("*/step-*")
     events: list[Event] = []
     resumed = train(data, TINY, settings, models, events.append, states=states)
-    assert events[0].step == int(saved.name.removeprefix("step-")) >= last
+    resumed_at = next(event.step for event in events if hasattr(event, "step"))
+    assert resumed_at == int(saved.name.removeprefix("step-")) >= last
     assert resumed.identity == train(data, TINY, settings, tmp_path / "unbroken").identity
 
 

@@ -141,10 +141,13 @@ class TestNames:
         [
             ("abcd", r"may be any of mediafm-1@abcd1111, mediafm-1@abcd2222"),
             ("ff", r"too short for mediafm-1@ffff3333"),
-            ("0000", r"no model '0000' in .*there is: mediafm-1@abcd1111, "),
+            (
+                "0000",
+                r"no model '0000' in .*there is: mediafm-1@ffff3333 \(.*mediafm-1@abcd1111 \(",
+            ),
             ("eeee4444", r"no model 'eeee4444'"),
             ("mediafm-4@ffff3333", r"no model 'mediafm-4@ffff3333'"),
-            ("", r"no model ''"),
+            ("", r"No model is chosen in .*there is: mediafm-1@ffff3333"),
             ("../../etc@", r"no model"),
         ],
     )
