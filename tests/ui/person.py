@@ -66,8 +66,11 @@ class Person:
     def clicks(self, text: str, last: bool = False) -> None:
         """Click what bears this text; the last of several is the one on top, in a menu."""
 
+        # A button may be there before it can be pressed, while a configuration is validated.
+        enabled = "not(ancestor-or-self::button[@disabled])"
+
         def click(_: webdriver.Chrome) -> bool:
-            found = self._shown(f"//*[normalize-space(text())='{text}']")
+            found = self._shown(f"//*[normalize-space(text())='{text}' and {enabled}]")
             if found:
                 found[-1 if last else 0].click()
             return bool(found)

