@@ -8,7 +8,6 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -20,6 +19,7 @@ import pytest
 import soundfile
 import torch
 from films import SAMPLES
+from limited_files import largest_file
 from make_media import moving, tone, write_media
 from safetensors.numpy import save_file
 from small_disk import NO_MOUNT, NoMountError, failing_disk, small_disk
@@ -144,16 +144,6 @@ def test_a_soundtrack_ends_with_the_error_of_the_system(tmp_path: Path) -> None:
         write_soundtrack(tmp_path / "a.flac", 3)
     assert fault_of(raised.value).cause is Cause.MACHINE
     assert list(tmp_path.iterdir()) == []
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_device_that_cannot_read_a_film_is_no_fault_of_the_film(tmp_path: Path) -> None:

@@ -2,15 +2,13 @@
 
 import os
 import re
-import resource
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from faulty_proxy import FAULTS, FaultyProxy
+from limited_files import largest_file
 from s3_server import READ_ONLY_KEY, SECRET_KEY, S3Server
 from stored_files import OpenFiles, read, write
 
@@ -269,14 +267,3 @@ def refusals(files: S3Files, kind: type[Exception]) -> list[str]:
     note(lambda: files.remove("a"))
     note(lambda: files.exclusive("a").__enter__())
     return said
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """No file can grow beyond a size, as on a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
