@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
@@ -12,6 +11,7 @@ from mediafm_core.errors import TitleError
 from mediafm_core.media.container import open_media
 from mediafm_core.media.geometry import Orientation, display_size, orientation_of
 from mediafm_core.titles.language import primary_language
+from mediafm_core.titles.own_file import OwnFile
 
 if TYPE_CHECKING:
     import av
@@ -106,26 +106,26 @@ class MediaProbe(_Model):
     subtitles: tuple[SubtitleStream, ...]
 
 
-def probe(path: Path, language: str | None = None) -> MediaProbe:
+def probe(file: OwnFile, language: str | None = None) -> MediaProbe:
     """Look into a media file, decoding its first picture.
 
     Args:
-        path: the media file.
+        file: the media file.
         language: the title's, as BCP 47 or ISO 639 tag; decides among several streams of sound.
 
     Raises:
         TitleError: the file is no media, damaged, has no stream of pictures, none that can be
             decoded, no picture in it, or pictures of a size or shape that no film has.
     """
-    with open_media(path) as container:
+    with open_media(file) as container:
         video = _choose_video(container.streams.video)
         if video is None:
-            raise TitleError(f"{path} has no video stream: put a file with pictures in its place.")
+            raise TitleError(f"{file} has no video stream: put a file with pictures in its place.")
         audio = _choose_audio(container.streams.audio, language)
         for stream in filter(None, (video, audio)):
             if stream.codec_context is None:
                 raise TitleError(
-                    f"{path}: stream {stream.index} ({stream.type}) is of a codec that cannot be "
+                    f"{file}: stream {stream.index} ({stream.type}) is of a codec that cannot be "
                     "decoded here: convert the file to H.264 and AAC."
                 )
         subtitles = tuple(
@@ -140,7 +140,7 @@ def probe(path: Path, language: str | None = None) -> MediaProbe:
             container=container.format.name,
             duration_s=container.duration / _AV_TIME_BASE if container.duration else None,
             start_s=max(0.0, (first_time or 0) / _AV_TIME_BASE),
-            video=_describe_video(path, container, video),
+            video=_describe_video(file, container, video),
             audio=None if audio is None else _describe_audio(audio),
             subtitles=subtitles,
         )
@@ -168,12 +168,12 @@ def _choose_audio(
 
 
 def _describe_video(
-    path: Path, container: "InputContainer", stream: "av.VideoStream"
+    file: OwnFile, container: "InputContainer", stream: "av.VideoStream"
 ) -> VideoStream:
     # What the header says, before memory is spent on it; the picture may differ.
-    _require_size(path, stream.codec_context.width, stream.codec_context.height)
-    frame = _first_picture(path, container, stream)
-    _require_size(path, frame.width, frame.height)
+    _require_size(file, stream.codec_context.width, stream.codec_context.height)
+    frame = _first_picture(file, container, stream)
+    _require_size(file, frame.width, frame.height)
     orientation = orientation_of(frame)
     width, height = orientation.size(
         *display_size(frame.width, frame.height, stream.sample_aspect_ratio)
@@ -182,7 +182,7 @@ def _describe_video(
     # picture was meant, and a film in the wrong shape would go unnoticed.
     if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
         raise TitleError(
-            f"{path}: pictures of {frame.width} x {frame.height} with the sample aspect ratio "
+            f"{file}: pictures of {frame.width} x {frame.height} with the sample aspect ratio "
             f"{stream.sample_aspect_ratio or 1} are longer than {MAX_ASPECT_RATIO}:1 as seen: "
             "export the file again with its true aspect ratio."
         )
@@ -200,7 +200,7 @@ def _describe_video(
 
 
 def _first_picture(
-    path: Path, container: "InputContainer", stream: "av.VideoStream"
+    file: OwnFile, container: "InputContainer", stream: "av.VideoStream"
 ) -> "av.VideoFrame":
     import av
 
@@ -214,19 +214,19 @@ def _first_picture(
                 return frame
     except av.FFmpegError as error:
         raise TitleError(
-            f"{path}: video stream {stream.index} cannot be decoded ({error.strerror}): the file "
+            f"{file}: video stream {stream.index} cannot be decoded ({error.strerror}): the file "
             "is truncated or damaged; copy or export it again."
         ) from error
     raise TitleError(
-        f"{path}: video stream {stream.index} has no picture that can be decoded: the file is "
+        f"{file}: video stream {stream.index} has no picture that can be decoded: the file is "
         "empty, truncated or damaged; copy or export it again."
     )
 
 
-def _require_size(path: Path, width: int, height: int) -> None:
+def _require_size(file: OwnFile, width: int, height: int) -> None:
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         raise TitleError(
-            f"{path} has pictures of {width} x {height}, more than {MAX_SIDE} a side or "
+            f"{file} has pictures of {width} x {height}, more than {MAX_SIDE} a side or "
             f"{MAX_PIXELS} in all: it is damaged, or has to be exported in a smaller size."
         )
 
