@@ -10,12 +10,14 @@ from pydantic import BaseModel, ConfigDict
 from mediafm_core.errors import TitleError
 from mediafm_core.media.container import open_media
 from mediafm_core.media.geometry import Orientation, display_size, orientation_of
+from mediafm_core.media.purpose import ATTACHED, has_flag, purpose_of
 from mediafm_core.titles.language import primary_language
 from mediafm_core.titles.own_file import OwnFile
 
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
+    from av.stream import Stream
 
 LONGEST_S = 10 * 86_400.0
 """A declared length beyond ten days is no title's, but a damaged or forged header."""
@@ -27,10 +29,8 @@ MAX_PIXELS = 8192 * 8192
 
 _AV_TIME_BASE = 1_000_000
 _DURATION_TAG = re.compile(r"([0-9]{1,3}):([0-9]{1,2}):([0-9]{1,2}(?:\.[0-9]{1,9})?)")
-# Streams of pictures that are no film: cover art, chapter thumbnails, a still.
-_NO_FILM = ("attached_pic", "timed_thumbnails", "still_image")
-# Streams of sound that are not the title's main sound.
-_SECONDARY_SOUND = ("comment", "visual_impaired", "descriptions", "dub", "clean_effects")
+# Codecs of single pictures: beside a film, a stream of them is a cover, whatever its flags say.
+_STILLS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff", "apng", "jpegls", "svg"})
 
 
 class _Model(BaseModel):
@@ -77,11 +77,20 @@ class AudioStream(_Model):
 
 
 class SubtitleStream(_Model):
-    """An embedded track of subtitles, text or pictures."""
+    """An embedded track of subtitles, text or pictures.
+
+    Attributes:
+        forced: only what is foreign to the main sound (container flag or track name).
+        hearing_impaired: describes sounds as well (flag or name).
+        commentary: transcribes a commentary (flag or name).
+    """
 
     index: int
     codec: str
     language: str | None
+    forced: bool = False
+    hearing_impaired: bool = False
+    commentary: bool = False
 
 
 class MediaProbe(_Model):
@@ -129,11 +138,7 @@ def probe(file: OwnFile, language: str | None = None) -> MediaProbe:
                     "decoded here: convert the file to H.264 and AAC."
                 )
         subtitles = tuple(
-            SubtitleStream(
-                index=stream.index, codec=_codec_name(stream), language=_language(stream)
-            )
-            for stream in container.streams
-            if stream.type == "subtitle"
+            _describe_subtitles(stream) for stream in container.streams if stream.type == "subtitle"
         )
         first_time = container.start_time
         return MediaProbe(
@@ -147,20 +152,40 @@ def probe(file: OwnFile, language: str | None = None) -> MediaProbe:
 
 
 def _choose_video(streams: "Sequence[av.VideoStream]") -> "av.VideoStream | None":
-    films = [stream for stream in streams if not any(_has(stream, name) for name in _NO_FILM)]
-    return min(films, key=lambda stream: (not _has(stream, "default"), stream.index), default=None)
+    """Return the film: no picture attached to it, and no cover or sign language beside it."""
+
+    def rank(stream: "av.VideoStream") -> tuple[bool, bool, bool, bool, int]:
+        purpose = purpose_of(stream)
+        return (
+            purpose.extra_picture or purpose.commentary,
+            _codec_name(stream) in _STILLS,
+            has_flag(stream, "dependent"),
+            not has_flag(stream, "default"),
+            stream.index,
+        )
+
+    films = [stream for stream in streams if not has_flag(stream, *ATTACHED)]
+    return min(films, key=rank, default=None)
 
 
 def _choose_audio(
     streams: "Sequence[av.AudioStream]", language: str | None
 ) -> "av.AudioStream | None":
+    """Return the title's sound, of its language if there is such.
+
+    A commentary or music without speech is the last choice, even in the title's language; audio
+    description is the last choice among the tracks of a language. A default flag decides among
+    what is left.
+    """
     wanted = primary_language(language)
 
-    def rank(stream: "av.AudioStream") -> tuple[bool, bool, bool, int]:
+    def rank(stream: "av.AudioStream") -> tuple[bool, bool, bool, bool, int]:
+        purpose = purpose_of(stream)
         return (
+            purpose.commentary or purpose.incomplete,
             wanted is not None and primary_language(_language(stream)) != wanted,
-            any(_has(stream, name) for name in _SECONDARY_SOUND),
-            not _has(stream, "default"),
+            purpose.described or has_flag(stream, "dub"),
+            not has_flag(stream, "default"),
             stream.index,
         )
 
@@ -241,6 +266,18 @@ def _describe_audio(stream: "av.AudioStream") -> AudioStream:
     )
 
 
+def _describe_subtitles(stream: "Stream") -> SubtitleStream:
+    purpose = purpose_of(stream)
+    return SubtitleStream(
+        index=stream.index,
+        codec=_codec_name(stream),
+        language=_language(stream),
+        forced=purpose.forced,
+        hearing_impaired=purpose.hearing_impaired,
+        commentary=purpose.commentary,
+    )
+
+
 def _declared_seconds(stream: "av.VideoStream") -> float | None:
     """Length of a stream from its header, or from the tag that Matroska writers leave.
 
@@ -263,8 +300,3 @@ def _codec_name(stream: Any) -> str:
 def _language(stream: Any) -> str | None:
     tag = stream.metadata.get("language")
     return None if tag in (None, "", "und") else tag
-
-
-def _has(stream: Any, disposition: str) -> bool:
-    """Whether a stream is marked as default, cover art, commentary and so on."""
-    return stream.disposition.__class__[disposition] in stream.disposition
