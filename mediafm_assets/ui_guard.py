@@ -6,7 +6,7 @@ name that it lets point to this machine (DNS rebinding). The guard is an ASGI ap
 Dagster's own. It passes on
 
 - requests that name a host of the owner: an address, a loopback name, or a configured name;
-- requests from the same origin, by `Origin` and `Sec-Fetch-Site`; from elsewhere only links to pages;
+- requests from the same origin, by `Origin` and `Sec-Fetch-Site`; from elsewhere, links to pages;
 - changes as JSON by POST, which no page can send to another origin without asking first, and which
   is never allowed;
 - with a token, requests that bring it: in a cookie, which the address with `?token=` sets, or as
@@ -14,8 +14,8 @@ Dagster's own. It passes on
 
 Responses forbid other sites to frame or embed them, and pages to load anything from elsewhere.
 
-Sources: OWASP Cross-Site Request Forgery Prevention Cheat Sheet; W3C Fetch Metadata Request Headers;
-RFC 6265bis (SameSite).
+Sources: OWASP Cross-Site Request Forgery Prevention Cheat Sheet; W3C Fetch Metadata Request
+Headers; RFC 6265bis (SameSite).
 """
 
 import hashlib
@@ -58,7 +58,9 @@ class Guard:
     def __init__(self, app: ASGIApp, hosts: Iterable[str] = (), token: str | None = None) -> None:
         self._app = app
         self._hosts = _LOOPBACK | {name.lower() for name in hosts}
-        self._token = token.encode() if token else None
+        self._token = (token or "").encode()
+        # From the cookie the token cannot be had.
+        self._session = hmac.new(self._token, b"mediafm ui cookie", hashlib.sha256).hexdigest()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, pass it on or refuse it."""
@@ -110,7 +112,7 @@ class Guard:
 
     def _sign_in(self, scope: Scope, headers: Headers) -> Response | None:
         """Return what asks for the token or takes it; None for a request that brings it."""
-        if self._token is None:
+        if not self._token:
             return None
         if self._has_token(scope, headers):
             return None
@@ -123,7 +125,7 @@ class Guard:
             response = RedirectResponse(f"{path}?{left}" if left else path, 303)
             response.set_cookie(
                 _cookie_name(scope),
-                self._session(),
+                self._session,
                 max_age=_COOKIE_S,
                 httponly=True,
                 samesite="strict",
@@ -140,7 +142,6 @@ class Guard:
 
     def _has_token(self, scope: Scope, headers: Headers) -> bool:
         """Return whether a request brings the token, in a time that says nothing about it."""
-        assert self._token is not None
         kind, _, bearer = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
             return hmac.compare_digest(bearer.strip().encode(), self._token)
@@ -151,13 +152,8 @@ class Guard:
             return False
         found = cookies.get(_cookie_name(scope))
         return found is not None and hmac.compare_digest(
-            found.value.encode(), self._session().encode()
+            found.value.encode(), self._session.encode()
         )
-
-    def _session(self) -> str:
-        """Return the cookie's value, from which the token cannot be had."""
-        assert self._token is not None
-        return hmac.new(self._token, b"mediafm ui cookie", hashlib.sha256).hexdigest()
 
 
 def _cookie_name(scope: Scope) -> str:

@@ -88,7 +88,7 @@ def _serve_development(arguments: Sequence[str], pipe: int | None) -> None:
         ours, ends = commands[module]
         return start([python, dash_m, *ours, *rest], pass_fds=[*pass_fds, *ends], **options)
 
-    dev.open_ipc_subprocess = start_guarded
+    dev.open_ipc_subprocess = start_guarded  # type: ignore[assignment]
     # Dagster recommends another command, which is for projects laid out by it.
     warnings.filterwarnings("ignore", message="Function `dev_command` is superseded")
     dev.dev_command.main(list(arguments), prog_name="mediafm ui")
@@ -131,7 +131,7 @@ def _serve(arguments: Sequence[str], pipe: int | None) -> None:
         # Its log of requests would hold the token of the first one.
         uvicorn.run(guard, host=host, port=port, log_level=log_level, access_log=False)
 
-    cli.host_dagster_ui_with_workspace_process_context = host_guarded
+    cli.host_dagster_ui_with_workspace_process_context = host_guarded  # type: ignore[assignment]
     cli.dagster_webserver.main(
         list(arguments), prog_name="mediafm ui", auto_envvar_prefix="DAGSTER_WEBSERVER"
     )

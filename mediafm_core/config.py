@@ -401,6 +401,17 @@ class SensorSettings(Section):
     )
 
 
+class QuerySettings(Section):
+    """Limits of a query in SQL: of `mediafm sql`, and of conditions (`where`)."""
+
+    memory_gib: float = Field(
+        4.0, ge=0.25, le=4096, description="memory of the process that runs a query"
+    )
+    time_s: float = Field(
+        600.0, gt=0, le=86_400, description="seconds after which a query is ended"
+    )
+
+
 class UISettings(Section):
     """Who may use Dagster's UI, as `mediafm ui` serves it."""
 
@@ -507,6 +518,7 @@ class Settings(BaseSettings):
     publishing: PublishingSettings = PublishingSettings()
     s3: S3Settings = S3Settings()
     sensors: SensorSettings = SensorSettings()
+    queries: QuerySettings = QuerySettings()
     ui: UISettings = UISettings()
     alerts: AlertSettings = AlertSettings()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -12,7 +12,7 @@ from mediafm_assets.ui_server import address, is_loopback, token_for
 from mediafm_core.config import UISettings, load_settings
 from mediafm_core.errors import ConfigurationError
 
-TOKEN = "0123456789abcdef"  # noqa: S105
+TOKEN = "0123456789abcdef"
 JSON = {"content-type": "application/json"}
 PAGE = {"accept": "text/html"}
 LINK = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
@@ -33,9 +33,7 @@ class Answer:
     def __init__(self, message: Mapping[str, Any]) -> None:
         by_kind = {"websocket.accept": 101, "websocket.close": 403}
         self.status = by_kind.get(message["type"]) or message["status"]
-        self.headers = {
-            name.decode(): value.decode() for name, value in message.get("headers", ())
-        }
+        self.headers = {name.decode(): value.decode() for name, value in message.get("headers", ())}
 
 
 def ask(
@@ -163,7 +161,7 @@ def test_pages_cannot_be_framed_or_load_from_elsewhere() -> None:
 
 class TestToken:
     guard = Guard(dagster, token=TOKEN)
-    host = {"host": "10.1.2.3:3000"}
+    host: ClassVar = {"host": "10.1.2.3:3000"}
 
     def test_nothing_is_answered_without_it(self) -> None:
         for headers in (self.host, {**self.host, "cookie": "mediafm_ui_3000=0; ="}):
@@ -215,7 +213,7 @@ class TestSettings:
         settings = UISettings()
         for host in ("127.0.0.1", "localhost", "::1"):
             assert token_for(settings, host) is None
-        for host in ("0.0.0.0", "::", "10.0.0.1", "mediafm.example"):  # noqa: S104
+        for host in ("0.0.0.0", "::", "10.0.0.1", "mediafm.example"):
             made = token_for(settings, host)
             assert made
             assert len(made) >= 32
@@ -249,7 +247,9 @@ class TestSettings:
         from dagster._cli import dev
 
         started: list[list[str]] = []
-        monkeypatch.setattr(dev, "open_ipc_subprocess", lambda command, **_: started.append(command))
+        monkeypatch.setattr(
+            dev, "open_ipc_subprocess", lambda command, **_: started.append(command)
+        )
 
         def run(*_: object, **__: object) -> None:
             dev.open_ipc_subprocess(["python", "-m", "dagster_webserver", "--port", "1"])
