@@ -15,7 +15,7 @@ _DRAWING = re.compile(r"\\p[1-9]")
 _BREAK_OR_PATH = re.compile(r"\b[A-Za-z]:\\\S*|\\[Nnh]")
 _SUBRIP_TAG = re.compile(
     r"< {0,2}/? {0,2}(?:[ibus]|em|strong|strike|ruby|r[tp]|[cv](?=[.\s>])[^<>]*|lang\b[^<>]*"
-    r"|(?:font|span|p|div)(?=[\s>])[^<>]*) {0,2}/? {0,2}>|<\d[\d:.]{4,12}>",
+    r"|(?:font|span|p|div|a|big|small|center)(?=[\s>])[^<>]*) {0,2}/? {0,2}>|<\d[\d:.]{4,12}>",
     re.IGNORECASE,
 )
 _SUBRIP_BREAK = re.compile(r"< ?br ?/? ?>", re.IGNORECASE)

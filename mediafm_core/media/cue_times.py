@@ -8,7 +8,7 @@ from mediafm_core.errors import TitleError
 # Translation programs put blanks around the signs; some tools leave out hours or milliseconds.
 _TIME = r"(-?) ?(?:(\d{1,4}) ?: ?)?(\d{1,3}) ?: ?(\d{1,2})(?: ?([.,:;]) ?(\d{1,9}))?"
 _ARROW = r"(?:(?:[-\u2010-\u2015\u2212] ?){1,3}(?:>|&gt;)|\u2192)"
-_TIMING = re.compile(rf"{_TIME}[ \t]*{_ARROW}[ \t]*{_TIME}(?![\w.,:;-])(.*)", re.DOTALL)
+_TIMING = re.compile(rf"{_TIME}[ \t]*{_ARROW}[ \t]*{_TIME}(?![\w:;]|[.,]\d)(.*)", re.DOTALL)
 _ARROWS = (">", "&gt;", "\u2192")
 # Positions in SubRip (X1:63 X2:223 Y1:43 Y2:58), settings in WebVTT (align:start line:0).
 _SETTINGS = re.compile(r"(?:[ \t]+[A-Za-z]\w*:[^\s]+)*[ \t]*")
@@ -60,7 +60,7 @@ def read_timing(line: str, place: str) -> Timing | None:
                 f"{place}: {shown(line)} counts frames: write fractions of a second, such as "
                 "00:00:01,500."
             )
-    rest = line.strip()[found.end(12) :]
+    rest = line.strip()[found.start(13) :]
     settings = _SETTINGS.match(rest)
     end_of_settings = settings.end() if settings else 0
     return Timing(_seconds(*start), _seconds(*end), rest[end_of_settings:].strip())

@@ -41,7 +41,8 @@ def read_webvtt(text: str, name: str, most: int) -> list[MarkedCue]:
             continue
         identifier = carried or (lines[first].strip() if timed_at > first else "")
         body = lines[timed_at + 1 : end]
-        carried = _following_number(body, identifier) if end < len(lines) and lines[end] else ""
+        runs_on = end < len(lines) and _ARROW in lines[end]
+        carried = _following_number(body, identifier) if runs_on else ""
         if carried:
             body.pop()
         cues.append(
