@@ -84,9 +84,7 @@ def _number_before_first(lines: list[str], at: int) -> int | None:
     return _number(before[-1]) if before else None
 
 
-def _next_number(
-    body: list[str], number: int | None, numbered: bool, is_last: bool
-) -> int | None:
+def _next_number(body: list[str], number: int | None, numbered: bool, is_last: bool) -> int | None:
     """The number of the next cue if it is the last thing between two lines with times.
 
     A number is one if it follows on the last. Otherwise it has to stand right above the next times

@@ -3,18 +3,17 @@
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mediafm_core.errors import TitleError
-from mediafm_core.media.cue_text import plain_substation, plain_subrip, plain_webvtt
+from mediafm_core.media.cue_text import plain_subrip, plain_substation, plain_webvtt
 from mediafm_core.media.srt import MarkedCue, read_subrip
 from mediafm_core.media.substation import is_substation, read_substation
 from mediafm_core.media.webvtt import SIGNATURE, read_webvtt
 from mediafm_core.titles.caption_names import Purpose
 from mediafm_core.titles.encodings import UnknownEncodingError, decode
-from mediafm_core.titles.folder import SideFile
 from mediafm_core.titles.language import primary_language
+from mediafm_core.titles.own_file import OwnFile
 from mediafm_core.titles.text_file import read_text
 
 if TYPE_CHECKING:
@@ -81,7 +80,9 @@ class TimedText(NamedTuple):
     cues: tuple[Cue, ...]
 
 
-def read_side_file(side_file: SideFile, language: str | None = None) -> TimedText:
+def read_side_file(
+    file: OwnFile, language: str | None = None, title_language: str | None = None
+) -> TimedText:
     """Read SubRip, WebVTT or SubStation text.
 
     Markup, karaoke timing, drawings and comments are dropped, a line break becomes a space, and
@@ -90,19 +91,19 @@ def read_side_file(side_file: SideFile, language: str | None = None) -> TimedTex
     is a text without cues.
 
     Args:
-        side_file: the file.
-        language: the title's; with the file's own it decides between encodings.
+        file: the subtitle file.
+        language: of the text, as the source is to say it.
+        title_language: with the text's own it decides between encodings.
 
     Raises:
         TitleError: the file is in no known form or encoding, a line cannot be understood, a cue
             ends before it starts, cues hold no text, or there is too much of it.
     """
-    path = side_file.path
-    languages = _primary_languages(side_file.language, language)
-    text, encoding, damaged = read_text(path, _MAX_SIDE_FILE_BYTES, languages)
+    languages = _primary_languages(language, title_language)
+    text, encoding, damaged = read_text(file, _MAX_SIDE_FILE_BYTES, languages)
     if text.count("\n") > MAX_LINES:
-        raise TitleError(f"{path} has more than {MAX_LINES} lines: divide or replace it.")
-    name = str(path)
+        raise TitleError(f"{file} has more than {MAX_LINES} lines: divide or replace it.")
+    name = str(file)
     beginning = text.lstrip("\ufeff \t\n")
     if beginning.startswith(SIGNATURE):
         marked, plain = read_webvtt(text, name, MAX_CUES), plain_webvtt
@@ -112,43 +113,38 @@ def read_side_file(side_file: SideFile, language: str | None = None) -> TimedTex
         marked, plain = read_subrip(text, name, MAX_CUES), plain_subrip
         if beginning and not marked:
             raise TitleError(
-                f"{path} holds no cue in SubRip, WebVTT or SubStation form: replace it, or remove "
+                f"{file} holds no cue in SubRip, WebVTT or SubStation form: replace it, or remove "
                 "it if the title has no captions."
             )
     cues = _in_order(_plain_cue(cue, plain, name) for cue in marked)
     if marked and not cues:
         raise TitleError(
-            f"{path} has times for {len(marked)} cues and no text for any: replace it, or remove "
+            f"{file} has times for {len(marked)} cues and no text for any: replace it, or remove "
             "it if the title has no captions."
         )
-    source = TimedTextSource(
-        "side_file",
-        path.name,
-        side_file.language,
-        side_file.purpose,
-        encoding,
-        _notes(side_file.purpose, damaged),
+    notes = _damage(damaged)
+    return TimedText(
+        TimedTextSource("side_file", file.name, language, encoding=encoding, notes=notes), cues
     )
-    return TimedText(source, cues)
 
 
 def read_embedded(
-    path: Path,
+    file: OwnFile,
     stream: "SubtitleStream",
     origin_s: float,
     progress: Callable[[float], None] = lambda _seconds: None,
-    language: str | None = None,
+    title_language: str | None = None,
 ) -> TimedText:
     """Read a text track inside a media file, by the rules for files of its format.
 
     A cue whose duration the file does not give has none: it belongs to the shot it starts in.
 
     Args:
-        path: the media file.
+        file: the media file.
         stream: the track.
         origin_s: the file's time stamp at which the title's clock stands at zero.
         progress: called with the time of each cue, seconds of the title's clock.
-        language: the title's; with the track's own it decides between encodings.
+        title_language: with the track's own it decides between encodings.
 
     Raises:
         TitleError: the media or the track cannot be decoded, or holds too much text.
@@ -158,11 +154,11 @@ def read_embedded(
 
     from mediafm_core.media.container import open_media, stream_at
 
-    name = f"{path}: {stream_name(stream)}"
+    name = f"{file}: {stream_name(stream)}"
     found: list[tuple[float, float, bytes]] = []
     try:
-        with open_media(path) as container:
-            track = stream_at(container, path, stream.index, "subtitle")
+        with open_media(file) as container:
+            track = stream_at(container, file, stream.index, "subtitle")
             for other in container.streams:
                 if other.index != stream.index:
                     other.discard = Discard.all  # lets the demuxer skip pictures and sound unread
@@ -178,7 +174,7 @@ def read_embedded(
                         f"{name} has more than {MAX_CUES} cues: remove the track, or put a "
                         "subtitle file beside the media."
                     )
-        languages = _primary_languages(stream.language, language)
+        languages = _primary_languages(stream.language, title_language)
         _, encoding, damaged = decode(b"\n".join(text for _, _, text in found), languages)
     except (av.FFmpegError, UnknownEncodingError) as error:
         raise TitleError(
@@ -190,25 +186,13 @@ def read_embedded(
         _plain_cue(MarkedCue(0, start_s, end_s, text.decode(encoding, "replace")), plain, name)
         for start_s, end_s, text in found
     )
-    purpose = purpose_of_stream(stream)
-    notes = _notes(purpose, damaged)
+    notes = _damage(damaged)
     if found and not cues:
-        notes += (f"{len(found)} events and no text in them",)
-    return TimedText(
-        TimedTextSource(
-            "embedded", stream_name(stream), stream.language, purpose, encoding, notes
-        ),
-        cues,
+        notes += (f"{stream_name(stream)} holds {len(found)} events without text",)
+    source = TimedTextSource(
+        "embedded", stream_name(stream), stream.language, encoding=encoding, notes=notes
     )
-
-
-def purpose_of_stream(stream: "SubtitleStream") -> Purpose:
-    """Return what a track is for, as the container's flags and the track's name say."""
-    if stream.commentary:
-        return "commentary"
-    if stream.forced:
-        return "forced"
-    return "hearing_impaired" if stream.hearing_impaired else "full"
+    return TimedText(source, cues)
 
 
 def stream_name(stream: "SubtitleStream") -> str:
@@ -276,12 +260,5 @@ def _primary_languages(*tags: str | None) -> list[str]:
     return list(dict.fromkeys(filter(None, map(primary_language, tags))))
 
 
-def _notes(purpose: Purpose, damaged: int) -> tuple[str, ...]:
-    notes = []
-    if purpose == "forced":
-        notes.append("only forced captions: most of what is said is missing")
-    if purpose == "commentary":
-        notes.append("the text of a commentary, not of the title itself")
-    if damaged:
-        notes.append(f"damaged characters, read as U+FFFD: {damaged}")
-    return tuple(notes)
+def _damage(damaged: int) -> tuple[str, ...]:
+    return (f"characters that are damaged and read as U+FFFD: {damaged}",) if damaged else ()

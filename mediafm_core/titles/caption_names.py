@@ -13,9 +13,9 @@ from mediafm_core.titles.language import primary_language
 Purpose = Literal["full", "hearing_impaired", "forced", "commentary", "no_captions"]
 """What captions are for.
 
-`full`: everything that is said. `hearing_impaired`: that, and sounds. `forced`: only what is foreign
-to the main sound, and signs. `commentary`: what a commentator says. `no_captions`: timed data of
-another kind, such as chapters or a storyboard.
+`full`: everything that is said. `hearing_impaired`: that, and sounds. `forced`: only what is
+foreign to the main sound, and signs. `commentary`: what a commentator says. `no_captions`: timed
+data of another kind, such as chapters or a storyboard.
 """
 
 
@@ -26,24 +26,26 @@ class CaptionName(NamedTuple):
     purpose: Purpose
 
 
-_NO_CAPTIONS = frozenset(
-    "chapter chapters description descriptions metadata sprite sprites storyboard storyboards "
-    "thumb thumbs thumbnail thumbnails".split()
+def _set_of(*lines: str) -> frozenset[str]:
+    return frozenset(" ".join(lines).split())
+
+
+_NO_CAPTIONS = _set_of(
+    "chapter chapters description descriptions metadata sprite sprites storyboard storyboards",
+    "thumb thumbs thumbnail thumbnails",
 )
-_COMMENTARY = frozenset(
-    "comment comments commentary commentaries commentaire commentaires kommentar comentario "
-    "comentarios".split()
+_COMMENTARY = _set_of(
+    "comment comments commentary commentaries commentaire commentaires kommentar comentario",
+    "comentarios",
 )
-_FORCED = frozenset(
-    "forced foreign signs songs forcé forcés forcee forces forzado forzados forzati".split()
+_FORCED = _set_of("forced foreign signs songs forcé forcés forcee forces forzado forzados forzati")
+_HEARING_IMPAIRED = _set_of(
+    "sdh cc hoh hearing impaired deaf sourds malentendants gehörlose hörgeschädigte"
 )
-_HEARING_IMPAIRED = frozenset(
-    "sdh cc hoh hearing impaired deaf sourds malentendants gehörlose hörgeschädigte".split()
-)
-_FULL = frozenset("full complete dialog dialogue".split())
+_FULL = _set_of("full complete dialog dialogue")
 # Words beside language and purpose that do not end the search for them.
-_FILLERS = _FULL | frozenset(
-    "auto caption captions default for of orig original sub subs subtitle subtitles the utf8".split()
+_FILLERS = _FULL | _set_of(
+    "auto caption captions default for of orig original sub subs subtitle subtitles the utf8"
 )
 _KIND_WORDS = _NO_CAPTIONS | _COMMENTARY | _FORCED | _HEARING_IMPAIRED | _FILLERS
 # `hi` is the code of Hindi, and the sign for "hearing impaired" beside another language.
@@ -179,9 +181,9 @@ def _words(text: str) -> list[str]:
     A code of a language stands alone between dots, underscores or brackets: in a part with other
     words ("Lost in LA", "spider-man") it is none, and replaced by an empty word.
     """
-    words = []
+    words: list[str] = []
     for part in _PART_ENDS.split(_COUNTRY.sub(r"\1-\2", text)):
-        found = []
+        found: list[str] = []
         for word in _WORD_ENDS.split(part.strip(" -")):
             found += [word] if _is_known(word) else word.split("-")
         found = [word for word in found if word]

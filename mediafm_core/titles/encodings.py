@@ -12,6 +12,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from mediafm_core.titles.letters import WRITINGS, Writing, writings_of
@@ -172,7 +173,7 @@ class _Readings:
         return [encoding for _, encoding, _ in scored]
 
     def best(self) -> dict[str, tuple[float, str]]:
-        """Every text that fits some language (not English) clearly: its best score, its encoding."""
+        """Every text that clearly fits a language, not English: its best score, its encoding."""
         best: dict[str, tuple[float, str]] = {}
         for language in (*WRITINGS, "sr"):
             for _, encoding, fit, common in self._scores(language):
@@ -246,14 +247,15 @@ class _Reading:
                 mixed.update(beyond)
             elif len(word) > 2:
                 foreign_words += 1
-            pairs = zip(word, word[1:], strict=False)
-            capitals += sum(first.islower() and second.isupper() for first, second in pairs)
+            capitals += sum(a.islower() and b.isupper() for a, b in pairwise(word))
         others = Counter(
             character for character in text if not character.isascii() and not character.isalpha()
         )
         marks = {each: n for each, n in others.items() if unicodedata.category(each) == "Mn"}
         letters.update(marks)
-        wrong = sum(n for each, n in others.items() if each not in _PUNCTUATION and each not in marks)
+        wrong = sum(
+            n for each, n in others.items() if each not in _PUNCTUATION and each not in marks
+        )
         return cls(
             text,
             letters,
@@ -264,9 +266,7 @@ class _Reading:
             wrong + capitals + len(_AFTER_A_LETTER.findall(text)),
         )
 
-    def score(
-        self, writing: Writing, script: re.Pattern[str] | None = None
-    ) -> tuple[float, float]:
+    def score(self, writing: Writing, script: re.Pattern[str] | None = None) -> tuple[float, float]:
         """Share of what fits a language's writing, and how common its letters are, both 0 to 1."""
         total = self.letters.total()
         if writing.is_latin:

@@ -10,12 +10,13 @@ Other files and folders in it are left alone. Nothing outside the title folder i
 """
 
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
+from typing import Self
 
 from mediafm_core.errors import TitleError
 from mediafm_core.storage.files import Entry
+from mediafm_core.titles.caption_names import Purpose, caption_name
 from mediafm_core.titles.inbox import TitleFolder
-from mediafm_core.titles.language import language_in_name
 from mediafm_core.titles.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -36,10 +37,19 @@ SIDE_FILE_SUFFIXES = frozenset({".srt", ".vtt", ".ass", ".ssa"})
 
 @dataclass(frozen=True, slots=True)
 class SideFile:
-    """A file of timed text beside the media; `language` as its name says, None if it does not."""
+    """A file of timed text beside the media, in the title folder.
 
-    path: Path
+    `language` and `purpose` are as the name says them; `language` is None if it does not.
+    """
+
+    name: str
     language: str | None
+    purpose: Purpose = "full"
+
+    @classmethod
+    def named(cls, name: str, media_name: str) -> Self:
+        """Describe a file by its name, beside a media file of another name."""
+        return cls(name, *caption_name(name, media_name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +59,16 @@ class Title:
     Attributes:
         folder: the folder.
         manifest: what `title.json` says.
-        media: the media file as it was listed; `folder.path(media.key)` reads it.
+        media: the media file as it was listed; `folder.open(media.key)` opens it.
         side_files: timed text beside it.
-        clips: `clips.csv` if there is one.
+        clips: the name of `clips.csv` if there is one.
     """
 
     folder: TitleFolder
     manifest: Manifest
     media: Entry
     side_files: tuple[SideFile, ...]
-    clips: Path | None
+    clips: str | None
 
     @property
     def title_id(self) -> str:
@@ -70,8 +80,8 @@ def read_title(folder: TitleFolder) -> Title:
     """Validate a title folder. The media is not read.
 
     Raises:
-        TitleError: an unusable name, a wrong manifest, no or several media files, a link that
-            leads out of the folder, something that is no ordinary file.
+        TitleError: an unusable name, a wrong manifest, no or several media files, a link,
+            something that is no ordinary file.
     """
     require_title_id(folder.name, folder.location)
     suffixes = {name: PurePath(name).suffix.lower() for name in folder.files}
@@ -81,7 +91,8 @@ def read_title(folder: TitleFolder) -> Title:
 
     for name in (MANIFEST_NAME, *media, *side_files, *clips):
         folder.require_own_file(name)
-    manifest = read_manifest(folder.path(MANIFEST_NAME), folder.name)
+    with folder.open(MANIFEST_NAME) as file:
+        manifest = read_manifest(file, folder.name)
     if not media:
         raise TitleError(
             f"{folder.location} holds no media file: add one that ends in "
@@ -96,8 +107,6 @@ def read_title(folder: TitleFolder) -> Title:
         folder=folder,
         manifest=manifest,
         media=folder.files[media[0]],
-        side_files=tuple(
-            SideFile(folder.path(name), language_in_name(name)) for name in side_files
-        ),
-        clips=folder.path(CLIPS_NAME) if clips else None,
+        side_files=tuple(SideFile.named(name, media[0]) for name in side_files),
+        clips=CLIPS_NAME if clips else None,
     )

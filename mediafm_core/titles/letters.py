@@ -43,6 +43,9 @@ _TRADITIONAL = (
     "什誰嗎呢吧啊問知快走讓給很想現別等再真意怎哪謝請回找死叫愛話位吃錢朋友幫"
 )
 _CHINESE = "".join(dict.fromkeys(_SIMPLIFIED + _TRADITIONAL))
+_KANA = "のにたいをはしがてでかなとれらもっすりこだまさきめくあけどよえうわせそ"
+_KOREAN = "이다는에가을를은도하고지의나아니어거그해사서기자대로정말요게있한내네야안저"
+_GREEK = "αοιετσνηυρπκμςλάδωίόγέθήχύβφώξζψϊΐ"
 _RUSSIAN = "оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфъё"
 _UKRAINIAN = "оаинвіетрслкдумпзяьбгчйхцюїшжщєфґы"
 _SERBIAN_CYRILLIC = "аоиеунсрјтклвдмпзгбчшхћжцљњђџф"
@@ -61,7 +64,9 @@ WRITINGS: Mapping[str, Writing] = MappingProxyType(
         "cy": Writing(("iso8859_14", "cp1252"), "âêîôûŵŷáéíóöïü"),
         "da": Writing(_WESTERN, _NORDIC),
         "de": Writing(_WESTERN, "äöüßéà"),
-        "el": Writing(("cp1253", "iso8859_7", "cp737"), "αοιετσνηυρπκμςλάδωίόγέθήχύβφώξζψϊΐ", False),
+        "el": Writing(
+            ("cp1253", "iso8859_7", "cp737"), "αοιετσνηυρπκμςλάδωίόγέθήχύβφώξζψϊΐ", False
+        ),
         "en": Writing(_WESTERN, "".join(dict.fromkeys(_FRENCH + _SPANISH + _NORDIC + "ßìãõôï"))),
         "eo": Writing(("iso8859_3",), "ĉĝĥĵŝŭ"),
         "es": Writing(_WESTERN, _SPANISH),
@@ -79,9 +84,17 @@ WRITINGS: Mapping[str, Writing] = MappingProxyType(
         "id": Writing(_WESTERN, "é"),
         "is": Writing(_WESTERN, "áæéðíóöþúý"),
         "it": Writing(_WESTERN, "àèéìíîòóùú"),
-        "ja": Writing(("cp932", "euc_jp"), "のにたいをはしがてでかなとれらもっすりこだまさきめくあけどよえうわせそ", False),
+        "ja": Writing(
+            ("cp932", "euc_jp"),
+            "のにたいをはしがてでかなとれらもっすりこだまさきめくあけどよえうわせそ",
+            False,
+        ),
         "kk": Writing(("kz1048", "ptcp154"), "аынеідртлсқуүмпоғбкйшөңәзгяхжцюф", False),
-        "ko": Writing(("cp949",), "이다는에가을를은도하고지의나아니어거그해사서기자대로정말요게있한내네야안저", False),
+        "ko": Writing(
+            ("cp949",),
+            "이다는에가을를은도하고지의나아니어거그해사서기자대로정말요게있한내네야안저",
+            False,
+        ),
         "lt": Writing(_BALTIC, "ąčęėįšųūž"),
         "lv": Writing(_BALTIC, "āčēģīķļņšūž"),
         "mk": Writing(_CYRILLIC, "аоиетнрсвлдкпмузјгбчцшжќѓљњѕџхф", is_latin=False),

@@ -23,17 +23,17 @@ def timed_text(work: Work) -> None:
 
     content = work.content
     files = content["files"]
-    side_files = [
-        SideFile(work.file(each["name"]), each["language"]) for each in files["side_files"]
-    ]
+    side_files = [SideFile.named(each["name"], files["media"]) for each in files["side_files"]]
     found = read_timed_text(
-        # With side files no embedded track is read: the media need not be brought here.
-        None if side_files else work.file(files["media"]),
+        work.file,
+        files["media"],
         MediaProbe.model_validate(content["probe"]),
         side_files,
         content["manifest"]["language"],
         lambda share: work.report("timed_text", share),
     )
+    for note in found.source.notes:
+        logger.warning("%s, %s: %s", work.title_id, found.source.name, note)
     table, summary = timed_text_per_shot(found.cues, work.read("shots"))
     work.write("timed_text", table, **summary._asdict(), source=asdict(found.source))
 
