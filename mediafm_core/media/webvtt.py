@@ -6,13 +6,13 @@ before it.
 """
 
 from mediafm_core.errors import TitleError
-from mediafm_core.media.cue_times import Timing, read_timing, shown
+from mediafm_core.media.cue_times import Timing, may_be_timing, read_timing, shown
 from mediafm_core.media.srt import MarkedCue
 
 SIGNATURE = "WEBVTT"
 _ARROW = "-->"
 _COMMENT = "NOTE"
-_BLOCKS_WITHOUT_CUES = (_COMMENT, "STYLE", "REGION")
+_BLOCKS_WITHOUT_CUES = (_COMMENT, "STYLE", "REGION", SIGNATURE)
 
 
 def read_webvtt(text: str, name: str, most: int) -> list[MarkedCue]:
@@ -30,18 +30,21 @@ def read_webvtt(text: str, name: str, most: int) -> list[MarkedCue]:
     cues: list[MarkedCue] = []
     at = _end_of_header(lines)
     carried = ""  # the identifier of the next cue, found at the end of a text
+    untimed = 0  # line of the first text without times
     while at < len(lines):
         if not lines[at].strip():
             at += 1
             continue
-        first, timed_at, timing, end = _block(lines, at, name)
-        at = end
+        first = at
+        timed_at, timing, at = _block(lines, first, name)
         if timing is None:
             carried = ""
+            if not untimed and lines[first].split(maxsplit=1)[0] not in _BLOCKS_WITHOUT_CUES:
+                untimed = first + 1
             continue
         identifier = carried or (lines[first].strip() if timed_at > first else "")
-        body = lines[timed_at + 1 : end]
-        runs_on = end < len(lines) and _ARROW in lines[end]
+        body = lines[timed_at + 1 : at]
+        runs_on = at < len(lines) and _is_timing(lines[at])
         carried = _following_number(body, identifier) if runs_on else ""
         if carried:
             body.pop()
@@ -52,38 +55,47 @@ def read_webvtt(text: str, name: str, most: int) -> list[MarkedCue]:
             raise TitleError(
                 f"{name}, line {timed_at + 1}: this is more than {most} cues: divide the file."
             )
+    if untimed and not cues:
+        raise TitleError(
+            f"{name}, line {untimed}: {shown(lines[untimed - 1])} has no times, nor has any other "
+            "text: replace the file, or remove it if the title has no captions."
+        )
     return cues
+
+
+def _is_timing(line: str) -> bool:
+    """Return True if a line holds the arrow of the standard, or two times and another arrow."""
+    return _ARROW in line or (may_be_timing(line) and read_timing(line, "") is not None)
 
 
 def _end_of_header(lines: list[str]) -> int:
     """Where the signature and the lines below it end: at a blank line, or at a first cue."""
     at = next((number for number, line in enumerate(lines) if line.strip()), len(lines))
     at += 1
-    while at < len(lines) and lines[at].strip() and _ARROW not in lines[at]:
+    while at < len(lines) and lines[at].strip() and not _is_timing(lines[at]):
         at += 1
     return at
 
 
-def _block(lines: list[str], first: int, name: str) -> tuple[int, int, Timing | None, int]:
-    """One block: where it begins, where its times are, the times, where the next block begins."""
+def _block(lines: list[str], first: int, name: str) -> tuple[int, Timing | None, int]:
+    """Read one block: where its times are, the times, where the next block begins."""
     timing = None
-    timed_at = first
-    at = first
+    timed_at = at = first
     without_cue = lines[first].split(maxsplit=1)[0] in _BLOCKS_WITHOUT_CUES
     while at < len(lines) and lines[at].strip():
         if at > first and lines[at].strip() == SIGNATURE:  # of a segment that was appended
             break
-        if _ARROW in lines[at]:
+        if may_be_timing(lines[at]):
             place = f"{name}, line {at + 1}"
             found = read_timing(lines[at], place)
-            if found is None and not without_cue:
+            if found is None and _ARROW in lines[at] and not without_cue:
                 raise TitleError(f"{place}: {shown(lines[at])} has no two times: correct it.")
             if found is not None:
                 if timing is not None or at > first + 1:
                     break
                 timing, timed_at = found, at
         at += 1
-    return first, timed_at, timing, at
+    return timed_at, timing, at
 
 
 def _following_number(body: list[str], identifier: str) -> str:

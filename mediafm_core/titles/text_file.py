@@ -27,7 +27,6 @@ def read_text(file: OwnFile, max_bytes: int, languages: Sequence[str] = ()) -> D
         text, encoding, damaged = decode(data, languages)
     except UnknownEncodingError as error:
         raise TitleError(
-            f"{file} reads well in no encoding that was tried ({error}): save it as UTF-8, or "
-            "name its language in the file's name (film.ru.srt)."
+            f"{file} reads well in no encoding that was tried ({error}): save it as UTF-8."
         ) from None
     return DecodedText(text.replace("\r\n", "\n").replace("\r", "\n"), encoding, damaged)
