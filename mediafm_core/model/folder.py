@@ -50,7 +50,9 @@ def write_training_record(folder: Path, record: Mapping[str, Any]) -> None:
     """Write the record of a training, last: it has the digests of the folder's other files."""
     names = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
     digests = {name: sha256_of_file(folder / name).hex() for name in names}
-    (folder / TRAINING_FILE).write_bytes(sealed_json({**record, DIGESTS: digests}))
+    part = folder / f".{TRAINING_FILE}.part"
+    part.write_bytes(sealed_json({**record, DIGESTS: digests}))
+    part.replace(folder / TRAINING_FILE)
 
 
 def require_undamaged(

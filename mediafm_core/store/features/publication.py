@@ -369,7 +369,7 @@ def _migrate(
     waiting = kept - ready.keys()
     if waiting:
         # Computed, but its run was killed before it could publish.
-        late = waiting & _finished(store, model)
+        late = waiting & finished(store, model)
         written += writer.add(late)
         waiting -= late
     if not waiting and conditions:
@@ -392,7 +392,7 @@ def _migrate(
     return Publication("published", titles=titles, changed=titles, removed=len(now.keys() - kept))
 
 
-def _finished(store: Store, model: str) -> set[str]:
+def finished(store: Store, model: str) -> set[str]:
     """Titles that have clip features of a model in Parquet."""
     entries = store.files.entries(f"clip_features/{model}")
     return {PurePosixPath(entry.key).stem for entry in entries}
