@@ -73,6 +73,8 @@ def _repair(
 
 def _compute_again(platform: "Platform", repaired: "Repaired") -> list[str]:
     """Bring titles and features up to date, as `mediafm run` does; returns what has failed."""
+    from mediafm_core.pipeline.repair import publish_repaired
+
     context = click.get_current_context()
     group = context.find_root().command
     run = group.get_command(context, "run") if isinstance(group, click.Group) else None
@@ -90,14 +92,7 @@ def _compute_again(platform: "Platform", repaired: "Repaired") -> list[str]:
         except SystemExit as ended:
             if ended.code:
                 failed.append("titles are left (above): `mediafm run` goes on with them.")
-    if repaired.shards:
-        from mediafm_core.pipeline.publishing import publish_finished
-
-        publish_finished(platform)
-    if repaired.index:
-        from mediafm_core.finder import build_index
-
-        build_index(platform.store.location)
+    publish_repaired(platform, repaired)
     return failed
 
 

@@ -17,6 +17,7 @@ from mediafm_core.model.folder import (
 )
 from mediafm_core.pipeline.graph import BESIDE_CONTEXTUAL
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.publishing import publish_finished
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.releases import release
 from mediafm_core.pipeline.serving import release_history, serving_model
@@ -95,6 +96,31 @@ def repair(platform: Platform, found: Verification) -> Repaired:
         if _seal(platform, file):
             repaired.sealed.append(file.key)
     return repaired
+
+
+def repair_and_publish(platform: Platform, found: Verification) -> Repaired:
+    """Repair, and publish what is finished; artefacts that were removed are left to the next run.
+
+    Raises:
+        As `repair`.
+    """
+    repaired = repair(platform, found)
+    publish_repaired(platform, repaired)
+    return repaired
+
+
+def publish_repaired(platform: Platform, repaired: Repaired) -> None:
+    """Publish finished titles again after a repair of features, and build the search index.
+
+    Raises:
+        StoreError: features cannot be written.
+    """
+    if repaired.shards:
+        publish_finished(platform)
+    if repaired.index:
+        from mediafm_core.finder import build_index
+
+        build_index(platform.store.location)
 
 
 def _drop_copy(platform: Platform, damage: DamagedFile, repaired: Repaired) -> None:

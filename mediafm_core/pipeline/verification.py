@@ -4,6 +4,7 @@ import time
 import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from mediafm_core.errors import ConfigurationError, DamagedObjectError
@@ -84,6 +85,11 @@ class Share:
 
 
 ALL = Share(0, 1)
+
+
+def nightly_share(day: date, nights: int) -> Share:
+    """Return the part of a night: over so many nights in a row, each file is in one part."""
+    return Share(day.toordinal() % nights, nights)
 
 
 def verify(
