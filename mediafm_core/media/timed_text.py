@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -57,6 +57,29 @@ class ShotTextSummary(NamedTuple):
     first_captioned_shot: int | None
 
 
+class CaptionReaders(Protocol):
+    """The two functions that read a source of timed text, wherever they run."""
+
+    def side_file(self, file: OwnFile, language: str | None = None) -> TimedText:
+        """As `read_side_file`."""
+        ...
+
+    def embedded(
+        self,
+        file: OwnFile,
+        stream: "SubtitleStream",
+        origin_s: float,
+        progress: Callable[[float], None] = lambda _seconds: None,
+    ) -> TimedText:
+        """As `read_embedded`."""
+        ...
+
+
+class _InThisProcess:
+    side_file = staticmethod(read_side_file)
+    embedded = staticmethod(read_embedded)
+
+
 def read_timed_text(
     open_file: Callable[[str], AbstractContextManager[OwnFile]],
     media: str,
@@ -64,6 +87,7 @@ def read_timed_text(
     side_files: Sequence[SideFile],
     language: str,
     progress: Callable[[float], None] = lambda _share: None,
+    readers: "CaptionReaders | None" = None,
 ) -> TimedText:
     """The timed text of a title: one of its side files, or else one of the tracks in the media.
 
@@ -74,6 +98,7 @@ def read_timed_text(
         side_files: subtitle files beside it.
         language: the title's.
         progress: called with the share of an embedded track that is read.
+        readers: read the chosen source; in this process by default.
 
     Returns:
         No cues and a source of kind `none` where there is neither.
@@ -81,6 +106,7 @@ def read_timed_text(
     Raises:
         TitleError: the chosen file or track is broken.
     """
+    readers = readers or _InThisProcess()
     names = [side_file.name for side_file in side_files]
     names += [stream_name(stream) for stream in probe.subtitles]
     chosen = choose(
@@ -90,11 +116,11 @@ def read_timed_text(
         return TimedText(TimedTextSource("none", passed_over=tuple(names)), ())
     if isinstance(chosen, SideFile):
         with open_file(chosen.name) as file:
-            source, cues = read_side_file(file, chosen.language)
+            source, cues = readers.side_file(file, chosen.language)
     else:
         length_s = probe.duration_s
         with open_file(media) as file:
-            source, cues = read_embedded(
+            source, cues = readers.embedded(
                 file,
                 chosen,
                 probe.start_s,

@@ -24,14 +24,16 @@ def timed_text(work: Work) -> None:
     content = work.content
     files = content["files"]
     side_files = [SideFile(each["name"], each["language"]) for each in files["side_files"]]
-    found = read_timed_text(
-        work.file,
-        files["media"],
-        MediaProbe.model_validate(content["probe"]),
-        side_files,
-        content["manifest"]["language"],
-        lambda share: work.report("timed_text", share),
-    )
+    with work.reader("timed_text") as reader:
+        found = read_timed_text(
+            work.file,
+            files["media"],
+            MediaProbe.model_validate(content["probe"]),
+            side_files,
+            content["manifest"]["language"],
+            lambda share: work.report("timed_text", share),
+            reader,
+        )
     table, summary = timed_text_per_shot(found.cues, work.read("shots"))
     work.write("timed_text", table, **summary._asdict(), source=asdict(found.source))
 

@@ -4,8 +4,10 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from mediafm_core.config import LimitSettings
 from mediafm_core.errors import StoreError
 from mediafm_core.identity import data_version
+from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.work import MOST_SHARE, Stopwatch
@@ -30,6 +32,7 @@ def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
     """
     record, content = describe_title(
         folder,
+        platform.settings.limits,
         _known(platform, folder.name),
         lambda share: platform.progress(folder.name, "title", min(share, MOST_SHARE)),
     )
@@ -39,6 +42,7 @@ def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
 
 def describe_title(
     folder: TitleFolder,
+    limits: LimitSettings,
     known: tuple[ArtefactRecord, Mapping[str, Any]] | None = None,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> tuple[ArtefactRecord, dict[str, Any]]:
@@ -46,28 +50,30 @@ def describe_title(
 
     Args:
         folder: the folder.
+        limits: of the child process that reads manifest and media.
         known: an earlier record and content, which save reading media that is as it was.
         progress: called with the share of the files that has been read.
 
     Raises:
         TitleError: as `register_title`.
     """
-    from mediafm_core.media.probe import probe
-
     stopwatch = Stopwatch()
     fingerprint = folder.fingerprint()
     previous: dict[str, FileRecord] = {
         name: FileRecord.model_validate(file)
         for name, file in (known[1]["hashed"] if known else {}).items()
     }
-    title = read_title(folder)
-    probed = _known_probe(known, title, previous)
-    if probed is None:  # brings the media here, if it is elsewhere
-        with folder.open(title.media.key) as media:
-            probed = probe(media, title.manifest.language)
-            digests = content_digests(title, previous, progress, media)
-    else:
-        digests = content_digests(title, previous, progress)
+    largest = max((entry.size for entry in folder.files.values()), default=0)
+    with TitleReader(limits, largest, waiting=lambda: progress(0.0)) as reader:
+        title = read_title(folder, reader.manifest)
+        probed = _known_probe(known, title, previous)
+        if probed is None:  # brings the media here, if it is elsewhere
+            with folder.open(title.media.key) as media:
+                probed = reader.probe(media, title.manifest.language)
+                digests = content_digests(title, previous, progress, media)
+        else:
+            digests = content_digests(title, previous, progress)
+    stopwatch.add(reader.used)
     facets = digests.model_dump(exclude={"files"})
     content: dict[str, Any] = {
         "manifest": title.manifest.model_dump(mode="json"),
