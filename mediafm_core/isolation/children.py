@@ -37,7 +37,12 @@ _REPORT_S = 60.0  # at most until the server says that a child has started or en
 # Variables that a child may know; keys and tokens are in others.
 _KEPT_VARIABLES = frozenset({"PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH"})
 _KEPT_PREFIXES = ("PYTHON", "LC_", "DYLD_")
-_ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
+# The server has one thread: a lock that another one held would stay locked in a child for ever.
+_ONE_THREAD = {
+    **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")},
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
 _START = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
     "from mediafm_core.isolation.server import main; main(int(sys.argv[2]), sys.argv[3])"

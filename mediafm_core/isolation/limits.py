@@ -105,7 +105,7 @@ def apply(limits: Limits) -> None:
     """
     threads = _STACK_BYTES * (os.cpu_count() or 1)
     data_bytes, mapped_bytes = _memory_in_use()
-    _limit(resource.RLIMIT_CPU, round(limits.cpu_s), grace=5)
+    _limit(resource.RLIMIT_CPU, round(limits.cpu_s), grace=1)
     _limit(resource.RLIMIT_DATA, data_bytes + limits.memory_bytes + threads)
     address_space = mapped_bytes + 2 * limits.memory_bytes + 8 * threads + _SHARED_BYTES
     _limit(resource.RLIMIT_AS, address_space)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import ValidationError
 
 from mediafm_core.config import KeyframeSettings, LimitSettings
 from mediafm_core.isolation.children import TASKS, Child, Used, next_events
@@ -77,10 +76,17 @@ class TitleReader:
             self._child.close()
             self.used = self._child.used
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Rights that the child could not give up on this system; empty before it runs."""
+        return self._child.missing if self._child else ()
+
     def manifest(self, file: OwnFile, title_id: str) -> Manifest:
         """As `read_manifest`."""
         data = self.run("manifest", "reading it", [file], {"title_id": title_id})
-        with self._checked():
+        from mediafm_core.isolation.results import parsing
+
+        with self._checked(), parsing():
             found = Manifest.model_validate_json(data)
             if found.title_id != title_id:
                 raise WireError(found.title_id)
@@ -88,19 +94,20 @@ class TitleReader:
 
     def probe(self, file: OwnFile, language: str | None = None) -> "MediaProbe":
         """As `mediafm_core.media.probe.probe`."""
+        from mediafm_core.isolation.results import parsing
         from mediafm_core.media.probe import MediaProbe
 
         data = self.run("probe", "probing", [file], {"language": language})
-        with self._checked():
+        with self._checked(), parsing():
             return MediaProbe.model_validate_json(data)
 
     def side_file(self, file: OwnFile, language: str | None = None) -> "TimedText":
         """As `read_side_file`."""
-        from mediafm_core.isolation.results import TIMED_TEXT
+        from mediafm_core.isolation.results import timed_text_from_wire
 
         data = self.run("side_file", "reading captions", [file], {"language": language})
         with self._checked():
-            return TIMED_TEXT.validate_json(data)
+            return timed_text_from_wire(data)
 
     def embedded(
         self,
@@ -110,12 +117,12 @@ class TitleReader:
         progress: Callable[[float], None] = lambda _seconds: None,
     ) -> "TimedText":
         """As `read_embedded`."""
-        from mediafm_core.isolation.results import TIMED_TEXT
+        from mediafm_core.isolation.results import timed_text_from_wire
 
         arguments = {"stream": stream.model_dump(mode="json"), "origin_s": origin_s}
         data = self.run("embedded", "reading captions", [file], arguments, _reporting(progress))
         with self._checked():
-            return TIMED_TEXT.validate_json(data)
+            return timed_text_from_wire(data)
 
     def clips(self, file: OwnFile, title_id: str, duration_s: float) -> pa.Table:
         """As `read_clips`."""
@@ -215,7 +222,7 @@ class TitleReader:
         """Turn what is wrong with something that the child has sent into an error of its title."""
         try:
             yield
-        except (WireError, ValidationError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        except WireError as error:
             if self._child is None:
                 raise
             raise self._child.garbage(error) from None
@@ -251,7 +258,7 @@ class _HostedDecode:
         """Take what the child says.
 
         Raises:
-            WireError, ValueError: it cannot be right.
+            WireError: it cannot be right.
         """
         from mediafm_core.isolation.results import keyframes_from_wire
 

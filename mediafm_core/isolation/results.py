@@ -6,7 +6,8 @@ Tables do not travel as Arrow IPC, whose reader trusts its input more than a JSO
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from contextlib import contextmanager
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +33,11 @@ class _Summary(BaseModel):
 
 
 SUMMARY = TypeAdapter(_Summary)
+_FIGURES = {
+    each.name: TypeAdapter(cast(Any, each.type))
+    for each in dataclasses.fields(DecodeSummary)
+    if each.name != "shots"
+}
 
 
 class _Keyframe(NamedTuple):
@@ -65,6 +71,29 @@ def summary_on_wire(summary: DecodeSummary) -> _Summary:
     return _Summary(**{**fields, "shots": shots.to_pydict()})
 
 
+@contextmanager
+def parsing() -> Iterator[None]:
+    """Turn the errors of parsing and checking a result into a `WireError`."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, OverflowError, pa.ArrowException) as error:
+        raise WireError(str(error)) from error
+
+
+def timed_text_from_wire(data: bytes) -> TimedText:
+    """Return the timed text that a child has sent.
+
+    Raises:
+        WireError: it is none.
+    """
+    with parsing():
+        found = TIMED_TEXT.validate_json(data)
+    times = np.array([cue[:2] for cue in found.cues], dtype=np.float64).reshape(-1, 2)
+    _require(bool(np.isfinite(times).all()))
+    return found
+
+
+@parsing()
 def summary_from_wire(data: bytes, title_id: str, frames: int, keyframes: int) -> DecodeSummary:
     """Return the summary that a child has sent.
 
@@ -75,16 +104,19 @@ def summary_from_wire(data: bytes, title_id: str, frames: int, keyframes: int) -
         keyframes: keyframes that it has handed over.
 
     Raises:
-        WireError, ValueError: it is none, or contradicts itself or what was handed over.
+        WireError: it is none, or contradicts itself or what was handed over.
     """
     sent = SUMMARY.validate_json(data)
-    count = len(sent.shots.get("shot_index", ()))
+    _require({"title_id", *sent.shots} == set(SHOT_SCHEMA.names))
+    count = len(sent.shots["shot_index"])
     columns = {"title_id": [title_id] * count, **sent.shots}
     shots = pa.table({name: columns[name] for name in SHOT_SCHEMA.names}, schema=SHOT_SCHEMA)
-    fields = {**(sent.model_extra or {}), "shots": shots}
-    summary: DecodeSummary = TypeAdapter(
-        DecodeSummary, config=ConfigDict(arbitrary_types_allowed=True)
-    ).validate_python(fields)
+    figures = sent.model_extra or {}
+    _require(figures.keys() == _FIGURES.keys())
+    summary = DecodeSummary(
+        shots=shots,
+        **{name: check.validate_python(figures[name]) for name, check in _FIGURES.items()},
+    )
     start_s, end_s = shots["start_s"].to_numpy(), shots["end_s"].to_numpy()
     first, last = shots["start_frame"].to_numpy(), shots["end_frame"].to_numpy()
     _require(count > 0 and (shots["shot_index"].to_numpy() == np.arange(count)).all())
@@ -93,7 +125,7 @@ def summary_from_wire(data: bytes, title_id: str, frames: int, keyframes: int) -
     _require(bool((last >= first).all() and (first[1:] == last[:-1] + 1).all()))
     _require((int(first[0]), int(last[-1]) + 1) == (0, frames) and summary.frames == frames)
     _require(summary.keyframes == keyframes and summary.duration_s == end_s[-1])
-    _require(summary.soundtrack_s >= 0 and set(summary.cpu_seconds) == set(PARTS))
+    _require(0 <= summary.soundtrack_s < np.inf and set(summary.cpu_seconds) == set(PARTS))
     return summary
 
 
@@ -106,11 +138,12 @@ def keyframes_on_wire(batch: pa.RecordBatch) -> Message:
     return Message("keyframes", {"rows": rows}, b"".join(jpegs))
 
 
+@parsing()
 def keyframes_from_wire(message: Message, title_id: str) -> pa.RecordBatch:
     """Return the keyframes that a child has sent.
 
     Raises:
-        WireError, ValueError: they are none.
+        WireError: they are none.
     """
     rows = _KEYFRAMES.validate_python(message.head.get("rows"))
     for row in rows:
@@ -130,11 +163,12 @@ def columns_of(clips: pa.Table) -> bytes:
     return json.dumps(found).encode()
 
 
+@parsing()
 def clips_from_wire(data: bytes, title_id: str, duration_s: float) -> pa.Table:
     """Return the clips that a child has sent, a table of `CLIP_SCHEMA`.
 
     Raises:
-        WireError, ValueError: they are none, or lie outside the title.
+        WireError: they are none, or lie outside the title.
     """
     sent = _Clips.model_validate_json(data)
     count = len(sent.clip_id)
