@@ -72,9 +72,7 @@ class TitleReader:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._child is not None:
-            self._child.close()
-            self.used = self._child.used
+        self._end()
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -101,11 +99,14 @@ class TitleReader:
         with self._checked(), parsing():
             return MediaProbe.model_validate_json(data)
 
-    def side_file(self, file: OwnFile, language: str | None = None) -> "TimedText":
+    def side_file(
+        self, file: OwnFile, language: str | None = None, title_language: str | None = None
+    ) -> "TimedText":
         """As `read_side_file`."""
         from mediafm_core.isolation.results import timed_text_from_wire
 
-        data = self.run("side_file", "reading captions", [file], {"language": language})
+        arguments = {"language": language, "title_language": title_language}
+        data = self.run("side_file", "reading captions", [file], arguments)
         with self._checked():
             return timed_text_from_wire(data)
 
@@ -115,20 +116,27 @@ class TitleReader:
         stream: "SubtitleStream",
         origin_s: float,
         progress: Callable[[float], None] = lambda _seconds: None,
+        title_language: str | None = None,
     ) -> "TimedText":
         """As `read_embedded`."""
         from mediafm_core.isolation.results import timed_text_from_wire
 
-        arguments = {"stream": stream.model_dump(mode="json"), "origin_s": origin_s}
+        arguments = {
+            "stream": stream.model_dump(mode="json"),
+            "origin_s": origin_s,
+            "title_language": title_language,
+        }
         data = self.run("embedded", "reading captions", [file], arguments, _reporting(progress))
         with self._checked():
             return timed_text_from_wire(data)
 
-    def clips(self, file: OwnFile, title_id: str, duration_s: float) -> pa.Table:
+    def clips(
+        self, file: OwnFile, title_id: str, duration_s: float, language: str | None = None
+    ) -> pa.Table:
         """As `read_clips`."""
         from mediafm_core.isolation.results import clips_from_wire
 
-        arguments = {"title_id": title_id, "duration_s": duration_s}
+        arguments = {"title_id": title_id, "duration_s": duration_s, "language": language}
         data = self.run("clips", "reading clips", [file], arguments)
         with self._checked():
             return clips_from_wire(data, title_id, duration_s)
@@ -192,10 +200,7 @@ class TitleReader:
                 a limit or sent garbage.
             MachineError: no child can be started, or the machine fails it.
         """
-        child = self._child
-        if child is None:
-            limits = self._limits(files[0])
-            child = self._child = Child(limits, str(files[0]), doing, self._tasks)
+        child = self._child_for(files[0], doing)
         child.ask(task, files, json.dumps(arguments).encode(), written, doing)
         while True:
             for _, message, error in next_events([child], self._waiting):
@@ -212,6 +217,22 @@ class TitleReader:
                     answer = handle(message)
                 if answer is not None:
                     child.answer(answer)
+
+    def _child_for(self, file: OwnFile, doing: str) -> Child:
+        """The child at hand, or a new one if there is none or a larger file needs more."""
+        limits = self._limits(file)
+        if self._child is not None and self._child.limits.cpu_s < limits.cpu_s:
+            self._end()
+        if self._child is None:
+            self._child = Child(limits, str(file), doing, self._tasks)
+        return self._child
+
+    def _end(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            child.close()
+            cpu_s, peak_bytes = child.used
+            self.used = Used(self.used.cpu_s + cpu_s, max(self.used.peak_bytes, peak_bytes))
 
     def _limits(self, file: OwnFile) -> Limits:
         size_bytes = file.size if self._size_bytes is None else self._size_bytes

@@ -49,7 +49,7 @@ def probe_media(conversation: Conversation) -> bytes:
 def side_file(conversation: Conversation) -> bytes:
     """Read a subtitle file."""
     with conversation.file() as file:
-        found = read_side_file(file, conversation.arguments["language"])
+        found = read_side_file(file, **conversation.arguments)
     return TIMED_TEXT.dump_json(found)
 
 
@@ -62,15 +62,15 @@ def embedded(conversation: Conversation) -> bytes:
             SubtitleStream.model_validate(arguments["stream"]),
             arguments["origin_s"],
             partial(_report, conversation),
+            arguments["title_language"],
         )
     return TIMED_TEXT.dump_json(found)
 
 
 def clips(conversation: Conversation) -> bytes:
     """Read `clips.csv`."""
-    arguments = conversation.arguments
     with conversation.file() as file:
-        found = read_clips(file, arguments["title_id"], arguments["duration_s"])
+        found = read_clips(file, **conversation.arguments)
     return columns_of(found)
 
 

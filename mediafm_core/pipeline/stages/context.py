@@ -71,8 +71,9 @@ def clip_features(work: Work) -> None:
         clips = propose_clips(shots, work.platform.settings.clips.proposed_s)
     else:
         end = shots["end_s"][-1].as_py()
+        language = content["manifest"]["language"]
         with work.file(name) as file, work.reader("clip_features") as reader:
-            clips = reader.clips(file, work.title_id, end)
+            clips = reader.clips(file, work.title_id, end, language)
     weights = overlap_weights(clips, shots)
     first, last = (pa.array(shot.astype(np.int32)) for shot in weights.shot_ranges())
     table = (
