@@ -60,7 +60,7 @@ def try_on(
     """
     try:
         if assets == ("title",):
-            describe_title(platform.inbox.folder(title_id), platform.settings.limits)
+            describe_title(platform.inbox.folder(title_id), platform)
         else:
             work = _TrialWork(platform, title_id, assets)
             compute(work)

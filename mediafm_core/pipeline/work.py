@@ -138,9 +138,7 @@ class Work:
             asset: that it works for.
             probe: of the media, where it is to be decoded.
         """
-        reader = TitleReader(
-            self.platform.settings.limits, probe=probe, waiting=lambda: self.report(asset)
-        )
+        reader = self.platform.reader(probe=probe, waiting=lambda: self.report(asset))
         try:
             with reader:
                 yield reader

@@ -4,10 +4,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mediafm_core.config import LimitSettings
 from mediafm_core.errors import StoreError
 from mediafm_core.identity import data_version
-from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.work import MOST_SHARE, Stopwatch
@@ -32,7 +30,7 @@ def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
     """
     record, content = describe_title(
         folder,
-        platform.settings.limits,
+        platform,
         _known(platform, folder.name),
         lambda share: platform.progress(folder.name, "title", min(share, MOST_SHARE)),
     )
@@ -42,7 +40,7 @@ def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
 
 def describe_title(
     folder: TitleFolder,
-    limits: LimitSettings,
+    platform: Platform,
     known: tuple[ArtefactRecord, Mapping[str, Any]] | None = None,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> tuple[ArtefactRecord, dict[str, Any]]:
@@ -50,7 +48,7 @@ def describe_title(
 
     Args:
         folder: the folder.
-        limits: of the child process that reads manifest and media.
+        platform: whose child process reads manifest and media; nothing is written.
         known: an earlier record and content, which save reading media that is as it was.
         progress: called with the share of the files that has been read.
 
@@ -64,7 +62,7 @@ def describe_title(
         for name, file in (known[1]["hashed"] if known else {}).items()
     }
     largest = max((entry.size for entry in folder.files.values()), default=0)
-    with TitleReader(limits, largest, waiting=lambda: progress(0.0)) as reader:
+    with platform.reader(largest, waiting=lambda: progress(0.0)) as reader:
         title = read_title(folder, reader.manifest)
         probed = _known_probe(known, title, previous)
         if probed is None:  # brings the media here, if it is elsewhere
