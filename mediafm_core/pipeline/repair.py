@@ -54,7 +54,7 @@ class Repaired:
         sealed: files of an earlier version that have got a digest.
         titles: whose artefacts are to be computed again.
         shards: whether rows of features were written again, or are to be published again.
-        index: whether a search index was removed.
+        indexes: model versions whose search index was removed.
         left: what cannot be repaired, each with a sentence that says what to do.
     """
 
@@ -63,7 +63,7 @@ class Repaired:
     sealed: list[str] = field(default_factory=list)
     titles: set[str] = field(default_factory=set)
     shards: bool = False
-    index: bool = False
+    indexes: set[str] = field(default_factory=set)
     left: list[str] = field(default_factory=list)
 
 
@@ -110,14 +110,14 @@ def repair_and_publish(platform: Platform, found: Verification) -> Repaired:
 
 
 def publish_repaired(platform: Platform, repaired: Repaired) -> None:
-    """Publish finished titles again after a repair of features, and build the search index.
+    """Publish finished titles again after a repair of features, and build the readers' index.
 
     Raises:
         StoreError: features cannot be written.
     """
     if repaired.shards:
         publish_finished(platform)
-    if repaired.index:
+    if repaired.indexes and catalogue_model(platform) in repaired.indexes:
         from mediafm_core.finder import build_index
 
         build_index(platform.store.location)
@@ -133,7 +133,7 @@ def _drop_copy(platform: Platform, damage: DamagedFile, repaired: Repaired) -> N
 
 def _artefact(platform: Platform, damage: DamagedFile, repaired: Repaired) -> None:
     store, file = platform.store, damage.file
-    if not platform.inbox.folder(file.owner).is_complete:
+    if not _is_in_inbox(platform, file.owner):
         repaired.left.append(
             f"{damage}: the folder of {file.owner} is not in the inbox "
             f"{platform.inbox.location}, so put it back, or `mediafm retire {file.owner}`."
@@ -154,8 +154,13 @@ def _artefact(platform: Platform, damage: DamagedFile, repaired: Repaired) -> No
 def _quarantine(platform: Platform, damage: DamagedFile, repaired: Repaired) -> None:
     Quarantine(platform.store).lift(damage.file.owner)
     repaired.removed.append(damage.file.key)
-    if platform.inbox.folder(damage.file.owner).is_complete:
+    if _is_in_inbox(platform, damage.file.owner):
         repaired.titles.add(damage.file.owner)
+
+
+def _is_in_inbox(platform: Platform, title_id: str) -> bool:
+    folder = platform.inbox.folder(title_id)
+    return folder.is_complete and not folder.is_gone
 
 
 def _features(platform: Platform, damage: DamagedFile, repaired: Repaired) -> None:
@@ -170,8 +175,7 @@ def _index(platform: Platform, damage: DamagedFile, repaired: Repaired) -> None:
     for suffix in (".json", ".usearch"):  # the description first: without it there is no index
         platform.store.files.remove(stem + suffix)
     repaired.removed.append(damage.file.key)
-    seen = catalogue_model(platform)
-    repaired.index = repaired.index or damage.file.owner == seen
+    repaired.indexes.add(damage.file.owner)
 
 
 def _evaluation(platform: Platform, damage: DamagedFile, repaired: Repaired) -> None:
