@@ -22,7 +22,7 @@ def timed_text(work: Work) -> None:
 
     content = work.content
     files = content["files"]
-    side_files = [SideFile(each["name"], each["language"]) for each in files["side_files"]]
+    side_files = [SideFile.named(each["name"], files["media"]) for each in files["side_files"]]
     found = read_timed_text(
         work.file,
         files["media"],
@@ -31,6 +31,8 @@ def timed_text(work: Work) -> None:
         content["manifest"]["language"],
         lambda share: work.report("timed_text", share),
     )
+    for note in found.source.notes:
+        logger.warning("%s, %s: %s", work.title_id, found.source.name, note)
     table, summary = timed_text_per_shot(found.cues, work.read("shots"))
     work.write("timed_text", table, **summary._asdict(), source=asdict(found.source))
 
