@@ -167,15 +167,19 @@ def _compared(store: Store, file: StoredFile) -> tuple[bool, list[DamagedFile]]:
             found.append(DamagedFile(file, where, str(error), copy))
         except FileNotFoundError:
             continue  # another process has made room
-    try:
-        with store.files.stored(file.key) as path:
-            has_digest = compare(store, file, path)
-    except (SealError, DamagedObjectError) as error:
-        found.append(DamagedFile(file, place, str(error)))
-    except FileNotFoundError:
-        pass  # removed since it was listed
-    else:
-        found += _without_sound(store, file)
+    # Twice before it is believed: a run may have replaced the file or the one that has its digest.
+    for is_last in (False, True):
+        try:
+            with store.files.stored(file.key) as path:
+                has_digest = compare(store, file, path)
+        except (SealError, DamagedObjectError) as error:
+            if is_last:
+                found.append(DamagedFile(file, place, str(error)))
+        except FileNotFoundError:
+            break  # removed since it was listed
+        else:
+            found += _without_sound(store, file)
+            break
     return has_digest, found
 
 
