@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +21,7 @@ from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.publishing import publish_finished
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.releases import release
+from mediafm_core.pipeline.serving import LOCK as RELEASES_LOCK
 from mediafm_core.pipeline.serving import release_history, serving_model
 from mediafm_core.pipeline.stored_files import (
     EVALUATION_FILE,
@@ -27,7 +29,7 @@ from mediafm_core.pipeline.stored_files import (
     StoredFile,
     document_beside,
 )
-from mediafm_core.pipeline.verification import DamagedFile, Verification
+from mediafm_core.pipeline.verification import DamagedFile, Verification, compared
 from mediafm_core.sealed_parquet import seal_parquet
 from mediafm_core.seals import (
     corrected,
@@ -38,6 +40,7 @@ from mediafm_core.seals import (
     sha256_of_file,
 )
 from mediafm_core.store.features import catalogue
+from mediafm_core.store.features.publication import LOCK
 from mediafm_core.store.features.repairing import rebuild_features
 from mediafm_core.store.models import put_up
 
@@ -165,9 +168,13 @@ def _is_in_inbox(platform: Platform, title_id: str) -> bool:
 
 def _features(platform: Platform, damage: DamagedFile, repaired: Repaired) -> None:
     repaired.shards = True
-    if damage.file.kind == "snapshot":
-        platform.store.files.remove(damage.file.key)
-        repaired.removed.append(damage.file.key)
+    if damage.file.kind != "snapshot":
+        return
+    with platform.store.files.exclusive(LOCK):
+        # A writer may have replaced it meanwhile.
+        if any(each.copy is None for each in compared(platform.store, damage.file).damaged):
+            platform.store.files.remove(damage.file.key)
+            repaired.removed.append(damage.file.key)
 
 
 def _index(platform: Platform, damage: DamagedFile, repaired: Repaired) -> None:
@@ -299,13 +306,18 @@ def _last_good(platform: Platform, but: str) -> str | None:
 
 
 def _seal(platform: Platform, file: StoredFile) -> bool:
-    """Give a file of an earlier version its digest."""
+    """Give a file of an earlier version its digest, unless it is replaced meanwhile."""
     store = platform.store
     if file.kind in ("evaluation", "index", "sound"):
         return False  # measured and built anew; a sound has its digest in its record
     if file.kind == "model":
         return file.key.endswith(f"/{TRAINING_FILE}") and _seal_model(platform, file.owner)
-    with store.staging() as folder:
+    locks = {"snapshot": LOCK, "releases": RELEASES_LOCK}
+    lock = store.files.exclusive(locks[file.kind]) if file.kind in locks else nullcontext()
+    with lock, store.staging() as folder:
+        before = store.files.entry(file.key)
+        if before is None:
+            return False
         prepared = Path(shutil.copyfile(store.files.path(file.key), folder / "sealed"))
         match file.kind:
             case "table" | "shard":
@@ -318,6 +330,9 @@ def _seal(platform: Platform, file: StoredFile) -> bool:
                     sound = store.path(file.asset, file.owner, suffix=".flac")
                     document["content"]["sha256"] = sha256_of_file(sound).hex()
                 prepared.write_bytes(sealed_json(document))
+        now = store.files.entry(file.key)
+        if now is None or now.stamp != before.stamp:
+            return False
         store.commit(prepared, file.key)
     return True
 
