@@ -50,12 +50,6 @@ def shared_benchmark() -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared_cases() -> Path:
-    """The folder of small inputs that real people meet: `inbox`, and `hostile/inbox`."""
-    return _shared("cases")
-
-
-@pytest.fixture(scope="session")
 def dagster_catalogue(tmp_path_factory: pytest.TempPathFactory) -> "DagsterCatalogue":
     """Two good titles and a bad one, taken in by Dagster once; to read, or to copy and change."""
     from dagster_catalogue import take_in_with_dagster

@@ -68,10 +68,10 @@ def read_timing(line: str, place: str) -> Timing | None:
 
 def is_broken_timing(line: str) -> bool:
     """Return True if a line that is no timing looks as if it was meant to be one."""
-    line = line[:_LONGEST_LINE].strip()
+    line = line.strip()
     if not _STARTS_LIKE_A_TIME.match(line):
         return False
-    return "-->" in line or len(_FULL_TIME.findall(line)) > 1
+    return "-->" in line or len(_FULL_TIME.findall(line[:_LONGEST_LINE])) > 1
 
 
 def shown(line: str) -> str:
