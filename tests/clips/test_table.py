@@ -183,3 +183,9 @@ def test_no_proposed_clip_is_a_leftover(edges: list[float]) -> None:
 def test_proposed_clips_of_short_shots_are_close_to_the_target() -> None:
     clips = propose_clips(shots_of(np.arange(0, 601, 3.0).tolist()), 30.0)
     np.testing.assert_allclose(clips["end_s"].to_numpy() - clips["start_s"].to_numpy(), 30.0)
+
+
+def test_a_hostile_case(shared_cases: Path) -> None:
+    path = shared_cases / "hostile" / "inbox" / "many_columns_csv" / "clips.csv"
+    with pytest.raises(TitleError, match=r"line 1: .* columns, more than 1000"):
+        read_clips(OwnFile.at(path), "many_columns_csv", 60.0)
