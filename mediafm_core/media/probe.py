@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from mediafm_core.errors import TitleError
-from mediafm_core.media.container import open_media
+from mediafm_core.media.container import open_media, packets_of
 from mediafm_core.media.geometry import Orientation, display_size, orientation_of
 from mediafm_core.media.purpose import ATTACHED, has_flag, purpose_of
 from mediafm_core.titles.language import primary_language
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LONGEST_S = 10 * 86_400.0
 """A declared length beyond ten days is no title's, but a damaged or forged header."""
+LONGEST_PRIMING_S = 1.0
+"""Sound that starts at most this long before zero is the encoder's lead-in."""
 MAX_ASPECT_RATIO = 8
 """Long side to short side of a picture as seen; the widest films are 4:1."""
 MAX_SIDE = 16_384
@@ -28,6 +30,7 @@ MAX_PIXELS = 8192 * 8192
 """Twice the 8K of 360 degrees; decoded, such a picture takes 100 MB in 8 bits."""
 
 _AV_TIME_BASE = 1_000_000
+_MATROSKA = "matroska"
 _DURATION_TAG = re.compile(r"([0-9]{1,3}):([0-9]{1,2}):([0-9]{1,2}(?:\.[0-9]{1,9})?)")
 # Codecs of single pictures: beside a film, a stream of them is a cover, whatever its flags say.
 _STILLS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff", "apng", "jpegls", "svg"})
@@ -140,15 +143,30 @@ def probe(path: Path, language: str | None = None) -> MediaProbe:
         subtitles = tuple(
             _describe_subtitles(stream) for stream in container.streams if stream.type == "subtitle"
         )
-        first_time = container.start_time
+        described, first_s = _describe_video(path, container, video)
         return MediaProbe(
             container=container.format.name,
             duration_s=container.duration / _AV_TIME_BASE if container.duration else None,
-            start_s=max(0.0, (first_time or 0) / _AV_TIME_BASE),
-            video=_describe_video(path, container, video),
+            start_s=_zero_of((container.start_time or 0) / _AV_TIME_BASE, first_s),
+            video=described,
             audio=None if audio is None else _describe_audio(audio),
             subtitles=subtitles,
         )
+
+
+def _zero_of(first_s: float, picture_s: float | None) -> float:
+    """Time stamp at which the title's clock stands at zero.
+
+    Args:
+        first_s: the file's first time stamp.
+        picture_s: that of the first picture.
+    """
+    if first_s >= 0:
+        return first_s
+    if first_s < -LONGEST_PRIMING_S:
+        return first_s  # the clock has wrapped, or was never meant to start at zero
+    # Sound before zero primes its decoder and is no part of the title; pictures are.
+    return min(0.0, first_s if picture_s is None else picture_s)
 
 
 def _choose_video(streams: "Sequence[av.VideoStream]") -> "av.VideoStream | None":
@@ -194,7 +212,8 @@ def _choose_audio(
 
 def _describe_video(
     path: Path, container: "InputContainer", stream: "av.VideoStream"
-) -> VideoStream:
+) -> tuple[VideoStream, float | None]:
+    """Describe a stream of pictures; also returns the time stamp of its first one, seconds."""
     # What the header says, before memory is spent on it; the picture may differ.
     _require_size(path, stream.codec_context.width, stream.codec_context.height)
     frame = _first_picture(path, container, stream)
@@ -211,7 +230,10 @@ def _describe_video(
             f"{stream.sample_aspect_ratio or 1} are longer than {MAX_ASPECT_RATIO}:1 as seen: "
             "export the file again with its true aspect ratio."
         )
-    return VideoStream(
+    first_s = None
+    if frame.pts is not None and frame.time_base is not None:
+        first_s = float(frame.pts * frame.time_base)
+    described = VideoStream(
         index=stream.index,
         codec=_codec_name(stream),
         width=frame.width,
@@ -220,8 +242,9 @@ def _describe_video(
         display_height=height,
         orientation=orientation,
         average_rate=float(stream.average_rate) if stream.average_rate else None,
-        duration_s=_declared_seconds(stream),
+        duration_s=_declared_seconds(container, stream),
     )
+    return described, first_s
 
 
 def _first_picture(
@@ -230,7 +253,7 @@ def _first_picture(
     import av
 
     try:
-        for packet in container.demux(stream):
+        for packet in packets_of(container, stream):
             try:
                 frame = next(iter(packet.decode()), None)
             except av.error.InvalidDataError:
@@ -278,13 +301,14 @@ def _describe_subtitles(stream: "Stream") -> SubtitleStream:
     )
 
 
-def _declared_seconds(stream: "av.VideoStream") -> float | None:
+def _declared_seconds(container: "InputContainer", stream: "av.VideoStream") -> float | None:
     """Length of a stream from its header, or from the tag that Matroska writers leave.
 
-    A tag that is none, or longer than `LONGEST_S`, says nothing.
+    Matroska's header holds no length of a stream: libav then may give that of the file. A tag that
+    is none, or longer than `LONGEST_S`, says nothing.
     """
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
+    if _MATROSKA not in container.format.name.split(",") and stream.duration is not None:
+        return float(stream.duration * stream.time_base) if stream.time_base else None
     tag = _DURATION_TAG.fullmatch(stream.metadata.get("DURATION", ""))
     if tag is None:
         return None

@@ -133,7 +133,7 @@ def read_embedded(
     from av.stream import Discard
     from av.subtitles.subtitle import AssSubtitle
 
-    from mediafm_core.media.container import open_media, stream_at
+    from mediafm_core.media.container import open_media, packets_of, stream_at
 
     cues: list[Cue] = []
     try:
@@ -142,7 +142,7 @@ def read_embedded(
             for other in container.streams:
                 if other.index != stream.index:
                     other.discard = Discard.all  # lets the demuxer skip pictures and sound unread
-            for packet in container.demux(track):
+            for packet in packets_of(container, track):
                 if packet.pts is None or packet.time_base is None or not packet.size:
                     continue
                 start_s = float(packet.pts * packet.time_base) - origin_s
