@@ -24,6 +24,7 @@ from mediafm_core.encoders.weights import (
     checkpoint_folder,
     digest_of_checkpoint,
     require_package,
+    verify_checkpoint,
     weights_in,
 )
 from mediafm_core.errors import ConfigurationError, MediaFMError
@@ -89,7 +90,7 @@ class OpenCLIP:
 
     def check(self) -> None:
         """See `Encoder.check`."""
-        _ = self._checkpoint
+        verify_checkpoint(self._checkpoint.weights, self._settings.video.sha256, "video.sha256")
         check_device(self._settings)
 
     def encode(self, images: Sequence[np.ndarray]) -> np.ndarray:

@@ -20,7 +20,12 @@ from mediafm_core.encoders.runtime import (
     require_module,
     torch_dtype,
 )
-from mediafm_core.encoders.weights import checkpoint_folder, digest_of_checkpoint, weights_in
+from mediafm_core.encoders.weights import (
+    checkpoint_folder,
+    digest_of_checkpoint,
+    verify_checkpoint,
+    weights_in,
+)
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import Identity, digest_of
 
@@ -72,7 +77,8 @@ class Wav2Vec2:
                 f"{self._folder} holds a model of type {self._config.get('model_type')!r}, not "
                 "wav2vec2: mend the setting `audio.model`."
             )
-        weights_in(self._folder, _WEIGHTS)
+        weights = weights_in(self._folder, _WEIGHTS)
+        verify_checkpoint(weights, self._settings.audio.sha256, "audio.sha256")
         check_device(self._settings)
 
     def encode(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:

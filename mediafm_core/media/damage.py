@@ -5,18 +5,20 @@ picture as corrupt: a packet was lost, or two recordings were joined and nothing
 decoder knows: by default it hides what is missing, and with `err_detect=explode` it fails instead.
 """
 
-from pathlib import Path
-
 from mediafm_core.media.container import open_media, packets_of, stream_at
+from mediafm_core.titles.own_file import OwnFile
+
+SUSPICIOUS_FORMATS = frozenset({"mpegts"})
+"""Formats whose marks are suspicions. In others libav marks a packet that the file ends within."""
 
 
-def undecodable_packets(path: Path, index: int) -> int:
+def undecodable_packets(file: OwnFile, index: int) -> int:
     """Decode a stream of pictures strictly and return the number of packets that fail.
 
     Packets before the first picture do not count.
 
     Args:
-        path: the media file.
+        file: the media file.
         index: the stream's number in the file.
 
     Raises:
@@ -27,8 +29,8 @@ def undecodable_packets(path: Path, index: int) -> int:
 
     failed = 0
     begun = False
-    with open_media(path) as container:
-        stream = stream_at(container, path, index, "video")
+    with open_media(file) as container:
+        stream = stream_at(container, file, index, "video")
         for other in container.streams:
             if other is not stream:
                 other.discard = Discard.all

@@ -1,16 +1,17 @@
 """The one pass over a media file: pictures and sound with their times, streaming."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mediafm_core.errors import TitleError
 from mediafm_core.media.container import open_media, packets_of, stream_at
-from mediafm_core.media.damage import undecodable_packets
+from mediafm_core.media.damage import SUSPICIOUS_FORMATS, undecodable_packets
 from mediafm_core.media.probe import MediaProbe
 from mediafm_core.media.timeline import Coverage, Timeline
+from mediafm_core.titles.own_file import OwnFile
 
 if TYPE_CHECKING:
     import av
@@ -80,7 +81,7 @@ class FrameClock:
 class _StreamState:
     packets: int = 0
     damaged: int = 0
-    suspected: int = 0
+    suspected: int = 0  # by the container, which may be wrong
     begun: bool = False
 
 
@@ -90,7 +91,7 @@ class MediaDecoder:
     Iterate over it once; the attributes are final afterwards.
 
     Args:
-        path: the media file.
+        file: the media file.
         probe: its description; says which streams to decode.
 
     Attributes:
@@ -101,8 +102,8 @@ class MediaDecoder:
         clock_jumped_s: their lengths in all, seconds.
     """
 
-    def __init__(self, path: Path, probe: MediaProbe) -> None:
-        self._path = path
+    def __init__(self, file: OwnFile, probe: MediaProbe) -> None:
+        self._file = file
         self._probe = probe
         self._frame_s = 1.0 / (probe.video.average_rate or _FALLBACK_RATE)
         self._clock = FrameClock(probe.start_s, self._frame_s)
@@ -163,7 +164,7 @@ class MediaDecoder:
                     yield from self._decode(packet)
             except av.FFmpegError as error:
                 raise TitleError(
-                    f"{self._path} cannot be read past {self.end_s:.1f} s ({error.strerror}): it "
+                    f"{self._file} cannot be read past {self.end_s:.1f} s ({error.strerror}): it "
                     "is truncated or damaged; copy or export it again."
                 ) from error
         self._require_complete()
@@ -175,9 +176,9 @@ class MediaDecoder:
         """The file, and its probed streams; the demuxer passes over the others."""
         from av.stream import Discard
 
-        with open_media(self._path) as container:
+        with open_media(self._file) as container:
             streams = [
-                stream_at(container, self._path, index, kind)
+                stream_at(container, self._file, index, kind)
                 for kind, index in self._indices.items()
             ]
             for stream in container.streams:
@@ -186,14 +187,19 @@ class MediaDecoder:
             yield container, streams
 
     def _read_coverage(self) -> Coverage:
-        """Read the time stamps of the file once more, without decoding."""
+        """Read the time stamps of the file once more, without decoding.
+
+        The decode that goes on afterwards reads the same descriptor: it gets its position back.
+        """
         coverage = Coverage()
+        position = os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
         with self._open() as (container, streams):
             for packet in packets_of(container, *streams):
                 stamp = packet.pts if packet.dts is None else packet.dts
                 if stamp is not None and packet.time_base is not None:
                     time_s = float(stamp * packet.time_base)
                     coverage.add(packet.stream_index, time_s)
+        os.lseek(self._file.fileno(), position, os.SEEK_SET)
         return coverage
 
     def _decode(self, packet: "av.Packet") -> Iterator[Picture | Sound]:
@@ -208,7 +214,11 @@ class MediaDecoder:
         except av.error.InvalidDataError:
             state.damaged += state.begun
             return
-        state.suspected += packet.is_corrupt and state.begun
+        if packet.is_corrupt and state.begun:
+            if self._probe.container in SUSPICIOUS_FORMATS:
+                state.suspected += 1
+            else:  # cut off: the file ends within it
+                state.damaged += 1
         for frame in frames:
             state.begun = True
             if isinstance(frame, av.VideoFrame):
@@ -225,7 +235,7 @@ class MediaDecoder:
         video = self._probe.video
         if self._clock.end_s is None:
             raise TitleError(
-                f"{self._path}: video stream {video.index} has no picture that can be decoded: "
+                f"{self._file}: video stream {video.index} has no picture that can be decoded: "
                 "the file is empty or damaged; export it again."
             )
         tolerance_s = max(END_TOLERANCE_S, 2 * self._frame_s)
@@ -238,7 +248,7 @@ class MediaDecoder:
             reached_s = max(reached_s, self._timeline.stamped_until_s)
         if declared_s is not None and reached_s < declared_s - tolerance_s:
             raise TitleError(
-                f"{self._path} ends after {reached_s:.1f} of {declared_s:.1f} declared seconds: "
+                f"{self._file} ends after {reached_s:.1f} of {declared_s:.1f} declared seconds: "
                 "it is truncated; copy or export it again."
             )
 
@@ -246,13 +256,13 @@ class MediaDecoder:
         """Refuse a file of which too much is damaged."""
         video = self._probe.video.index
         if self._states[video].suspected:
-            failed = undecodable_packets(self._path, video) - self._states[video].damaged
+            failed = undecodable_packets(self._file, video) - self._states[video].damaged
             self._incomplete = min(self._states[video].suspected, max(0, failed))
         packets = sum(state.packets for state in self._states.values())
         allowed = DAMAGE_TOLERANCE * packets
         undecoded = self.damaged_packets - self._incomplete
         if undecoded > allowed or self.damaged_packets > max(allowed, INCOMPLETE_TOLERANCE):
             raise TitleError(
-                f"{self._path}: {self.damaged_packets} of {packets} packets cannot be decoded: "
+                f"{self._file}: {self.damaged_packets} of {packets} packets cannot be decoded: "
                 "the file is truncated or damaged; copy or export it again."
             )

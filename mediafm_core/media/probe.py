@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
@@ -13,6 +12,7 @@ from mediafm_core.media.container import open_media, packets_of
 from mediafm_core.media.geometry import Orientation, display_size, orientation_of
 from mediafm_core.media.purpose import ATTACHED, has_flag, purpose_of
 from mediafm_core.titles.language import primary_language
+from mediafm_core.titles.own_file import OwnFile
 
 if TYPE_CHECKING:
     import av
@@ -118,32 +118,32 @@ class MediaProbe(_Model):
     subtitles: tuple[SubtitleStream, ...]
 
 
-def probe(path: Path, language: str | None = None) -> MediaProbe:
+def probe(file: OwnFile, language: str | None = None) -> MediaProbe:
     """Look into a media file, decoding its first picture.
 
     Args:
-        path: the media file.
+        file: the media file.
         language: the title's, as BCP 47 or ISO 639 tag; decides among several streams of sound.
 
     Raises:
         TitleError: the file is no media, damaged, has no stream of pictures, none that can be
             decoded, no picture in it, or pictures of a size or shape that no film has.
     """
-    with open_media(path) as container:
+    with open_media(file) as container:
         video = _choose_video(container.streams.video)
         if video is None:
-            raise TitleError(f"{path} has no video stream: put a file with pictures in its place.")
+            raise TitleError(f"{file} has no video stream: put a file with pictures in its place.")
         audio = _choose_audio(container.streams.audio, language)
         for stream in filter(None, (video, audio)):
             if stream.codec_context is None:
                 raise TitleError(
-                    f"{path}: stream {stream.index} ({stream.type}) is of a codec that cannot be "
+                    f"{file}: stream {stream.index} ({stream.type}) is of a codec that cannot be "
                     "decoded here: convert the file to H.264 and AAC."
                 )
         subtitles = tuple(
             _describe_subtitles(stream) for stream in container.streams if stream.type == "subtitle"
         )
-        described, first_s = _describe_video(path, container, video)
+        described, first_s = _describe_video(file, container, video)
         return MediaProbe(
             container=container.format.name,
             duration_s=container.duration / _AV_TIME_BASE if container.duration else None,
@@ -211,13 +211,13 @@ def _choose_audio(
 
 
 def _describe_video(
-    path: Path, container: "InputContainer", stream: "av.VideoStream"
+    file: OwnFile, container: "InputContainer", stream: "av.VideoStream"
 ) -> tuple[VideoStream, float | None]:
     """Describe a stream of pictures; also returns the time stamp of its first one, seconds."""
     # What the header says, before memory is spent on it; the picture may differ.
-    _require_size(path, stream.codec_context.width, stream.codec_context.height)
-    frame = _first_picture(path, container, stream)
-    _require_size(path, frame.width, frame.height)
+    _require_size(file, stream.codec_context.width, stream.codec_context.height)
+    frame = _first_picture(file, container, stream)
+    _require_size(file, frame.width, frame.height)
     orientation = orientation_of(frame)
     width, height = orientation.size(
         *display_size(frame.width, frame.height, stream.sample_aspect_ratio)
@@ -226,7 +226,7 @@ def _describe_video(
     # picture was meant, and a film in the wrong shape would go unnoticed.
     if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
         raise TitleError(
-            f"{path}: pictures of {frame.width} x {frame.height} with the sample aspect ratio "
+            f"{file}: pictures of {frame.width} x {frame.height} with the sample aspect ratio "
             f"{stream.sample_aspect_ratio or 1} are longer than {MAX_ASPECT_RATIO}:1 as seen: "
             "export the file again with its true aspect ratio."
         )
@@ -248,7 +248,7 @@ def _describe_video(
 
 
 def _first_picture(
-    path: Path, container: "InputContainer", stream: "av.VideoStream"
+    file: OwnFile, container: "InputContainer", stream: "av.VideoStream"
 ) -> "av.VideoFrame":
     import av
 
@@ -262,19 +262,19 @@ def _first_picture(
                 return frame
     except av.FFmpegError as error:
         raise TitleError(
-            f"{path}: video stream {stream.index} cannot be decoded ({error.strerror}): the file "
+            f"{file}: video stream {stream.index} cannot be decoded ({error.strerror}): the file "
             "is truncated or damaged; copy or export it again."
         ) from error
     raise TitleError(
-        f"{path}: video stream {stream.index} has no picture that can be decoded: the file is "
+        f"{file}: video stream {stream.index} has no picture that can be decoded: the file is "
         "empty, truncated or damaged; copy or export it again."
     )
 
 
-def _require_size(path: Path, width: int, height: int) -> None:
+def _require_size(file: OwnFile, width: int, height: int) -> None:
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         raise TitleError(
-            f"{path} has pictures of {width} x {height}, more than {MAX_SIDE} a side or "
+            f"{file} has pictures of {width} x {height}, more than {MAX_SIDE} a side or "
             f"{MAX_PIXELS} in all: it is damaged, or has to be exported in a smaller size."
         )
 

