@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mediafm_core.errors import TitleError
 from mediafm_core.media.container import open_media, packets_of, stream_at
 from mediafm_core.media.damage import SUSPICIOUS_FORMATS, undecodable_packets
+from mediafm_core.media.mono import MAX_CHANNELS
 from mediafm_core.media.probe import MediaProbe
 from mediafm_core.media.timeline import Coverage, Timeline
 from mediafm_core.titles.own_file import OwnFile
@@ -223,12 +224,22 @@ class MediaDecoder:
             state.begun = True
             if isinstance(frame, av.VideoFrame):
                 yield Picture(self._clock.time_of(frame), frame)
-            elif isinstance(frame, av.AudioFrame) and frame.sample_rate > 0:
+            elif isinstance(frame, av.AudioFrame):
+                self._require_mixable(frame)
                 time_s = self._sound_end_s
                 if frame.pts is not None and frame.time_base is not None:
                     time_s = float(frame.pts * frame.time_base) - self._probe.start_s
                 self._sound_end_s = time_s + frame.samples / frame.sample_rate
                 yield Sound(time_s, frame)
+
+    def _require_mixable(self, frame: "av.AudioFrame") -> None:
+        """Refuse sound that no header has announced; `probe` passes over a stream that is so."""
+        channels = frame.layout.nb_channels
+        if frame.sample_rate <= 0 or not 0 < channels <= MAX_CHANNELS:
+            raise TitleError(
+                f"{self._file}: its sound has {channels} channels at {frame.sample_rate} Hz after "
+                f"{self._sound_end_s:.1f} s: convert the sound to stereo at 48000 Hz."
+            )
 
     def _require_complete(self) -> None:
         """Refuse a file that ends before its header says."""

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict
 from mediafm_core.errors import TitleError
 from mediafm_core.media.container import open_media, packets_of
 from mediafm_core.media.geometry import Orientation, display_size, orientation_of
+from mediafm_core.media.mono import MAX_CHANNELS
 from mediafm_core.media.purpose import ATTACHED, has_flag, purpose_of
+from mediafm_core.media.side_data import side_data_of
 from mediafm_core.titles.language import primary_language
 from mediafm_core.titles.own_file import OwnFile
 
@@ -26,6 +28,9 @@ LONGEST_PRIMING_S = 1.0
 MAX_ASPECT_RATIO = 8
 """Long side to short side of a picture as seen; the widest films are 4:1."""
 MAX_SIDE = 16_384
+CAPTIONS_UNREAD = "captions inside the pictures (CEA-608 or 708) are not read"
+SAMPLE_RATES = (1_000, 768_000)
+"""Rates of sound that are believed, samples per second."""
 MAX_PIXELS = 8192 * 8192
 """Twice the 8K of 360 degrees; decoded, such a picture takes 100 MB in 8 bits."""
 
@@ -108,6 +113,9 @@ class MediaProbe(_Model):
         video: the default stream of pictures.
         audio: the default stream of sound, of the title's language if there is one; None without.
         subtitles: all subtitle tracks, in the file's order.
+        captions_in_pictures: the first picture carries captions (CEA-608 or 708). They are not
+            read.
+        notes: sentences for people about what is not used.
     """
 
     container: str
@@ -116,6 +124,8 @@ class MediaProbe(_Model):
     video: VideoStream
     audio: AudioStream | None
     subtitles: tuple[SubtitleStream, ...]
+    captions_in_pictures: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def probe(file: OwnFile, language: str | None = None) -> MediaProbe:
@@ -133,7 +143,8 @@ def probe(file: OwnFile, language: str | None = None) -> MediaProbe:
         video = _choose_video(container.streams.video)
         if video is None:
             raise TitleError(f"{file} has no video stream: put a file with pictures in its place.")
-        audio = _choose_audio(container.streams.audio, language)
+        audible = [stream for stream in container.streams.audio if _why_unheard(stream) is None]
+        audio = _choose_audio(audible, language)
         for stream in filter(None, (video, audio)):
             if stream.codec_context is None:
                 raise TitleError(
@@ -143,14 +154,18 @@ def probe(file: OwnFile, language: str | None = None) -> MediaProbe:
         subtitles = tuple(
             _describe_subtitles(stream) for stream in container.streams if stream.type == "subtitle"
         )
-        described, first_s = _describe_video(file, container, video)
+        unheard = [_why_unheard(stream) for stream in container.streams.audio]
+        described, first = _describe_video(file, container, video)
+        captions = "A53_CC" in side_data_of(first)
         return MediaProbe(
             container=container.format.name,
             duration_s=container.duration / _AV_TIME_BASE if container.duration else None,
-            start_s=_zero_of((container.start_time or 0) / _AV_TIME_BASE, first_s),
+            start_s=_zero_of((container.start_time or 0) / _AV_TIME_BASE, first.time),
             video=described,
             audio=None if audio is None else _describe_audio(audio),
             subtitles=subtitles,
+            captions_in_pictures=captions,
+            notes=(*filter(None, unheard), *([CAPTIONS_UNREAD] if captions else [])),
         )
 
 
@@ -172,9 +187,10 @@ def _zero_of(first_s: float, picture_s: float | None) -> float:
 def _choose_video(streams: "Sequence[av.VideoStream]") -> "av.VideoStream | None":
     """Return the film: no picture attached to it, and no cover or sign language beside it."""
 
-    def rank(stream: "av.VideoStream") -> tuple[bool, bool, bool, bool, int]:
+    def rank(stream: "av.VideoStream") -> tuple[bool, bool, bool, bool, bool, int]:
         purpose = purpose_of(stream)
         return (
+            stream.codec_context is None,
             purpose.extra_picture or purpose.commentary,
             _codec_name(stream) in _STILLS,
             has_flag(stream, "dependent"),
@@ -191,15 +207,16 @@ def _choose_audio(
 ) -> "av.AudioStream | None":
     """Return the title's sound, of its language if there is such.
 
-    A commentary or music without speech is the last choice, even in the title's language; audio
-    description is the last choice among the tracks of a language. A default flag decides among
-    what is left.
+    A track that cannot be decoded comes last. A commentary or music without speech is the last
+    choice of the others, even in the title's language; audio description is the last among the
+    tracks of a language. A default flag decides among what is left.
     """
     wanted = primary_language(language)
 
-    def rank(stream: "av.AudioStream") -> tuple[bool, bool, bool, bool, int]:
+    def rank(stream: "av.AudioStream") -> tuple[bool, bool, bool, bool, bool, int]:
         purpose = purpose_of(stream)
         return (
+            stream.codec_context is None,
             purpose.commentary or purpose.incomplete,
             wanted is not None and primary_language(_language(stream)) != wanted,
             purpose.described or has_flag(stream, "dub"),
@@ -212,8 +229,8 @@ def _choose_audio(
 
 def _describe_video(
     file: OwnFile, container: "InputContainer", stream: "av.VideoStream"
-) -> tuple[VideoStream, float | None]:
-    """Describe a stream of pictures; also returns the time stamp of its first one, seconds."""
+) -> "tuple[VideoStream, av.VideoFrame]":
+    """Describe a stream of pictures; also returns the first of them."""
     # What the header says, before memory is spent on it; the picture may differ.
     _require_size(file, stream.codec_context.width, stream.codec_context.height)
     frame = _first_picture(file, container, stream)
@@ -230,9 +247,6 @@ def _describe_video(
             f"{stream.sample_aspect_ratio or 1} are longer than {MAX_ASPECT_RATIO}:1 as seen: "
             "export the file again with its true aspect ratio."
         )
-    first_s = None
-    if frame.pts is not None and frame.time_base is not None:
-        first_s = float(frame.pts * frame.time_base)
     described = VideoStream(
         index=stream.index,
         codec=_codec_name(stream),
@@ -244,7 +258,7 @@ def _describe_video(
         average_rate=float(stream.average_rate) if stream.average_rate else None,
         duration_s=_declared_seconds(container, stream),
     )
-    return described, first_s
+    return described, frame
 
 
 def _first_picture(
@@ -277,6 +291,28 @@ def _require_size(file: OwnFile, width: int, height: int) -> None:
             f"{file} has pictures of {width} x {height}, more than {MAX_SIDE} a side or "
             f"{MAX_PIXELS} in all: it is damaged, or has to be exported in a smaller size."
         )
+
+
+def _why_unheard(stream: "av.AudioStream") -> str | None:
+    """Return a sentence for people if a stream's sound cannot be used.
+
+    A header may leave out the rate or the number of channels (0): the decoder finds them.
+    """
+    context = stream.codec_context
+    if context is None:
+        return None
+    if context.channels > MAX_CHANNELS:
+        return (
+            f"stream {stream.index} (sound of {context.channels} channels) is not used: at most "
+            f"{MAX_CHANNELS} can be mixed"
+        )
+    lowest, highest = SAMPLE_RATES
+    if context.sample_rate and not lowest <= context.sample_rate <= highest:
+        return (
+            f"stream {stream.index} (sound at {context.sample_rate} Hz) is not used: no sound has "
+            "such a rate"
+        )
+    return None
 
 
 def _describe_audio(stream: "av.AudioStream") -> AudioStream:

@@ -98,6 +98,16 @@ class SoundtrackWriter:
         """Length of the soundtrack so far, seconds; 0.0 where there was no sound."""
         return self._samples / SAMPLE_RATE
 
+    def facts(self) -> dict[str, float]:
+        """What is out of the ordinary, by name; final after the block."""
+        facts: dict[str, float] = {
+            "pauses": self.pauses,
+            "paused_s": round(self.paused_s, 3),
+            "averaged_channels": self.averaged_channels,
+            "opposite_phase_s": round(self.cancelled_s, 3),
+        }
+        return {name: value for name, value in facts.items() if value}
+
     def __enter__(self) -> Self:
         return self
 

@@ -51,7 +51,7 @@ def decode(work: Work) -> None:
         work.store.write_json(
             work.record(
                 "soundtrack",
-                {"seconds": summary.soundtrack_s},
+                {"seconds": summary.soundtrack_s, **summary.sound},
                 {"soundtrack": parts["soundtrack"]},
             ),
             {"file": f"{work.title_id}.flac" if summary.soundtrack_s > 0 else None},
@@ -64,6 +64,7 @@ def decode(work: Work) -> None:
                 "frames": summary.frames,
                 "duration_s": summary.duration_s,
                 "damaged_packets": summary.damaged_packets,
+                **summary.clock,
             },
             parts,
         )
