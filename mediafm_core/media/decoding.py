@@ -10,8 +10,8 @@ from mediafm_core.errors import TitleError
 from mediafm_core.media.container import open_media, packets_of, stream_at
 from mediafm_core.media.damage import SUSPICIOUS_FORMATS, undecodable_packets
 from mediafm_core.media.mono import MAX_CHANNELS
-from mediafm_core.media.probe import MediaProbe
-from mediafm_core.media.timeline import Coverage, Timeline
+from mediafm_core.media.probe import MEASURED_FORMATS, MediaProbe
+from mediafm_core.media.timeline import LONGEST_PAUSE_S, Coverage, Timeline
 from mediafm_core.titles.own_file import OwnFile
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ class MediaDecoder:
         self._file = file
         self._probe = probe
         self._frame_s = 1.0 / (probe.video.average_rate or _FALLBACK_RATE)
+        if self._frame_s > LONGEST_PAUSE_S:  # the mean over a gap
+            self._frame_s = 1.0 / _FALLBACK_RATE
         self._clock = FrameClock(probe.start_s, self._frame_s)
         self._sound_end_s = 0.0
         self._states = {index: _StreamState() for index in self._indices.values()}
@@ -252,7 +254,11 @@ class MediaDecoder:
         tolerance_s = max(END_TOLERANCE_S, 2 * self._frame_s)
         declared_s = video.duration_s
         reached_s = self._clock.end_s
-        if declared_s is None and not self._has_other_streams:
+        if (
+            declared_s is None
+            and not self._has_other_streams
+            and self._probe.container not in MEASURED_FORMATS
+        ):
             # Only the file's own length is known: that of the longest stream.
             declared_s, reached_s = self._probe.duration_s, max(reached_s, self._sound_end_s)
         if self.clock_jumps:  # the file's own length counts what they leave out

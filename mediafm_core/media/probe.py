@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 LONGEST_S = 10 * 86_400.0
 """A declared length beyond ten days is no title's, but a damaged or forged header."""
+DECLARING_FORMATS = frozenset({"mov", "avi", "mxf"})
+"""Formats whose header states the length of each stream."""
+MEASURED_FORMATS = frozenset({"mpegts", "mpeg", "ogg"})
+"""Formats that state no length at all: libav measures it, so that no file seems to lack its end."""
 LONGEST_PRIMING_S = 1.0
 """Sound that starts at most this long before zero is the encoder's lead-in."""
 MAX_ASPECT_RATIO = 8
@@ -35,7 +39,6 @@ MAX_PIXELS = 8192 * 8192
 """Twice the 8K of 360 degrees; decoded, such a picture takes 100 MB in 8 bits."""
 
 _AV_TIME_BASE = 1_000_000
-_MATROSKA = "matroska"
 _DURATION_TAG = re.compile(r"([0-9]{1,3}):([0-9]{1,2}):([0-9]{1,2}(?:\.[0-9]{1,9})?)")
 # Codecs of single pictures: beside a film, a stream of them is a cover, whatever its flags say.
 _STILLS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff", "apng", "jpegls", "svg"})
@@ -340,11 +343,13 @@ def _describe_subtitles(stream: "Stream") -> SubtitleStream:
 def _declared_seconds(container: "InputContainer", stream: "av.VideoStream") -> float | None:
     """Length of a stream from its header, or from the tag that Matroska writers leave.
 
-    Matroska's header holds no length of a stream: libav then may give that of the file. A tag that
-    is none, or longer than `LONGEST_S`, says nothing.
+    Other formats declare none: libav then gives what the last packets say, or the length of the
+    file. A tag that is none, or longer than `LONGEST_S`, says nothing.
     """
-    if _MATROSKA not in container.format.name.split(",") and stream.duration is not None:
-        return float(stream.duration * stream.time_base) if stream.time_base else None
+    if not DECLARING_FORMATS.isdisjoint(container.format.name.split(",")):
+        if stream.duration is None or stream.time_base is None:
+            return None
+        return float(stream.duration * stream.time_base)
     tag = _DURATION_TAG.fullmatch(stream.metadata.get("DURATION", ""))
     if tag is None:
         return None

@@ -30,6 +30,9 @@ LONGEST_SILENCE_S = 3600.0
 # Streams are cut at different places where recordings are joined, and files interleave loosely.
 BACK_TOLERANCE_S = 1.0
 _OFFSETS_KEPT = 16
+# Most pictures by which H.264 and HEVC show one later than it is decoded.
+_REORDERED = 16
+_WRAP_S = 2**33 / 90_000  # of the clock of MPEG streams
 
 
 @dataclass
@@ -119,25 +122,26 @@ class Timeline:
             packet: the next packet of one of the streams.
             duration_s: its length where it does not say its own.
         """
-        stamp = packet.pts if packet.dts is None else packet.dts
-        if stamp is None or packet.time_base is None:
+        if (packet.dts is None and packet.pts is None) or packet.time_base is None:
             return
         stream = self._streams[packet.stream_index]
-        raw_s = float(stamp * packet.time_base)
+        raw_s, in_order = _decoding_time(packet, duration_s)
         before_s = self._start_s if stream.raw_end_s is None else stream.raw_end_s
         step_s = raw_s - before_s
-        back = step_s < -BACK_TOLERANCE_S and stream.raw_end_s is not None
-        # Presentation stamps alone are out of order where pictures refer to later ones.
-        if step_s > LONGEST_STEP_S or (back and packet.dts is not None):
+        back = step_s < -BACK_TOLERANCE_S and in_order and stream.raw_end_s is not None
+        if step_s > LONGEST_STEP_S or back:
             self._step(packet.stream_index, before_s, raw_s)
-        if packet.dts is not None or raw_s > before_s:
+        if in_order or raw_s > before_s:
             said_s = float((packet.duration or 0) * packet.time_base)
             stream.raw_end_s = raw_s + (said_s if 0 < said_s <= self._longest_s else duration_s)
             stream.latest_s = max(stream.latest_s, stream.raw_end_s - self._start_s)
         if stream.offset_s:
             shift = round(stream.offset_s / packet.time_base)
-            packet.pts = None if packet.pts is None else packet.pts + shift
-            packet.dts = None if packet.dts is None else packet.dts + shift
+            if packet.pts is None and packet.dts is not None:
+                packet.dts += shift
+            elif packet.pts is not None:
+                packet.pts += shift
+                packet.dts = None  # may lie on the other side of the step
 
     def _step(self, index: int, before_s: float, raw_s: float) -> None:
         """Decide where a stream goes on that does not go on where it has ended."""
@@ -152,7 +156,10 @@ class Timeline:
         stream.offset_s = max([end_s, *(other.end_s for other in begun)]) - raw_s
         self._offsets.append(stream.offset_s)
         self.jumps += 1
-        self.jumped_s += abs(raw_s - before_s)
+        step_s = raw_s - before_s
+        if self._breaks and step_s > _WRAP_S / 2:
+            step_s -= _WRAP_S  # libav takes a step back for a clock that has wrapped
+        self.jumped_s += abs(step_s)
 
     def _follow(self, stream: _Stream, others: list[_Stream], end_s: float, raw_s: float) -> bool:
         """Take over an offset that is known: the other stream's, or an earlier one."""
@@ -192,3 +199,20 @@ class Timeline:
         if self._coverage is None:
             self._coverage = self._read_coverage()
         return self._coverage.fills(index, before_s, raw_s)
+
+
+def _decoding_time(packet: "av.Packet", duration_s: float) -> tuple[float, bool]:
+    """Time of a packet on the file's clock, and whether those of a stream should be in order.
+
+    It is the time of decoding, or that of presentation where the decoding time lies before a step
+    and the presentation behind it. Presentation times alone are out of order where pictures refer
+    to later ones.
+    """
+    base = packet.time_base
+    presented_s = None if packet.pts is None else float(packet.pts * base)
+    if packet.dts is None:
+        return presented_s or 0.0, False
+    decoded_s = float(packet.dts * base)
+    ahead_s = max(LONGEST_STEP_S, _REORDERED * duration_s)
+    stepped = presented_s is not None and presented_s - decoded_s > ahead_s
+    return (presented_s if stepped and presented_s is not None else decoded_s), True
