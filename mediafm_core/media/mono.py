@@ -4,8 +4,8 @@ libav mixes the channels that it knows the places of. Two cases need more:
 
 - Channels of unknown places (a recorder's 60 tracks) are averaged.
 - Two channels in opposite phase (one of them wired the wrong way round) cancel each other in a sum
-  and leave silence, where a listener between two loudspeakers hears the sound. There both become
-  the louder of the two.
+  and leave silence, where a listener between two loudspeakers hears the sound. There the left one
+  counts for both: two channels that cancel each other are as loud as each other.
 """
 
 from typing import TYPE_CHECKING
@@ -32,7 +32,7 @@ class MonoResampler:
 
     Attributes:
         averaged_channels: number of channels whose mean was taken, 0 where libav knew their places.
-        cancelled_s: seconds so far in which two channels in opposite phase became the louder one.
+        cancelled_s: seconds so far in which two channels in opposite phase became the left one.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class MonoResampler:
         return pieces
 
     def _without_cancellation(self, frame: "av.AudioFrame") -> "av.AudioFrame":
-        """The frame, or one with the louder channel twice where the two cancel each other."""
+        """The frame, or one with its left channel twice where the two cancel each other."""
         import av
 
         kind = frame.format.name.removesuffix("p")
@@ -81,8 +81,7 @@ class MonoResampler:
         audible = _AUDIBLE * len(left) * _FULL_SCALE[kind] ** 2
         if max(powers) <= audible or mixed >= CANCELLED * max(powers):
             return frame
-        louder = pair[int(powers[1] > powers[0])]
-        both = np.stack([louder, louder]) if frame.format.is_planar else louder.repeat(2)[None]
+        both = np.stack([pair[0]] * 2) if frame.format.is_planar else pair[0].repeat(2)[None]
         same = av.AudioFrame.from_ndarray(
             np.ascontiguousarray(both), format=frame.format.name, layout=frame.layout.name
         )
