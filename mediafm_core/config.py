@@ -271,6 +271,33 @@ class ClipSettings(Section):
     )
 
 
+class LimitSettings(Section):
+    """Limits of the child processes that read what was sent: media, captions, manifests, clips.
+
+    They follow from size, length and picture size of the input, with a wide margin; these move
+    them for unusual films and machines.
+    """
+
+    no_progress_s: float = Field(
+        60.0,
+        ge=1.0,
+        le=3600.0,
+        description="wall time without progress after which reading a file is given up, seconds",
+    )
+    memory_mb: int = Field(
+        2048,
+        ge=256,
+        le=1_048_576,
+        description="memory for reading a file, MiB; pictures beyond get more by their size",
+    )
+    cpu_factor: float = Field(
+        1.0,
+        ge=0.1,
+        le=1000.0,
+        description="multiplies the processor time that reading a file may take",
+    )
+
+
 class S3Settings(Section):
     """How an inbox or store in S3 is reached; with neither there, nothing of this is used."""
 
@@ -363,6 +390,17 @@ class PublishingSettings(Section):
         le=366 * 86_400,
         description="seconds for which `mediafm clean` leaves files of features that are no longer "
         "part of the catalogue, for clients that have it open",
+    )
+
+
+class VerificationSettings(Section):
+    """How often the files of the store are compared with what was written."""
+
+    nights: PositiveInt = Field(
+        7,
+        le=366,
+        description="nights over which the job `verify_catalogue` spreads the files of the store: "
+        "it reads a part each night, and each file once in so many",
     )
 
 
@@ -516,6 +554,8 @@ class Settings(BaseSettings):
     clips: ClipSettings = ClipSettings()
     run: RunSettings = RunSettings()
     publishing: PublishingSettings = PublishingSettings()
+    verification: VerificationSettings = VerificationSettings()
+    limits: LimitSettings = LimitSettings()
     s3: S3Settings = S3Settings()
     sensors: SensorSettings = SensorSettings()
     queries: QuerySettings = QuerySettings()

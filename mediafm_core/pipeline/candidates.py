@@ -15,6 +15,7 @@ from mediafm_core.model.folder import (
     WEIGHTS_FILE,
     pickles_in,
     read_json,
+    require_undamaged,
 )
 from mediafm_core.pipeline.fused_space import FusedSpace, space_of_model
 from mediafm_core.store.artefacts import Store
@@ -106,6 +107,7 @@ def read_candidate(folder: Path) -> Candidate:
     """
     check_files(folder)
     config, training = read_json(folder, CONFIG_FILE), read_json(folder, TRAINING_FILE)
+    require_undamaged(folder, training, (CONFIG_FILE,))
     try:
         identity = Identity.model_validate(training["identity"])
         kept = kept_point(training)

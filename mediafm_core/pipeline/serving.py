@@ -4,7 +4,6 @@
 one step: the pointer and its history cannot disagree, and a killed process leaves the old file.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -13,10 +12,11 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from mediafm_core.errors import StoreError
+from mediafm_core.seals import read_sealed_json, sealed_json
 from mediafm_core.store.artefacts import Store
 
 FILE = "serving.json"
-_LOCK = "serving"
+LOCK = "serving"
 _EARLIER = "earlier"
 
 
@@ -82,7 +82,7 @@ def deciding(store: Store) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(store.files.exclusive(_LOCK))
+            stack.enter_context(store.files.exclusive(LOCK))
         except OSError as error:
             raise _unwritable(store, error) from None
         yield
@@ -112,7 +112,7 @@ def add_release(
     try:
         with store.staging() as folder:
             prepared = folder / FILE
-            prepared.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+            prepared.write_bytes(sealed_json(document))
             store.commit(prepared, FILE)
     except OSError as error:
         raise _unwritable(store, error) from None
@@ -126,7 +126,7 @@ def _stands_for(history: list[Release], place: int) -> int:
 
 def _read(store: Store) -> dict[str, Any] | None:
     try:
-        document = json.loads(store.files.path(FILE).read_bytes())
+        document = read_sealed_json(store.files.path(FILE).read_bytes())
         if not isinstance(document["model"], str):
             raise TypeError("`model` is no text")
     except FileNotFoundError:
@@ -147,6 +147,6 @@ def _unwritable(store: Store, error: OSError) -> StoreError:
 def _damaged(store: Store, error: Exception) -> StoreError:
     reason = " ".join(str(error).split())
     return StoreError(
-        f"{store.location}/{FILE} is damaged ({reason}): put back a copy of it, or delete "
-        "it and release a model again."
+        f"{store.location}/{FILE} is damaged ({reason}): try `mediafm verify --repair`, put back "
+        "a copy of it, or delete it and release a model again."
     )

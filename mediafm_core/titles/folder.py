@@ -9,19 +9,22 @@
 Other files and folders in it are left alone. Nothing outside the title folder is read.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Self
 
 from mediafm_core.errors import TitleError
 from mediafm_core.storage.files import Entry
+from mediafm_core.titles.caption_names import Purpose, caption_name
 from mediafm_core.titles.inbox import TitleFolder
-from mediafm_core.titles.language import language_in_name
 from mediafm_core.titles.manifest import (
     MANIFEST_NAME,
     Manifest,
     read_manifest,
     require_title_id,
 )
+from mediafm_core.titles.own_file import OwnFile
 
 CLIPS_NAME = "clips.csv"
 MEDIA_SUFFIXES = frozenset(
@@ -38,11 +41,17 @@ SIDE_FILE_SUFFIXES = frozenset({".srt", ".vtt", ".ass", ".ssa"})
 class SideFile:
     """A file of timed text beside the media, in the title folder.
 
-    `language` is as the name says it, None if it does not.
+    `language` and `purpose` are as the name says them; `language` is None if it does not.
     """
 
     name: str
     language: str | None
+    purpose: Purpose = "full"
+
+    @classmethod
+    def named(cls, name: str, media_name: str) -> Self:
+        """Describe a file by its name, beside a media file of another name."""
+        return cls(name, *caption_name(name, media_name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +78,14 @@ class Title:
         return self.manifest.title_id
 
 
-def read_title(folder: TitleFolder) -> Title:
+def read_title(
+    folder: TitleFolder, read: Callable[[OwnFile, str], Manifest] = read_manifest
+) -> Title:
     """Validate a title folder. The media is not read.
+
+    Args:
+        folder: the folder.
+        read: reads `title.json`.
 
     Raises:
         TitleError: an unusable name, a wrong manifest, no or several media files, a link,
@@ -85,7 +100,7 @@ def read_title(folder: TitleFolder) -> Title:
     for name in (MANIFEST_NAME, *media, *side_files, *clips):
         folder.require_own_file(name)
     with folder.open(MANIFEST_NAME) as file:
-        manifest = read_manifest(file, folder.name)
+        manifest = read(file, folder.name)
     if not media:
         raise TitleError(
             f"{folder.location} holds no media file: add one that ends in "
@@ -100,6 +115,6 @@ def read_title(folder: TitleFolder) -> Title:
         folder=folder,
         manifest=manifest,
         media=folder.files[media[0]],
-        side_files=tuple(SideFile(name, language_in_name(name)) for name in side_files),
+        side_files=tuple(SideFile.named(name, media[0]) for name in side_files),
         clips=CLIPS_NAME if clips else None,
     )

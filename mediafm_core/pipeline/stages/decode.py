@@ -1,6 +1,7 @@
 """The one decode: shots, keyframes and soundtrack from a single pass over the media."""
 
 from mediafm_core.pipeline.work import Work
+from mediafm_core.seals import sha256_of_file
 from mediafm_core.store.artefacts import TableWriter
 
 
@@ -14,7 +15,6 @@ def decode(work: Work) -> None:
     """
     from mediafm_core.media.probe import MediaProbe
     from mediafm_core.shots.keyframes import KEYFRAME_SCHEMA
-    from mediafm_core.shots.one_pass import decode_title
 
     content = work.content
     probe = MediaProbe.model_validate(content["probe"])
@@ -22,8 +22,11 @@ def decode(work: Work) -> None:
     with work.store.staging() as folder:
         soundtrack = folder / "soundtrack.flac"
         keyframes = TableWriter(folder / "keyframes.parquet", KEYFRAME_SCHEMA, compression="none")
-        with work.file(content["files"]["media"]) as media:
-            summary = decode_title(
+        with (
+            work.file(content["files"]["media"]) as media,
+            work.reader("shots", probe) as reader,
+        ):
+            summary = reader.decode(
                 media,
                 work.title_id,
                 probe,
@@ -44,17 +47,22 @@ def decode(work: Work) -> None:
         work.store.commit(keyframes.prepared, work.store.key("keyframes", work.title_id))
 
         sound_file = work.store.key("soundtrack", work.title_id, suffix=".flac")
+        sound: dict[str, str | None] = {"file": None}
         if summary.soundtrack_s > 0:
+            sound = {
+                "file": f"{work.title_id}.flac",
+                "sha256": sha256_of_file(soundtrack).hex(),
+            }
             work.store.commit(soundtrack, sound_file)
         else:
             work.store.remove_file(sound_file)
         work.store.write_json(
             work.record(
                 "soundtrack",
-                {"seconds": summary.soundtrack_s},
+                {"seconds": summary.soundtrack_s, **summary.sound},
                 {"soundtrack": parts["soundtrack"]},
             ),
-            {"file": f"{work.title_id}.flac" if summary.soundtrack_s > 0 else None},
+            sound,
         )
 
         record = work.record(
@@ -64,6 +72,7 @@ def decode(work: Work) -> None:
                 "frames": summary.frames,
                 "duration_s": summary.duration_s,
                 "damaged_packets": summary.damaged_packets,
+                **summary.clock,
             },
             parts,
         )
