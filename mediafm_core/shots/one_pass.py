@@ -58,10 +58,13 @@ class DecodeSummary:
     Attributes:
         shots: one row per shot, `SHOT_SCHEMA`.
         frames: decoded pictures.
-        duration_s: when the last shot ends, seconds.
+        duration_s: when the last shot ends, seconds; see `MediaDecoder.end_s`.
         keyframes: number of pictures handed to the sink.
         soundtrack_s: length of the soundtrack, 0.0 for a title without sound (then no file).
         damaged_packets: packets that could not be decoded and were few enough to go on.
+        clock: `clock_jumps`, the steps of the file's clock that were closed (see `Timeline`), and
+            `clock_jumped_s`, their length in all; empty without any.
+        sound: see `SoundtrackWriter.facts`.
         cpu_seconds: CPU time of the process by part, see `PARTS`.
     """
 
@@ -71,6 +74,8 @@ class DecodeSummary:
     keyframes: int
     soundtrack_s: float
     damaged_packets: int
+    clock: dict[str, float]
+    sound: dict[str, float]
     cpu_seconds: dict[str, float]
 
 
@@ -144,8 +149,16 @@ def decode_title(
         keyframes=assembler.keyframes,
         soundtrack_s=soundtrack.seconds,
         damaged_packets=media.damaged_packets,
+        clock=_clock_facts(media),
+        sound=soundtrack.facts(),
         cpu_seconds=meter.seconds,
     )
+
+
+def _clock_facts(media: MediaDecoder) -> dict[str, float]:
+    if not media.clock_jumps:
+        return {}
+    return {"clock_jumps": media.clock_jumps, "clock_jumped_s": round(media.clock_jumped_s, 3)}
 
 
 class _ShotAssembler:

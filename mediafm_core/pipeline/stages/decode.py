@@ -59,7 +59,7 @@ def decode(work: Work) -> None:
         work.store.write_json(
             work.record(
                 "soundtrack",
-                {"seconds": summary.soundtrack_s},
+                {"seconds": summary.soundtrack_s, **summary.sound},
                 {"soundtrack": parts["soundtrack"]},
             ),
             sound,
@@ -72,6 +72,7 @@ def decode(work: Work) -> None:
                 "frames": summary.frames,
                 "duration_s": summary.duration_s,
                 "damaged_packets": summary.damaged_packets,
+                **summary.clock,
             },
             parts,
         )

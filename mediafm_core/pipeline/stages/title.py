@@ -96,6 +96,7 @@ def describe_title(
             "fingerprint": fingerprint,
             "duration_s": probed.duration_s,
             "media_bytes": title.media.size,
+            **({"notes": "; ".join(probed.notes)} if probed.notes else {}),
         },
         measured=stopwatch.read(),
     )
