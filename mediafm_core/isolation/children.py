@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 TASKS = "mediafm_core.isolation.tasks"
 _LOOK_S = 0.5  # between two looks at children that say nothing
 _REPORT_S = 60.0  # at most until the server says that a child has started or ended
+_END_S = 5.0  # at most until the server has ended by itself
 # Variables that a child may know; keys and tokens are in others.
 _KEPT_VARIABLES = frozenset({"PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH"})
 _KEPT_PREFIXES = ("PYTHON", "LC_", "DYLD_")
@@ -121,7 +122,11 @@ class Server:
         """End it, and with it its children."""
         self._control.close()
         if self.owner == os.getpid():
-            self._process.communicate()
+            try:
+                self._process.communicate(timeout=_END_S)
+            except subprocess.TimeoutExpired:  # stopped, for instance
+                self.kill()
+                self._process.communicate()
 
 
 _servers: dict[str, Server] = {}

@@ -27,7 +27,7 @@ from mediafm_core.isolation.errors_on_wire import described
 from mediafm_core.isolation.limits import Limits, apply
 from mediafm_core.isolation.wire import Inbound, Message, WireError, send
 
-_FIRST_DESCRIPTOR = 3
+_FIRST_DESCRIPTOR, _LAST_DESCRIPTOR = 3, 1 << 16
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
@@ -154,7 +154,7 @@ def _run_child(
         # The connection to the process that works, of this child and of others, among them.
         keep = data.fileno()
         os.closerange(_FIRST_DESCRIPTOR, keep)
-        os.closerange(keep + 1, 1 << 20)
+        os.closerange(keep + 1, _LAST_DESCRIPTOR)
         send(data, Message("confined", {"missing": missing}))
         _serve(data, tasks, limits)
         code = 0
