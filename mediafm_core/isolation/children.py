@@ -94,6 +94,7 @@ class Server:
                 f"The process that reads media for this one did not start ({last}): run "
                 "`mediafm doctor`."
             ) from None
+        control.settimeout(_REPORT_S)
 
     @property
     def is_alive(self) -> bool:
@@ -182,6 +183,7 @@ class Child:
         self._data, data = socket.socketpair()
         self._end, end = socket.socketpair()
         self._end.settimeout(_REPORT_S)
+        self._data.settimeout(_REPORT_S)
         self._inbound, self._reports = Inbound(self._data), Inbound(self._end)
         try:
             with data, end:
@@ -231,11 +233,13 @@ class Child:
         """Answer what the child has asked; its time without progress begins anew.
 
         Raises:
-            TitleError: it has ended.
+            TitleError: it has ended, or does not read its answers.
         """
         self._waited_s = self._unlooked_s = 0.0
         try:
             send(self._data, message, descriptors)
+        except TimeoutError:
+            raise self._stuck() from None
         except OSError:
             raise self._ended() from None
 
@@ -275,16 +279,12 @@ class Child:
         self._positions, self._unlooked_s = positions, 0.0
         if self._waited_s < self.limits.no_progress_s:
             return
-        seconds = f"{self.limits.no_progress_s:g} s"
         if _waits_for_a_device(self.process):
             raise MachineError(
                 f"{self._subject} cannot be read: the disk or file system has not answered for "
-                f"{seconds}: check it, then run again."
+                f"{self.limits.no_progress_s:g} s: check it, then run again."
             )
-        raise TitleError(
-            f"{self._subject}: {self._doing} made no progress for {seconds}: export the file "
-            f"again, or raise limits.no_progress_s (now {self.limits.no_progress_s:g})."
-        )
+        raise self._stuck()
 
     def garbage(self, error: Exception) -> TitleError:
         """Return the error for something that the child has sent and that cannot be right."""
@@ -324,6 +324,13 @@ class Child:
             return
         self._end_it()
 
+    def _stuck(self) -> TitleError:
+        seconds = f"{self.limits.no_progress_s:g}"
+        return TitleError(
+            f"{self._subject}: {self._doing} made no progress for {seconds} s: export the file "
+            f"again, or raise limits.no_progress_s (now {seconds})."
+        )
+
     # What the server reports
 
     def _begin(self) -> None:
@@ -340,6 +347,7 @@ class Child:
             confined = self._inbound.next()
         except (EOFError, OSError, WireError):
             raise self._ended() from None
+        self._data.settimeout(self.limits.no_progress_s)  # a child need not read its answers
         self.missing = tuple(map(str, confined.head.get("missing", ())))
         if self.missing:
             _log_once(self.missing)

@@ -157,6 +157,15 @@ def test_what_cannot_be_right_is_not_believed(film: OwnFile, limit, lie) -> None
         lie(reader, film)
 
 
+def test_a_child_that_reads_no_answer_does_not_stop_its_parent(film: OwnFile, limit) -> None:
+    limit(IMPATIENT)
+    with (
+        TitleReader(LimitSettings(), tasks=TASKS) as reader,
+        pytest.raises(TitleError, match="made no progress for 1 s"),
+    ):
+        decode(reader, film, "deaf")
+
+
 def decode(reader: TitleReader, film: OwnFile, lie: str) -> None:
     """Decode with a child that lies; it finds out from the probe how."""
     sink: list[object] = []
