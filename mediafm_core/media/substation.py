@@ -16,8 +16,13 @@ _HEAD = "[Script Info]\nScriptType: v4.00+\n\n[Events]\n"
 
 
 def is_substation(text: str) -> bool:
-    """Return True if a line of a text opens a section of SubStation."""
-    return any(_SECTION.match(line.strip()) for line in text.split("\n") if "[" in line)
+    """Return True if a text opens a section of SubStation, above any times of another format."""
+    for line in text.split("\n"):
+        if "-->" in line:
+            return False
+        if "[" in line and _SECTION.match(line.lstrip("\ufeff \t")):
+            return True
+    return False
 
 
 def read_substation(text: str, name: str, most: int) -> list[MarkedCue]:

@@ -98,10 +98,14 @@ def _without_mark(data: bytes) -> DecodedText | None:
         ("utf-16-le", probed[1::2].count(0)),
         ("utf-16-be", probed[0::2].count(0)),
     ):
-        if zeros > _ZERO_SHARE_OF_UTF16 * len(probed) / 2 and _is_decodable(data, encoding):
-            return _decoded(data, encoding)
-    if data.isascii() and _ISO_2022_JP in data and _is_decodable(data, "iso2022_jp"):
-        return _decoded(data, "iso2022_jp")
+        if zeros > _ZERO_SHARE_OF_UTF16 * len(probed) / 2:
+            found = _decoded(data, encoding)
+            if found.damaged <= _MAX_DAMAGED_SHARE * len(found.text):
+                return found
+    if data.isascii() and _ISO_2022_JP in data:
+        found = _decoded(data, "iso2022_jp")
+        if not found.damaged:
+            return found
     found = _decoded(data, "utf-8")
     # In no other encoding do letters make up valid sequences of UTF-8 as often as not.
     return found if 2 * found.damaged <= _beyond_ascii(found.text) else None
@@ -309,14 +313,6 @@ def _decoded(data: bytes, encoding: str) -> DecodedText:
 
 def _beyond_ascii(text: str) -> int:
     return len(text) - len(text.encode("ascii", "ignore"))
-
-
-def _is_decodable(data: bytes, encoding: str) -> bool:
-    try:
-        data.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _lines_beyond_ascii(data: bytes) -> Iterator[bytes]:

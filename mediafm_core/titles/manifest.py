@@ -90,8 +90,8 @@ def require_title_id(value: str, place: Path | str) -> str:
     """
     if not is_title_id(value):
         raise TitleError(
-            f"{place}: title id {value!r} cannot be used: take at most 128 lower-case letters, "
-            "digits, '.', '_' and '-', a letter or digit first, no three dots in a row."
+            f"{place}: title id {_quoted(value)} cannot be used: take at most 128 lower-case "
+            "letters, digits, '.', '_' and '-', a letter or digit first, no three dots in a row."
         )
     return value
 
@@ -124,8 +124,8 @@ def read_manifest(file: OwnFile, title_id: str) -> Manifest:
         )
     if manifest.language != UNDETERMINED and primary_language(manifest.language) is None:
         raise TitleError(
-            f"{file}: language {manifest.language!r} is no language tag: write one such as 'en', "
-            f"'pt-BR' or '{UNDETERMINED}'."
+            f"{file}: language {_quoted(manifest.language)} is no language tag: write one such as "
+            f"'en', 'pt-BR' or '{UNDETERMINED}'."
         )
     return manifest
 
@@ -160,6 +160,10 @@ def _check_numbers_and_names(text: str, file: OwnFile) -> None:
         if name in seen and name in Manifest.model_fields:
             raise TitleError(f"{file}: field {name!r} is there twice: leave one of them.")
         seen.add(name)
+
+
+def _quoted(value: str) -> str:
+    return repr(value if len(value) <= _LONGEST_VALUE else f"{value[: _LONGEST_VALUE - 3]}...")
 
 
 def _plain_name(name: str) -> str:

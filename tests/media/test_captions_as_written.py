@@ -108,6 +108,10 @@ CUE_ENDS = {
         srt("Recorded 00:00:05,000 --> 00:00:07,000", "From 00:00:05,000 to 00:00:07,000"),
         ["Recorded 00:00:05,000 --> 00:00:07,000", "From 00:00:05,000 to 00:00:07,000"],
     ),
+    "names of sections in a text": (
+        srt("[Events]", "[Script Info]"),
+        ["[Events]", "[Script Info]"],
+    ),
     "an arrow in a text": (srt("A --> B", "3 --> 4"), ["A --> B", "3 --> 4"]),
     "large numbers in a text": (
         srt("<i>Austro-Húngaro:\n1.567.202. </i>"),

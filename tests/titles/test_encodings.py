@@ -106,6 +106,14 @@ def test_one_bad_byte_costs_one_letter() -> None:
     assert decode(japanese[:9] + b"\xff" + japanese[10:], ["ja"]).damaged <= 2
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_that_was_cut_off(mark: str, encoding: str) -> None:
+    text = SRT.format(LINES["ru"])
+    found = decode((mark + text).encode(encoding)[:-1])
+    assert (found.text.lstrip("\ufeff"), found.damaged) == (text[:-1] + "\ufffd", 1)
+
+
 def test_a_replacement_character_that_was_written_is_no_damage() -> None:
     assert decode("é \ufffd".encode()) == ("é \ufffd", "utf-8", 0)
 
