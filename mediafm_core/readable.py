@@ -28,3 +28,9 @@ def one_line(message: object) -> str:
     head = LONGEST_LINE - _TAIL - _ROOM_FOR_MARK
     left_out = len(line) - head - _TAIL
     return f"{line[:head]} [... {left_out} characters left out ...] {line[-_TAIL:]}"
+
+
+def quoted(text: str, most: int = 60) -> str:
+    """Return text in quotes and with escapes, cut so that no more than `most` characters show."""
+    shown = printable(repr(text[:most]))
+    return shown if len(text) <= most and len(shown) <= most + 2 else f"{shown[: most - 3]}...'"

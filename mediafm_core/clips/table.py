@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from mediafm_core.clips.spreadsheet import quoted, read_rows, read_seconds
+from mediafm_core.clips.spreadsheet import read_rows, read_seconds
 from mediafm_core.errors import TitleError
 from mediafm_core.intervals import Indices
-from mediafm_core.readable import UNSAFE
+from mediafm_core.readable import UNSAFE, quoted
 from mediafm_core.titles.language import primary_language
 from mediafm_core.titles.own_file import OwnFile
 from mediafm_core.titles.text_file import read_text
