@@ -30,6 +30,12 @@ def one_line(message: object) -> str:
     return f"{line[:head]} [... {left_out} characters left out ...] {line[-_TAIL:]}"
 
 
+def shortened(message: object, most: int) -> str:
+    """Return a text as one printable line that is cut off after `most` characters."""
+    line = printable(" ".join(str(message).split()))
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
 def quoted(text: str, most: int = 60) -> str:
     """Return text in quotes and with escapes, cut so that no more than `most` characters show."""
     shown = printable(repr(text[:most]))

@@ -55,8 +55,8 @@ def read_timing(line: str, place: str) -> Timing | None:
     for _, _, _, _, sign, fraction in (start, end):
         if sign in {":", ";"} and len(fraction) != 3:
             raise TitleError(
-                f"{place}: {quoted(line.strip())} counts frames: write fractions of a second, such as "
-                "00:00:01,500."
+                f"{place}: {quoted(line.strip())} counts frames: write fractions of a second, "
+                "such as 00:00:01,500."
             )
     rest = line.strip()[found.start(13) :]
     settings = _SETTINGS.match(rest)

@@ -42,7 +42,8 @@ def read_substation(text: str, name: str, most: int) -> list[MarkedCue]:
         fields = line[len(_DIALOGUE) :].split(",", _FIELDS - 1)
         if len(fields) < _FIELDS or not all(map(_TIME.fullmatch, fields[1:3])):
             raise TitleError(
-                f"{name}, line {number}: {quoted(line.strip())} is no complete Dialogue line: correct it."
+                f"{name}, line {number}: {quoted(line.strip())} is no complete Dialogue line: "
+                "correct it."
             )
         # The other fields are of no use here, and pysubs2 warns of each that is wrong.
         found.append((number, f"{_DIALOGUE} 0,{fields[1]},{fields[2]},,,0,0,0,,{fields[-1]}"))

@@ -59,8 +59,8 @@ def read_webvtt(text: str, name: str, most: int) -> list[MarkedCue]:
             )
     if untimed and not cues:
         raise TitleError(
-            f"{name}, line {untimed}: {quoted(lines[untimed - 1].strip())} has no times, nor has any other "
-            "text: replace the file, or remove it if the title has no captions."
+            f"{name}, line {untimed}: {quoted(lines[untimed - 1].strip())} has no times, nor has "
+            "any other text: replace the file, or remove it if the title has no captions."
         )
     return cues
 
