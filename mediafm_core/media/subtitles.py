@@ -11,7 +11,7 @@ from mediafm_core.media.srt import MarkedCue, read_subrip
 from mediafm_core.media.substation import is_substation, read_substation
 from mediafm_core.media.webvtt import SIGNATURE, read_webvtt
 from mediafm_core.readable import quoted
-from mediafm_core.titles.caption_names import Purpose
+from mediafm_core.titles.caption_names import CaptionPurpose
 from mediafm_core.titles.encodings import UnknownEncodingError, decode
 from mediafm_core.titles.language import primary_language
 from mediafm_core.titles.own_file import OwnFile
@@ -64,7 +64,7 @@ class TimedTextSource:
     kind: Literal["side_file", "embedded", "none"]
     name: str = ""
     language: str | None = None
-    purpose: Purpose = "full"
+    purpose: CaptionPurpose = "full"
     encoding: str | None = None
     notes: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()

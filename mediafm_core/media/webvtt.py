@@ -50,9 +50,7 @@ def read_webvtt(text: str, name: str, most: int) -> list[MarkedCue]:
             carried = ""
         if carried:
             body.pop()
-        cues.append(
-            MarkedCue(timed_at + 1, timing.start_s, timing.end_s, "\n".join((timing.rest, *body)))
-        )
+        cues.append(MarkedCue(timed_at + 1, timing.start_s, timing.end_s, "\n".join(body)))
         if len(cues) > most:
             raise TitleError(
                 f"{name}, line {timed_at + 1}: this is more than {most} cues: divide the file."

@@ -43,10 +43,15 @@ _MIN_SHARE_OF_OWN_SCRIPT = 0.3
 _MAX_SHARE_OF_WORDS_WITHOUT_ASCII = 0.2
 # What may stand beyond ASCII in any Latin text without being a letter of it.
 _PUNCTUATION = frozenset(
-    "’‘“”„‚«»‹›–—…•·¿¡§°€£¥©®™♪♫´½¼¾²³±×÷\xa0\xad，。、？！：；「」『』（）《》〈〉【】～　・ー"
+    "’‘“”„‚«»‹›–—…•·¿¡§°€£¥©®™♪♫´½¼¾²³¹±×÷¢¤¦¨¬¯¶¸†‡‰ˆƒ\xa0\xad"
+    "，。、？！：；「」『』（）《》〈〉【】～　・ー"
     "\u200c\u200d\u200e\u200f"
 )
-_AFTER_A_LETTER = re.compile(r"(?<=[^\W\d_])[¿¡¢£€¤¥¦¨¬¯±¶¸¹²³¼½¾×÷‚„‹†‡]")
+_SIGNS = frozenset("µª")  # letters to Unicode
+_AFTER_A_LETTER = re.compile(
+    r"(?<=[^\W\d_])[¿¡¢£€¤¥¦¨¬¯±¸¹²³¼½¾×÷‚„‹†‡‰ˆƒ]|(?<=[^\W\d_])°(?=[^\W\d_])"
+    r"|(?<=[^\W\da-zA-Z_])¶|¶(?=[^\W\da-zA-Z_])"
+)
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _LINE_ENDS = re.compile(rb"[\r\n]+")
 _BEFORE, _AFTER = 256, 1024  # bytes of a line around one beyond ASCII
@@ -138,7 +143,8 @@ def _of_any_language(readings: "_Readings", languages: Sequence[str]) -> str | N
         if text == readings.sample.decode(guess.encoding, "replace"):
             return best[text][1]
     # English borrows letters from everywhere.
-    return "cp1252" if "en" in languages and readings.fits("en", "cp1252") else None
+    borrows = "en" in languages or not best
+    return "cp1252" if borrows and readings.fits("en", "cp1252") else None
 
 
 class _Readings:
@@ -164,7 +170,7 @@ class _Readings:
         scored = [
             (fit + common - _RARER * rank, encoding, writing.is_latin)
             for rank, (writing, encoding, fit, common) in enumerate(self._scores(language))
-            if fit >= _MIN_FIT
+            if fit >= _MIN_FIT and (rank == 0 or self[encoding].letters)
         ]
         scored.sort(key=lambda each: -each[0])
         if scored:
@@ -182,7 +188,7 @@ class _Readings:
         best: dict[str, tuple[float, str]] = {}
         for language in (*WRITINGS, "sr"):
             for _, encoding, fit, common in self._scores(language):
-                if fit >= _CLEAR_FIT and language != "en":
+                if fit >= _CLEAR_FIT and language != "en" and self[encoding].letters:
                     text = self[encoding].text
                     score, first = best.get(text, (0.0, encoding))
                     best[text] = max(score, fit + common), first
@@ -245,7 +251,11 @@ class _Reading:
             ascii_letters += in_ascii
             if in_ascii == len(word):
                 continue
-            beyond = [_small(letter) for letter in word if not letter.isascii()]
+            beyond = [
+                _small(each)
+                for each in word
+                if not each.isascii() and each.isalpha() and each not in _SIGNS
+            ]
             letters.update(beyond)
             words += 1
             if in_ascii:

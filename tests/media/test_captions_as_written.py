@@ -260,7 +260,7 @@ def test_text_of_webvtt_is_kept_and_read_once(read: Read, written: str, plain: s
 def test_webvtt_blocks(read: Read) -> None:
     content = """WEBVTT
 X-TIMESTAMP-MAP=MPEGTS:900000,LOCAL:00:00:00.000
-00:01.000 --> 00:02.000 line:0
+00:01.000 --> 00:02.000 size: 50% line:0
 first, below the header
 
 NOTE

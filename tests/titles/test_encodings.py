@@ -73,6 +73,19 @@ def test_older_encodings_by_language(language: str, encoding: str) -> None:
     assert decode(text.encode(encoding), [language, "en"]).text == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("¶ Happy birthday ¶", "¶Happy birthday¶", "5¢ or 5 £", "Møller’s façade", "20 °C – 5 µm"),
+        *("Señor Müller’s naïve fiancée", "† 1950 ‡ ½ … “yes”", "à", "Ça", "N° 5, 2ª vez, ¿qué?"),
+    ],
+)
+@pytest.mark.parametrize("languages", [[], ["en"], ["de"], ["fr"]])
+def test_western_text_reads_as_it_always_did(text: str, languages: list[str]) -> None:
+    text = SRT.format(text)
+    assert decode(text.encode("cp1252"), languages).text == text
+
+
 def test_traditional_chinese() -> None:
     text = SRT.format(TRADITIONAL)
     assert decode(text.encode("big5"), ["zh"]).text == text
