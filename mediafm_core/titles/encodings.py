@@ -143,8 +143,10 @@ def _of_any_language(readings: "_Readings", languages: Sequence[str]) -> str | N
         if text == readings.sample.decode(guess.encoding, "replace"):
             return best[text][1]
     # English borrows letters from everywhere.
-    borrows = "en" in languages or not best
-    return "cp1252" if borrows and readings.fits("en", "cp1252") else None
+    is_western = not best or any(
+        writing.encodings[0] == "cp1252" for name in languages for writing in writings_of(name)
+    )
+    return "cp1252" if is_western and readings.fits("en", "cp1252") else None
 
 
 class _Readings:
@@ -163,6 +165,7 @@ class _Readings:
         """The encodings of a language that read well, the best first.
 
         None where those of other languages read better by far: the file is in another language.
+        An encoding of last resort gives way to a western language in Windows-1252.
         English decides nothing: see `_of_any_language`.
         """
         if language == "en":
@@ -176,6 +179,9 @@ class _Readings:
         if scored:
             score, encoding, is_latin = scored[0]
             reading = self[encoding]
+            is_usual = encoding == writings_of(language)[0].encodings[0]
+            if is_latin and not is_usual and self.fits_western(_CLEAR_FIT):
+                return []
             if not is_latin and reading.letters.total() >= _ENOUGH_LETTERS:
                 best = self.best()
                 text = max(best, key=lambda each: best[each][0], default=reading.text)

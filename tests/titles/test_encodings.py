@@ -77,6 +77,7 @@ def test_older_encodings_by_language(language: str, encoding: str) -> None:
     "text",
     [
         *("¶ Happy birthday ¶", "¶Happy birthday¶", "5¢ or 5 £", "Møller’s façade", "20 °C – 5 µm"),
+        "“crème brûlée”, jalapeño, smörgåsbord, Ångström, São Paulo, Zoë",
         *("Señor Müller’s naïve fiancée", "† 1950 ‡ ½ … “yes”", "à", "Ça", "N° 5, 2ª vez, ¿qué?"),
     ],
 )
@@ -84,6 +85,12 @@ def test_older_encodings_by_language(language: str, encoding: str) -> None:
 def test_western_text_reads_as_it_always_did(text: str, languages: list[str]) -> None:
     text = SRT.format(text)
     assert decode(text.encode("cp1252"), languages).text == text
+
+
+def test_western_text_in_a_title_of_another_language() -> None:
+    text = SRT.format("En tiedä, mitä sanoa. Häivytään täältä! Yö, ääni.")
+    for language in ("pl", "ru", "ja", "tr"):
+        assert decode(text.encode("cp1252"), [language]).text == text
 
 
 def test_traditional_chinese() -> None:
