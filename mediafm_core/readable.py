@@ -34,3 +34,9 @@ def shortened(message: object, most: int) -> str:
     """Return a text as one printable line that is cut off after `most` characters."""
     line = printable(" ".join(str(message).split()))
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def quoted(text: str, most: int = 60) -> str:
+    """Return text in quotes and with escapes, cut so that no more than `most` characters show."""
+    shown = printable(repr(text[:most]))
+    return shown if len(text) <= most and len(shown) <= most + 2 else f"{shown[: most - 3]}...'"
