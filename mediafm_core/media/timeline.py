@@ -125,6 +125,9 @@ class Timeline:
         if (packet.dts is None and packet.pts is None) or packet.time_base is None:
             return
         stream = self._streams[packet.stream_index]
+        said_s = float((packet.duration or 0) * packet.time_base)
+        if 0 < said_s <= LONGEST_PAUSE_S:
+            duration_s = said_s
         raw_s, in_order = _decoding_time(packet, duration_s)
         before_s = self._start_s if stream.raw_end_s is None else stream.raw_end_s
         step_s = raw_s - before_s
@@ -132,8 +135,7 @@ class Timeline:
         if step_s > LONGEST_STEP_S or back:
             self._step(packet.stream_index, before_s, raw_s)
         if in_order or raw_s > before_s:
-            said_s = float((packet.duration or 0) * packet.time_base)
-            stream.raw_end_s = raw_s + (said_s if 0 < said_s <= self._longest_s else duration_s)
+            stream.raw_end_s = raw_s + duration_s
             stream.latest_s = max(stream.latest_s, stream.raw_end_s - self._start_s)
         if stream.offset_s:
             shift = round(stream.offset_s / packet.time_base)
