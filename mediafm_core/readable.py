@@ -28,3 +28,9 @@ def one_line(message: object) -> str:
     head = LONGEST_LINE - _TAIL - _ROOM_FOR_MARK
     left_out = len(line) - head - _TAIL
     return f"{line[:head]} [... {left_out} characters left out ...] {line[-_TAIL:]}"
+
+
+def shortened(message: object, most: int) -> str:
+    """Return a text as one printable line that is cut off after `most` characters."""
+    line = printable(" ".join(str(message).split()))
+    return line if len(line) <= most else f"{line[: most - 1]}…"

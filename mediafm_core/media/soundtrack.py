@@ -29,11 +29,11 @@ class _OwnFile:
     FLAC file finds no room: the file then ends early and its header gives no length.
 
     Args:
-        path: the file to write.
+        file: the open file; without a buffer, which would fail late, and when seeking.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = FileIO(path, "w+")  # no buffer, which would fail late, and when seeking
+    def __init__(self, file: FileIO) -> None:
+        self._file = file
         self.error: OSError | None = None
         self.seek, self.tell, self.read = self._file.seek, self._file.tell, self._file.read
 
@@ -67,7 +67,8 @@ class SoundtrackWriter:
     the OSError of a disk that is full, or fails otherwise.
 
     Args:
-        path: the file to write; none appears for a title without sound.
+        target: the file to write; none appears for a title without sound. Or an open empty file,
+            which is closed in the end and stays empty for a title without sound.
 
     Attributes:
         seconds: length written so far.
@@ -77,8 +78,8 @@ class SoundtrackWriter:
         cancelled_s: see `MonoResampler`.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, target: Path | FileIO) -> None:
+        self._target = target
         self._own_file: _OwnFile | None = None
         self._file: soundfile.SoundFile | None = None
         self._resampler: MonoResampler | None = None
@@ -127,10 +128,14 @@ class SoundtrackWriter:
             finally:
                 self._close(self._own_file)
         except BaseException:
-            self._path.unlink(missing_ok=True)
+            self._discard()
             raise
         if error is not None:
-            self._path.unlink(missing_ok=True)
+            self._discard()
+
+    def _discard(self) -> None:
+        if isinstance(self._target, Path):
+            self._target.unlink(missing_ok=True)
 
     def _close(self, own_file: _OwnFile) -> None:
         """Close the file; an error of the system comes before libsndfile's, which it has caused."""
@@ -159,7 +164,8 @@ class SoundtrackWriter:
         import soundfile
 
         if self._file is None:
-            self._own_file = _OwnFile(self._path)
+            target = self._target
+            self._own_file = _OwnFile(FileIO(target, "w+") if isinstance(target, Path) else target)
             self._file = soundfile.SoundFile(
                 self._own_file, "w", SAMPLE_RATE, channels=1, format="FLAC", subtype="PCM_16"
             )

@@ -16,7 +16,7 @@ from mediafm_core.seals import read_sealed_json, sealed_json
 from mediafm_core.store.artefacts import Store
 
 FILE = "serving.json"
-_LOCK = "serving"
+LOCK = "serving"
 _EARLIER = "earlier"
 
 
@@ -82,7 +82,7 @@ def deciding(store: Store) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(store.files.exclusive(_LOCK))
+            stack.enter_context(store.files.exclusive(LOCK))
         except OSError as error:
             raise _unwritable(store, error) from None
         yield

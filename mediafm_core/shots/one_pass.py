@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from mediafm_core.shots.detector import (
     FRAME_HEIGHT,
     FRAME_WIDTH,
     Probabilities,
-    ShotDetector,
+    StreamingDetector,
 )
 from mediafm_core.shots.keyframes import Candidate, KeyframeEncoder, OpenShot
 from mediafm_core.titles.own_file import OwnFile
@@ -82,10 +83,10 @@ def decode_title(
     file: OwnFile,
     title_id: str,
     probe: MediaProbe,
-    detector: ShotDetector,
+    detector: StreamingDetector,
     settings: KeyframeSettings,
     keyframe_sink: Callable[[pa.RecordBatch], None],
-    soundtrack_path: Path,
+    soundtrack_file: Path | FileIO,
     progress: Callable[[float], None] | None = None,
 ) -> DecodeSummary:
     """Decode a title once, in memory that does not grow with its length.
@@ -97,7 +98,8 @@ def decode_title(
         detector: finds the transitions.
         settings: number, size and quality of keyframes.
         keyframe_sink: takes record batches of `KEYFRAME_SCHEMA`, in the order of shots.
-        soundtrack_path: FLAC file to write, 16 kHz mono, sample 0 at time zero; none without sound.
+        soundtrack_file: FLAC file to write, 16 kHz mono, sample 0 at time zero; see
+            `SoundtrackWriter`.
         progress: told now and then how many seconds of the title are done.
 
     Raises:
@@ -112,7 +114,7 @@ def decode_title(
     batch = np.empty((_FRAMES_PER_PUSH, FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8)
     frames = 0
 
-    with SoundtrackWriter(soundtrack_path) as soundtrack:
+    with SoundtrackWriter(soundtrack_file) as soundtrack:
         for item in media:
             meter.charge("decode")
             match item:
