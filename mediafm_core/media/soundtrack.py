@@ -100,7 +100,7 @@ class SoundtrackWriter:
         return self._samples / SAMPLE_RATE
 
     def facts(self) -> dict[str, int | float]:
-        """What is out of the ordinary, by name; final after the block."""
+        """Facts that are out of the ordinary, by name; final after the block."""
         facts: dict[str, int | float] = {
             "pauses": self.pauses,
             "paused_s": round(self.paused_s, 3),
