@@ -1,4 +1,4 @@
-"""Runs as processes of this machine that are noticed when they die.
+"""Runs as processes of this machine that are noticed when they die, and ended when they stall.
 
 Dagster's own launcher starts a process and never looks at it again: after a crash or a power cut
 its run stays *started* for ever, keeps its place in the queue and holds its concurrency slots.
@@ -9,8 +9,10 @@ without such a note, or of another machine or container, is left to whatever sta
 
 import json
 import socket
+from contextlib import suppress
 from typing import NamedTuple, Self
 
+import psutil
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._core.launcher import (
     CheckRunHealthResult,
@@ -19,6 +21,8 @@ from dagster._core.launcher import (
     WorkerStatus,
 )
 
+from mediafm_assets.run_limits import stalled_for
+from mediafm_core.config import load_settings
 from mediafm_core.runtime.process import ProcessMark, listens_here, start_of, this_system
 
 HOST_TAG = "mediafm/host"
@@ -69,11 +73,33 @@ class WatchedRunLauncher(DefaultRunLauncher):
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """Return whether the process that executes a run is there, as far as it can be seen."""
         gone = process_gone(self._instance, run)
-        if gone is None:
+        if gone is not None:
+            return CheckRunHealthResult(
+                WorkerStatus.FAILED, f"its process {gone} is gone: killed, or out of memory"
+            )
+        stalled_s = stalled_for(run, load_settings().run.stalled_s)
+        if stalled_s is None:
             return CheckRunHealthResult(WorkerStatus.RUNNING)
+        end_worker(run)
         return CheckRunHealthResult(
-            WorkerStatus.FAILED, f"its process {gone} is gone: killed, or out of memory"
+            WorkerStatus.FAILED,
+            f"no progress for {stalled_s:.0f} s, more than run.stalled_s: it was ended",
         )
+
+
+def end_worker(run: DagsterRun) -> None:
+    """Kill the process of a run and those that it has started, where that is one of this machine.
+
+    One that is stopped, or in a native call, would not act on any other signal.
+    """
+    worker = worker_of(run)
+    if worker is None or worker.process is None or worker.process.state != "alive":
+        return
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(worker.process.pid)
+        for each in [process, *process.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
 
 
 def tags_of(run_id: str, worker: Worker) -> dict[str, str]:

@@ -16,6 +16,7 @@ from mediafm_core.pipeline.materialise import Outcome
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.states import variant_of
 from mediafm_core.pipeline.training import TrainedModel
+from mediafm_core.readable import as_markdown
 from mediafm_core.report.pictures import (
     clip_sheet,
     contact_sheet,
@@ -129,19 +130,24 @@ def image(data: bytes, kind: str, title: str) -> dg.MarkdownMetadataValue:
 
 
 def _embedded(data: bytes, kind: str, title: str) -> str:
-    return f"![{title}](data:image/{kind};base64,{base64.b64encode(data).decode()})"
+    return f"![{as_markdown(title)}](data:image/{kind};base64,{base64.b64encode(data).decode()})"
 
 
 def _evaluation_table(found: CatalogueEvaluation) -> str:
     parts = [_tables(found.measured)] if found.measured else []
-    parts += [f"**{label}** is not measurable: {reason}" for label, reason in found.unmeasured]
+    parts += [
+        f"**{as_markdown(label)}** is not measurable: {as_markdown(reason)}"
+        for label, reason in found.unmeasured
+    ]
     return "\n\n".join(parts)
 
 
 def _tables(measured: Sequence[Measured]) -> str:
-    from mediafm_core.evaluation.wording import as_markdown
+    from mediafm_core.evaluation.wording import report_as_markdown
 
-    return "\n\n".join(f"### {each.label}\n\n{as_markdown(each.report)}" for each in measured)
+    return "\n\n".join(
+        f"### {as_markdown(each.label)}\n\n{report_as_markdown(each.report)}" for each in measured
+    )
 
 
 def _figures(measured: Measured) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """The resources: the core's `Platform` with the settings of the environment, S3, and options."""
 
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -9,6 +9,7 @@ import dagster as dg
 
 from mediafm_assets.launcher import note_worker
 from mediafm_assets.partitions import is_over_titles
+from mediafm_assets.run_limits import heartbeat
 from mediafm_core.config import Settings, load_settings
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError, MediaFMError
 from mediafm_core.pipeline.platform import Platform
@@ -96,7 +97,12 @@ def _platform(context: dg.InitResourceContext, s3_client: Any = None) -> Iterato
         _log_refusal(context, error)
         raise error.with_traceback(None) from None
     keeping = context.run is not None and is_over_titles(context.run.tags)
-    with platform.one_model() if keeping else nullcontext():
+    with ExitStack() as stack:
+        if keeping:
+            stack.enter_context(platform.one_model())
+        if context.run is not None and context.instance is not None:
+            limit_s = platform.settings.run.stalled_s
+            stack.enter_context(heartbeat(context.instance, context.run.run_id, limit_s))
         yield platform
 
 

@@ -14,14 +14,13 @@ from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.materialise import Outcome, computed_by
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.states import variant_of
+from mediafm_core.readable import as_markdown, printable
 from mediafm_core.store.artefacts import JSON_ASSETS
 
 MOST_ROWS = 50
 _LONGEST_TEXT = 240
 _IN_A_DIALOG = 1000  # the UI shows shorter Markdown inside the narrow column of values
 _DIRECTORIES = re.compile(r"(?<!\S)(?:\w+:/)?/\S*/(?=[^\s/])")  # of an absolute path or a URI
-# What Markdown or HTML would take for markup, as numeric entities.
-_ENTITIES = {letter: f"&#{ord(letter)};" for letter in "&<>|*_`~[]()!#\\"}
 
 
 def source_of(asset: str) -> dict[str, Any]:
@@ -126,9 +125,10 @@ def clip_table(clips: pa.Table) -> dg.TableMetadataValue:
 
 
 def _shortened(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
-        return f"{value[: _LONGEST_TEXT - 1]}…"
-    return value
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
 
 
 def _kind(values: Sequence[Any]) -> str:
@@ -176,4 +176,4 @@ def reasons(held_back: Iterable[tuple[str, str]]) -> dg.TableMetadataValue:
 def _escaped(value: Any) -> str:
     """Return a value as the text of a cell: no markup, no HTML, on one line."""
     text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    return "".join(_ENTITIES.get(letter, letter) for letter in " ".join(text.split()))
+    return as_markdown(text)

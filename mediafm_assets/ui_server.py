@@ -133,7 +133,9 @@ def _serve(arguments: Sequence[str], pipe: int | None) -> None:
 
     cli.host_dagster_ui_with_workspace_process_context = host_guarded  # type: ignore[assignment]
     cli.dagster_webserver.main(
-        list(arguments), prog_name="mediafm ui", auto_envvar_prefix="DAGSTER_WEBSERVER"
+        list(arguments),
+        prog_name="mediafm_assets.ui_server",
+        auto_envvar_prefix="DAGSTER_WEBSERVER",
     )
 
 

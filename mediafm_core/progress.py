@@ -57,6 +57,19 @@ Show = Callable[[WorkProgress], None]
 """Called with the state of the work whenever it changes."""
 
 
+_watching: list[Show] = []
+
+
+@contextmanager
+def watching_progress(notice: Show) -> Iterator[None]:
+    """Call `notice` with every state of any work of this process that has lines of progress."""
+    _watching.append(notice)
+    try:
+        yield
+    finally:
+        _watching.remove(notice)
+
+
 class ProgressLines:
     """Lines about some work: not too many, and never none for long.
 
@@ -87,6 +100,8 @@ class ProgressLines:
 
     def show(self, progress: WorkProgress) -> None:
         """Take a new state, and write it if a line is due."""
+        for notice in tuple(_watching):
+            notice(progress)
         with self._lock:
             if progress != self._latest:
                 self._latest, self._changed = progress, self._now()

@@ -30,6 +30,21 @@ def one_line(message: object) -> str:
     return f"{line[:head]} [... {left_out} characters left out ...] {line[-_TAIL:]}"
 
 
+# What Markdown (CommonMark, and GitHub's tables and autolinks) or HTML takes for markup.
+_MARKUP = {letter: f"&#{ord(letter)};" for letter in "&<>|*_`~[]()!#\\"}
+_LINK = re.compile(r"(?i)(https?|ftp|mailto|xmpp|www)([:.])|@")  # becomes a link by itself
+
+
+def as_markdown(text: object) -> str:
+    """Return a text from outside as one line of Markdown that shows it and means nothing else.
+
+    Letters of markup become numeric entities: no HTML, link or picture comes of it.
+    """
+    line = printable(" ".join(str(text).split()))
+    shown = "".join(_MARKUP.get(letter, letter) for letter in line)
+    return _LINK.sub(lambda found: f"{found[1] or ''}&#{ord(found[0][-1])};", shown)
+
+
 def shortened(message: object, most: int) -> str:
     """Return a text as one printable line that is cut off after `most` characters."""
     line = printable(" ".join(str(message).split()))

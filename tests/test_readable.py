@@ -1,5 +1,6 @@
 """Text from outside is harmless and short wherever it is shown or kept."""
 
+import html
 import io
 import json
 import os
@@ -21,7 +22,7 @@ from mediafm_core.pipeline.materialise import materialise
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.states import catalogue_states
-from mediafm_core.readable import LONGEST_LINE, UNSAFE, one_line, printable
+from mediafm_core.readable import LONGEST_LINE, UNSAFE, as_markdown, one_line, printable
 
 EVIL = "a\x1b[2J\x9b31m\x07\nb\rc\u202ed\u2066e\u2028f[red]"
 
@@ -134,3 +135,47 @@ def test_the_beginning_and_the_end_of_a_line_are_kept(start: str, times: int, en
     assert line.startswith(printable(" ".join(f"A {start}".split())))
     assert line.endswith(printable(" ".join(f"{end} z".split())))
     assert one_line(line) == line
+
+
+HOSTILE = (
+    "<img src=x onerror=alert(1)>",
+    "<script>alert(1)</script>",
+    "![](http://evil.example/x.png)",
+    "[x](javascript:alert(1))",
+    "<javascript:alert(1)>",
+    "http://evil.example",
+    "www.evil.example and x@evil.example",
+    "| a | b |",
+    "`code` *strong* _x_ ~~y~~",
+    "[^1]: note",
+    "[x]: http://evil.example",
+    "&lt;b&gt; &#60;b&#62;",
+    "\\<b> \\\\<b>",
+    "\x1b[31mred\x1b[0m \u202eesrever",
+    "# heading\n\n<b>",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("frame", ["{}", "| a |\n|---|\n| {} |", "![{}](data:image/png;base64,)"])
+def test_markdown_shows_a_text_and_means_nothing_else(text: str, frame: str) -> None:
+    markdown_it = pytest.importorskip("markdown_it")
+    parser = markdown_it.MarkdownIt("gfm-like", {"html": True, "linkify": False})
+    shown = as_markdown(text)
+    plain, outside = [], {"text", "paragraph_open", "paragraph_close", "inline", "text_special"}
+    waiting = parser.parse(frame.format(shown))
+    while waiting:
+        token = waiting.pop(0)
+        waiting[:0] = token.children or []
+        if token.type in ("text", "text_special"):
+            plain.append(token.content)
+        elif token.type == "image":
+            assert token.attrs["src"].startswith("data:")
+        else:
+            assert token.type in outside or token.type.startswith(("table", "th", "tr", "td", "tb"))
+    assert printable(" ".join(text.split())) in "".join(plain)
+
+
+@given(st.text())
+def test_nothing_is_lost_on_the_way_through_markdown(text: str) -> None:
+    assert html.unescape(as_markdown(text)) == printable(" ".join(text.split()))

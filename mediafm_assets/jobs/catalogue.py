@@ -3,6 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
+from mediafm_assets.jobs.titles import MAX_RUNTIME
 from mediafm_assets.partitions import TITLES
 from mediafm_assets.pools import FEATURES
 from mediafm_assets.resources import PlatformResource, not_set_up
@@ -55,6 +56,7 @@ def remove_titles(
 
 @dg.job(
     name=PUBLISH_FEATURES,
+    tags=MAX_RUNTIME,
     description="Show readers what is finished: for what a killed run did not come to publish.",
 )
 def publish_features() -> None:
@@ -62,13 +64,19 @@ def publish_features() -> None:
     publish_finished_titles()
 
 
-@dg.job(description="Remove features that nobody needs any more: earlier models, old shards.")
+@dg.job(
+    tags=MAX_RUNTIME,
+    description="Remove features that nobody needs any more: earlier models, old shards.",
+)
 def clean_catalogue() -> None:
     """The job of `remove_what_nobody_needs`."""
     remove_what_nobody_needs()
 
 
-@dg.job(description="Remove titles that have left the inbox: artefacts, rows and partitions.")
+@dg.job(
+    tags=MAX_RUNTIME,
+    description="Remove titles that have left the inbox: artefacts, rows and partitions.",
+)
 def retire_titles() -> None:
     """The job of `remove_titles`."""
     remove_titles()

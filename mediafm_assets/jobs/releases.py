@@ -3,6 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
+from mediafm_assets.jobs.titles import MAX_RUNTIME
 from mediafm_assets.model_assets import ReleaseRecord, observe_serving_model
 from mediafm_assets.model_partitions import models
 from mediafm_assets.resources import PlatformResource
@@ -93,14 +94,17 @@ def _tell(context: dg.OpExecutionContext, platform: Platform) -> None:
     description="Serve a candidate: choose the model as the partition; who and why are the job's "
     "configuration. `mediafm models` compares the candidates.",
     partitions_def=models,
-    tags=priority(RELEASE),
+    tags={**priority(RELEASE), **MAX_RUNTIME},
 )
 def release_model() -> None:
     """The job of `release_candidate`."""
     release_candidate()
 
 
-@dg.job(description="Serve the release before the serving one again.", tags=priority(RELEASE))
+@dg.job(
+    description="Serve the release before the serving one again.",
+    tags={**priority(RELEASE), **MAX_RUNTIME},
+)
 def rollback_model() -> None:
     """The job of `restore_previous_release`."""
     restore_previous_release()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
+from mediafm_assets.jobs.titles import MAX_RUNTIME
 from mediafm_assets.resources import PlatformResource, not_set_up
 from mediafm_core.config import Settings
 from mediafm_core.progress import progress_lines
@@ -57,7 +58,10 @@ def _metadata(found: "Verification", repaired: "Repaired", share: "Share") -> di
     }
 
 
-@dg.job(description="Compare the store's files with what was written; remove what is damaged.")
+@dg.job(
+    tags=MAX_RUNTIME,
+    description="Compare the store's files with what was written; remove what is damaged.",
+)
 def verify_catalogue() -> None:
     """The job of `verify_share`."""
     verify_share()

@@ -91,6 +91,8 @@ def _requests(
             continue  # it has failed, or the title was retired since: registered, it is the sweep's
         assets = UP_TO_FUSION if without_model else tuple(SPECS)
         requests.append(
-            run_request(INGEST_TITLE, titles_of_run, priority(ARRIVAL), assets, run_key)
+            run_request(
+                settings.run, INGEST_TITLE, titles_of_run, priority(ARRIVAL), assets, run_key
+            )
         )
     return requests, added

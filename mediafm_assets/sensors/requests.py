@@ -10,7 +10,9 @@ from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
 from mediafm_assets.executor import INTERRUPTED
 from mediafm_assets.partitions import PARTITION, RANGE_END, RANGE_START, range_tags
+from mediafm_assets.run_limits import max_runtime
 from mediafm_core.clock import is_ahead
+from mediafm_core.config import RunSettings
 
 _SENSOR = "dagster/sensor_name"
 _RUN_KEY = "dagster/run_key"
@@ -156,6 +158,7 @@ def has_been_asked_for(instance: dg.DagsterInstance, run_key: str) -> bool:
 
 
 def run_request(
+    settings: RunSettings,
     job: str,
     titles: Sequence[str],
     tags: Mapping[str, str],
@@ -165,6 +168,7 @@ def run_request(
     """Ask for a run over titles that follow each other in the order of registration.
 
     Args:
+        settings: limit its hours.
         job: its name.
         titles: the range.
         tags: of the run.
@@ -175,6 +179,6 @@ def run_request(
     return dg.RunRequest(
         run_key=run_key,
         job_name=job,
-        tags={**tags, **range_tags(titles)},
+        tags={**tags, **range_tags(titles), **max_runtime(settings, len(titles))},
         asset_selection=[dg.AssetKey(name) for name in assets],
     )

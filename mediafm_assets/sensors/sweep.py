@@ -220,7 +220,7 @@ def _requests(
     for assets, title_ids in work.items():
         size = run.refresh_titles_per_run if is_about_model(assets) else run.titles_per_run
         for titles_of_run in chunks(registered, set(title_ids), size):
-            yield run_request(REFRESH_CATALOGUE, titles_of_run, priority(REFRESH), assets)
+            yield run_request(run, REFRESH_CATALOGUE, titles_of_run, priority(REFRESH), assets)
 
 
 def _wanted_since(cursor: str | None, observed: list[dg.AssetObservation]) -> tuple[str, float]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from mediafm_core.evaluation.intervals import Difference, Result
+from mediafm_core.readable import as_markdown
 
 if TYPE_CHECKING:
     from mediafm_core.evaluation.measurement import Report
@@ -66,11 +67,11 @@ def summary(report: "Report") -> str:
     )
 
 
-def as_markdown(report: "Report") -> str:
-    """Tables and sentences of a report."""
+def report_as_markdown(report: "Report") -> str:
+    """Return the tables and sentences of a report as Markdown."""
     tables = [results_table(report), differences_table(report)]
     parts = [_markdown_table(*table) for table in tables if table is not None]
-    return "\n\n".join([*parts, *reasons(report), summary(report)])
+    return "\n\n".join([*parts, *map(as_markdown, [*reasons(report), summary(report)])])
 
 
 def figure(row: Result | Difference, form: str) -> str:
@@ -97,11 +98,12 @@ def _by_name(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def _markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [header, ["---"] * len(header), *lines]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|").replace("*", "\\*") for cell in row) + " |"
-        for row in rows
-    )
+    rows = [
+        map(as_markdown, header),
+        ["---"] * len(header),
+        *(map(as_markdown, each) for each in lines),
+    ]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
 
 
 def _spaced(metric: str) -> str:

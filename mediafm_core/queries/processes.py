@@ -67,19 +67,22 @@ def run(
         to_bytes(_as_table(parameters)),
         to_bytes(table) if table is not None else b"",
     ]
-    child = _take()
-    try:
-        result = child.answer(request, settings)
-    except (QueryError, MediaFMError):
-        _keep(child)
-        raise
-    except BaseException as error:
-        child.end()
-        if isinstance(error, EOFError | OSError):
+    while True:
+        child = _take()
+        try:
+            result = child.answer(request, settings)
+        except (QueryError, MediaFMError):
+            _keep(child)
+            raise
+        except BaseException as error:
+            child.end()
+            if not isinstance(error, EOFError | OSError):
+                raise
+            if child.has_ended_before:
+                continue  # between two queries: another one takes this one
             raise _ended(child, settings) from None
-        raise
-    _keep(child)
-    return result
+        _keep(child)
+        return result
 
 
 class QueryError(Exception):
@@ -97,6 +100,8 @@ class _Child:
         self.owner = os.getpid()
         self.environment = _settings_of_environment()
         self.timed_out = False
+        self._answered = 0
+        self._at_work = False
         self._process = subprocess.Popen(
             [sys.executable, "-m", "mediafm_core.queries.child", *map(str, ends)],
             stdin=subprocess.DEVNULL,
@@ -123,6 +128,11 @@ class _Child:
         """Its exit code, negative for a signal."""
         return self._process.poll()
 
+    @property
+    def has_ended_before(self) -> bool:
+        """Return whether it has ended after an answer, before it took up another query."""
+        return self._answered > 0 and not self._at_work
+
     def answer(self, request: Sequence[bytes | pa.Buffer], settings: Settings) -> pa.Table:
         """Send a request and wait for the answer.
 
@@ -130,22 +140,28 @@ class _Child:
             QueryError, MediaFMError: the child's.
             EOFError, OSError: the child has ended.
         """
+        self._at_work = False
         for frame in request:
             write_frame(self._requests, frame)
         self._outcome()  # the catalogue is open, which may have taken copies from afar
+        self._at_work = True
         watch = threading.Timer(settings.queries.time_s, self._time_out)
         watch.daemon = True
         watch.start()
         try:
             self._outcome()
-            return from_bytes(read_frame(self._answers))
+            result = from_bytes(read_frame(self._answers))
+            self._answered += 1
+            return result
         finally:
             watch.cancel()
 
     def _outcome(self) -> None:
+        """Take a report; raise the error that it names."""
         outcome = json.loads(read_frame(self._answers))
         if "error" not in outcome:
             return
+        self._answered += 1
         if outcome["error"]:
             raise _ERRORS[outcome["error"]](outcome["text"])
         raise QueryError(outcome["text"])

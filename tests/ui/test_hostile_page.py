@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from urllib.parse import quote
 
+import dagster as dg
 import pytest
 from conftest import REBOUND
 from dagster_catalogue import DagsterCatalogue
@@ -13,6 +14,8 @@ from person import Person, page_text
 from selenium import webdriver
 
 from mediafm_assets.dagster_internals import LOCATION, REPOSITORY
+from mediafm_assets.metadata import image
+from mediafm_assets.tables import markdown_table, reasons, table
 from mediafm_core.store.artefacts import Store
 
 JOB = "retire_titles"
@@ -112,12 +115,22 @@ socket.onerror = () => done('refused');
 """
 
 
+LOADED: list[str] = []  # paths that the other site was asked for
+HOSTILE = (
+    "<img src=x onerror='window.entered=1'><script>window.entered=1</script>"
+    "<svg onload='window.entered=1'></svg><iframe src='javascript:parent.entered=1'></iframe>"
+    "![](http://127.0.0.1:{port}/loaded) <img src='http://127.0.0.1:{port}/loaded'> "
+    "[link](javascript:window.entered=1) <a href='javascript:window.entered=1'>a</a> \x1b[31m"
+)
+
+
 @pytest.fixture(scope="module")
 def other_site() -> Iterator[int]:
     """Port of a server of empty pages, which goes by any name."""
 
     class Pages(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            LOADED.append(self.path)
             self.send_response(200)
             self.send_header("Content-Type", "text/html")
             self.end_headers()
@@ -126,6 +139,7 @@ def other_site() -> Iterator[int]:
         def log_message(self, *_: object) -> None:
             pass
 
+    LOADED.clear()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -199,3 +213,51 @@ def test_the_owner_still_uses_the_ui(person: Person, catalogue: DagsterCatalogue
     assert launched(catalogue) == [started["run"]["runId"]]
     stop = f'mutation {{ terminateRun(runId: "{started["run"]["runId"]}") {{ __typename }} }}'
     person.browser.execute_async_script(SAME_ORIGIN, stop)
+
+
+def test_markup_in_names_never_runs(
+    person: Person, other_site: int, catalogue: DagsterCatalogue
+) -> None:
+    """Everything that people write reaches the pages as the text that it is."""
+    text = HOSTILE.format(port=other_site)
+    with catalogue.instance() as instance:
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(
+                "evaluation",
+                description=text,
+                metadata={
+                    "label": text,
+                    "versions": markdown_table(["title", "reason"], [{"title": text}]),
+                    "clips": table(("clip", "labels"), [{"clip": text, "labels": text}]),
+                    "reasons": reasons([("cat", text)]),
+                    "picture": image(b"", "png", text),
+                    "details": dg.MetadataValue.json({"name": text}),
+                },
+            )
+        )
+        instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey("mediafm_model"),
+                check_name="hidden_shots_are_predicted",
+                passed=False,
+                description=text,
+                metadata={"found": text},
+            )
+        )
+    before = len([path for path in LOADED if path == "/loaded"])
+    for page, texts in (
+        ("/assets/evaluation", ["versions", "reasons"]),
+        ("/assets/evaluation?view=events", ["evaluation"]),
+        ("/assets/mediafm_model?view=checks", ["hidden_shots_are_predicted"]),
+    ):
+        person.opens(page)
+        person.reads(*texts)
+        for opened in person.browser.find_elements(
+            "xpath", "//*[contains(text(), 'Show Markdown')]"
+        ):
+            person.browser.execute_script("arguments[0].click()", opened)
+        assert person.browser.execute_script("return window.entered") is None
+        sources = "return [...document.querySelectorAll('img,iframe,a')].map(x => x.src || x.href)"
+        for source in person.browser.execute_script(sources):
+            assert not str(source).startswith(("javascript:", f"http://127.0.0.1:{other_site}"))
+    assert len([path for path in LOADED if path == "/loaded"]) == before == 0
