@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.identity import Identity
+from mediafm_core.model.bounds import checked_configuration
 from mediafm_core.model.folder import (
-    CARD_FILE,
     CONFIG_FILE,
     TRAINING_FILE,
     WEIGHTS_FILE,
     pickles_in,
+    read_card,
     read_json,
+    recorded_identity,
 )
 from mediafm_core.pipeline.fused_space import FusedSpace, space_of_model
 from mediafm_core.store.artefacts import Store
@@ -105,9 +106,10 @@ def read_candidate(folder: Path) -> Candidate:
             another model's name.
     """
     check_files(folder)
-    config, training = read_json(folder, CONFIG_FILE), read_json(folder, TRAINING_FILE)
+    config = checked_configuration(folder / CONFIG_FILE, read_json(folder, CONFIG_FILE))
+    training = read_json(folder, TRAINING_FILE)
+    identity = recorded_identity(folder, training)
     try:
-        identity = Identity.model_validate(training["identity"])
         kept = kept_point(training)
         baselines = {str(name): float(loss) for name, loss in training["baselines"].items()}
         candidate = Candidate(
@@ -122,10 +124,10 @@ def read_candidate(folder: Path) -> Candidate:
             validation=str(training["validation"]),
             space=space_of_model(config),
         )
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigurationError(
-            f"{folder} does not tell what was trained ({reason}): copy the model again, or delete "
+            f"{folder} does not say what was trained ({reason}): copy the model again, or delete "
             "it and train one."
         ) from None
     if str(identity) != folder.name:
@@ -207,13 +209,7 @@ def model_card_of(store: Store, version: str) -> str:
     Raises:
         ConfigurationError: there is no such model, or it has no card.
     """
-    path = find_model(store, version) / CARD_FILE
-    try:
-        return path.read_text(encoding="utf-8")
-    except (FileNotFoundError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"The model card {path} cannot be read ({error}): copy the model again."
-        ) from None
+    return read_card(find_model(store, version))
 
 
 def _created(folder: Path, recorded: str | None) -> datetime:
