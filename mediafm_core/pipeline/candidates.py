@@ -62,11 +62,6 @@ class Candidate:
         name, loss = self.best_baseline
         return f"{found}, best baseline {loss:.4f} ({name.replace('_', ' ')})"
 
-    @property
-    def summary(self) -> str:
-        """Identity, date and evidence in one line."""
-        return f"{self.identity} ({self.created_at:%Y-%m-%d}, {self.evidence})"
-
 
 @dataclass(frozen=True)
 class DamagedCandidate:
@@ -75,11 +70,6 @@ class DamagedCandidate:
     identity: str
     created_at: datetime
     reason: str
-
-    @property
-    def summary(self) -> str:
-        """Identity and date in one line."""
-        return f"{self.identity} ({self.created_at:%Y-%m-%d}, damaged)"
 
 
 def model_folders(store: Store) -> list[Path]:
@@ -196,11 +186,13 @@ def find_model(store: Store, version: str) -> Path:
             f"{version!r} is too short for {found[0].name}: name {FEWEST_DIGITS} digits of its "
             "digest or more."
         )
-    there = [each.summary for each in list_candidates(store)]
-    names = "; ".join(there[:_NAMED_MODELS]) or "none, so train one"
-    more = f"; and {len(there) - _NAMED_MODELS} more" if len(there) > _NAMED_MODELS else ""
+    there = [each.identity for each in list_candidates(store)]
+    names = ", ".join(there[:_NAMED_MODELS]) or "none, so train one"
+    more = f" and {len(there) - _NAMED_MODELS} more" if len(there) > _NAMED_MODELS else ""
     wanted = f"There is no model {version!r}" if version else "No model is chosen"
-    raise ConfigurationError(f"{wanted} in {store.models}; there is: {names}{more}.")
+    raise ConfigurationError(
+        f"{wanted} in {store.models}, which has {names}{more}: `mediafm models` compares them."
+    )
 
 
 def model_card_of(store: Store, version: str) -> str:
