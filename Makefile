@@ -11,6 +11,7 @@ PYTHON ?= python3.13 python3.12 python3.11 python3
 
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
 LOCK := constraints.txt
 CATALOGUE := --inbox "$(MEDIA)" --store "$(STORE)"
 
@@ -23,7 +24,7 @@ help:
 	@echo "make demo            the sample films, from title folders to clip features in DuckDB"
 	@echo "make demo MEDIA=DIR  the same with the title folders in DIR (STORE=DIR for the results)"
 	@echo "make ui              Dagster's UI on the demo's catalogue"
-	@echo "make setup           install into $(VENV), the versions of $(LOCK)"
+	@echo "make setup           install into $(VENV), the versions and hashes of $(LOCK)"
 	@echo "make test            the tests; PYTEST_ARGS='-k shots' for some of them"
 	@echo "make lint            ruff and mypy"
 	@echo "make format          let ruff mend what it can"
@@ -45,14 +46,17 @@ $(VENV)/.installed-dev: pyproject.toml $(LOCK) | $(VENV)/.created
 	$(call install,.[dev])
 	@touch $(VENV)/.installed $@
 
-# uv is several times as fast as pip. It has its own configuration, so where only pip is set up
-# to reach an index, pip does the work.
+# Nothing is installed whose hash differs from the lock file's, the tools that install included. uv
+# is several times as fast as pip. It has its own configuration, so where only pip is set up to reach
+# an index, pip does the work, which takes the tests' packages too.
 define install
 @echo "Installing into $(VENV): some minutes and 7 GB the first time."
-@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv \
-	&& $(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --constraint $(LOCK) --editable "$(1)" \
+@sed -n '/^uv==/,/[^\\]$$/p' $(LOCK) > $(VENV)/uv.txt
+@$(PIP) --quiet --require-hashes -r $(VENV)/uv.txt \
+	&& $(BIN)/uv pip install --compile-bytecode --python $(BIN)/python \
+		--constraint $(LOCK) --build-constraint $(LOCK) --editable "$(1)" \
 	|| { echo "Without uv, then: pip does the work."; \
-	     $(BIN)/python -m pip install --constraint $(LOCK) --editable "$(1)"; }
+	     $(PIP) --require-hashes -r $(LOCK) && $(PIP) --no-deps --no-build-isolation --editable .; }
 endef
 
 $(VENV)/.created:
@@ -112,9 +116,10 @@ format: $(VENV)/.installed-dev
 # Versions in the file are kept where they still fit; delete it first to move everything forward.
 # One version for all Pythons, so that what was tested on one is what runs on the others.
 lock: | $(VENV)/.created
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
-		--fork-strategy fewest --no-annotate --no-emit-index-url --no-emit-find-links \
+	@$(PIP) --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group build --universal \
+		--python-version 3.11 --fork-strategy fewest --generate-hashes \
+		--no-annotate --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet --output-file $(LOCK)
 
 docs: setup

@@ -39,7 +39,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 class Section(BaseModel):
     """A group of settings; an unknown name is an error, so that a misspelling is noticed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ShotSettings(Section):
@@ -47,15 +47,17 @@ class ShotSettings(Section):
 
     threshold: Fraction = Field(0.5, description="probability above which a frame is a transition")
     window_frames: int = Field(
-        500, ge=100, description="frames per TransNetV2 window, of which 50 are overlap"
+        500, ge=100, le=10_000, description="frames per TransNetV2 window, of which 50 are overlap"
     )
 
 
 class KeyframeSettings(Section):
     """The pictures kept of each shot: what the video encoder sees and what people look at."""
 
-    per_shot: PositiveInt = Field(3, description="frames at uniform intervals in each shot")
-    short_side: int = Field(288, ge=64, description="pixels of the shorter side; never scaled up")
+    per_shot: PositiveInt = Field(3, le=100, description="frames at uniform intervals in each shot")
+    short_side: int = Field(
+        288, ge=64, le=4320, description="pixels of the shorter side; never scaled up"
+    )
     jpeg_quality: int = Field(90, ge=1, le=100, description="of the JPEG pictures in the store")
 
 
@@ -66,16 +68,26 @@ class EncoderSettings(Section):
     model: str | None = Field(
         None, description="hub name or local checkpoint folder, for encoders that take one"
     )
-    dimension: PositiveInt | None = Field(
-        None, description="width of the vectors, for encoders that offer several"
+    sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-fA-F]{64}$",
+        description="of the checkpoint's file of weights, as `sha256sum` prints it: any other file "
+        "is refused; packaged weights are always compared with the published ones",
     )
-    batch_size: PositiveInt = Field(16, description="items per call; does not change results")
+    dimension: PositiveInt | None = Field(
+        None, le=65_536, description="width of the vectors, for encoders that offer several"
+    )
+    batch_size: PositiveInt = Field(
+        16, le=65_536, description="items per call; does not change results"
+    )
 
 
 class TextEncoderSettings(EncoderSettings):
     """The text encoder; the API settings concern `openai` only."""
 
-    batch_size: PositiveInt = Field(64, description="texts per call; does not change results")
+    batch_size: PositiveInt = Field(
+        64, le=65_536, description="texts per call; does not change results"
+    )
     base_url: str | None = Field(
         None,
         description="any OpenAI-compatible endpoint, without user, password and query; falls back "
@@ -85,12 +97,14 @@ class TextEncoderSettings(EncoderSettings):
         None, description="falls back to OPENAI_API_KEY; never logged"
     )
     timeout_s: float = Field(
-        60.0, gt=0, description="for one request, from its start to the last byte, seconds"
+        60.0, gt=0, le=3600, description="for one request, from its start to the last byte, seconds"
     )
     max_retries: int = Field(
-        6, ge=0, description="on 429, 5xx, time-outs and unusable answers, with back-off"
+        6, ge=0, le=100, description="on 429, 5xx, time-outs and unusable answers, with back-off"
     )
-    usd_per_million_tokens: float = Field(0.13, ge=0, description="for the cost in the metadata")
+    usd_per_million_tokens: float = Field(
+        0.13, ge=0, le=1e6, description="for the cost in the metadata"
+    )
 
 
 class ModelSettings(Section):
@@ -100,16 +114,22 @@ class ModelSettings(Section):
     neither depth nor width).
     """
 
-    hidden: PositiveInt = Field(256, description="width: of every contextual vector too")
-    layers: PositiveInt = Field(4, description="Transformer layers")
-    heads: PositiveInt = Field(4, description="attention heads per layer; divides `hidden`")
-    feed_forward: PositiveInt = Field(1024, description="width of the feed-forward layers")
+    hidden: PositiveInt = Field(256, le=16_384, description="width: of every contextual vector too")
+    layers: PositiveInt = Field(4, le=256, description="Transformer layers")
+    heads: PositiveInt = Field(4, le=256, description="attention heads per layer; divides `hidden`")
+    feed_forward: PositiveInt = Field(
+        1024, le=131_072, description="width of the feed-forward layers"
+    )
     dropout: float = Field(
         0.0, ge=0.0, lt=1.0, description="for long training; a few hundred steps go without"
     )
-    max_shots: PositiveInt = Field(512, description="longest sequence of shots in one pass")
+    max_shots: PositiveInt = Field(
+        512, le=65_536, description="longest sequence of shots in one pass"
+    )
     context_layer: PositiveInt | None = Field(
-        None, description="layer that contextual vectors are read from; by default the last but one"
+        None,
+        le=256,
+        description="layer that contextual vectors are read from; by default the last but one",
     )
     fusion: Literal["concatenation", "gate", "tokens"] = Field(
         "concatenation",
@@ -129,7 +149,7 @@ class ModelSettings(Section):
         "zeros", description="what stands for a modality that a shot lacks"
     )
     surroundings: int = Field(
-        2, ge=0, description="shots before and after whose means each shot is told; 0: none"
+        2, ge=0, le=256, description="shots before and after whose means each shot is told; 0: none"
     )
     structure: bool = Field(
         True, description="tell each shot how alike the shots before and after it are"
@@ -140,7 +160,7 @@ class ObjectiveSettings(Section):
     """What the network is trained to do: Masked Shot Modeling, and terms beside it."""
 
     mask_share: Fraction = Field(0.2, description="share of shots replaced by [MASK]")
-    span_shots: PositiveInt = Field(1, description="shots that are hidden together")
+    span_shots: PositiveInt = Field(1, le=65_536, description="shots that are hidden together")
     single_modality_share: float = Field(
         0.0, ge=0, le=1, description="share of hidden shots of which only one modality is hidden"
     )
@@ -148,39 +168,45 @@ class ObjectiveSettings(Section):
         0.0, ge=0, lt=1, description="share of sequences read without one of their modalities"
     )
     contrastive_weight: float = Field(
-        0.0, ge=0, description="of telling a hidden shot from the title's other hidden ones"
+        0.0, ge=0, le=1e3, description="of telling a hidden shot from the title's other hidden ones"
     )
-    contrastive_temperature: float = Field(0.1, gt=0, description="of the contrastive term")
+    contrastive_temperature: float = Field(0.1, gt=0, le=1e3, description="of the contrastive term")
     boundary_weight: float = Field(
-        1.0, ge=0, description="of telling where scenes start, by pseudo-labels; a second pass"
+        1.0,
+        ge=0,
+        le=1e3,
+        description="of telling where scenes start, by pseudo-labels; a second pass",
     )
 
 
 class TrainingSettings(Section):
     """Training: the same on a laptop's CPU and on several GPUs."""
 
-    steps: PositiveInt = Field(200, description="optimiser steps")
+    steps: PositiveInt = Field(200, le=100_000_000, description="optimiser steps")
     titles_per_batch: PositiveInt = Field(
-        8, description="sequences in one step, over all processes and accumulated batches"
+        8,
+        le=65_536,
+        description="sequences in one step, over all processes and accumulated batches",
     )
     crop_shots: PositiveInt = Field(
-        64, description="longest run of shots of one title in a training sequence"
+        64, le=65_536, description="longest run of shots of one title in a training sequence"
     )
     optimiser: Literal["muon", "adamw"] = Field(
         "muon", description="of the hidden matrices; AdamW takes everything else"
     )
-    muon_learning_rate: float = Field(1e-3, gt=0, description="for the hidden matrices")
-    adamw_learning_rate: float = Field(1e-3, gt=0, description="for every other parameter")
-    weight_decay: float = Field(0.01, ge=0, description="for matrices only")
+    muon_learning_rate: float = Field(1e-3, gt=0, le=10, description="for the hidden matrices")
+    adamw_learning_rate: float = Field(1e-3, gt=0, le=10, description="for every other parameter")
+    weight_decay: float = Field(0.01, ge=0, le=10, description="for matrices only")
     warmup_share: float = Field(
         0.1, ge=0, lt=1, description="share of the steps in which the rates rise"
     )
-    clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    clip_norm: float = Field(1.0, gt=0, le=1e6, description="largest norm of the gradient")
     validation_share: float = Field(0.2, ge=0, lt=1, description="share of titles held out")
-    validate_every: PositiveInt = Field(20, description="steps between validations")
+    validate_every: PositiveInt = Field(20, le=100_000_000, description="steps between validations")
     patience: int = Field(
         10,
         ge=0,
+        le=1_000_000,
         description="validations without improvement after which training stops; the best weights "
         "are kept. 0, or no titles held out: all steps, the last weights",
     )
@@ -191,16 +217,22 @@ class TrainingSettings(Section):
         False, description="compile the network first (needs a C++ compiler); pays in long training"
     )
     accumulation: PositiveInt = Field(
-        1, description="batches that a step is computed in, one after the other, to save memory"
+        1,
+        le=65_536,
+        description="batches that a step is computed in, one after the other, to save memory",
     )
-    processes: PositiveInt = Field(1, description="processes on this machine, one per GPU")
+    processes: PositiveInt = Field(1, le=64, description="processes on this machine, one per GPU")
     checkpoint_every: PositiveInt = Field(
-        100, description="steps between saved states, from which a killed training goes on"
+        100,
+        le=100_000_000,
+        description="steps between saved states, from which a killed training goes on",
     )
     start_from: Path | None = Field(
         None, description="folder of a model, or of a training's state, whose weights to start from"
     )
-    seed: int = Field(0, description="the same seed gives the same weights on the same machine")
+    seed: int = Field(
+        0, ge=0, lt=2**63, description="the same seed gives the same weights on the same machine"
+    )
 
 
 class EvaluationSettings(Section):
@@ -209,13 +241,14 @@ class EvaluationSettings(Section):
     folds: int | None = Field(
         None,
         ge=2,
+        le=100_000,
         description="parts of the titles, each tested once; 5, or 10 for ranking, if not given",
     )
     seeds: PositiveInt = Field(
-        1, description="repetitions, each with folds, networks and probes of its own"
+        1, le=1000, description="repetitions, each with folds, networks and probes of its own"
     )
     bootstrap: PositiveInt = Field(
-        1000, description="draws of titles that the intervals are taken from"
+        1000, le=1_000_000, description="draws of titles that the intervals are taken from"
     )
     labels: tuple[str, ...] = Field(
         (),
@@ -232,7 +265,9 @@ class EvaluationSettings(Section):
 class ClipSettings(Section):
     """Clips of titles without `clips.csv`."""
 
-    proposed_s: float = Field(30.0, gt=0, description="target length of a proposed clip, seconds")
+    proposed_s: float = Field(
+        30.0, gt=0, le=86_400, description="target length of a proposed clip, seconds"
+    )
 
 
 class S3Settings(Section):
@@ -249,15 +284,17 @@ class S3Settings(Section):
     addressing: Literal["auto", "path", "virtual"] = Field(
         "auto", description="bucket in the path or in the host name; many own endpoints need `path`"
     )
-    connect_timeout_s: float = Field(5.0, gt=0, description="for a connection, seconds")
-    read_timeout_s: float = Field(20.0, gt=0, description="without any byte, seconds")
+    connect_timeout_s: float = Field(5.0, gt=0, le=600, description="for a connection, seconds")
+    read_timeout_s: float = Field(20.0, gt=0, le=3600, description="without any byte, seconds")
     max_attempts: PositiveInt = Field(
         8,
+        le=100,
         description="of a request, on 5xx, throttling, time-outs and cut transfers, with back-off",
     )
     lease_s: float = Field(
         60.0,
         ge=2,
+        le=86_400,
         description="after which the lock of a process that died is free, seconds",
     )
     cache: Path | None = Field(
@@ -266,7 +303,10 @@ class S3Settings(Section):
         "folder if not given",
     )
     cache_gib: float = Field(
-        50.0, gt=0, description="size that the copies are kept to, least recently read first to go"
+        50.0,
+        gt=0,
+        le=1e6,
+        description="size that the copies are kept to, least recently read first to go",
     )
 
     @model_validator(mode="after")
@@ -284,9 +324,11 @@ class S3Settings(Section):
 class RunSettings(Section):
     """How work is divided."""
 
-    titles_per_run: PositiveInt = Field(50, description="titles in one Dagster run")
+    titles_per_run: PositiveInt = Field(50, le=100_000, description="titles in one Dagster run")
     refresh_titles_per_run: PositiveInt = Field(
-        500, description="titles in one Dagster run that computes only what depends on the model"
+        500,
+        le=1_000_000,
+        description="titles in one Dagster run that computes only what depends on the model",
     )
 
 
@@ -301,6 +343,7 @@ class PublishingSettings(Section):
     grace_s: float = Field(
         24 * 3600.0,
         ge=0,
+        le=366 * 86_400,
         description="seconds for which `mediafm clean` leaves files of features that are no longer "
         "part of the catalogue, for clients that have it open",
     )
@@ -310,23 +353,35 @@ class SensorSettings(Section):
     """What Dagster's daemon does by itself."""
 
     running: bool = Field(True, description="run without being switched on in the UI")
-    arrivals_every_s: PositiveInt = Field(15, description="seconds between two looks at the inbox")
+    arrivals_every_s: PositiveInt = Field(
+        15, le=86_400, description="seconds between two looks at the inbox"
+    )
     settle_s: float = Field(
-        10.0, ge=0, description="seconds that a changed title folder must have been left alone for"
+        10.0,
+        ge=0,
+        le=86_400,
+        description="seconds that a changed title folder must have been left alone for",
     )
     sweep_every_s: PositiveInt = Field(
-        30, description="seconds between two comparisons of what is stored with what is wanted"
+        30,
+        le=86_400,
+        description="seconds between two comparisons of what is stored with what is wanted",
     )
     automation: bool = Field(
         False, description="let the automation condition refresh too, and the sweep what it misses"
     )
     automation_every_s: PositiveInt = Field(
-        30, description="seconds between two evaluations of the condition"
+        30, le=86_400, description="seconds between two evaluations of the condition"
     )
     sweep_after_s: float = Field(
-        120.0, ge=0, description="seconds that the condition has after a change before the sweep"
+        120.0,
+        ge=0,
+        le=7 * 86_400,
+        description="seconds that the condition has after a change before the sweep",
     )
-    runs_per_tick: PositiveInt = Field(20, description="runs that one tick asks for at most")
+    runs_per_tick: PositiveInt = Field(
+        20, le=500, description="runs that one tick asks for at most"
+    )
 
 
 class AlertSettings(Section):
@@ -385,7 +440,7 @@ class Settings(BaseSettings):
         description="arithmetic of the networks; auto: float32 for encoders, bfloat16 for shot "
         "detection where it is native",
     )
-    threads: int = Field(0, ge=0, description="threads per network; 0 takes all cores")
+    threads: int = Field(0, ge=0, le=4096, description="threads per network; 0 takes all cores")
     serving_model: Path | None = Field(
         None, description="folder of a trained model to serve in place of one trained here"
     )

@@ -112,7 +112,9 @@ def _device(settings: Settings) -> Iterator[tuple[Level, str]]:
 def _shots(settings: Settings) -> Iterator[tuple[Level, str]]:
     from mediafm_core.shots.transnetv2 import TransNetV2Detector
 
-    yield "ok", f"shots are found by {TransNetV2Detector(settings).identity}"
+    detector = TransNetV2Detector(settings)
+    detector.check()
+    yield "ok", f"shots are found by {detector.identity}"
 
 
 def _encoders(settings: Settings) -> Iterator[tuple[Level, str]]:

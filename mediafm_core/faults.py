@@ -101,7 +101,7 @@ _MACHINE_TEXTS: tuple[tuple[str, str, str], ...] = (
     ("CUBLAS_STATUS", "torch", _GPU_REMEDY),
 )
 _MEMORY_REMEDY = "free memory, or give the machine more"
-_PACKAGES_REMEDY = "install the packages anew, with constraints.txt"
+_PACKAGES_REMEDY = "install the packages again with `make setup`, or from constraints.txt"
 
 
 def fault_of(error: BaseException) -> Fault:

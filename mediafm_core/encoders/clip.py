@@ -28,6 +28,7 @@ from mediafm_core.encoders.weights import (
     checkpoint_folder,
     digest_of_checkpoint,
     require_package,
+    verify_checkpoint,
     weights_in,
 )
 from mediafm_core.errors import ConfigurationError, MediaFMError
@@ -102,6 +103,7 @@ class OpenCLIP:
         _, _, configuration, weights = self._checkpoint
         least = _least_parameters(self._configuration)
         require_weights_for(least, configuration, weights, _SETTING)
+        verify_checkpoint(weights, self._settings.video.sha256, "video.sha256")
         check_device(self._settings)
 
     def encode(self, images: Sequence[np.ndarray]) -> np.ndarray:

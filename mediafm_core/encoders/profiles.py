@@ -88,6 +88,7 @@ _PROFILES = {
 }
 # Settings that an encoder would otherwise ignore without a word.
 _TAKES_MODEL = frozenset({"open_clip", "wav2vec2", "openai"})
+_TAKES_SHA256 = frozenset({"open_clip", "wav2vec2"})  # packaged weights have known ones
 _TAKES_DIMENSION = frozenset({"openai"})
 
 
@@ -105,6 +106,7 @@ def _build(
         )
     for option, value, takers in (
         ("model", chosen.model, _TAKES_MODEL),
+        ("sha256", chosen.sha256, _TAKES_SHA256),
         ("dimension", chosen.dimension, _TAKES_DIMENSION),
     ):
         if value is not None and name not in takers:

@@ -24,7 +24,12 @@ from mediafm_core.encoders.runtime import (
     require_module,
     torch_dtype,
 )
-from mediafm_core.encoders.weights import checkpoint_folder, digest_of_checkpoint, weights_in
+from mediafm_core.encoders.weights import (
+    checkpoint_folder,
+    digest_of_checkpoint,
+    verify_checkpoint,
+    weights_in,
+)
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.faults import in_one_line
 from mediafm_core.identity import Identity, digest_of
@@ -83,6 +88,7 @@ class Wav2Vec2:
         weights = weights_in(self._folder, _WEIGHTS)
         configuration = self._folder / _CONFIG
         require_weights_for(_least_parameters(self._config), configuration, weights, _SETTING)
+        verify_checkpoint(weights, self._settings.audio.sha256, "audio.sha256")
         check_device(self._settings)
 
     def encode(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:

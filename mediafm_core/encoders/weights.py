@@ -77,6 +77,24 @@ def verify(files: Sequence[Path], sha256: str, distribution: str) -> None:
         )
 
 
+def verify_checkpoint(weights: Path, sha256: str | None, setting: str) -> None:
+    """Compare a checkpoint's weights with the SHA-256 that the settings pin, if they pin one.
+
+    Args:
+        weights: the file of weights.
+        sha256: 64 hexadecimal digits, as `sha256sum` prints them; None accepts any file.
+        setting: the setting that pins it, for the error.
+
+    Raises:
+        ConfigurationError: the file is another one.
+    """
+    if sha256 is not None and (found := sha256_of([weights])) != sha256.lower():
+        raise ConfigurationError(
+            f"{weights} has the sha256 {found}, not the one in `{setting}`: fetch the weights "
+            "again, or correct the setting after a check of their source."
+        )
+
+
 def sha256_of(files: Sequence[Path]) -> str:
     """SHA-256 over the contents of files, one after the other.
 

