@@ -28,6 +28,7 @@ from mediafm_core.config import load_settings
 from mediafm_core.media.probe import probe
 from mediafm_core.shots.one_pass import decode_title
 from mediafm_core.shots.transnetv2 import TransNetV2Detector
+from mediafm_core.titles.own_file import OwnFile
 
 REFERENCE = {"found": 0.962, "listed": 0.947}
 MEMORY_SAMPLES = 8
@@ -56,7 +57,7 @@ def measure(film: Path, listed: np.ndarray, tolerance: int) -> dict:
     settings = load_settings()
     process = psutil.Process()
     memory: list[tuple[float, float]] = []
-    described = probe(film)
+    described = probe(OwnFile.at(film))
     step_s = (described.duration_s or 600.0) / MEMORY_SAMPLES
 
     def note_memory(seconds: float) -> None:
@@ -66,7 +67,7 @@ def measure(film: Path, listed: np.ndarray, tolerance: int) -> dict:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         summary = decode_title(
-            film,
+            OwnFile.at(film),
             film.stem,
             described,
             TransNetV2Detector(settings),

@@ -50,6 +50,10 @@ class WorkError(MediaFMError):
     """
 
 
+class ChangedTitleError(WorkError):
+    """A file of a title is no longer the one that was taken in: the next run takes it in again."""
+
+
 class StorageError(MachineError):
     """Where the inbox or the store is kept does not answer, after the tries that might have helped.
 

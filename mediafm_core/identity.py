@@ -7,7 +7,7 @@ version of the code. Equal data versions mean that nothing needs to be computed 
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +54,31 @@ def digest_of_files(
         paths: the files.
         progress: called after each piece with the bytes read so far.
     """
+
+    def pieces() -> Iterator[bytes]:
+        for path in paths:
+            with path.open("rb") as file:
+                while piece := file.read(_READ_BYTES):
+                    yield piece
+
+    return digest_of_pieces(pieces(), progress)
+
+
+def digest_of_pieces(
+    pieces: Iterable[bytes], progress: Callable[[int], None] = lambda _bytes: None
+) -> str:
+    """Digest of a content that comes in pieces, however it is divided.
+
+    Args:
+        pieces: the content.
+        progress: called after each piece with the bytes so far.
+    """
     sha = hashlib.sha256()
     read = 0
-    for path in paths:
-        with path.open("rb") as file:
-            while piece := file.read(_READ_BYTES):
-                sha.update(piece)
-                read += len(piece)
-                progress(read)
+    for piece in pieces:
+        sha.update(piece)
+        read += len(piece)
+        progress(read)
     return sha.hexdigest()[:DIGEST_LENGTH]
 
 

@@ -1,11 +1,13 @@
-"""Small media files with the properties that real ones have now and then, made with PyAV."""
+"""Small media files with the properties that real ones have now and then."""
 
+import subprocess
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from imageio_ffmpeg import get_ffmpeg_exe
 
 RATE = 25
 SOUND_RATE = 44_100
@@ -84,3 +86,9 @@ def moving(count: int, width: int = 96, height: int = 64) -> list[np.ndarray]:
 def tone(seconds: float, hertz: float = 440.0) -> np.ndarray:
     """A sine of half amplitude."""
     return 0.5 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * SOUND_RATE)) / SOUND_RATE)
+
+
+def ffmpeg(*arguments: object) -> None:
+    """Run the program ffmpeg; it fails loudly and asks nothing."""
+    command = [get_ffmpeg_exe(), "-nostdin", "-loglevel", "error", "-y", "-threads", "1"]
+    subprocess.run([*command, *map(str, arguments)], check=True, timeout=120)

@@ -4,13 +4,13 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from mediafm_core.errors import TitleError
 from mediafm_core.intervals import Indices
+from mediafm_core.titles.own_file import OwnFile
 from mediafm_core.titles.text_file import read_text
 
 CLIP_SCHEMA = pa.schema(
@@ -29,14 +29,14 @@ _MAX_BYTES = 64 << 20
 END_TOLERANCE_S = 0.05
 
 
-def read_clips(path: Path, title_id: str, duration_s: float) -> pa.Table:
+def read_clips(file: OwnFile, title_id: str, duration_s: float) -> pa.Table:
     """Read `clips.csv`: `clip_id,start_s,end_s`, then any label columns.
 
     An end at most 50 ms past the end of the title is set to it. A label's empty cells are absent
     from the map `labels`.
 
     Args:
-        path: comma-separated values with a header line, in UTF-8, UTF-16 or Latin-1.
+        file: comma-separated values with a header line, in UTF-8, UTF-16 or Latin-1.
         title_id: the title's.
         duration_s: where the title ends, seconds.
 
@@ -47,14 +47,14 @@ def read_clips(path: Path, title_id: str, duration_s: float) -> pa.Table:
         TitleError: a missing column, an empty or repeated id, a time that is no number, an end
             not after its start, a clip outside the title, a line of the wrong length, or no clip.
     """
-    reader = csv.reader(io.StringIO(read_text(path, _MAX_BYTES).text), strict=True)
+    reader = csv.reader(io.StringIO(read_text(file, _MAX_BYTES).text), strict=True)
     clips: dict[str, tuple[float, float, list[tuple[str, str]]]] = {}
     try:
-        header = _header(next(reader, []), path)
+        header = _header(next(reader, []), file)
         for row in reader:
             if not any(row):  # an empty line
                 continue
-            place = f"{path}, line {reader.line_num}"
+            place = f"{file}, line {reader.line_num}"
             if len(row) != len(header):
                 raise TitleError(
                     f"{place}: {len(row)} values for {len(header)} columns: mend the line."
@@ -81,11 +81,11 @@ def read_clips(path: Path, title_id: str, duration_s: float) -> pa.Table:
             clips[clip_id] = (start_s, min(end_s, duration_s), labels)
     except csv.Error as error:
         raise TitleError(
-            f"{path}, line {reader.line_num}: no comma-separated values ({error}): mend the file."
+            f"{file}, line {reader.line_num}: no comma-separated values ({error}): mend the file."
         ) from None
     if not clips:
         raise TitleError(
-            f"{path} lists no clip: add one, or remove the file to have some proposed."
+            f"{file} lists no clip: add one, or remove the file to have some proposed."
         )
     starts, ends, labels_of_all = zip(*clips.values(), strict=True)
     return _table(title_id, list(clips), starts, ends, proposed=False, labels=labels_of_all)
@@ -128,18 +128,18 @@ def _best_edges(edges: np.ndarray, target_s: float) -> Indices:
     return np.array(chosen[::-1])
 
 
-def _header(row: list[str], path: Path) -> list[str]:
+def _header(row: list[str], file: OwnFile) -> list[str]:
     names = [name.strip() for name in row]
     missing = [name for name in _REQUIRED if name not in names]
     if missing:
         raise TitleError(
-            f"{path}, line 1: column {missing[0]!r} is missing from {','.join(names)!r}: the "
+            f"{file}, line 1: column {missing[0]!r} is missing from {','.join(names)!r}: the "
             f"header begins with {','.join(_REQUIRED)}."
         )
     for number, name in enumerate(names):
         if not name or name in names[:number]:
             raise TitleError(
-                f"{path}, line 1: column {number + 1}, {name!r}, has no name of its own: rename it."
+                f"{file}, line 1: column {number + 1}, {name!r}, has no name of its own: rename it."
             )
     return names
 

@@ -11,12 +11,13 @@ which would be enough:
 3. References to data outside a QuickTime file (`dref`) are not followed.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mediafm_core.errors import TitleError
+from mediafm_core.titles.own_file import OwnFile
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -42,46 +43,41 @@ _TS_PACKETS_SEEN = 4
 
 
 @contextmanager
-def open_media(path: Path) -> Iterator["InputContainer"]:
+def open_media(file: OwnFile) -> Iterator["InputContainer"]:
     """Open a media file for demuxing, and nothing but this file.
 
     Args:
-        path: a regular file.
+        file: the media file; libav moves the position of its descriptor.
 
     Yields:
         The open container, closed at the end of the block.
 
     Raises:
-        TitleError: the file is missing, empty, no media, or cut off before its index.
+        TitleError: the file is empty, no media, or cut off before its index.
     """
     import av
 
+    format_name = _container_format(file, file.head(_HEAD_BYTES))
+    os.lseek(file.fileno(), 0, os.SEEK_SET)
+    options = {
+        "fd": str(file.fileno()),
+        "protocol_whitelist": "fd",
+        "format_whitelist": ",".join(CONTAINER_FORMATS),
+    }
+    if format_name == "mov":
+        options["enable_drefs"] = "0"
     try:
-        file = path.open("rb", buffering=0)
-    except OSError as error:
-        raise TitleError(f"{path} cannot be opened ({error.strerror}): check the file.") from error
-    with file:
-        format_name = _container_format(path, file.read(_HEAD_BYTES))
-        file.seek(0)
-        options = {
-            "fd": str(file.fileno()),
-            "protocol_whitelist": "fd",
-            "format_whitelist": ",".join(CONTAINER_FORMATS),
-        }
-        if format_name == "mov":
-            options["enable_drefs"] = "0"
-        try:
-            container = av.open("fd:", format=format_name, container_options=options)
-        except (av.FFmpegError, OSError, ValueError) as error:
-            raise TitleError(
-                f"{path} begins like a {format_name} file but has no readable index or streams "
-                f"({_reason(error)}): it is truncated or damaged; copy or export it again."
-            ) from error
-        with container:
-            yield container
+        container = av.open("fd:", format=format_name, container_options=options)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise TitleError(
+            f"{file} begins like a {format_name} file but has no readable index or streams "
+            f"({_reason(error)}): it is truncated or damaged; copy or export it again."
+        ) from error
+    with container:
+        yield container
 
 
-def stream_at(container: "InputContainer", path: Path, index: int, kind: str) -> "Stream":
+def stream_at(container: "InputContainer", file: OwnFile, index: int, kind: str) -> "Stream":
     """A stream that an earlier look into the file has found.
 
     Some formats (FLV, transport streams) announce a stream only where its first packet lies, so
@@ -89,7 +85,7 @@ def stream_at(container: "InputContainer", path: Path, index: int, kind: str) ->
 
     Args:
         container: the open file.
-        path: its name.
+        file: the media file.
         index: the stream's number in the file.
         kind: `video`, `audio` or `subtitle`.
 
@@ -101,15 +97,15 @@ def stream_at(container: "InputContainer", path: Path, index: int, kind: str) ->
         if stream.type == kind and stream.codec_context is not None:
             return stream
     raise TitleError(
-        f"{path} no longer shows its {kind} stream {index} when it is opened again: it is damaged "
+        f"{file} no longer shows its {kind} stream {index} when it is opened again: it is damaged "
         "or has been replaced meanwhile; copy or export it again."
     )
 
 
-def _container_format(path: Path, head: bytes) -> str:
+def _container_format(file: OwnFile, head: bytes) -> str:
     """The container format (libav's name) that a file's first bytes belong to."""
     if not head:
-        raise TitleError(f"{path} is empty: copy the media file again.")
+        raise TitleError(f"{file} is empty: copy the media file again.")
     for signature, name in _SIGNATURES:
         if head.startswith(signature):
             return name
@@ -122,7 +118,7 @@ def _container_format(path: Path, head: bytes) -> str:
     if _is_transport_stream(head):
         return "mpegts"
     raise TitleError(
-        f"{path} is {_describe(head)}, not a video file: put one of the formats MP4, MOV, MKV, "
+        f"{file} is {_describe(head)}, not a video file: put one of the formats MP4, MOV, MKV, "
         "WebM, AVI, MPEG, TS, MXF, FLV, Ogg or WMV in its place."
     )
 

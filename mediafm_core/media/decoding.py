@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mediafm_core.errors import TitleError
 from mediafm_core.media.container import open_media, stream_at
 from mediafm_core.media.probe import LONGEST_S, MediaProbe
+from mediafm_core.titles.own_file import OwnFile
 
 if TYPE_CHECKING:
     import av
@@ -85,7 +85,7 @@ class MediaDecoder:
     Iterate over it once; afterwards `end_s` and `damaged_packets` are final.
 
     Args:
-        path: the media file.
+        file: the media file.
         probe: its description; says which streams to decode.
 
     Attributes:
@@ -93,8 +93,8 @@ class MediaDecoder:
         damaged_packets: packets so far that could not be decoded.
     """
 
-    def __init__(self, path: Path, probe: MediaProbe) -> None:
-        self._path = path
+    def __init__(self, file: OwnFile, probe: MediaProbe) -> None:
+        self._file = file
         self._probe = probe
         self._clock = FrameClock(probe.start_s, 1.0 / (probe.video.average_rate or _FALLBACK_RATE))
         self._sound_end_s = 0.0
@@ -123,9 +123,9 @@ class MediaDecoder:
         indices = {"video": self._probe.video.index}
         if self._probe.audio is not None:
             indices["audio"] = self._probe.audio.index
-        with open_media(self._path) as container:
+        with open_media(self._file) as container:
             streams = [
-                stream_at(container, self._path, index, kind) for kind, index in indices.items()
+                stream_at(container, self._file, index, kind) for kind, index in indices.items()
             ]
             for stream in container.streams:
                 if stream not in streams:
@@ -137,7 +137,7 @@ class MediaDecoder:
                     yield from self._decode(packet)
             except av.FFmpegError as error:
                 raise TitleError(
-                    f"{self._path} cannot be read past {self.end_s:.1f} s ({error.strerror}): it "
+                    f"{self._file} cannot be read past {self.end_s:.1f} s ({error.strerror}): it "
                     "is truncated or damaged; copy or export it again."
                 ) from error
         self._require_complete()
@@ -180,7 +180,7 @@ class MediaDecoder:
         latest_s = max(title_s, self._sound_end_s) + SOUND_STEP_TOLERANCE_S
         if not self._sound_end_s - SOUND_STEP_TOLERANCE_S <= sound_s <= latest_s:
             raise TitleError(
-                f"{self._path}: the sound steps from {self._sound_end_s:.1f} s to {sound_s:.1f} s "
+                f"{self._file}: the sound steps from {self._sound_end_s:.1f} s to {sound_s:.1f} s "
                 f"in a title of {title_s:.1f} s: its time stamps are damaged; convert the file "
                 "anew with its sound's time stamps mended."
             )
@@ -189,7 +189,7 @@ class MediaDecoder:
         video = self._probe.video
         if self._clock.end_s is None:
             raise TitleError(
-                f"{self._path}: video stream {video.index} has no picture that can be decoded: "
+                f"{self._file}: video stream {video.index} has no picture that can be decoded: "
                 "the file is empty or damaged; export it again."
             )
         frame_s = 1.0 / (video.average_rate or _FALLBACK_RATE)
@@ -200,12 +200,12 @@ class MediaDecoder:
             declared_s, reached_s = self._probe.duration_s, max(self.end_s, self._sound_end_s)
         if declared_s is not None and reached_s < declared_s - tolerance_s:
             raise TitleError(
-                f"{self._path} ends after {reached_s:.1f} of {declared_s:.1f} declared seconds: "
+                f"{self._file} ends after {reached_s:.1f} of {declared_s:.1f} declared seconds: "
                 "it is truncated; copy or export it again."
             )
         packets = sum(state.packets for state in self._states.values())
         if self.damaged_packets > DAMAGE_TOLERANCE * packets:
             raise TitleError(
-                f"{self._path}: {self.damaged_packets} of {packets} packets cannot be decoded: "
+                f"{self._file}: {self.damaged_packets} of {packets} packets cannot be decoded: "
                 "the file is truncated or damaged; copy or export it again."
             )

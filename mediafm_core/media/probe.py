@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
@@ -11,11 +10,14 @@ from pydantic import BaseModel, ConfigDict
 from mediafm_core.errors import TitleError
 from mediafm_core.media.container import open_media
 from mediafm_core.media.geometry import Orientation, display_size, orientation_of
+from mediafm_core.media.purpose import ATTACHED, has_flag, purpose_of
 from mediafm_core.titles.language import primary_language
+from mediafm_core.titles.own_file import OwnFile
 
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
+    from av.stream import Stream
 
 LONGEST_S = 10 * 86_400.0
 """A declared length beyond ten days is no title's, but a damaged or forged header."""
@@ -27,10 +29,8 @@ MAX_PIXELS = 8192 * 8192
 
 _AV_TIME_BASE = 1_000_000
 _DURATION_TAG = re.compile(r"([0-9]{1,3}):([0-9]{1,2}):([0-9]{1,2}(?:\.[0-9]{1,9})?)")
-# Streams of pictures that are no film: cover art, chapter thumbnails, a still.
-_NO_FILM = ("attached_pic", "timed_thumbnails", "still_image")
-# Streams of sound that are not the title's main sound.
-_SECONDARY_SOUND = ("comment", "visual_impaired", "descriptions", "dub", "clean_effects")
+# Codecs of single pictures: beside a film, a stream of them is a cover, whatever its flags say.
+_STILLS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff", "apng", "jpegls", "svg"})
 
 
 class _Model(BaseModel):
@@ -77,11 +77,20 @@ class AudioStream(_Model):
 
 
 class SubtitleStream(_Model):
-    """An embedded track of subtitles, text or pictures."""
+    """An embedded track of subtitles, text or pictures.
+
+    Attributes:
+        forced: only what is foreign to the main sound (container flag or track name).
+        hearing_impaired: describes sounds as well (flag or name).
+        commentary: transcribes a commentary (flag or name).
+    """
 
     index: int
     codec: str
     language: str | None
+    forced: bool = False
+    hearing_impaired: bool = False
+    commentary: bool = False
 
 
 class MediaProbe(_Model):
@@ -106,61 +115,77 @@ class MediaProbe(_Model):
     subtitles: tuple[SubtitleStream, ...]
 
 
-def probe(path: Path, language: str | None = None) -> MediaProbe:
+def probe(file: OwnFile, language: str | None = None) -> MediaProbe:
     """Look into a media file, decoding its first picture.
 
     Args:
-        path: the media file.
+        file: the media file.
         language: the title's, as BCP 47 or ISO 639 tag; decides among several streams of sound.
 
     Raises:
         TitleError: the file is no media, damaged, has no stream of pictures, none that can be
             decoded, no picture in it, or pictures of a size or shape that no film has.
     """
-    with open_media(path) as container:
+    with open_media(file) as container:
         video = _choose_video(container.streams.video)
         if video is None:
-            raise TitleError(f"{path} has no video stream: put a file with pictures in its place.")
+            raise TitleError(f"{file} has no video stream: put a file with pictures in its place.")
         audio = _choose_audio(container.streams.audio, language)
         for stream in filter(None, (video, audio)):
             if stream.codec_context is None:
                 raise TitleError(
-                    f"{path}: stream {stream.index} ({stream.type}) is of a codec that cannot be "
+                    f"{file}: stream {stream.index} ({stream.type}) is of a codec that cannot be "
                     "decoded here: convert the file to H.264 and AAC."
                 )
         subtitles = tuple(
-            SubtitleStream(
-                index=stream.index, codec=_codec_name(stream), language=_language(stream)
-            )
-            for stream in container.streams
-            if stream.type == "subtitle"
+            _describe_subtitles(stream) for stream in container.streams if stream.type == "subtitle"
         )
         first_time = container.start_time
         return MediaProbe(
             container=container.format.name,
             duration_s=container.duration / _AV_TIME_BASE if container.duration else None,
             start_s=max(0.0, (first_time or 0) / _AV_TIME_BASE),
-            video=_describe_video(path, container, video),
+            video=_describe_video(file, container, video),
             audio=None if audio is None else _describe_audio(audio),
             subtitles=subtitles,
         )
 
 
 def _choose_video(streams: "Sequence[av.VideoStream]") -> "av.VideoStream | None":
-    films = [stream for stream in streams if not any(_has(stream, name) for name in _NO_FILM)]
-    return min(films, key=lambda stream: (not _has(stream, "default"), stream.index), default=None)
+    """Return the film: no picture attached to it, and no cover or sign language beside it."""
+
+    def rank(stream: "av.VideoStream") -> tuple[bool, bool, bool, bool, int]:
+        purpose = purpose_of(stream)
+        return (
+            purpose.extra_picture or purpose.commentary,
+            _codec_name(stream) in _STILLS,
+            has_flag(stream, "dependent"),
+            not has_flag(stream, "default"),
+            stream.index,
+        )
+
+    films = [stream for stream in streams if not has_flag(stream, *ATTACHED)]
+    return min(films, key=rank, default=None)
 
 
 def _choose_audio(
     streams: "Sequence[av.AudioStream]", language: str | None
 ) -> "av.AudioStream | None":
+    """Return the title's sound, of its language if there is such.
+
+    A commentary or music without speech is the last choice, even in the title's language; audio
+    description is the last choice among the tracks of a language. A default flag decides among
+    what is left.
+    """
     wanted = primary_language(language)
 
-    def rank(stream: "av.AudioStream") -> tuple[bool, bool, bool, int]:
+    def rank(stream: "av.AudioStream") -> tuple[bool, bool, bool, bool, int]:
+        purpose = purpose_of(stream)
         return (
+            purpose.commentary or purpose.incomplete,
             wanted is not None and primary_language(_language(stream)) != wanted,
-            any(_has(stream, name) for name in _SECONDARY_SOUND),
-            not _has(stream, "default"),
+            purpose.described or has_flag(stream, "dub"),
+            not has_flag(stream, "default"),
             stream.index,
         )
 
@@ -168,12 +193,12 @@ def _choose_audio(
 
 
 def _describe_video(
-    path: Path, container: "InputContainer", stream: "av.VideoStream"
+    file: OwnFile, container: "InputContainer", stream: "av.VideoStream"
 ) -> VideoStream:
     # What the header says, before memory is spent on it; the picture may differ.
-    _require_size(path, stream.codec_context.width, stream.codec_context.height)
-    frame = _first_picture(path, container, stream)
-    _require_size(path, frame.width, frame.height)
+    _require_size(file, stream.codec_context.width, stream.codec_context.height)
+    frame = _first_picture(file, container, stream)
+    _require_size(file, frame.width, frame.height)
     orientation = orientation_of(frame)
     width, height = orientation.size(
         *display_size(frame.width, frame.height, stream.sample_aspect_ratio)
@@ -182,7 +207,7 @@ def _describe_video(
     # picture was meant, and a film in the wrong shape would go unnoticed.
     if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
         raise TitleError(
-            f"{path}: pictures of {frame.width} x {frame.height} with the sample aspect ratio "
+            f"{file}: pictures of {frame.width} x {frame.height} with the sample aspect ratio "
             f"{stream.sample_aspect_ratio or 1} are longer than {MAX_ASPECT_RATIO}:1 as seen: "
             "export the file again with its true aspect ratio."
         )
@@ -200,7 +225,7 @@ def _describe_video(
 
 
 def _first_picture(
-    path: Path, container: "InputContainer", stream: "av.VideoStream"
+    file: OwnFile, container: "InputContainer", stream: "av.VideoStream"
 ) -> "av.VideoFrame":
     import av
 
@@ -214,19 +239,19 @@ def _first_picture(
                 return frame
     except av.FFmpegError as error:
         raise TitleError(
-            f"{path}: video stream {stream.index} cannot be decoded ({error.strerror}): the file "
+            f"{file}: video stream {stream.index} cannot be decoded ({error.strerror}): the file "
             "is truncated or damaged; copy or export it again."
         ) from error
     raise TitleError(
-        f"{path}: video stream {stream.index} has no picture that can be decoded: the file is "
+        f"{file}: video stream {stream.index} has no picture that can be decoded: the file is "
         "empty, truncated or damaged; copy or export it again."
     )
 
 
-def _require_size(path: Path, width: int, height: int) -> None:
+def _require_size(file: OwnFile, width: int, height: int) -> None:
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         raise TitleError(
-            f"{path} has pictures of {width} x {height}, more than {MAX_SIDE} a side or "
+            f"{file} has pictures of {width} x {height}, more than {MAX_SIDE} a side or "
             f"{MAX_PIXELS} in all: it is damaged, or has to be exported in a smaller size."
         )
 
@@ -238,6 +263,18 @@ def _describe_audio(stream: "av.AudioStream") -> AudioStream:
         sample_rate=stream.codec_context.sample_rate,
         channels=stream.codec_context.channels,
         language=_language(stream),
+    )
+
+
+def _describe_subtitles(stream: "Stream") -> SubtitleStream:
+    purpose = purpose_of(stream)
+    return SubtitleStream(
+        index=stream.index,
+        codec=_codec_name(stream),
+        language=_language(stream),
+        forced=purpose.forced,
+        hearing_impaired=purpose.hearing_impaired,
+        commentary=purpose.commentary,
     )
 
 
@@ -263,8 +300,3 @@ def _codec_name(stream: Any) -> str:
 def _language(stream: Any) -> str | None:
     tag = stream.metadata.get("language")
     return None if tag in (None, "", "und") else tag
-
-
-def _has(stream: Any, disposition: str) -> bool:
-    """Whether a stream is marked as default, cover art, commentary and so on."""
-    return stream.disposition.__class__[disposition] in stream.disposition

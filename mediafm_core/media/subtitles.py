@@ -4,7 +4,6 @@ import html
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import pysubs2
@@ -12,7 +11,7 @@ from pysubs2.exceptions import FormatAutodetectionError
 from pysubs2.formats import autodetect_format, get_format_class
 
 from mediafm_core.errors import TitleError
-from mediafm_core.titles.folder import SideFile
+from mediafm_core.titles.own_file import OwnFile
 from mediafm_core.titles.text_file import read_text
 
 if TYPE_CHECKING:
@@ -66,52 +65,55 @@ class TimedText(NamedTuple):
     cues: tuple[Cue, ...]
 
 
-def read_side_file(side_file: SideFile) -> TimedText:
+def read_side_file(file: OwnFile, language: str | None = None) -> TimedText:
     """Read SubRip, WebVTT or SubStation text in UTF-8, UTF-16 or Latin-1.
 
     Markup, karaoke timing, drawings and comments are dropped, a line break becomes a space, and
     exact repetitions (layers of one line in SubStation files) count once. The content decides
     about the format, not the suffix.
 
+    Args:
+        file: the subtitle file.
+        language: of the text, as the source is to say it.
+
     Raises:
         TitleError: the file holds no cue, a line cannot be understood or a cue ends before it
             starts.
     """
-    path = side_file.path
-    text, encoding = read_text(path, _MAX_SIDE_FILE_BYTES)
+    text, encoding = read_text(file, _MAX_SIDE_FILE_BYTES)
     try:
         format_name = autodetect_format(text)
     except FormatAutodetectionError:
         format_name = "unknown"
     if format_name not in _FORMATS:
         raise TitleError(
-            f"{path} holds no cue in SubRip, WebVTT or SubStation form: replace it, or remove it "
+            f"{file} holds no cue in SubRip, WebVTT or SubStation form: replace it, or remove it "
             "if the title has no captions."
         )
     if format_name in {"ass", "ssa"}:
-        _check_substation_lines(text, path)
+        _check_substation_lines(text, file)
     else:
-        _check_timing_lines(text, format_name, path)
+        _check_timing_lines(text, format_name, file)
         # pysubs2 drops a number on the last line of a cue as the number of the next cue: give
         # the last cue such a number too, so that "Room / 101" at the end keeps its 101.
         text = (_plain_webvtt(text) if format_name == "vtt" else text) + "\n\n0\n"
     try:
         events = pysubs2.SSAFile.from_string(text, format_=format_name).events
     except (ValueError, IndexError) as error:
-        raise TitleError(f"{path} cannot be read as subtitles ({error}): mend it.") from error
+        raise TitleError(f"{file} cannot be read as subtitles ({error}): mend it.") from error
     if not events:
         raise TitleError(
-            f"{path} holds no cue: replace it, or remove it if the title has no captions."
+            f"{file} holds no cue: replace it, or remove it if the title has no captions."
         )
     cues = _in_order(
         Cue(event.start / 1000, event.end / 1000, _plain_text(event)) for event in events
     )
-    _require_forward_times(cues, path)
-    return TimedText(TimedTextSource("side_file", path.name, side_file.language, encoding), cues)
+    _require_forward_times(cues, file)
+    return TimedText(TimedTextSource("side_file", file.name, language, encoding), cues)
 
 
 def read_embedded(
-    path: Path,
+    file: OwnFile,
     stream: "SubtitleStream",
     origin_s: float,
     progress: Callable[[float], None] = lambda _seconds: None,
@@ -121,7 +123,7 @@ def read_embedded(
     A cue whose duration the file does not give has none: it belongs to the shot it starts in.
 
     Args:
-        path: the media file.
+        file: the media file.
         stream: the track.
         origin_s: the file's time stamp at which the title's clock stands at zero.
         progress: called with the time of each cue, seconds of the title's clock.
@@ -137,8 +139,8 @@ def read_embedded(
 
     cues: list[Cue] = []
     try:
-        with open_media(path) as container:
-            track = stream_at(container, path, stream.index, "subtitle")
+        with open_media(file) as container:
+            track = stream_at(container, file, stream.index, "subtitle")
             for other in container.streams:
                 if other.index != stream.index:
                     other.discard = Discard.all  # lets the demuxer skip pictures and sound unread
@@ -156,7 +158,7 @@ def read_embedded(
                     cues.append(Cue(start_s, end_s, text))
     except (av.FFmpegError, UnicodeDecodeError) as error:
         raise TitleError(
-            f"{path}: {stream_name(stream)} cannot be decoded ({error}): mend the file, or put "
+            f"{file}: {stream_name(stream)} cannot be decoded ({error}): mend the file, or put "
             "a subtitle file beside it."
         ) from error
     return TimedText(
@@ -198,32 +200,32 @@ def _plain_webvtt(text: str) -> str:
     return "\n\n".join(cues)
 
 
-def _check_timing_lines(text: str, format_name: str, path: Path) -> None:
+def _check_timing_lines(text: str, format_name: str, file: OwnFile) -> None:
     """Refuse a timing line without two times, which pysubs2 would take for text."""
     timestamp: re.Pattern[str] = get_format_class(format_name).TIMESTAMP  # type: ignore[attr-defined]
     for number, line in enumerate(text.split("\n"), start=1):
         # An arrow in the text of SubRip is no timing line.
         is_timing = "-->" in line and (format_name == "vtt" or line.lstrip()[:1].isdigit())
         if is_timing and len(timestamp.findall(line)) != 2:
-            raise TitleError(f"{path}, line {number}: {line.strip()!r} has no two times: mend it.")
+            raise TitleError(f"{file}, line {number}: {line.strip()!r} has no two times: mend it.")
 
 
-def _check_substation_lines(text: str, path: Path) -> None:
+def _check_substation_lines(text: str, file: OwnFile) -> None:
     """Refuse a Dialogue line that lacks fields or times, which pysubs2 would fill in."""
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip().startswith("Dialogue:"):
             fields = line.split(":", 1)[1].split(",", _ASS_FIELDS - 1)
             if len(fields) < _ASS_FIELDS or not all(map(_ASS_TIME.fullmatch, fields[1:3])):
                 raise TitleError(
-                    f"{path}, line {number}: {line.strip()[:80]!r} is no complete Dialogue line: "
+                    f"{file}, line {number}: {line.strip()[:80]!r} is no complete Dialogue line: "
                     "mend it."
                 )
 
 
-def _require_forward_times(cues: Sequence[Cue], path: Path) -> None:
+def _require_forward_times(cues: Sequence[Cue], file: OwnFile) -> None:
     for cue in cues:
         if cue.end_s < cue.start_s:
             raise TitleError(
-                f"{path}: the cue {cue.text[:40]!r} ends at {cue.end_s:g} s, before it starts at "
+                f"{file}: the cue {cue.text[:40]!r} ends at {cue.end_s:g} s, before it starts at "
                 f"{cue.start_s:g} s: mend its times."
             )

@@ -1,8 +1,8 @@
 """Timed text of a title: which source is used, and the text of each shot."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from mediafm_core.media.subtitles import (
 )
 from mediafm_core.titles.folder import SideFile
 from mediafm_core.titles.language import primary_language
+from mediafm_core.titles.own_file import OwnFile
 
 if TYPE_CHECKING:
     from mediafm_core.media.probe import MediaProbe, SubtitleStream
@@ -57,7 +58,8 @@ class ShotTextSummary(NamedTuple):
 
 
 def read_timed_text(
-    media: Path | None,
+    open_file: Callable[[str], AbstractContextManager[OwnFile]],
+    media: str,
     probe: "MediaProbe",
     side_files: Sequence[SideFile],
     language: str,
@@ -66,7 +68,8 @@ def read_timed_text(
     """The timed text of a title: one of its side files, or else one of the tracks in the media.
 
     Args:
-        media: the media file; None will do where there are side files, which come first.
+        open_file: opens a file of the title folder by its name; only the chosen one is opened.
+        media: the media file's name.
         probe: its streams. Tracks of pictures (DVD, Blu-ray, DVB) hold no text: passed over.
         side_files: subtitle files beside it.
         language: the title's.
@@ -78,7 +81,7 @@ def read_timed_text(
     Raises:
         TitleError: the chosen file or track is broken.
     """
-    names = [side_file.path.name for side_file in side_files]
+    names = [side_file.name for side_file in side_files]
     names += [stream_name(stream) for stream in probe.subtitles]
     chosen = choose(
         language, side_files, [stream for stream in probe.subtitles if _holds_text(stream)]
@@ -86,17 +89,17 @@ def read_timed_text(
     if chosen is None:
         return TimedText(TimedTextSource("none", passed_over=tuple(names)), ())
     if isinstance(chosen, SideFile):
-        source, cues = read_side_file(chosen)
-    elif media is None:
-        raise ValueError(f"track {stream_name(chosen)} is to be read and no media is given")
+        with open_file(chosen.name) as file:
+            source, cues = read_side_file(file, chosen.language)
     else:
         length_s = probe.duration_s
-        source, cues = read_embedded(
-            media,
-            chosen,
-            probe.start_s,
-            lambda seconds: progress(seconds / length_s if length_s else 0.0),
-        )
+        with open_file(media) as file:
+            source, cues = read_embedded(
+                file,
+                chosen,
+                probe.start_s,
+                lambda seconds: progress(seconds / length_s if length_s else 0.0),
+            )
     names.remove(source.name)
     return TimedText(replace(source, passed_over=tuple(names)), cues)
 

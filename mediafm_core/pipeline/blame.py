@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mediafm_core.errors import (
+    ChangedTitleError,
     DamagedArtefactError,
     MachineError,
     NotReadyError,
@@ -55,12 +56,14 @@ def reason_to_hold_back(work: FailedWork, error: Exception) -> str:
         StoreError, WorkError: it is another artefact, or not known.
     """
     platform, fault = work.platform, fault_of(error)
-    if fault.cause is Cause.TITLE:
+    if fault.cause is Cause.TITLE or isinstance(error, ChangedTitleError):
         if platform.inbox.folder(work.title_id).is_gone:
             raise WorkError(
                 f"{work.title_id} is no longer in the inbox {platform.inbox.location}: put it "
                 f"back, or `mediafm retire {work.title_id}`."
             ) from error
+        if isinstance(error, ChangedTitleError):
+            raise error
         return platform.inbox.in_words(str(error))
     if fault.cause is Cause.SETTINGS or isinstance(error, MachineError | NotReadyError):
         raise error
@@ -101,7 +104,7 @@ def _evidence(work: FailedWork, error: Exception) -> str:
             f"The same work on {other} passes, so report it with the media; this is run {runs} of "
             f"{RUNS_TO_HOLD_BACK} after which the title is held back."
         )
-    if fault_of(other_error).cause is Cause.TITLE:
+    if fault_of(other_error).cause is Cause.TITLE or isinstance(other_error, ChangedTitleError):
         return f"A trial on {other} proves nothing ({in_one_line(other_error)})."
     raise MachineError(
         f"{work} failed ({in_one_line(error)}), and so did the same work on {other}, which has "

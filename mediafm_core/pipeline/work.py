@@ -3,18 +3,20 @@
 import resource
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from mediafm_core.errors import StoreError
+from mediafm_core.errors import ChangedTitleError, StoreError, TitleError
+from mediafm_core.faults import Cause, fault_of
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.states import Wanted, title_content, variant_of
 from mediafm_core.store.artefacts import ArtefactRecord, Measured, Store
+from mediafm_core.titles.own_file import OwnFile
 
 MOST_SHARE = 0.999  # of an asset that is not written yet
 _RESET_PEAK = "5"  # proc(5): resets the peak resident set size of the process
@@ -77,9 +79,40 @@ class Work:
             raise StoreError(f"{self.title_id} has no asset title: materialise it first.")
         return content
 
-    def file(self, name: str) -> Path:
-        """A file of the title folder."""
-        return self.platform.inbox.folder(self.title_id).path(name)
+    @contextmanager
+    def file(self, name: str) -> Iterator[OwnFile]:
+        """Open a file of the title folder, in the state that the asset `title` describes.
+
+        Raises:
+            ChangedTitleError: it has changed since, or changes while the block runs.
+            TitleError: raised by the block, of the file as it was taken in.
+        """
+        folder = self.platform.inbox.folder(self.title_id)
+        taken_in = self.content["hashed"][name]["stamp"]
+        try:
+            file = folder.open(name)
+        except TitleError as error:
+            if fault_of(error).cause is not Cause.TITLE:
+                raise
+            raise self._changed(name) from error
+        with file:
+            if file.stamp != taken_in:
+                raise self._changed(name)
+            try:
+                yield file
+            except TitleError as error:
+                if file.has_changed:
+                    raise self._changed(name) from error
+                raise
+            if file.has_changed:
+                raise self._changed(name)
+
+    def _changed(self, name: str) -> ChangedTitleError:
+        folder = self.platform.inbox.folder(self.title_id)
+        return ChangedTitleError(
+            f"{folder.location}/{name} has changed since it was taken in: run again, which takes "
+            "it in again."
+        )
 
     def read(self, asset: str) -> pa.Table:
         """An upstream table of this title."""

@@ -31,6 +31,7 @@ from mediafm_core.shots.detector import (
     ShotDetector,
 )
 from mediafm_core.shots.keyframes import Candidate, KeyframeEncoder, OpenShot
+from mediafm_core.titles.own_file import OwnFile
 
 SHOT_SCHEMA = pa.schema(
     [
@@ -73,7 +74,7 @@ class DecodeSummary:
 
 
 def decode_title(
-    path: Path,
+    file: OwnFile,
     title_id: str,
     probe: MediaProbe,
     detector: ShotDetector,
@@ -85,7 +86,7 @@ def decode_title(
     """Decode a title once, in memory that does not grow with its length.
 
     Args:
-        path: the media file.
+        file: the media file.
         title_id: goes into each row.
         probe: description of the media file.
         detector: finds the transitions.
@@ -99,7 +100,7 @@ def decode_title(
     """
     stream = detector.stream()  # loads the network, which is no part of this title
     meter = _CpuMeter()
-    media = MediaDecoder(path, probe)
+    media = MediaDecoder(file, probe)
     assembler = _ShotAssembler(title_id, probe, detector.threshold, settings, keyframe_sink)
     thumbnails = Thumbnails(FRAME_WIDTH, FRAME_HEIGHT, probe.video.orientation)
     scaler = PictureScaler(probe.video, settings.short_side)

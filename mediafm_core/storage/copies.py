@@ -43,7 +43,11 @@ class Copies:
 
     def path(self, key: str, stamp: str) -> Path:
         """Where the copy of a file in the state of a stamp is, if it is there."""
-        return self._root / key / f"@{_in_a_name(stamp)}" / PurePosixPath(key).name
+        return self._root / key / f"@{in_a_name(stamp)}" / PurePosixPath(key).name
+
+    def stamp_of(self, path: Path) -> str:
+        """The stamp that a copy is kept under."""
+        return path.parent.name.removeprefix("@")
 
     def absent(self, key: str) -> Path:
         """A path at which nothing ever is, for a file that does not exist."""
@@ -125,6 +129,6 @@ class _Copy(NamedTuple):
     path: Path
 
 
-def _in_a_name(stamp: str) -> str:
+def in_a_name(stamp: str) -> str:
     """A stamp as part of a path: entity tags may hold any character."""
     return re.sub(r"[^\w.-]", "_", stamp)

@@ -52,6 +52,14 @@ class Files(ABC):
             immutable: it is never replaced, so that a copy is read without asking.
         """
 
+    @abstractmethod
+    def stamp_of(self, path: Path) -> str:
+        """The stamp of the state that a path from `path` shows, as in its `Entry`.
+
+        Raises:
+            OSError: nothing is there.
+        """
+
     def paths(self, keys: Sequence[str], *, immutable: bool = False) -> list[Path]:
         """As `path` for many files, in the order of the keys; copies are made at the same time."""
         return [self.path(key, immutable=immutable) for key in keys]

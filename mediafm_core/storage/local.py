@@ -36,6 +36,10 @@ class LocalFiles(Files):
         """The file itself."""
         return self.root / key
 
+    def stamp_of(self, path: Path) -> str:
+        """Size, inode and modification time."""
+        return _entry("", path.stat()).stamp
+
     def tail(self, key: str, size: int) -> bytes:
         """Read the end in one call: a catalogue's sweep does so for many thousand files."""
         file = os.open(f"{self.root}/{key}", os.O_RDONLY | os.O_CLOEXEC)

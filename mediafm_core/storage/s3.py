@@ -23,7 +23,7 @@ from botocore.exceptions import ClientError, FlexibleChecksumError
 from mediafm_core.config import S3Settings
 from mediafm_core.errors import StorageError
 from mediafm_core.identity import digest_of
-from mediafm_core.storage.copies import Copies
+from mediafm_core.storage.copies import Copies, in_a_name
 from mediafm_core.storage.files import Entry, Files
 from mediafm_core.storage.lease import Lease
 from mediafm_core.storage.local import LocalFiles
@@ -93,6 +93,10 @@ class S3Files(Files):
         copy = self._copies.path(key, known)
         # Between the two another process may have made room.
         return copy if self._copies.touch(copy) else self.path(key)
+
+    def stamp_of(self, path: Path) -> str:
+        """The entity tag that the copy is kept under."""
+        return self._copies.stamp_of(path)
 
     def paths(self, keys: Sequence[str], *, immutable: bool = False) -> list[Path]:
         """Copies of many files, as many at a time as there are connections."""
@@ -294,7 +298,7 @@ class S3Files(Files):
 
 
 def _stamp(response: dict[str, Any]) -> str:
-    return str(response["ETag"]).strip('"')
+    return in_a_name(str(response["ETag"]).strip('"'))
 
 
 def _fault(response: dict[str, Any], size: int, digest: str) -> str:

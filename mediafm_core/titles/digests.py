@@ -1,13 +1,13 @@
 """Content digests of a title, by facet, so that a change re-does only what depends on it."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from mediafm_core.errors import TitleError
-from mediafm_core.identity import digest_of, digest_of_files, digest_of_settings
+from mediafm_core.identity import digest_of, digest_of_pieces, digest_of_settings
 from mediafm_core.titles.folder import Title
+from mediafm_core.titles.own_file import OwnFile
 
 
 class FileRecord(BaseModel):
@@ -46,6 +46,7 @@ def content_digests(
     title: Title,
     previous: Mapping[str, FileRecord] | None = None,
     progress: Callable[[float], None] = lambda _share: None,
+    media: OwnFile | None = None,
 ) -> ContentDigests:
     """Digest the contents of a title.
 
@@ -54,31 +55,37 @@ def content_digests(
         previous: `files` of an earlier result. A media file of the same name, size and
             times of change is not read again; the small files always are.
         progress: called with the share of the media file that is read.
+        media: the media file, where it is open already: what else is read of it is then read of
+            the same file. Opened here otherwise, if it has to be read.
 
     Raises:
         TitleError: a file cannot be read or changes meanwhile.
     """
-    media, folder = title.media, title.folder
-    known = (previous or {}).get(media.key)
-    if known is None or known.stamp != media.stamp:
-        known = _record(folder.path(media.key), media.stamp, progress)
-    files = {media.key: known}
-    small = [side_file.path for side_file in title.side_files]
+    name = title.media.key
+    known = (previous or {}).get(name)
+    if media is not None:
+        require_as_listed(title, media)
+    if known is None or known.stamp != title.media.stamp:
+        if media is None:
+            known = _record(title, name, progress)
+        else:
+            known = FileRecord(stamp=media.stamp, digest=_digest(media, progress))
+    files = {name: known}
+    small = [side_file.name for side_file in title.side_files]
     if title.clips:
         small.append(title.clips)
-    files |= {path.name: _record(path, folder.files[path.name].stamp) for path in small}
+    files |= {name: _record(title, name) for name in small}
 
     manifest = title.manifest
     media_digest = digest_of(known.digest, manifest.language)
     captions = [manifest.language]
     for side_file in title.side_files:
-        name = side_file.path.name  # the language is part of it
-        captions += [name, files[name].digest]
+        captions += [side_file.name, files[side_file.name].digest]  # the language is in the name
     return ContentDigests(
         manifest=digest_of_settings(manifest.model_dump(mode="json")),
         media=media_digest,
         captions=digest_of(*captions) if title.side_files else digest_of("embedded", media_digest),
-        clips=files[title.clips.name].digest if title.clips else digest_of("proposed"),
+        clips=files[title.clips].digest if title.clips else digest_of("proposed"),
         metadata=digest_of_settings(
             {"name": manifest.name, "synopsis": manifest.synopsis, "tags": manifest.tags}
         ),
@@ -86,21 +93,30 @@ def content_digests(
     )
 
 
-def _record(
-    path: Path, stamp: str, progress: Callable[[float], None] = lambda _share: None
-) -> FileRecord:
-    try:
-        before = path.stat()
-        size = max(before.st_size, 1)
-        digest = digest_of_files([path], lambda read: progress(min(1.0, read / size)))
-        after = path.stat()
-    except OSError as error:
+def require_as_listed(title: Title, file: OwnFile) -> None:
+    """Refuse a file that is another than the one that the title's folder was listed with.
+
+    Raises:
+        TitleError: it has been written or replaced since.
+    """
+    listed = title.folder.files[file.name]
+    if file.stamp != listed.stamp:
         raise TitleError(
-            f"{path} cannot be read ({error.strerror}): mend the file or its permissions."
-        ) from error
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise TitleError(
-            f"{path} is still being written ({before.st_size} bytes, then {after.st_size}): "
-            "write title.json last, and run again."
+            f"{file} is still being written ({listed.size} bytes, then {file.size}): write "
+            "title.json last, and run again."
         )
-    return FileRecord(stamp=stamp, digest=digest)
+
+
+def _record(
+    title: Title, name: str, progress: Callable[[float], None] = lambda _share: None
+) -> FileRecord:
+    with title.folder.open(name) as file:
+        require_as_listed(title, file)
+        return FileRecord(stamp=file.stamp, digest=_digest(file, progress))
+
+
+def _digest(file: OwnFile, progress: Callable[[float], None]) -> str:
+    size = max(file.size, 1)
+    digest = digest_of_pieces(file.pieces(), lambda read: progress(min(1.0, read / size)))
+    file.require_unchanged()
+    return digest

@@ -10,7 +10,7 @@ Other files and folders in it are left alone. Nothing outside the title folder i
 """
 
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 from mediafm_core.errors import TitleError
 from mediafm_core.storage.files import Entry
@@ -36,9 +36,12 @@ SIDE_FILE_SUFFIXES = frozenset({".srt", ".vtt", ".ass", ".ssa"})
 
 @dataclass(frozen=True, slots=True)
 class SideFile:
-    """A file of timed text beside the media; `language` as its name says, None if it does not."""
+    """A file of timed text beside the media, in the title folder.
 
-    path: Path
+    `language` is as the name says it, None if it does not.
+    """
+
+    name: str
     language: str | None
 
 
@@ -49,16 +52,16 @@ class Title:
     Attributes:
         folder: the folder.
         manifest: what `title.json` says.
-        media: the media file as it was listed; `folder.path(media.key)` reads it.
+        media: the media file as it was listed; `folder.open(media.key)` opens it.
         side_files: timed text beside it.
-        clips: `clips.csv` if there is one.
+        clips: the name of `clips.csv` if there is one.
     """
 
     folder: TitleFolder
     manifest: Manifest
     media: Entry
     side_files: tuple[SideFile, ...]
-    clips: Path | None
+    clips: str | None
 
     @property
     def title_id(self) -> str:
@@ -70,8 +73,8 @@ def read_title(folder: TitleFolder) -> Title:
     """Validate a title folder. The media is not read.
 
     Raises:
-        TitleError: an unusable name, a wrong manifest, no or several media files, a link that
-            leads out of the folder, something that is no ordinary file.
+        TitleError: an unusable name, a wrong manifest, no or several media files, a link,
+            something that is no ordinary file.
     """
     require_title_id(folder.name, folder.location)
     suffixes = {name: PurePath(name).suffix.lower() for name in folder.files}
@@ -81,7 +84,8 @@ def read_title(folder: TitleFolder) -> Title:
 
     for name in (MANIFEST_NAME, *media, *side_files, *clips):
         folder.require_own_file(name)
-    manifest = read_manifest(folder.path(MANIFEST_NAME), folder.name)
+    with folder.open(MANIFEST_NAME) as file:
+        manifest = read_manifest(file, folder.name)
     if not media:
         raise TitleError(
             f"{folder.location} holds no media file: add one that ends in "
@@ -96,8 +100,6 @@ def read_title(folder: TitleFolder) -> Title:
         folder=folder,
         manifest=manifest,
         media=folder.files[media[0]],
-        side_files=tuple(
-            SideFile(folder.path(name), language_in_name(name)) for name in side_files
-        ),
-        clips=folder.path(CLIPS_NAME) if clips else None,
+        side_files=tuple(SideFile(name, language_in_name(name)) for name in side_files),
+        clips=CLIPS_NAME if clips else None,
     )

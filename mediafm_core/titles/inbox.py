@@ -1,11 +1,11 @@
 """The inbox: where titles arrive, a folder each, wherever it is kept.
 
 A listing of names, sizes and times says which folders there are, which are complete and which have
-changed; contents are read through a path on this machine.
+changed; contents are read through an `OwnFile`, of a local copy where the inbox is elsewhere. No
+link below the inbox is followed.
 """
 
 import os
-import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +17,7 @@ from mediafm_core.identity import digest_of
 from mediafm_core.storage.files import Entry, Files
 from mediafm_core.storage.open import open_files
 from mediafm_core.titles.manifest import MANIFEST_NAME, is_title_id
+from mediafm_core.titles.own_file import OwnFile, file_stamp, open_folder
 
 Listing = Mapping[str, Entry]
 """The files directly in a title folder by their names, in the order of the names."""
@@ -52,22 +53,26 @@ class Inbox(ABC):
         """
 
     @abstractmethod
-    def path(self, key: str, name: str) -> Path:
-        """A path on this machine to read a file of a title folder from, as the file is now."""
+    def open(self, key: str, name: str) -> OwnFile:
+        """Open a file of a title folder, as it is now.
+
+        Raises:
+            TitleError: it is missing, a link, a pipe or a device.
+        """
 
     @abstractmethod
     def require_own_file(self, key: str, name: str) -> None:
-        """Refuse what is no ordinary file of the title folder, before anything opens it.
+        """Refuse what is no ordinary file of the title folder.
 
         Raises:
-            TitleError: it is missing, a link out of the folder, a pipe or a device.
+            TitleError: it is missing, a link, a pipe or a device.
         """
 
     def put_away(self, title_id: str) -> None:  # noqa: B027 - a local inbox has no copies
         """Remove this machine's copies of a title's files, which are not read again soon."""
 
     def in_words(self, text: str) -> str:
-        """A text for people in which paths from `path` are replaced by what they are copies of."""
+        """A text for people in which paths of copies are replaced by what they are copies of."""
         return text
 
     def folder(self, title_id: str) -> "TitleFolder":
@@ -150,15 +155,19 @@ class TitleFolder:
         parts = (part for name, entry in files.items() for part in (name, entry.stamp))
         return digest_of(*map(os.fsencode, parts))
 
-    def path(self, name: str) -> Path:
-        """A path on this machine to read one of its files from, as the file is now."""
-        return self._inbox.path(self._key, name)
-
-    def require_own_file(self, name: str) -> None:
-        """Refuse what is no ordinary file of this folder, before anything opens it.
+    def open(self, name: str) -> OwnFile:
+        """Open one of its files, as the file is now.
 
         Raises:
-            TitleError: it is missing, a link out of the folder, a pipe or a device.
+            TitleError: it is missing, a link, a pipe or a device.
+        """
+        return self._inbox.open(self._key, name)
+
+    def require_own_file(self, name: str) -> None:
+        """Refuse what is no ordinary file of this folder.
+
+        Raises:
+            TitleError: it is missing, a link, a pipe or a device.
         """
         if name not in self.files:
             raise TitleError(f"{self.location}/{name} is missing: add it.")
@@ -177,44 +186,42 @@ class LocalInbox(Inbox):
         self.location = str(root)
 
     def scan(self) -> Iterator[TitleFolder]:
-        """The folders; each is listed when it is first asked for its files."""
+        """The folders; each is listed when it is first asked for its files.
+
+        A link counts as a folder, which listing it refuses: it is not followed to find out.
+        """
         with os.scandir(self.root) as found:
-            names = [each.name for each in found if each.name[0] != "." and _is_folder(each)]
+            names = [
+                each.name
+                for each in found
+                if each.name[0] != "." and (_is_folder(each) or each.is_symlink())
+            ]
         for name in sorted(names):
             yield TitleFolder(self, name)
 
     def listing(self, key: str) -> Listing:
-        """Names, sizes and times, which are those of the system; links are followed."""
+        """Names, sizes and times, which are those of the system; of a link, the link's own."""
+        folder = open_folder(self.root / key)
         try:
-            with os.scandir(self.root / key) as found:
+            with os.scandir(folder) as found:
                 files = [each for each in found if each.name[0] != "." and not _is_folder(each)]
-            entries = [_entry(each) for each in files]
+                entries = [_entry(each) for each in files]
         except OSError as error:
             raise TitleError(
-                f"{self.root / key} cannot be listed ({error.strerror}): mend the folder or its "
+                f"{self.root / key} cannot be listed ({error.strerror}): repair the folder or its "
                 "permissions."
             ) from error
+        finally:
+            os.close(folder)
         return {entry.key: entry for entry in sorted(entries, key=lambda entry: entry.key)}
 
-    def path(self, key: str, name: str) -> Path:
-        """The file itself."""
-        return self.root / key / name
+    def open(self, key: str, name: str) -> OwnFile:
+        """Open the file itself."""
+        return OwnFile.open(self.root / key, name)
 
     def require_own_file(self, key: str, name: str) -> None:
-        """Follow links to where they lead."""
-        folder, path = self.root / key, self.root / key / name
-        try:
-            target = path.resolve(strict=True)
-            mode = target.stat().st_mode
-        except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
-            raise TitleError(f"{path} is missing or a link that leads nowhere: add it.") from error
-        if not target.is_relative_to(folder.resolve()):
-            raise TitleError(
-                f"{path} is a link to {target}, outside the title folder: put the file itself "
-                "there."
-            )
-        if not stat.S_ISREG(mode):
-            raise TitleError(f"{path} is no ordinary file: replace it by one.")
+        """Open and close it."""
+        self.open(key, name).close()
 
 
 class RemoteInbox(Inbox):
@@ -251,9 +258,10 @@ class RemoteInbox(Inbox):
         files = {name: entry._replace(key=name) for name, entry in names if "/" not in name}
         return dict(sorted(files.items()))
 
-    def path(self, key: str, name: str) -> Path:
-        """A copy of the file as it is now."""
-        return self._files.path(f"{key}/{name}")
+    def open(self, key: str, name: str) -> OwnFile:
+        """Open a copy of the file as it is now; its stamp is that of the file."""
+        copy = self._files.path(f"{key}/{name}")
+        return OwnFile.open(copy.parent, copy.name, self._files.stamp_of(copy))
 
     def require_own_file(self, key: str, name: str) -> None:
         """Nothing to refuse: there are no links among objects."""
@@ -283,26 +291,13 @@ def open_inbox(settings: Settings, s3_client: Any = None) -> Inbox:
     return RemoteInbox(open_files(place, settings.s3, s3_client))
 
 
-def file_stamp(status: os.stat_result) -> str:
-    """Facts of a local file in a fingerprint and in the record of its digest.
-
-    A copy that keeps the times of another file (`cp -p`, `rsync --times`, a restored backup) may
-    have its size and modification time, but not the time at which the system changed the inode.
-    The inode's number is left out: network file systems may give it anew with every mount.
-    """
-    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
-
-
 def _is_folder(found: os.DirEntry[str]) -> bool:
-    try:
-        return found.is_dir()
-    except OSError:  # links in a circle
-        return False
+    return found.is_dir(follow_symlinks=False)
 
 
 def _entry(found: os.DirEntry[str]) -> Entry:
     try:
-        status = found.stat()
-    except OSError:  # gone since the listing, or a link that leads nowhere
+        status = found.stat(follow_symlinks=False)
+    except OSError:  # gone since the listing
         return Entry(found.name, 0, "absent", 0.0)
     return Entry(found.name, status.st_size, file_stamp(status), status.st_ctime)

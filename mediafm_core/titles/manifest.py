@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from mediafm_core.errors import TitleError
 from mediafm_core.titles.language import UNDETERMINED, primary_language
-from mediafm_core.titles.text_file import read_bytes
+from mediafm_core.titles.own_file import OwnFile
 
 MANIFEST_NAME = "title.json"
 _MAX_BYTES = 1 << 20
@@ -59,31 +59,31 @@ def require_title_id(value: str, place: Path | str) -> str:
     return value
 
 
-def read_manifest(path: Path, title_id: str) -> Manifest:
+def read_manifest(file: OwnFile, title_id: str) -> Manifest:
     """Read and validate a `title.json`: UTF-8, with or without byte order mark.
 
     Args:
-        path: of the file.
+        file: the open file.
         title_id: the name of its title folder.
 
     Raises:
-        TitleError: missing or unreadable file, wrong JSON, missing or wrong fields, or a
+        TitleError: unreadable file, wrong JSON, missing or wrong fields, or a
             `title_id` that is not the folder's name.
     """
-    data = read_bytes(path, _MAX_BYTES).removeprefix(_UTF8_MARK)
+    data = file.read_bytes(_MAX_BYTES).removeprefix(_UTF8_MARK)
     try:
         manifest = Manifest.model_validate_json(data)
     except ValidationError as error:
-        raise TitleError(f"{path}: {_first_fault(error)}") from None
-    require_title_id(manifest.title_id, path)
+        raise TitleError(f"{file}: {_first_fault(error)}") from None
+    require_title_id(manifest.title_id, str(file))
     if manifest.title_id != title_id:
         raise TitleError(
-            f"{path}: title_id {manifest.title_id!r} is not the folder's name {title_id!r}: "
+            f"{file}: title_id {manifest.title_id!r} is not the folder's name {title_id!r}: "
             "make the two equal."
         )
     if manifest.language != UNDETERMINED and primary_language(manifest.language) is None:
         raise TitleError(
-            f"{path}: language {manifest.language!r} is no language tag: write one such as 'en', "
+            f"{file}: language {manifest.language!r} is no language tag: write one such as 'en', "
             f"'pt-BR' or '{UNDETERMINED}'."
         )
     return manifest

@@ -1,10 +1,10 @@
 """Text files written by all kinds of programs: captions and tables."""
 
 import codecs
-from pathlib import Path
 from typing import NamedTuple
 
 from mediafm_core.errors import TitleError
+from mediafm_core.titles.own_file import OwnFile
 
 # The longer mark first: UTF-32 LE begins with the mark of UTF-16 LE.
 _BYTE_ORDER_MARKS = (
@@ -26,7 +26,7 @@ class DecodedText(NamedTuple):
     encoding: str
 
 
-def read_text(path: Path, max_bytes: int) -> DecodedText:
+def read_text(file: OwnFile, max_bytes: int) -> DecodedText:
     """Read a text file in UTF-8, UTF-16 (with or without byte order mark) or Latin-1.
 
     Latin-1 is read as Windows-1252, its superset for text: a file that is not valid UTF-8 and has
@@ -36,36 +36,15 @@ def read_text(path: Path, max_bytes: int) -> DecodedText:
     Raises:
         TitleError: the file cannot be read, is larger than `max_bytes` or in no such encoding.
     """
-    data = read_bytes(path, max_bytes)
+    data = file.read_bytes(max_bytes)
     encoding = _encoding(data)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError:
         raise TitleError(
-            f"{path} is neither UTF-8, UTF-16 nor Latin-1 text: save it as UTF-8."
+            f"{file} is neither UTF-8, UTF-16 nor Latin-1 text: save it as UTF-8."
         ) from None
     return DecodedText(text.replace("\r\n", "\n").replace("\r", "\n"), encoding)
-
-
-def read_bytes(path: Path, max_bytes: int) -> bytes:
-    """A whole file of bounded size.
-
-    Raises:
-        TitleError: the file cannot be read or is larger than `max_bytes`.
-    """
-    try:
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
-    except OSError as error:
-        raise TitleError(
-            f"{path} cannot be read ({error.strerror}): mend the file or its permissions."
-        ) from error
-    if len(data) > max_bytes:
-        raise TitleError(
-            f"{path} is larger than {max_bytes >> 20} MiB, too large for what it should be: "
-            "replace it."
-        )
-    return data
 
 
 def _encoding(data: bytes) -> str:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mediafm_core.clips.table import CLIP_SCHEMA, propose_clips, read_clips
 from mediafm_core.errors import TitleError
+from mediafm_core.titles.own_file import OwnFile
 
 
 def write(tmp_path: Path, content: str | bytes) -> Path:
@@ -33,7 +34,7 @@ def test_clips_with_labels(tmp_path: Path) -> None:
         tmp_path,
         'clip_id,start_s,end_s,mood,cast\nopening,0,12.5,tense,"Ann, Bo"\n\nchase , 10 ,60.02,,\n',
     )
-    clips = read_clips(path, "film", 60.0)
+    clips = read_clips(OwnFile.at(path), "film", 60.0)
     assert clips.schema == CLIP_SCHEMA
     assert clips.to_pylist() == [
         {
@@ -67,7 +68,7 @@ def test_clips_with_labels(tmp_path: Path) -> None:
 )
 def test_encodings(tmp_path: Path, mark: bytes, encoding: str) -> None:
     text = "clip_id,start_s,end_s,label\r\nà,0,1,Café\r\n"
-    clips = read_clips(write(tmp_path, mark + text.encode(encoding)), "film", 9.0)
+    clips = read_clips(OwnFile.at(write(tmp_path, mark + text.encode(encoding))), "film", 9.0)
     assert clips["clip_id"].to_pylist() == ["à"]
     assert clips["labels"].to_pylist() == [[("label", "Café")]]
 
@@ -105,7 +106,7 @@ HEADER = "clip_id,start_s,end_s\n"
 def test_a_wrong_file_is_one_sentence(tmp_path: Path, content: str | bytes, named: str) -> None:
     path = write(tmp_path, content)
     with pytest.raises(TitleError) as raised:
-        read_clips(path, "film", 60.0)
+        read_clips(OwnFile.at(path), "film", 60.0)
     assert str(path) in str(raised.value)
     assert named in str(raised.value)
 

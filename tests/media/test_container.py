@@ -12,6 +12,7 @@ from make_media import moving, write_media
 from mediafm_core.errors import TitleError
 from mediafm_core.media.container import open_media
 from mediafm_core.media.probe import probe
+from mediafm_core.titles.own_file import OwnFile
 
 MODULE = "mediafm_core.media.container"
 
@@ -39,13 +40,13 @@ def server():
 def test_real_containers_open(tmp_path: Path, suffix: str):
     codec = {"flv": "flv", "ogv": "libvpx", "wmv": "wmv2"}.get(suffix, "mpeg4")
     path = write_media(tmp_path / f"film.{suffix}", moving(10), codec=codec)
-    with open_media(path) as container:
+    with open_media(OwnFile.at(path)) as container:
         assert len(container.streams.video) == 1
 
 
 def test_the_content_decides_not_the_suffix(tmp_path: Path):
     path = write_media(tmp_path / "film.mkv", moving(3)).rename(tmp_path / "film.mp4")
-    with open_media(path) as container:
+    with open_media(OwnFile.at(path)) as container:
         assert container.format.name.startswith("matroska")
 
 
@@ -71,7 +72,7 @@ def test_what_is_no_container_is_refused_in_one_sentence(
     path = tmp_path / "film.mp4"
     content = content.replace(b"{url}", f"{url}/a.ts".encode())
     path.write_bytes(content.replace(b"{file}", str(other).encode()))
-    with pytest.raises(TitleError, match=said) as refused, open_media(path):
+    with pytest.raises(TitleError, match=said) as refused, open_media(OwnFile.at(path)):
         pass
     assert str(path) in str(refused.value)
     assert requests == []
@@ -91,7 +92,7 @@ def test_libav_itself_could_open_nothing_else(tmp_path: Path, server, monkeypatc
 
     def frames() -> int:
         try:
-            with open_media(path) as container:
+            with open_media(OwnFile.at(path)) as container:
                 return sum(len(packet.decode()) for packet in container.demux())
         except av.FFmpegError:
             return 0
@@ -121,11 +122,11 @@ def test_a_reference_movie_is_not_followed(tmp_path: Path):
 
     with av.open(str(path), options={"enable_drefs": "1", "use_absolute_path": "1"}) as unsafe:
         assert frames(unsafe) == 25, "the reference has to be one that libav would follow"
-    with open_media(path) as container:
+    with open_media(OwnFile.at(path)) as container:
         assert container.container_options["enable_drefs"] == "0"
         assert frames(container) == 0
     with pytest.raises(TitleError):
-        probe(path)
+        probe(OwnFile.at(path))
 
 
 def reference_movie(other: Path) -> bytes:
@@ -157,13 +158,12 @@ def reference_movie(other: Path) -> bytes:
 
 
 def test_a_missing_file_is_named(tmp_path: Path):
-    path = tmp_path / "absent.mp4"
-    with pytest.raises(TitleError, match=r"absent\.mp4 cannot be opened"), open_media(path):
-        pass
+    with pytest.raises(TitleError, match=r"absent\.mp4 is missing: add it"):
+        OwnFile.at(tmp_path / "absent.mp4")
 
 
 def test_a_file_cut_before_its_index_is_refused(tmp_path: Path):
     path = write_media(tmp_path / "film.mp4", moving(50))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(TitleError, match="truncated or damaged"), open_media(path):
+    with pytest.raises(TitleError, match="truncated or damaged"), open_media(OwnFile.at(path)):
         pass

@@ -13,17 +13,18 @@ from mediafm_core.errors import TitleError
 from mediafm_core.media.decoding import FrameClock, MediaDecoder, Picture, Sound
 from mediafm_core.media.probe import probe
 from mediafm_core.media.soundtrack import SAMPLE_RATE, SoundtrackWriter
+from mediafm_core.titles.own_file import OwnFile
 
 
 def decode(path: Path) -> tuple[list[float], MediaDecoder]:
-    decoder = MediaDecoder(path, probe(path))
+    decoder = MediaDecoder(OwnFile.at(path), probe(OwnFile.at(path)))
     return [item.time_s for item in decoder if isinstance(item, Picture)], decoder
 
 
 def soundtrack(path: Path) -> np.ndarray:
     flac = path.with_suffix(".flac")
     with SoundtrackWriter(flac) as writer:
-        for item in MediaDecoder(path, probe(path)):
+        for item in MediaDecoder(OwnFile.at(path), probe(OwnFile.at(path))):
             if isinstance(item, Sound):
                 writer.write(item)
     assert not flac.exists() or soundfile.info(flac).frames == round(writer.seconds * SAMPLE_RATE)
@@ -46,7 +47,7 @@ def test_times_of_variable_frame_rate_are_the_files(tmp_path: Path, suffix: str)
 def test_a_transport_stream_starts_near_zero(tmp_path: Path):
     stamps = 100 + np.arange(25) / 25
     path = write_media(tmp_path / "film.ts", moving(25), stamps, sound=tone(1), sound_start_s=100)
-    assert probe(path).start_s == pytest.approx(100, abs=0.1)
+    assert probe(OwnFile.at(path)).start_s == pytest.approx(100, abs=0.1)
     times, _ = decode(path)
     assert times == pytest.approx(np.arange(25) / 25, abs=0.05)
     assert loud(soundtrack(path), 0.1, 0.9) > 0.3
@@ -122,7 +123,7 @@ def test_an_error_leaves_no_soundtrack(tmp_path: Path):
 
     def fail_half_way():
         with SoundtrackWriter(flac) as writer:
-            for item in MediaDecoder(path, probe(path)):
+            for item in MediaDecoder(OwnFile.at(path), probe(OwnFile.at(path))):
                 if isinstance(item, Sound):
                     writer.write(item)
             raise TitleError("half way")
@@ -159,7 +160,7 @@ def test_sound_far_beyond_a_title_of_no_declared_length_is_refused(tmp_path: Pat
     path = write_media(
         tmp_path / "film.mkv", moving(50), sound=tone(2.0), sound_gap=(1.0, 1_000_000.0)
     )
-    described = probe(path)
+    described = probe(OwnFile.at(path))
     live = described.model_copy(
         update={
             "duration_s": None,
@@ -167,7 +168,7 @@ def test_sound_far_beyond_a_title_of_no_declared_length_is_refused(tmp_path: Pat
         }
     )
     with pytest.raises(TitleError, match="the sound steps from"):
-        list(MediaDecoder(path, live))
+        list(MediaDecoder(OwnFile.at(path), live))
 
 
 def test_sound_that_steps_back_is_refused(tmp_path: Path):
@@ -192,7 +193,7 @@ def test_sound_may_outlast_the_pictures(tmp_path: Path):
 
 def test_a_stream_that_is_gone_since_the_probe_is_the_titles_fault(tmp_path: Path):
     path = write_media(tmp_path / "film.mkv", moving(5), sound=tone(0.2))
-    described = probe(path)
+    described = probe(OwnFile.at(path))
     write_media(path, moving(5))
     with pytest.raises(TitleError, match="no longer shows its audio stream 1"):
-        list(MediaDecoder(path, described))
+        list(MediaDecoder(OwnFile.at(path), described))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from mediafm_core.errors import TitleError
-from mediafm_core.media.probe import SubtitleStream, probe
-from mediafm_core.media.subtitles import Cue, read_embedded, read_side_file
+from mediafm_core.media.probe import MediaProbe, SubtitleStream, probe
+from mediafm_core.media.subtitles import Cue, TimedText, read_embedded, read_side_file
 from mediafm_core.media.timed_text import (
     SHOT_TEXT_SCHEMA,
     choose,
@@ -21,6 +21,7 @@ from mediafm_core.media.timed_text import (
     timed_text_per_shot,
 )
 from mediafm_core.titles.folder import SideFile
+from mediafm_core.titles.own_file import OwnFile
 
 Read = Callable[..., list[Cue]]
 
@@ -30,9 +31,18 @@ def read(tmp_path: Path) -> Read:
     def write_and_read(content: str | bytes, name: str = "captions.en.srt") -> list[Cue]:
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return list(read_side_file(SideFile(path, "en")).cues)
+        return list(read_side_file(OwnFile.at(path), "en").cues)
 
     return write_and_read
+
+
+def timed_text_of(
+    media: Path, described: MediaProbe, side_files: list[SideFile], language: str
+) -> TimedText:
+    """Read the timed text of the title in whose folder a media file lies."""
+    return read_timed_text(
+        lambda name: OwnFile.at(media.with_name(name)), media.name, described, side_files, language
+    )
 
 
 def shots_of(edges: list[float]) -> pa.Table:
@@ -48,7 +58,7 @@ def shots_of(edges: list[float]) -> pa.Table:
 
 def test_real_webvtt_with_identifiers(shared_media: Path) -> None:
     path = shared_media / "elephants_dream" / "captions.en.vtt"
-    source, cues = read_side_file(SideFile(path, "en"))
+    source, cues = read_side_file(OwnFile.at(path), "en")
     assert cues[0] == (15.0, 17.951, "At the left we can see...")
     assert cues[3].text == "Everything is safe. Perfectly safe."
     assert cues[-1].start_s > 71.9  # captions of the whole film
@@ -58,7 +68,7 @@ def test_real_webvtt_with_identifiers(shared_media: Path) -> None:
 
 def test_real_webvtt_with_settings(shared_media: Path) -> None:
     path = shared_media / "his_girl_friday" / "captions.en.vtt"
-    assert [cue.text for cue in read_side_file(SideFile(path, "en")).cues] == [
+    assert [cue.text for cue in read_side_file(OwnFile.at(path), "en").cues] == [
         "Hildy!",
         "How are you?",
         "Tell me, is the lord of the universe in?",
@@ -196,9 +206,9 @@ def test_an_arrow_in_subrip_text_is_text(read: Read) -> None:
 
 
 def test_side_files_win_then_the_language_then_undetermined() -> None:
-    english = SideFile(Path("c.en.vtt"), "en-GB")
-    french = SideFile(Path("c.fr.vtt"), "fr")
-    unnamed = SideFile(Path("c.vtt"), None)
+    english = SideFile("c.en.vtt", "en-GB")
+    french = SideFile("c.fr.vtt", "fr")
+    unnamed = SideFile("c.vtt", None)
     tracks = [
         SubtitleStream(index=2, codec="mov_text", language="fra"),
         SubtitleStream(index=3, codec="mov_text", language="eng"),
@@ -215,7 +225,7 @@ def test_side_files_win_then_the_language_then_undetermined() -> None:
 
 def test_real_embedded_tracks(shared_media: Path) -> None:
     media = shared_media / "nasa_13013" / "media.mp4"
-    source, cues = read_timed_text(media, probe(media), [], "en")
+    source, cues = timed_text_of(media, probe(OwnFile.at(media)), [], "en")
     assert (source.kind, source.name, source.language) == ("embedded", "stream 2 (mov_text)", "eng")
     assert source.passed_over == ("stream 5 (mov_text)",)
     assert len(cues) == 4
@@ -227,7 +237,7 @@ def test_real_embedded_tracks(shared_media: Path) -> None:
 
 def test_a_real_title_without_timed_text(shared_media: Path) -> None:
     media = shared_media / "sintel_scene" / "media.mp4"
-    source, cues = read_timed_text(media, probe(media), [], "en")
+    source, cues = timed_text_of(media, probe(OwnFile.at(media)), [], "en")
     assert (source.kind, cues, str(source)) == ("none", (), "none")
 
 
@@ -255,9 +265,9 @@ def film_with_tracks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_embedded_tracks_on_the_clock_of_the_title(
     film_with_tracks: Path, language: str, track: int
 ) -> None:
-    described = probe(film_with_tracks)
+    described = probe(OwnFile.at(film_with_tracks))
     assert described.start_s == pytest.approx(1.5)
-    source, cues = read_timed_text(film_with_tracks, described, [], language)
+    source, cues = timed_text_of(film_with_tracks, described, [], language)
     assert source.name.startswith(f"stream {track} ")
     assert len(source.passed_over) == 2
     assert [cue.text for cue in cues] == [cue.text for cue in SRT_CUES]
@@ -265,14 +275,19 @@ def test_embedded_tracks_on_the_clock_of_the_title(
 
 
 def test_a_side_file_wins_over_tracks(film_with_tracks: Path) -> None:
-    beside = SideFile(film_with_tracks.with_name("captions.srt"), None)
-    source, cues = read_timed_text(film_with_tracks, probe(film_with_tracks), [beside], "fr")
+    captions = SideFile("captions.srt", None)
+    source, cues = timed_text_of(
+        film_with_tracks,
+        probe(OwnFile.at(film_with_tracks)),
+        [captions],
+        "fr",
+    )
     assert (source.kind, source.name, len(source.passed_over)) == ("side_file", "captions.srt", 3)
     assert list(cues) == SRT_CUES
 
 
 def test_pictures_of_text_hold_no_text(film_with_tracks: Path) -> None:
-    described = probe(film_with_tracks).model_copy(
+    described = probe(OwnFile.at(film_with_tracks)).model_copy(
         update={
             "subtitles": tuple(
                 SubtitleStream(index=index, codec=codec, language="en")
@@ -280,7 +295,7 @@ def test_pictures_of_text_hold_no_text(film_with_tracks: Path) -> None:
             )
         }
     )
-    source, cues = read_timed_text(film_with_tracks, described, [], "en")
+    source, cues = timed_text_of(film_with_tracks, described, [], "en")
     assert (source.kind, cues) == ("none", ())
     assert source.passed_over[0] == "stream 1 (dvdsub)"
 
@@ -288,9 +303,9 @@ def test_pictures_of_text_hold_no_text(film_with_tracks: Path) -> None:
 def test_a_damaged_track_is_named(film_with_tracks: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.mkv"
     damaged.write_bytes(film_with_tracks.read_bytes().replace("Là-bas".encode(), b"L\xff\xfe-bas"))
-    (track, *_) = probe(damaged).subtitles
+    (track, *_) = probe(OwnFile.at(damaged)).subtitles
     with pytest.raises(TitleError, match=r"damaged\.mkv: stream 1 \(srt\) cannot be decoded"):
-        read_embedded(damaged, track, 1.5)
+        read_embedded(OwnFile.at(damaged), track, 1.5)
 
 
 def test_cues_go_to_the_shots_they_are_about() -> None:
@@ -326,7 +341,7 @@ def test_no_cues() -> None:
 
 def test_elephants_dream_starts_with_the_shot_on_screen_at_15_seconds(shared_media: Path) -> None:
     path = shared_media / "elephants_dream" / "captions.en.vtt"
-    cues = read_side_file(SideFile(path, "en")).cues
+    cues = read_side_file(OwnFile.at(path), "en").cues
     shots = shots_of([0.0, 14.0, 17.0, 22.0, 40.0, 71.9])
     _, summary = timed_text_per_shot(cues, shots)
     assert summary.first_captioned_shot == 1

@@ -18,6 +18,7 @@ from mediafm_core.media.probe import probe
 from mediafm_core.shots.keyframes import KEYFRAME_SCHEMA
 from mediafm_core.shots.one_pass import PARTS, SHOT_SCHEMA, DecodeSummary, decode_title
 from mediafm_core.shots.transnetv2 import TransNetV2Detector
+from mediafm_core.titles.own_file import OwnFile
 
 
 class CutEvery:
@@ -50,9 +51,9 @@ class CutEvery:
 def one_pass(path: Path, detector, folder: Path, **settings) -> tuple[DecodeSummary, pa.Table]:
     batches: list[pa.RecordBatch] = []
     summary = decode_title(
-        path,
+        OwnFile.at(path),
         "a-title",
-        probe(path, "en"),
+        probe(OwnFile.at(path), "en"),
         detector,
         KeyframeSettings(**settings),
         batches.append,
@@ -205,9 +206,9 @@ def test_progress_is_told_in_seconds(tmp_path: Path):
     path = write_media(tmp_path / "film.mp4", moving(200))
     told: list[float] = []
     decode_title(
-        path,
+        OwnFile.at(path),
         "a-title",
-        probe(path),
+        probe(OwnFile.at(path)),
         CutEvery(50),
         KeyframeSettings(),
         lambda batch: None,

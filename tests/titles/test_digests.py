@@ -1,16 +1,16 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mediafm_core.titles import digests
 from mediafm_core.titles.digests import ContentDigests, content_digests
 from mediafm_core.titles.folder import Title, read_title
 from mediafm_core.titles.inbox import LocalInbox
+from mediafm_core.titles.own_file import OwnFile
 
 MANIFEST = {"title_id": "film", "name": "Film", "kind": "movie", "language": "en"}
 
@@ -83,13 +83,13 @@ def test_the_name_of_a_side_file_counts_and_of_the_media_does_not(folder: Path) 
 
 def test_unchanged_media_is_not_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hashed: list[str] = []
-    real = digests.digest_of_files
+    real = OwnFile.pieces
 
-    def spy(paths: list[Path], *progress: Callable[[int], None]) -> str:
-        hashed.extend(path.name for path in paths)
-        return real(paths, *progress)
+    def spy(file: OwnFile) -> Iterator[bytes]:
+        hashed.append(file.name)
+        return real(file)
 
-    monkeypatch.setattr(digests, "digest_of_files", spy)
+    monkeypatch.setattr(OwnFile, "pieces", spy)
     before = content_digests(read(folder))
     recorded = ContentDigests.model_validate_json(before.model_dump_json())
     assert recorded == before

@@ -6,6 +6,7 @@ import pytest
 
 from mediafm_core.errors import TitleError
 from mediafm_core.titles.manifest import Manifest, is_title_id, read_manifest
+from mediafm_core.titles.own_file import OwnFile
 
 GOOD: dict[str, Any] = {
     "title_id": "film",
@@ -24,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def read(folder: Path) -> Manifest:
-    return read_manifest(folder / "title.json", folder.name)
+    return read_manifest(OwnFile.at(folder / "title.json"), folder.name)
 
 
 def write(folder: Path, content: Any) -> None:
@@ -90,7 +91,7 @@ def test_a_wrong_manifest_is_one_sentence(folder: Path, content: Any, named: str
 
 
 def test_a_missing_manifest_is_named(folder: Path) -> None:
-    with pytest.raises(TitleError, match=r"title\.json cannot be read \(No such file"):
+    with pytest.raises(TitleError, match=r"title\.json is missing: add it"):
         read(folder)
 
 

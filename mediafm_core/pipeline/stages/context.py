@@ -71,7 +71,8 @@ def clip_features(work: Work) -> None:
         clips = propose_clips(shots, work.platform.settings.clips.proposed_s)
     else:
         end = shots["end_s"][-1].as_py()
-        clips = read_clips(work.file(name), work.title_id, end)
+        with work.file(name) as file:
+            clips = read_clips(file, work.title_id, end)
     weights = overlap_weights(clips, shots)
     first, last = (pa.array(shot.astype(np.int32)) for shot in weights.shot_ranges())
     table = (

@@ -22,16 +22,17 @@ def decode(work: Work) -> None:
     with work.store.staging() as folder:
         soundtrack = folder / "soundtrack.flac"
         keyframes = TableWriter(folder / "keyframes.parquet", KEYFRAME_SCHEMA, compression="none")
-        summary = decode_title(
-            work.file(content["files"]["media"]),
-            work.title_id,
-            probe,
-            work.platform.detector,
-            work.platform.settings.keyframes,
-            keyframes.write,
-            soundtrack,
-            lambda seconds: work.report("shots", seconds / length if length else 0.0),
-        )
+        with work.file(content["files"]["media"]) as media:
+            summary = decode_title(
+                media,
+                work.title_id,
+                probe,
+                work.platform.detector,
+                work.platform.settings.keyframes,
+                keyframes.write,
+                soundtrack,
+                lambda seconds: work.report("shots", seconds / length if length else 0.0),
+            )
         parts = summary.cpu_seconds
         keyframes.close(
             work.record(

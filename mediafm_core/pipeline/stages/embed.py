@@ -23,12 +23,10 @@ def timed_text(work: Work) -> None:
 
     content = work.content
     files = content["files"]
-    side_files = [
-        SideFile(work.file(each["name"]), each["language"]) for each in files["side_files"]
-    ]
+    side_files = [SideFile(each["name"], each["language"]) for each in files["side_files"]]
     found = read_timed_text(
-        # With side files no embedded track is read: the media need not be brought here.
-        None if side_files else work.file(files["media"]),
+        work.file,
+        files["media"],
         MediaProbe.model_validate(content["probe"]),
         side_files,
         content["manifest"]["language"],

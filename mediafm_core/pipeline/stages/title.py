@@ -63,8 +63,11 @@ def describe_title(
     title = read_title(folder)
     probed = _known_probe(known, title, previous)
     if probed is None:  # brings the media here, if it is elsewhere
-        probed = probe(folder.path(title.media.key), title.manifest.language)
-    digests = content_digests(title, previous, progress)
+        with folder.open(title.media.key) as media:
+            probed = probe(media, title.manifest.language)
+            digests = content_digests(title, previous, progress, media)
+    else:
+        digests = content_digests(title, previous, progress)
     facets = digests.model_dump(exclude={"files"})
     content: dict[str, Any] = {
         "manifest": title.manifest.model_dump(mode="json"),
@@ -72,10 +75,10 @@ def describe_title(
         "files": {
             "media": title.media.key,
             "side_files": [
-                {"name": side_file.path.name, "language": side_file.language}
+                {"name": side_file.name, "language": side_file.language}
                 for side_file in title.side_files
             ],
-            "clips": title.clips.name if title.clips else None,
+            "clips": title.clips,
         },
         "hashed": {name: file.model_dump() for name, file in digests.files.items()},
     }
