@@ -305,7 +305,7 @@ def _command(root: Path, made: Input) -> None:
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     if result.exit_code:
-        raise RefusedError(result.stderr.strip().splitlines()[-1])
+        raise RefusedError(result.stderr.strip().splitlines()[-1].removeprefix("Error: "))
 
 
 # --- stores and models

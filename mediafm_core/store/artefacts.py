@@ -13,6 +13,7 @@ finished.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -41,6 +42,7 @@ FEATURES_FILE = "features.duckdb"
 # A folder that has one of these is a store: any command that writes to one makes them first.
 _FOLDERS = frozenset({"title", "quarantine", "models", "features", "dagster_home"})
 
+_LONGEST_NAME = 240  # bytes of a title id: with a suffix the longest name of a file
 _FOOTER_BYTES = 16 << 10  # read at once: nearly every footer is shorter
 _FOOTER_END_BYTES = 8  # the footer's length in four bytes, and the magic number
 _VECTORS_READ_TOGETHER = 128  # whole titles are read as fast as from one group, 0.5 % larger
@@ -96,9 +98,10 @@ class Store:
         """The name of an asset's file of a title; `variant` is the model version where one applies.
 
         Raises:
-            StoreError: the title id is a path, which would lead out of the asset's folder.
+            StoreError: the title id is a path, which would lead out of the asset's folder, or can
+                be no file's name.
         """
-        if "/" in title_id:
+        if not _can_name_a_file(title_id):
             raise StoreError(f"{title_id!r} is no title id: take the name of a title's folder.")
         return "/".join(part for part in (asset, variant, f"{title_id}{suffix}") if part)
 
@@ -186,7 +189,7 @@ class Store:
             if not is_json:
                 return RecordedVersion.of(document)
             return RecordedVersion.of(document["record"], document["content"].get("file"))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise self._damaged(key, error) from None
 
     def _footer_record(self, key: str) -> bytes | None:
@@ -269,7 +272,7 @@ class Store:
         try:
             document = json.loads(found)
             return ArtefactRecord.model_validate(document["record"]), dict(document["content"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise self._damaged(key, error) from None
 
     # Writing
@@ -345,6 +348,14 @@ class TableWriter:
         """Add the record and finish the file."""
         self._writer.add_key_value_metadata({RECORD_KEY: record.model_dump_json().encode()})
         self._writer.close()
+
+
+def _can_name_a_file(title_id: str) -> bool:
+    try:
+        encoded = os.fsencode(title_id)
+    except UnicodeEncodeError:  # a lone surrogate that stands for no byte
+        return False
+    return b"/" not in encoded and b"\0" not in encoded and len(encoded) <= _LONGEST_NAME
 
 
 def _holds_floats(field: pa.Field) -> bool:
