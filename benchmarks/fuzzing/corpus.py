@@ -5,11 +5,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import imageio_ffmpeg
-
-from benchmarks.quick_catalogue import QuickPlatform, ingest, settings_for
-from mediafm_core.pipeline.quarantine import Quarantine
-
 TITLE = "film"
 MEDIA = ("mp4", "mkv", "webm", "ts", "flv", "mpg", "avi", "mov")
 CAPTIONS = ("srt", "vtt", "ass")
@@ -131,6 +126,9 @@ class Corpus:
 
     def make(self) -> None:
         """Make all inputs."""
+        from benchmarks.quick_catalogue import QuickPlatform, ingest, settings_for
+        from mediafm_core.pipeline.quarantine import Quarantine
+
         (self.folder / "captions.srt").write_text(_SRT)
         for suffix in MEDIA:
             _film(self.folder / f"media.{suffix}", self.folder / "captions.srt", _CODECS[suffix])
@@ -148,6 +146,8 @@ class Corpus:
 
 def _film(target: Path, captions: Path, codecs: str) -> None:
     """Two shots, 64 pixels wide, by the program of the package imageio-ffmpeg."""
+    import imageio_ffmpeg
+
     shots = "testsrc2=s=64x48:r=10:d=0.6[a];mandelbrot=s=64x48:r=10,trim=duration=0.6[b]"
     subprocess.run(
         [

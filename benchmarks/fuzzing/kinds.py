@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -24,9 +25,11 @@ from benchmarks.fuzzing.corpus import (
     Corpus,
 )
 from benchmarks.fuzzing.structures import OF_SUFFIX
-from benchmarks.quick_catalogue import QuickPlatform, settings_for
 from mediafm_core.config import CONFIG_FILE_VARIABLE, Settings, load_settings
 from mediafm_core.setting_names import setting_names, variable_of
+
+if TYPE_CHECKING:
+    from benchmarks.quick_catalogue import QuickPlatform
 
 _STRANGE_SHARE = 0.04  # of inputs from outside: links, pipes and scripts in place of the content
 
@@ -160,7 +163,9 @@ def _or_strange(rng: Random, root: Path, made: Input, secret: str) -> Input:
     return Input(made.file, content, name)
 
 
-def _platform(root: Path, fresh_store: bool = False) -> QuickPlatform:
+def _platform(root: Path, fresh_store: bool = False) -> "QuickPlatform":
+    from benchmarks.quick_catalogue import QuickPlatform, settings_for
+
     store = root / ("fresh_store" if fresh_store else "store")
     return QuickPlatform(settings_for(root / "inbox", store))
 
@@ -461,6 +466,7 @@ def _run_config(rng: Random, _corpus: Corpus, _root: Path) -> Input:
 def _validate_run_config(root: Path, made: Input) -> None:
     import dagster as dg
 
+    from benchmarks.quick_catalogue import QuickPlatform, settings_for
     from mediafm_assets.definitions import definitions
 
     try:

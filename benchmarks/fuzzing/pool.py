@@ -19,6 +19,8 @@ from benchmarks.fuzzing.corpus import Corpus
 from benchmarks.fuzzing.kinds import make_canaries
 from benchmarks.fuzzing.watch import Watch
 
+COMMAND: tuple[str, ...] = (sys.executable, "-X", "faulthandler", "-m", "benchmarks.fuzzing.worker")
+
 _LOOK_S = 0.2
 _TAIL = 2000
 
@@ -87,15 +89,17 @@ class Worker:
             "HF_HUB_OFFLINE": "1",
             "OMP_NUM_THREADS": "1",
         }
-        module = ["-X", "faulthandler", "-m", "benchmarks.fuzzing.worker"]
         self._process = subprocess.Popen(
-            [sys.executable, *module, str(self._corpus.folder), str(self._root)],
+            [*COMMAND, str(self._corpus.folder), str(self._root)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors.open("wb"),
             env=environment,
             start_new_session=True,
         )
+        assert self._process.stdout is not None
+        if not self._process.stdout.readline():  # it has imported what all kinds need
+            raise SystemExit(f"The worker does not start: {self._errors.read_text()}")
         return self._process
 
     def _answer(

@@ -39,6 +39,8 @@ def main() -> None:
     os.dup2(2, 1)  # what libraries print
     logging.disable(logging.CRITICAL)
     watch = PythonWatch(_allowed(root, corpus))
+    answers.write("ready\n")
+    answers.flush()
     tried: dict[str, dict[str, Any]] = {}
     for line in sys.stdin:
         name, number, seed = line.rstrip("\n").split("\t")
