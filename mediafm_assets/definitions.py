@@ -25,6 +25,7 @@ from mediafm_assets.jobs.titles import (
     refresh_catalogue,
     train_model,
 )
+from mediafm_assets.jobs.verification import verify_catalogue, verify_nightly
 from mediafm_assets.model_assets import mediafm_model, serving_model
 from mediafm_assets.resources import options_of_run, resources
 from mediafm_assets.sensors.arrivals import arrivals_sensor
@@ -48,7 +49,7 @@ def definitions(resources: Mapping[str, Any]) -> dg.Definitions:
         jobs=[
             *(ingest_title, refresh_catalogue, train_model, evaluate_catalogue),
             *(release_model, rollback_model, retire_titles, clean_catalogue),
-            *(publish_features, embed_title),
+            *(publish_features, embed_title, verify_catalogue),
         ],
         sensors=[
             arrivals_sensor(settings),
@@ -56,7 +57,7 @@ def definitions(resources: Mapping[str, Any]) -> dg.Definitions:
             sweep_sensor(settings),
             alert_on_failure(settings),
         ],
-        schedules=[clean_daily(settings)],
+        schedules=[clean_daily(settings), verify_nightly(settings)],
         # Steps pass each other no values. The manager that Dagster would add writes pickles.
         resources={
             "io_manager": dg.mem_io_manager,

@@ -349,6 +349,17 @@ class PublishingSettings(Section):
     )
 
 
+class VerificationSettings(Section):
+    """How often the files of the store are compared with what was written."""
+
+    nights: PositiveInt = Field(
+        7,
+        le=366,
+        description="nights over which the job `verify_catalogue` spreads the files of the store: "
+        "it reads a part each night, and each file once in so many",
+    )
+
+
 class SensorSettings(Section):
     """What Dagster's daemon does by itself."""
 
@@ -457,6 +468,7 @@ class Settings(BaseSettings):
     clips: ClipSettings = ClipSettings()
     run: RunSettings = RunSettings()
     publishing: PublishingSettings = PublishingSettings()
+    verification: VerificationSettings = VerificationSettings()
     s3: S3Settings = S3Settings()
     sensors: SensorSettings = SensorSettings()
     alerts: AlertSettings = AlertSettings()

@@ -61,6 +61,10 @@ class StorageError(MachineError):
     """
 
 
+class DamagedObjectError(StorageError):
+    """An object of S3 arrives whole each time and is not what was written."""
+
+
 class ServiceError(MachineError):
     """A service that the run depends on, such as a paid encoder's, is out of reach or out of order.
 

@@ -38,6 +38,12 @@ def shared_media() -> Path:
 
 
 @pytest.fixture(scope="session")
+def shared_cases() -> Path:
+    """The folder of small files that real people meet."""
+    return _shared("cases")
+
+
+@pytest.fixture(scope="session")
 def shared_benchmark() -> Path:
     """The folder of tables for measuring quality: labelled shots and scenes of films."""
     return _shared("benchmark")

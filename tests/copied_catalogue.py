@@ -1,8 +1,10 @@
 """Copies of a catalogue whose titles count as taken in, as the originals do."""
 
+import json
 import shutil
 from pathlib import Path
 
+from mediafm_core.seals import read_sealed_json, sealed_json
 from mediafm_core.titles.inbox import LocalInbox
 
 
@@ -27,7 +29,7 @@ def record_as_they_are(inbox: Path, new_inbox: Path, new_store: Path) -> None:
         for folder in ("title", "quarantine"):
             record = new_store / folder / f"{original.name}.json"
             if record.exists():
-                text = record.read_text()
+                text = json.dumps(read_sealed_json(record.read_bytes()), ensure_ascii=False)
                 for old, new in replaced.items():
                     text = text.replace(old, new)
-                record.write_text(text)
+                record.write_bytes(sealed_json(json.loads(text)))

@@ -45,6 +45,10 @@ _COMMANDS = {
     "search": ("mediafm_core.cli.search:search", "The clips that words tell of."),
     "similar": ("mediafm_core.cli.search:similar", "The clips nearest to a span of a title."),
     "sql": ("mediafm_core.cli.query:sql", "Query the catalogue."),
+    "verify": (
+        "mediafm_core.cli.verify:verify",
+        "Compare every file of the store with what was written.",
+    ),
     "status": ("mediafm_core.cli.status:status", "What is present, missing or stale, and why."),
 }
 

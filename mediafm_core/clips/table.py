@@ -1,15 +1,14 @@
 """The clips of a title: those of `clips.csv`, or proposed ones."""
 
-import csv
-import io
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
+from mediafm_core.clips.spreadsheet import quoted, read_rows, read_seconds
 from mediafm_core.errors import TitleError
 from mediafm_core.intervals import Indices
+from mediafm_core.titles.language import primary_language
 from mediafm_core.titles.own_file import OwnFile
 from mediafm_core.titles.text_file import read_text
 
@@ -24,21 +23,25 @@ CLIP_SCHEMA = pa.schema(
     ]
 )
 _REQUIRED = ("clip_id", "start_s", "end_s")
-_MAX_BYTES = 64 << 20
+_MAX_BYTES = 8 << 20
+_MAX_ID_CHARACTERS = 500
 # A time written with two decimals, or one frame late, still means the end of the title.
 END_TOLERANCE_S = 0.05
 
 
-def read_clips(file: OwnFile, title_id: str, duration_s: float) -> pa.Table:
+def read_clips(
+    file: OwnFile, title_id: str, duration_s: float, language: str | None = None
+) -> pa.Table:
     """Read `clips.csv`: `clip_id,start_s,end_s`, then any label columns.
 
     An end at most 50 ms past the end of the title is set to it. A label's empty cells are absent
     from the map `labels`.
 
     Args:
-        file: comma-separated values with a header line, in UTF-8, UTF-16 or Latin-1.
+        file: a table as spreadsheet programs write it (`spreadsheet`), in any encoding of text.
         title_id: the title's.
         duration_s: where the title ends, seconds.
+        language: the title's; decides between encodings.
 
     Returns:
         A table of `CLIP_SCHEMA` in the file's order.
@@ -47,42 +50,34 @@ def read_clips(file: OwnFile, title_id: str, duration_s: float) -> pa.Table:
         TitleError: a missing column, an empty or repeated id, a time that is no number, an end
             not after its start, a clip outside the title, a line of the wrong length, or no clip.
     """
-    reader = csv.reader(io.StringIO(read_text(file, _MAX_BYTES).text), strict=True)
+    languages = [tag for tag in (primary_language(language),) if tag]
+    text = read_text(file, _MAX_BYTES, languages).text
     clips: dict[str, tuple[float, float, list[tuple[str, str]]]] = {}
-    try:
-        header = _header(next(reader, []), file)
-        for row in reader:
-            if not any(row):  # an empty line
-                continue
-            place = f"{file}, line {reader.line_num}"
-            if len(row) != len(header):
-                raise TitleError(
-                    f"{place}: {len(row)} values for {len(header)} columns: mend the line."
-                )
-            cells = dict(zip(header, map(str.strip, row), strict=True))
-            clip_id = cells.pop("clip_id")
-            if not clip_id:
-                raise TitleError(f"{place}: the clip_id is empty: give the clip a name.")
-            if clip_id in clips:
-                raise TitleError(f"{place}: clip_id {clip_id!r} is there twice: rename one.")
-            start_s = _seconds(cells.pop("start_s"), "start_s", place)
-            end_s = _seconds(cells.pop("end_s"), "end_s", place)
-            if end_s <= start_s:
-                raise TitleError(
-                    f"{place}: clip {clip_id!r} ends at {end_s:g} s, not after its start at "
-                    f"{start_s:g} s: mend its times."
-                )
-            if start_s < 0 or start_s >= duration_s or end_s > duration_s + END_TOLERANCE_S:
-                raise TitleError(
-                    f"{place}: clip {clip_id!r} from {start_s:g} to {end_s:g} s is outside the "
-                    f"title, which lasts {duration_s:.3f} s: mend its times."
-                )
-            labels = [(name, value) for name, value in cells.items() if value]
-            clips[clip_id] = (start_s, min(end_s, duration_s), labels)
-    except csv.Error as error:
-        raise TitleError(
-            f"{file}, line {reader.line_num}: no comma-separated values ({error}): mend the file."
-        ) from None
+    for place, cells in read_rows(text, str(file), _REQUIRED):
+        clip_id = cells.pop("clip_id")
+        if not clip_id:
+            raise TitleError(f"{place}: the clip_id is empty: give the clip a name.")
+        if len(clip_id) > _MAX_ID_CHARACTERS:
+            raise TitleError(
+                f"{place}: clip_id {quoted(clip_id)} has more than {_MAX_ID_CHARACTERS} "
+                "characters: shorten it."
+            )
+        if clip_id in clips:
+            raise TitleError(f"{place}: clip_id {quoted(clip_id)} is there twice: rename one.")
+        start_s = read_seconds(cells.pop("start_s"), "start_s", place)
+        end_s = read_seconds(cells.pop("end_s"), "end_s", place)
+        if end_s <= start_s:
+            raise TitleError(
+                f"{place}: clip {quoted(clip_id)} ends at {end_s:g} s, not after its start at "
+                f"{start_s:g} s: correct its times."
+            )
+        if start_s < 0 or start_s >= duration_s or end_s > duration_s + END_TOLERANCE_S:
+            raise TitleError(
+                f"{place}: clip {quoted(clip_id)} from {start_s:g} to {end_s:g} s is outside the "
+                f"title, which lasts {duration_s:.3f} s: correct its times."
+            )
+        labels = [(name, value) for name, value in cells.items() if value]
+        clips[clip_id] = (start_s, min(end_s, duration_s), labels)
     if not clips:
         raise TitleError(
             f"{file} lists no clip: add one, or remove the file to have some proposed."
@@ -126,32 +121,6 @@ def _best_edges(edges: np.ndarray, target_s: float) -> Indices:
     while chosen[-1]:
         chosen.append(int(previous[chosen[-1]]))
     return np.array(chosen[::-1])
-
-
-def _header(row: list[str], file: OwnFile) -> list[str]:
-    names = [name.strip() for name in row]
-    missing = [name for name in _REQUIRED if name not in names]
-    if missing:
-        raise TitleError(
-            f"{file}, line 1: column {missing[0]!r} is missing from {','.join(names)!r}: the "
-            f"header begins with {','.join(_REQUIRED)}."
-        )
-    for number, name in enumerate(names):
-        if not name or name in names[:number]:
-            raise TitleError(
-                f"{file}, line 1: column {number + 1}, {name!r}, has no name of its own: rename it."
-            )
-    return names
-
-
-def _seconds(text: str, column: str, place: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise TitleError(f"{place}: {column} {text!r} is no number of seconds: mend it.")
-    return value
 
 
 def _table(

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.evaluation.intervals import Difference, Result
+from mediafm_core.seals import sealed_json
 from mediafm_core.storage.local import require_writable_folder
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from mediafm_core.evaluation.measurement import Report
 
 JSON_FILE, PARQUET_FILE = "evaluation.json", "evaluation.parquet"
+DIGESTS = "digests"  # in the JSON file: SHA-256 of the other files, by name
 RESULTS_FILE, DIFFERENCES_FILE = "results.png", "differences.png"
 
 _SCHEMA = pa.schema(
@@ -81,15 +84,15 @@ def write_report(report: "Report", folder: Path) -> list[Path]:
     Raises:
         ConfigurationError: the folder cannot be written.
     """
-    text = json.dumps(as_document(report), indent=2, ensure_ascii=False, allow_nan=False)
     table = pa.BufferOutputStream()
     pq.write_table(as_table(report), table)
     contents = {
-        JSON_FILE: f"{text}\n".encode(),
         PARQUET_FILE: table.getvalue().to_pybytes(),
         RESULTS_FILE: results_png(report),
         DIFFERENCES_FILE: differences_png(report),
     }
+    digests = {name: sha256(content).hexdigest() for name, content in contents.items()}
+    contents[JSON_FILE] = sealed_json({**as_document(report), DIGESTS: digests})
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():

@@ -1,30 +1,41 @@
 """Reading subtitles: files beside the media and text tracks inside it."""
 
-import html
-import re
-from collections.abc import Callable, Iterable, Sequence
+import struct
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import pysubs2
-from pysubs2.exceptions import FormatAutodetectionError
-from pysubs2.formats import autodetect_format, get_format_class
-
 from mediafm_core.errors import TitleError
+from mediafm_core.media.cue_text import plain_subrip, plain_substation, plain_webvtt
+from mediafm_core.media.srt import MarkedCue, read_subrip
+from mediafm_core.media.substation import is_substation, read_substation
+from mediafm_core.media.webvtt import SIGNATURE, read_webvtt
+from mediafm_core.titles.caption_names import Purpose
+from mediafm_core.titles.encodings import UnknownEncodingError, decode
+from mediafm_core.titles.language import primary_language
 from mediafm_core.titles.own_file import OwnFile
 from mediafm_core.titles.text_file import read_text
 
 if TYPE_CHECKING:
+    from av.packet import Packet
+
     from mediafm_core.media.probe import SubtitleStream
 
+MAX_CUES = 100_000
+"""Of one file or track; ten hours of talk have about 15,000."""
+MAX_LINES = 1_000_000
+MAX_CUE_CHARACTERS = 10_000
 _MAX_SIDE_FILE_BYTES = 32 << 20
-_FORMATS = frozenset({"srt", "vtt", "ass", "ssa"})
-_ASS_FIELDS = 10  # of a Dialogue line; the text is the last
 _MATROSKA_ASS_FIELDS = 9  # of an event in a packet: the times are the packet's
-_ASS_TIME = re.compile(r"\s*-?\d{1,2}:\d{1,2}:\d{1,2}([.,]\d{1,3})?\s*")
-_OVERRIDE_BLOCK = re.compile(r"(?<!\\)\{[^}]*\}")  # FFmpeg writes a literal brace as \{
-# Marks of byte order, direction and word joining: they are not seen and would change a token.
-_INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060"))
+
+Plain = Callable[[str], str]
+# Codecs whose packets hold the text as it was written. libav's decoders turn it into SubStation,
+# and lose or double some of it on the way.
+_PLAIN_OF_CODEC: dict[str, Plain] = {
+    **dict.fromkeys(("srt", "subrip", "text", "mov_text"), plain_subrip),
+    "webvtt": plain_webvtt,
+    **dict.fromkeys(("ass", "ssa"), plain_substation),
+}
 
 
 class Cue(NamedTuple):
@@ -43,14 +54,18 @@ class TimedTextSource:
         kind: a file beside the media, a track inside it, or nowhere.
         name: the file's name, or number and codec of the track; empty for `none`.
         language: as the file's name or the track says it.
-        encoding: of a side file.
+        purpose: what the captions are for. `forced` is a part of what is said.
+        encoding: as found.
+        notes: what a person should know of the text: damage, parts that are missing.
         passed_over: other files and tracks, that were not used.
     """
 
     kind: Literal["side_file", "embedded", "none"]
     name: str = ""
     language: str | None = None
+    purpose: Purpose = "full"
     encoding: str | None = None
+    notes: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -65,51 +80,52 @@ class TimedText(NamedTuple):
     cues: tuple[Cue, ...]
 
 
-def read_side_file(file: OwnFile, language: str | None = None) -> TimedText:
-    """Read SubRip, WebVTT or SubStation text in UTF-8, UTF-16 or Latin-1.
+def read_side_file(
+    file: OwnFile, language: str | None = None, title_language: str | None = None
+) -> TimedText:
+    """Read SubRip, WebVTT or SubStation text.
 
     Markup, karaoke timing, drawings and comments are dropped, a line break becomes a space, and
     exact repetitions (layers of one line in SubStation files) count once. The content decides
-    about the format, not the suffix.
+    about the format, not the suffix. A file without any cue, empty or with no more than a header,
+    is a text without cues.
 
     Args:
         file: the subtitle file.
         language: of the text, as the source is to say it.
+        title_language: with the text's own it decides between encodings.
 
     Raises:
-        TitleError: the file holds no cue, a line cannot be understood or a cue ends before it
-            starts.
+        TitleError: the file is in no known form or encoding, a line cannot be understood, a cue
+            ends before it starts, cues hold no text, or there is too much of it.
     """
-    text, encoding = read_text(file, _MAX_SIDE_FILE_BYTES)
-    try:
-        format_name = autodetect_format(text)
-    except FormatAutodetectionError:
-        format_name = "unknown"
-    if format_name not in _FORMATS:
-        raise TitleError(
-            f"{file} holds no cue in SubRip, WebVTT or SubStation form: replace it, or remove it "
-            "if the title has no captions."
-        )
-    if format_name in {"ass", "ssa"}:
-        _check_substation_lines(text, file)
+    languages = _primary_languages(language, title_language)
+    text, encoding, damaged = read_text(file, _MAX_SIDE_FILE_BYTES, languages)
+    if text.count("\n") > MAX_LINES:
+        raise TitleError(f"{file} has more than {MAX_LINES} lines: divide or replace it.")
+    name = str(file)
+    beginning = text.lstrip("\ufeff \t\n")
+    if beginning.startswith(SIGNATURE):
+        marked, plain = read_webvtt(text, name, MAX_CUES), plain_webvtt
+    elif is_substation(text):
+        marked, plain = read_substation(text, name, MAX_CUES), plain_substation
     else:
-        _check_timing_lines(text, format_name, file)
-        # pysubs2 drops a number on the last line of a cue as the number of the next cue: give
-        # the last cue such a number too, so that "Room / 101" at the end keeps its 101.
-        text = (_plain_webvtt(text) if format_name == "vtt" else text) + "\n\n0\n"
-    try:
-        events = pysubs2.SSAFile.from_string(text, format_=format_name).events
-    except (ValueError, IndexError) as error:
-        raise TitleError(f"{file} cannot be read as subtitles ({error}): mend it.") from error
-    if not events:
+        marked, plain = read_subrip(text, name, MAX_CUES), plain_subrip
+        if beginning and not marked:
+            raise TitleError(
+                f"{file} holds no cue in SubRip, WebVTT or SubStation form: replace it, or remove "
+                "it if the title has no captions."
+            )
+    cues = _in_order(_plain_cue(cue, plain, name) for cue in marked)
+    if marked and not cues:
         raise TitleError(
-            f"{file} holds no cue: replace it, or remove it if the title has no captions."
+            f"{file} has times for {len(marked)} cues and no text for any: replace it, or remove "
+            "it if the title has no captions."
         )
-    cues = _in_order(
-        Cue(event.start / 1000, event.end / 1000, _plain_text(event)) for event in events
+    notes = _damage(damaged)
+    return TimedText(
+        TimedTextSource("side_file", file.name, language, encoding=encoding, notes=notes), cues
     )
-    _require_forward_times(cues, file)
-    return TimedText(TimedTextSource("side_file", file.name, language, encoding), cues)
 
 
 def read_embedded(
@@ -117,8 +133,9 @@ def read_embedded(
     stream: "SubtitleStream",
     origin_s: float,
     progress: Callable[[float], None] = lambda _seconds: None,
+    title_language: str | None = None,
 ) -> TimedText:
-    """Decode a text track inside a media file.
+    """Read a text track inside a media file, by the rules for files of its format.
 
     A cue whose duration the file does not give has none: it belongs to the shot it starts in.
 
@@ -127,17 +144,18 @@ def read_embedded(
         stream: the track.
         origin_s: the file's time stamp at which the title's clock stands at zero.
         progress: called with the time of each cue, seconds of the title's clock.
+        title_language: with the track's own it decides between encodings.
 
     Raises:
-        TitleError: the media or the track cannot be decoded.
+        TitleError: the media or the track cannot be decoded, or holds too much text.
     """
     import av
     from av.stream import Discard
-    from av.subtitles.subtitle import AssSubtitle
 
     from mediafm_core.media.container import open_media, stream_at
 
-    cues: list[Cue] = []
+    name = f"{file}: {stream_name(stream)}"
+    found: list[tuple[float, float, bytes]] = []
     try:
         with open_media(file) as container:
             track = stream_at(container, file, stream.index, "subtitle")
@@ -150,20 +168,31 @@ def read_embedded(
                 start_s = float(packet.pts * packet.time_base) - origin_s
                 progress(start_s)
                 end_s = start_s + float((packet.duration or 0) * packet.time_base)
-                for subtitle in packet.decode():
-                    if not isinstance(subtitle, AssSubtitle):  # a picture
-                        continue
-                    fields = subtitle.ass.decode("utf-8").split(",", _MATROSKA_ASS_FIELDS - 1)
-                    text = _plain_text(pysubs2.SSAEvent(text=fields[-1]))
-                    cues.append(Cue(start_s, end_s, text))
-    except (av.FFmpegError, UnicodeDecodeError) as error:
+                found += [(start_s, end_s, text) for text in _texts(packet, stream.codec)]
+                if len(found) > MAX_CUES:
+                    raise TitleError(
+                        f"{name} has more than {MAX_CUES} cues: remove the track, or put a "
+                        "subtitle file beside the media."
+                    )
+        languages = _primary_languages(stream.language, title_language)
+        _, encoding, damaged = decode(b"\n".join(text for _, _, text in found), languages)
+    except (av.FFmpegError, UnknownEncodingError) as error:
         raise TitleError(
-            f"{file}: {stream_name(stream)} cannot be decoded ({error}): mend the file, or put "
-            "a subtitle file beside it."
+            f"{name} cannot be decoded ({error}): correct the file, or put a subtitle file beside "
+            "it."
         ) from error
-    return TimedText(
-        TimedTextSource("embedded", stream_name(stream), stream.language), _in_order(cues)
+    plain = _PLAIN_OF_CODEC.get(stream.codec, plain_substation)
+    cues = _in_order(
+        _plain_cue(MarkedCue(0, start_s, end_s, text.decode(encoding, "replace")), plain, name)
+        for start_s, end_s, text in found
     )
+    notes = _damage(damaged)
+    if found and not cues:
+        notes += (f"{stream_name(stream)} holds {len(found)} events without text",)
+    source = TimedTextSource(
+        "embedded", stream_name(stream), stream.language, encoding=encoding, notes=notes
+    )
+    return TimedText(source, cues)
 
 
 def stream_name(stream: "SubtitleStream") -> str:
@@ -176,56 +205,60 @@ def _in_order(cues: Iterable[Cue]) -> tuple[Cue, ...]:
     return tuple(sorted(dict.fromkeys(cue for cue in cues if cue.text), key=lambda cue: cue[:2]))
 
 
-def _plain_text(event: pysubs2.SSAEvent) -> str:
-    if not event.is_text:
-        return ""
-    text = _OVERRIDE_BLOCK.sub("", event.text)
-    text = re.sub(r"\\[Nnh]", " ", text).replace(r"\{", "{").replace(r"\}", "}")
-    return " ".join(text.translate(_INVISIBLE).split())
+def _plain_cue(cue: MarkedCue, plain: Plain, name: str) -> Cue:
+    """A cue without markup.
 
-
-def _plain_webvtt(text: str) -> str:
-    """WebVTT reduced to timing lines and plain text, the part that pysubs2 understands.
-
-    Drops the header's metadata, NOTE, STYLE and REGION blocks, cue identifiers and tags (among
-    them inner timestamps); each cue's text becomes one line. https://www.w3.org/TR/webvtt1/
+    Raises:
+        TitleError: it has text and ends before it starts, or has too much text.
     """
-    cues = ["WEBVTT"]
-    for block in re.split(r"\n[ \t]*\n", text):
-        lines = block.strip("\n").split("\n")
-        timing = next((number for number, line in enumerate(lines) if "-->" in line), None)
-        if timing is not None:
-            payload = re.sub(r"<[^>]*>", "", " ".join(lines[timing + 1 :]))
-            cues.append(f"{lines[timing]}\n{html.unescape(payload)}")
-    return "\n\n".join(cues)
+    text = plain(cue.text)
+    place = f"{name}, line {cue.line}" if cue.line else f"{name} at {cue.start_s:g} s"
+    if text and cue.end_s < cue.start_s:
+        raise TitleError(
+            f"{place}: the cue {text[:40]!r} ends at {cue.end_s:g} s, before it starts at "
+            f"{cue.start_s:g} s: correct its times."
+        )
+    if len(text) > MAX_CUE_CHARACTERS:
+        raise TitleError(
+            f"{place}: a cue of {len(text)} characters, more than {MAX_CUE_CHARACTERS}: divide it "
+            "or replace the captions."
+        )
+    return Cue(cue.start_s, cue.end_s, text)
 
 
-def _check_timing_lines(text: str, format_name: str, file: OwnFile) -> None:
-    """Refuse a timing line without two times, which pysubs2 would take for text."""
-    timestamp: re.Pattern[str] = get_format_class(format_name).TIMESTAMP  # type: ignore[attr-defined]
-    for number, line in enumerate(text.split("\n"), start=1):
-        # An arrow in the text of SubRip is no timing line.
-        is_timing = "-->" in line and (format_name == "vtt" or line.lstrip()[:1].isdigit())
-        if is_timing and len(timestamp.findall(line)) != 2:
-            raise TitleError(f"{file}, line {number}: {line.strip()!r} has no two times: mend it.")
+def _texts(packet: "Packet", codec: str) -> list[bytes]:
+    """The texts of a packet: as they were written, or decoded by libav to SubStation."""
+    data = bytes(packet)
+    if codec == "mov_text":
+        return [text] if (text := _of_timed_text_sample(data)) else []
+    if codec in {"ass", "ssa"}:
+        return [data.split(b",", _MATROSKA_ASS_FIELDS - 1)[-1]]
+    if codec in _PLAIN_OF_CODEC:
+        return [data]
+    from av.subtitles.subtitle import AssSubtitle
+
+    return [
+        subtitle.ass.split(b",", _MATROSKA_ASS_FIELDS - 1)[-1]
+        for subtitle in packet.decode()
+        if isinstance(subtitle, AssSubtitle)  # else a picture
+    ]
 
 
-def _check_substation_lines(text: str, file: OwnFile) -> None:
-    """Refuse a Dialogue line that lacks fields or times, which pysubs2 would fill in."""
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip().startswith("Dialogue:"):
-            fields = line.split(":", 1)[1].split(",", _ASS_FIELDS - 1)
-            if len(fields) < _ASS_FIELDS or not all(map(_ASS_TIME.fullmatch, fields[1:3])):
-                raise TitleError(
-                    f"{file}, line {number}: {line.strip()[:80]!r} is no complete Dialogue line: "
-                    "mend it."
-                )
+def _of_timed_text_sample(data: bytes) -> bytes:
+    """Text of an MP4 sample: its length in two bytes, the text, then styles (3GPP TS 26.245)."""
+    if len(data) < 2:
+        return b""
+    (length,) = struct.unpack(">H", data[:2])
+    text = data[2 : 2 + length]
+    if text.startswith((b"\xfe\xff", b"\xff\xfe")):
+        return text.decode("utf-16", "replace").encode("utf-8")
+    return text
 
 
-def _require_forward_times(cues: Sequence[Cue], file: OwnFile) -> None:
-    for cue in cues:
-        if cue.end_s < cue.start_s:
-            raise TitleError(
-                f"{file}: the cue {cue.text[:40]!r} ends at {cue.end_s:g} s, before it starts at "
-                f"{cue.start_s:g} s: mend its times."
-            )
+def _primary_languages(*tags: str | None) -> list[str]:
+    """Primary tags without repetitions."""
+    return list(dict.fromkeys(filter(None, map(primary_language, tags))))
+
+
+def _damage(damaged: int) -> tuple[str, ...]:
+    return (f"characters that are damaged and read as U+FFFD: {damaged}",) if damaged else ()

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mediafm_core.errors import TitleError
 from mediafm_core.intervals import Indices, Seconds, overlapping_pairs
 from mediafm_core.media.subtitles import (
     Cue,
@@ -18,6 +19,7 @@ from mediafm_core.media.subtitles import (
     read_side_file,
     stream_name,
 )
+from mediafm_core.titles.caption_names import Purpose
 from mediafm_core.titles.folder import SideFile
 from mediafm_core.titles.language import primary_language
 from mediafm_core.titles.own_file import OwnFile
@@ -33,6 +35,14 @@ SHOT_TEXT_SCHEMA = pa.schema(
         pa.field("cues", pa.int32(), nullable=False),
     ]
 )
+# Purposes of captions that hold a part of what is said, or something else.
+_PARTIAL = {"forced": 1, "commentary": 2}
+_PURPOSE_NOTES = {
+    "forced": ("only forced captions: most of what is said is missing",),
+    "commentary": ("what a commentary says, not the title",),
+}
+_MAX_PAIRS = 2_000_000  # of a cue and a shot: cues on screen for a whole film are rare
+_MAX_CHARACTERS = 100_000_000  # of all shots' texts
 # A subtitle lingers over a cut by a few frames without being about the next shot.
 _ENOUGH_SECONDS = 0.5
 _ENOUGH_SHARE = 0.5
@@ -46,6 +56,7 @@ class ShotTextSummary(NamedTuple):
         cues_read: cues of the source.
         cues_used: cues that at least one shot has.
         cues_past_end: cues that start at or after the end of the media, and are left out.
+        cues_before_start: cues that end before it starts, left out too.
         shots_with_text: number of shots that have a cue.
         first_captioned_shot: `shot_index` of the first of them.
     """
@@ -53,6 +64,7 @@ class ShotTextSummary(NamedTuple):
     cues_read: int
     cues_used: int
     cues_past_end: int
+    cues_before_start: int
     shots_with_text: int
     first_captioned_shot: int | None
 
@@ -65,10 +77,12 @@ def read_timed_text(
     language: str,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> TimedText:
-    """The timed text of a title: one of its side files, or else one of the tracks in the media.
+    """Read the timed text of a title: one of its side files, or else a track in the media.
+
+    The first source in the order of `ranked` that is not empty is used.
 
     Args:
-        open_file: opens a file of the title folder by its name; only the chosen one is opened.
+        open_file: opens a file of the title folder by its name; only what is read is opened.
         media: the media file's name.
         probe: its streams. Tracks of pictures (DVD, Blu-ray, DVB) hold no text: passed over.
         side_files: subtitle files beside it.
@@ -76,48 +90,94 @@ def read_timed_text(
         progress: called with the share of an embedded track that is read.
 
     Returns:
-        No cues and a source of kind `none` where there is neither.
+        No cues and the first source where all are empty; a source of kind `none` without any.
 
     Raises:
-        TitleError: the chosen file or track is broken.
+        TitleError: the file or track whose turn it is is broken.
     """
     names = [side_file.name for side_file in side_files]
     names += [stream_name(stream) for stream in probe.subtitles]
-    chosen = choose(
-        language, side_files, [stream for stream in probe.subtitles if _holds_text(stream)]
-    )
-    if chosen is None:
+    length_s = probe.duration_s
+    empty: list[TimedTextSource] = []
+    for chosen in ranked(language, side_files, list(filter(_holds_text, probe.subtitles))):
+        if isinstance(chosen, SideFile):
+            with open_file(chosen.name) as file:
+                source, cues = read_side_file(file, chosen.language, language)
+        else:
+            with open_file(media) as file:
+                source, cues = read_embedded(
+                    file,
+                    chosen,
+                    probe.start_s,
+                    lambda seconds: progress(seconds / length_s if length_s else 0.0),
+                    language,
+                )
+        purpose = purpose_of(chosen)
+        source = replace(source, purpose=purpose)
+        if cues:
+            notes = (*_PURPOSE_NOTES.get(purpose, ()), *source.notes, *_empty_notes(empty))
+            passed_over = tuple(name for name in names if name != source.name)
+            return TimedText(replace(source, notes=notes, passed_over=passed_over), cues)
+        empty.append(source)
+    if not empty:
         return TimedText(TimedTextSource("none", passed_over=tuple(names)), ())
-    if isinstance(chosen, SideFile):
-        with open_file(chosen.name) as file:
-            source, cues = read_side_file(file, chosen.language)
-    else:
-        length_s = probe.duration_s
-        with open_file(media) as file:
-            source, cues = read_embedded(
-                file,
-                chosen,
-                probe.start_s,
-                lambda seconds: progress(seconds / length_s if length_s else 0.0),
-            )
-    names.remove(source.name)
-    return TimedText(replace(source, passed_over=tuple(names)), cues)
+    first = empty[0]
+    return TimedText(
+        replace(
+            first,
+            notes=_empty_notes(empty),
+            passed_over=tuple(name for name in names if name != first.name),
+        ),
+        (),
+    )
 
 
-def choose(
+def ranked(
     language: str, side_files: Sequence[SideFile], streams: Sequence["SubtitleStream"]
-) -> "SideFile | SubtitleStream | None":
-    """The source to use: any side file before any track; then the title's language, an
-    undetermined one, any other; then the first.
+) -> list["SideFile | SubtitleStream"]:
+    """Return the sources that can be used, the best first.
+
+    Full captions come before forced ones and those before a commentary's, whatever their language:
+    they are what is said in the title. Then the title's language: side files that name it, side
+    files that name none, tracks; then other languages: side files, undetermined tracks, tracks.
+    Equal ones: exactly the title's language (`pt-BR`), then without descriptions for the hearing
+    impaired, then the first.
     """
     wanted = primary_language(language)
+    exactly = language.casefold()
 
-    def rank(source: "SideFile | SubtitleStream") -> int:
+    def rank(source: "SideFile | SubtitleStream") -> tuple[int | bool, ...]:
+        purpose = purpose_of(source)
+        is_track = not isinstance(source, SideFile)
         spoken = primary_language(source.language)
-        return 0 if spoken == wanted else 1 if spoken is None else 2
+        is_named = spoken is not None
+        if wanted is None:
+            fits, place = True, 2 * is_track + is_named
+        elif spoken == wanted or not (is_named or is_track):
+            fits, place = True, 2 if is_track else not is_named
+        else:
+            fits, place = False, is_track + (is_track and is_named)
+        return (
+            _PARTIAL.get(purpose, 0),
+            not fits,
+            place,
+            (source.language or "").casefold() != exactly,
+            purpose == "hearing_impaired",
+        )
 
-    candidates: Sequence[SideFile | SubtitleStream] = side_files or streams
-    return min(candidates, key=rank, default=None)
+    sources: list[SideFile | SubtitleStream] = [*side_files, *streams]
+    return sorted((each for each in sources if purpose_of(each) != "no_captions"), key=rank)
+
+
+def purpose_of(source: "SideFile | SubtitleStream") -> Purpose:
+    """Return what captions are for, by their name or by the flags and name of their track."""
+    if isinstance(source, SideFile):
+        return source.purpose
+    if source.commentary:
+        return "commentary"
+    if source.forced:
+        return "forced"
+    return "hearing_impaired" if source.hearing_impaired else "full"
 
 
 def timed_text_per_shot(cues: Sequence[Cue], shots: pa.Table) -> tuple[pa.Table, ShotTextSummary]:
@@ -133,12 +193,18 @@ def timed_text_per_shot(cues: Sequence[Cue], shots: pa.Table) -> tuple[pa.Table,
 
     Returns:
         A table of `SHOT_TEXT_SCHEMA`, a row per shot, and a summary.
+
+    Raises:
+        TitleError: cues cover so many shots each that the text would be out of all proportion.
     """
     shot_starts = shots["start_s"].to_numpy()
     shot_ends = shots["end_s"].to_numpy()
     starts = np.array([cue.start_s for cue in cues], dtype=np.float64)  # [cues]
     ends = np.array([cue.end_s for cue in cues], dtype=np.float64)  # [cues]
-    inside = np.flatnonzero(starts < shot_ends[-1])
+    is_past = starts >= shot_ends[-1]
+    is_before = ~is_past & (ends <= shot_starts[0]) & (starts < shot_starts[0])
+    inside = np.flatnonzero(~is_past & ~is_before)
+    _require_proportion(cues, inside, starts, ends, shots)
     cue, shot, seconds = overlapping_pairs(starts[inside], ends[inside], shot_starts, shot_ends)
 
     lengths = (ends - starts)[inside]
@@ -166,13 +232,20 @@ def timed_text_per_shot(cues: Sequence[Cue], shots: pa.Table) -> tuple[pa.Table,
     summary = ShotTextSummary(
         cues_read=len(cues),
         cues_used=len(np.unique(cue)),
-        cues_past_end=len(cues) - len(inside),
+        cues_past_end=int(is_past.sum()),
+        cues_before_start=int(is_before.sum()),
         shots_with_text=len(captioned),
         first_captioned_shot=(
             shots["shot_index"][int(captioned.min())].as_py() if len(captioned) else None
         ),
     )
     return table, summary
+
+
+def _empty_notes(empty: Sequence[TimedTextSource]) -> tuple[str, ...]:
+    return tuple(
+        note for source in empty for note in (source.notes or (f"{source.name} holds no cue",))
+    )
 
 
 def _holds_text(stream: "SubtitleStream") -> bool:
@@ -182,6 +255,21 @@ def _holds_text(stream: "SubtitleStream") -> bool:
         return bool(av.Codec(stream.codec, "r").text_sub)
     except av.codec.codec.UnknownCodecError:
         return False
+
+
+def _require_proportion(
+    cues: Sequence[Cue], inside: Indices, starts: Seconds, ends: Seconds, shots: pa.Table
+) -> None:
+    first = np.searchsorted(shots["end_s"].to_numpy(), starts[inside], side="right")
+    last = np.searchsorted(shots["start_s"].to_numpy(), ends[inside], side="left")
+    shots_of_cue = np.maximum(last - first, 1)  # [inside]
+    lengths = np.array([len(cues[index].text) for index in inside], dtype=np.int64)
+    pairs, characters = int(shots_of_cue.sum()), int(shots_of_cue @ lengths)
+    if pairs > _MAX_PAIRS or characters > _MAX_CHARACTERS:
+        raise TitleError(
+            f"{shots['title_id'][0]}: {len(inside)} cues cover {pairs} shots with {characters} "
+            "characters, far more than is said in a title: correct the ends of the cues."
+        )
 
 
 def _longest_of_each(group: Indices, seconds: Seconds) -> Indices:

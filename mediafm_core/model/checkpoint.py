@@ -3,11 +3,11 @@
 <models>/mediafm-<version>@<digest>/
   config.json         shape of the network, encoders and ranges of its fused space
   model.safetensors   weights; a pickle is never written nor read
-  training.json       settings, data version of each title, curve, baselines, parameter groups, date
+  training.json       settings, data version of each title, curve, baselines, parameter groups,
+                      date, SHA-256 of the other files
   README.md           model card
 """
 
-import json
 import os
 import shutil
 import uuid
@@ -39,6 +39,8 @@ from mediafm_core.model.folder import (
     read_json,
     recorded_identity,
     refuse_strange_file,
+    require_undamaged,
+    write_training_record,
 )
 from mediafm_core.model.network import MediaFM, MediaFMConfig
 
@@ -91,8 +93,8 @@ def save_model(
         save_file(network.state_dict(), folder / WEIGHTS_FILE, metadata={"format": "pt"})
         # safetensors lets nobody but the owner read the file; a store is shared.
         shutil.copymode(folder / CONFIG_FILE, folder / WEIGHTS_FILE)
-        (folder / TRAINING_FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
         (folder / CARD_FILE).write_text(model_card(identity, network, record))
+        write_training_record(folder, record)
     return models / str(identity), identity
 
 
@@ -141,6 +143,7 @@ def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
         raise ConfigurationError(
             f"{folder / WEIGHTS_FILE} holds numbers that are not finite: train the model again."
         )
+    require_undamaged(folder, training, (CONFIG_FILE, WEIGHTS_FILE))
     network.to(torch.device(device))  # type: ignore[arg-type]  # transformers wraps its signature
     return LoadedModel(network.eval(), identity, folder, training)
 

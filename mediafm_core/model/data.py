@@ -6,8 +6,9 @@ the caller knows the number of shots, no file is opened before one of its shots 
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError, TitleError
+from mediafm_core.sealed_parquet import decoding, open_parquet
 from mediafm_core.vectors import to_numpy
 
 VECTOR_COLUMN = "embedding"
@@ -136,7 +138,8 @@ class TrainingData:
                 return self._cache[key]
         source = self.titles[title]
         with _opened(source) as file:
-            vectors = to_numpy(file.read_row_group(group, columns=[VECTOR_COLUMN])[VECTOR_COLUMN])
+            table = file.read_row_group(group, columns=[VECTOR_COLUMN])
+        vectors = to_numpy(table[VECTOR_COLUMN])
         vectors = check_fused(vectors, self.dimension, source.title_id, source.path)
         with self._lock:
             if key not in self._cache:  # another thread may have read it meanwhile
@@ -222,15 +225,23 @@ class _Layout:
     group_starts: np.ndarray  # [groups + 1] int64
 
 
-def _opened(title: TitleSource) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(title.path, memory_map=True)
-    except FileNotFoundError:
-        raise TitleError(f"{title.title_id} has no file {title.path}: fuse it first.") from None
-    except pa.ArrowInvalid as error:
-        raise TitleError(
-            f"{title.title_id} has a damaged file {title.path} ({error}): fuse it again."
-        ) from None
+@contextmanager
+def _opened(title: TitleSource) -> Iterator[pq.ParquetFile]:
+    """Open a title's file; what the block reads of it is compared with its checksums."""
+
+    def damaged(reason: str) -> TitleError:
+        return TitleError(
+            f"{title.title_id} has a damaged file {title.path} ({reason}): fuse it again with "
+            "`mediafm verify --repair`."
+        )
+
+    with decoding(damaged):
+        try:
+            file = open_parquet(title.path, memory_map=True)
+        except FileNotFoundError:
+            raise TitleError(f"{title.title_id} has no file {title.path}: fuse it first.") from None
+        with file:
+            yield file
 
 
 def _known_layout(title: TitleSource) -> tuple[int, int]:

@@ -4,6 +4,7 @@ Imports no torch, so that models can be listed and compared quickly.
 """
 
 import stat
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from pydantic import ValidationError
 
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import Identity
+from mediafm_core.seals import read_sealed_json, sealed_json, sha256_of_file
 from mediafm_core.strict_json import parse_json, read_bounded
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 TRAINING_FILE, CARD_FILE = "training.json", "README.md"
+DIGESTS = "digests"  # in the record of the training: SHA-256 of the folder's other files, by name
 MODEL_VERSION = "4"  # raise when the same weights would give other vectors, or cannot be read
 PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
 
@@ -36,8 +39,9 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     path = folder / name
     try:
         refuse_strange_file(path)
+        content = read_bounded(path, _MOST_BYTES[name])
         # Losses of a failed training may be NaN; no number of a configuration may.
-        document = parse_json(read_bounded(path, _MOST_BYTES[name]), finite=name == CONFIG_FILE)
+        document = parse_json(content) if name == CONFIG_FILE else read_sealed_json(content)
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigurationError(
             f"{folder} is no trained model, it has no {name}: name a folder below models/."
@@ -96,6 +100,41 @@ def recorded_identity(folder: Path, training: dict[str, Any]) -> Identity:
         raise ConfigurationError(
             f"{folder / TRAINING_FILE} names no identity: copy the model again."
         ) from None
+
+
+def write_training_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write the record of a training, last: it has the digests of the folder's other files."""
+    names = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
+    digests = {name: sha256_of_file(folder / name).hex() for name in names}
+    part = folder / f".{TRAINING_FILE}.part"
+    part.write_bytes(sealed_json({**record, DIGESTS: digests}))
+    part.replace(folder / TRAINING_FILE)
+
+
+def require_undamaged(
+    folder: Path, training: Mapping[str, Any], names: Iterable[str] | None = None
+) -> None:
+    """Compare files of a model's folder with their digests; earlier records have none.
+
+    Args:
+        folder: of the model.
+        training: its record.
+        names: of files; None takes all that have a digest.
+
+    Raises:
+        ConfigurationError: one is missing or damaged.
+    """
+    digests = training.get(DIGESTS) or {}
+    for name in digests if names is None else digests.keys() & set(names):
+        try:
+            found = sha256_of_file(folder / name).hex()
+        except FileNotFoundError:
+            raise ConfigurationError(f"{folder} has no {name}: copy the model again.") from None
+        if found != digests[name]:
+            raise ConfigurationError(
+                f"{folder / name} is damaged (its SHA-256 is another than when it was written): "
+                "copy the model again or train it again."
+            )
 
 
 def other_version(folder: Path, version: str | None) -> str | None:

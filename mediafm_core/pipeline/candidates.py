@@ -16,6 +16,7 @@ from mediafm_core.model.folder import (
     read_card,
     read_json,
     recorded_identity,
+    require_undamaged,
 )
 from mediafm_core.pipeline.fused_space import FusedSpace, space_of_model
 from mediafm_core.store.artefacts import Store
@@ -98,6 +99,7 @@ def read_candidate(folder: Path) -> Candidate:
     check_files(folder)
     config = checked_configuration(folder / CONFIG_FILE, read_json(folder, CONFIG_FILE))
     training = read_json(folder, TRAINING_FILE)
+    require_undamaged(folder, training, (CONFIG_FILE,))
     identity = recorded_identity(folder, training)
     try:
         kept = kept_point(training)

@@ -7,7 +7,6 @@ tested. What is there is not computed again. `evaluation.json` is written last: 
 is not there.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from mediafm_core.identity import digest_of, digest_of_settings
 from mediafm_core.pipeline.candidates import find_model
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.progress import Show, WorkProgress
+from mediafm_core.seals import read_sealed_json
 from mediafm_core.store.artefacts import Store
 
 if TYPE_CHECKING:
@@ -273,7 +273,7 @@ def _stored(store: Store, folder: str) -> "Report | None":
     from mediafm_core.evaluation.report import JSON_FILE
 
     try:
-        document = json.loads(store.files.path(f"{folder}/{JSON_FILE}").read_bytes())
+        document = read_sealed_json(store.files.path(f"{folder}/{JSON_FILE}").read_bytes())
         return _report(document)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
@@ -282,8 +282,9 @@ def _stored(store: Store, folder: str) -> "Report | None":
 def _report(document: dict[str, Any]) -> "Report":
     from mediafm_core.evaluation.intervals import Difference, Evaluation, Result
     from mediafm_core.evaluation.measurement import Report
+    from mediafm_core.evaluation.report import DIGESTS
 
-    facts = dict(document)
+    facts = {name: value for name, value in document.items() if name != DIGESTS}
     evaluation = Evaluation(
         results=[Result(**row) for row in facts.pop("results")],
         differences=[Difference(**row) for row in facts.pop("differences")],

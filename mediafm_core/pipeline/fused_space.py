@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from mediafm_core.clock import is_ahead
 from mediafm_core.fusion import MODALITIES, first_difference
@@ -87,7 +86,7 @@ def latest_space(store: Store) -> tuple[str, FusedSpace] | None:
     start, stop = ranges["text"]  # the metadata go through the text encoder
     width = stop - start
     if store.has("title_metadata_embedding", title_id):
-        schema = pq.read_schema(store.path("title_metadata_embedding", title_id))
+        schema = store.schema("title_metadata_embedding", title_id)
         width = schema.field("embedding").type.list_size
     return title_id, FusedSpace(dict(record.details["encoders"]), ranges, width)
 

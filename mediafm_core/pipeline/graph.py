@@ -90,6 +90,7 @@ TITLE_ASSETS: tuple[AssetSpec, ...] = (
         "timed_text",
         ("title.captions", "title.media", "shots"),
         "Captions or subtitles per shot, from side files or embedded tracks.",
+        code_version="2",  # captions by their purpose and by each format's own rule
     ),
     AssetSpec(
         "video_embeddings",

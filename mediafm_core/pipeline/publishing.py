@@ -50,6 +50,22 @@ def publish_titles(
     return publish(store, model, title_ids, conditions, again)
 
 
+def publish_finished(platform: Platform) -> Publication | None:
+    """Publish every finished title of the catalogue; None where there is none, or no model.
+
+    Raises:
+        StoreError: features cannot be published.
+    """
+    present = [
+        state.title_id
+        for state in CatalogueComparison(platform).states()
+        if state.state == "present"
+    ]
+    if not present or platform.serving_model is None:
+        return None
+    return publish_titles(platform, present)
+
+
 def publish_at_once(platform: Platform) -> Publication | None:
     """Let readers see another serving model without a run, where that is possible.
 

@@ -1,6 +1,6 @@
 """Titles that cannot be processed, with the reason, until their folder changes."""
 
-import json
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,9 +9,12 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from mediafm_core.errors import TitleError
 from mediafm_core.readable import one_line
+from mediafm_core.seals import read_sealed_json
 from mediafm_core.store.artefacts import Store
 from mediafm_core.titles.inbox import TitleFolder
 from mediafm_core.titles.manifest import require_title_id
+
+logger = logging.getLogger(__name__)
 
 FOLDER = "quarantine"
 
@@ -55,10 +58,7 @@ class Quarantine:
             fingerprint=fingerprint,
             since=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        with self._store.staging() as folder:
-            prepared = folder / "entry.json"
-            prepared.write_text(entry.model_dump_json(indent=2) + "\n")
-            self._store.commit(prepared, self._key(title_id))
+        self._store.write_document(entry.model_dump(mode="json"), self._key(title_id))
         return entry
 
     def lift(self, title_id: str) -> None:
@@ -66,11 +66,14 @@ class Quarantine:
         self._store.files.remove(self._key(title_id))
 
     def get(self, title_id: str) -> Quarantined | None:
-        """The entry of a title, or None."""
+        """The entry of a title, or None; a damaged one counts as none: the title is tried again."""
         path = self._store.files.path(self._key(title_id))
         try:
-            return Quarantined.model_validate(json.loads(path.read_bytes()))
+            return Quarantined.model_validate(read_sealed_json(path.read_bytes()))
         except FileNotFoundError:
+            return None
+        except ValueError as error:
+            logger.warning("%s is tried again: %s is damaged (%s)", title_id, path, error)
             return None
 
     def __iter__(self) -> Iterator[Quarantined]:

@@ -4,7 +4,6 @@
 one step: the pointer and its history cannot disagree, and a killed process leaves the old file.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -14,9 +13,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from mediafm_core.errors import StoreError
 from mediafm_core.model.bounds import fault_in_words
+from mediafm_core.seals import read_sealed_json, sealed_json
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.models import is_identity
-from mediafm_core.strict_json import parse_json, read_bounded
+from mediafm_core.strict_json import read_bounded
 
 FILE = "serving.json"
 _LOCK = "serving"
@@ -118,7 +118,7 @@ def add_release(
     try:
         with store.staging() as folder:
             prepared = folder / FILE
-            prepared.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+            prepared.write_bytes(sealed_json(document))
             store.commit(prepared, FILE)
     except OSError as error:
         raise _unwritable(store, error) from None
@@ -132,7 +132,7 @@ def _stands_for(history: list[Release], place: int) -> int:
 
 def _read(store: Store) -> dict[str, Any] | None:
     try:
-        document = parse_json(read_bounded(store.files.path(FILE), _MOST_BYTES))
+        document = read_sealed_json(read_bounded(store.files.path(FILE), _MOST_BYTES))
         if not is_identity(document["model"]):
             raise ValueError("`model` is no name of a model, such as mediafm-4@0123456789abcdef")
     except FileNotFoundError:
@@ -153,6 +153,6 @@ def _unwritable(store: Store, error: OSError) -> StoreError:
 def _damaged(store: Store, error: Exception) -> StoreError:
     reason = " ".join(str(error).split())
     return StoreError(
-        f"{store.location}/{FILE} is damaged ({reason}): put back a copy of it, or delete "
-        "it and release a model again."
+        f"{store.location}/{FILE} is damaged ({reason}): try `mediafm verify --repair`, put back "
+        "a copy of it, or delete it and release a model again."
     )

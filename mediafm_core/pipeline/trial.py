@@ -1,6 +1,6 @@
 """The same work on another title, as evidence for or against the one that it has failed for."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -127,10 +127,16 @@ class _DiscardingStore(Store):
         self._results = results
         self._tables: dict[str, pa.Table] = {}
 
-    def read(self, asset: str, title_id: str, variant: str = "") -> pa.Table:
+    def read(
+        self,
+        asset: str,
+        title_id: str,
+        variant: str = "",
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table:
         """Read a table that the work is made from, or that it has made."""
         if asset not in self._results:
-            return super().read(asset, title_id, variant)
+            return super().read(asset, title_id, variant, columns)
         if asset not in self._tables:
             raise StoreError(f"{title_id} has no {asset} yet in a trial.")
         return self._tables[asset]

@@ -5,17 +5,18 @@ conditions of a search meet in it. It holds for one snapshot of the catalogue.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mediafm_core.errors import StoreError
+from mediafm_core.sealed_parquet import decoding, open_parquet
 from mediafm_core.store.artefacts import Store
+from mediafm_core.store.features.checking import damaged_shard
 from mediafm_core.store.features.snapshot import shard_key, snapshot_in
 
 
@@ -74,7 +75,8 @@ def clips_in(connection: duckdb.DuckDBPyConnection, store: Store) -> Clips:
     """The clips that a connection from `open_features` shows.
 
     Raises:
-        StoreError: what readers see was published by an earlier version of MediaFM.
+        StoreError: what readers see was published by an earlier version of MediaFM, or a shard is
+            damaged.
     """
     snapshot = snapshot_in(connection)
     if not snapshot.is_current:
@@ -86,8 +88,11 @@ def clips_in(connection: duckdb.DuckDBPyConnection, store: Store) -> Clips:
     paths = store.files.paths(keys, immutable=True)
     shards, tables, first = [], [_COLUMNS.empty_table()], 0
     shown = [np.empty(0, dtype=bool)]
-    for shard, path in zip(snapshot.shards, paths, strict=True):
-        with pq.ParquetFile(path, memory_map=True) as file:
+    for shard, key, path in zip(snapshot.shards, keys, paths, strict=True):
+        with (
+            decoding(partial(damaged_shard, store, key)),
+            open_parquet(path, memory_map=True) as file,
+        ):
             rows = file.read(_COLUMNS.names)
         shards.append(ShardOfClips(shard.name, path, first, rows.num_rows))
         tables.append(rows.select(_COLUMNS.names).cast(_COLUMNS))

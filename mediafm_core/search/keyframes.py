@@ -25,23 +25,21 @@ def keyframes_of(store: Store, clips: pa.Table, most: int = 4) -> pa.Table:
         A clip without a keyframe within its times has the one before it, or the first.
 
     Raises:
-        StoreError: a title's keyframes are gone.
+        StoreError: a title's keyframes are gone or damaged.
     """
     titles = clips["title_id"].to_pylist()
     starts, ends = clips["start_s"].to_numpy(), clips["end_s"].to_numpy()
     found = [SCHEMA.empty_table()]
     for title_id in dict.fromkeys(titles):
         rows = [row for row, own in enumerate(titles) if own == title_id]
-        path = store.path("keyframes", title_id)
-        try:
-            with pq.ParquetFile(path, memory_map=True) as file:
-                times = file.read(["time_s"])["time_s"].to_numpy()
-                chosen = [_within(times, starts[row], ends[row], most) for row in rows]
-                pictures = _pictures(file, np.unique(np.concatenate(chosen)))
-        except FileNotFoundError:
+        if not store.has("keyframes", title_id):
             raise StoreError(
                 f"{title_id} has no keyframes in {store.location}: `mediafm run` makes them."
-            ) from None
+            )
+        with store.opened("keyframes", title_id) as file:
+            times = file.read(["time_s"])["time_s"].to_numpy()
+            chosen = [_within(times, starts[row], ends[row], most) for row in rows]
+            pictures = _pictures(file, np.unique(np.concatenate(chosen)))
         wanted = np.concatenate(chosen)
         places = np.searchsorted(np.unique(wanted), wanted)
         clip = np.repeat(rows, [len(each) for each in chosen])

@@ -9,9 +9,10 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mediafm_core.ahead import ahead
+from mediafm_core.errors import StoreError
+from mediafm_core.sealed_parquet import decoding, open_parquet
 from mediafm_core.search.clips import Clips, ShardOfClips
 from mediafm_core.vectors import to_numpy, unit_length, vector_type
 
@@ -103,7 +104,13 @@ class HeldVectors:
 def _portions_of(
     shard: ShardOfClips, allowed: np.ndarray, vector: pa.DataType
 ) -> Iterator[Portion]:
-    with pq.ParquetFile(shard.path, memory_map=True) as file:
+
+    def damaged(reason: str) -> StoreError:
+        return StoreError(
+            f"{shard.path} is damaged ({reason}): `mediafm verify --repair` writes it again."
+        )
+
+    with decoding(damaged), open_parquet(shard.path, memory_map=True) as file:
         first = shard.first
         for group in range(file.metadata.num_row_groups):
             count = file.metadata.row_group(group).num_rows

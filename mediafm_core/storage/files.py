@@ -7,7 +7,7 @@ or not at all, and read through a path on this machine.
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,6 +73,21 @@ class Files(ABC):
         with self.path(key).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - size))
             return file.read(size)
+
+    @contextmanager
+    def stored(self, key: str) -> Iterator[Path]:
+        """A path to a file's content as it is where it is kept, past any copy on this machine.
+
+        As with `path`, opening it raises FileNotFoundError where there is no such file.
+
+        Raises:
+            DamagedObjectError: it is not what was written.
+        """
+        yield self.path(key)
+
+    def copies(self, key: str) -> list[Path]:  # noqa: ARG002 - local files have none
+        """List the copies of a file on this machine, as they lie there."""
+        return []
 
     @abstractmethod
     def entry(self, key: str) -> Entry | None:

@@ -21,7 +21,7 @@ from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from botocore.exceptions import ClientError, FlexibleChecksumError
 
 from mediafm_core.config import S3Settings
-from mediafm_core.errors import StorageError
+from mediafm_core.errors import DamagedObjectError, StorageError
 from mediafm_core.identity import digest_of
 from mediafm_core.storage.copies import Copies, in_a_name
 from mediafm_core.storage.files import Entry, Files
@@ -46,6 +46,7 @@ _TRANSFER = TransferConfig(
     multipart_threshold=2 * _PART_BYTES, multipart_chunksize=_PART_BYTES, max_concurrency=8
 )
 _CHUNK_BYTES = 1 << 20
+_WRONG_DIGEST = "its SHA-256 is wrong"
 _NOT_MODIFIED = {"304", "NotModified"}
 
 
@@ -118,6 +119,26 @@ class S3Files(Files):
                     raise FileNotFoundError(self._name(key)) from None
                 raise
         return content
+
+    @contextmanager
+    def stored(self, key: str) -> Iterator[Path]:
+        """Bring the object down anew, for as long as the block lasts."""
+        with self.staging() as folder:
+            prepared = folder / "stored"
+            with self._sentences(key):
+                try:
+                    response = self._client.get_object(**self._object(key))
+                except ClientError as error:
+                    if not is_missing(error):
+                        raise
+                else:
+                    with prepared.open("wb") as file:
+                        self._transferred(key, response, file)
+            yield prepared
+
+    def copies(self, key: str) -> list[Path]:
+        """The copies of an object in all states of it."""
+        return [self._copies.path(key, stamp) for stamp in self._copies.stamps(key)]
 
     def entry(self, key: str) -> Entry | None:
         """Size, entity tag and time of one object."""
@@ -252,7 +273,8 @@ class S3Files(Files):
                 return whole
             tries += 1
             if tries >= self._attempts:
-                raise StorageError(
+                kind = DamagedObjectError if fault == _WRONG_DIGEST else StorageError
+                raise kind(
                     f"{self._name(key)} does not arrive whole from {self._endpoint} in {tries} "
                     f"tries ({fault}): check the network and the service, then run again."
                 )
@@ -306,7 +328,7 @@ def _fault(response: dict[str, Any], size: int, digest: str) -> str:
     if size != response["ContentLength"]:
         return f"{size} of {response['ContentLength']} bytes"
     expected = response.get("Metadata", {}).get(_DIGEST, digest)
-    return "" if expected == digest else "its SHA-256 is wrong"
+    return "" if expected == digest else _WRONG_DIGEST
 
 
 def _user_cache() -> Path:

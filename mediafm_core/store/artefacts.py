@@ -10,13 +10,15 @@ A file carries its `ArtefactRecord`: in the Parquet footer, or in a JSON file be
 written last. Files are prepared under `<store>/.staging/` and moved into place in one step, so
 that a reader sees the old artefact or the new one and a killed process leaves nothing that looks
 finished.
+
+Every file is sealed (`mediafm_core.seals`): one that is not what was written is refused when it is
+read, with a `DamagedArtefactError`, and counts as missing.
 """
 
-import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -27,10 +29,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
-from mediafm_core.errors import StoreError
+from mediafm_core.errors import DamagedArtefactError, StoreError
+from mediafm_core.sealed_parquet import (
+    check_footer,
+    decoding,
+    open_parquet,
+    parquet_writer,
+    reason_of,
+    seal_parquet,
+    tail_bytes,
+    write_parquet,
+)
+from mediafm_core.seals import read_sealed_json, sealed_json, sha256_of_file
 from mediafm_core.storage.files import Files
 from mediafm_core.storage.local import LocalFiles
 from mediafm_core.store.recorded import RecordedVersion
+from mediafm_core.strict_json import parse_json
 
 if TYPE_CHECKING:
     from mediafm_core.store.index import VersionIndex
@@ -44,7 +58,6 @@ _FOLDERS = frozenset({"title", "quarantine", "models", "features", "dagster_home
 
 _LONGEST_NAME = 240  # bytes of a title id: with a suffix the longest name of a file
 _FOOTER_BYTES = 16 << 10  # read at once: nearly every footer is shorter
-_FOOTER_END_BYTES = 8  # the footer's length in four bytes, and the magic number
 _VECTORS_READ_TOGETHER = 128  # whole titles are read as fast as from one group, 0.5 % larger
 
 
@@ -165,13 +178,13 @@ class Store:
             StoreError: the file is damaged.
         """
         key = self.key(asset, title_id, variant)
-        found = self._footer_record(key)
+        found = self._footer_record(asset, key)
         if found is None:
             return None
         try:
             return ArtefactRecord.model_validate_json(found)
         except ValueError as error:
-            raise self._damaged(key, error) from None
+            raise self._damaged(asset, key, reason_of(error)) from None
 
     def version(self, asset: str, title_id: str, variant: str = "") -> RecordedVersion | None:
         """What the record of an artefact, table or JSON, says of how it was made; None without one.
@@ -181,30 +194,28 @@ class Store:
         """
         is_json = asset in JSON_ASSETS
         key = self.key(asset, title_id, variant, ".json" if is_json else ".parquet")
-        found = self._read_bytes(key) if is_json else self._footer_record(key)
+        found = self._read_bytes(key) if is_json else self._footer_record(asset, key)
         if found is None:
             return None
         try:
-            document = json.loads(found)
             if not is_json:
-                return RecordedVersion.of(document)
+                return RecordedVersion.of(parse_json(found, finite=False))
+            document = read_sealed_json(found)
             return RecordedVersion.of(document["record"], document["content"].get("file"))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise self._damaged(key, error) from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self._damaged(asset, key, reason_of(error)) from None
 
-    def _footer_record(self, key: str) -> bytes | None:
+    def _footer_record(self, asset: str, key: str) -> bytes | None:
         """The record in the footer of a table, of which nothing else is read."""
         try:
             footer = self.files.tail(key, _FOOTER_BYTES)
-            length = int.from_bytes(footer[-_FOOTER_END_BYTES:-4], "little") + _FOOTER_END_BYTES
-            if length > len(footer):
-                footer = self.files.tail(key, length)
+            if tail_bytes(footer) > len(footer):
+                footer = self.files.tail(key, tail_bytes(footer))
         except FileNotFoundError:
             return None
-        try:
+        with decoding(lambda reason: self._damaged(asset, key, reason)):
+            check_footer(footer)
             metadata = pq.read_metadata(pa.BufferReader(footer)).metadata or {}
-        except (pa.ArrowException, OSError) as error:  # OSError: no Thrift; the file was read
-            raise self._damaged(key, error) from None
         if RECORD_KEY not in metadata:
             path = f"{self.location}/{key}"
             raise StoreError(f"{path} was not written by MediaFM: move it out of the store.")
@@ -216,49 +227,91 @@ class Store:
         except FileNotFoundError:
             return None
 
-    def _damaged(self, key: str, error: Exception) -> StoreError:
-        reason = " ".join(str(error).split())
-        return StoreError(f"{self.location}/{key} is damaged ({reason}): delete it and run again.")
+    def _damaged(self, asset: str, key: str, reason: str) -> DamagedArtefactError:
+        return DamagedArtefactError(
+            asset,
+            f"{self.location}/{key} is damaged ({reason}): `mediafm verify --repair` computes it "
+            "again.",
+        )
 
-    def read(self, asset: str, title_id: str, variant: str = "") -> pa.Table:
-        """A table with all its rows.
+    def read(
+        self,
+        asset: str,
+        title_id: str,
+        variant: str = "",
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """A table with all its rows, and all its columns or some.
 
         Raises:
+            DamagedArtefactError: what is read is not what was written.
             StoreError: there is none, with the asset and title.
         """
-        path = self.path(asset, title_id, variant)
-        try:
-            # ParquetFile and not read_table: the latter takes folder names for columns.
-            with pq.ParquetFile(path, memory_map=True) as file:
-                return file.read()
-        except FileNotFoundError:
-            raise StoreError(
-                f"{title_id} has no {asset} in {self.location}: run it first."
-            ) from None
+        # ParquetFile and not read_table: the latter takes folder names for columns.
+        with self.opened(asset, title_id, variant) as file:
+            return file.read(columns)
+
+    @contextmanager
+    def opened(
+        self, asset: str, title_id: str, variant: str = "", memory_map: bool = True
+    ) -> Iterator[pq.ParquetFile]:
+        """Open a table; what the block reads of it is compared with its checksums.
+
+        Raises:
+            DamagedArtefactError: what is read is not what was written.
+            StoreError: there is none, with the asset and title.
+        """
+        key = self.key(asset, title_id, variant)
+        with decoding(lambda reason: self._damaged(asset, key, reason)):
+            try:
+                file = open_parquet(self.files.path(key), memory_map=memory_map)
+            except FileNotFoundError:
+                raise StoreError(
+                    f"{title_id} has no {asset} in {self.location}: run it first."
+                ) from None
+            with file:
+                yield file
+
+    def sound_file(self, title_id: str) -> Path | None:
+        """The soundtrack of a title after comparing it with its record; None without sound.
+
+        Raises:
+            DamagedArtefactError: the file or its record is damaged.
+            FileNotFoundError: the file is gone.
+        """
+        asset = "soundtrack"
+        found = self.json_record(asset, title_id)
+        if found is None or found[1]["file"] is None:
+            return None
+        path = self.path(asset, title_id, suffix=".flac")
+        written = found[1].get("sha256")  # since there are seals
+        if written is not None and sha256_of_file(path).hex() != written:
+            key = self.key(asset, title_id, suffix=".flac")
+            raise self._damaged(asset, key, "its SHA-256 is another than when it was written")
+        return path
 
     def schema(self, asset: str, title_id: str, variant: str = "") -> pa.Schema:
         """Return the columns of a table and their types.
 
         Raises:
-            FileNotFoundError: there is no such table.
+            StoreError: there is no such table, or it is damaged.
         """
-        return pq.read_schema(self.path(asset, title_id, variant))
+        with self.opened(asset, title_id, variant) as file:
+            return file.schema_arrow
 
     def is_sound(self, asset: str, title_id: str, variant: str = "") -> bool:
         """Whether a table can be read to its end."""
         try:
-            with pq.ParquetFile(self.path(asset, title_id, variant)) as file:
+            with self.opened(asset, title_id, variant, memory_map=False) as file:
                 for _ in file.iter_batches():
                     pass
-        except (pa.ArrowException, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # of the machine, and not Arrow's for what it cannot decode
+        except DamagedArtefactError:
             return False
         return True
 
     def batches(self, asset: str, title_id: str, rows: int = 64) -> Iterator[pa.RecordBatch]:
         """A table in pieces, for what does not fit into memory at once (keyframes)."""
-        with pq.ParquetFile(self.path(asset, title_id)) as file:
+        with self.opened(asset, title_id, memory_map=False) as file:
             yield from file.iter_batches(batch_size=rows)
 
     def json_record(
@@ -270,10 +323,10 @@ class Store:
         if found is None:
             return None
         try:
-            document = json.loads(found)
+            document = read_sealed_json(found)
             return ArtefactRecord.model_validate(document["record"]), dict(document["content"])
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise self._damaged(key, error) from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._damaged(asset, key, reason_of(error)) from None
 
     # Writing
 
@@ -303,7 +356,7 @@ class Store:
             vectors = [
                 name for name in table.column_names if _holds_floats(table.schema.field(name))
             ]
-            pq.write_table(
+            write_parquet(
                 _with_record(table, record),
                 prepared,
                 compression="zstd",
@@ -316,10 +369,14 @@ class Store:
     def write_json(self, record: ArtefactRecord, content: dict[str, Any]) -> None:
         """Write an asset that is kept as JSON, atomically."""
         document = {"record": record.model_dump(mode="json"), "content": content}
+        self.write_document(document, self.key(record.asset, record.title_id, suffix=".json"))
+
+    def write_document(self, document: dict[str, Any], key: str) -> None:
+        """Write a sealed JSON document, atomically."""
         with self.staging() as folder:
             prepared = folder / "document.json"
-            prepared.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-            self.commit(prepared, self.key(record.asset, record.title_id, suffix=".json"))
+            prepared.write_bytes(sealed_json(document))
+            self.commit(prepared, key)
 
     def remove_file(self, key: str) -> None:
         """Delete a file of an artefact; a missing one is fine."""
@@ -337,7 +394,7 @@ class TableWriter:
     def __init__(self, prepared: Path, schema: pa.Schema, compression: str = "zstd") -> None:
         self.prepared = prepared
         self.rows = 0
-        self._writer = pq.ParquetWriter(prepared, schema, compression=compression)
+        self._writer = parquet_writer(prepared, schema, compression=compression)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append a batch."""
@@ -348,6 +405,7 @@ class TableWriter:
         """Add the record and finish the file."""
         self._writer.add_key_value_metadata({RECORD_KEY: record.model_dump_json().encode()})
         self._writer.close()
+        seal_parquet(self.prepared)
 
 
 def _can_name_a_file(title_id: str) -> bool:

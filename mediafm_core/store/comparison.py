@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from mediafm_core.sealed_parquet import open_parquet
+from mediafm_core.seals import read_sealed_json
 from mediafm_core.store.artefacts import RECORD_KEY, Store
 from mediafm_core.store.features import open_features
 from mediafm_core.vectors import to_numpy
@@ -17,6 +18,7 @@ from mediafm_core.vectors import to_numpy
 _BY_NATURE = {
     *("measured", "created_at", "released_at", "since"),
     *("seconds", "shots_per_second"),
+    "digests",  # of a model's files, of which the card says when it was made
     *("fingerprint", "stamp"),  # of a delivery: the same title folder elsewhere
     *("reused", "texts", "cached_texts", "requests", "tokens", "usd"),
 }
@@ -61,14 +63,15 @@ def _files(store: Store) -> set[str]:
 
 def _file_differences(name: str, one: Path, other: Path, tolerance: float) -> Iterator[str]:
     if name.endswith(".parquet"):
-        records = [json.loads(pq.read_metadata(path).metadata[RECORD_KEY]) for path in (one, other)]
-        if _lasting(records[0]) != _lasting(records[1]):
-            yield f"{name}: records differ"
-        with pq.ParquetFile(one) as left, pq.ParquetFile(other) as right:
+        with open_parquet(one) as left, open_parquet(other) as right:
+            records = [json.loads(file.metadata.metadata[RECORD_KEY]) for file in (left, right)]
+            if _lasting(records[0]) != _lasting(records[1]):
+                yield f"{name}: records differ"
             if not _equal(left.read(), right.read(), tolerance):
                 yield f"{name}: rows differ"
     elif name.endswith(".json"):
-        if _lasting(json.loads(one.read_bytes())) != _lasting(json.loads(other.read_bytes())):
+        documents = [read_sealed_json(path.read_bytes()) for path in (one, other)]
+        if _lasting(documents[0]) != _lasting(documents[1]):
             yield f"{name}: contents differ"
     elif name.endswith((".flac", ".safetensors")) and _sha256(one) != _sha256(other):
         yield f"{name}: bytes differ"

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mediafm_core.errors import StoreError
+from mediafm_core.sealed_parquet import decoding, open_parquet, write_parquet
+from mediafm_core.seals import SealError
 from mediafm_core.storage.files import Entry
 from mediafm_core.store.artefacts import JSON_ASSETS, Store
 from mediafm_core.store.recorded import RecordedVersion
@@ -189,12 +190,7 @@ class VersionIndex:
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
             with self._store.staging() as prepared:
-                pq.write_table(
-                    _table(index.records),
-                    prepared / path.name,
-                    compression="zstd",
-                    write_page_checksum=True,  # a damaged index must not tell tales
-                )
+                write_parquet(_table(index.records), prepared / path.name, compression="zstd")
                 (prepared / path.name).replace(path)
             if folder[1]:
                 models = self._store.files.folders(folder[0])
@@ -246,11 +242,11 @@ class IndexedVersions:
 def _load(path: Path) -> dict[str, IndexedFile]:
     """What a file of the index says; nothing where it is missing, damaged or of another format."""
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with decoding(SealError), open_parquet(path) as file:
             table = file.read(use_threads=False)
     except FileNotFoundError:
         return {}
-    except (pa.ArrowException, OSError) as error:
+    except (SealError, OSError) as error:
         logger.info("%s is made anew: %s", path, error)
         return {}
     if not table.schema.equals(_SCHEMA, check_metadata=True):

@@ -11,11 +11,12 @@ Other files and folders in it are left alone. Nothing outside the title folder i
 
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Self
 
 from mediafm_core.errors import TitleError
 from mediafm_core.storage.files import Entry
+from mediafm_core.titles.caption_names import Purpose, caption_name
 from mediafm_core.titles.inbox import TitleFolder
-from mediafm_core.titles.language import language_in_name
 from mediafm_core.titles.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -38,11 +39,17 @@ SIDE_FILE_SUFFIXES = frozenset({".srt", ".vtt", ".ass", ".ssa"})
 class SideFile:
     """A file of timed text beside the media, in the title folder.
 
-    `language` is as the name says it, None if it does not.
+    `language` and `purpose` are as the name says them; `language` is None if it does not.
     """
 
     name: str
     language: str | None
+    purpose: Purpose = "full"
+
+    @classmethod
+    def named(cls, name: str, media_name: str) -> Self:
+        """Describe a file by its name, beside a media file of another name."""
+        return cls(name, *caption_name(name, media_name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,6 @@ def read_title(folder: TitleFolder) -> Title:
         folder=folder,
         manifest=manifest,
         media=folder.files[media[0]],
-        side_files=tuple(SideFile(name, language_in_name(name)) for name in side_files),
+        side_files=tuple(SideFile.named(name, media[0]) for name in side_files),
         clips=CLIPS_NAME if clips else None,
     )

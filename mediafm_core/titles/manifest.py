@@ -1,10 +1,19 @@
 """`title.json`: what a title is called and what it is about."""
 
+import json
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from mediafm_core.errors import TitleError
 from mediafm_core.titles.language import UNDETERMINED, primary_language
@@ -14,9 +23,20 @@ MANIFEST_NAME = "title.json"
 _MAX_BYTES = 1 << 20
 # Three dots in a row separate the ends of a range of partition keys.
 _TITLE_ID = re.compile(r"(?!.*\.\.\.)[a-z0-9][a-z0-9._-]{0,127}")
-_UTF8_MARK = b"\xef\xbb\xbf"
+_NOT_IN_A_NAME = re.compile(r"[\W_]+")
+_PLACE = re.compile(r"line (\d+) column (\d+)")
+_LONGEST_VALUE = 80  # characters shown of a wrong value
+_NO_JSON = {
+    "//": "JSON has no comments",
+    "/*": "JSON has no comments",
+    "#": "JSON has no comments",
+    "'": "JSON has straight double quotes only",
+    "“": "JSON has straight double quotes only",
+    "”": "JSON has straight double quotes only",
+    "„": "JSON has straight double quotes only",
+}
 
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 
 
 class Manifest(BaseModel):
@@ -31,8 +51,25 @@ class Manifest(BaseModel):
     name: Words
     kind: Words
     language: Words = Field(description="BCP 47 or ISO 639, `und` where unknown")
-    synopsis: str = ""
-    tags: tuple[Words, ...] = ()
+    synopsis: str = Field(default="", max_length=100_000)
+    # Not strict: JSON has lists, no tuples.
+    tags: tuple[Words, ...] = Field(default=(), max_length=1000, strict=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_meant(cls, fields: Any) -> Any:
+        """Read `Title-ID` as `title_id`, and `null` in an optional field as none."""
+        if not isinstance(fields, dict):
+            return fields
+        plain = {_plain_name(name): name for name in cls.model_fields}
+        meant = {}
+        for written, value in fields.items():
+            name = plain.get(_plain_name(written), written)
+            name = written if name in fields else name
+            is_optional = name in cls.model_fields and not cls.model_fields[name].is_required()
+            if value is not None or not is_optional:
+                meant[name] = value
+        return meant
 
     @property
     def extra(self) -> dict[str, Any]:
@@ -60,21 +97,25 @@ def require_title_id(value: str, place: Path | str) -> str:
 
 
 def read_manifest(file: OwnFile, title_id: str) -> Manifest:
-    """Read and validate a `title.json`: UTF-8, with or without byte order mark.
+    """Read and validate a `title.json`: UTF-8, UTF-16 or UTF-32, with or without byte order mark.
+
+    Names of fields may have capitals, blanks and hyphens: `Title-ID` is `title_id`. Where one is
+    written exactly, others like it are fields of the catalogue's own.
 
     Args:
         file: the open file.
         title_id: the name of its title folder.
 
     Raises:
-        TitleError: unreadable file, wrong JSON, missing or wrong fields, or a
+        TitleError: unreadable file, wrong encoding or JSON, missing, wrong or repeated fields, or a
             `title_id` that is not the folder's name.
     """
-    data = file.read_bytes(_MAX_BYTES).removeprefix(_UTF8_MARK)
+    text = _decode(file.read_bytes(_MAX_BYTES), file)
     try:
-        manifest = Manifest.model_validate_json(data)
+        manifest = Manifest.model_validate_json(text)
     except ValidationError as error:
-        raise TitleError(f"{file}: {_first_fault(error)}") from None
+        raise TitleError(f"{file}: {_first_fault(error, text)}") from None
+    _check_numbers_and_names(text, file)
     require_title_id(manifest.title_id, str(file))
     if manifest.title_id != title_id:
         raise TitleError(
@@ -89,15 +130,66 @@ def read_manifest(file: OwnFile, title_id: str) -> Manifest:
     return manifest
 
 
-def _first_fault(error: ValidationError) -> str:
+def _decode(data: bytes, file: OwnFile) -> str:
+    """Decode JSON by the rule of its standard: the zero bytes among the first four decide."""
+    encoding = json.detect_encoding(data)
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        name = encoding.upper().removesuffix("-SIG")
+        line = data[: error.start].count(b"\n") + 1
+        raise TitleError(
+            f"{file}, line {line}: byte {error.start + 1} of the file, 0x{data[error.start]:02X}, "
+            f"is not {name}: save the file as UTF-8."
+        ) from None
+
+
+def _check_numbers_and_names(text: str, file: OwnFile) -> None:
+    """Refuse what JSON parsers disagree about: repeated fields, numbers beyond all bounds."""
+
+    def finite(number: str) -> float:
+        if not math.isfinite(value := float(number)):
+            raise TitleError(f"{file}: {number[:20]} is no finite number: correct it.")
+        return value
+
+    pairs = json.loads(
+        text, object_pairs_hook=list, parse_int=str, parse_float=finite, parse_constant=finite
+    )
+    seen = set()
+    for name, _ in pairs:
+        if name in seen and name in Manifest.model_fields:
+            raise TitleError(f"{file}: field {name!r} is there twice: leave one of them.")
+        seen.add(name)
+
+
+def _plain_name(name: str) -> str:
+    return _NOT_IN_A_NAME.sub("", name).casefold()
+
+
+def _first_fault(error: ValidationError, text: str) -> str:
     fault = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "json_invalid":
-        return f"no valid JSON ({fault['ctx']['error']}): mend the file."
+        if not text.strip("\ufeff \t\r\n\0"):
+            return "no valid JSON (the file is empty): write title_id, name, kind and language."
+        return f"no valid JSON ({_cause(fault['ctx']['error'], text)}): correct the file."
     if fault["type"] == "missing":
         return f"field {field!r} is missing: add it."
     if not field:
         return "holds no JSON object: write one with title_id, name, kind and language."
-    value = repr(fault["input"])
-    shown = value if len(value) <= 80 else f"{value[:77]}..."
-    return f"field {field!r} has the value {shown}: {fault['msg'].lower()}."
+    value = json.dumps(fault["input"], ensure_ascii=False, default=str)
+    if len(value) > _LONGEST_VALUE:
+        value = f"{value[: _LONGEST_VALUE - 3]}..."
+    return f"field {field!r} has the value {value}: {fault['msg'].lower()}."
+
+
+def _cause(message: str, text: str) -> str:
+    """The parser's message, and what people write that JSON does not know at that place."""
+    if place := _PLACE.search(message):
+        lines = text.split("\n")
+        line, column = int(place[1]), int(place[2])
+        rest = lines[line - 1][max(0, column - 2) :].lstrip() if line <= len(lines) else ""
+        for sign, why in _NO_JSON.items():
+            if rest.startswith(sign):
+                return f"{why}: {message}"
+    return message

@@ -16,13 +16,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mediafm_core.config import load_settings
 from mediafm_core.errors import IdentityMismatchError, MediaFMError
 from mediafm_core.storage.location import S3Location, parse_location
 from mediafm_core.storage.open import open_files
-from mediafm_core.training_sets.record import SPLIT, VECTORS, SetRecord, read_schema
+from mediafm_core.training_sets.record import SPLIT, VECTORS, SetRecord, opened_set, read_schema
 from mediafm_core.vectors import to_numpy
 
 
@@ -54,7 +53,8 @@ class Source:
         for file, schema in zip(files, schemas, strict=True):
             if SetRecord.of(schema, file).set_id != record.set_id:
                 raise MediaFMError(f"{file} is of another set than {files[0]}: keep them apart.")
-            rows += pq.read_metadata(file).num_rows
+            with opened_set(file) as opened:
+                rows += opened.metadata.num_rows
         if rows != record.rows:
             raise MediaFMError(
                 f"{place} has {rows} of {record.rows} rows: a file is missing, so export it again."
@@ -97,7 +97,7 @@ class Content:
         for source in self.sources:
             names = [name for name in source.schema.names if name not in VECTORS]
             for file in source.files:
-                with pq.ParquetFile(file) as opened:
+                with opened_set(file) as opened:
                     parts.append(opened.read(columns=names).replace_schema_metadata(None))
         return pa.concat_tables(parts, promote_options="default").combine_chunks()
 
@@ -153,7 +153,7 @@ class Content:
         with path.open("wb") as unpacked:
             np.lib.format.write_array_header_1_0(unpacked, header)
             for file in self.files:
-                with pq.ParquetFile(file) as opened:
+                with opened_set(file) as opened:
                     for group in range(opened.num_row_groups):
                         vectors = to_numpy(opened.read_row_group(group, columns=[name])[name])
                         unpacked.write(vectors.data)

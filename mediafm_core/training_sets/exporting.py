@@ -4,7 +4,6 @@ Everything is read through one connection, which sees the catalogue as it was wh
 one model version, whatever is published or released meanwhile.
 """
 
-import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ import pyarrow as pa
 from mediafm_core.config import load_settings
 from mediafm_core.errors import StoreError
 from mediafm_core.identity import digest_of
+from mediafm_core.model.folder import CONFIG_FILE, TRAINING_FILE, read_json, require_undamaged
 from mediafm_core.reader import reading
 from mediafm_core.storage.location import S3Location
 from mediafm_core.store.artefacts import Store
@@ -196,10 +196,11 @@ def _record(
 
 def _space_of(store: Store, model: str) -> dict[str, Any]:
     """The encoders that a model reads, and their columns; nothing where the model is gone."""
-    try:
-        config = json.loads((model_folder(store, model) / "config.json").read_bytes())
-    except FileNotFoundError:
+    folder = model_folder(store, model)
+    if not folder.exists():
         return {}
+    config = read_json(folder, CONFIG_FILE)
+    require_undamaged(folder, read_json(folder, TRAINING_FILE), (CONFIG_FILE,))
     return {"encoders": config["encoder_identities"], "ranges": config["fused_ranges"]}
 
 

@@ -1,5 +1,7 @@
 """What a training set says of itself in the footer of each of its files, and its own columns."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Self
 
@@ -8,6 +10,7 @@ import pyarrow.parquet as pq
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from mediafm_core.errors import MediaFMError
+from mediafm_core.sealed_parquet import decoding, open_parquet
 
 RECORD_KEY = b"mediafm_training_set"
 
@@ -75,14 +78,29 @@ def read_schema(path: Path) -> pa.Schema:
     """The schema of a Parquet file.
 
     Raises:
-        MediaFMError: there is no such file, or it is no Parquet.
+        MediaFMError: as `opened_set`.
     """
-    try:
-        return pq.read_schema(path)
-    except FileNotFoundError:
-        raise MediaFMError(f"There is no {path}: make it with `mediafm export`.") from None
-    except (pa.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise MediaFMError(
-            f"{path} cannot be read as Parquet ({reason}): export it again."
-        ) from None
+    with opened_set(path) as file:
+        return file.schema_arrow
+
+
+@contextmanager
+def opened_set(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open a file of a training set; what the block reads is compared with its checksums.
+
+    Raises:
+        MediaFMError: there is no such file, it is no Parquet, or it is damaged.
+    """
+
+    def unreadable(reason: str) -> MediaFMError:
+        return MediaFMError(f"{path} cannot be read as Parquet ({reason}): export it again.")
+
+    with decoding(unreadable):
+        try:
+            file = open_parquet(path)
+        except FileNotFoundError:
+            raise MediaFMError(f"There is no {path}: make it with `mediafm export`.") from None
+        except IsADirectoryError:
+            raise unreadable("it is a folder") from None
+        with file:
+            yield file

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from mediafm_core.errors import MediaFMError
+from mediafm_core.training_sets.record import opened_set
 from mediafm_core.vectors import to_numpy
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class ClipStream(IterableDataset[Batch]):
 
     def _read(self, group: "_RowGroup") -> tuple[np.ndarray, np.ndarray]:
         """Wanted vectors of a row group, and their row numbers."""
-        with pq.ParquetFile(group.file) as opened:
+        with opened_set(group.file) as opened:
             read = opened.read_row_group(group.number, columns=[self._column])
         wanted = self._wanted[group.rows]
         vectors = to_numpy(read[self._column])[wanted].astype(np.float32, copy=False)
@@ -226,7 +226,8 @@ def _groups(files: Sequence[Path]) -> list[_RowGroup]:
     """The row groups of some files, with the numbers of their rows."""
     groups, start = [], 0
     for file in files:
-        metadata = pq.read_metadata(file)
+        with opened_set(file) as opened:
+            metadata = opened.metadata
         for number in range(metadata.num_row_groups):
             stop = start + metadata.row_group(number).num_rows
             groups.append(_RowGroup(file, number, slice(start, stop)))

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mediafm_core.errors import MediaFMError
+from mediafm_core.sealed_parquet import parquet_writer, seal_parquet
 from mediafm_core.training_sets.destination import PREPARED, SUFFIX
 from mediafm_core.training_sets.gathering import FileMatrix
 from mediafm_core.training_sets.record import RECORD_KEY, SetRecord
@@ -68,7 +68,7 @@ def _write_file(
     rows: range,
 ) -> None:
     # As in the store: vectors split into their bytes take less room and are read faster.
-    with pq.ParquetWriter(
+    with parquet_writer(
         path,
         schema,
         compression="zstd",
@@ -83,6 +83,7 @@ def _write_file(
             ]
             labels = examples.slice(part.start, part.stop - part.start)
             writer.write_table(pa.table([*labels.columns, *vectors], schema=schema))
+    seal_parquet(path)
 
 
 def _as_element(vectors: np.ndarray, field: pa.Field) -> np.ndarray:

@@ -17,6 +17,7 @@ import pytest
 
 from mediafm_assets.alerts import first_failure
 from mediafm_assets.jobs.catalogue import clean_daily
+from mediafm_assets.jobs.verification import verify_nightly
 from mediafm_core.config import load_settings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -117,12 +118,13 @@ def test_sensors_skip_with_one_sentence_while_nothing_is_set(dagster_dev: Path):
     assert "Warning" not in dagster_dev.read_text()
 
 
-def test_the_schedule_skips_while_nothing_is_set(nothing_set: None, tmp_path: Path):
+@pytest.mark.parametrize("nightly", [clean_daily, verify_nightly])
+def test_the_schedule_skips_while_nothing_is_set(nothing_set: None, tmp_path: Path, nightly):
     context = dg.build_schedule_context()
-    assert clean_daily(load_settings()).evaluate_tick(context).skip_message == SENTENCE
-    only_store = clean_daily(load_settings(store=tmp_path)).evaluate_tick(context)
+    assert nightly(load_settings()).evaluate_tick(context).skip_message == SENTENCE
+    only_store = nightly(load_settings(store=tmp_path)).evaluate_tick(context)
     assert only_store.skip_message == "Not set: MEDIAFM_INBOX. Set it and start Dagster again."
-    both = clean_daily(load_settings(store=tmp_path, inbox=tmp_path)).evaluate_tick(context)
+    both = nightly(load_settings(store=tmp_path, inbox=tmp_path)).evaluate_tick(context)
     assert len(both.run_requests or ()) == 1
 
 

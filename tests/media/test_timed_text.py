@@ -16,7 +16,7 @@ from mediafm_core.media.probe import MediaProbe, SubtitleStream, probe
 from mediafm_core.media.subtitles import Cue, TimedText, read_embedded, read_side_file
 from mediafm_core.media.timed_text import (
     SHOT_TEXT_SCHEMA,
-    choose,
+    ranked,
     read_timed_text,
     timed_text_per_shot,
 )
@@ -214,13 +214,13 @@ def test_side_files_win_then_the_language_then_undetermined() -> None:
         SubtitleStream(index=3, codec="mov_text", language="eng"),
         SubtitleStream(index=4, codec="ssa", language=None),
     ]
-    assert choose("en", [french, unnamed, english], tracks) is english
-    assert choose("de", [french, unnamed, english], tracks) is unnamed
-    assert choose("de", [french, english], tracks) is french
-    assert choose("en", [], tracks) is tracks[1]
-    assert choose("pt-BR", [], tracks) is tracks[2]
-    assert choose("pt-BR", [], tracks[:2]) is tracks[0]
-    assert choose("en", [], []) is None
+    assert next(iter(ranked("en", [french, unnamed, english], tracks)), None) is english
+    assert next(iter(ranked("de", [french, unnamed, english], tracks)), None) is unnamed
+    assert next(iter(ranked("de", [french, english], tracks)), None) is french
+    assert next(iter(ranked("en", [], tracks)), None) is tracks[1]
+    assert next(iter(ranked("pt-BR", [], tracks)), None) is tracks[2]
+    assert next(iter(ranked("pt-BR", [], tracks[:2])), None) is tracks[0]
+    assert next(iter(ranked("en", [], [])), None) is None
 
 
 def test_real_embedded_tracks(shared_media: Path) -> None:

@@ -72,7 +72,7 @@ def clip_features(work: Work) -> None:
     else:
         end = shots["end_s"][-1].as_py()
         with work.file(name) as file:
-            clips = read_clips(file, work.title_id, end)
+            clips = read_clips(file, work.title_id, end, content["manifest"]["language"])
     weights = overlap_weights(clips, shots)
     first, last = (pa.array(shot.astype(np.int32)) for shot in weights.shot_ranges())
     table = (

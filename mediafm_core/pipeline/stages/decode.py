@@ -1,6 +1,7 @@
 """The one decode: shots, keyframes and soundtrack from a single pass over the media."""
 
 from mediafm_core.pipeline.work import Work
+from mediafm_core.seals import sha256_of_file
 from mediafm_core.store.artefacts import TableWriter
 
 
@@ -44,7 +45,12 @@ def decode(work: Work) -> None:
         work.store.commit(keyframes.prepared, work.store.key("keyframes", work.title_id))
 
         sound_file = work.store.key("soundtrack", work.title_id, suffix=".flac")
+        sound: dict[str, str | None] = {"file": None}
         if summary.soundtrack_s > 0:
+            sound = {
+                "file": f"{work.title_id}.flac",
+                "sha256": sha256_of_file(soundtrack).hex(),
+            }
             work.store.commit(soundtrack, sound_file)
         else:
             work.store.remove_file(sound_file)
@@ -54,7 +60,7 @@ def decode(work: Work) -> None:
                 {"seconds": summary.soundtrack_s},
                 {"soundtrack": parts["soundtrack"]},
             ),
-            {"file": f"{work.title_id}.flac" if summary.soundtrack_s > 0 else None},
+            sound,
         )
 
         record = work.record(

@@ -2,12 +2,11 @@
 
 import logging
 from dataclasses import asdict
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mediafm_core.errors import StoreError
+from mediafm_core.errors import DamagedArtefactError, StoreError
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.work import Work
 from mediafm_core.store.artefacts import RECORD_KEY, ArtefactRecord
@@ -23,7 +22,7 @@ def timed_text(work: Work) -> None:
 
     content = work.content
     files = content["files"]
-    side_files = [SideFile(each["name"], each["language"]) for each in files["side_files"]]
+    side_files = [SideFile.named(each["name"], files["media"]) for each in files["side_files"]]
     found = read_timed_text(
         work.file,
         files["media"],
@@ -32,6 +31,8 @@ def timed_text(work: Work) -> None:
         content["manifest"]["language"],
         lambda share: work.report("timed_text", share),
     )
+    for note in found.source.notes:
+        logger.warning("%s, %s: %s", work.title_id, found.source.name, note)
     table, summary = timed_text_per_shot(found.cues, work.read("shots"))
     work.write("timed_text", table, **summary._asdict(), source=asdict(found.source))
 
@@ -64,7 +65,7 @@ def audio_embeddings(work: Work) -> None:
     earlier = _earlier(work, "audio_embeddings")
     table = embed_audio(
         platform.audio_encoder,
-        _soundtrack(work),
+        platform.store.sound_file(work.title_id),
         work.read("shots"),
         # A CPU is no faster on several windows of half a minute, and reports a share after each.
         1 if on_cpu else platform.settings.audio.batch_size,
@@ -131,10 +132,10 @@ def _earlier(work: Work, asset: str) -> pa.Table | None:
         return None
     try:
         table = work.read(asset)
-    except StoreError:  # the first time
-        return None
-    except (pa.ArrowInvalid, OSError) as error:
+    except DamagedArtefactError as error:
         logger.warning("%s of %s is damaged, none of it is reused: %s", asset, work.title_id, error)
+        return None
+    except StoreError:  # the first time
         return None
     # The record that came with these very rows: another process may write the file meanwhile.
     made_by = (table.schema.metadata or {}).get(RECORD_KEY)
@@ -158,10 +159,3 @@ def _write_embeddings(
         reused=reused_rows(table, earlier),
         **details,
     )
-
-
-def _soundtrack(work: Work) -> Path | None:
-    found = work.store.json_record("soundtrack", work.title_id)
-    if found is None or found[1]["file"] is None:
-        return None
-    return work.store.path("soundtrack", work.title_id, suffix=".flac")

@@ -8,7 +8,6 @@ there. Rows of shards that the catalogue no longer consists of are passed over, 
 index covers are compared one by one; so an index is never stale, only less useful.
 """
 
-import json
 import time
 import zlib
 from collections.abc import Iterable
@@ -18,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from mediafm_core.clock import is_ahead
 from mediafm_core.errors import StoreError
 from mediafm_core.identity import digest_of
+from mediafm_core.seals import read_sealed_json, sealed_json
 from mediafm_core.storage.files import Entry
 from mediafm_core.store.artefacts import Store
 
@@ -73,7 +73,7 @@ def described(store: Store, model: str) -> list[IndexDescription]:
         if not entry.key.endswith(".json"):
             continue
         try:
-            document = json.loads(store.files.path(entry.key, immutable=True).read_bytes())
+            document = read_sealed_json(store.files.path(entry.key, immutable=True).read_bytes())
             document |= {name: tuple(document[name]) for name in ("shards", "rows")}
             found.append(IndexDescription(**document))
         except FileNotFoundError:
@@ -91,7 +91,7 @@ def put_index(store: Store, description: IndexDescription, prepared: Path) -> No
     key = index_key(description.model, description.name)
     store.commit(prepared, key)
     document = prepared.with_suffix(".json")
-    document.write_text(json.dumps(asdict(description)) + "\n", encoding="utf-8")
+    document.write_bytes(sealed_json(asdict(description)))
     store.commit(document, str(PurePosixPath(key).with_suffix(".json")))
 
 

@@ -14,14 +14,14 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Literal
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mediafm_core.errors import StoreError
+from mediafm_core.seals import seal_file
 from mediafm_core.store.artefacts import FEATURES_FILE, Store
 from mediafm_core.store.features.shards import (
     Published,
@@ -287,8 +287,8 @@ class SnapshotWriter:
         if not changed:
             return 0
         if not self.snapshot.dimension:
-            path = self.store.path("contextual_embeddings", min(changed), model)
-            self.snapshot = replace(self.snapshot, dimension=_dimension(path))
+            dimension = _dimension(self.store, min(changed), model)
+            self.snapshot = replace(self.snapshot, dimension=dimension)
         written = write_shards(self.connection, self.store, model, self.snapshot.dimension, changed)
         self._supersede({name: there[name] for name in changed.keys() & there.keys()})
         self.snapshot = replace(self.snapshot, shards=(*self.snapshot.shards, *written))
@@ -329,6 +329,7 @@ class SnapshotWriter:
         with self.store.staging() as folder:
             prepared = folder / SNAPSHOT_FILE
             write_snapshot(self.connection, self.store, self.snapshot, prepared, local=False)
+            seal_file(prepared)
             self.store.commit(prepared, key)
 
     def cut_over(self, seen: Snapshot | None) -> None:
@@ -368,7 +369,7 @@ def _migrate(
     waiting = kept - ready.keys()
     if waiting:
         # Computed, but its run was killed before it could publish.
-        late = waiting & _finished(store, model)
+        late = waiting & finished(store, model)
         written += writer.add(late)
         waiting -= late
     if not waiting and conditions:
@@ -391,19 +392,18 @@ def _migrate(
     return Publication("published", titles=titles, changed=titles, removed=len(now.keys() - kept))
 
 
-def _finished(store: Store, model: str) -> set[str]:
+def finished(store: Store, model: str) -> set[str]:
     """Titles that have clip features of a model in Parquet."""
     entries = store.files.entries(f"clip_features/{model}")
     return {PurePosixPath(entry.key).stem for entry in entries}
 
 
-def _dimension(path: Path) -> int:
-    try:
-        kind = pq.read_schema(path).field("embedding").type
-    except FileNotFoundError:
-        raise StoreError(f"{path} does not exist: run the title again.") from None
+def _dimension(store: Store, title_id: str, model: str) -> int:
+    asset = "contextual_embeddings"
+    kind = store.schema(asset, title_id, model).field("embedding").type
     if not pa.types.is_fixed_size_list(kind):
-        raise StoreError(f"{path} holds {kind} and no vectors: delete it and run again.")
+        key = f"{store.location}/{store.key(asset, title_id, model)}"
+        raise StoreError(f"{key} holds {kind} and no vectors: delete it and run again.")
     return int(kind.list_size)
 
 

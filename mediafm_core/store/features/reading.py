@@ -10,6 +10,7 @@ import duckdb
 
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.features import tables
+from mediafm_core.store.features.checking import require_sound
 from mediafm_core.store.features.shards import TitleVersions
 from mediafm_core.store.features.snapshot import (
     CLOSE,
@@ -19,6 +20,7 @@ from mediafm_core.store.features.snapshot import (
     literal,
     pattern,
     place,
+    require_sound_snapshot,
     shard_key,
     snapshot_in,
     write_snapshot,
@@ -63,7 +65,8 @@ def open_features(store: Store) -> duckdb.DuckDBPyConnection:
     files that this machine does not have: the same views over its own paths stand in for them.
 
     Raises:
-        StoreError: it is no DuckDB file, or another program writes to it.
+        StoreError: it is no DuckDB file or damaged, a shard is damaged, or another program writes
+            to it.
     """
     # Large queries spill there, and not into the working directory; DuckDB removes it.
     spill = Path(tempfile.gettempdir()) / f"mediafm-{uuid.uuid4().hex}"
@@ -73,6 +76,7 @@ def open_features(store: Store) -> duckdb.DuckDBPyConnection:
     path = store.features
     with duckdb_errors(path, CLOSE):
         try:
+            require_sound_snapshot(path)
             connection.execute(f"ATTACH {literal(str(path))} AS features (READ_ONLY)")
             snapshot = snapshot_in(connection)
             files = _files(store, snapshot)
@@ -95,7 +99,7 @@ def _files(store: Store, snapshot: Snapshot) -> list[str]:
         for shard in snapshot.shards
         for file in tables.FILES
     ]
-    paths = store.files.paths(keys, immutable=True)
+    paths = require_sound(store, keys)
     return list(dict.fromkeys([*map(str, paths), *map(pattern, paths)]))
 
 

@@ -19,8 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mediafm_core.errors import StoreError
+from mediafm_core.sealed_parquet import parquet_writer, seal_parquet
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.features import tables
+from mediafm_core.store.features.checking import remember, require_sound
 from mediafm_core.store.features.snapshot import Shard, Snapshot, pattern, rows, shard_key
 
 FULL_TITLES = 512
@@ -90,7 +92,13 @@ def write_shards(
 def merge_shards(
     connection: duckdb.DuckDBPyConnection, store: Store, model: str, shards: Sequence[Shard]
 ) -> Shard:
-    """One shard with those rows of others that count, in the order of titles."""
+    """One shard with those rows of others that count, in the order of titles.
+
+    Raises:
+        StoreError: one of them is damaged.
+    """
+    keys = [shard_key(model, file, shard.name) for file in tables.FILES for shard in shards]
+    require_sound(store, keys)
     with ShardWriter(store, model) as writer:
         for file, order in tables.FILES.items():
             query = f"{rows(store.files, model, file, shards, local=True)} ORDER BY {order}"
@@ -164,7 +172,7 @@ class ShardWriter:
         writer = self._writers.get(file)
         if writer is None:
             # Vectors hardly shrink; a dictionary of them would only cost.
-            writer = self._writers[file] = pq.ParquetWriter(
+            writer = self._writers[file] = parquet_writer(
                 self._path(file),
                 table.schema,
                 compression="snappy",
@@ -174,11 +182,14 @@ class ShardWriter:
 
     def finish(self) -> Shard:
         """Move the files into place, where nothing refers to them yet."""
-        for writer in self._writers.values():
+        for file, writer in self._writers.items():
             writer.close()
+            seal_parquet(self._path(file))
         shard = Shard(uuid.uuid4().hex[:16], self.titles, self.bytes)
-        for file in tables.FILES:
-            self._store.commit(self._path(file), shard_key(self._model, file, shard.name))
+        keys = [shard_key(self._model, file, shard.name) for file in tables.FILES]
+        for file, key in zip(tables.FILES, keys, strict=True):
+            self._store.commit(self._path(file), key)
+        remember(self._store.files.paths(keys, immutable=True))
         self._writers.clear()
         return shard
 
@@ -199,13 +210,13 @@ def titles_in(
         store: where the shards are.
         snapshot: of one model.
         title_ids: look for these only; None takes all.
+
+    Raises:
+        StoreError: a shard is damaged.
     """
-    shards = {
-        str(
-            store.files.path(shard_key(snapshot.model, "titles", shard.name), immutable=True)
-        ): shard
-        for shard in snapshot.shards
-    }
+    keys = [shard_key(snapshot.model, "titles", shard.name) for shard in snapshot.shards]
+    paths = map(str, require_sound(store, keys))
+    shards = dict(zip(paths, snapshot.shards, strict=True))
     if not shards:
         return {}
     query = (
@@ -232,21 +243,22 @@ def _from_artefacts(
     versions: Mapping[str, TitleVersions],
 ) -> dict[str, pa.Table]:
     """The rows of a few titles by file."""
-    values = _artefacts(store, model, title_ids)
-    connection.register("manifests", _manifests(store, title_ids, versions))
-
-    def rows_by(query: str, *names: str) -> pa.Table:
-        query = query.format(dimension=dimension)
-        found = connection.execute(query, {name: values[name] for name in names})
-        return found.to_arrow_table()
-
-    context = ("timed_text", "fused_embeddings", "contextual_embeddings")
-    found = {
-        "shots": rows_by(tables.SELECT_SHOTS, "shots", *context),
-        "clips": rows_by(tables.SELECT_CLIPS, "clip_features"),
-        "titles": rows_by(tables.SELECT_TITLES, "title_embeddings", "shots", "clip_features"),
+    # Read by Arrow, which compares checksums, as DuckDB does not.
+    sources = {name: _read(store, model, name, title_ids) for name in tables.ARTEFACTS}
+    sources["manifests"] = _manifests(store, title_ids, versions)
+    for name, table in sources.items():
+        connection.register(name, table)
+    queries = {
+        "shots": tables.SELECT_SHOTS,
+        "clips": tables.SELECT_CLIPS,
+        "titles": tables.SELECT_TITLES,
     }
-    connection.unregister("manifests")
+    found = {
+        file: connection.execute(query.format(dimension=dimension)).to_arrow_table()
+        for file, query in queries.items()
+    }
+    for name in sources:
+        connection.unregister(name)
     _check(found, model, title_ids)
     return found
 
@@ -267,19 +279,16 @@ def _check(found: Mapping[str, pa.Table], model: str, title_ids: Sequence[str]) 
             )
 
 
-def _artefacts(store: Store, model: str, title_ids: Sequence[str]) -> dict[str, list[str]]:
-    """The Parquet files of each asset that the tables are made from."""
-    variants = dict.fromkeys(("shots", "timed_text", "fused_embeddings"), "")
-    variants |= dict.fromkeys(("contextual_embeddings", "title_embeddings", "clip_features"), model)
-    return {
-        asset: [
-            pattern(path)
-            for path in store.files.paths(
-                [store.key(asset, title_id, variant) for title_id in title_ids]
-            )
-        ]
-        for asset, variant in variants.items()
-    }
+def _read(store: Store, model: str, asset: str, title_ids: Sequence[str]) -> pa.Table:
+    """An asset of a few titles, one title after the other."""
+    source = tables.ARTEFACTS[asset]
+    variant = model if source.per_model else ""
+    # Copies of remote files are made at the same time.
+    store.files.paths([store.key(asset, title_id, variant) for title_id in title_ids])
+    found = [store.read(asset, title_id, variant, source.columns) for title_id in title_ids]
+    return pa.concat_tables(
+        [table.replace_schema_metadata() for table in found], promote_options="default"
+    )
 
 
 def _manifests(

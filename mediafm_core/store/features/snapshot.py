@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from mediafm_core.errors import StoreError
+from mediafm_core.seals import SealError, check_file
 from mediafm_core.storage.files import Files
 from mediafm_core.store.artefacts import FEATURES_FILE, Store
 from mediafm_core.store.features import tables
@@ -225,11 +226,12 @@ def read_snapshot(
         connection: to read it with, where there is one already.
 
     Raises:
-        StoreError: it is no DuckDB file, or another program writes to it.
+        StoreError: it is no DuckDB file or damaged, or another program writes to it.
     """
     path = store.files.path(key)
     if not path.exists():
         return None
+    require_sound_snapshot(path)
     with ExitStack() as stack:
         stack.enter_context(duckdb_errors(path, CLOSE))
         if connection is None:
@@ -262,7 +264,24 @@ def snapshot_in(connection: duckdb.DuckDBPyConnection) -> Snapshot:
     )
 
 
-CLOSE = "close programs that write to it, or delete it and run again to have it made anew"
+CLOSE = "close programs that write to it, or make it anew with `mediafm verify --repair`"
+
+
+def require_sound_snapshot(path: Path) -> None:
+    """Compare a snapshot's file with its seal.
+
+    DuckDB compares checksums of the blocks that it reads; this is for all of them, at once, and in
+    words that say what to do.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    try:
+        check_file(path)
+    except SealError as error:
+        raise StoreError(
+            f"{path} is damaged ({error}): `mediafm verify --repair` makes it anew."
+        ) from None
 
 
 @contextmanager

@@ -22,6 +22,8 @@ A shard holds the rows of some titles in three Parquet files, `titles`, `shots` 
 of titles and clips are columns of theirs, so that the six tables are views over three files.
 """
 
+from typing import NamedTuple
+
 VERSION = 1  # of these tables; a file of another version is built anew
 
 TABLES = ("catalogue", "titles", "shots", "clips", "clip_features", "title_features")
@@ -72,31 +74,49 @@ CREATE TABLE {database}.storage.shards (
 CREATE TABLE {database}.storage.dropped (name VARCHAR NOT NULL, since DOUBLE NOT NULL);
 """
 
-# Folder names such as `name=value` must not become columns.
+
+class Source(NamedTuple):
+    """Columns of an artefact that the tables are made from; None takes all."""
+
+    per_model: bool
+    columns: tuple[str, ...] | None = None
+
+
+ARTEFACTS = {
+    "shots": Source(per_model=False),
+    "timed_text": Source(per_model=False),
+    # Not the vectors, which are three times as wide as all the rest.
+    "fused_embeddings": Source(
+        per_model=False,
+        columns=("title_id", "shot_index", "has_video", "has_audio", "has_text"),
+    ),
+    "contextual_embeddings": Source(per_model=True),
+    "title_embeddings": Source(per_model=True),
+    "clip_features": Source(per_model=True),
+}
+
 SELECT_SHOTS = """
 SELECT title_id, shot_index, start_s, end_s, start_frame, end_frame, text,
        has_video, has_audio, has_text, contextual.embedding::FLOAT[{dimension}] AS embedding
-FROM read_parquet($shots, hive_partitioning=false) AS shots
-JOIN read_parquet($timed_text, hive_partitioning=false) AS timed_text USING (title_id, shot_index)
-JOIN read_parquet($fused_embeddings, hive_partitioning=false) AS fused USING (title_id, shot_index)
-JOIN read_parquet($contextual_embeddings, hive_partitioning=false) AS contextual
-     USING (title_id, shot_index)
+FROM shots
+JOIN timed_text USING (title_id, shot_index)
+JOIN fused_embeddings USING (title_id, shot_index)
+JOIN contextual_embeddings AS contextual USING (title_id, shot_index)
 ORDER BY title_id, shot_index
 """
 SELECT_CLIPS = """
 SELECT title_id, clip_id, start_s, end_s, proposed, first_shot, last_shot,
        labels::MAP(VARCHAR, VARCHAR) AS labels, embedding::FLOAT[{dimension}] AS embedding
-FROM read_parquet($clip_features, hive_partitioning=false) ORDER BY title_id, start_s, clip_id
+FROM clip_features ORDER BY title_id, start_s, clip_id
 """
 SELECT_TITLES = """
 SELECT manifests.* EXCLUDE (data_version, title_version), shots.n::INTEGER AS shots,
        coalesce(clips.n, 0)::INTEGER AS clips, data_version, title_version,
        embedding::FLOAT[{dimension}] AS embedding
 FROM manifests
-JOIN read_parquet($title_embeddings, hive_partitioning=false) USING (title_id)
-JOIN (SELECT title_id, count(*) AS n FROM read_parquet($shots, hive_partitioning=false)
-      GROUP BY title_id) AS shots USING (title_id)
-LEFT JOIN (SELECT title_id, count(*) AS n FROM read_parquet($clip_features, hive_partitioning=false)
-           GROUP BY title_id) AS clips USING (title_id)
+JOIN title_embeddings USING (title_id)
+JOIN (SELECT title_id, count(*) AS n FROM shots GROUP BY title_id) AS shots USING (title_id)
+LEFT JOIN (SELECT title_id, count(*) AS n FROM clip_features GROUP BY title_id) AS clips
+     USING (title_id)
 ORDER BY title_id
 """

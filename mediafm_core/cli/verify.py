@@ -1,0 +1,132 @@
+"""`mediafm verify`: whether what is stored is what was written, and its repair."""
+
+import contextlib
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mediafm_core.cli.options import catalogue_options, json_option
+from mediafm_core.cli.output import print_json, say
+from mediafm_core.config import Settings
+
+if TYPE_CHECKING:
+    from mediafm_core.pipeline.platform import Platform
+    from mediafm_core.pipeline.repair import Repaired
+    from mediafm_core.pipeline.verification import DamagedFile, Verification
+
+
+@click.command()
+@click.option(
+    "--repair", is_flag=True, help="Remove what is damaged and derived, and compute it again."
+)
+@click.option("--titles", metavar="A,B", help="Only the artefacts of these titles.")
+@json_option
+@catalogue_options
+def verify(settings: Settings, repair: bool, titles: str | None, as_json: bool) -> None:
+    """Read every file of the store and compare it with what was written.
+
+    Each damaged file is a line. The exit code is 1 if any is damaged, or is left so by a repair.
+    """
+    from mediafm_core.cli.progress import progress_display
+    from mediafm_core.pipeline.platform import Platform
+    from mediafm_core.pipeline.verification import verify as verify_store
+
+    platform = Platform(settings)
+    platform.store.require_existing()
+    names = [name.strip() for name in titles.split(",")] if titles else None
+    if repair:
+        platform.store.files.require_writable()
+    with progress_display(sys.stderr) as display:
+        found = verify_store(platform, names, progress=display.show)
+    for damage in found.damaged:
+        say(f"{damage}.", err=as_json)
+    left: list[str] | None = None
+    repaired = None
+    if repair and (found.damaged or found.unsealed):
+        repaired, left = _repair(platform, found, as_json)
+    if as_json:
+        print_json(_document(found, repaired, left))
+    else:
+        _print_summary(found, repaired, left)
+    if found.damaged if left is None else left:
+        sys.exit(1)
+
+
+def _repair(
+    platform: "Platform", found: "Verification", as_json: bool
+) -> tuple["Repaired", list[str]]:
+    """Repair what was found; returns what was done and what is left."""
+    from mediafm_core.pipeline.repair import repair
+    from mediafm_core.pipeline.verification import verify_again
+
+    repaired = repair(platform, found)
+    # What people read goes to standard error, where standard output is for a program.
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        left = [*repaired.left, *_compute_again(platform, repaired)]
+    for damage in verify_again(platform, {damage.file for damage in found.damaged}):
+        if not any(line.startswith(str(damage)) for line in left):  # with what to do
+            left.append(f"{damage}.")
+    return repaired, left
+
+
+def _compute_again(platform: "Platform", repaired: "Repaired") -> list[str]:
+    """Bring titles and features up to date, as `mediafm run` does; returns what has failed."""
+    from mediafm_core.pipeline.repair import publish_repaired
+
+    context = click.get_current_context()
+    group = context.find_root().command
+    run = group.get_command(context, "run") if isinstance(group, click.Group) else None
+    failed = []
+    if repaired.titles and run is None:
+        return [f"{', '.join(sorted(repaired.titles))}: `mediafm run` computes them again."]
+    if repaired.titles and run is not None:
+        try:
+            context.invoke(
+                run,
+                titles=",".join(sorted(repaired.titles)),
+                inbox=platform.inbox.location,
+                store=platform.store.location,
+            )
+        except SystemExit as ended:
+            if ended.code:
+                failed.append("titles are left (above): `mediafm run` goes on with them.")
+    publish_repaired(platform, repaired)
+    return failed
+
+
+def _document(
+    found: "Verification", repaired: "Repaired | None", left: list[str] | None
+) -> dict[str, Any]:
+    def entry(damage: "DamagedFile") -> dict[str, str]:
+        return {"file": damage.file.key, "place": damage.place, "reason": damage.reason}
+
+    return {
+        "files": found.files,
+        "bytes": found.bytes,
+        "damaged": [entry(damage) for damage in found.damaged],
+        "without_digest": len(found.unsealed),
+        "repaired": None
+        if repaired is None
+        else {**asdict(repaired), "titles": sorted(repaired.titles), "left": left or []},
+    }
+
+
+def _print_summary(
+    found: "Verification", repaired: "Repaired | None", left: list[str] | None
+) -> None:
+    say(f"{found}.")
+    if repaired is None:
+        if found.damaged:
+            say("`mediafm verify --repair` computes again what can be computed.")
+        elif found.unsealed:
+            say("Files without a digest could be decoded: `mediafm verify --repair` adds digests.")
+        return
+    done = [f"{len(repaired.removed):,} removed and computed again"] if repaired.removed else []
+    done += [f"{len(repaired.corrected):,} corrected"] if repaired.corrected else []
+    done += [f"{len(repaired.sealed):,} given a digest"] if repaired.sealed else []
+    if done:
+        say(f"Repaired: {', '.join(done)}.")
+    for line in left or ():
+        say(line)

@@ -1,0 +1,89 @@
+"""Times of cues in SubRip and WebVTT, as programs and people write them."""
+
+import re
+from typing import NamedTuple
+
+from mediafm_core.errors import TitleError
+
+# Translation programs put blanks around the signs; some tools leave out hours or milliseconds.
+_TIME = r"(-?) ?(?:(\d{1,4}) ?: ?)?(\d{1,3}) ?: ?(\d{1,2})(?: ?([.,:;]) ?(\d{1,9}))?"
+_ARROW = r"(?:(?:[-\u2010-\u2015\u2212] ?){1,3}(?:>|&gt;)|\u2192)"
+_TIMING = re.compile(rf"{_TIME}[ \t]*{_ARROW}[ \t]*{_TIME}(?![\w:;]|[.,]\d)(.*)", re.DOTALL)
+_ARROWS = (">", "&gt;", "\u2192")
+# Positions in SubRip (X1:63 X2:223 Y1:43 Y2:58), settings in WebVTT (align:start line:0).
+_SETTINGS = re.compile(r"(?:[ \t]+[A-Za-z]\w*:[^\s]+)*[ \t]*")
+_STARTS_LIKE_A_TIME = re.compile(r"-?\d+ ?: ?\w")
+_FULL_TIME = re.compile(r"\d+:\d{2}:\d{2}[.,]\d")
+_LONGEST_LINE = 2000  # characters of a line with times
+
+_SHOWN = 60
+
+
+class Timing(NamedTuple):
+    """Start and end of a cue in seconds, and what stands behind them on the line."""
+
+    start_s: float
+    end_s: float
+    rest: str
+
+
+def may_be_timing(line: str) -> bool:
+    """Return True if a line holds an arrow: cheap, to pass over most lines of a file."""
+    return any(arrow in line for arrow in _ARROWS)
+
+
+def read_timing(line: str, place: str) -> Timing | None:
+    """Read a line such as `00:00:01,000 --> 00:00:02,500 align:start`.
+
+    Hours and fractions of a second may be missing, a point is as good as a comma. Times before
+    zero are read; so are minutes and seconds of 60 and more.
+
+    Args:
+        line: without its line end.
+        place: file and line, for the error.
+
+    Returns:
+        None if the line does not begin with two times and an arrow between them. `rest` is text
+        behind the times; positions and settings are left out of it.
+
+    Raises:
+        TitleError: the times count frames, whose rate the file does not say.
+    """
+    found = _TIMING.match(line[:_LONGEST_LINE].strip())
+    if found is None:
+        return None
+    groups = found.groups()
+    start, end = groups[:6], groups[6:12]
+    for _, _, _, _, sign, fraction in (start, end):
+        if sign in {":", ";"} and len(fraction) != 3:
+            raise TitleError(
+                f"{place}: {shown(line)} counts frames: write fractions of a second, such as "
+                "00:00:01,500."
+            )
+    rest = line.strip()[found.start(13) :]
+    settings = _SETTINGS.match(rest)
+    end_of_settings = settings.end() if settings else 0
+    return Timing(_seconds(*start), _seconds(*end), rest[end_of_settings:].strip())
+
+
+def is_broken_timing(line: str) -> bool:
+    """Return True if a line that is no timing looks as if it was meant to be one."""
+    line = line[:_LONGEST_LINE].strip()
+    if not _STARTS_LIKE_A_TIME.match(line):
+        return False
+    return "-->" in line or len(_FULL_TIME.findall(line)) > 1
+
+
+def shown(line: str) -> str:
+    """Return a line in quotes, short enough for an error."""
+    line = line[: _SHOWN + _SHOWN].strip()
+    return repr(line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}...")
+
+
+def _seconds(
+    sign: str, hours: str | None, minutes: str, seconds: str, _: str | None, fraction: str | None
+) -> float:
+    """Seconds, whole milliseconds, of the parts of a time."""
+    whole = (int(hours or 0) * 60 + int(minutes)) * 60 + int(seconds)
+    milliseconds = whole * 1000 + int((fraction or "0").ljust(3, "0")[:3])
+    return (-milliseconds if sign else milliseconds) / 1000

@@ -1,0 +1,53 @@
+"""SubStation files (SSA and ASS), read by pysubs2."""
+
+import re
+
+import pysubs2
+
+from mediafm_core.errors import TitleError
+from mediafm_core.media.cue_times import shown
+from mediafm_core.media.srt import MarkedCue
+
+_SECTION = re.compile(r"\[(?:Script Info|V4\+? Styles|Events)\]", re.IGNORECASE)
+_DIALOGUE = "Dialogue:"
+_FIELDS = 10  # of a Dialogue line; the text is the last
+_TIME = re.compile(r"\s*-?\d{1,2}:\d{1,2}:\d{1,2}([.,:]\d{1,3})?\s*")
+_HEAD = "[Script Info]\nScriptType: v4.00+\n\n[Events]\n"
+
+
+def is_substation(text: str) -> bool:
+    """Return True if a line of a text opens a section of SubStation."""
+    return any(_SECTION.match(line.strip()) for line in text.split("\n") if "[" in line)
+
+
+def read_substation(text: str, name: str, most: int) -> list[MarkedCue]:
+    """Read the Dialogue lines of a SubStation file in the file's order.
+
+    Only these lines are passed to pysubs2: fonts and pictures inside a file may be large, styles
+    may be wrong, and neither changes what is said.
+
+    Raises:
+        TitleError: a Dialogue line lacks fields or times, or there are too many of them.
+    """
+    found = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        line = line.lstrip("\ufeff \t")
+        if not line.startswith(_DIALOGUE):
+            continue
+        fields = line[len(_DIALOGUE) :].split(",", _FIELDS - 1)
+        if len(fields) < _FIELDS or not all(map(_TIME.fullmatch, fields[1:3])):
+            raise TitleError(
+                f"{name}, line {number}: {shown(line)} is no complete Dialogue line: correct it."
+            )
+        found.append((number, line))
+        if len(found) > most:
+            raise TitleError(
+                f"{name}, line {number}: this is more than {most} Dialogue lines: divide the file."
+            )
+    events = pysubs2.SSAFile.from_string(
+        _HEAD + "\n".join(line for _, line in found), format_="ass"
+    ).events
+    return [
+        MarkedCue(number, event.start / 1000, event.end / 1000, event.text)
+        for (number, _), event in zip(found, events, strict=True)
+    ]

@@ -1,0 +1,82 @@
+"""Small files that real people meet, taken in by the pipeline's own steps."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mediafm_core.config import load_settings
+from mediafm_core.identity import Identity
+from mediafm_core.pipeline.materialise import DECODED, materialise
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.states import recorded
+
+
+class OneShot:
+    """A detector that finds no boundary: these cases are about files, not about shots."""
+
+    threshold = 0.5
+    identity = Identity(name="one_shot", version="1", digest="0" * 16)
+
+    def stream(self) -> "OneShot":
+        """Begin a title."""
+        return self
+
+    def push(self, frames: np.ndarray) -> np.ndarray:
+        """Return a probability of zero for each frame."""
+        return np.zeros(len(frames), np.float32)
+
+    def finish(self) -> np.ndarray:
+        """Return nothing: all answers have been given."""
+        return np.zeros(0, np.float32)
+
+
+@dataclass
+class TakenIn:
+    """What came of a case.
+
+    Attributes:
+        reason: why the title was refused; empty if it was taken in.
+        shots: facts about the asset `shots`: rows, frames, duration_s, ...
+        sound: path of the soundtrack, None without.
+        text: all text of the title.
+        timed_text: facts about the asset `timed_text`: cues_read, source, ...
+    """
+
+    reason: str = ""
+    shots: dict[str, Any] = field(default_factory=dict)
+    sound: Path | None = None
+    text: str = ""
+    timed_text: dict[str, Any] = field(default_factory=dict)
+
+
+@pytest.fixture
+def take_in(shared_cases: Path, tmp_path: Path) -> Callable[..., TakenIn]:
+    """Return a function that takes a case in, up to its text, and says what came of it."""
+
+    def taken_in(case: str, folder: str = "inbox") -> TakenIn:
+        inbox = tmp_path / "inbox"
+        shutil.copytree(shared_cases / folder / case, inbox / case)
+        platform = Platform(load_settings(inbox=inbox, store=tmp_path / "store", device="cpu"))
+        platform.__dict__["detector"] = OneShot()
+        for assets in (("title",), DECODED, ("timed_text",)):
+            (outcome, *_) = materialise(platform, assets, case)
+            if outcome.status == "quarantined":
+                return TakenIn(reason=outcome.reason)
+        shots, timed_text = (recorded(platform, each, case) for each in ("shots", "timed_text"))
+        assert shots is not None
+        assert timed_text is not None
+        texts = platform.store.read("timed_text", case)["text"].to_pylist()
+        sound = platform.store.path("soundtrack", case, suffix=".flac")
+        return TakenIn(
+            shots=shots.details,
+            sound=sound if sound.exists() else None,
+            text=" ".join(filter(None, texts)),
+            timed_text=timed_text.details,
+        )
+
+    return taken_in

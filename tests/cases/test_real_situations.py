@@ -1,0 +1,84 @@
+"""Situations from public bug reports of players, subtitle tools and pipelines, and what is right.
+
+Each case stands for a kind, whose other members are tested beside the code that they concern.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import soundfile
+
+pytestmark = pytest.mark.usefixtures("shared_cases")
+
+TEXTS = {
+    "braces_in_captions": "{music playing} {laughs} Come in",
+    "captions_cp1251": "Привет, как дела? Всё хорошо.",
+    "forced_track_before_full": "Where are we going? [In Russian] Go away. The tower is clear.",
+    "srt_with_html_entities": "Tom & Jerry's <3 day",
+    "two_times_in_srt_text": "The gap from 00:00:05,000 to 00:00:07,000 was erased",
+    "vtt_cues_without_blank_line": "Hello there General The end",
+    "vtt_empty_is_valid": "",
+    "vtt_escaped_angle_brackets": "If a < b and c > d then stop",
+}
+
+
+@pytest.mark.parametrize("case", TEXTS)
+def test_captions(take_in: Callable, case: str):
+    found = take_in(case)
+    assert (found.reason, found.text) == ("", TEXTS[case])
+
+
+def test_cues_without_blank_lines_are_three(take_in: Callable):
+    assert take_in("vtt_cues_without_blank_line").timed_text["cues_read"] == 3
+
+
+def test_one_bad_byte_costs_one_letter(take_in: Callable):
+    found = take_in("captions_utf8_one_bad_byte")
+    assert found.text.replace("\ufffd", "") == "Un café déj vu été".replace("  ", " ")
+    assert found.text.count("\ufffd") == 1
+    assert found.timed_text["source"]["encoding"] == "utf-8"
+
+
+def test_a_manifest_in_utf16(take_in: Callable):
+    assert take_in("title_json_utf16").reason == ""
+
+
+@pytest.mark.parametrize("case", ["tag_not_utf8_mp4", "tag_not_utf8_avi", "mjpeg_with_exif"])
+def test_side_information_decides_nothing(take_in: Callable, case: str):
+    found = take_in(case)
+    assert found.reason == ""
+    assert found.shots["frames"] > 0
+
+
+def test_joined_segments_are_whole(take_in: Callable):
+    found = take_in("hls_joined_segments")
+    assert (found.reason, found.shots["frames"], found.shots["damaged_packets"]) == ("", 300, 0)
+
+
+def test_a_picture_stands_for_as_long_as_its_sound(take_in: Callable):
+    found = take_in("one_picture_long_sound_mkv")
+    assert (found.reason, found.shots["rows"]) == ("", 1)
+    assert found.shots["duration_s"] == pytest.approx(60, abs=0.2)
+
+
+def test_a_clock_that_jumps(take_in: Callable):
+    found = take_in("ts_clock_jumps_2h")
+    assert found.reason == ""
+    assert found.shots["duration_s"] == pytest.approx(120, abs=0.5)
+    assert soundfile.info(str(found.sound)).duration == pytest.approx(120, abs=0.5)
+
+
+def test_sound_of_many_channels(take_in: Callable):
+    found = take_in("sound_of_60_channels")
+    assert found.reason == ""
+    assert found.sound is not None
+
+
+def test_channels_that_cancel_each_other(take_in: Callable):
+    found = take_in("sound_in_antiphase")
+    assert found.reason == ""
+    samples, rate = soundfile.read(str(found.sound))
+    assert np.sqrt(np.mean(samples**2)) > 0.05
+    spectrum = np.abs(np.fft.rfft(samples[:rate]))  # a second: bins of 1 Hz
+    assert spectrum.max() > 0.9 * np.linalg.norm(spectrum), "one tone"
