@@ -125,7 +125,8 @@ def _short_usage_errors() -> Iterator[None]:
     try:
         yield
     except click.ClickException as error:
-        error.message = one_line(error.message, LONGEST_LINE - _ROOM_FOR_OPTION)
+        short = one_line(error.message, LONGEST_LINE - _ROOM_FOR_OPTION)
+        error.message = short  # type: ignore[misc]  # every error keeps its kind and context
         raise
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.checkpoint import identity_of, load_model
-from mediafm_core.model.folder import read_card
+from mediafm_core.model.folder import DIGESTS, read_card, read_json
 from mediafm_core.model.network import MediaFM
 from mediafm_core.pipeline.candidates import read_candidate
 
@@ -26,7 +26,12 @@ _NETWORK_BYTES = 8 << 20  # far more than the small network, far less than a hos
 
 @pytest.fixture
 def folder(trained, tmp_path: Path) -> Path:
-    return shutil.copytree(trained.folder, tmp_path / trained.folder.name)
+    """A model whose record has no digests of its files: whoever alters one alters them too."""
+    folder = shutil.copytree(trained.folder, tmp_path / trained.folder.name)
+    record = read_json(folder, "training.json")
+    del record[DIGESTS]
+    (folder / "training.json").write_text(json.dumps(record))
+    return folder
 
 
 def refusal(folder: Path, load: Callable[[Path], object] = load_model) -> str:
