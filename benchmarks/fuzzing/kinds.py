@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,12 +27,17 @@ from benchmarks.fuzzing.corpus import (
 )
 from benchmarks.fuzzing.structures import OF_SUFFIX
 from mediafm_core.config import CONFIG_FILE_VARIABLE, Settings, load_settings
+from mediafm_core.model.folder import DIGESTS
 from mediafm_core.setting_names import setting_names, variable_of
 
 if TYPE_CHECKING:
     from benchmarks.quick_catalogue import QuickPlatform
 
 _STRANGE_SHARE = 0.04  # of inputs from outside: links, pipes and scripts in place of the content
+
+
+_UNSEALED_SHARE = 0.6  # of stored files: a digest would refuse whatever is changed
+_SEAL = re.compile(rb"MediaFM-SHA-256:[0-9a-f]{64}\n")
 
 
 class RefusedError(Exception):
@@ -170,7 +176,7 @@ def _platform(root: Path, fresh_store: bool = False) -> "QuickPlatform":
     return QuickPlatform(settings_for(root / "inbox", store))
 
 
-def _materialise(platform: QuickPlatform, *groups: tuple[str, ...], force: bool = False) -> None:
+def _materialise(platform: "QuickPlatform", *groups: tuple[str, ...], force: bool = False) -> None:
     from mediafm_core.pipeline.materialise import materialise
 
     for group in groups:
@@ -327,8 +333,19 @@ def _stored(
     rng: Random, root: Path, patterns: Sequence[str], some: Sequence[mutations.Mutation] = ()
 ) -> Input:
     file, data, others = _some_file(rng, root, rng.choice(patterns))
+    if rng.random() < _UNSEALED_SHARE:
+        data = _without_seal(data)
     possible = some or (mutations.JSON if file.endswith(".json") else mutations.BYTES)
     return Input(file, *mutations.mutate(rng, data, others, possible))
+
+
+def _without_seal(data: bytes) -> bytes:
+    """A file as earlier versions wrote it: what is changed in it has no digest to be seen by."""
+    if data.startswith(b"{"):
+        document = json.loads(data)
+        document.pop("sha256", None)
+        return json.dumps({name: document[name] for name in document if name != DIGESTS}).encode()
+    return _SEAL.sub(b"", data)
 
 
 def _model(rng: Random, _corpus: Corpus, root: Path) -> Input:
