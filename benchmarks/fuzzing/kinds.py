@@ -27,7 +27,7 @@ from benchmarks.fuzzing.corpus import (
 )
 from benchmarks.fuzzing.structures import OF_SUFFIX
 from mediafm_core.config import CONFIG_FILE_VARIABLE, Settings, load_settings
-from mediafm_core.model.folder import DIGESTS
+from mediafm_core.seals import is_sealed_json, read_sealed_json
 from mediafm_core.setting_names import setting_names, variable_of
 
 if TYPE_CHECKING:
@@ -341,10 +341,8 @@ def _stored(
 
 def _without_seal(data: bytes) -> bytes:
     """A file as earlier versions wrote it: what is changed in it has no digest to be seen by."""
-    if data.startswith(b"{"):
-        document = json.loads(data)
-        document.pop("sha256", None)
-        return json.dumps({name: document[name] for name in document if name != DIGESTS}).encode()
+    if is_sealed_json(data):
+        return json.dumps(read_sealed_json(data)).encode()
     return _SEAL.sub(b"", data)
 
 
