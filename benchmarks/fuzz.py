@@ -40,6 +40,7 @@ FAILURES = (
     "unsound",
 )
 _SHOWN = 1500
+_PROGRESS_INPUTS = 50
 
 
 def main() -> None:
@@ -101,6 +102,9 @@ def take_all(
             workers.put(worker)
         with reporting:
             found[kind].append(came)
+            done = sum(map(len, found.values()))
+            if done % _PROGRESS_INPUTS == 0:
+                print(f"{done} of {len(inputs)} inputs", file=sys.stderr, flush=True)
             if came["came"] in FAILURES or arguments.only:
                 _report(kind, number, arguments, corpus, came)
 
