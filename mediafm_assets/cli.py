@@ -274,11 +274,15 @@ def ui(settings: "Settings", port: int, host: str) -> None:
 
     Its sensors take in what arrives in the inbox; where the settings switch them off, the titles of
     the inbox are registered as partitions, to be materialised by hand.
+
+    Pages of other sites cannot use it. Beyond this machine (--host 0.0.0.0) it asks for a token,
+    which the printed address holds; the setting ui.token names one.
     """
     from mediafm_assets.instance import HOME_VARIABLE, dagster_home
     from mediafm_assets.model_partitions import offer_models
     from mediafm_assets.partitions import register_titles
     from mediafm_assets.ui_process import serve
+    from mediafm_assets.ui_server import TOKEN_VARIABLE, address, token_for
     from mediafm_core.pipeline.platform import Platform
 
     platform = Platform(settings)
@@ -293,11 +297,10 @@ def ui(settings: "Settings", port: int, host: str) -> None:
         "MEDIAFM_INBOX": platform.inbox.location,
         "MEDIAFM_STORE": platform.store.location,
     }
-    # Dagster recommends another command, which is for projects laid out by it.
-    quiet = ["-W", "ignore:Function `dev_command` is superseded"]
-    module = ["-m", "mediafm_assets.definitions"]
-    arguments = [*quiet, "-m", "dagster", "dev", *module, "--host", host, "--port", str(port)]
-    sys.exit(serve([sys.executable, *arguments], environment))
+    environment.pop(TOKEN_VARIABLE, None)  # of no use to runs, which inherit it
+    token = token_for(settings.ui, host)
+    say(f"Open {address(settings.ui, host, port, token)}")
+    sys.exit(serve(host, port, environment, token))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from mediafm_core.pipeline.materialise import Outcome
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.progress import ProgressLines, WorkProgress, progress_lines, rate, time_left
 
-_SHOWN = ("rows", "dimension", "reused", "duration_s")
+_SHOWN = ("rows", "dimension", "reused", "duration_s", "clock_jumps", "pauses", "notes")
 
 
 @contextmanager

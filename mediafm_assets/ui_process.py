@@ -1,11 +1,14 @@
 """Dagster's UI and daemon as one process that a signal ends, with the runs that are under way."""
 
+import os
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Mapping
 from contextlib import suppress
 
 import psutil
 
+from mediafm_assets.ui_server import token_pipe
 from mediafm_core.runtime.interruption import closing_with, stopping_within
 
 STOP_S = 6.5
@@ -14,16 +17,28 @@ STOP_S = 6.5
 _CLOSING = "the UI, its daemon and their runs are stopped; the next start goes on with what is left"
 
 
-def serve(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run Dagster's command until it ends; returns its exit code.
+def serve(host: str, port: int, environment: Mapping[str, str], token: str | None) -> int:
+    """Run Dagster's UI and daemon until they end; returns their exit code.
 
     Dagster by itself lets a run go on when the UI is ended, and its code server waits for it.
+
+    Args:
+        host: to listen on.
+        port: to listen on.
+        environment: of all processes.
+        token: that the UI asks for; None asks for none.
 
     Raises:
         KeyboardInterrupt: a signal came; all processes have been ended.
     """
+    pipe = [token_pipe(token)] if token else []
+    command = [sys.executable, "-m", "mediafm_assets.ui_server", "dev"]
+    command += [part for end in pipe for part in ("--token-pipe", str(end))]
+    command += ["-m", "mediafm_assets.definitions", "--host", host, "--port", str(port)]
     with closing_with(lambda: _CLOSING), stopping_within(STOP_S):
-        dagster = subprocess.Popen(command, env=environment)
+        dagster = subprocess.Popen(command, env=environment, pass_fds=pipe)
+        for end in pipe:
+            os.close(end)
         try:
             return dagster.wait()
         except KeyboardInterrupt:

@@ -6,6 +6,7 @@ TOML file that `MEDIAFM_CONFIG` names, the default below. `mediafm doctor` print
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -270,6 +271,33 @@ class ClipSettings(Section):
     )
 
 
+class LimitSettings(Section):
+    """Limits of the child processes that read what was sent: media, captions, manifests, clips.
+
+    They follow from size, length and picture size of the input, with a wide margin; these move
+    them for unusual films and machines.
+    """
+
+    no_progress_s: float = Field(
+        60.0,
+        ge=1.0,
+        le=3600.0,
+        description="wall time without progress after which reading a file is given up, seconds",
+    )
+    memory_mb: int = Field(
+        2048,
+        ge=256,
+        le=1_048_576,
+        description="memory for reading a file, MiB; pictures beyond get more by their size",
+    )
+    cpu_factor: float = Field(
+        1.0,
+        ge=0.1,
+        le=1000.0,
+        description="multiplies the processor time that reading a file may take",
+    )
+
+
 class S3Settings(Section):
     """How an inbox or store in S3 is reached; with neither there, nothing of this is used."""
 
@@ -329,6 +357,22 @@ class RunSettings(Section):
         500,
         le=1_000_000,
         description="titles in one Dagster run that computes only what depends on the model",
+    )
+    title_hours: float = Field(
+        12.0,
+        gt=0,
+        le=240,
+        description="hours after which the daemon ends a run, for each title that it is over",
+    )
+    max_hours: float = Field(
+        168.0, gt=0, le=2160, description="the same for any run, of whatever job or size"
+    )
+    stalled_s: float = Field(
+        1800.0,
+        ge=10,
+        le=7 * 24 * 3600,
+        description="seconds without progress after which the daemon ends a run over titles, or "
+        "one that trains",
     )
 
 
@@ -393,6 +437,48 @@ class SensorSettings(Section):
     runs_per_tick: PositiveInt = Field(
         20, le=500, description="runs that one tick asks for at most"
     )
+
+
+class QuerySettings(Section):
+    """Limits of a query in SQL: of `mediafm sql`, and of conditions (`where`)."""
+
+    memory_gib: float = Field(
+        4.0, ge=0.25, le=4096, description="memory of the process that runs a query"
+    )
+    time_s: float = Field(
+        600.0, gt=0, le=86_400, description="seconds after which a query is ended"
+    )
+
+
+class UISettings(Section):
+    """Who may use Dagster's UI, as `mediafm ui` serves it."""
+
+    hosts: tuple[str, ...] = Field(
+        (),
+        description="names, as a JSON list, that browsers may reach the UI by, beside this "
+        "machine's own name and addresses; a reverse proxy's, for instance",
+    )
+    token: SecretStr | None = Field(
+        None,
+        description="asked of everybody, at least 16 characters; if not given, a random one where "
+        "the UI listens beyond this machine, and none where it does not",
+    )
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        token = self.token.get_secret_value() if self.token else None
+        if token is not None and not re.fullmatch(r"[!-~]{16,512}", token):
+            raise ValueError(
+                "`token` must have 16 to 512 characters of ASCII, without spaces: make one with "
+                "`openssl rand -hex 16`"
+            )
+        for name in self.hosts:
+            if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})", name):
+                raise ValueError(
+                    f"`hosts` has {name[:80]!r}: give names of machines, such as mediafm.example, "
+                    "without scheme or port"
+                )
+        return self
 
 
 class AlertSettings(Section):
@@ -469,8 +555,11 @@ class Settings(BaseSettings):
     run: RunSettings = RunSettings()
     publishing: PublishingSettings = PublishingSettings()
     verification: VerificationSettings = VerificationSettings()
+    limits: LimitSettings = LimitSettings()
     s3: S3Settings = S3Settings()
     sensors: SensorSettings = SensorSettings()
+    queries: QuerySettings = QuerySettings()
+    ui: UISettings = UISettings()
     alerts: AlertSettings = AlertSettings()
 
     @classmethod

@@ -42,6 +42,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     checks: dict[str, Callable[[Settings], Iterator[tuple[Level, str]]]] = {
         "python": _python,
         "decoders": _decoders,
+        "isolation": _isolation,
         "device": _device,
         "shots": _shots,
         "encoders": _encoders,
@@ -90,6 +91,23 @@ def _decoders(_settings: Settings) -> Iterator[tuple[Level, str]]:
         )
     else:
         yield "ok", f"PyAV {av.__version__} decodes {', '.join(_DECODERS)}"
+
+
+def _isolation(settings: Settings) -> Iterator[tuple[Level, str]]:
+    from mediafm_core.isolation.children import Child
+    from mediafm_core.isolation.limits import limits_for
+
+    with Child(limits_for(settings.limits, 0), "nothing", "starting") as child:
+        missing = child.missing
+    if missing:
+        yield (
+            "warning",
+            "media is read in processes with limits, but they keep rights that this system cannot "
+            f"take from them ({', '.join(missing)}): take titles of strangers in on Linux 5.13 or "
+            "later.",
+        )
+    else:
+        yield "ok", "media is read in processes with limits, without network and other files"
 
 
 def _device(settings: Settings) -> Iterator[tuple[Level, str]]:

@@ -16,15 +16,21 @@ def printable(text: str) -> str:
     return UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
-def one_line(message: object, longest: int = LONGEST_LINE) -> str:
-    """Return an error or its text as one printable line of at most `longest` characters.
+def one_line(message: object) -> str:
+    """Return an error or its text as one printable line of at most `LONGEST_LINE` characters.
 
     White space is collapsed. A longer text keeps its beginning and its end, and says between them
     how many characters are left out.
     """
     line = printable(" ".join(str(message).split()))
-    if len(line) <= longest:
+    if len(line) <= LONGEST_LINE:
         return line
-    head = longest - _TAIL - _ROOM_FOR_MARK
+    head = LONGEST_LINE - _TAIL - _ROOM_FOR_MARK
     left_out = len(line) - head - _TAIL
     return f"{line[:head]} [... {left_out} characters left out ...] {line[-_TAIL:]}"
+
+
+def shortened(message: object, most: int) -> str:
+    """Return a text as one printable line that is cut off after `most` characters."""
+    line = printable(" ".join(str(message).split()))
+    return line if len(line) <= most else f"{line[: most - 1]}…"

@@ -5,7 +5,6 @@ Each call sees the file as it is at that moment.
 """
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import lru_cache
@@ -19,6 +18,7 @@ import pyarrow as pa
 from mediafm_core.config import Settings, load_settings
 from mediafm_core.device import resolve_device
 from mediafm_core.errors import MediaFMError, StoreError
+from mediafm_core.queries.processes import QueryError, run
 from mediafm_core.storage.location import S3Location
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.features import open_features
@@ -29,22 +29,6 @@ from mediafm_core.vectors import to_numpy
 if TYPE_CHECKING:
     from mediafm_core.clips.pooling import ClipSlice
     from mediafm_core.model.checkpoint import LoadedModel
-
-# PIVOT is a CREATE TYPE followed by a SELECT; the database itself is attached read-only.
-_READING = {
-    duckdb.StatementType.SELECT,
-    duckdb.StatementType.EXPLAIN,
-    duckdb.StatementType.CREATE,
-}
-
-# What EXPLAIN is about follows it: ANALYZE would run a COPY, over the catalogue's own files even.
-_EXPLAIN = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*EXPLAIN(?:\s+ANALYZE\b|\s*\([^)]*\))?", re.DOTALL | re.IGNORECASE
-)
-
-# Types of DuckDB that its own conversion to Arrow, or Arrow's to Python, silently changes.
-_INEXACT = re.compile(r"\b(UHUGEINT|BIGNUM|BIT|TIME WITH TIME ZONE|TIME_NS)\b")
-_QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*\"""")  # values of an ENUM, names of fields
 
 
 class SpanVector(NamedTuple):
@@ -64,7 +48,9 @@ def sql(
     """Query the catalogue.
 
     The tables are described in `mediafm_core.store.features`. The query can only read them: it can
-    neither write, nor attach a database, nor open a file or address, nor load an extension.
+    neither write, nor attach a database, nor open a file or address, nor load an extension, nor
+    call a function with such effects (`mediafm_core.queries.allowed`). It runs in a process of its
+    own with limits of memory and time (settings `queries`).
 
     Args:
         query: a SELECT in DuckDB's SQL.
@@ -76,35 +62,13 @@ def sql(
         views as a matrix.
 
     Raises:
-        MediaFMError: the query cannot run, with DuckDB's reason.
+        MediaFMError: the query cannot run, with DuckDB's reason, or exceeds a limit.
         StoreError: nothing has been published in this store.
     """
-    with reading(_store(store)) as connection, _query_errors():
-        statements = connection.extract_statements(query)
-        kinds = [statement.type for statement in statements]
-        explained = [
-            inner.type
-            for statement in statements
-            if statement.type == duckdb.StatementType.EXPLAIN
-            for inner in connection.extract_statements(_EXPLAIN.sub("", statement.query, count=1))
-        ]
-        if (
-            not kinds
-            or not _READING.issuperset(kinds)
-            or kinds[-1] == duckdb.StatementType.CREATE
-            or any(kind != duckdb.StatementType.SELECT for kind in explained)
-        ):
-            raise MediaFMError(
-                "The query must read (SELECT, FROM, SHOW, DESCRIBE): write a SELECT."
-            )
-        result = connection.execute(query, parameters)
-        for name, kind, *_ in result.description or ():
-            if inexact := _INEXACT.search(_QUOTED.sub("", str(kind))):
-                raise MediaFMError(
-                    f"The column {name!r} holds {inexact[0]}, which would lose digits or its zone: "
-                    f'cast it, such as "{name}"::VARCHAR.'
-                )
-        return result.to_arrow_table()
+    try:
+        return run("sql", query, _store(store), parameters)
+    except QueryError as error:
+        raise MediaFMError(f"The query cannot run: {error}") from None
 
 
 def embed(
@@ -346,12 +310,3 @@ def reading(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
         raise store.without_features()
     with closing(open_features(store)) as connection:
         yield connection
-
-
-@contextmanager
-def _query_errors() -> Iterator[None]:
-    try:
-        yield
-    except duckdb.Error as error:
-        reason = " ".join(str(error).partition("\n\nLINE")[0].split())
-        raise MediaFMError(f"The query cannot run: {reason}") from error

@@ -23,7 +23,7 @@ from mediafm_core.seals import LINE_BYTES, SealError, is_like_line, line, sha256
 SEAL_BYTES = 2 * LINE_BYTES
 _END_BYTES = 8  # the footer's length in four bytes, and the magic number
 _TAIL_BYTES = 16 << 10  # read at once: nearly every footer is shorter
-_REASON_LETTERS = 100  # of what Arrow says, in a sentence with a path and a remedy
+_REASON_LETTERS = 60  # of what Arrow says, in a sentence with a path and a remedy
 
 _FOOTER = "its footer is another than when it was written"
 _DATA = "its SHA-256 is another than when it was written"

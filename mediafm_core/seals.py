@@ -80,8 +80,8 @@ def check_file(path: Path) -> bool:
         SealError: it is damaged.
         OSError: it cannot be read.
     """
-    size = path.stat().st_size - LINE_BYTES
     with path.open("rb") as file:
+        size = file.seek(0, 2) - LINE_BYTES
         file.seek(max(0, size))
         found = file.read(LINE_BYTES)
         if not is_like_line(found):

@@ -17,7 +17,7 @@ import click
 
 from mediafm_core.errors import ConfigurationError, MediaFMError
 from mediafm_core.faults import Cause, fault_of, machine_sentence
-from mediafm_core.readable import LONGEST_LINE, one_line
+from mediafm_core.readable import LONGEST_LINE, shortened
 from mediafm_core.runtime.interruption import (
     closing_line,
     exit_code,
@@ -125,7 +125,7 @@ def _short_usage_errors() -> Iterator[None]:
     try:
         yield
     except click.ClickException as error:
-        short = one_line(error.message, LONGEST_LINE - _ROOM_FOR_OPTION)
+        short = shortened(error.message, LONGEST_LINE - _ROOM_FOR_OPTION)
         error.message = short  # type: ignore[misc]  # every error keeps its kind and context
         raise
 

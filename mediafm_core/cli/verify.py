@@ -109,7 +109,12 @@ def _document(
         "without_digest": len(found.unsealed),
         "repaired": None
         if repaired is None
-        else {**asdict(repaired), "titles": sorted(repaired.titles), "left": left or []},
+        else {
+            **asdict(repaired),
+            "titles": sorted(repaired.titles),
+            "indexes": sorted(repaired.indexes),
+            "left": left or [],
+        },
     }
 
 

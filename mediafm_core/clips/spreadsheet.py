@@ -117,17 +117,20 @@ def _separator(text: str, required: Sequence[str]) -> tuple[str, int, str]:
 
     Left out are empty lines and one that only names the separator.
     """
-    skipped = len(text) - len(text := text.lstrip("\n"))
+    whole = text.count("\n")
+    text = text.lstrip("\n")
     first, _, rest = text.partition("\n")
-    if named := _SEPARATOR_LINE.fullmatch(first):
-        return rest, skipped + 1, named[1]
+    named = _SEPARATOR_LINE.fullmatch(first)
+    if named:
+        text = rest.lstrip("\n")
+        return text, whole - text.count("\n"), named[1]
     plain = {_plain(name) for name in required}
 
     def columns(separator: str) -> int:
         names = {_plain(name.strip().strip('"')) for name in first.split(separator, MAX_COLUMNS)}
         return len(plain & names)
 
-    return text, skipped, max(_SEPARATORS, key=columns)
+    return text, whole - text.count("\n"), max(_SEPARATORS, key=columns)
 
 
 def _header(values: list[str], name: str, skipped: int, required: Sequence[str]) -> list[str]:

@@ -217,11 +217,17 @@ class _ParquetFile(_File):
         columns: Sequence[str],
         types: dict[str, pa.DataType],  # noqa: ARG002
     ) -> Iterator[pa.RecordBatch]:
-        with _damage(self.path), pq.ParquetFile(self.path, memory_map=True) as file:
+        with (
+            _damage(self.path),
+            pq.ParquetFile(self.path, memory_map=True, page_checksum_verification=True) as file,
+        ):
             yield from file.iter_batches(_ROWS_READ_TOGETHER, columns=list(columns))
 
     def read(self, columns: Sequence[str], types: dict[str, pa.DataType]) -> pa.Table:  # noqa: ARG002
-        with _damage(self.path), pq.ParquetFile(self.path, memory_map=True) as file:
+        with (
+            _damage(self.path),
+            pq.ParquetFile(self.path, memory_map=True, page_checksum_verification=True) as file,
+        ):
             return file.read(list(columns))
 
 

@@ -21,6 +21,7 @@ from mediafm_core.titles.own_file import OwnFile
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.stream import Stream
 
 CONTAINER_FORMATS = ("mov", "matroska", "avi", "mpegts", "mpeg", "flv", "mxf", "ogg", "asf")
@@ -67,7 +68,12 @@ def open_media(file: OwnFile) -> Iterator["InputContainer"]:
     if format_name == "mov":
         options["enable_drefs"] = "0"
     try:
-        container = av.open("fd:", format=format_name, container_options=options)
+        container = av.open(
+            "fd:",
+            format=format_name,
+            container_options=options,
+            metadata_errors="replace",  # tags in another encoding decide nothing
+        )
     except (av.FFmpegError, OSError, ValueError) as error:
         raise TitleError(
             f"{file} begins like a {format_name} file but has no readable index or streams "
@@ -75,6 +81,21 @@ def open_media(file: OwnFile) -> Iterator["InputContainer"]:
         ) from error
     with container:
         yield container
+
+
+def packets_of(container: "InputContainer", *streams: "Stream") -> Iterator["Packet"]:
+    """Yield the packets of streams as they lie in the file, then an empty one for each stream.
+
+    PyAV 18.1 ends with an IndexError where further streams have appeared in the middle of the
+    file (transport streams, FLV), after all packets of `streams`: it has no object for those.
+    """
+    packets = container.demux(*streams)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, IndexError):
+            return
+        yield packet
 
 
 def stream_at(container: "InputContainer", file: OwnFile, index: int, kind: str) -> "Stream":

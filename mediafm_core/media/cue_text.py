@@ -6,6 +6,7 @@ on from one bracket over the next.
 
 import html
 import re
+from html.entities import html5
 
 # A pair of braces with a backslash is an override of SubStation, which SubRip files use as well:
 # {\an8}. Any other braces in SubRip are text.
@@ -40,7 +41,7 @@ def plain_subrip(text: str) -> str:
     """Plain text of a SubRip cue, on one line."""
     text = _OVERRIDE.sub("", text)
     text = _SUBRIP_TAG.sub("", _SUBRIP_BREAK.sub(" ", text))
-    return one_line(_REFERENCE.sub(_unescaped, _without_breaks(text)))
+    return one_line(_REFERENCE.sub(_unescaped_whole, _without_breaks(text)))
 
 
 def plain_webvtt(text: str) -> str:
@@ -77,6 +78,12 @@ def _unescaped_brace(text: str, position: int) -> int:
 
 def _without_breaks(text: str) -> str:
     return _BREAK_OR_PATH.sub(lambda found: " " if len(found[0]) == 2 else found[0], text)
+
+
+def _unescaped_whole(found: re.Match[str]) -> str:
+    """The character that a reference names, and not one that its beginning names: `&notit;`."""
+    whole = found[0]
+    return html.unescape(whole) if whole[1] == "#" or whole[1:] in html5 else whole
 
 
 def _unescaped(found: re.Match[str]) -> str:

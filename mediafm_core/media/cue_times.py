@@ -9,7 +9,6 @@ from mediafm_core.errors import TitleError
 _TIME = r"(-?) ?(?:(\d{1,4}) ?: ?)?(\d{1,3}) ?: ?(\d{1,2})(?: ?([.,:;]) ?(\d{1,9}))?"
 _ARROW = r"(?:(?:[-\u2010-\u2015\u2212] ?){1,3}(?:>|&gt;)|\u2192)"
 _TIMING = re.compile(rf"{_TIME}[ \t]*{_ARROW}[ \t]*{_TIME}(?![\w:;]|[.,]\d)(.*)", re.DOTALL)
-_ARROWS = (">", "&gt;", "\u2192")
 # Positions in SubRip (X1:63 X2:223 Y1:43 Y2:58), settings in WebVTT (align:start line:0).
 _SETTINGS = re.compile(r"(?:[ \t]+[A-Za-z]\w*:[^\s]+)*[ \t]*")
 _STARTS_LIKE_A_TIME = re.compile(r"-?\d+ ?: ?\w")
@@ -29,7 +28,7 @@ class Timing(NamedTuple):
 
 def may_be_timing(line: str) -> bool:
     """Return True if a line holds an arrow: cheap, to pass over most lines of a file."""
-    return any(arrow in line for arrow in _ARROWS)
+    return ">" in line or "\u2192" in line or "&gt;" in line
 
 
 def read_timing(line: str, place: str) -> Timing | None:
@@ -68,10 +67,10 @@ def read_timing(line: str, place: str) -> Timing | None:
 
 def is_broken_timing(line: str) -> bool:
     """Return True if a line that is no timing looks as if it was meant to be one."""
-    line = line[:_LONGEST_LINE].strip()
+    line = line.strip()
     if not _STARTS_LIKE_A_TIME.match(line):
         return False
-    return "-->" in line or len(_FULL_TIME.findall(line)) > 1
+    return "-->" in line or len(_FULL_TIME.findall(line[:_LONGEST_LINE])) > 1
 
 
 def shown(line: str) -> str:

@@ -1,16 +1,22 @@
 """The one pass over a media file: pictures and sound with their times, streaming."""
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mediafm_core.errors import TitleError
-from mediafm_core.media.container import open_media, stream_at
-from mediafm_core.media.probe import LONGEST_S, MediaProbe
+from mediafm_core.media.container import open_media, packets_of, stream_at
+from mediafm_core.media.damage import SUSPICIOUS_FORMATS, undecodable_packets
+from mediafm_core.media.mono import MAX_CHANNELS
+from mediafm_core.media.probe import MEASURED_FORMATS, MediaProbe
+from mediafm_core.media.timeline import LONGEST_PAUSE_S, Coverage, Timeline
 from mediafm_core.titles.own_file import OwnFile
 
 if TYPE_CHECKING:
     import av
+    from av.container import InputContainer
 
 # Headers round and editors trim: a stream may end this much before its declared end. Measured on
 # ordinary files the difference is below 0.1 s; a file cut off in copying lacks far more.
@@ -19,10 +25,10 @@ END_TOLERANCE_S = 1.0
 # reported. Packets before a stream's first picture or sound do not count: a recording may begin
 # anywhere.
 DAMAGE_TOLERANCE = 1e-3
-# How far sound may step beyond the title's end, or back, before its time stamps count as damaged.
-# A step within the title is a pause in the sound, however long. Programs that join recordings leave
-# steps of seconds; damaged stamps lie hours or years away.
-SOUND_STEP_TOLERANCE_S = 60.0
+# Incomplete pictures that any file may have, however short: the decoder shows them, in part.
+INCOMPLETE_TOLERANCE = 1
+# Kinds of streams that may outlast the film: the file's length then says nothing about it.
+_OUTLASTING = frozenset({"subtitle", "data"})
 _FALLBACK_RATE = 25.0
 
 
@@ -76,64 +82,88 @@ class FrameClock:
 class _StreamState:
     packets: int = 0
     damaged: int = 0
+    suspected: int = 0  # by the container, which may be wrong
     begun: bool = False
 
 
 class MediaDecoder:
     """Decodes the probed streams of a file once, from start to end.
 
-    Iterate over it once; afterwards `end_s` and `damaged_packets` are final.
+    Iterate over it once; the attributes are final afterwards.
 
     Args:
         file: the media file.
         probe: its description; says which streams to decode.
 
     Attributes:
-        end_s: when the last picture so far ends, seconds.
-        damaged_packets: packets so far that could not be decoded.
+        end_s: when the title ends, so far, in seconds: with its last picture, which stands until
+            the sound ends where that outlasts it by more than `END_TOLERANCE_S`.
+        damaged_packets: packets so far that could not be decoded, or not completely.
+        clock_jumps: steps of the file's clock that were closed, see `Timeline`.
+        clock_jumped_s: their lengths in all, seconds.
     """
 
     def __init__(self, file: OwnFile, probe: MediaProbe) -> None:
         self._file = file
         self._probe = probe
-        self._clock = FrameClock(probe.start_s, 1.0 / (probe.video.average_rate or _FALLBACK_RATE))
+        self._frame_s = 1.0 / (probe.video.average_rate or _FALLBACK_RATE)
+        if self._frame_s > LONGEST_PAUSE_S:  # the mean over a gap
+            self._frame_s = 1.0 / _FALLBACK_RATE
+        self._clock = FrameClock(probe.start_s, self._frame_s)
         self._sound_end_s = 0.0
-        self._states: dict[int, _StreamState] = {}
+        self._states = {index: _StreamState() for index in self._indices.values()}
+        self._timeline = Timeline(
+            probe.container, probe.start_s, self._indices.values(), self._read_coverage
+        )
+        self._has_other_streams = False
+        self._incomplete = 0
+        self._finished = False
 
     @property
     def end_s(self) -> float:
-        """When the last picture so far ends, seconds."""
-        return self._clock.end_s or 0.0
+        """When the title ends, so far, seconds."""
+        pictures_s = self._clock.end_s or 0.0
+        stands = self._finished and self._sound_end_s > pictures_s + END_TOLERANCE_S
+        return self._sound_end_s if stands else pictures_s
 
     @property
     def damaged_packets(self) -> int:
-        """Packets so far that could not be decoded, after each stream's first frame."""
-        return sum(state.damaged for state in self._states.values())
+        """Packets so far that could not be decoded completely, after each stream's first frame."""
+        return sum(state.damaged for state in self._states.values()) + self._incomplete
+
+    @property
+    def clock_jumps(self) -> int:
+        """Steps of the file's clock that were closed."""
+        return self._timeline.jumps
+
+    @property
+    def clock_jumped_s(self) -> float:
+        """Length of those steps in all, seconds."""
+        return self._timeline.jumped_s
+
+    @property
+    def _indices(self) -> dict[str, int]:
+        """Numbers of the streams to decode, by their kind."""
+        indices = {"video": self._probe.video.index}
+        if self._probe.audio is not None:
+            indices["audio"] = self._probe.audio.index
+        return indices
 
     def __iter__(self) -> Iterator[Picture | Sound]:
         """Pictures in display order and sound in its order, interleaved as in the file.
 
         Raises:
-            TitleError: the file cannot be decoded to its end, too much of it is damaged, or its
-                sound steps out of the title or back in it.
+            TitleError: the file cannot be decoded to its end, or too much of it is damaged.
         """
         import av
-        from av.stream import Discard
 
-        indices = {"video": self._probe.video.index}
-        if self._probe.audio is not None:
-            indices["audio"] = self._probe.audio.index
-        with open_media(self._file) as container:
-            streams = [
-                stream_at(container, self._file, index, kind) for kind, index in indices.items()
-            ]
-            for stream in container.streams:
-                if stream not in streams:
-                    stream.discard = Discard.all  # the demuxer passes over what nobody asked for
+        with self._open() as (container, streams):
+            self._has_other_streams = any(
+                stream.type in _OUTLASTING and stream not in streams for stream in container.streams
+            )
             streams[0].codec_context.thread_type = "AUTO"
-            packets = container.demux(*streams)
             try:
-                for packet in packets:
+                for packet in packets_of(container, *streams):
                     yield from self._decode(packet)
             except av.FFmpegError as error:
                 raise TitleError(
@@ -141,70 +171,114 @@ class MediaDecoder:
                     "is truncated or damaged; copy or export it again."
                 ) from error
         self._require_complete()
+        self._require_undamaged()
+        self._finished = True
+
+    @contextmanager
+    def _open(self) -> "Iterator[tuple[InputContainer, list[Any]]]":
+        """The file, and its probed streams; the demuxer passes over the others."""
+        from av.stream import Discard
+
+        with open_media(self._file) as container:
+            streams = [
+                stream_at(container, self._file, index, kind)
+                for kind, index in self._indices.items()
+            ]
+            for stream in container.streams:
+                if stream not in streams:
+                    stream.discard = Discard.all
+            yield container, streams
+
+    def _read_coverage(self) -> Coverage:
+        """Read the time stamps of the file once more, without decoding.
+
+        The decode that goes on afterwards reads the same descriptor: it gets its position back.
+        """
+        coverage = Coverage()
+        position = os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
+        with self._open() as (container, streams):
+            for packet in packets_of(container, *streams):
+                stamp = packet.pts if packet.dts is None else packet.dts
+                if stamp is not None and packet.time_base is not None:
+                    time_s = float(stamp * packet.time_base)
+                    coverage.add(packet.stream_index, time_s)
+        os.lseek(self._file.fileno(), position, os.SEEK_SET)
+        return coverage
 
     def _decode(self, packet: "av.Packet") -> Iterator[Picture | Sound]:
         import av
 
-        state = self._states.setdefault(packet.stream_index, _StreamState())
+        is_video = packet.stream_index == self._probe.video.index
+        state = self._states[packet.stream_index]
         state.packets += 1
+        self._timeline.place(packet, self._frame_s if is_video else 0.0)
         try:
             frames = packet.decode()
         except av.error.InvalidDataError:
             state.damaged += state.begun
             return
-        state.damaged += packet.is_corrupt and state.begun
+        if packet.is_corrupt and state.begun:
+            if self._probe.container in SUSPICIOUS_FORMATS:
+                state.suspected += 1
+            else:  # cut off: the file ends within it
+                state.damaged += 1
         for frame in frames:
             state.begun = True
             if isinstance(frame, av.VideoFrame):
                 yield Picture(self._clock.time_of(frame), frame)
             elif isinstance(frame, av.AudioFrame):
+                self._require_mixable(frame)
                 time_s = self._sound_end_s
                 if frame.pts is not None and frame.time_base is not None:
                     time_s = float(frame.pts * frame.time_base) - self._probe.start_s
-                    self._require_near(time_s)
                 self._sound_end_s = time_s + frame.samples / frame.sample_rate
                 yield Sound(time_s, frame)
 
-    def _require_near(self, sound_s: float) -> None:
-        """Refuse sound at a time that the title cannot have.
-
-        The soundtrack fills what a step leaves out with silence and drops what it already has: a
-        damaged stamp would cost a file of any size and all the sound up to it. Sound may go on
-        without a step for as long as it likes. Its limit is the declared end of the pictures, or
-        else of the file; in a file that declares none (a live recording, whose sound and pictures
-        alternate), it is the last picture so far.
-        """
-        video_s, file_s = self._probe.video.duration_s, self._probe.duration_s
-        declared_s = file_s if video_s is None else video_s
-        title_s = min(self.end_s if declared_s is None else declared_s, LONGEST_S)
-        latest_s = max(title_s, self._sound_end_s) + SOUND_STEP_TOLERANCE_S
-        if not self._sound_end_s - SOUND_STEP_TOLERANCE_S <= sound_s <= latest_s:
+    def _require_mixable(self, frame: "av.AudioFrame") -> None:
+        """Refuse sound that no header has announced; `probe` passes over a stream that is so."""
+        channels = frame.layout.nb_channels
+        if frame.sample_rate <= 0 or not 0 < channels <= MAX_CHANNELS:
             raise TitleError(
-                f"{self._file}: the sound steps from {self._sound_end_s:.1f} s to {sound_s:.1f} s "
-                f"in a title of {title_s:.1f} s: its time stamps are damaged; convert the file "
-                "anew with its sound's time stamps mended."
+                f"{self._file}: its sound has {channels} channels at {frame.sample_rate} Hz after "
+                f"{self._sound_end_s:.1f} s: convert the sound to stereo at 48000 Hz."
             )
 
     def _require_complete(self) -> None:
+        """Refuse a file that ends before its header says."""
         video = self._probe.video
         if self._clock.end_s is None:
             raise TitleError(
                 f"{self._file}: video stream {video.index} has no picture that can be decoded: "
                 "the file is empty or damaged; export it again."
             )
-        frame_s = 1.0 / (video.average_rate or _FALLBACK_RATE)
-        tolerance_s = max(END_TOLERANCE_S, 2 * frame_s)
-        declared_s, reached_s = video.duration_s, self.end_s
-        if declared_s is None and not self._probe.subtitles:
+        tolerance_s = max(END_TOLERANCE_S, 2 * self._frame_s)
+        declared_s = video.duration_s
+        reached_s = self._clock.end_s
+        if (
+            declared_s is None
+            and not self._has_other_streams
+            and self._probe.container not in MEASURED_FORMATS
+        ):
             # Only the file's own length is known: that of the longest stream.
-            declared_s, reached_s = self._probe.duration_s, max(self.end_s, self._sound_end_s)
+            declared_s, reached_s = self._probe.duration_s, max(reached_s, self._sound_end_s)
+        if self.clock_jumps:  # the file's own length counts what they leave out
+            reached_s = max(reached_s, self._timeline.stamped_until_s)
         if declared_s is not None and reached_s < declared_s - tolerance_s:
             raise TitleError(
                 f"{self._file} ends after {reached_s:.1f} of {declared_s:.1f} declared seconds: "
                 "it is truncated; copy or export it again."
             )
+
+    def _require_undamaged(self) -> None:
+        """Refuse a file of which too much is damaged."""
+        video = self._probe.video.index
+        if self._states[video].suspected:
+            failed = undecodable_packets(self._file, video) - self._states[video].damaged
+            self._incomplete = min(self._states[video].suspected, max(0, failed))
         packets = sum(state.packets for state in self._states.values())
-        if self.damaged_packets > DAMAGE_TOLERANCE * packets:
+        allowed = DAMAGE_TOLERANCE * packets
+        undecoded = self.damaged_packets - self._incomplete
+        if undecoded > allowed or self.damaged_packets > max(allowed, INCOMPLETE_TOLERANCE):
             raise TitleError(
                 f"{self._file}: {self.damaged_packets} of {packets} packets cannot be decoded: "
                 "the file is truncated or damaged; copy or export it again."

@@ -1,12 +1,13 @@
 """How a decoded picture has to be turned and stretched to be seen as meant."""
 
 import struct
-from collections.abc import Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+
+from mediafm_core.media.side_data import side_data_of
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -52,7 +53,7 @@ def orientation_of(frame: "VideoFrame") -> Orientation:
 
     The matrix maps stored (x, y) to shown (a x + c y, b x + d y), see libavutil/display.h.
     """
-    side_data: Mapping[str, Any] = frame.side_data  # PyAV's stub leaves this key out
+    side_data = side_data_of(frame)
     if "DISPLAYMATRIX" not in side_data:
         return Orientation()
     a, b, _, c, d, *_ = _MATRIX.unpack_from(side_data["DISPLAYMATRIX"])

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from mediafm_core.errors import TitleError
-from mediafm_core.media.container import open_media
+from mediafm_core.media.container import open_media, packets_of
 from mediafm_core.media.geometry import Orientation, display_size, orientation_of
+from mediafm_core.media.mono import MAX_CHANNELS
 from mediafm_core.media.purpose import ATTACHED, has_flag, purpose_of
+from mediafm_core.media.side_data import side_data_of
 from mediafm_core.titles.language import primary_language
 from mediafm_core.titles.own_file import OwnFile
 
@@ -21,9 +23,18 @@ if TYPE_CHECKING:
 
 LONGEST_S = 10 * 86_400.0
 """A declared length beyond ten days is no title's, but a damaged or forged header."""
+DECLARING_FORMATS = frozenset({"mov", "avi", "mxf"})
+"""Formats whose header states the length of each stream."""
+MEASURED_FORMATS = frozenset({"mpegts", "mpeg", "ogg"})
+"""Formats that state no length at all: libav measures it, so that no file seems to lack its end."""
+LONGEST_PRIMING_S = 1.0
+"""Sound that starts at most this long before zero is the encoder's lead-in."""
 MAX_ASPECT_RATIO = 8
 """Long side to short side of a picture as seen; the widest films are 4:1."""
 MAX_SIDE = 16_384
+CAPTIONS_UNREAD = "captions inside the pictures (CEA-608 or 708) are not read"
+SAMPLE_RATES = (1_000, 768_000)
+"""Rates of sound that are believed, samples per second."""
 MAX_PIXELS = 8192 * 8192
 """Twice the 8K of 360 degrees; decoded, such a picture takes 100 MB in 8 bits."""
 
@@ -105,6 +116,9 @@ class MediaProbe(_Model):
         video: the default stream of pictures.
         audio: the default stream of sound, of the title's language if there is one; None without.
         subtitles: all subtitle tracks, in the file's order.
+        captions_in_pictures: the first picture carries captions (CEA-608 or 708). They are not
+            read.
+        notes: sentences for people about what is not used.
     """
 
     container: str
@@ -113,6 +127,8 @@ class MediaProbe(_Model):
     video: VideoStream
     audio: AudioStream | None
     subtitles: tuple[SubtitleStream, ...]
+    captions_in_pictures: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def probe(file: OwnFile, language: str | None = None) -> MediaProbe:
@@ -130,7 +146,8 @@ def probe(file: OwnFile, language: str | None = None) -> MediaProbe:
         video = _choose_video(container.streams.video)
         if video is None:
             raise TitleError(f"{file} has no video stream: put a file with pictures in its place.")
-        audio = _choose_audio(container.streams.audio, language)
+        audible = [stream for stream in container.streams.audio if _why_unheard(stream) is None]
+        audio = _choose_audio(audible, language)
         for stream in filter(None, (video, audio)):
             if stream.codec_context is None:
                 raise TitleError(
@@ -140,23 +157,43 @@ def probe(file: OwnFile, language: str | None = None) -> MediaProbe:
         subtitles = tuple(
             _describe_subtitles(stream) for stream in container.streams if stream.type == "subtitle"
         )
-        first_time = container.start_time
+        unheard = [_why_unheard(stream) for stream in container.streams.audio]
+        described, first = _describe_video(file, container, video)
+        captions = "A53_CC" in side_data_of(first)
         return MediaProbe(
             container=container.format.name,
             duration_s=container.duration / _AV_TIME_BASE if container.duration else None,
-            start_s=max(0.0, (first_time or 0) / _AV_TIME_BASE),
-            video=_describe_video(file, container, video),
+            start_s=_zero_of((container.start_time or 0) / _AV_TIME_BASE, first.time),
+            video=described,
             audio=None if audio is None else _describe_audio(audio),
             subtitles=subtitles,
+            captions_in_pictures=captions,
+            notes=(*filter(None, unheard), *([CAPTIONS_UNREAD] if captions else [])),
         )
+
+
+def _zero_of(first_s: float, picture_s: float | None) -> float:
+    """Time stamp at which the title's clock stands at zero.
+
+    Args:
+        first_s: the file's first time stamp.
+        picture_s: that of the first picture.
+    """
+    if first_s >= 0:
+        return first_s
+    if first_s < -LONGEST_PRIMING_S:
+        return first_s  # the clock has wrapped, or was never meant to start at zero
+    # Sound before zero primes its decoder and is no part of the title; pictures are.
+    return min(0.0, first_s if picture_s is None else picture_s)
 
 
 def _choose_video(streams: "Sequence[av.VideoStream]") -> "av.VideoStream | None":
     """Return the film: no picture attached to it, and no cover or sign language beside it."""
 
-    def rank(stream: "av.VideoStream") -> tuple[bool, bool, bool, bool, int]:
+    def rank(stream: "av.VideoStream") -> tuple[bool, bool, bool, bool, bool, int]:
         purpose = purpose_of(stream)
         return (
+            stream.codec_context is None,
             purpose.extra_picture or purpose.commentary,
             _codec_name(stream) in _STILLS,
             has_flag(stream, "dependent"),
@@ -173,15 +210,16 @@ def _choose_audio(
 ) -> "av.AudioStream | None":
     """Return the title's sound, of its language if there is such.
 
-    A commentary or music without speech is the last choice, even in the title's language; audio
-    description is the last choice among the tracks of a language. A default flag decides among
-    what is left.
+    A track that cannot be decoded comes last. A commentary or music without speech is the last
+    choice of the others, even in the title's language; audio description is the last among the
+    tracks of a language. A default flag decides among what is left.
     """
     wanted = primary_language(language)
 
-    def rank(stream: "av.AudioStream") -> tuple[bool, bool, bool, bool, int]:
+    def rank(stream: "av.AudioStream") -> tuple[bool, bool, bool, bool, bool, int]:
         purpose = purpose_of(stream)
         return (
+            stream.codec_context is None,
             purpose.commentary or purpose.incomplete,
             wanted is not None and primary_language(_language(stream)) != wanted,
             purpose.described or has_flag(stream, "dub"),
@@ -194,7 +232,8 @@ def _choose_audio(
 
 def _describe_video(
     file: OwnFile, container: "InputContainer", stream: "av.VideoStream"
-) -> VideoStream:
+) -> "tuple[VideoStream, av.VideoFrame]":
+    """Describe a stream of pictures; also returns the first of them."""
     # What the header says, before memory is spent on it; the picture may differ.
     _require_size(file, stream.codec_context.width, stream.codec_context.height)
     frame = _first_picture(file, container, stream)
@@ -211,7 +250,7 @@ def _describe_video(
             f"{stream.sample_aspect_ratio or 1} are longer than {MAX_ASPECT_RATIO}:1 as seen: "
             "export the file again with its true aspect ratio."
         )
-    return VideoStream(
+    described = VideoStream(
         index=stream.index,
         codec=_codec_name(stream),
         width=frame.width,
@@ -220,8 +259,9 @@ def _describe_video(
         display_height=height,
         orientation=orientation,
         average_rate=float(stream.average_rate) if stream.average_rate else None,
-        duration_s=_declared_seconds(stream),
+        duration_s=_declared_seconds(container, stream),
     )
+    return described, frame
 
 
 def _first_picture(
@@ -230,7 +270,7 @@ def _first_picture(
     import av
 
     try:
-        for packet in container.demux(stream):
+        for packet in packets_of(container, stream):
             try:
                 frame = next(iter(packet.decode()), None)
             except av.error.InvalidDataError:
@@ -256,6 +296,28 @@ def _require_size(file: OwnFile, width: int, height: int) -> None:
         )
 
 
+def _why_unheard(stream: "av.AudioStream") -> str | None:
+    """Return a sentence for people if a stream's sound cannot be used.
+
+    A header may leave out the rate or the number of channels (0): the decoder finds them.
+    """
+    context = stream.codec_context
+    if context is None:
+        return None
+    if context.channels > MAX_CHANNELS:
+        return (
+            f"stream {stream.index} (sound of {context.channels} channels) is not used: at most "
+            f"{MAX_CHANNELS} can be mixed"
+        )
+    lowest, highest = SAMPLE_RATES
+    if context.sample_rate and not lowest <= context.sample_rate <= highest:
+        return (
+            f"stream {stream.index} (sound at {context.sample_rate} Hz) is not used: no sound has "
+            "such a rate"
+        )
+    return None
+
+
 def _describe_audio(stream: "av.AudioStream") -> AudioStream:
     return AudioStream(
         index=stream.index,
@@ -278,12 +340,15 @@ def _describe_subtitles(stream: "Stream") -> SubtitleStream:
     )
 
 
-def _declared_seconds(stream: "av.VideoStream") -> float | None:
+def _declared_seconds(container: "InputContainer", stream: "av.VideoStream") -> float | None:
     """Length of a stream from its header, or from the tag that Matroska writers leave.
 
-    A tag that is none, or longer than `LONGEST_S`, says nothing.
+    Other formats declare none: libav then gives what the last packets say, or the length of the
+    file. A tag that is none, or longer than `LONGEST_S`, says nothing.
     """
-    if stream.duration is not None and stream.time_base is not None:
+    if not DECLARING_FORMATS.isdisjoint(container.format.name.split(",")):
+        if stream.duration is None or stream.time_base is None:
+            return None
         return float(stream.duration * stream.time_base)
     tag = _DURATION_TAG.fullmatch(stream.metadata.get("DURATION", ""))
     if tag is None:

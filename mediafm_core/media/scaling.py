@@ -6,10 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediafm_core.media.geometry import Orientation, fitted_size
+from mediafm_core.media.hdr import is_hdr, to_sdr
 from mediafm_core.media.probe import VideoStream
 
 if TYPE_CHECKING:
     import av
+
+HDR_FORMAT = "yuv420p10le"
 
 
 class Thumbnails:
@@ -33,7 +36,12 @@ class Thumbnails:
         self._reformatter = VideoReformatter()
 
     def scale(self, frame: "av.VideoFrame") -> NDArray[np.uint8]:
-        """The thumbnail of a frame, `[height, width, 3]`."""
+        """The thumbnail of a frame, `[height, width, 3]`; HDR becomes SDR."""
+        if is_hdr(frame):
+            small = self._reformatter.reformat(
+                frame, self._width, self._height, HDR_FORMAT, interpolation="BILINEAR", threads=1
+            )
+            return self._orientation.upright(to_sdr(small))
         small = self._reformatter.reformat(
             frame, self._width, self._height, "rgb24", interpolation="BILINEAR", threads=1
         )
@@ -63,7 +71,8 @@ class PictureScaler:
         self._reformatter = VideoReformatter()
 
     def scale(self, frame: "av.VideoFrame") -> "av.VideoFrame":
-        """The frame in the size of a keyframe."""
+        """The frame in the size of a keyframe; an HDR frame keeps its ten bits."""
+        pixels = HDR_FORMAT if is_hdr(frame) else "yuv420p"
         return self._reformatter.reformat(
-            frame, self._width, self._height, "yuv420p", interpolation="AREA", threads=1
+            frame, self._width, self._height, pixels, interpolation="AREA", threads=1
         )

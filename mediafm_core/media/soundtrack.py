@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediafm_core.media.decoding import Sound
+from mediafm_core.media.mono import SAMPLE_RATE, MonoResampler
 
 if TYPE_CHECKING:
-    import av
     import soundfile
 
-SAMPLE_RATE = 16_000
 # Time stamps jitter by a few milliseconds (FLV and Matroska round to whole ones). Further apart
 # than this, sound and stamps have parted, and sound is moved to where its stamp says.
 RESYNC_S = 0.05
+# Shortest silence that is counted as a pause of the sound.
+PAUSE_S = 1.0
 _BLOCK_SAMPLES = SAMPLE_RATE  # one second between writes
 
 
@@ -28,11 +29,11 @@ class _OwnFile:
     FLAC file finds no room: the file then ends early and its header gives no length.
 
     Args:
-        path: the file to write.
+        file: the open file; without a buffer, which would fail late, and when seeking.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = FileIO(path, "w+")  # no buffer, which would fail late, and when seeking
+    def __init__(self, file: FileIO) -> None:
+        self._file = file
         self.error: OSError | None = None
         self.seek, self.tell, self.read = self._file.seek, self._file.tell, self._file.read
 
@@ -61,23 +62,31 @@ class SoundtrackWriter:
     """Writes decoded sound to a FLAC file whose sample 0 is at time zero of the title's clock.
 
     A gap in the sound, or a late start, becomes silence; what lies before time zero or overlaps
-    what is already written is dropped; `MediaDecoder` bounds both, see `SOUND_STEP_TOLERANCE_S`.
-    The file is made with the first sound and taken away again
-    if the block ends with an error. Use as a context manager; it raises the OSError of a disk that
-    is full, or fails otherwise.
+    what is already written is dropped; `Timeline` bounds both. The file is made with the first
+    sound and taken away again if the block ends with an error. Use as a context manager; it raises
+    the OSError of a disk that is full, or fails otherwise.
 
     Args:
-        path: the file to write; none appears for a title without sound.
+        target: the file to write; none appears for a title without sound. Or an open empty file,
+            which is closed in the end and stays empty for a title without sound.
 
     Attributes:
         seconds: length written so far.
+        pauses: silences of at least `PAUSE_S` within the sound, so far.
+        paused_s: their length in all, seconds.
+        averaged_channels: see `MonoResampler`; of the latest run that has such channels.
+        cancelled_s: see `MonoResampler`.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, target: Path | FileIO) -> None:
+        self._target = target
         self._own_file: _OwnFile | None = None
         self._file: soundfile.SoundFile | None = None
-        self._resampler: av.AudioResampler | None = None
+        self._resampler: MonoResampler | None = None
+        self.pauses = 0
+        self.paused_s = 0.0
+        self.averaged_channels = 0
+        self.cancelled_s = 0.0
         self._format: tuple[str, str, int] | None = None
         self._expected_s = 0.0
         self._drop = 0
@@ -89,6 +98,16 @@ class SoundtrackWriter:
     def seconds(self) -> float:
         """Length of the soundtrack so far, seconds; 0.0 where there was no sound."""
         return self._samples / SAMPLE_RATE
+
+    def facts(self) -> dict[str, float]:
+        """What is out of the ordinary, by name; final after the block."""
+        facts: dict[str, float] = {
+            "pauses": self.pauses,
+            "paused_s": round(self.paused_s, 3),
+            "averaged_channels": self.averaged_channels,
+            "opposite_phase_s": round(self.cancelled_s, 3),
+        }
+        return {name: value for name, value in facts.items() if value}
 
     def __enter__(self) -> Self:
         return self
@@ -109,10 +128,14 @@ class SoundtrackWriter:
             finally:
                 self._close(self._own_file)
         except BaseException:
-            self._path.unlink(missing_ok=True)
+            self._discard()
             raise
         if error is not None:
-            self._path.unlink(missing_ok=True)
+            self._discard()
+
+    def _discard(self) -> None:
+        if isinstance(self._target, Path):
+            self._target.unlink(missing_ok=True)
 
     def _close(self, own_file: _OwnFile) -> None:
         """Close the file; an error of the system comes before libsndfile's, which it has caused."""
@@ -134,21 +157,23 @@ class SoundtrackWriter:
             self._format = frame_format
             self._expected_s = sound.time_s
         self._expected_s += frame.samples / frame.sample_rate
-        frame.pts = None  # the resampler only counts; where a run belongs is decided here
-        for resampled in resampler.resample(frame):
-            self._append(resampled.to_ndarray()[0])
+        for samples in resampler.resample(frame):
+            self._append(samples)
 
-    def _begin_run(self, time_s: float) -> "av.AudioResampler":
-        import av
+    def _begin_run(self, time_s: float) -> MonoResampler:
         import soundfile
 
         if self._file is None:
-            self._own_file = _OwnFile(self._path)
+            target = self._target
+            self._own_file = _OwnFile(FileIO(target, "w+") if isinstance(target, Path) else target)
             self._file = soundfile.SoundFile(
                 self._own_file, "w", SAMPLE_RATE, channels=1, format="FLAC", subtype="PCM_16"
             )
-        self._resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+        self._resampler = MonoResampler()
         missing = round(time_s * SAMPLE_RATE) - self._samples
+        if self._samples and missing >= PAUSE_S * SAMPLE_RATE:
+            self.pauses += 1
+            self.paused_s += missing / SAMPLE_RATE
         self._drop = max(0, -missing)
         while missing > 0:  # in pieces: a pause may be as long as the title
             silence = np.zeros(min(missing, _BLOCK_SAMPLES), np.int16)
@@ -159,8 +184,10 @@ class SoundtrackWriter:
     def _end_run(self) -> None:
         """Write what the resampler still holds back."""
         if self._resampler is not None:
-            for resampled in self._resampler.resample(None):
-                self._append(resampled.to_ndarray()[0])
+            for samples in self._resampler.resample(None):
+                self._append(samples)
+            self.averaged_channels = self._resampler.averaged_channels or self.averaged_channels
+            self.cancelled_s += self._resampler.cancelled_s
             self._resampler = None
 
     def _append(self, samples: NDArray[np.int16]) -> None:

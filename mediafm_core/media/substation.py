@@ -11,7 +11,7 @@ from mediafm_core.media.srt import MarkedCue
 _SECTION = re.compile(r"\[(?:Script Info|V4\+? Styles|Events)\]", re.IGNORECASE)
 _DIALOGUE = "Dialogue:"
 _FIELDS = 10  # of a Dialogue line; the text is the last
-_TIME = re.compile(r"\s*-?\d{1,2}:\d{1,2}:\d{1,2}([.,:]\d{1,3})?\s*")
+_TIME = re.compile(r"\s*-?\d{1,2}:\d{1,2}:\d{1,2}([.,]\d{1,3})?\s*")
 _HEAD = "[Script Info]\nScriptType: v4.00+\n\n[Events]\n"
 
 

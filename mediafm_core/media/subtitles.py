@@ -152,7 +152,7 @@ def read_embedded(
     import av
     from av.stream import Discard
 
-    from mediafm_core.media.container import open_media, stream_at
+    from mediafm_core.media.container import open_media, packets_of, stream_at
 
     name = f"{file}: {stream_name(stream)}"
     found: list[tuple[float, float, bytes]] = []
@@ -162,7 +162,7 @@ def read_embedded(
             for other in container.streams:
                 if other.index != stream.index:
                     other.discard = Discard.all  # lets the demuxer skip pictures and sound unread
-            for packet in container.demux(track):
+            for packet in packets_of(container, track):
                 if packet.pts is None or packet.time_base is None or not packet.size:
                     continue
                 start_s = float(packet.pts * packet.time_base) - origin_s

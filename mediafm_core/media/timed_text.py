@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -69,6 +69,32 @@ class ShotTextSummary(NamedTuple):
     first_captioned_shot: int | None
 
 
+class CaptionReaders(Protocol):
+    """The two functions that read a source of timed text, wherever they run."""
+
+    def side_file(
+        self, file: OwnFile, language: str | None = None, title_language: str | None = None
+    ) -> TimedText:
+        """As `read_side_file`."""
+        ...
+
+    def embedded(
+        self,
+        file: OwnFile,
+        stream: "SubtitleStream",
+        origin_s: float,
+        progress: Callable[[float], None] = lambda _seconds: None,
+        title_language: str | None = None,
+    ) -> TimedText:
+        """As `read_embedded`."""
+        ...
+
+
+class _InThisProcess:
+    side_file = staticmethod(read_side_file)
+    embedded = staticmethod(read_embedded)
+
+
 def read_timed_text(
     open_file: Callable[[str], AbstractContextManager[OwnFile]],
     media: str,
@@ -76,6 +102,7 @@ def read_timed_text(
     side_files: Sequence[SideFile],
     language: str,
     progress: Callable[[float], None] = lambda _share: None,
+    readers: "CaptionReaders | None" = None,
 ) -> TimedText:
     """Read the timed text of a title: one of its side files, or else a track in the media.
 
@@ -88,6 +115,7 @@ def read_timed_text(
         side_files: subtitle files beside it.
         language: the title's.
         progress: called with the share of an embedded track that is read.
+        readers: read the sources; in this process by default.
 
     Returns:
         No cues and the first source where all are empty; a source of kind `none` without any.
@@ -95,6 +123,7 @@ def read_timed_text(
     Raises:
         TitleError: the file or track whose turn it is is broken.
     """
+    readers = readers or _InThisProcess()
     names = [side_file.name for side_file in side_files]
     names += [stream_name(stream) for stream in probe.subtitles]
     length_s = probe.duration_s
@@ -102,10 +131,10 @@ def read_timed_text(
     for chosen in ranked(language, side_files, list(filter(_holds_text, probe.subtitles))):
         if isinstance(chosen, SideFile):
             with open_file(chosen.name) as file:
-                source, cues = read_side_file(file, chosen.language, language)
+                source, cues = readers.side_file(file, chosen.language, language)
         else:
             with open_file(media) as file:
-                source, cues = read_embedded(
+                source, cues = readers.embedded(
                     file,
                     chosen,
                     probe.start_s,

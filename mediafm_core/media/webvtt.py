@@ -44,8 +44,9 @@ def read_webvtt(text: str, name: str, most: int) -> list[MarkedCue]:
             continue
         identifier = carried or (lines[first].strip() if timed_at > first else "")
         body = lines[timed_at + 1 : at]
-        runs_on = at < len(lines) and _is_timing(lines[at])
-        carried = _following_number(body, identifier) if runs_on else ""
+        carried = _following_number(body, identifier)
+        if carried and not (at < len(lines) and _is_timing(lines[at])):
+            carried = ""
         if carried:
             body.pop()
         cues.append(

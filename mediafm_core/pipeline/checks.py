@@ -4,7 +4,7 @@ Each is named as the asset check of the same name in the Dagster UI.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +37,11 @@ class Artefact(NamedTuple):
         """The artefact itself."""
         return self.store.read(self.asset, self.title_id, self.variant)
 
+    def details(self) -> dict[str, Any]:
+        """Facts about the artefact that its record holds."""
+        record = self.store.record(self.asset, self.title_id, self.variant)
+        return {} if record is None else record.details
+
     def shots(self) -> pa.Table:
         """The shots of the same title."""
         return self.store.read("shots", self.title_id)
@@ -63,6 +68,12 @@ def shots_partition_title(artefact: Artefact) -> CheckResult:
     ordered = bool(np.array_equal(shots["shot_index"].to_numpy(), np.arange(shots.num_rows)))
     passed = gaps == 0 and empty == 0 and ordered and first[0] == 0
     detail = f"{shots.num_rows} shots, {gaps} gaps or overlaps, {empty} empty"
+    clock = artefact.details()
+    if "clock_jumps" in clock:
+        detail += (
+            f"; the file's clock jumps {clock['clock_jumps']} times, "
+            f"{clock['clock_jumped_s']} s in all, which are left out"
+        )
     return CheckResult("shots_partition_title", bool(passed), detail)
 
 

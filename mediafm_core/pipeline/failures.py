@@ -9,19 +9,18 @@ in `<store>/.attempts/failures`.
 
 import json
 import os
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mediafm_core.errors import TitleError
 from mediafm_core.faults import in_one_line
+from mediafm_core.isolation.errors_on_wire import kind_and_place
 from mediafm_core.pipeline.attempts import FOLDER
 
 if TYPE_CHECKING:
     from mediafm_core.pipeline.platform import Platform
 
 RUNS_TO_HOLD_BACK = 3
-_OWN_PACKAGE = Path(__file__).parents[1]
 
 
 def failures_in(platform: "Platform") -> "Failures":
@@ -96,16 +95,7 @@ class Failures:
 
 
 def _kind_and_place(error: Exception) -> str:
-    """The kind of an error and the innermost function of this project that it came through.
-
-    Its text is left out: it may name a temporary file or an amount of memory.
-    """
+    """The kind and place of the first error of a chain, here or in a child process."""
     while isinstance(error.__cause__, Exception):
         error = error.__cause__
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).is_relative_to(_OWN_PACKAGE)
-    ]
-    place = f"{Path(frames[-1].filename).name}:{frames[-1].name}" if frames else ""
-    return f"{type(error).__module__}.{type(error).__qualname__} at {place}"
+    return kind_and_place(error)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mediafm_core.config import Settings
 from mediafm_core.faults import temporary_folder
+from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.pipeline.serving import serving_model
 from mediafm_core.store.models import model_folder
 from mediafm_core.store.open import open_store
@@ -16,6 +17,7 @@ from mediafm_core.titles.inbox import Inbox, open_inbox
 
 if TYPE_CHECKING:
     from mediafm_core.encoders.base import AudioEncoder, TextEncoder, VideoEncoder
+    from mediafm_core.media.probe import MediaProbe
     from mediafm_core.model.checkpoint import LoadedModel
     from mediafm_core.model.progress import Observer
     from mediafm_core.shots.detector import ShotDetector
@@ -91,6 +93,15 @@ class Platform:
     def inbox(self) -> Inbox:
         """The inbox; a `ConfigurationError` where none is named or it does not exist."""
         return open_inbox(self.settings, self._s3_client)
+
+    def reader(
+        self,
+        size_bytes: int | None = None,
+        probe: "MediaProbe | None" = None,
+        waiting: Callable[[], None] = lambda: None,
+    ) -> TitleReader:
+        """A child process to read files of one title in, see `TitleReader`."""
+        return TitleReader(self.settings.limits, size_bytes, probe, waiting)
 
     @cached_property
     def detector(self) -> "ShotDetector":

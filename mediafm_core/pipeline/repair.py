@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +21,7 @@ from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.publishing import publish_finished
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.releases import release
+from mediafm_core.pipeline.serving import LOCK as RELEASES_LOCK
 from mediafm_core.pipeline.serving import release_history, serving_model
 from mediafm_core.pipeline.stored_files import (
     EVALUATION_FILE,
@@ -27,7 +29,7 @@ from mediafm_core.pipeline.stored_files import (
     StoredFile,
     document_beside,
 )
-from mediafm_core.pipeline.verification import DamagedFile, Verification
+from mediafm_core.pipeline.verification import DamagedFile, Verification, compared
 from mediafm_core.sealed_parquet import seal_parquet
 from mediafm_core.seals import (
     corrected,
@@ -38,6 +40,7 @@ from mediafm_core.seals import (
     sha256_of_file,
 )
 from mediafm_core.store.features import catalogue
+from mediafm_core.store.features.publication import LOCK
 from mediafm_core.store.features.repairing import rebuild_features
 from mediafm_core.store.models import put_up
 
@@ -54,7 +57,7 @@ class Repaired:
         sealed: files of an earlier version that have got a digest.
         titles: whose artefacts are to be computed again.
         shards: whether rows of features were written again, or are to be published again.
-        index: whether a search index was removed.
+        indexes: model versions whose search index was removed.
         left: what cannot be repaired, each with a sentence that says what to do.
     """
 
@@ -63,7 +66,7 @@ class Repaired:
     sealed: list[str] = field(default_factory=list)
     titles: set[str] = field(default_factory=set)
     shards: bool = False
-    index: bool = False
+    indexes: set[str] = field(default_factory=set)
     left: list[str] = field(default_factory=list)
 
 
@@ -110,14 +113,14 @@ def repair_and_publish(platform: Platform, found: Verification) -> Repaired:
 
 
 def publish_repaired(platform: Platform, repaired: Repaired) -> None:
-    """Publish finished titles again after a repair of features, and build the search index.
+    """Publish finished titles again after a repair of features, and build the readers' index.
 
     Raises:
         StoreError: features cannot be written.
     """
     if repaired.shards:
         publish_finished(platform)
-    if repaired.index:
+    if repaired.indexes and catalogue_model(platform) in repaired.indexes:
         from mediafm_core.finder import build_index
 
         build_index(platform.store.location)
@@ -133,7 +136,7 @@ def _drop_copy(platform: Platform, damage: DamagedFile, repaired: Repaired) -> N
 
 def _artefact(platform: Platform, damage: DamagedFile, repaired: Repaired) -> None:
     store, file = platform.store, damage.file
-    if not platform.inbox.folder(file.owner).is_complete:
+    if not _is_in_inbox(platform, file.owner):
         repaired.left.append(
             f"{damage}: the folder of {file.owner} is not in the inbox "
             f"{platform.inbox.location}, so put it back, or `mediafm retire {file.owner}`."
@@ -154,15 +157,24 @@ def _artefact(platform: Platform, damage: DamagedFile, repaired: Repaired) -> No
 def _quarantine(platform: Platform, damage: DamagedFile, repaired: Repaired) -> None:
     Quarantine(platform.store).lift(damage.file.owner)
     repaired.removed.append(damage.file.key)
-    if platform.inbox.folder(damage.file.owner).is_complete:
+    if _is_in_inbox(platform, damage.file.owner):
         repaired.titles.add(damage.file.owner)
+
+
+def _is_in_inbox(platform: Platform, title_id: str) -> bool:
+    folder = platform.inbox.folder(title_id)
+    return folder.is_complete and not folder.is_gone
 
 
 def _features(platform: Platform, damage: DamagedFile, repaired: Repaired) -> None:
     repaired.shards = True
-    if damage.file.kind == "snapshot":
-        platform.store.files.remove(damage.file.key)
-        repaired.removed.append(damage.file.key)
+    if damage.file.kind != "snapshot":
+        return
+    with platform.store.files.exclusive(LOCK):
+        # A writer may have replaced it meanwhile.
+        if any(each.copy is None for each in compared(platform.store, damage.file).damaged):
+            platform.store.files.remove(damage.file.key)
+            repaired.removed.append(damage.file.key)
 
 
 def _index(platform: Platform, damage: DamagedFile, repaired: Repaired) -> None:
@@ -170,8 +182,7 @@ def _index(platform: Platform, damage: DamagedFile, repaired: Repaired) -> None:
     for suffix in (".json", ".usearch"):  # the description first: without it there is no index
         platform.store.files.remove(stem + suffix)
     repaired.removed.append(damage.file.key)
-    seen = catalogue_model(platform)
-    repaired.index = repaired.index or damage.file.owner == seen
+    repaired.indexes.add(damage.file.owner)
 
 
 def _evaluation(platform: Platform, damage: DamagedFile, repaired: Repaired) -> None:
@@ -295,13 +306,18 @@ def _last_good(platform: Platform, but: str) -> str | None:
 
 
 def _seal(platform: Platform, file: StoredFile) -> bool:
-    """Give a file of an earlier version its digest."""
+    """Give a file of an earlier version its digest, unless it is replaced meanwhile."""
     store = platform.store
     if file.kind in ("evaluation", "index", "sound"):
         return False  # measured and built anew; a sound has its digest in its record
     if file.kind == "model":
         return file.key.endswith(f"/{TRAINING_FILE}") and _seal_model(platform, file.owner)
-    with store.staging() as folder:
+    locks = {"snapshot": LOCK, "releases": RELEASES_LOCK}
+    lock = store.files.exclusive(locks[file.kind]) if file.kind in locks else nullcontext()
+    with lock, store.staging() as folder:
+        before = store.files.entry(file.key)
+        if before is None:
+            return False
         prepared = Path(shutil.copyfile(store.files.path(file.key), folder / "sealed"))
         match file.kind:
             case "table" | "shard":
@@ -314,6 +330,9 @@ def _seal(platform: Platform, file: StoredFile) -> bool:
                     sound = store.path(file.asset, file.owner, suffix=".flac")
                     document["content"]["sha256"] = sha256_of_file(sound).hex()
                 prepared.write_bytes(sealed_json(document))
+        now = store.files.entry(file.key)
+        if now is None or now.stamp != before.stamp:
+            return False
         store.commit(prepared, file.key)
     return True
 

@@ -19,7 +19,7 @@ from mediafm_core.store.models import is_identity
 from mediafm_core.strict_json import read_bounded
 
 FILE = "serving.json"
-_LOCK = "serving"
+LOCK = "serving"
 _MOST_BYTES = 16 << 20  # of some ten thousand releases
 _EARLIER = "earlier"
 
@@ -88,7 +88,7 @@ def deciding(store: Store) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(store.files.exclusive(_LOCK))
+            stack.enter_context(store.files.exclusive(LOCK))
         except OSError as error:
             raise _unwritable(store, error) from None
         yield

@@ -60,7 +60,7 @@ def try_on(
     """
     try:
         if assets == ("title",):
-            describe_title(platform.inbox.folder(title_id))
+            describe_title(platform.inbox.folder(title_id), platform)
         else:
             work = _TrialWork(platform, title_id, assets)
             compute(work)
@@ -109,7 +109,7 @@ class _TrialWork(Work):
         """The catalogue's store, to read."""
         return self._store
 
-    def report(self, asset: str, share: float) -> None:
+    def report(self, asset: str, share: float | None = None) -> None:
         """Report nothing: this is no progress of the run."""
 
 

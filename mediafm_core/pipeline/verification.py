@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 from mediafm_core.errors import ConfigurationError, DamagedObjectError
 from mediafm_core.model.folder import TRAINING_FILE, read_json, require_undamaged
@@ -131,9 +132,9 @@ def verify(
         speed = rate(done / _MIB, seconds, "MiB")
         state = WorkProgress(f"reading {file.key}", part, number, len(chosen), "files", speed)
         progress(replace(state, seconds_left=time_left(part, seconds)))
-        has_digest, found = _compared(store, file)
-        damaged += found
-        if not has_digest:
+        found = compared(store, file)
+        damaged += found.damaged
+        if not found.has_digest:
             unsealed.append(file)
         done += size
     if titles is None:
@@ -149,16 +150,28 @@ def verify(
 def verify_again(platform: Platform, files: Collection[StoredFile]) -> tuple[DamagedFile, ...]:
     """Compare some files once more, after a repair; those that are gone are left out."""
     store = platform.store
-    found = [each for file in files for each in _compared(store, file)[1]]
+    found = [each for file in files for each in compared(store, file).damaged]
     found += [
         DamagedFile(file, f"{store.location}/{file.key}", MISSING) for file in missing_files(store)
     ]
     return tuple(found)
 
 
-def _compared(store: Store, file: StoredFile) -> tuple[bool, list[DamagedFile]]:
-    """Return whether a file has a digest, and what is damaged of it and its copies."""
-    place, found, has_digest = f"{store.location}/{file.key}", [], True
+class Compared(NamedTuple):
+    """Result for one file: what is damaged of it and its copies; False where it has no digest."""
+
+    damaged: list[DamagedFile]
+    has_digest: bool
+
+
+def compared(store: Store, file: StoredFile) -> Compared:
+    """Compare a file, and the copies of it on this machine, with its digest.
+
+    Raises:
+        StorageError: the store is out of reach.
+    """
+    place, has_digest = f"{store.location}/{file.key}", True
+    found: list[DamagedFile] = []
     for copy in store.files.copies(file.key):
         try:
             compare(store, file, copy)
@@ -167,16 +180,20 @@ def _compared(store: Store, file: StoredFile) -> tuple[bool, list[DamagedFile]]:
             found.append(DamagedFile(file, where, str(error), copy))
         except FileNotFoundError:
             continue  # another process has made room
-    try:
-        with store.files.stored(file.key) as path:
-            has_digest = compare(store, file, path)
-    except (SealError, DamagedObjectError) as error:
-        found.append(DamagedFile(file, place, str(error)))
-    except FileNotFoundError:
-        pass  # removed since it was listed
-    else:
-        found += _without_sound(store, file)
-    return has_digest, found
+    # Twice before it is believed: a run may have replaced the file or the one that has its digest.
+    for is_last in (False, True):
+        try:
+            with store.files.stored(file.key) as path:
+                has_digest = compare(store, file, path)
+        except (SealError, DamagedObjectError) as error:
+            if is_last:
+                found.append(DamagedFile(file, place, str(error)))
+        except FileNotFoundError:
+            break  # removed since it was listed
+        else:
+            found += _without_sound(store, file)
+            break
+    return Compared(found, has_digest)
 
 
 def _without_sound(store: Store, file: StoredFile) -> Iterator[DamagedFile]:

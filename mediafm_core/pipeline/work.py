@@ -6,37 +6,52 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from mediafm_core.errors import ChangedTitleError, StoreError, TitleError
 from mediafm_core.faults import Cause, fault_of
+from mediafm_core.isolation.children import Used
+from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.states import Wanted, title_content, variant_of
 from mediafm_core.store.artefacts import ArtefactRecord, Measured, Store
 from mediafm_core.titles.own_file import OwnFile
 
+if TYPE_CHECKING:
+    from mediafm_core.media.probe import MediaProbe
+
 MOST_SHARE = 0.999  # of an asset that is not written yet
 _RESET_PEAK = "5"  # proc(5): resets the peak resident set size of the process
 
 
 class Stopwatch:
-    """Wall clock, CPU time of the process and its peak memory since this was made."""
+    """Wall clock, CPU time of the process and its peak memory since this was made.
+
+    Its children's CPU time and peak memory are added, where they have been reported.
+    """
 
     def __init__(self) -> None:
         with suppress(OSError):  # not on Linux: the peak is then that of the whole process
             Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
         self._wall = time.perf_counter()
         self._cpu = time.process_time()
+        self._children_cpu_s = 0.0
+        self._children_bytes = 0
+
+    def add(self, used: Used) -> None:
+        """Count what a child process has used; one that ran beside this process."""
+        self._children_cpu_s += used.cpu_s
+        self._children_bytes = max(self._children_bytes, used.peak_bytes)
 
     def read(self, parts: dict[str, float] | None = None) -> Measured:
         """What was used up to now."""
         return Measured(
             seconds=round(time.perf_counter() - self._wall, 3),
-            cpu_seconds=round(time.process_time() - self._cpu, 3),
-            peak_memory_bytes=_peak_memory_bytes(),
+            cpu_seconds=round(time.process_time() - self._cpu + self._children_cpu_s, 3),
+            peak_memory_bytes=_peak_memory_bytes() + self._children_bytes,
             finished_at=datetime.now(UTC).replace(microsecond=0),
             parts={name: round(value, 3) for name, value in (parts or {}).items()},
         )
@@ -65,6 +80,7 @@ class Work:
         self.reuse = reuse
         self.written: dict[str, ArtefactRecord] = {}
         self._stopwatch = Stopwatch()
+        self._share = 0.0
 
     @property
     def store(self) -> Store:
@@ -114,6 +130,21 @@ class Work:
             "it in again."
         )
 
+    @contextmanager
+    def reader(self, asset: str, probe: "MediaProbe | None" = None) -> Iterator[TitleReader]:
+        """A child process to read files of this title with; what it uses counts as this work's.
+
+        Args:
+            asset: that it works for.
+            probe: of the media, where it is to be decoded.
+        """
+        reader = self.platform.reader(probe=probe, waiting=lambda: self.report(asset))
+        try:
+            with reader:
+                yield reader
+        finally:
+            self._stopwatch.add(reader.used)
+
     def read(self, asset: str) -> pa.Table:
         """An upstream table of this title."""
         return self.store.read(asset, self.title_id, variant_of(self.platform, SPECS[asset]))
@@ -122,9 +153,14 @@ class Work:
         """An upstream table of this title, in pieces."""
         return self.store.batches(asset, self.title_id)
 
-    def report(self, asset: str, share: float) -> None:
-        """Report the share of this title's asset that is done; 1 is left to its end."""
-        self.platform.progress(self.title_id, asset, min(share, MOST_SHARE))
+    def report(self, asset: str, share: float | None = None) -> None:
+        """Report the share of this title's asset that is done; 1 is left to its end.
+
+        Without a share, the last one again: work that waits can be interrupted there.
+        """
+        if share is not None:
+            self._share = min(share, MOST_SHARE)
+        self.platform.progress(self.title_id, asset, self._share)
 
     def record(
         self, asset: str, details: dict[str, Any], parts: dict[str, float] | None = None

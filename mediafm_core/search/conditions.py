@@ -1,8 +1,8 @@
 """Which clips a search chooses from: a condition in SQL, and each query's own span."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import duckdb
 import numpy as np
@@ -10,10 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mediafm_core.errors import MediaFMError
+from mediafm_core.queries.processes import Parameters, QueryError, run
+from mediafm_core.readable import shortened
 from mediafm_core.search.clips import Clips
 from mediafm_core.search.selection import NOTHING, Candidates, joined
+from mediafm_core.store.artefacts import Store
 
-Parameters = Sequence[Any] | Mapping[str, Any]
+_SHOWN = 60  # characters of a condition in an error
 
 
 class Span(NamedTuple):
@@ -26,39 +29,42 @@ class Span(NamedTuple):
 
 def chosen(
     connection: duckdb.DuckDBPyConnection,
+    store: Store,
     clips: Clips,
     where: str | None,
     parameters: Parameters | None = None,
 ) -> np.ndarray:
-    """The clips that a condition holds for, bool `[n]`.
+    """Return the clips that a condition holds for, bool `[n]`.
+
+    The condition is looked up in the catalogue as it is now, in a process of its own with limits.
 
     Args:
-        connection: from `open_features`, which can read the catalogue's tables and nothing else.
+        connection: from `open_features`.
+        store: the same catalogue's.
         clips: of the same connection.
         where: an expression over the columns of `titles` and `clips`; None chooses all.
         parameters: values for its `?` or `$1` (a sequence) or `$name` (a mapping).
 
     Raises:
-        MediaFMError: it is no expression, names what is not there, or is not true or false.
+        MediaFMError: it is no expression, names what is not there, is not true or false, or
+            exceeds a limit.
     """
     if where is None:
         return clips.shown
     try:
-        # Must hold by itself: then brackets around it cannot be closed by it.
-        duckdb.SQLExpression(where)
-        with registered(connection, "numbered", numbered(clips)):
-            found = connection.execute(
-                "SELECT number FROM numbered JOIN (SELECT title_id, clip_id "  # noqa: S608 - see above
-                f"FROM clips JOIN titles USING (title_id) WHERE (\n{where}\n)) "
-                "USING (title_id, clip_id)",
-                parameters,
-            ).to_arrow_table()
-    except duckdb.Error as error:
-        reason = " ".join(str(error).partition("\n\nLINE")[0].split())
+        matching = run("clips", where, store, parameters)
+    except QueryError as error:
         raise MediaFMError(
-            f"The condition {where!r} cannot be used ({reason}): write one on the columns of "
-            "titles and clips, as after WHERE."
+            f"The condition {shortened(where, _SHOWN)!r} cannot be used ({error}): write one on "
+            "the columns of titles and clips, as after WHERE."
         ) from None
+    with (
+        registered(connection, "numbered", numbered(clips)),
+        registered(connection, "matching", matching),
+    ):
+        found = connection.execute(
+            "SELECT number FROM numbered SEMI JOIN matching USING (title_id, clip_id)"
+        ).to_arrow_table()
     allowed = np.zeros(len(clips), dtype=bool)
     allowed[found["number"].to_numpy()] = True
     return allowed & clips.shown

@@ -145,7 +145,7 @@ class ClipSearch:
 
     def _allowed(self, wanted: Wanted) -> np.ndarray:
         """The clips that the condition holds for, bool `[n]`."""
-        return chosen(self._connection, self.clips, wanted.where, wanted.parameters)
+        return chosen(self._connection, self._store, self.clips, wanted.where, wanted.parameters)
 
     def _chosen(self, found: Candidates, wanted: Wanted) -> Candidates:
         """Of the best candidates, those that are given: diverse ones where that is wanted."""

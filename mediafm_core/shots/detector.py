@@ -37,8 +37,8 @@ class ShotStream(Protocol):
         ...
 
 
-class ShotDetector(Protocol):
-    """Finds transitions between shots.
+class StreamingDetector(Protocol):
+    """Finds transitions between shots; all that a decode needs to know of it.
 
     Attributes:
         threshold: probability above which a frame is part of a transition.
@@ -46,11 +46,15 @@ class ShotDetector(Protocol):
 
     threshold: float
 
+    def stream(self) -> ShotStream:
+        """Begin a title."""
+        ...
+
+
+class ShotDetector(StreamingDetector, Protocol):
+    """A detector with an identity."""
+
     @property
     def identity(self) -> Identity:
         """Name, version and digest of weights and settings; does not load the network."""
-        ...
-
-    def stream(self) -> ShotStream:
-        """Begin a title."""
         ...

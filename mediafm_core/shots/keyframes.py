@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from mediafm_core.media.geometry import Orientation
+from mediafm_core.media.hdr import is_hdr, to_sdr
 
 if TYPE_CHECKING:
     import av
@@ -109,7 +110,8 @@ class KeyframeEncoder:
         from PIL import Image
 
         for position, candidate in enumerate(keyframes):
-            stored = candidate.picture.to_ndarray(format="rgb24")  # [height, width, 3]
+            frame = candidate.picture
+            stored = to_sdr(frame) if is_hdr(frame) else frame.to_ndarray(format="rgb24")
             picture = self._orientation.upright(stored)
             file = io.BytesIO()
             Image.fromarray(picture).save(file, "JPEG", quality=self._quality)

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from mediafm_core.shots.detector import (
     FRAME_HEIGHT,
     FRAME_WIDTH,
     Probabilities,
-    ShotDetector,
+    StreamingDetector,
 )
 from mediafm_core.shots.keyframes import Candidate, KeyframeEncoder, OpenShot
 from mediafm_core.titles.own_file import OwnFile
@@ -57,10 +58,13 @@ class DecodeSummary:
     Attributes:
         shots: one row per shot, `SHOT_SCHEMA`.
         frames: decoded pictures.
-        duration_s: when the last shot ends, seconds.
+        duration_s: when the last shot ends, seconds; see `MediaDecoder.end_s`.
         keyframes: number of pictures handed to the sink.
         soundtrack_s: length of the soundtrack, 0.0 for a title without sound (then no file).
         damaged_packets: packets that could not be decoded and were few enough to go on.
+        clock: `clock_jumps`, the steps of the file's clock that were closed (see `Timeline`), and
+            `clock_jumped_s`, their length in all; empty without any.
+        sound: see `SoundtrackWriter.facts`.
         cpu_seconds: CPU time of the process by part, see `PARTS`.
     """
 
@@ -70,6 +74,8 @@ class DecodeSummary:
     keyframes: int
     soundtrack_s: float
     damaged_packets: int
+    clock: dict[str, float]
+    sound: dict[str, float]
     cpu_seconds: dict[str, float]
 
 
@@ -77,10 +83,10 @@ def decode_title(
     file: OwnFile,
     title_id: str,
     probe: MediaProbe,
-    detector: ShotDetector,
+    detector: StreamingDetector,
     settings: KeyframeSettings,
     keyframe_sink: Callable[[pa.RecordBatch], None],
-    soundtrack_path: Path,
+    soundtrack_file: Path | FileIO,
     progress: Callable[[float], None] | None = None,
 ) -> DecodeSummary:
     """Decode a title once, in memory that does not grow with its length.
@@ -92,7 +98,8 @@ def decode_title(
         detector: finds the transitions.
         settings: number, size and quality of keyframes.
         keyframe_sink: takes record batches of `KEYFRAME_SCHEMA`, in the order of shots.
-        soundtrack_path: FLAC file to write, 16 kHz mono, sample 0 at time zero; none without sound.
+        soundtrack_file: FLAC file to write, 16 kHz mono, sample 0 at time zero; see
+            `SoundtrackWriter`.
         progress: told now and then how many seconds of the title are done.
 
     Raises:
@@ -107,7 +114,7 @@ def decode_title(
     batch = np.empty((_FRAMES_PER_PUSH, FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8)
     frames = 0
 
-    with SoundtrackWriter(soundtrack_path) as soundtrack:
+    with SoundtrackWriter(soundtrack_file) as soundtrack:
         for item in media:
             meter.charge("decode")
             match item:
@@ -142,8 +149,16 @@ def decode_title(
         keyframes=assembler.keyframes,
         soundtrack_s=soundtrack.seconds,
         damaged_packets=media.damaged_packets,
+        clock=_clock_facts(media),
+        sound=soundtrack.facts(),
         cpu_seconds=meter.seconds,
     )
+
+
+def _clock_facts(media: MediaDecoder) -> dict[str, float]:
+    if not media.clock_jumps:
+        return {}
+    return {"clock_jumps": media.clock_jumps, "clock_jumped_s": round(media.clock_jumped_s, 3)}
 
 
 class _ShotAssembler:

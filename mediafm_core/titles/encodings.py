@@ -38,6 +38,7 @@ _CLEAR_FIT = 0.95
 _ENOUGH_LETTERS = 30  # for another language to overrule the title's
 _ENOUGH_CHARACTERS = 5  # for one of the commonest to be among them
 _CLEAR_LEAD = 0.05
+_RARER = 0.002  # what the score of an encoding is less than that of the one before it in the list
 _MIN_SHARE_OF_OWN_SCRIPT = 0.3
 _MAX_SHARE_OF_WORDS_WITHOUT_ASCII = 0.2
 # What may stand beyond ASCII in any Latin text without being a letter of it.
@@ -45,7 +46,7 @@ _PUNCTUATION = frozenset(
     "’‘“”„‚«»‹›–—…•·¿¡§°€£¥©®™♪♫´½¼¾²³±×÷\xa0\xad，。、？！：；「」『』（）《》〈〉【】～　・ー"
     "\u200c\u200d\u200e\u200f"
 )
-_AFTER_A_LETTER = re.compile(r"(?<=[^\W\d_])[¿¡¢£¤¥¦¨¬¯±¶¸¹²³¼½¾×÷‚„‹†‡]")
+_AFTER_A_LETTER = re.compile(r"(?<=[^\W\d_])[¿¡¢£€¤¥¦¨¬¯±¶¸¹²³¼½¾×÷‚„‹†‡]")
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _LINE_ENDS = re.compile(rb"[\r\n]+")
 _BEFORE, _AFTER = 256, 1024  # bytes of a line around one beyond ASCII
@@ -157,8 +158,8 @@ class _Readings:
         if language == "en":
             return []
         scored = [
-            (fit + common, encoding, writing.is_latin)
-            for writing, encoding, fit, common in self._scores(language)
+            (fit + common - _RARER * rank, encoding, writing.is_latin)
+            for rank, (writing, encoding, fit, common) in enumerate(self._scores(language))
             if fit >= _MIN_FIT
         ]
         scored.sort(key=lambda each: -each[0])
@@ -216,7 +217,7 @@ class _Reading:
         mixed: those of them in words that have ASCII letters too.
         ascii_letters: number of ASCII letters.
         words: number of words with letters beyond ASCII.
-        foreign_words: those of three letters or more without any ASCII letter.
+        foreign_words: those of two letters or more without any ASCII letter.
         wrong: characters that no text has at their place: control characters, symbols inside words,
             capitals after small letters.
     """
@@ -245,7 +246,7 @@ class _Reading:
             words += 1
             if in_ascii:
                 mixed.update(beyond)
-            elif len(word) > 2:
+            elif len(word) > 1:
                 foreign_words += 1
             capitals += sum(a.islower() and b.isupper() for a, b in pairwise(word))
         others = Counter(
@@ -295,7 +296,7 @@ class _Reading:
 
 
 def _small(letter: str) -> str:
-    return "i" if letter == "İ" else letter.lower()
+    return "ı" if letter == "İ" else letter.lower()  # lower() makes two characters of it
 
 
 def _decoded(data: bytes, encoding: str) -> DecodedText:

@@ -9,6 +9,7 @@
 Other files and folders in it are left alone. Nothing outside the title folder is read.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Self
@@ -23,6 +24,7 @@ from mediafm_core.titles.manifest import (
     read_manifest,
     require_title_id,
 )
+from mediafm_core.titles.own_file import OwnFile
 
 CLIPS_NAME = "clips.csv"
 MEDIA_SUFFIXES = frozenset(
@@ -76,8 +78,14 @@ class Title:
         return self.manifest.title_id
 
 
-def read_title(folder: TitleFolder) -> Title:
+def read_title(
+    folder: TitleFolder, read: Callable[[OwnFile, str], Manifest] = read_manifest
+) -> Title:
     """Validate a title folder. The media is not read.
+
+    Args:
+        folder: the folder.
+        read: reads `title.json`.
 
     Raises:
         TitleError: an unusable name, a wrong manifest, no or several media files, a link,
@@ -92,7 +100,7 @@ def read_title(folder: TitleFolder) -> Title:
     for name in (MANIFEST_NAME, *media, *side_files, *clips):
         folder.require_own_file(name)
     with folder.open(MANIFEST_NAME) as file:
-        manifest = read_manifest(file, folder.name)
+        manifest = read(file, folder.name)
     if not media:
         raise TitleError(
             f"{folder.location} holds no media file: add one that ends in "

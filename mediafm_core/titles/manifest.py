@@ -186,10 +186,11 @@ def _first_fault(error: ValidationError, text: str) -> str:
 def _cause(message: str, text: str) -> str:
     """The parser's message, and what people write that JSON does not know at that place."""
     if place := _PLACE.search(message):
-        lines = text.split("\n")
         line, column = int(place[1]), int(place[2])
-        rest = lines[line - 1][max(0, column - 2) :].lstrip() if line <= len(lines) else ""
-        for sign, why in _NO_JSON.items():
-            if rest.startswith(sign):
-                return f"{why}: {message}"
+        text = "\n".join(text.split("\n")[line - 1 : line])
+        for start in (column - 1, column - 2):  # parsers disagree
+            rest = text[max(0, start) :].lstrip()
+            for sign, why in _NO_JSON.items():
+                if rest.startswith(sign):
+                    return f"{why}: {message}"
     return message

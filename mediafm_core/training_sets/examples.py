@@ -8,6 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mediafm_core.errors import MediaFMError
+from mediafm_core.queries.processes import QueryError, run
+from mediafm_core.readable import shortened
+from mediafm_core.store.artefacts import Store
 from mediafm_core.training_sets.labels import (
     Labels,
     require_no_split,
@@ -17,11 +20,13 @@ from mediafm_core.training_sets.labels import (
 from mediafm_core.training_sets.record import SPLIT
 from mediafm_core.training_sets.splits import split_titles
 
+_SHOWN = 60  # characters of a condition in an error
 _ORDER = ("title_id", "start_s", "end_s", "clip_id")
 
 
 def find_examples(
     connection: duckdb.DuckDBPyConnection,
+    store: Store,
     labels: Labels,
     where: str | None = None,
     skip_unknown: bool = False,
@@ -30,6 +35,7 @@ def find_examples(
 
     Args:
         connection: to the catalogue.
+        store: the catalogue's.
         labels: of clips or of spans.
         where: condition in SQL on the columns of the result and of the catalogue's `titles`.
         skip_unknown: leave out labels of unknown clips and titles, which are refused otherwise.
@@ -59,7 +65,7 @@ def find_examples(
     for name in labels.names:
         examples = examples.append_column(name, labels.table[name])
     if where is not None:
-        examples = examples.filter(_matching(connection, examples, where))
+        examples = examples.filter(_matching(store, examples, where))
     return examples.sort_by([(name, "ascending") for name in _ORDER]), left_out
 
 
@@ -126,28 +132,24 @@ def _require_known(
     )
 
 
-def _matching(
-    connection: duckdb.DuckDBPyConnection, examples: pa.Table, where: str
-) -> pa.ChunkedArray:
-    """Which examples a condition is true for; it is parsed as one expression and nothing else.
+def _matching(store: Store, examples: pa.Table, where: str) -> pa.ChunkedArray:
+    """Return which examples a condition is true for; it runs in a process of its own, with limits.
 
     Where a label has the name of a column of `titles`, the label is meant.
     """
     number = "_" * (1 + max(map(len, examples.column_names)))  # no column has this name
     rows = pa.array(np.arange(examples.num_rows))
-    connection.register("examples", examples.append_column(number, rows))
     try:
-        joined = connection.sql("FROM examples JOIN titles USING (title_id)")
-        matching = joined.filter(where).select(number)
-        found = matching.to_arrow_table().column(0)
-    except duckdb.Error as error:
-        reason = " ".join(str(error).partition("\n\nLINE")[0].split())
-        raise MediaFMError(f"The condition {where!r} cannot be used ({reason}): mend it.") from None
-    finally:
-        connection.unregister("examples")
+        matching = run("examples", where, store, table=examples.append_column(number, rows))
+    except QueryError as error:
+        raise MediaFMError(
+            f"The condition {shortened(where, _SHOWN)!r} cannot be used ({error}): correct it."
+        ) from None
+    found = matching.column(0)
     if not len(found):
         raise MediaFMError(
-            f"None of {examples.num_rows} labelled clips fulfils {where!r}: ask for others."
+            f"None of {examples.num_rows} labelled clips fulfils {shortened(where, _SHOWN)!r}: ask "
+            "for others."
         )
     mask = np.zeros(examples.num_rows, dtype=bool)
     mask[found.to_numpy()] = True

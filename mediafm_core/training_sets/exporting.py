@@ -105,7 +105,7 @@ def export(
             found = catalogue_labels(connection, columns)
         else:
             found = read_labels(Path(labels) if isinstance(labels, str) else labels, columns)
-        examples, left_out = find_examples(connection, found, where, skip_unknown)
+        examples, left_out = find_examples(connection, catalogue, found, where, skip_unknown)
         if shares is not None:
             examples = with_splits(examples, found, shares, seed)
         record = _record(connection, catalogue, found, examples).model_copy(

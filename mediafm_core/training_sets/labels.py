@@ -191,7 +191,7 @@ def require_times(labels: Labels, found: pa.Table) -> None:
 def _read(path: Path) -> pa.Table:
     try:
         if path.suffix == ".parquet":
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 return file.read()
         if path.suffix == ".csv":
             return _read_csv(path)

@@ -81,9 +81,11 @@ HEADER = "clip_id,start_s,end_s\n"
     [
         ("", "line 1: column 'clip_id' is missing"),
         ("clip_id,start_s\na,1\n", "column 'end_s' is missing from 'clip_id,start_s'"),
-        ("clip_id;start_s;end_s\na;1;2\n", "column 'clip_id' is missing"),
+        ("id;start_s;end_s\na;1;2\n", "column 'clip_id' is missing from 'id,start_s,end_s'"),
         ("clip_id,start_s,end_s,a,a\n", "line 1: column 5, 'a', has no name of its own"),
-        ("clip_id,start_s,end_s,\n", "line 1: column 4, '', has no name of its own"),
+        ("clip_id,start_s,end_s,,b\n", "line 1: column 4, '', has no name of its own"),
+        ("clip_id,Clip_ID,start_s,end_s\n,a,1,2\n", "line 2: the clip_id is empty"),
+        ("Clip_ID,Clip-Id,start_s,end_s\n", "line 1: column 2, 'clip_id', has no name of its own"),
         (HEADER, "lists no clip"),
         (HEADER + "a,0,1\nb,5,4\n", "line 3: clip 'b' ends at 4 s, not after its start at 5 s"),
         (HEADER + "a,5,5\n", "line 2: clip 'a' ends at 5 s, not after"),
@@ -99,16 +101,57 @@ HEADER = "clip_id,start_s,end_s\n"
         (HEADER + "a,,1\n", "line 2: start_s '' is no number"),
         (HEADER + "a,0\n", "line 2: 2 values for 3 columns"),
         (HEADER + "a,0,1,x\n", "line 2: 4 values for 3 columns"),
-        (HEADER + 'a,0,"1\n', "no comma-separated values"),
-        (b"\x8f\x9d\x81", "neither UTF-8"),
+        (HEADER + 'a,0,"1\n', "line 2: no values separated by ','"),
+        (HEADER + "a,00:00:01:12,9\n", "line 2: start_s '00:00:01:12' counts frames"),
+        (HEADER + "a,00:00:01;12,9\n", "line 2: start_s '00:00:01;12' counts frames"),
+        ("sep=;\n\n\nclip_id;start_s;end_s\na;x;2\n", "line 5: start_s 'x' is no number"),
+        (HEADER + "a,1e999,9\n", "line 2: start_s '1e999' is no number"),
+        (HEADER + "a,1_0,20\n", "line 2: start_s '1_0' is no number"),
+        (HEADER + "a," + "9" * 10_000 + ",9\n", "line 2: start_s '999"),
+        (HEADER + "a" * 501 + ",1,9\n", "has more than 500 characters"),
+        (HEADER[:-1] + ",b\na,1,9," + "b" * 10_001, "line 2: a value has more than 10000 "),
+        (HEADER + "a" * 200_000 + ",1,9\n", "field larger than field limit"),
+        (HEADER[:-1] + "".join(f",l{n}" for n in range(100_000)), "100003 columns, more than 1000"),
+        (HEADER + "".join(f"c{n},1,9\n" for n in range(100_001)), "more than 100000 rows"),
+        (HEADER + "\n" * 1_000_001, "has more than 1000000 lines"),
+        (b"\x8f\x9d\x81" * 9, "reads well in no encoding"),
     ],
 )
 def test_a_wrong_file_is_one_sentence(tmp_path: Path, content: str | bytes, named: str) -> None:
     path = write(tmp_path, content)
     with pytest.raises(TitleError) as raised:
         read_clips(OwnFile.at(path), "film", 60.0)
-    assert str(path) in str(raised.value)
-    assert named in str(raised.value)
+    message = str(raised.value)
+    assert str(path) in message
+    assert named in message
+    assert len(message) - len(str(path)) < 250
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "clip_id;start_s;end_s;mood\na;61,5;63,25;tense\n",  # Excel where decimals have a comma
+        "sep=;\nclip_id;start_s;end_s;mood\na;61,5;63,25;tense\n",
+        "clip_id\tstart_s\tend_s\tmood\na\t61.5\t63.25\ttense\n",
+        'clip_id,start_s,end_s,mood\na,"61,5","63,25",tense\n',
+        "Clip_ID,Start_S,END_S,mood\na,1:01.5,0:01:03.25,tense\n",
+        "\n\nclip id, start-s ,End S,mood\na,00:01:01.500,00:01:03.250,tense\n",
+        '"clip_id";"start_s";"end_s";"mood";;\r\n"a";"61.5";"63.25";"tense";;\r\n;;;;;\r\n',
+        "clip_id,start_s,end_s,mood\r\r\na,61.5,63.25,tense,,\r\r\n",
+        "mood|clip_id|start_s|end_s\ntense|a|61.5|63.25\n",
+    ],
+)
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_tables_of_spreadsheet_programs(tmp_path: Path, content: str, mark: str) -> None:
+    (clip,) = read_clips(OwnFile.at(write(tmp_path, mark + content)), "film", 90.0).to_pylist()
+    assert (clip["clip_id"], clip["start_s"], clip["end_s"]) == ("a", 61.5, 63.25)
+    assert clip["labels"] == [("mood", "tense")]
+
+
+def test_the_language_decides_between_older_encodings(tmp_path: Path) -> None:
+    path = write(tmp_path, "clip_id,start_s,end_s,жанр\nа,0,1,комедия\n".encode("cp1251"))
+    clips = read_clips(OwnFile.at(path), "film", 9.0, "ru")
+    assert clips["labels"].to_pylist() == [[("жанр", "комедия")]]
 
 
 edges_of_titles = st.lists(st.floats(min_value=0.04, max_value=200.0), min_size=1, max_size=80).map(
@@ -140,3 +183,9 @@ def test_no_proposed_clip_is_a_leftover(edges: list[float]) -> None:
 def test_proposed_clips_of_short_shots_are_close_to_the_target() -> None:
     clips = propose_clips(shots_of(np.arange(0, 601, 3.0).tolist()), 30.0)
     np.testing.assert_allclose(clips["end_s"].to_numpy() - clips["start_s"].to_numpy(), 30.0)
+
+
+def test_a_hostile_case(shared_cases: Path) -> None:
+    path = shared_cases / "hostile" / "inbox" / "many_columns_csv" / "clips.csv"
+    with pytest.raises(TitleError, match=r"line 1: .* columns, more than 1000"):
+        read_clips(OwnFile.at(path), "many_columns_csv", 60.0)

@@ -147,45 +147,6 @@ def test_a_pause_within_the_title_is_no_fault(tmp_path: Path, suffix: str):
     assert loud(samples, 150.1, 150.8) > 0.3
 
 
-def test_sound_far_beyond_the_title_is_refused(tmp_path: Path):
-    path = write_media(
-        tmp_path / "film.mkv", moving(50), sound=tone(2.0), sound_gap=(1.0, 1_000_000.0)
-    )
-    with pytest.raises(TitleError, match=r"film\.mkv: the sound steps from 1\.0 s to 1000000\."):
-        soundtrack(path)
-    assert not path.with_suffix(".flac").exists()
-
-
-def test_sound_far_beyond_a_title_of_no_declared_length_is_refused(tmp_path: Path):
-    path = write_media(
-        tmp_path / "film.mkv", moving(50), sound=tone(2.0), sound_gap=(1.0, 1_000_000.0)
-    )
-    described = probe(OwnFile.at(path))
-    live = described.model_copy(
-        update={
-            "duration_s": None,
-            "video": described.video.model_copy(update={"duration_s": None}),
-        }
-    )
-    with pytest.raises(TitleError, match="the sound steps from"):
-        list(MediaDecoder(OwnFile.at(path), live))
-
-
-def test_sound_that_steps_back_is_refused(tmp_path: Path):
-    """What follows would be dropped as already written."""
-    path = write_media(
-        tmp_path / "film.mkv", moving(21), np.arange(21) * 10.0, sound=tone(2.0), sound_start_s=150
-    )
-    data = path.read_bytes()
-    early = write_media(
-        tmp_path / "early.mkv", moving(21), np.arange(21) * 10.0, sound=tone(2.0)
-    ).read_bytes()
-    cluster = b"\x1f\x43\xb6\x75"
-    path.write_bytes(data + early[early.index(cluster) :])  # recordings joined end to end
-    with pytest.raises(TitleError, match=r"the sound steps from 152\.\d s to -?0\.0 s"):
-        soundtrack(path)
-
-
 def test_sound_may_outlast_the_pictures(tmp_path: Path):
     path = write_media(tmp_path / "film.mkv", moving(5), sound=tone(70.0))
     assert len(soundtrack(path)) / SAMPLE_RATE == pytest.approx(70, abs=0.1)

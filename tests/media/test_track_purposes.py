@@ -9,6 +9,7 @@ from av.stream import Disposition
 from make_media import ffmpeg, gradient, moving
 
 from mediafm_core.media.probe import probe
+from mediafm_core.titles.own_file import OwnFile
 
 Track = tuple[str, str, str]  # language, name, flags
 
@@ -57,7 +58,7 @@ def test_sound_about_the_film_is_not_its_sound(tmp_path: Path, suffix: str):
     ]
     tracks = [("eng", *each) for each in about]
     path = with_sound(tmp_path / f"film.{suffix}", *tracks, ("eng", "English 5.1", ""))
-    audio = probe(path, "en").audio
+    audio = probe(OwnFile.at(path), "en").audio
     assert audio is not None
     assert audio.index == 1 + len(about)
 
@@ -70,7 +71,7 @@ def test_other_names_of_sound_decide_nothing(tmp_path: Path):
         path = with_sound(
             tmp_path / "film.mkv", *others, ("eng", names[number], "default"), ("eng", "AD", "")
         )
-        audio = probe(path, "en").audio
+        audio = probe(OwnFile.at(path), "en").audio
         assert audio is not None
         assert audio.index == len(main)
 
@@ -79,21 +80,21 @@ def test_a_commentary_in_the_titles_language_is_no_dialogue(tmp_path: Path):
     path = with_sound(
         tmp_path / "film.mkv", ("eng", "Commentary", "default"), ("fra", "Original", "")
     )
-    audio = probe(path, "en").audio
+    audio = probe(OwnFile.at(path), "en").audio
     assert audio is not None
     assert audio.language == "fra"
 
 
 def test_a_description_in_the_titles_language_comes_before_another_language(tmp_path: Path):
     path = with_sound(tmp_path / "film.mkv", ("fra", "Doublage", "default"), ("eng", "AD", ""))
-    audio = probe(path, "en").audio
+    audio = probe(OwnFile.at(path), "en").audio
     assert audio is not None
     assert audio.language == "eng"
 
 
 def test_a_commentary_is_better_than_silence(tmp_path: Path):
     path = with_sound(tmp_path / "film.mkv", ("eng", "Commentary", ""))
-    audio = probe(path, "en").audio
+    audio = probe(OwnFile.at(path), "en").audio
     assert audio is not None
     assert audio.index == 1
 
@@ -114,7 +115,9 @@ def test_subtitles_say_what_they_are_for(tmp_path: Path):
         ("hi", "", set()),
     ]
     path = with_subtitles(tmp_path / "film.mkv", *(("eng", *track[:2]) for track in tracks))
-    for track, (name, flags, purposes) in zip(probe(path).subtitles, tracks, strict=True):
+    for track, (name, flags, purposes) in zip(
+        probe(OwnFile.at(path)).subtitles, tracks, strict=True
+    ):
         fields = ("forced", "hearing_impaired", "commentary")
         assert {each for each in fields if getattr(track, each)} == purposes, (name, flags)
 
@@ -134,4 +137,4 @@ def test_a_cover_that_is_marked_as_default_is_no_film(tmp_path: Path):
         for picture in moving(5):
             container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(video.encode(None))
-    assert probe(path).video.codec == "mpeg4"
+    assert probe(OwnFile.at(path)).video.codec == "mpeg4"

@@ -10,42 +10,15 @@ import pytest
 import soundfile
 from make_media import gradient, moving, tone, write_media
 from PIL import Image
+from simple_detectors import CutEvery
 
 from mediafm_core.config import KeyframeSettings, load_settings
 from mediafm_core.errors import TitleError
-from mediafm_core.identity import Identity
 from mediafm_core.media.probe import probe
 from mediafm_core.shots.keyframes import KEYFRAME_SCHEMA
 from mediafm_core.shots.one_pass import PARTS, SHOT_SCHEMA, DecodeSummary, decode_title
 from mediafm_core.shots.transnetv2 import TransNetV2Detector
 from mediafm_core.titles.own_file import OwnFile
-
-
-class CutEvery:
-    """A detector with a cut after every `frames` frames that answers a while later."""
-
-    threshold = 0.5
-    identity = Identity(name="cut-every", version="1", digest="0")
-
-    def __init__(self, frames: int, delay: int = 70) -> None:
-        self._frames = frames
-        self._delay = delay
-
-    def stream(self):
-        self._seen = self._known = 0
-        return self
-
-    def push(self, frames: np.ndarray) -> np.ndarray:
-        self._seen += len(frames)
-        return self._answer(max(self._known, self._seen - self._delay))
-
-    def finish(self) -> np.ndarray:
-        return self._answer(self._seen)
-
-    def _answer(self, until: int) -> np.ndarray:
-        numbers = np.arange(self._known, until)
-        self._known = until
-        return (numbers % self._frames == self._frames - 1).astype(np.float32)
 
 
 def one_pass(path: Path, detector, folder: Path, **settings) -> tuple[DecodeSummary, pa.Table]:

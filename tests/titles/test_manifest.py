@@ -61,16 +61,31 @@ def test_synopsis_and_tags_may_be_absent_and_other_fields_are_kept(folder: Path)
     [
         (b"", "no valid JSON"),
         (b"{", "no valid JSON"),
-        (b"\xff\xfe{\x00}\x00", "no valid JSON"),
+        (b"\xff\xfe{\x00}\x00", "'title_id' is missing"),
+        (b"\xff\xfe", "no valid JSON (the file is empty)"),
+        (b'{"name": "A",\n "kind": "caf\xe9"}', "line 2: byte 28 of the file, 0xE9, is not UTF-8"),
+        (b'{"title_id": "film", // ours\n}', "JSON has no comments"),
+        (b'{"title_id": "film",\n # ours\n}', "JSON has no comments"),
+        (b"{'title_id': 'film'}", "straight double quotes"),
+        ("{“title_id”: “film”}".encode(), "straight double quotes"),
+        (b'{"title_id": "film",}', "trailing comma at line 1"),
+        (b'{"title_id": "\\ud800"}', "no valid JSON"),
+        (json.dumps(GOOD)[:-1].encode() + b', "year": 1e999}', "1e999 is no finite number"),
+        (json.dumps(GOOD)[:-1].encode() + b', "year": NaN}', "NaN is no finite number"),
+        (json.dumps(GOOD)[:-1].encode() + b', "year": ' + b"9" * 10_000 + b"}", "out of range"),
+        (json.dumps(GOOD)[:-1].encode() + b', "kind": "x"}', "'kind' is there twice"),
+        ({**GOOD, "tags": ["a"] * 1001}, "at most 1000 items"),
+        ({**GOOD, "synopsis": "a" * 100_001}, "at most 100000 characters"),
+        ({**GOOD, "extra": [[[0] * 3] * 3] * 3, "name": None}, "'name' has the value null"),
         (b"a" * ((1 << 20) + 1), "larger than 1 MiB"),
         (b"[" * 100_000, "no valid JSON"),
+        (b'{"a":' * 100_000, "no valid JSON"),
         (b"[]", "no JSON object"),
         (b"null", "no JSON object"),
         ({**GOOD, "name": 7}, "'name' has the value 7"),
-        ({**GOOD, "name": " "}, "'name' has the value ' '"),
-        ({**GOOD, "tags": "drama"}, "'tags' has the value 'drama'"),
-        ({**GOOD, "tags": ["a", None]}, "'tags.1' has the value None"),
-        ({**GOOD, "synopsis": None}, "'synopsis' has the value None"),
+        ({**GOOD, "name": " "}, "'name' has the value \" \""),
+        ({**GOOD, "tags": "drama"}, "'tags' has the value \"drama\""),
+        ({**GOOD, "tags": ["a", None]}, "'tags.1' has the value null"),
         ({**GOOD, "language": "english!"}, "'english!'"),
         ({key: value for key, value in GOOD.items() if key != "kind"}, "'kind' is missing"),
         ({**GOOD, "title_id": "other"}, "'other' is not the folder's name 'film'"),
@@ -88,6 +103,28 @@ def test_a_wrong_manifest_is_one_sentence(folder: Path, content: Any, named: str
     assert named in message
     assert "\n" not in message
     assert len(message) < 500
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-8-sig"]
+)
+def test_every_encoding_that_json_may_be_in(folder: Path, encoding: str) -> None:
+    write(folder, json.dumps(GOOD, ensure_ascii=False).encode(encoding))
+    assert read(folder).synopsis == GOOD["synopsis"]
+
+
+def test_null_in_an_optional_field_means_none(folder: Path) -> None:
+    write(folder, {**GOOD, "synopsis": None, "tags": None, "year": None})
+    manifest = read(folder)
+    assert (manifest.synopsis, manifest.tags, manifest.extra) == ("", (), {"year": None})
+
+
+def test_names_of_fields_with_capitals(folder: Path) -> None:
+    write(folder, {"Title_ID": "film", "NAME": "F", "Kind": "movie", "language": "en", "Tags": []})
+    assert read(folder) == Manifest(title_id="film", name="F", kind="movie", language="en")
+    write(folder, {**GOOD, "Name": "of the catalogue's own"})
+    assert read(folder).name == GOOD["name"]
+    assert read(folder).extra == {"Name": "of the catalogue's own"}
 
 
 def test_a_missing_manifest_is_named(folder: Path) -> None:

@@ -43,22 +43,24 @@ def test_east_asian_utf16(tmp_path: Path) -> None:
     assert read_text(OwnFile.at(path), 1 << 20) == (
         "1\n00:00:01,000 --> 00:00:02,000\n" + "日本語" * 9,
         "utf-16-le",
+        0,
     )
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        "これは日本語の字幕です。".encode("shift-jis"),
-        codecs.BOM_UTF8 + b"caf\xe9",
-        codecs.BOM_UTF16_LE + b"\x00\xd8\x00\xd8",
-    ],
-)
-def test_other_encodings_are_refused(tmp_path: Path, data: bytes) -> None:
+def test_the_language_decides_between_older_encodings(tmp_path: Path) -> None:
     path = tmp_path / "captions.srt"
-    path.write_bytes(data)
-    with pytest.raises(TitleError, match=r"captions\.srt is neither UTF-8.*save it as UTF-8"):
+    path.write_bytes("Да!".encode("cp1251"))
+    assert read_text(OwnFile.at(path), 1 << 20, ["ru"]).text == "Да!"
+
+
+def test_a_file_that_reads_well_in_no_encoding_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "captions.srt"
+    path.write_bytes("Да!".encode("cp1251"))
+    with pytest.raises(
+        TitleError, match=r"captions\.srt reads well in no .*save it as UTF-8"
+    ) as at:
         read_text(OwnFile.at(path), 1 << 20)
+    assert "(utf-8, utf-16, cp1252)" in str(at.value)
 
 
 def test_absurd_sizes_are_refused(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from mediafm_core.store.artefacts import Store
 from mediafm_core.store.features import publish, remove
 
 LABEL = "mood"
+REBOUND = "rebound.example"  # a name of another site that its owner lets point to this machine
 CHROMIUM = (
     "--headless=new",
     "--no-sandbox",
@@ -36,6 +37,7 @@ CHROMIUM = (
     "--disable-component-update",
     "--disable-sync",
     "--window-size=1600,1100",
+    f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1",
 )
 SETTINGS = {
     **SMALL_MODEL,
@@ -44,7 +46,7 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
     if not all(programs):
@@ -58,7 +60,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
     browser.quit()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def catalogue(
     browser: webdriver.Chrome,
     dagster_catalogue: DagsterCatalogue,
@@ -86,7 +88,7 @@ def label_clips(store: Store) -> None:
     publish(store, model, GOOD)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ui(browser: webdriver.Chrome, catalogue: DagsterCatalogue) -> Iterator[str]:
     """Address of a running `mediafm ui`."""
     with socket.socket() as free:
@@ -135,7 +137,7 @@ def has_loaded(address: str) -> bool:
         return False
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def person(browser: webdriver.Chrome, ui: str, tmp_path_factory: pytest.TempPathFactory) -> Person:
     """Somebody at the UI; screenshots are kept in the folder that MEDIAFM_SCREENSHOTS names."""
     named = os.environ.get("MEDIAFM_SCREENSHOTS")

@@ -60,7 +60,7 @@ def contextual_embeddings(work: Work) -> None:
 def clip_features(work: Work) -> None:
     """Pool the contextual vectors of each clip's shots, weighted by seconds of overlap."""
     from mediafm_core.clips.pooling import overlap_weights, pool
-    from mediafm_core.clips.table import propose_clips, read_clips
+    from mediafm_core.clips.table import propose_clips
     from mediafm_core.vectors import to_arrow, to_numpy
 
     content = work.content
@@ -71,8 +71,9 @@ def clip_features(work: Work) -> None:
         clips = propose_clips(shots, work.platform.settings.clips.proposed_s)
     else:
         end = shots["end_s"][-1].as_py()
-        with work.file(name) as file:
-            clips = read_clips(file, work.title_id, end, content["manifest"]["language"])
+        language = content["manifest"]["language"]
+        with work.file(name) as file, work.reader("clip_features") as reader:
+            clips = reader.clips(file, work.title_id, end, language)
     weights = overlap_weights(clips, shots)
     first, last = (pa.array(shot.astype(np.int32)) for shot in weights.shot_ranges())
     table = (

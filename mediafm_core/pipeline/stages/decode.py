@@ -15,7 +15,6 @@ def decode(work: Work) -> None:
     """
     from mediafm_core.media.probe import MediaProbe
     from mediafm_core.shots.keyframes import KEYFRAME_SCHEMA
-    from mediafm_core.shots.one_pass import decode_title
 
     content = work.content
     probe = MediaProbe.model_validate(content["probe"])
@@ -23,8 +22,11 @@ def decode(work: Work) -> None:
     with work.store.staging() as folder:
         soundtrack = folder / "soundtrack.flac"
         keyframes = TableWriter(folder / "keyframes.parquet", KEYFRAME_SCHEMA, compression="none")
-        with work.file(content["files"]["media"]) as media:
-            summary = decode_title(
+        with (
+            work.file(content["files"]["media"]) as media,
+            work.reader("shots", probe) as reader,
+        ):
+            summary = reader.decode(
                 media,
                 work.title_id,
                 probe,
@@ -57,7 +59,7 @@ def decode(work: Work) -> None:
         work.store.write_json(
             work.record(
                 "soundtrack",
-                {"seconds": summary.soundtrack_s},
+                {"seconds": summary.soundtrack_s, **summary.sound},
                 {"soundtrack": parts["soundtrack"]},
             ),
             sound,
@@ -70,6 +72,7 @@ def decode(work: Work) -> None:
                 "frames": summary.frames,
                 "duration_s": summary.duration_s,
                 "damaged_packets": summary.damaged_packets,
+                **summary.clock,
             },
             parts,
         )

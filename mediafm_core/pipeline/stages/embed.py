@@ -23,14 +23,16 @@ def timed_text(work: Work) -> None:
     content = work.content
     files = content["files"]
     side_files = [SideFile.named(each["name"], files["media"]) for each in files["side_files"]]
-    found = read_timed_text(
-        work.file,
-        files["media"],
-        MediaProbe.model_validate(content["probe"]),
-        side_files,
-        content["manifest"]["language"],
-        lambda share: work.report("timed_text", share),
-    )
+    with work.reader("timed_text") as reader:
+        found = read_timed_text(
+            work.file,
+            files["media"],
+            MediaProbe.model_validate(content["probe"]),
+            side_files,
+            content["manifest"]["language"],
+            lambda share: work.report("timed_text", share),
+            reader,
+        )
     for note in found.source.notes:
         logger.warning("%s, %s: %s", work.title_id, found.source.name, note)
     table, summary = timed_text_per_shot(found.cues, work.read("shots"))

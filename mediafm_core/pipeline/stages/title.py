@@ -30,6 +30,7 @@ def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
     """
     record, content = describe_title(
         folder,
+        platform,
         _known(platform, folder.name),
         lambda share: platform.progress(folder.name, "title", min(share, MOST_SHARE)),
     )
@@ -39,6 +40,7 @@ def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
 
 def describe_title(
     folder: TitleFolder,
+    platform: Platform,
     known: tuple[ArtefactRecord, Mapping[str, Any]] | None = None,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> tuple[ArtefactRecord, dict[str, Any]]:
@@ -46,28 +48,30 @@ def describe_title(
 
     Args:
         folder: the folder.
+        platform: whose child process reads manifest and media; nothing is written.
         known: an earlier record and content, which save reading media that is as it was.
         progress: called with the share of the files that has been read.
 
     Raises:
         TitleError: as `register_title`.
     """
-    from mediafm_core.media.probe import probe
-
     stopwatch = Stopwatch()
     fingerprint = folder.fingerprint()
     previous: dict[str, FileRecord] = {
         name: FileRecord.model_validate(file)
         for name, file in (known[1]["hashed"] if known else {}).items()
     }
-    title = read_title(folder)
-    probed = _known_probe(known, title, previous)
-    if probed is None:  # brings the media here, if it is elsewhere
-        with folder.open(title.media.key) as media:
-            probed = probe(media, title.manifest.language)
-            digests = content_digests(title, previous, progress, media)
-    else:
-        digests = content_digests(title, previous, progress)
+    largest = max((entry.size for entry in folder.files.values()), default=0)
+    with platform.reader(largest, waiting=lambda: progress(0.0)) as reader:
+        title = read_title(folder, reader.manifest)
+        probed = _known_probe(known, title, previous)
+        if probed is None:  # brings the media here, if it is elsewhere
+            with folder.open(title.media.key) as media:
+                probed = reader.probe(media, title.manifest.language)
+                digests = content_digests(title, previous, progress, media)
+        else:
+            digests = content_digests(title, previous, progress)
+    stopwatch.add(reader.used)
     facets = digests.model_dump(exclude={"files"})
     content: dict[str, Any] = {
         "manifest": title.manifest.model_dump(mode="json"),
@@ -92,6 +96,7 @@ def describe_title(
             "fingerprint": fingerprint,
             "duration_s": probed.duration_s,
             "media_bytes": title.media.size,
+            **({"notes": "; ".join(probed.notes)} if probed.notes else {}),
         },
         measured=stopwatch.read(),
     )

@@ -2,6 +2,7 @@
 
 import tempfile
 import uuid
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,9 @@ def catalogue(store: Store) -> Catalogue | None:
     return Catalogue(model, dimension, schema_version, versions)
 
 
-def open_features(store: Store) -> duckdb.DuckDBPyConnection:
+def open_features(
+    store: Store, limits: Mapping[str, str] | None = None
+) -> duckdb.DuckDBPyConnection:
     """A connection that reads the catalogue's tables as they are now, and nothing else.
 
     Its queries can open no other file or address, attach nothing and load no extension. DuckDB
@@ -64,6 +67,10 @@ def open_features(store: Store) -> duckdb.DuckDBPyConnection:
     Where the store has been moved, or is not on this machine, the views of `features.duckdb` name
     files that this machine does not have: the same views over its own paths stand in for them.
 
+    Args:
+        store: the catalogue's.
+        limits: settings of DuckDB, such as `memory_limit`.
+
     Raises:
         StoreError: it is no DuckDB file or damaged, a shard is damaged, or another program writes
             to it.
@@ -71,7 +78,11 @@ def open_features(store: Store) -> duckdb.DuckDBPyConnection:
     # Large queries spill there, and not into the working directory; DuckDB removes it.
     spill = Path(tempfile.gettempdir()) / f"mediafm-{uuid.uuid4().hex}"
     connection = duckdb.connect(
-        config={"python_enable_replacements": "false", "temp_directory": str(spill)}
+        config={
+            "python_enable_replacements": "false",
+            "temp_directory": str(spill),
+            **(limits or {}),
+        }
     )
     path = store.features
     with duckdb_errors(path, CLOSE):

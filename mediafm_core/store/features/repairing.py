@@ -65,7 +65,8 @@ def rebuild_features(store: Store, model: str, damaged: Collection[str]) -> int:
             there = set(titles_in(connection, store, of_lost))
             if not readable:
                 there = finished(store, model)
-            wanted = recorded_versions(store, model, there - writer.titles().keys())
+            ready = {title_id for title_id in there if _has_artefacts(store, model, title_id)}
+            wanted = recorded_versions(store, model, ready - writer.titles().keys())
             try:
                 written = writer.add(wanted)
             except StoreError:
@@ -79,6 +80,14 @@ def rebuild_features(store: Store, model: str, damaged: Collection[str]) -> int:
             for file in tables.FILES:
                 store.files.remove(shard_key(model, file, name))
     return written
+
+
+def _has_artefacts(store: Store, model: str, title_id: str) -> bool:
+    """Return True where nothing is missing that a title's rows are made from."""
+    return store.has("title", title_id, suffix=".json") and all(
+        store.has(asset, title_id, model if source.per_model else "")
+        for asset, source in tables.ARTEFACTS.items()
+    )
 
 
 def _save(store: Store, writer: SnapshotWriter, key: str) -> None:

@@ -1,0 +1,286 @@
+"""Cost of reading media in child processes, and what becomes of children that go wrong.
+
+    python -m benchmarks.isolation FILM [--rounds 3] [--titles 300] [--seed 0] [--json FILE]
+
+First the one decode of a film, with the shot detector of the settings, in a child and in this
+process by turns: processor seconds, seconds, and whether the shots are the same.
+
+Then short made titles are taken in (`quick_catalogue`), and a third of them meets with an accident
+that is drawn with the seed: while its file is probed or decoded or its captions are read, its child
+is killed, stopped, or fills its memory. Exactly those titles are to be held back, each with what
+happened, and all others are to be complete.
+"""
+
+import argparse
+import os
+import random
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.options import parse, write_json
+from benchmarks.quick_catalogue import QuickPlatform, ingest, make_titles, settings_for
+from benchmarks.small_inputs import SmallInputs
+from mediafm_core.config import LimitSettings, load_settings
+from mediafm_core.isolation import tasks
+from mediafm_core.isolation.conversation import Conversation
+from mediafm_core.isolation.readers import Handler, TitleReader
+from mediafm_core.isolation.wire import Message
+from mediafm_core.media.probe import MediaProbe, probe
+from mediafm_core.pipeline.quarantine import Quarantine
+from mediafm_core.pipeline.states import catalogue_states
+from mediafm_core.shots.one_pass import decode_title
+from mediafm_core.shots.transnetv2 import TransNetV2Detector
+from mediafm_core.titles.own_file import OwnFile
+
+# Soon reached, so that a stopped child costs a second.
+_LIMITS = LimitSettings(no_progress_s=1.0, memory_mb=256)
+_TASKS = ("probe", "decode", "side_file")
+_DEEDS = {
+    "killed": "was killed from outside (SIGKILL)",
+    "stopped": "made no progress for 1 s",
+    "bloated": "of memory",
+}
+_SIGNALS = {"killed": signal.SIGKILL, "stopped": signal.SIGSTOP}
+
+
+def bloat(_conversation: Conversation) -> bytes:
+    """Fill memory; a task of the children of this benchmark."""
+    hoard: list[bytes] = []
+    while True:
+        hoard.append(os.urandom(1 << 10) * (8 << 10))
+
+
+TASKS = {**tasks.TASKS, "bloat": bloat}
+
+
+def main() -> None:
+    """Measure both and print two tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("film", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--titles", type=int, default=300, help="0: only the cost")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parse(parser, small)
+    cost = measure_cost(arguments.film, arguments.rounds)
+    show_cost(cost)
+    accidents = measure_accidents(arguments.titles, arguments.seed) if arguments.titles else {}
+    if accidents:
+        show_accidents(accidents)
+    write_json(arguments.json, {"cost": cost, "accidents": accidents})
+    sys.exit(bool(cost["differences"] or accidents.get("wrong")))
+
+
+def small(inputs: SmallInputs) -> list[str]:
+    """The command line of the small setting."""
+    return [str(inputs.film), "--rounds", "1", "--titles", "6"]
+
+
+class Pass(NamedTuple):
+    """One decode: processor seconds of all processes, seconds, and what came of it."""
+
+    cpu_s: float
+    seconds: float
+    found: Any
+
+
+def measure_cost(film: Path, rounds: int) -> dict[str, Any]:
+    """Decode a film in a child and in this process, by turns."""
+    file = OwnFile.at(film)
+    described = probe(file)
+    detector = TransNetV2Detector(load_settings())
+    passes: dict[str, list[Pass]] = {"here": [], "child": []}
+    with tempfile.TemporaryDirectory() as folder:
+        decode = _Decode(file, described, detector, Path(folder))
+        decode.here()  # loads the network, and brings the file into memory
+        start = time.perf_counter()
+        with TitleReader(LimitSettings()) as reader:  # starts the server
+            reader.probe(file)
+        first_child_s = time.perf_counter() - start
+        for number in range(rounds):
+            turns = [("here", decode.here), ("child", decode.child)]
+            for name, run in turns if number % 2 else reversed(turns):
+                passes[name].append(run())
+    pairs = list(zip(passes["here"], passes["child"], strict=True))
+    return {
+        "film": film.name,
+        "rounds": rounds,
+        "first_child_s": first_child_s,
+        "here": _medians(passes["here"]),
+        "child": _medians(passes["child"]),
+        "extra_cpu": statistics.median(child.cpu_s / here.cpu_s - 1 for here, child in pairs),
+        "extra_seconds": statistics.median(
+            child.seconds / here.seconds - 1 for here, child in pairs
+        ),
+        "differences": sum(here.found != child.found for here, child in pairs),
+    }
+
+
+class _Decode:
+    def __init__(
+        self, file: OwnFile, described: MediaProbe, detector: TransNetV2Detector, folder: Path
+    ) -> None:
+        self._file = file
+        self._described = described
+        self._detector = detector
+        self._folder = folder
+
+    def here(self) -> Pass:
+        return self._measured(lambda *arguments: (decode_title(*arguments), 0.0))
+
+    def child(self) -> Pass:
+        def run(*arguments: Any) -> tuple[Any, float]:
+            with TitleReader(LimitSettings(), probe=self._described) as reader:
+                summary = reader.decode(*arguments)
+            return summary, reader.used.cpu_s
+
+        return self._measured(run)
+
+    def _measured(self, run: Callable[..., tuple[Any, float]]) -> Pass:
+        sound = self._folder / "sound.flac"
+        pictures: list[Any] = []
+        began, cpu = time.perf_counter(), time.process_time()
+        summary, child_cpu_s = run(
+            self._file,
+            "film",
+            self._described,
+            self._detector,
+            load_settings().keyframes,
+            pictures.append,
+            sound,
+        )
+        cpu_s = time.process_time() - cpu + child_cpu_s
+        seconds = time.perf_counter() - began
+        samples = sound.read_bytes() if sound.exists() else b""
+        return Pass(cpu_s, seconds, (summary.shots, summary.duration_s, pictures, samples))
+
+
+def _medians(passes: Sequence[Pass]) -> dict[str, float]:
+    return {
+        "cpu_s": statistics.median(each.cpu_s for each in passes),
+        "seconds": statistics.median(each.seconds for each in passes),
+    }
+
+
+def show_cost(cost: dict[str, Any]) -> None:
+    """Print the table of the cost."""
+    title = f"one decode of {cost['film']}, medians of {cost['rounds']}"
+    table = Table("", "CPU s", "s", title=title)
+    for name, words in (("here", "in this process"), ("child", "in a child")):
+        table.add_row(words, f"{cost[name]['cpu_s']:.2f}", f"{cost[name]['seconds']:.2f}")
+    table.add_row("more", f"{cost['extra_cpu']:+.1%}", f"{cost['extra_seconds']:+.1%}")
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{cost['differences']} of {cost['rounds']} pairs differ in shots, keyframes or sound; the "
+        f"first child of a process, with its server: {cost['first_child_s']:.2f} s"
+    )
+
+
+class AccidentReader(TitleReader):
+    """A reader whose child meets with accidents.
+
+    Attributes:
+        plan: what happens to the child of a title at a task, and after how many messages.
+    """
+
+    plan: dict[tuple[str, str], tuple[str, int]]
+
+    def run(
+        self,
+        task: str,
+        doing: str,
+        files: Sequence[OwnFile],
+        arguments: dict[str, Any],
+        handle: Handler = lambda _message: None,
+        written: Sequence[int] = (),
+    ) -> bytes:
+        """As `TitleReader.run`."""
+        deed, after = self.plan.pop((files[0].path.parent.name, task), ("", 0))
+        child = self._child_for(files[0], doing)
+        heard = 0
+
+        def strike() -> None:
+            if deed in _SIGNALS and heard == after:
+                os.kill(child.process, _SIGNALS[deed])
+
+        def listen(message: Message) -> Message | None:
+            nonlocal heard
+            heard += 1
+            strike()
+            return handle(message)
+
+        strike()
+        task = "bloat" if deed == "bloated" else task
+        return super().run(task, doing, files, arguments, listen, written)
+
+
+def measure_accidents(titles: int, seed: int) -> dict[str, Any]:
+    """Take titles in, a third of which meet with an accident."""
+    chance = random.Random(seed)
+    names = [f"title-{number}" for number in range(titles)]
+    struck = {name: chance.choice(list(_DEEDS)) for name in chance.sample(names, titles // 3)}
+    plan = {}
+    for name, deed in struck.items():
+        task = chance.choice(_TASKS)
+        plan[name, task] = deed, chance.randrange(2) if task == "decode" else 0
+
+    class AccidentPlatform(QuickPlatform):
+        def reader(self, *arguments: Any, **more: Any) -> TitleReader:
+            made = AccidentReader(_LIMITS, *arguments, **more, tasks="benchmarks.isolation")
+            made.plan = plan
+            return made
+
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        inbox = make_titles(Path(folder, "inbox"), titles, 4.0)
+        platform = AccidentPlatform(settings_for(inbox, Path(folder, "store")))
+        said = ingest(platform)
+        ended = {entry.title_id: entry.reason for entry in Quarantine(platform.store)}
+        states = {each.title_id: each.state for each in catalogue_states(platform)}
+    right = {
+        name: _DEEDS[struck[name]] in ended.get(name, "")
+        if name in struck
+        else states[name] == "present"
+        for name in names
+    }
+    wrong = {name: ended.get(name, states[name]) for name in names if not right[name]}
+    return {
+        "titles": titles,
+        "seconds": time.perf_counter() - began,
+        "struck": dict(Counter(struck.values())),
+        "held_back": len(ended),
+        "complete": sum(state == "present" for state in states.values()),
+        "wrong": wrong,
+        "said": said,
+        "reasons": sorted(ended.values())[:10],
+    }
+
+
+def show_accidents(found: dict[str, Any]) -> None:
+    """Print the table of the accidents."""
+    title = f"{found['titles']} titles, taken in within {found['seconds']:.0f} s"
+    table = Table("", "titles", title=title)
+    for deed, count in found["struck"].items():
+        table.add_row(deed, str(count))
+    table.add_row("held back", str(found["held_back"]))
+    table.add_row("complete", str(found["complete"]))
+    table.add_row("otherwise than they should be", str(len(found["wrong"])))
+    console = Console()
+    console.print(table)
+    for name, state in found["wrong"].items():
+        console.print(f"{name}: {state}")
+    console.print(found["said"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Limits of a child: processor time, memory, open files, written bytes, time without progress.
+
+They follow from what the input may reasonably need, with a wide margin: a film of two hours in
+1080p takes about half an hour of processor time and may take nine.
+"""
+
+import math
+import os
+import resource
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from mediafm_core.config import LimitSettings
+
+if TYPE_CHECKING:
+    from mediafm_core.media.probe import MediaProbe
+
+_MIB = 1 << 20
+_START_CPU_S = 60.0
+_CPU_S_PER_MIB = 1.0
+# Processor seconds for a second of one million pixels at 25 pictures a second. 1080p High profile
+# takes 0.1 of them on a Xeon.
+_CPU_S_PER_SECOND = 2.0
+_USUAL_RATE, _MOST_TIMES_RATE = 25.0, 10.0
+_UNDECLARED_BYTES_PER_S = 12_500  # of a film that does not say how long it is: 100 kbit/s
+# A decoder keeps 16 reference pictures, one or two for each of its threads, and some in waiting;
+# 4 bytes are a pixel of 4:2:0 in 16 bit and the padding around it.
+_PICTURES, _BYTES_PER_PIXEL = 48, 4
+_STACK_BYTES = 16 * _MIB  # of each thread, and what its allocator sets aside
+_SHARED_BYTES = 4096 * _MIB  # address space beside private memory: mapped libraries, reserves
+_SOUND_BYTES_PER_S = 32_000  # 16 kHz, 16 bit, uncompressed
+_START_WRITTEN = 64 * _MIB
+_OPEN_FILES = 64
+# A child that makes progress by its own account and does nothing is ended too, much later.
+_WALL_PER_CPU, _START_WALL_S = 4.0, 600.0
+
+
+class Limits(NamedTuple):
+    """Limits of one child.
+
+    Attributes:
+        cpu_s: processor seconds of all its threads.
+        memory_bytes: private memory beside that of a new child.
+        written_bytes: size of any file that it writes.
+        no_progress_s: wall time without a message and without reading or writing.
+        wall_s: wall time in all, without what it waits for this process.
+        frames: pictures that it may hand over.
+    """
+
+    cpu_s: float
+    memory_bytes: int
+    written_bytes: int
+    no_progress_s: float
+    wall_s: float
+    frames: int
+
+    @property
+    def picture_bytes(self) -> int:
+        """Bytes of all the pictures that it may have kept: many times those of the sound."""
+        return 32 * self.written_bytes
+
+    @property
+    def memory(self) -> str:
+        """The memory for people."""
+        return f"{self.memory_bytes / (1 << 30):.1f} GiB"
+
+
+def limits_for(
+    settings: LimitSettings, size_bytes: int, probe: "MediaProbe | None" = None
+) -> Limits:
+    """Return the limits for reading a file.
+
+    Args:
+        settings: of the platform.
+        size_bytes: of the file.
+        probe: its description, where it is to be decoded. The child that made it may have been
+            taken over: no number in it goes without a bound.
+    """
+    from mediafm_core.media.probe import LONGEST_S, MAX_PIXELS
+
+    seconds, pixels, rate = 0.0, 0, _USUAL_RATE
+    if probe is not None:
+        seconds = _bounded(probe.duration_s, size_bytes / _UNDECLARED_BYTES_PER_S, LONGEST_S)
+        pixels = min(max(probe.video.width * probe.video.height, 0), MAX_PIXELS)
+        rate = _bounded(probe.video.average_rate, _USUAL_RATE, _MOST_TIMES_RATE * _USUAL_RATE)
+    work = seconds * max(1.0, pixels / 1e6) * max(1.0, rate / _USUAL_RATE)
+    cpu_s = _START_CPU_S + _CPU_S_PER_SECOND * work + _CPU_S_PER_MIB * size_bytes / _MIB
+    cpu_s = math.ceil(settings.cpu_factor * cpu_s)
+    return Limits(
+        cpu_s=cpu_s,
+        memory_bytes=settings.memory_mb * _MIB + _PICTURES * _BYTES_PER_PIXEL * pixels,
+        written_bytes=_START_WRITTEN + round(_SOUND_BYTES_PER_S * seconds),
+        no_progress_s=settings.no_progress_s,
+        wall_s=_START_WALL_S + _WALL_PER_CPU * cpu_s,
+        frames=100_000 + size_bytes,
+    )
+
+
+def apply(limits: Limits) -> None:
+    """Limit the calling process, before it reads anything.
+
+    Private memory counts, not address space: allocators reserve much that they never use. Shared
+    memory does not count as private, so address space has a wider limit of its own.
+    """
+    threads = _STACK_BYTES * (os.cpu_count() or 1)
+    data_bytes, mapped_bytes = _memory_in_use()
+    _limit(resource.RLIMIT_CPU, round(limits.cpu_s), grace=1)
+    _limit(resource.RLIMIT_DATA, data_bytes + limits.memory_bytes + threads)
+    address_space = mapped_bytes + 2 * limits.memory_bytes + 8 * threads + _SHARED_BYTES
+    _limit(resource.RLIMIT_AS, address_space)
+    _limit(resource.RLIMIT_FSIZE, limits.written_bytes)
+    _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
+    _limit(resource.RLIMIT_CORE, 0)
+
+
+def _bounded(value: float | None, otherwise: float, most: float) -> float:
+    chosen = otherwise if value is None or not math.isfinite(value) else value
+    return min(max(chosen, 0.0), most)
+
+
+def _limit(which: int, value: int, grace: int = 0) -> None:
+    """Lower a limit of this process; one that is lower already stays.
+
+    Args:
+        which: the limit.
+        value: at which the process is warned or refused.
+        grace: beyond the value, where it is ended whatever it does about it.
+    """
+    _, hard = resource.getrlimit(which)
+    end = value + grace
+    if hard != resource.RLIM_INFINITY:
+        value, end = min(value, hard), min(end, hard)
+    with suppress(ValueError, OSError):  # a system that does not know this limit
+        resource.setrlimit(which, (value, end))
+
+
+def _memory_in_use() -> tuple[int, int]:
+    """Bytes of private writable memory and of address space of this process."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:  # no Linux
+        return 0, 0
+    found = {name: value for name, _, value in (line.partition(":") for line in lines)}
+    return tuple(1024 * int(found[name].split()[0]) for name in ("VmData", "VmSize"))  # type: ignore[return-value]

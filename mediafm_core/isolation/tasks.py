@@ -1,0 +1,150 @@
+"""Tasks of a child: the functions that read what strangers sent, by name.
+
+Importing this module imports all that they need: the server does so once, and its children have it.
+"""
+
+import io
+from functools import partial
+
+import av.video.reformatter  # noqa: F401 - imported when the first picture is scaled
+import numpy as np
+import PIL.JpegImagePlugin  # noqa: F401 - imported when the first keyframe is written
+import pyarrow as pa
+import soundfile  # noqa: F401 - imported when the first sound is written
+
+from mediafm_core.clips.table import read_clips
+from mediafm_core.config import KeyframeSettings
+from mediafm_core.isolation.conversation import Conversation, Task
+from mediafm_core.isolation.results import (
+    SUMMARY,
+    TIMED_TEXT,
+    columns_of,
+    keyframes_on_wire,
+    summary_on_wire,
+)
+from mediafm_core.isolation.wire import Message
+from mediafm_core.media.probe import MediaProbe, SubtitleStream, probe
+from mediafm_core.media.subtitles import read_embedded, read_side_file
+from mediafm_core.shots.detector import Frames, Probabilities
+from mediafm_core.shots.one_pass import decode_title
+from mediafm_core.titles.manifest import read_manifest
+
+_IN_FLIGHT = 1  # batches of pictures that may wait for their probabilities
+
+
+def manifest(conversation: Conversation) -> bytes:
+    """Read `title.json`."""
+    with conversation.file() as file:
+        found = read_manifest(file, conversation.arguments["title_id"])
+    return found.model_dump_json().encode()
+
+
+def probe_media(conversation: Conversation) -> bytes:
+    """Look into a media file."""
+    with conversation.file() as file:
+        found = probe(file, conversation.arguments["language"])
+    return found.model_dump_json().encode()
+
+
+def side_file(conversation: Conversation) -> bytes:
+    """Read a subtitle file."""
+    with conversation.file() as file:
+        found = read_side_file(file, **conversation.arguments)
+    return TIMED_TEXT.dump_json(found)
+
+
+def embedded(conversation: Conversation) -> bytes:
+    """Read a text track of a media file."""
+    arguments = conversation.arguments
+    with conversation.file() as file:
+        found = read_embedded(
+            file,
+            SubtitleStream.model_validate(arguments["stream"]),
+            arguments["origin_s"],
+            partial(_report, conversation),
+            arguments["title_language"],
+        )
+    return TIMED_TEXT.dump_json(found)
+
+
+def clips(conversation: Conversation) -> bytes:
+    """Read `clips.csv`."""
+    with conversation.file() as file:
+        found = read_clips(file, **conversation.arguments)
+    return columns_of(found)
+
+
+def decode(conversation: Conversation) -> bytes:
+    """Decode a title; pictures for the detector and keyframes go to the process that works."""
+    arguments = conversation.arguments
+
+    def keep(batch: pa.RecordBatch) -> None:
+        conversation.say(keyframes_on_wire(batch))
+
+    with (
+        conversation.file() as file,
+        io.FileIO(conversation.descriptor(), "w+") as soundtrack,
+    ):
+        found = decode_title(
+            file,
+            arguments["title_id"],
+            MediaProbe.model_validate(arguments["probe"]),
+            _DetectorElsewhere(arguments["threshold"], conversation),
+            KeyframeSettings.model_validate(arguments["keyframes"]),
+            keep,
+            soundtrack,
+            partial(_report, conversation),
+        )
+    return SUMMARY.dump_json(summary_on_wire(found))
+
+
+TASKS: dict[str, Task] = {
+    "manifest": manifest,
+    "probe": probe_media,
+    "side_file": side_file,
+    "embedded": embedded,
+    "clips": clips,
+    "decode": decode,
+}
+
+
+class _DetectorElsewhere:
+    """A detector whose network runs in the process that works.
+
+    While that computes, this process goes on decoding: answers come later than they would, and
+    what is made of them does not depend on when.
+
+    Args:
+        threshold: of the detector.
+        conversation: with the process that works.
+    """
+
+    def __init__(self, threshold: float, conversation: Conversation) -> None:
+        self.threshold = threshold
+        self._conversation = conversation
+        self._unanswered = 0
+
+    def stream(self) -> "_DetectorElsewhere":
+        """Begin a title; a child decodes one."""
+        return self
+
+    def push(self, frames: Frames) -> Probabilities:
+        """Hand pictures over; returns the probabilities that have come meanwhile."""
+        return self._ask(Message("frames", {}, frames.tobytes()), _IN_FLIGHT)
+
+    def finish(self) -> Probabilities:
+        """End the title; returns all probabilities that are owed."""
+        return self._ask(Message("finish", {}), 0)
+
+    def _ask(self, message: Message, left: int) -> Probabilities:
+        self._conversation.say(message)
+        self._unanswered += 1
+        known = [np.empty(0, np.float32)]
+        while self._unanswered > left:
+            self._unanswered -= 1
+            known.append(np.frombuffer(self._conversation.answer().body, np.float32))
+        return np.concatenate(known)
+
+
+def _report(conversation: Conversation, seconds: float) -> None:
+    conversation.say(Message("progress", {"seconds": seconds}))

@@ -1,0 +1,112 @@
+"""Messages between the process that works and its children: a JSON head and raw bytes.
+
+    4 bytes length of the head | 4 bytes length of the body | head | body
+
+Nothing is ever unpickled, and lengths are checked before memory is spent on them. Descriptors
+travel with the first byte of a message (`SCM_RIGHTS`).
+"""
+
+import json
+import socket
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+MOST_DESCRIPTORS = 8
+_LENGTHS = struct.Struct("!II")
+_MOST_HEAD_BYTES = 16 << 20
+_MOST_BODY_BYTES = 256 << 20
+_READ_BYTES = 1 << 20
+
+
+class WireError(Exception):
+    """Bytes that are no message, or one that is larger than any may be."""
+
+
+class Message(NamedTuple):
+    """A message; `kind` says what it is, `head` and `body` are what it carries."""
+
+    kind: str
+    head: Mapping[str, Any]
+    body: bytes = b""
+
+
+def packed(message: Message) -> bytes:
+    """Return a message as bytes."""
+    head = json.dumps({**message.head, "kind": message.kind}).encode()
+    return b"".join((_LENGTHS.pack(len(head), len(message.body)), head, message.body))
+
+
+def send(connection: socket.socket, message: Message, descriptors: Sequence[int] = ()) -> None:
+    """Send a message, and open descriptors with it.
+
+    Raises:
+        OSError: the other side is gone.
+    """
+    data = packed(message)
+    sent = socket.send_fds(connection, [data], list(descriptors)) if descriptors else 0
+    connection.sendall(data[sent:])
+
+
+class Inbound:
+    """Puts messages together from the bytes of a connection.
+
+    Args:
+        connection: a Unix stream socket, blocking or not.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._bytes = bytearray()
+        self.descriptors: list[int] = []  # received and not taken yet
+
+    def receive(self) -> Iterator[Message]:
+        """Wait for bytes once and return the messages that are complete with them.
+
+        Raises:
+            EOFError: the other side is gone.
+            WireError: what came is no message.
+            BlockingIOError: nothing is there, and the connection does not block.
+        """
+        data, descriptors, flags, _ = socket.recv_fds(
+            self._connection, _READ_BYTES, MOST_DESCRIPTORS
+        )
+        self.descriptors += descriptors
+        if flags & socket.MSG_CTRUNC:
+            raise WireError("descriptors were lost: there is no room for more open files")
+        if not data:
+            raise EOFError
+        self._bytes += data
+        return self._complete()
+
+    def next(self) -> Message:
+        """Wait for one message; for a side that never has two under way.
+
+        Raises:
+            EOFError, WireError: as `receive`.
+        """
+        messages = self._complete()
+        while (message := next(messages, None)) is None:
+            messages = self.receive()
+        return message
+
+    def _complete(self) -> Iterator[Message]:
+        while len(self._bytes) >= _LENGTHS.size:
+            head_bytes, body_bytes = _LENGTHS.unpack_from(self._bytes)
+            if head_bytes > _MOST_HEAD_BYTES or body_bytes > _MOST_BODY_BYTES:
+                raise WireError(f"a message of {head_bytes} and {body_bytes} bytes")
+            body = _LENGTHS.size + head_bytes
+            end = body + body_bytes
+            if len(self._bytes) < end:
+                return
+            message = _message(bytes(self._bytes[_LENGTHS.size : body]), self._bytes[body:end])
+            del self._bytes[:end]
+            yield message
+
+
+def _message(head: bytes, body: bytearray) -> Message:
+    try:
+        found = json.loads(head)
+        return Message(str(found.pop("kind")), found, bytes(body))
+    except (ValueError, KeyError, AttributeError, RecursionError) as error:
+        raise WireError(f"a head that cannot be read ({type(error).__name__})") from None

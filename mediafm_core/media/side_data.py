@@ -1,0 +1,46 @@
+"""Side data of decoded pictures: what comes with a picture and is no picture.
+
+PyAV lists a frame's side data by kind and raises a ValueError for a kind that is newer than its
+list (EXIF, Apple spatial video). Such kinds are taken off a copy of the frame here.
+"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+_KINDS_TRIED = 64  # libav 8.1 has 33
+
+
+def side_data_of(frame: "VideoFrame") -> Mapping[str, Any]:
+    """Return the side data of the kinds that PyAV has names for, by name (`DISPLAYMATRIX`)."""
+    try:
+        return frame.side_data
+    except ValueError:
+        return _of_known_kinds(frame).side_data
+
+
+def _of_known_kinds(frame: "VideoFrame") -> "VideoFrame":
+    """Return the same picture without the side data that PyAV has no names for."""
+    from av.filter import Graph
+    from av.sidedata.sidedata import Type
+
+    graph = Graph()
+    last = graph.add_buffer(
+        width=frame.width,
+        height=frame.height,
+        format=frame.format,
+        time_base=frame.time_base or Fraction(1),
+    )
+    known = {kind.value for kind in Type}
+    for kind in range(_KINDS_TRIED):
+        if kind not in known:
+            delete = graph.add("sidedata", f"mode=delete:type={kind}")
+            last.link_to(delete)
+            last = delete
+    last.link_to(graph.add("buffersink"))
+    graph.configure()
+    graph.vpush(frame)
+    return graph.vpull()

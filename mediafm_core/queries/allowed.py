@@ -1,0 +1,187 @@
+"""Statements and functions that a query may use.
+
+A query reads (SELECT, FROM, WITH, PIVOT, SHOW, DESCRIBE, SUMMARIZE, EXPLAIN of these). Its
+functions are looked up in DuckDB's own list: those that compute a value from values are allowed
+unless DuckDB marks them as having side effects, and functions that return tables only if they are
+named here. So functions of a later DuckDB are refused if they have effects, or read anything.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from functools import cache
+from typing import Any
+
+import duckdb
+
+from mediafm_core.errors import MediaFMError
+from mediafm_core.store.features.snapshot import literal
+
+LONGEST = 1_000_000
+"""Characters of a query."""
+
+# PIVOT is a CREATE TYPE followed by a SELECT; the database itself is attached read-only.
+_READING = {
+    duckdb.StatementType.SELECT,
+    duckdb.StatementType.EXPLAIN,
+    duckdb.StatementType.CREATE,
+}
+# What EXPLAIN is about follows it: ANALYZE would run a COPY, over the catalogue's own files even.
+_EXPLAIN = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*EXPLAIN(?:\s+ANALYZE\b|\s*\([^)]*\))?", re.DOTALL | re.IGNORECASE
+)
+
+_TABLE_FUNCTIONS = frozenset(
+    {
+        *("unnest", "range", "generate_series", "repeat", "json_each", "json_tree"),
+        *("histogram", "histogram_values", "summary", "generate_subscripts"),
+        *("duckdb_tables", "duckdb_columns", "duckdb_views", "duckdb_schemas", "duckdb_types"),
+        *("duckdb_functions", "duckdb_keywords", "duckdb_constraints", "duckdb_indexes"),
+        *("pragma_table_info", "pragma_show", "pragma_version", "pragma_collations"),
+        *("pg_timezone_names", "icu_calendar_names"),
+    }
+)
+# Side effects, as DuckDB marks them, that end with the query: values that differ each time, errors.
+_HARMLESS = frozenset(
+    {
+        *("random", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "error"),
+        *("current_query", "current_query_id", "current_connection_id", "current_transaction_id"),
+    }
+)
+# Not marked: waiting, settings of the process, plans and states of aggregates from outside.
+_REFUSED = frozenset(
+    {
+        *("pg_sleep", "getenv", "current_setting", "getvariable", "json_serialize_plan"),
+        *("combine", "finalize"),
+    }
+)
+_INTERNAL = "__internal"
+
+_FUNCTIONS = """
+    SELECT lower(function_name),
+           bool_or(function_type IN ('scalar', 'aggregate', 'macro'))
+           AND NOT bool_or(coalesce(has_side_effects, false))
+    FROM duckdb_functions() GROUP BY 1
+"""
+
+
+class NotAllowedError(Exception):
+    """The reason why a query may not run."""
+
+
+def require_reading(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    """Refuse a query that may do more than read the tables of the connection.
+
+    Args:
+        connection: any; nothing is executed.
+        query: one statement or several, in DuckDB's SQL.
+
+    Raises:
+        MediaFMError: a statement that does not read, or too long a query.
+        NotAllowedError: a function that is not allowed, by name.
+        duckdb.Error: the query cannot be parsed.
+    """
+    if len(query) > LONGEST:
+        raise MediaFMError(
+            f"The query has {len(query):,} characters: write one of at most {LONGEST:,}."
+        )
+    statements = connection.extract_statements(query)
+    kinds = [statement.type for statement in statements]
+    explained = [
+        inner
+        for statement in statements
+        if statement.type == duckdb.StatementType.EXPLAIN
+        for inner in connection.extract_statements(_EXPLAIN.sub("", statement.query, count=1))
+    ]
+    if (
+        not kinds
+        or not _READING.issuperset(kinds)
+        or kinds[-1] == duckdb.StatementType.CREATE
+        or any(inner.type != duckdb.StatementType.SELECT for inner in explained)
+    ):
+        raise MediaFMError("The query must read (SELECT, FROM, SHOW, DESCRIBE): write a SELECT.")
+    if duckdb.StatementType.CREATE in kinds:  # of PIVOT, which has no tree
+        _require(_called(query), _TABLE_FUNCTIONS | _values())
+        return
+    for statement in [*statements, *explained]:
+        if statement.type == duckdb.StatementType.SELECT:
+            values, tables = _used(_tree(connection, statement.query))
+            _require(tables, _TABLE_FUNCTIONS)
+            _require(values, _values())
+
+
+def require_condition(connection: duckdb.DuckDBPyConnection, where: str) -> None:
+    """Refuse a condition that is not one expression, or that a query may not contain.
+
+    Raises:
+        MediaFMError, NotAllowedError, duckdb.Error: as `require_reading`.
+    """
+    duckdb.SQLExpression(where)  # by itself: brackets around it cannot be closed by it
+    require_reading(connection, f"SELECT 1 WHERE (\n{where}\n)")
+
+
+@cache
+def _functions() -> dict[str, bool]:
+    """Return all functions of DuckDB, and of each whether it computes values and does no more."""
+    with closing(duckdb.connect(config={"threads": 1})) as connection:
+        return dict(connection.execute(_FUNCTIONS).fetchall())
+
+
+@cache
+def _values() -> frozenset[str]:
+    """Return the names of the functions that compute values and are allowed."""
+    pure = {name for name, is_pure in _functions().items() if is_pure}
+    named = (pure | _HARMLESS) - _REFUSED
+    return frozenset(name for name in named if not name.startswith(_INTERNAL)) | {"unnest"}
+
+
+def _require(used: Iterable[str], allowed: frozenset[str]) -> None:
+    """Refuse functions that DuckDB has and that are not among the allowed ones."""
+    for name in used:
+        if name not in allowed and name in _functions():
+            raise NotAllowedError(
+                f"it calls {name[:80]}, which may do more than compute from the catalogue"
+            )
+
+
+def _tree(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
+    """Parse a SELECT as DuckDB does."""
+    # As a parameter it would let DuckDB import pandas, which takes half a second.
+    serialise = f"SELECT json_serialize_sql({literal(query)})"
+    (text,) = connection.execute(serialise).fetchall()[0]
+    tree = json.loads(text)
+    if tree.get("error"):
+        raise NotAllowedError(f"it cannot be checked ({tree.get('error_message')})")
+    return tree["statements"]
+
+
+def _used(tree: Any) -> tuple[set[str], set[str]]:
+    """Return the names of functions in a tree: those of values, and those of tables."""
+    values: set[str] = set()
+    tables: set[str] = set()
+    waiting: list[tuple[Any, bool]] = [(tree, False)]
+    while waiting:
+        node, is_table = waiting.pop()
+        if isinstance(node, list):
+            waiting += [(each, False) for each in node]
+        elif isinstance(node, dict):
+            if isinstance(name := node.get("function_name"), str):
+                (tables if is_table else values).add(name.lower())
+            of_table = node.get("type") == "TABLE_FUNCTION"
+            waiting += [(value, of_table and key == "function") for key, value in node.items()]
+    return values, tables
+
+
+def _called(query: str) -> Iterator[str]:
+    """Yield the names of functions by the words before opening brackets."""
+    tokens = duckdb.tokenize(query)
+    ends = [*(start for start, _ in tokens[1:]), len(query.encode())]
+    text = query.encode()
+    word = ""
+    for (start, _), end in zip(tokens, ends, strict=True):
+        token = text[start:end].decode(errors="replace")
+        if token.startswith("(") and word:
+            yield word
+        token = re.sub(r"(?s)--.*?(\n|$)|/\*.*?\*/", "", token).strip()
+        word = token[1:-1].replace('""', '"').lower() if token.startswith('"') else token.lower()
