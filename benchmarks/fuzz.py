@@ -52,9 +52,9 @@ def main() -> None:
     parser.add_argument("--only", metavar="KIND/NUMBER", help="repeat one input")
     parser.add_argument("--keep", type=Path, default=Path("fuzz_failures"), metavar="FOLDER")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--cpu-seconds", type=float, default=20.0, help="limit of an input")
-    parser.add_argument("--wall-seconds", type=float, default=120.0, help="limit of an input")
-    parser.add_argument("--memory-mib", type=float, default=2048.0, help="limit of an input")
+    parser.add_argument("--cpu-seconds", type=float, default=40.0, help="limit of an input")
+    parser.add_argument("--wall-seconds", type=float, default=300.0, help="limit of an input")
+    parser.add_argument("--memory-mib", type=float, default=3072.0, help="limit of an input")
     arguments = parse(parser, small)
     chosen = [name for name in kinds() if not arguments.kinds or name in arguments.kinds.split(",")]
     inputs = [

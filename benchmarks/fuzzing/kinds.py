@@ -33,6 +33,7 @@ from mediafm_core.setting_names import setting_names, variable_of
 if TYPE_CHECKING:
     from benchmarks.quick_catalogue import QuickPlatform
 
+_LIMITS = {"cpu_factor": 0.1, "memory_mb": 1024, "no_progress_s": 60.0}  # below those of `fuzz`
 _STRANGE_SHARE = 0.04  # of inputs from outside: links, pipes and scripts in place of the content
 
 
@@ -173,7 +174,7 @@ def _platform(root: Path, fresh_store: bool = False) -> "QuickPlatform":
     from benchmarks.quick_catalogue import QuickPlatform, settings_for
 
     store = root / ("fresh_store" if fresh_store else "store")
-    return QuickPlatform(settings_for(root / "inbox", store))
+    return QuickPlatform(settings_for(root / "inbox", store, limits=_LIMITS))
 
 
 def _materialise(platform: "QuickPlatform", *groups: tuple[str, ...], force: bool = False) -> None:
