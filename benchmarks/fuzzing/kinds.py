@@ -474,6 +474,8 @@ _RUN_CONFIGS = {
 
 def _run_config(rng: Random, _corpus: Corpus, _root: Path) -> Input:
     job = rng.choice(sorted(_RUN_CONFIGS))
+    if isinstance(rng, mutations.Sound):
+        job = "ingest_title"
     data = json.dumps(_RUN_CONFIGS[job]).encode()
     content, names = mutations.mutate(rng, data, [], (mutations.mutate_json,))
     return Input(f"{job}.json", content, names)
