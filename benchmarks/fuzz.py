@@ -8,6 +8,8 @@ environment, command line), models, artefacts, shards, `features.duckdb`, `servi
 `dagster.yaml` and run configuration. Each input is drawn from the seed, its kind and its number
 alone, so that `--only KIND/NUMBER` repeats it.
 
+It needs Linux: inotify, /proc, and the program of the package imageio-ffmpeg.
+
 An input fails where it ends its process (`crash`), takes more than its CPU time, time or memory
 (`hang`, `memory`), raises an error that is none of the project's (`traceback`) or one that blames
 no input (`unexplained`), is refused in more than 300 characters (`long`) or without a name
@@ -73,7 +75,7 @@ def main() -> None:
 
 def small(_: SmallInputs) -> list[str]:
     """The command line of the small setting."""
-    return ["--inputs", "200"]
+    return ["--inputs", str(3 * len(kinds())), "--processes", "1"]
 
 
 def take_all(

@@ -22,6 +22,11 @@ from mediafm_core.pipeline.fused_space import FusedSpace, space_of_model
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.models import model_folder, model_names
 
+_PARTS: dict[str, type] = {
+    **dict.fromkeys(("titles", "training", "objective", "baselines"), dict),
+    **dict.fromkeys(("curve", "validation_titles"), list),
+    "validation": str,
+}
 _NAMED_MODELS = 5  # in an error, the newest
 FEWEST_DIGITS = 4  # of a digest's beginning, as git asks for
 
@@ -102,6 +107,7 @@ def read_candidate(folder: Path) -> Candidate:
     require_undamaged(folder, training, (CONFIG_FILE,))
     identity = recorded_identity(folder, training)
     try:
+        _require_types(training)
         kept = kept_point(training)
         baselines = {str(name): float(loss) for name, loss in training["baselines"].items()}
         candidate = Candidate(
@@ -127,6 +133,18 @@ def read_candidate(folder: Path) -> Candidate:
             f"{folder} holds {identity} by its {TRAINING_FILE}: give the folder that name."
         )
     return candidate
+
+
+def _require_types(training: Mapping[str, Any]) -> None:
+    """Refuse a record whose parts, those of the comparison with other models too, are others.
+
+    Raises:
+        TypeError: names the part.
+    """
+    for name, kind in _PARTS.items():
+        found = training.get(name, kind())
+        if not isinstance(found, kind):
+            raise TypeError(f"{name} is a {type(found).__name__}, not a {kind.__name__}")
 
 
 def kept_point(training: Mapping[str, Any]) -> dict[str, Any]:
