@@ -2,8 +2,8 @@
 
 import re
 
-LONGEST_LINE = 800  # characters of an error or a reason
-_TAIL = 240  # characters kept of the end, where the remedy is
+LONGEST_LINE = 300  # characters of an error or a reason
+_TAIL = 110  # characters kept of the end, where the remedy is
 _ROOM_FOR_MARK = 40
 
 # C0 and C1 control characters, line and paragraph separators, bidirectional embeddings, overrides
