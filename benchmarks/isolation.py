@@ -42,12 +42,12 @@ from mediafm_core.shots.one_pass import decode_title
 from mediafm_core.shots.transnetv2 import TransNetV2Detector
 from mediafm_core.titles.own_file import OwnFile
 
-# Soon reached, so that a stopped child costs a second.
-_LIMITS = LimitSettings(no_progress_s=1.0, memory_mb=256)
+# Soon reached, so that a stopped child costs seconds and not a minute.
+_LIMITS = LimitSettings(no_progress_s=5.0, memory_mb=256)
 _TASKS = ("probe", "decode", "side_file")
 _DEEDS = {
     "killed": "was killed from outside (SIGKILL)",
-    "stopped": "made no progress for 1 s",
+    "stopped": "made no progress for 5 s",
     "bloated": "of memory",
 }
 _SIGNALS = {"killed": signal.SIGKILL, "stopped": signal.SIGSTOP}

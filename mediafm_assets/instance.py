@@ -9,6 +9,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import dagster as dg
+import yaml
+from dagster._check import CheckError
 from dagster._core.instance.config import dagster_instance_config
 from dagster._core.instance.ref import InstanceRef
 
@@ -20,6 +22,12 @@ from mediafm_core.store.artefacts import Store
 HOME_VARIABLE = "DAGSTER_HOME"
 CONFIGURATION = "dagster.yaml"
 _LOCK = ".opening.lock"
+# Parsing raises the first two and RecursionError, Dagster's checks the others.
+_UNUSABLE = (
+    *(yaml.YAMLError, UnicodeDecodeError, RecursionError, dg.DagsterError, CheckError),
+    *(ImportError, AttributeError, TypeError, ValueError, LookupError),
+)
+_WITH_ERRORS = dg.DagsterInvalidConfigError
 _TEMPLATE = Path(__file__).parents[1] / "dagster_home" / CONFIGURATION
 
 
@@ -57,12 +65,28 @@ def open_instance(store: Store) -> dg.DagsterInstance:
 
     One process at a time: two that create the tables of one SQLite file disturb each other, and
     Dagster has no lock of its own.
+
+    Raises:
+        ConfigurationError: as `dagster_home`, or its `dagster.yaml` cannot be used.
     """
     home = dagster_home(store)
-    with _one_process(home):
+    with _one_process(home), _configuration_errors(home / CONFIGURATION):
         configured, _ = dagster_instance_config(str(home))
         overrides = {} if "compute_logs" in configured else without_mirror(home)
         return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides))
+
+
+@contextmanager
+def _configuration_errors(file: Path) -> Iterator[None]:
+    """Turn what Dagster raises for a `dagster.yaml` that it cannot use into a sentence."""
+    try:
+        yield
+    except _UNUSABLE as error:
+        reason = error.errors[0].message if isinstance(error, _WITH_ERRORS) else str(error)
+        raise ConfigurationError(
+            f"{file} cannot be used ({' '.join(reason.split()) or type(error).__name__}): correct "
+            "it, or delete it, which restores the default."
+        ) from error
 
 
 @contextmanager

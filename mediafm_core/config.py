@@ -29,7 +29,7 @@ from pydantic_settings import (
 
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.setting_names import refuse_unknown_variables, unknown_setting, variable_of
-from mediafm_core.storage.location import Location, S3Location
+from mediafm_core.storage.location import LocalPath, Location, S3Location
 
 CONFIG_FILE_VARIABLE = "MEDIAFM_CONFIG"
 
@@ -228,7 +228,7 @@ class TrainingSettings(Section):
         le=100_000_000,
         description="steps between saved states, from which a killed training goes on",
     )
-    start_from: Path | None = Field(
+    start_from: LocalPath | None = Field(
         None, description="folder of a model, or of a training's state, whose weights to start from"
     )
     seed: int = Field(
@@ -325,7 +325,7 @@ class S3Settings(Section):
         le=86_400,
         description="after which the lock of a process that died is free, seconds",
     )
-    cache: Path | None = Field(
+    cache: LocalPath | None = Field(
         None,
         description="local folder of copies and of work in progress; `mediafm` in the user's cache "
         "folder if not given",
@@ -538,7 +538,7 @@ class Settings(BaseSettings):
         "detection where it is native",
     )
     threads: int = Field(0, ge=0, le=4096, description="threads per network; 0 takes all cores")
-    serving_model: Path | None = Field(
+    serving_model: LocalPath | None = Field(
         None, description="folder of a trained model to serve in place of one trained here"
     )
 

@@ -2,8 +2,8 @@
 
 import re
 
-LONGEST_LINE = 800  # characters of an error or a reason
-_TAIL = 240  # characters kept of the end, where the remedy is
+LONGEST_LINE = 300  # characters of an error or a reason
+_TAIL = 110  # characters kept of the end, where the remedy is
 _ROOM_FOR_MARK = 40
 
 # C0 and C1 control characters, line and paragraph separators, bidirectional embeddings, overrides
@@ -62,3 +62,9 @@ def shortened(message: object, most: int) -> str:
     """Return a text as one printable line that is cut off after `most` characters."""
     line = printable(" ".join(str(message).split()))
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def quoted(text: str, most: int = 60) -> str:
+    """Return text in quotes and with escapes, cut so that no more than `most` characters show."""
+    shown = printable(repr(text[:most]))
+    return shown if len(text) <= most and len(shown) <= most + 2 else f"{shown[: most - 3]}...'"

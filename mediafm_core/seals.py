@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from mediafm_core.strict_json import parse_json
+
 _LABEL = b"MediaFM-SHA-256:"
 _HEX_BYTES = 64
 LINE_BYTES = len(_LABEL) + _HEX_BYTES + 1
@@ -116,12 +118,12 @@ def read_sealed_json(content: bytes) -> Any:
         ValueError: it is no JSON.
     """
     if not is_sealed_json(content):
-        return json.loads(content)
+        return parse_json(content, finite=False)
     text = content[:-_MEMBER_BYTES] + _END
     digest = hashlib.sha256(text).hexdigest().encode()
     if content[-_MEMBER_BYTES:] != _BEFORE + digest + _AFTER:
         raise SealError("its SHA-256 is another than when it was written")
-    return json.loads(text)
+    return parse_json(text, finite=False)
 
 
 def corrected(content: bytes, is_right: Callable[[bytes], bool]) -> bytes | None:

@@ -38,7 +38,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a pickle instead": (replace_by_pickle, r"pytorch_model\.bin, a pickle"),
     "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "no model.safetensors"),
     "no configuration": (lambda folder: (folder / "config.json").unlink(), "no config.json"),
-    "no curve": (lose_curve, "does not tell what was trained"),
+    "no curve": (lose_curve, "does not say what was trained"),
     "another's name": (
         lambda folder: folder.rename(folder.parent / "mediafm-1@0123456789abcdef"),
         "give the folder that name",

@@ -126,6 +126,12 @@ def no_pictures(conversation: Conversation) -> bytes:
     return b"{}"
 
 
+def deaf(conversation: Conversation) -> bytes:
+    """Ask without end, and read no answer."""
+    while True:
+        conversation.say(Message("frames", {}))
+
+
 def fail(conversation: Conversation) -> bytes:
     """Raise the error that the arguments name."""
     errors: dict[str, Callable[[], None]] = {
@@ -191,6 +197,7 @@ TASKS = {
 _LIES: dict[str, Callable[[Conversation], bytes]] = {
     "unknown": unknown,
     "flood": flood,
+    "deaf": deaf,
     "keyframes": no_pictures,
     "summary": lambda _: json.dumps({"shots": {"shot_index": [0]}, "frames": 3}).encode(),
 }

@@ -8,6 +8,8 @@ Other packages add commands through the entry-point group `mediafm.commands`; th
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -15,6 +17,7 @@ import click
 
 from mediafm_core.errors import ConfigurationError, MediaFMError
 from mediafm_core.faults import Cause, fault_of, machine_sentence
+from mediafm_core.readable import LONGEST_LINE, shortened
 from mediafm_core.runtime.interruption import (
     closing_line,
     exit_code,
@@ -22,6 +25,7 @@ from mediafm_core.runtime.interruption import (
     stopping_on_signals,
 )
 
+_ROOM_FOR_OPTION = 60  # characters that click puts before the message of an option
 ENTRY_POINTS = "mediafm.commands"
 DEBUG_VARIABLE = "MEDIAFM_DEBUG"
 
@@ -85,6 +89,11 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse the options before the command; see `click.Command.make_context`."""
+        with _short_usage_errors():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error of ours becomes one line and exit code 1.
 
@@ -92,7 +101,8 @@ class Commands(click.Group):
         """
         with stopping_on_signals():
             try:
-                return super().invoke(ctx)
+                with _short_usage_errors():
+                    return super().invoke(ctx)
             except BaseException as error:
                 # Libraries turn an interrupt into errors of their own, DuckDB for one.
                 if interrupted() or isinstance(error, KeyboardInterrupt):
@@ -107,6 +117,17 @@ class Commands(click.Group):
                 if fault.cause is Cause.MACHINE:  # DuckDB's or SQLite's error of a full disk
                     raise click.ClickException(machine_sentence(fault)) from None
                 raise
+
+
+@contextmanager
+def _short_usage_errors() -> Iterator[None]:
+    """Shorten what click says of a command line: it repeats arguments of any length."""
+    try:
+        yield
+    except click.ClickException as error:
+        short = shortened(error.message, LONGEST_LINE - _ROOM_FOR_OPTION)
+        error.message = short  # type: ignore[misc]  # every error keeps its kind and context
+        raise
 
 
 def _unavailable(name: str, error: Exception) -> click.Command:

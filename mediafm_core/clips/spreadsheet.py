@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from mediafm_core.errors import TitleError
+from mediafm_core.readable import quoted
 
 MAX_COLUMNS = 1000
 MAX_ROWS = 100_000
@@ -25,7 +26,6 @@ _BETWEEN_WORDS = re.compile(r"[\s_-]+")
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?", re.ASCII)
 _FRAMES = re.compile(r"\d+:\d+:\d+[:;]\d+", re.ASCII)
-_SHOWN = 60
 
 
 class Row(NamedTuple):
@@ -105,11 +105,6 @@ def read_seconds(text: str, column: str, place: str) -> float:
             "0:01:01.5."
         )
     return value
-
-
-def quoted(text: str) -> str:
-    """Return a value in quotes, short enough for an error."""
-    return repr(text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}...")
 
 
 def _separator(text: str, required: Sequence[str]) -> tuple[str, int, str]:

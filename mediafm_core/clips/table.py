@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from mediafm_core.clips.spreadsheet import quoted, read_rows, read_seconds
+from mediafm_core.clips.spreadsheet import read_rows, read_seconds
 from mediafm_core.errors import TitleError
 from mediafm_core.intervals import Indices
+from mediafm_core.readable import UNSAFE, quoted
 from mediafm_core.titles.language import primary_language
 from mediafm_core.titles.own_file import OwnFile
 from mediafm_core.titles.text_file import read_text
@@ -57,6 +58,10 @@ def read_clips(
         clip_id = cells.pop("clip_id")
         if not clip_id:
             raise TitleError(f"{place}: the clip_id is empty: give the clip a name.")
+        if UNSAFE.search(clip_id):
+            raise TitleError(
+                f"{place}: clip_id {quoted(clip_id)} has characters that are not seen: rename it."
+            )
         if len(clip_id) > _MAX_ID_CHARACTERS:
             raise TitleError(
                 f"{place}: clip_id {quoted(clip_id)} has more than {_MAX_ID_CHARACTERS} "

@@ -3,8 +3,7 @@
 Radford et al. 2021 (arXiv:2103.00020), through open_clip.
 """
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +12,11 @@ import numpy as np
 
 from mediafm_core.config import Settings
 from mediafm_core.device import resolve_device
+from mediafm_core.encoders.checkpoint_bounds import (
+    number,
+    read_configuration,
+    require_weights_for,
+)
 from mediafm_core.encoders.runtime import (
     arithmetic,
     check_device,
@@ -28,6 +32,7 @@ from mediafm_core.encoders.weights import (
     weights_in,
 )
 from mediafm_core.errors import ConfigurationError, MediaFMError
+from mediafm_core.faults import in_one_line
 from mediafm_core.identity import Identity, digest_of
 
 if TYPE_CHECKING:
@@ -35,10 +40,16 @@ if TYPE_CHECKING:
 
 _DEFAULT = "timm/vit_large_patch14_clip_224.openai"  # ViT-L-14 with OpenAI's weights
 _CONFIG = "open_clip_config.json"
+_SETTING = "video.model"
 _WEIGHTS = (  # in the order in which open_clip itself looks for them
     "open_clip_model.safetensors",
     "open_clip_pytorch_model.safetensors",
     "open_clip_pytorch_model.bin",
+)
+# What open_clip raises for a configuration that it cannot make a network of.
+_UNUSABLE = (
+    *(RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError),
+    AssertionError,
 )
 
 
@@ -85,12 +96,14 @@ class OpenCLIP:
     @cached_property
     def dimension(self) -> int:
         """Width of the vectors: that of the space shared with CLIP's texts."""
-        config = json.loads(self._checkpoint.config.read_text())
-        return int(config.get("model_cfg", config)["embed_dim"])
+        return int(_network_of(self._configuration)["embed_dim"])
 
     def check(self) -> None:
         """See `Encoder.check`."""
-        verify_checkpoint(self._checkpoint.weights, self._settings.video.sha256, "video.sha256")
+        _, _, configuration, weights = self._checkpoint
+        least = _least_parameters(self._configuration)
+        require_weights_for(least, configuration, weights, _SETTING)
+        verify_checkpoint(weights, self._settings.video.sha256, "video.sha256")
         check_device(self._settings)
 
     def encode(self, images: Sequence[np.ndarray]) -> np.ndarray:
@@ -128,6 +141,10 @@ class OpenCLIP:
         return vectors.to(torch.float32).cpu().numpy()  # [n, dimension]
 
     @cached_property
+    def _configuration(self) -> dict[str, Any]:
+        return read_configuration(self._checkpoint.config, _SETTING, _least_parameters)
+
+    @cached_property
     def _checkpoint(self) -> _Checkpoint:
         architecture, colon, source = self._model.partition(":")
         configs = require_package("open_clip", "open_clip_torch") / "model_configs"
@@ -145,8 +162,12 @@ class OpenCLIP:
 
     @cached_property
     def _network(self) -> "tuple[Any, Callable[..., torch.Tensor]]":
+        from pickle import UnpicklingError  # of weights_only: what is no tensor is refused
+
         import open_clip
         import torch
+        from PIL import Image
+        from safetensors import SafetensorError
 
         self.check()
         name, pretrained, _, weights = self._checkpoint
@@ -160,13 +181,48 @@ class OpenCLIP:
                     device=resolve_device(self._settings),
                     image_resize_mode="squash",
                 )
-        except (RuntimeError, ValueError, OSError) as error:
-            reason = str(error).splitlines()[0]
+            preprocess(Image.new("RGB", (8, 8)))  # its settings come from the checkpoint too
+        except (*_UNUSABLE, OSError, SafetensorError, UnpicklingError) as error:
             raise ConfigurationError(
-                f"The checkpoint {weights} does not load as {name} ({reason}): name another in "
-                "`video.model`."
-            ) from None
+                f"The checkpoint {weights} does not load as {name} ({in_one_line(error)}): name "
+                f"another in `{_SETTING}`."
+            ) from error
         return network.eval().requires_grad_(False), preprocess
+
+
+def _network_of(configuration: Mapping[str, Any]) -> Mapping[str, Any]:
+    network = configuration.get("model_cfg", configuration)
+    if not isinstance(network, Mapping):
+        raise ValueError("model_cfg is no JSON object")
+    return network
+
+
+def _least_parameters(configuration: Mapping[str, Any]) -> float:
+    """Weights of the two Transformers that a configuration asks for, where it gives their sizes.
+
+    Raises:
+        ValueError: a size is no whole number above 0.
+    """
+    network = _network_of(configuration)
+    total = float(number(network, "embed_dim", 0))
+    for name, foreign in (("vision_cfg", "timm_model_name"), ("text_cfg", "hf_model_name")):
+        tower = network.get(name)
+        if not isinstance(tower, Mapping):
+            raise ValueError(f"{name} is no JSON object")
+        if tower.get(foreign) or isinstance(tower.get("layers"), list):  # sizes of another library
+            continue
+        width = number(tower, "width", 768 if name == "vision_cfg" else 512)
+        total += 4.0 * width * width * number(tower, "layers", 12)
+        if name == "text_cfg":
+            places = number(tower, "vocab_size", 49408) + number(tower, "context_length", 77)
+        else:
+            sides = tower.get("image_size", 224)
+            side = max(sides) if isinstance(sides, list) and sides else sides
+            patch = number(tower, "patch_size", 16)
+            places = (number({"image_size": side}, "image_size", 224) // patch) ** 2
+            places += 3 * patch * patch
+        total += float(places) * width
+    return total
 
 
 def _from_folder(model: str) -> _Checkpoint:

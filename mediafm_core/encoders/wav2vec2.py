@@ -3,8 +3,7 @@
 Baevski et al. 2020 (arXiv:2006.11477), through transformers. Self-supervised on speech.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,11 @@ import numpy as np
 
 from mediafm_core.config import Settings
 from mediafm_core.device import resolve_device
+from mediafm_core.encoders.checkpoint_bounds import (
+    number,
+    read_configuration,
+    require_weights_for,
+)
 from mediafm_core.encoders.runtime import (
     arithmetic,
     check_device,
@@ -27,6 +31,7 @@ from mediafm_core.encoders.weights import (
     weights_in,
 )
 from mediafm_core.errors import ConfigurationError
+from mediafm_core.faults import in_one_line
 from mediafm_core.identity import Identity, digest_of
 
 if TYPE_CHECKING:
@@ -36,6 +41,9 @@ _DEFAULT = "facebook/wav2vec2-base"
 _CONFIG, _PREPROCESSOR = "config.json", "preprocessor_config.json"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _UNUSED = {"masked_spec_embed"}  # read in training only
+_SETTING = "audio.model"
+# What transformers raises for a checkpoint that it cannot make a network of.
+_UNUSABLE = (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
 
 
 class Wav2Vec2:
@@ -67,7 +75,7 @@ class Wav2Vec2:
     @cached_property
     def dimension(self) -> int:
         """Width of the vectors: the model's hidden size."""
-        return int(self._config["hidden_size"])
+        return number(self._config, "hidden_size", 768)
 
     def check(self) -> None:
         """See `Encoder.check`."""
@@ -75,9 +83,11 @@ class Wav2Vec2:
         if self._config.get("model_type") != "wav2vec2":
             raise ConfigurationError(
                 f"{self._folder} holds a model of type {self._config.get('model_type')!r}, not "
-                "wav2vec2: mend the setting `audio.model`."
+                "wav2vec2: name another in `audio.model`."
             )
         weights = weights_in(self._folder, _WEIGHTS)
+        configuration = self._folder / _CONFIG
+        require_weights_for(_least_parameters(self._config), configuration, weights, _SETTING)
         verify_checkpoint(weights, self._settings.audio.sha256, "audio.sha256")
         check_device(self._settings)
 
@@ -119,7 +129,7 @@ class Wav2Vec2:
 
     @cached_property
     def _config(self) -> dict[str, Any]:
-        return dict(json.loads((self._folder / _CONFIG).read_text()))
+        return read_configuration(self._folder / _CONFIG, _SETTING, _least_parameters)
 
     @cached_property
     def _extractor(self) -> "Wav2Vec2FeatureExtractor":
@@ -127,19 +137,32 @@ class Wav2Vec2:
 
         if not (self._folder / _PREPROCESSOR).is_file():
             return Wav2Vec2FeatureExtractor()  # the base model's: zero mean, unit variance
-        return Wav2Vec2FeatureExtractor.from_pretrained(self._folder)
+        read_configuration(self._folder / _PREPROCESSOR, _SETTING)
+        try:
+            return Wav2Vec2FeatureExtractor.from_pretrained(self._folder)
+        except _UNUSABLE as error:
+            raise _does_not_load(self._folder / _PREPROCESSOR, error) from error
 
     @cached_property
     def _network(self) -> "Wav2Vec2Model":
+        from pickle import UnpicklingError  # of weights_only: what is no tensor is refused
+
+        from huggingface_hub.errors import StrictDataclassError
+        from safetensors import SafetensorError
         from transformers import Wav2Vec2Model
 
         self.check()
-        loaded: Any = Wav2Vec2Model.from_pretrained(
-            self._folder,
-            dtype=torch_dtype(self._settings),
-            local_files_only=True,
-            output_loading_info=True,
-        )
+        try:
+            loaded: Any = Wav2Vec2Model.from_pretrained(
+                self._folder,
+                dtype=torch_dtype(self._settings),
+                local_files_only=True,
+                output_loading_info=True,
+            )
+        except (
+            *(*_UNUSABLE, OSError, SafetensorError, UnpicklingError, StrictDataclassError),
+        ) as error:
+            raise _does_not_load(self._folder, error) from error
         network, report = loaded
         missing = set(report["missing_keys"]) - _UNUSED
         if missing:
@@ -148,6 +171,24 @@ class Wav2Vec2:
                 f"{min(missing)}: copy it again or name another in `audio.model`."
             )
         return network.eval().to(resolve_device(self._settings))
+
+
+def _least_parameters(config: Mapping[str, Any]) -> float:
+    """Weights of the convolutions and Transformer layers that a configuration asks for.
+
+    Raises:
+        ValueError: a size is no whole number above 0.
+    """
+    hidden, layers = number(config, "hidden_size", 768), number(config, "num_hidden_layers", 12)
+    inner = number(config, "intermediate_size", 3072)
+    return float(layers) * (4 * hidden * hidden + 2 * hidden * inner)
+
+
+def _does_not_load(place: Path, error: Exception) -> ConfigurationError:
+    return ConfigurationError(
+        f"{place} does not load as wav2vec2 ({in_one_line(error)}): copy the checkpoint again or "
+        f"name another in `{_SETTING}`."
+    )
 
 
 def _at_least(window: np.ndarray, samples: int) -> np.ndarray:

@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 TASKS = "mediafm_core.isolation.tasks"
 _LOOK_S = 0.5  # between two looks at children that say nothing
 _REPORT_S = 60.0  # at most until the server says that a child has started or ended
+_END_S = 5.0  # at most until the server has ended by itself
 # Variables that a child may know; keys and tokens are in others.
 _KEPT_VARIABLES = frozenset({"PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH"})
 _KEPT_PREFIXES = ("PYTHON", "LC_", "DYLD_")
@@ -93,6 +94,7 @@ class Server:
                 f"The process that reads media for this one did not start ({last}): run "
                 "`mediafm doctor`."
             ) from None
+        control.settimeout(_REPORT_S)
 
     @property
     def is_alive(self) -> bool:
@@ -121,7 +123,11 @@ class Server:
         """End it, and with it its children."""
         self._control.close()
         if self.owner == os.getpid():
-            self._process.communicate()
+            try:
+                self._process.communicate(timeout=_END_S)
+            except subprocess.TimeoutExpired:  # stopped, for instance
+                self.kill()
+                self._process.communicate()
 
 
 _servers: dict[str, Server] = {}
@@ -177,6 +183,7 @@ class Child:
         self._data, data = socket.socketpair()
         self._end, end = socket.socketpair()
         self._end.settimeout(_REPORT_S)
+        self._data.settimeout(_REPORT_S)
         self._inbound, self._reports = Inbound(self._data), Inbound(self._end)
         try:
             with data, end:
@@ -226,11 +233,13 @@ class Child:
         """Answer what the child has asked; its time without progress begins anew.
 
         Raises:
-            TitleError: it has ended.
+            TitleError: it has ended, or does not read its answers.
         """
         self._waited_s = self._unlooked_s = 0.0
         try:
             send(self._data, message, descriptors)
+        except TimeoutError:
+            raise self._stuck() from None
         except OSError:
             raise self._ended() from None
 
@@ -270,16 +279,12 @@ class Child:
         self._positions, self._unlooked_s = positions, 0.0
         if self._waited_s < self.limits.no_progress_s:
             return
-        seconds = f"{self.limits.no_progress_s:g} s"
         if _waits_for_a_device(self.process):
             raise MachineError(
                 f"{self._subject} cannot be read: the disk or file system has not answered for "
-                f"{seconds}: check it, then run again."
+                f"{self.limits.no_progress_s:g} s: check it, then run again."
             )
-        raise TitleError(
-            f"{self._subject}: {self._doing} made no progress for {seconds}: export the file "
-            f"again, or raise limits.no_progress_s (now {self.limits.no_progress_s:g})."
-        )
+        raise self._stuck()
 
     def garbage(self, error: Exception) -> TitleError:
         """Return the error for something that the child has sent and that cannot be right."""
@@ -319,6 +324,13 @@ class Child:
             return
         self._end_it()
 
+    def _stuck(self) -> TitleError:
+        seconds = f"{self.limits.no_progress_s:g}"
+        return TitleError(
+            f"{self._subject}: {self._doing} made no progress for {seconds} s: export the file "
+            f"again, or raise limits.no_progress_s (now {seconds})."
+        )
+
     # What the server reports
 
     def _begin(self) -> None:
@@ -335,6 +347,7 @@ class Child:
             confined = self._inbound.next()
         except (EOFError, OSError, WireError):
             raise self._ended() from None
+        self._data.settimeout(self.limits.no_progress_s)  # a child need not read its answers
         self.missing = tuple(map(str, confined.head.get("missing", ())))
         if self.missing:
             _log_once(self.missing)

@@ -24,6 +24,9 @@ _CPU_S_PER_MIB = 1.0
 _CPU_S_PER_SECOND = 2.0
 _USUAL_RATE, _MOST_TIMES_RATE = 25.0, 10.0
 _UNDECLARED_BYTES_PER_S = 12_500  # of a film that does not say how long it is: 100 kbit/s
+# The length that a file declares is believed up to here: 2 kbit/s, which no film with moving
+# pictures gets along with, and ten minutes of a still.
+_LEAST_BYTES_PER_S, _STILL_S = 250, 600.0
 # A decoder keeps 16 reference pictures, one or two for each of its threads, and some in waiting;
 # 4 bytes are a pixel of 4:2:0 in 16 bit and the padding around it.
 _PICTURES, _BYTES_PER_PIXEL = 48, 4
@@ -81,7 +84,8 @@ def limits_for(
 
     seconds, pixels, rate = 0.0, 0, _USUAL_RATE
     if probe is not None:
-        seconds = _bounded(probe.duration_s, size_bytes / _UNDECLARED_BYTES_PER_S, LONGEST_S)
+        longest_s = min(_STILL_S + size_bytes / _LEAST_BYTES_PER_S, LONGEST_S)
+        seconds = _bounded(probe.duration_s, size_bytes / _UNDECLARED_BYTES_PER_S, longest_s)
         pixels = min(max(probe.video.width * probe.video.height, 0), MAX_PIXELS)
         rate = _bounded(probe.video.average_rate, _USUAL_RATE, _MOST_TIMES_RATE * _USUAL_RATE)
     work = seconds * max(1.0, pixels / 1e6) * max(1.0, rate / _USUAL_RATE)

@@ -6,11 +6,14 @@ Importing this module imports all that they need: the server does so once, and i
 import io
 from functools import partial
 
-import av.video.reformatter  # noqa: F401 - imported when the first picture is scaled
+import av.subtitles.subtitle
+import av.video.reformatter  # noqa: F401 - imported with the first picture
+import charset_normalizer  # noqa: F401 - imported with captions in an unknown encoding
 import numpy as np
-import PIL.JpegImagePlugin  # noqa: F401 - imported when the first keyframe is written
 import pyarrow as pa
-import soundfile  # noqa: F401 - imported when the first sound is written
+import pyarrow.compute
+import soundfile  # noqa: F401 - imported with the first sound
+from PIL import Image
 
 from mediafm_core.clips.table import read_clips
 from mediafm_core.config import KeyframeSettings
@@ -29,6 +32,7 @@ from mediafm_core.shots.detector import Frames, Probabilities
 from mediafm_core.shots.one_pass import decode_title
 from mediafm_core.titles.manifest import read_manifest
 
+Image.preinit()  # its formats would be imported with the first keyframe
 _IN_FLIGHT = 1  # batches of pictures that may wait for their probabilities
 
 

@@ -4,6 +4,7 @@ import re
 from typing import NamedTuple
 
 from mediafm_core.errors import TitleError
+from mediafm_core.readable import quoted
 
 # Translation programs put blanks around the signs; some tools leave out hours or milliseconds.
 _TIME = r"(-?) ?(?:(\d{1,4}) ?: ?)?(\d{1,3}) ?: ?(\d{1,2})(?: ?([.,:;]) ?(\d{1,9}))?"
@@ -14,8 +15,6 @@ _SETTINGS = re.compile(r"(?:[ \t]+[A-Za-z]\w*:[^\s]+)*[ \t]*")
 _STARTS_LIKE_A_TIME = re.compile(r"-?\d+ ?: ?\w")
 _FULL_TIME = re.compile(r"\d+:\d{2}:\d{2}[.,]\d")
 _LONGEST_LINE = 2000  # characters of a line with times
-
-_SHOWN = 60
 
 
 class Timing(NamedTuple):
@@ -56,8 +55,8 @@ def read_timing(line: str, place: str) -> Timing | None:
     for _, _, _, _, sign, fraction in (start, end):
         if sign in {":", ";"} and len(fraction) != 3:
             raise TitleError(
-                f"{place}: {shown(line)} counts frames: write fractions of a second, such as "
-                "00:00:01,500."
+                f"{place}: {quoted(line.strip())} counts frames: write fractions of a second, "
+                "such as 00:00:01,500."
             )
     rest = line.strip()[found.start(13) :]
     settings = _SETTINGS.match(rest)
@@ -71,12 +70,6 @@ def is_broken_timing(line: str) -> bool:
     if not _STARTS_LIKE_A_TIME.match(line):
         return False
     return "-->" in line or len(_FULL_TIME.findall(line[:_LONGEST_LINE])) > 1
-
-
-def shown(line: str) -> str:
-    """Return a line in quotes, short enough for an error."""
-    line = line[: _SHOWN + _SHOWN].strip()
-    return repr(line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}...")
 
 
 def _seconds(

@@ -84,6 +84,13 @@ class _StreamState:
     damaged: int = 0
     suspected: int = 0  # by the container, which may be wrong
     begun: bool = False
+    due: int = 0  # packets from the first key frame on
+    frames: int = 0
+
+    @property
+    def missing(self) -> int:
+        """Frames that no packet has given; 0 where two packets, of a field each, make a frame."""
+        return 0 if self.due > 1.9 * self.frames else max(0, self.due - self.frames)
 
 
 class MediaDecoder:
@@ -208,9 +215,11 @@ class MediaDecoder:
     def _decode(self, packet: "av.Packet") -> Iterator[Picture | Sound]:
         import av
 
-        is_video = packet.stream_index == self._probe.video.index
-        state = self._states[packet.stream_index]
+        index = packet.stream.index  # the empty packet at the end has no `stream_index` of its own
+        is_video = index == self._probe.video.index
+        state = self._states[index]
         state.packets += 1
+        state.due += packet.size > 0 and (packet.is_keyframe or state.due > 0)
         self._timeline.place(packet, self._frame_s if is_video else 0.0)
         try:
             frames = packet.decode()
@@ -224,6 +233,7 @@ class MediaDecoder:
                 state.damaged += 1
         for frame in frames:
             state.begun = True
+            state.frames += 1
             if isinstance(frame, av.VideoFrame):
                 yield Picture(self._clock.time_of(frame), frame)
             elif isinstance(frame, av.AudioFrame):
@@ -272,9 +282,11 @@ class MediaDecoder:
     def _require_undamaged(self) -> None:
         """Refuse a file of which too much is damaged."""
         video = self._probe.video.index
-        if self._states[video].suspected:
-            failed = undecodable_packets(self._file, video) - self._states[video].damaged
-            self._incomplete = min(self._states[video].suspected, max(0, failed))
+        state = self._states[video]
+        if state.suspected:
+            failed = undecodable_packets(self._file, video) - state.damaged
+            if failed > 0:
+                self._incomplete = max(min(state.suspected, failed), state.missing)
         packets = sum(state.packets for state in self._states.values())
         allowed = DAMAGE_TOLERANCE * packets
         undecoded = self.damaged_packets - self._incomplete

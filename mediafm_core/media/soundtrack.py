@@ -99,9 +99,9 @@ class SoundtrackWriter:
         """Length of the soundtrack so far, seconds; 0.0 where there was no sound."""
         return self._samples / SAMPLE_RATE
 
-    def facts(self) -> dict[str, float]:
-        """What is out of the ordinary, by name; final after the block."""
-        facts: dict[str, float] = {
+    def facts(self) -> dict[str, int | float]:
+        """Facts that are out of the ordinary, by name; final after the block."""
+        facts: dict[str, int | float] = {
             "pauses": self.pauses,
             "paused_s": round(self.paused_s, 3),
             "averaged_channels": self.averaged_channels,

@@ -12,8 +12,8 @@ from mediafm_core.media.cue_times import (
     is_broken_timing,
     may_be_timing,
     read_timing,
-    shown,
 )
+from mediafm_core.readable import quoted
 
 _LONGEST_NUMBER = 9  # digits
 
@@ -69,7 +69,7 @@ def _timings(lines: list[str], name: str, most: int) -> list[tuple[int, Timing]]
             if len(timings) > most:
                 raise TitleError(f"{place}: this is more than {most} cues: divide the file.")
         elif line[:1] in "-0123456789 \t" and _begins_a_cue(lines, at) and is_broken_timing(line):
-            raise TitleError(f"{place}: {shown(line)} has no two times: correct it.")
+            raise TitleError(f"{place}: {quoted(line.strip())} has no two times: correct it.")
     return timings
 
 

@@ -5,8 +5,8 @@ import re
 import pysubs2
 
 from mediafm_core.errors import TitleError
-from mediafm_core.media.cue_times import shown
 from mediafm_core.media.srt import MarkedCue
+from mediafm_core.readable import quoted
 
 _SECTION = re.compile(r"\[(?:Script Info|V4\+? Styles|Events)\]", re.IGNORECASE)
 _DIALOGUE = "Dialogue:"
@@ -16,8 +16,13 @@ _HEAD = "[Script Info]\nScriptType: v4.00+\n\n[Events]\n"
 
 
 def is_substation(text: str) -> bool:
-    """Return True if a line of a text opens a section of SubStation."""
-    return any(_SECTION.match(line.strip()) for line in text.split("\n") if "[" in line)
+    """Return True if a text opens a section of SubStation, above any times of another format."""
+    for line in text.split("\n"):
+        if "-->" in line:
+            return False
+        if "[" in line and _SECTION.match(line.lstrip("\ufeff \t")):
+            return True
+    return False
 
 
 def read_substation(text: str, name: str, most: int) -> list[MarkedCue]:
@@ -37,9 +42,11 @@ def read_substation(text: str, name: str, most: int) -> list[MarkedCue]:
         fields = line[len(_DIALOGUE) :].split(",", _FIELDS - 1)
         if len(fields) < _FIELDS or not all(map(_TIME.fullmatch, fields[1:3])):
             raise TitleError(
-                f"{name}, line {number}: {shown(line)} is no complete Dialogue line: correct it."
+                f"{name}, line {number}: {quoted(line.strip())} is no complete Dialogue line: "
+                "correct it."
             )
-        found.append((number, line))
+        # The other fields are of no use here, and pysubs2 warns of each that is wrong.
+        found.append((number, f"{_DIALOGUE} 0,{fields[1]},{fields[2]},,,0,0,0,,{fields[-1]}"))
         if len(found) > most:
             raise TitleError(
                 f"{name}, line {number}: this is more than {most} Dialogue lines: divide the file."

@@ -10,7 +10,8 @@ from mediafm_core.media.cue_text import plain_subrip, plain_substation, plain_we
 from mediafm_core.media.srt import MarkedCue, read_subrip
 from mediafm_core.media.substation import is_substation, read_substation
 from mediafm_core.media.webvtt import SIGNATURE, read_webvtt
-from mediafm_core.titles.caption_names import Purpose
+from mediafm_core.readable import quoted
+from mediafm_core.titles.caption_names import CaptionPurpose
 from mediafm_core.titles.encodings import UnknownEncodingError, decode
 from mediafm_core.titles.language import primary_language
 from mediafm_core.titles.own_file import OwnFile
@@ -63,7 +64,7 @@ class TimedTextSource:
     kind: Literal["side_file", "embedded", "none"]
     name: str = ""
     language: str | None = None
-    purpose: Purpose = "full"
+    purpose: CaptionPurpose = "full"
     encoding: str | None = None
     notes: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
@@ -215,7 +216,7 @@ def _plain_cue(cue: MarkedCue, plain: Plain, name: str) -> Cue:
     place = f"{name}, line {cue.line}" if cue.line else f"{name} at {cue.start_s:g} s"
     if text and cue.end_s < cue.start_s:
         raise TitleError(
-            f"{place}: the cue {text[:40]!r} ends at {cue.end_s:g} s, before it starts at "
+            f"{place}: the cue {quoted(text, 40)} ends at {cue.end_s:g} s, before it starts at "
             f"{cue.start_s:g} s: correct its times."
         )
     if len(text) > MAX_CUE_CHARACTERS:

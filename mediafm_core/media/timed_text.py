@@ -19,7 +19,7 @@ from mediafm_core.media.subtitles import (
     read_side_file,
     stream_name,
 )
-from mediafm_core.titles.caption_names import Purpose
+from mediafm_core.titles.caption_names import CaptionPurpose
 from mediafm_core.titles.folder import SideFile
 from mediafm_core.titles.language import primary_language
 from mediafm_core.titles.own_file import OwnFile
@@ -141,7 +141,7 @@ def read_timed_text(
                     lambda seconds: progress(seconds / length_s if length_s else 0.0),
                     language,
                 )
-        purpose = purpose_of(chosen)
+        purpose = caption_purpose(chosen)
         source = replace(source, purpose=purpose)
         if cues:
             notes = (*_PURPOSE_NOTES.get(purpose, ()), *source.notes, *_empty_notes(empty))
@@ -176,7 +176,7 @@ def ranked(
     exactly = language.casefold()
 
     def rank(source: "SideFile | SubtitleStream") -> tuple[int | bool, ...]:
-        purpose = purpose_of(source)
+        purpose = caption_purpose(source)
         is_track = not isinstance(source, SideFile)
         spoken = primary_language(source.language)
         is_named = spoken is not None
@@ -195,10 +195,10 @@ def ranked(
         )
 
     sources: list[SideFile | SubtitleStream] = [*side_files, *streams]
-    return sorted((each for each in sources if purpose_of(each) != "no_captions"), key=rank)
+    return sorted((each for each in sources if caption_purpose(each) != "no_captions"), key=rank)
 
 
-def purpose_of(source: "SideFile | SubtitleStream") -> Purpose:
+def caption_purpose(source: "SideFile | SubtitleStream") -> CaptionPurpose:
     """Return what captions are for, by their name or by the flags and name of their track."""
     if isinstance(source, SideFile):
         return source.purpose

@@ -37,9 +37,10 @@ _WRAP_S = 2**33 / 90_000  # of the clock of MPEG streams
 
 @dataclass
 class _Stream:
-    """Place of one stream: its end in the file's clock, and what is added to that; seconds."""
+    """Place of one stream: its last packet in the file's clock, and what is added; seconds."""
 
     offset_s: float = 0.0
+    raw_s: float = float("-inf")
     raw_end_s: float | None = None
     latest_s: float = 0.0
 
@@ -125,15 +126,17 @@ class Timeline:
         if (packet.dts is None and packet.pts is None) or packet.time_base is None:
             return
         stream = self._streams[packet.stream_index]
+        said_s = float((packet.duration or 0) * packet.time_base)
+        if 0 < said_s <= LONGEST_PAUSE_S:
+            duration_s = said_s
         raw_s, in_order = _decoding_time(packet, duration_s)
         before_s = self._start_s if stream.raw_end_s is None else stream.raw_end_s
-        step_s = raw_s - before_s
-        back = step_s < -BACK_TOLERANCE_S and in_order and stream.raw_end_s is not None
-        if step_s > LONGEST_STEP_S or back:
+        # A step back is one from the start of the packet before: its length may be wrong.
+        back = in_order and raw_s < stream.raw_s - BACK_TOLERANCE_S
+        if raw_s - before_s > LONGEST_STEP_S or back:
             self._step(packet.stream_index, before_s, raw_s)
         if in_order or raw_s > before_s:
-            said_s = float((packet.duration or 0) * packet.time_base)
-            stream.raw_end_s = raw_s + (said_s if 0 < said_s <= self._longest_s else duration_s)
+            stream.raw_s, stream.raw_end_s = raw_s, raw_s + duration_s
             stream.latest_s = max(stream.latest_s, stream.raw_end_s - self._start_s)
         if stream.offset_s:
             shift = round(stream.offset_s / packet.time_base)

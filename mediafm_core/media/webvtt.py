@@ -6,8 +6,9 @@ before it.
 """
 
 from mediafm_core.errors import TitleError
-from mediafm_core.media.cue_times import Timing, may_be_timing, read_timing, shown
+from mediafm_core.media.cue_times import Timing, may_be_timing, read_timing
 from mediafm_core.media.srt import MarkedCue
+from mediafm_core.readable import quoted
 
 SIGNATURE = "WEBVTT"
 _ARROW = "-->"
@@ -49,17 +50,15 @@ def read_webvtt(text: str, name: str, most: int) -> list[MarkedCue]:
             carried = ""
         if carried:
             body.pop()
-        cues.append(
-            MarkedCue(timed_at + 1, timing.start_s, timing.end_s, "\n".join((timing.rest, *body)))
-        )
+        cues.append(MarkedCue(timed_at + 1, timing.start_s, timing.end_s, "\n".join(body)))
         if len(cues) > most:
             raise TitleError(
                 f"{name}, line {timed_at + 1}: this is more than {most} cues: divide the file."
             )
     if untimed and not cues:
         raise TitleError(
-            f"{name}, line {untimed}: {shown(lines[untimed - 1])} has no times, nor has any other "
-            "text: replace the file, or remove it if the title has no captions."
+            f"{name}, line {untimed}: {quoted(lines[untimed - 1].strip())} has no times, nor has "
+            "any other text: replace the file, or remove it if the title has no captions."
         )
     return cues
 
@@ -90,7 +89,9 @@ def _block(lines: list[str], first: int, name: str) -> tuple[int, Timing | None,
             place = f"{name}, line {at + 1}"
             found = read_timing(lines[at], place)
             if found is None and _ARROW in lines[at] and not without_cue:
-                raise TitleError(f"{place}: {shown(lines[at])} has no two times: correct it.")
+                raise TitleError(
+                    f"{place}: {quoted(lines[at].strip())} has no two times: correct it."
+                )
             if found is not None:
                 if timing is not None or at > first + 1:
                     break

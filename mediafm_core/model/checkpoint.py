@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedConfig
 
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError
 from mediafm_core.fusion import first_difference
 from mediafm_core.identity import Identity, digest_of, digest_of_settings
+from mediafm_core.model.bounds import checked_configuration
 from mediafm_core.model.card import model_card
 from mediafm_core.model.folder import (
     CARD_FILE,
@@ -37,10 +37,14 @@ from mediafm_core.model.folder import (
     other_version,
     pickles_in,
     read_json,
+    recorded_identity,
+    refuse_strange_file,
     require_undamaged,
     write_training_record,
 )
 from mediafm_core.model.network import MediaFM, MediaFMConfig
+
+_LAYERS = "layers."  # begins the names of a layer's tensors
 
 
 @dataclass(frozen=True)
@@ -122,25 +126,22 @@ def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
             folder holds a model of another architecture or version.
     """
     config = _load_config(folder)
-    weights = _load_weights(folder)
     training = read_json(folder, TRAINING_FILE)
-    refusal = other_version(folder, (training.get("identity") or {}).get("version"))
+    recorded = recorded_identity(folder, training)
+    refusal = other_version(folder, recorded.version)
     if refusal:
         raise ConfigurationError(refusal)
-    network = _without_weights(folder, config)
-    try:
-        network.load_state_dict(weights, assign=True)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip()
-        raise ConfigurationError(
-            f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE} beside it ({reason}): copy the "
-            "model again."
-        ) from None
+    network = _network_of(folder, config)
+    network.load_state_dict(_load_weights(folder), assign=True)
     identity = identity_of(network)
-    if training.get("identity") != identity.model_dump():
+    if recorded != identity:
         raise ConfigurationError(
             f"{folder} holds {identity}, but {TRAINING_FILE} records another identity: the model "
             "was altered; copy it again or train one."
+        )
+    if not all(torch.isfinite(tensor).all() for tensor in network.state_dict().values()):
+        raise ConfigurationError(
+            f"{folder / WEIGHTS_FILE} holds numbers that are not finite: train the model again."
         )
     require_undamaged(folder, training, (CONFIG_FILE, WEIGHTS_FILE))
     network.to(torch.device(device))  # type: ignore[arg-type]  # transformers wraps its signature
@@ -224,29 +225,60 @@ def _load_config(folder: Path) -> MediaFMConfig:
             f"{folder / CONFIG_FILE} describes a {settings.get('model_type')!r} model, not "
             f"{MediaFMConfig.model_type!r}: name the folder of a MediaFM model."
         )
-    try:
-        return MediaFMConfig.from_dict(settings)
-    except (TypeError, ValueError, StrictDataclassError) as error:
-        raise ConfigurationError(
-            f"{folder / CONFIG_FILE} has an unusable value ({error}): copy the model again."
-        ) from None
+    own = checked_configuration(folder / CONFIG_FILE, settings)
+    return MediaFMConfig(**{name: own[name] for name in own if name != "model_type"})
 
 
-def _without_weights(folder: Path, config: MediaFMConfig) -> MediaFM:
-    """A network of shapes only: no weights are drawn, no random state is used."""
-    try:
-        with torch.device("meta"):
-            return MediaFM(config)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"{folder / CONFIG_FILE} has an unusable value ({error}): copy the model again."
-        ) from None
+def _network_of(folder: Path, config: MediaFMConfig) -> MediaFM:
+    """A network of shapes only, which are those of the weights: nothing is drawn or allocated.
+
+    Raises:
+        ConfigurationError: the weights' header has other tensors than the configuration asks for.
+    """
+    there = _header(folder)
+    layers = len({name.split(".")[1] for name in there if name.startswith(_LAYERS)})
+    if layers != config.num_hidden_layers:  # before as many are built
+        raise _mismatch(folder, f"{layers} layers in place of {config.num_hidden_layers}")
+    with torch.device("meta"):
+        network = MediaFM(config)
+    wanted = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
+    for name in sorted(wanted.keys() | there.keys()):
+        if wanted.get(name) != there.get(name):
+            raise _mismatch(folder, f"{name} {there.get(name)} in place of {wanted.get(name)}")
+    return network
+
+
+def _mismatch(folder: Path, difference: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE} beside it ({difference}): copy the "
+        "model again."
+    )
+
+
+def _header(folder: Path) -> dict[str, list[int]]:
+    """Shapes of the tensors in a model's weights, of which no tensor is read."""
+    with _weights_errors(folder) as path, safe_open(path, framework="pt") as file:
+        found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        other = {each.get_dtype() for each in found.values()} - {"F32"}
+        if other:
+            raise ConfigurationError(
+                f"{path} holds numbers of type {min(other)} in place of F32: copy the model again."
+            )
+        return {name: list(each.get_shape()) for name, each in found.items()}
 
 
 def _load_weights(folder: Path) -> dict[str, torch.Tensor]:
+    with _weights_errors(folder) as path:
+        return load_file(path)
+
+
+@contextmanager
+def _weights_errors(folder: Path) -> Iterator[Path]:
+    """The file of a model's weights; errors of reading it become a sentence with a remedy."""
     path = folder / WEIGHTS_FILE
     try:
-        return load_file(path)
+        refuse_strange_file(path)
+        yield path
     except FileNotFoundError:
         pickles = pickles_in(folder)
         found = f"only {pickles[0]}, a pickle, which is never loaded" if pickles else "none"

@@ -6,8 +6,7 @@ from typing import Any
 import torch
 
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError
-from mediafm_core.identity import Identity
-from mediafm_core.model.folder import MODEL_VERSION, TRAINING_FILE, read_json
+from mediafm_core.model.folder import MODEL_VERSION, TRAINING_FILE, read_json, recorded_identity
 from mediafm_core.model.training_state import find_state, load_state, read_facts
 
 _FREE = {"hidden_dropout_prob", "attention_probs_dropout_prob", "context_layer"}
@@ -31,12 +30,7 @@ def starting_identity(folder: Path | None) -> str | None:
             f"training.start_from is {folder}, which holds neither a trained model nor the state "
             "of a training: name a folder below models/ or training/ of a store."
         )
-    try:
-        return str(Identity.model_validate(read_json(folder, TRAINING_FILE)["identity"]))
-    except (KeyError, ValueError):
-        raise ConfigurationError(
-            f"{folder / TRAINING_FILE} names no identity: copy the model again."
-        ) from None
+    return str(recorded_identity(folder, read_json(folder, TRAINING_FILE)))
 
 
 def starting_weights(folder: Path, settings: dict[str, Any]) -> dict[str, torch.Tensor]:
@@ -55,7 +49,8 @@ def starting_weights(folder: Path, settings: dict[str, Any]) -> dict[str, torch.
     found: dict[str, Any]
     state = find_state(folder)
     if state is None:
-        _require_current(folder, read_json(folder, TRAINING_FILE)["identity"]["version"])
+        recorded = recorded_identity(folder, read_json(folder, TRAINING_FILE))
+        _require_current(folder, recorded.version)
         model = load_model(folder)
         found, weights = own_settings(model.network.config), model.network.state_dict()
     else:

@@ -7,20 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.identity import Identity
+from mediafm_core.model.bounds import checked_configuration
 from mediafm_core.model.folder import (
-    CARD_FILE,
     CONFIG_FILE,
     TRAINING_FILE,
     WEIGHTS_FILE,
     pickles_in,
+    read_card,
     read_json,
+    recorded_identity,
     require_undamaged,
 )
 from mediafm_core.pipeline.fused_space import FusedSpace, space_of_model
 from mediafm_core.store.artefacts import Store
 from mediafm_core.store.models import model_folder, model_names
 
+_PARTS: dict[str, type] = {
+    **dict.fromkeys(("titles", "training", "objective", "baselines"), dict),
+    **dict.fromkeys(("curve", "validation_titles"), list),
+    "validation": str,
+}
 _NAMED_MODELS = 5  # in an error, the newest
 FEWEST_DIGITS = 4  # of a digest's beginning, as git asks for
 
@@ -62,11 +68,6 @@ class Candidate:
         name, loss = self.best_baseline
         return f"{found}, best baseline {loss:.4f} ({name.replace('_', ' ')})"
 
-    @property
-    def summary(self) -> str:
-        """Identity, date and evidence in one line."""
-        return f"{self.identity} ({self.created_at:%Y-%m-%d}, {self.evidence})"
-
 
 @dataclass(frozen=True)
 class DamagedCandidate:
@@ -75,11 +76,6 @@ class DamagedCandidate:
     identity: str
     created_at: datetime
     reason: str
-
-    @property
-    def summary(self) -> str:
-        """Identity and date in one line."""
-        return f"{self.identity} ({self.created_at:%Y-%m-%d}, damaged)"
 
 
 def model_folders(store: Store) -> list[Path]:
@@ -106,10 +102,12 @@ def read_candidate(folder: Path) -> Candidate:
             another model's name.
     """
     check_files(folder)
-    config, training = read_json(folder, CONFIG_FILE), read_json(folder, TRAINING_FILE)
+    config = checked_configuration(folder / CONFIG_FILE, read_json(folder, CONFIG_FILE))
+    training = read_json(folder, TRAINING_FILE)
     require_undamaged(folder, training, (CONFIG_FILE,))
+    identity = recorded_identity(folder, training)
     try:
-        identity = Identity.model_validate(training["identity"])
+        _require_types(training)
         kept = kept_point(training)
         baselines = {str(name): float(loss) for name, loss in training["baselines"].items()}
         candidate = Candidate(
@@ -124,10 +122,10 @@ def read_candidate(folder: Path) -> Candidate:
             validation=str(training["validation"]),
             space=space_of_model(config),
         )
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigurationError(
-            f"{folder} does not tell what was trained ({reason}): copy the model again, or delete "
+            f"{folder} does not say what was trained ({reason}): copy the model again, or delete "
             "it and train one."
         ) from None
     if str(identity) != folder.name:
@@ -135,6 +133,18 @@ def read_candidate(folder: Path) -> Candidate:
             f"{folder} holds {identity} by its {TRAINING_FILE}: give the folder that name."
         )
     return candidate
+
+
+def _require_types(training: Mapping[str, Any]) -> None:
+    """Refuse a record whose parts, those of the comparison with other models too, are others.
+
+    Raises:
+        TypeError: names the part.
+    """
+    for name, kind in _PARTS.items():
+        found = training.get(name, kind())
+        if not isinstance(found, kind):
+            raise TypeError(f"{name} is a {type(found).__name__}, not a {kind.__name__}")
 
 
 def kept_point(training: Mapping[str, Any]) -> dict[str, Any]:
@@ -196,11 +206,13 @@ def find_model(store: Store, version: str) -> Path:
             f"{version!r} is too short for {found[0].name}: name {FEWEST_DIGITS} digits of its "
             "digest or more."
         )
-    there = [each.summary for each in list_candidates(store)]
-    names = "; ".join(there[:_NAMED_MODELS]) or "none, so train one"
-    more = f"; and {len(there) - _NAMED_MODELS} more" if len(there) > _NAMED_MODELS else ""
+    there = [each.identity for each in list_candidates(store)]
+    names = ", ".join(there[:_NAMED_MODELS]) or "none, so train one"
+    more = f" and {len(there) - _NAMED_MODELS} more" if len(there) > _NAMED_MODELS else ""
     wanted = f"There is no model {version!r}" if version else "No model is chosen"
-    raise ConfigurationError(f"{wanted} in {store.models}; there is: {names}{more}.")
+    raise ConfigurationError(
+        f"{wanted} in {store.models}, which has {names}{more}: `mediafm models` compares them."
+    )
 
 
 def model_card_of(store: Store, version: str) -> str:
@@ -209,13 +221,7 @@ def model_card_of(store: Store, version: str) -> str:
     Raises:
         ConfigurationError: there is no such model, or it has no card.
     """
-    path = find_model(store, version) / CARD_FILE
-    try:
-        return path.read_text(encoding="utf-8")
-    except (FileNotFoundError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"The model card {path} cannot be read ({error}): copy the model again."
-        ) from None
+    return read_card(find_model(store, version))
 
 
 def _created(folder: Path, recorded: str | None) -> datetime:

@@ -71,8 +71,8 @@ def shots_partition_title(artefact: Artefact) -> CheckResult:
     clock = artefact.details()
     if "clock_jumps" in clock:
         detail += (
-            f"; the file's clock jumps {clock['clock_jumps']} times, "
-            f"{clock['clock_jumped_s']} s in all, which are left out"
+            f"; {clock['clock_jumps']} jumps of the file's clock left out, "
+            f"{clock['clock_jumped_s']} s"
         )
     return CheckResult("shots_partition_title", bool(passed), detail)
 

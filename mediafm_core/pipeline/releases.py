@@ -5,11 +5,13 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import ValidationError
-
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError, StoreError
-from mediafm_core.identity import Identity
-from mediafm_core.model.folder import TRAINING_FILE, other_version, read_json
+from mediafm_core.model.folder import (
+    TRAINING_FILE,
+    other_version,
+    read_json,
+    recorded_identity,
+)
 from mediafm_core.pipeline.candidates import Candidate, check_files, find_model, read_candidate
 from mediafm_core.pipeline.fused_space import configured_space, latest_space, misfit
 from mediafm_core.pipeline.platform import Platform
@@ -201,10 +203,4 @@ def _checked(platform: Platform, folder: Path, compare_titles: bool) -> Candidat
 
 
 def _identity_in(folder: Path) -> str:
-    try:
-        return str(Identity.model_validate(read_json(folder, TRAINING_FILE).get("identity")))
-    except ValidationError as error:
-        raise ConfigurationError(
-            f"{folder / TRAINING_FILE} is damaged ({error.errors()[0]['msg']}): copy the model "
-            "again."
-        ) from None
+    return str(recorded_identity(folder, read_json(folder, TRAINING_FILE)))

@@ -12,11 +12,15 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from mediafm_core.errors import StoreError
+from mediafm_core.model.bounds import fault_in_words
 from mediafm_core.seals import read_sealed_json, sealed_json
 from mediafm_core.store.artefacts import Store
+from mediafm_core.store.models import is_identity
+from mediafm_core.strict_json import read_bounded
 
 FILE = "serving.json"
 LOCK = "serving"
+_MOST_BYTES = 16 << 20  # of some ten thousand releases
 _EARLIER = "earlier"
 
 
@@ -57,7 +61,9 @@ def release_history(store: Store) -> list[Release]:
     earlier = document.pop(_EARLIER, [])
     try:
         return [Release.model_validate(entry) for entry in (*earlier, document)]
-    except (ValidationError, TypeError) as error:
+    except ValidationError as error:
+        raise _damaged(store, ValueError(fault_in_words(error))) from None
+    except TypeError as error:
         raise _damaged(store, error) from None
 
 
@@ -126,9 +132,9 @@ def _stands_for(history: list[Release], place: int) -> int:
 
 def _read(store: Store) -> dict[str, Any] | None:
     try:
-        document = read_sealed_json(store.files.path(FILE).read_bytes())
-        if not isinstance(document["model"], str):
-            raise TypeError("`model` is no text")
+        document = read_sealed_json(read_bounded(store.files.path(FILE), _MOST_BYTES))
+        if not is_identity(document["model"]):
+            raise ValueError("`model` is no name of a model, such as mediafm-4@0123456789abcdef")
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:

@@ -74,8 +74,8 @@ class DecodeSummary:
     keyframes: int
     soundtrack_s: float
     damaged_packets: int
-    clock: dict[str, float]
-    sound: dict[str, float]
+    clock: dict[str, int | float]
+    sound: dict[str, int | float]
     cpu_seconds: dict[str, float]
 
 
@@ -155,7 +155,7 @@ def decode_title(
     )
 
 
-def _clock_facts(media: MediaDecoder) -> dict[str, float]:
+def _clock_facts(media: MediaDecoder) -> dict[str, int | float]:
     if not media.clock_jumps:
         return {}
     return {"clock_jumps": media.clock_jumps, "clock_jumped_s": round(media.clock_jumped_s, 3)}

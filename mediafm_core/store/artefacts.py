@@ -15,7 +15,7 @@ Every file is sealed (`mediafm_core.seals`): one that is not what was written is
 read, with a `DamagedArtefactError`, and counts as missing.
 """
 
-import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -44,6 +44,7 @@ from mediafm_core.seals import read_sealed_json, sealed_json, sha256_of_file
 from mediafm_core.storage.files import Files
 from mediafm_core.storage.local import LocalFiles
 from mediafm_core.store.recorded import RecordedVersion
+from mediafm_core.strict_json import parse_json
 
 if TYPE_CHECKING:
     from mediafm_core.store.index import VersionIndex
@@ -55,6 +56,7 @@ FEATURES_FILE = "features.duckdb"
 # A folder that has one of these is a store: any command that writes to one makes them first.
 _FOLDERS = frozenset({"title", "quarantine", "models", "features", "dagster_home"})
 
+_LONGEST_NAME = 240  # bytes of a title id: with a suffix the longest name of a file
 _FOOTER_BYTES = 16 << 10  # read at once: nearly every footer is shorter
 _VECTORS_READ_TOGETHER = 128  # whole titles are read as fast as from one group, 0.5 % larger
 
@@ -109,9 +111,10 @@ class Store:
         """The name of an asset's file of a title; `variant` is the model version where one applies.
 
         Raises:
-            StoreError: the title id is a path, which would lead out of the asset's folder.
+            StoreError: the title id is a path, which would lead out of the asset's folder, or can
+                be no file's name.
         """
-        if "/" in title_id:
+        if not _can_name_a_file(title_id):
             raise StoreError(f"{title_id!r} is no title id: take the name of a title's folder.")
         return "/".join(part for part in (asset, variant, f"{title_id}{suffix}") if part)
 
@@ -196,7 +199,7 @@ class Store:
             return None
         try:
             if not is_json:
-                return RecordedVersion.of(json.loads(found))
+                return RecordedVersion.of(parse_json(found, finite=False))
             document = read_sealed_json(found)
             return RecordedVersion.of(document["record"], document["content"].get("file"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -403,6 +406,14 @@ class TableWriter:
         self._writer.add_key_value_metadata({RECORD_KEY: record.model_dump_json().encode()})
         self._writer.close()
         seal_parquet(self.prepared)
+
+
+def _can_name_a_file(title_id: str) -> bool:
+    try:
+        encoded = os.fsencode(title_id)
+    except UnicodeEncodeError:  # a lone surrogate that stands for no byte
+        return False
+    return b"/" not in encoded and b"\0" not in encoded and len(encoded) <= _LONGEST_NAME
 
 
 def _holds_floats(field: pa.Field) -> bool:

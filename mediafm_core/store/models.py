@@ -7,6 +7,7 @@ not there. A model of an identity is never another one, so that what is here nee
 """
 
 import os
+import re
 import shutil
 import uuid
 from pathlib import Path
@@ -15,6 +16,18 @@ from mediafm_core.model.folder import TRAINING_FILE
 from mediafm_core.store.artefacts import Store
 
 _FOLDER = "models"
+_IDENTITY = re.compile(r"[\w.+-]+@[\w.+-]+")  # the name of a folder, never a path
+_LONGEST_NAME = 255  # of a file, in bytes
+
+
+def is_identity(name: object) -> bool:
+    """Return True for what can be the identity of a model, and with that a folder's name."""
+    return (
+        isinstance(name, str)
+        and len(name.encode(errors="replace")) <= _LONGEST_NAME
+        and not name.startswith(".")
+        and _IDENTITY.fullmatch(name) is not None
+    )
 
 
 def model_names(store: Store) -> list[str]:

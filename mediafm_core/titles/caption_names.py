@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from mediafm_core.titles.language import primary_language
 
-Purpose = Literal["full", "hearing_impaired", "forced", "commentary", "no_captions"]
+CaptionPurpose = Literal["full", "hearing_impaired", "forced", "commentary", "no_captions"]
 """What captions are for.
 
 `full`: everything that is said. `hearing_impaired`: that, and sounds. `forced`: only what is
@@ -23,7 +23,7 @@ class CaptionName(NamedTuple):
     """Language (a BCP 47 or ISO 639 tag, None if the name has none) and purpose of captions."""
 
     language: str | None
-    purpose: Purpose
+    purpose: CaptionPurpose
 
 
 def _set_of(*lines: str) -> frozenset[str]:
@@ -151,10 +151,10 @@ def caption_name(file_name: str, media_name: str | None = None) -> CaptionName:
     words = _words(rest if follows else stem)
     if not follows:
         words = _known_at_the_end(words)
-    return CaptionName(_language(words), purpose_of(words))
+    return CaptionName(_language(words), purpose_in_words(words))
 
 
-def purpose_of(words: list[str]) -> Purpose:
+def purpose_in_words(words: list[str]) -> CaptionPurpose:
     """Return the purpose that words of a file's or a track's name say, `full` if they say none."""
     found = {word.casefold() for word in words}
     if found & _NO_CAPTIONS:

@@ -26,7 +26,8 @@ class ContentDigests(BaseModel):
         manifest: every field of `title.json`.
         media: the media file, and the language, which decides between its streams.
         captions: name, language and content of the side files; the media where there are none,
-            since embedded tracks are read then. And the title's language, which decides.
+            since embedded tracks are read then (and where side files are partial or empty:
+            `timed_text` depends on the media as well). And the title's language, which decides.
         clips: `clips.csv`; a fixed value where there is none.
         metadata: name, synopsis and tags.
         files: the hashed files by name, to hand to the next call.

@@ -43,10 +43,15 @@ _MIN_SHARE_OF_OWN_SCRIPT = 0.3
 _MAX_SHARE_OF_WORDS_WITHOUT_ASCII = 0.2
 # What may stand beyond ASCII in any Latin text without being a letter of it.
 _PUNCTUATION = frozenset(
-    "’‘“”„‚«»‹›–—…•·¿¡§°€£¥©®™♪♫´½¼¾²³±×÷\xa0\xad，。、？！：；「」『』（）《》〈〉【】～　・ー"
+    "’‘“”„‚«»‹›–—…•·¿¡§°€£¥©®™♪♫´½¼¾²³¹±×÷¢¤¦¨¬¯¶¸†‡‰ˆƒ\xa0\xad"
+    "，。、？！：；「」『』（）《》〈〉【】～　・ー"
     "\u200c\u200d\u200e\u200f"
 )
-_AFTER_A_LETTER = re.compile(r"(?<=[^\W\d_])[¿¡¢£€¤¥¦¨¬¯±¶¸¹²³¼½¾×÷‚„‹†‡]")
+_SIGNS = frozenset("µª")  # letters to Unicode
+_AFTER_A_LETTER = re.compile(
+    r"(?<=[^\W\d_])[¿¡¢£€¤¥¦¨¬¯±¸¹²³¼½¾×÷‚„‹†‡‰ˆƒ]|(?<=[^\W\d_])°(?=[^\W\d_])"
+    r"|(?<=[^\W\da-zA-Z_])¶|¶(?=[^\W\da-zA-Z_])"
+)
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _LINE_ENDS = re.compile(rb"[\r\n]+")
 _BEFORE, _AFTER = 256, 1024  # bytes of a line around one beyond ASCII
@@ -98,10 +103,14 @@ def _without_mark(data: bytes) -> DecodedText | None:
         ("utf-16-le", probed[1::2].count(0)),
         ("utf-16-be", probed[0::2].count(0)),
     ):
-        if zeros > _ZERO_SHARE_OF_UTF16 * len(probed) / 2 and _is_decodable(data, encoding):
-            return _decoded(data, encoding)
-    if data.isascii() and _ISO_2022_JP in data and _is_decodable(data, "iso2022_jp"):
-        return _decoded(data, "iso2022_jp")
+        if zeros > _ZERO_SHARE_OF_UTF16 * len(probed) / 2:
+            found = _decoded(data, encoding)
+            if found.damaged <= _MAX_DAMAGED_SHARE * len(found.text):
+                return found
+    if data.isascii() and _ISO_2022_JP in data:
+        found = _decoded(data, "iso2022_jp")
+        if not found.damaged:
+            return found
     found = _decoded(data, "utf-8")
     # In no other encoding do letters make up valid sequences of UTF-8 as often as not.
     return found if 2 * found.damaged <= _beyond_ascii(found.text) else None
@@ -134,7 +143,10 @@ def _of_any_language(readings: "_Readings", languages: Sequence[str]) -> str | N
         if text == readings.sample.decode(guess.encoding, "replace"):
             return best[text][1]
     # English borrows letters from everywhere.
-    return "cp1252" if "en" in languages and readings.fits("en", "cp1252") else None
+    is_western = not best or any(
+        writing.encodings[0] == "cp1252" for name in languages for writing in writings_of(name)
+    )
+    return "cp1252" if is_western and readings.fits("en", "cp1252") else None
 
 
 class _Readings:
@@ -153,6 +165,7 @@ class _Readings:
         """The encodings of a language that read well, the best first.
 
         None where those of other languages read better by far: the file is in another language.
+        An encoding of last resort gives way to a western language in Windows-1252.
         English decides nothing: see `_of_any_language`.
         """
         if language == "en":
@@ -160,12 +173,15 @@ class _Readings:
         scored = [
             (fit + common - _RARER * rank, encoding, writing.is_latin)
             for rank, (writing, encoding, fit, common) in enumerate(self._scores(language))
-            if fit >= _MIN_FIT
+            if fit >= _MIN_FIT and (rank == 0 or self[encoding].letters)
         ]
         scored.sort(key=lambda each: -each[0])
         if scored:
             score, encoding, is_latin = scored[0]
             reading = self[encoding]
+            is_usual = encoding == writings_of(language)[0].encodings[0]
+            if is_latin and not is_usual and self.fits_western(_CLEAR_FIT):
+                return []
             if not is_latin and reading.letters.total() >= _ENOUGH_LETTERS:
                 best = self.best()
                 text = max(best, key=lambda each: best[each][0], default=reading.text)
@@ -178,7 +194,7 @@ class _Readings:
         best: dict[str, tuple[float, str]] = {}
         for language in (*WRITINGS, "sr"):
             for _, encoding, fit, common in self._scores(language):
-                if fit >= _CLEAR_FIT and language != "en":
+                if fit >= _CLEAR_FIT and language != "en" and self[encoding].letters:
                     text = self[encoding].text
                     score, first = best.get(text, (0.0, encoding))
                     best[text] = max(score, fit + common), first
@@ -241,7 +257,11 @@ class _Reading:
             ascii_letters += in_ascii
             if in_ascii == len(word):
                 continue
-            beyond = [_small(letter) for letter in word if not letter.isascii()]
+            beyond = [
+                _small(each)
+                for each in word
+                if not each.isascii() and each.isalpha() and each not in _SIGNS
+            ]
             letters.update(beyond)
             words += 1
             if in_ascii:
@@ -309,14 +329,6 @@ def _decoded(data: bytes, encoding: str) -> DecodedText:
 
 def _beyond_ascii(text: str) -> int:
     return len(text) - len(text.encode("ascii", "ignore"))
-
-
-def _is_decodable(data: bytes, encoding: str) -> bool:
-    try:
-        data.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _lines_beyond_ascii(data: bytes) -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from typing import Self
 
 from mediafm_core.errors import TitleError
 from mediafm_core.storage.files import Entry
-from mediafm_core.titles.caption_names import Purpose, caption_name
+from mediafm_core.titles.caption_names import CaptionPurpose, caption_name
 from mediafm_core.titles.inbox import TitleFolder
 from mediafm_core.titles.manifest import (
     MANIFEST_NAME,
@@ -46,7 +46,7 @@ class SideFile:
 
     name: str
     language: str | None
-    purpose: Purpose = "full"
+    purpose: CaptionPurpose = "full"
 
     @classmethod
     def named(cls, name: str, media_name: str) -> Self:

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from mediafm_core.errors import TitleError
+from mediafm_core.readable import printable, quoted
 from mediafm_core.titles.language import UNDETERMINED, primary_language
 from mediafm_core.titles.own_file import OwnFile
 
@@ -90,8 +91,8 @@ def require_title_id(value: str, place: Path | str) -> str:
     """
     if not is_title_id(value):
         raise TitleError(
-            f"{place}: title id {value!r} cannot be used: take at most 128 lower-case letters, "
-            "digits, '.', '_' and '-', a letter or digit first, no three dots in a row."
+            f"{place}: title id {quoted(value)} cannot be used: take at most 128 lower-case "
+            "letters, digits, '.', '_' and '-', a letter or digit first, no three dots in a row."
         )
     return value
 
@@ -124,8 +125,8 @@ def read_manifest(file: OwnFile, title_id: str) -> Manifest:
         )
     if manifest.language != UNDETERMINED and primary_language(manifest.language) is None:
         raise TitleError(
-            f"{file}: language {manifest.language!r} is no language tag: write one such as 'en', "
-            f"'pt-BR' or '{UNDETERMINED}'."
+            f"{file}: language {quoted(manifest.language)} is no language tag: write one such as "
+            f"'en', 'pt-BR' or '{UNDETERMINED}'."
         )
     return manifest
 
@@ -177,7 +178,7 @@ def _first_fault(error: ValidationError, text: str) -> str:
         return f"field {field!r} is missing: add it."
     if not field:
         return "holds no JSON object: write one with title_id, name, kind and language."
-    value = json.dumps(fault["input"], ensure_ascii=False, default=str)
+    value = printable(json.dumps(fault["input"], ensure_ascii=False, default=str))
     if len(value) > _LONGEST_VALUE:
         value = f"{value[: _LONGEST_VALUE - 3]}..."
     return f"field {field!r} has the value {value}: {fault['msg'].lower()}."

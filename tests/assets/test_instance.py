@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mediafm_assets.instance import dagster_home
+from mediafm_assets.instance import dagster_home, open_instance
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.store.artefacts import Store
 
@@ -61,3 +61,28 @@ def test_a_store_elsewhere_needs_a_home_here(monkeypatch: pytest.MonkeyPatch):
     store: Store = open_store(load_settings(store="s3://bucket/prefix"))
     with pytest.raises(ConfigurationError, match="set DAGSTER_HOME to a folder of this machine"):
         dagster_home(store)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"telemetry: [",
+        b"\xff\xfe\x00",
+        b"- a list",
+        b"unknown_section: 1\n",
+        b"telemetry:\n  enabled: 1e308\n",
+        b"run_launcher:\n  class: Launcher\n",
+        b"concurrency:\n  pools:\n    default_limit: many\n",
+        b"run_monitoring:\n  enabled: " + b"[" * 20_000,
+    ],
+)
+def test_a_dagster_yaml_that_cannot_be_used_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "dagster.yaml").write_bytes(content)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    with pytest.raises(ConfigurationError, match=r"dagster\.yaml cannot be used \(") as caught:
+        open_instance(Store(tmp_path / "store"))
+    assert len(str(caught.value)) <= 300
+    assert str(caught.value).endswith("delete it, which restores the default.")

@@ -45,6 +45,7 @@ class TakenIn:
         sound: path of the soundtrack, None without.
         text: all text of the title.
         timed_text: facts about the asset `timed_text`: cues_read, source, ...
+        checks: what the checks of the assets say, by name.
     """
 
     reason: str = ""
@@ -52,6 +53,7 @@ class TakenIn:
     sound: Path | None = None
     text: str = ""
     timed_text: dict[str, Any] = field(default_factory=dict)
+    checks: dict[str, str] = field(default_factory=dict)
 
 
 @pytest.fixture
@@ -63,10 +65,12 @@ def take_in(shared_cases: Path, tmp_path: Path) -> Callable[..., TakenIn]:
         shutil.copytree(shared_cases / folder / case, inbox / case)
         platform = Platform(load_settings(inbox=inbox, store=tmp_path / "store", device="cpu"))
         platform.__dict__["detector"] = OneShot()
+        checks: dict[str, str] = {}
         for assets in (("title",), DECODED, ("timed_text",)):
-            (outcome, *_) = materialise(platform, assets, case)
-            if outcome.status == "quarantined":
-                return TakenIn(reason=outcome.reason)
+            outcomes = materialise(platform, assets, case)
+            if outcomes[0].status == "quarantined":
+                return TakenIn(reason=outcomes[0].reason)
+            checks |= {check.name: check.detail for each in outcomes for check in each.checks}
         shots, timed_text = (recorded(platform, each, case) for each in ("shots", "timed_text"))
         assert shots is not None
         assert timed_text is not None
@@ -77,6 +81,7 @@ def take_in(shared_cases: Path, tmp_path: Path) -> Callable[..., TakenIn]:
             sound=sound if sound.exists() else None,
             text=" ".join(filter(None, texts)),
             timed_text=timed_text.details,
+            checks=checks,
         )
 
     return taken_in

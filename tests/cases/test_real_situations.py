@@ -73,6 +73,7 @@ def test_a_clock_that_jumps(take_in: Callable):
     assert soundfile.info(str(found.sound)).duration == pytest.approx(90, abs=0.5)
     assert found.shots["clock_jumps"] == 1
     assert found.shots["clock_jumped_s"] == pytest.approx(7155, abs=1)
+    assert "1 jumps of the file's clock left out, 7154.9" in found.checks["shots_partition_title"]
 
 
 def test_sound_of_many_channels(take_in: Callable):

@@ -307,3 +307,27 @@ def test_times(typed: str, seconds: float) -> None:
 def test_what_is_no_time(typed: str) -> None:
     with pytest.raises(click.BadParameter):
         Seconds().convert(typed, None, None)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["😀" * 4000],
+        ["--" + "x" * 4000],
+        ["embed", "film", "y" * 4000, "1"],
+        ["similar", "film", "0", "1", "-k", "z" * 4000],
+        ["models", "a", "b" * 4000],
+        ["retire", "1" * 400],
+        ["retire", "a\ud800"],
+    ],
+    ids=lambda arguments: arguments[0][:8],
+)
+def test_a_refusal_of_a_long_argument_is_short(arguments: list[str], tmp_path: Path) -> None:
+    store = ["--store", str(tmp_path)] if "retire" in arguments else []
+    (tmp_path / "title").mkdir()
+    (tmp_path / "inbox").mkdir()
+    inbox = ["--inbox", str(tmp_path / "inbox")] if store else []
+    result = CliRunner().invoke(main, [*arguments, *store, *inbox])
+    assert isinstance(result.exception, SystemExit)
+    assert result.exit_code in (1, 2)
+    assert len(result.stderr.splitlines()[-1].removeprefix("Error: ")) <= 300

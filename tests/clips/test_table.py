@@ -105,6 +105,8 @@ HEADER = "clip_id,start_s,end_s\n"
         (HEADER + "a,00:00:01:12,9\n", "line 2: start_s '00:00:01:12' counts frames"),
         (HEADER + "a,00:00:01;12,9\n", "line 2: start_s '00:00:01;12' counts frames"),
         ("sep=;\n\n\nclip_id;start_s;end_s\na;x;2\n", "line 5: start_s 'x' is no number"),
+        (HEADER + "a\x00b,1,9\n", "has characters that are not seen"),
+        (HEADER + "a\u202eb,1,9\n", "has characters that are not seen"),
         (HEADER + "a,1e999,9\n", "line 2: start_s '1e999' is no number"),
         (HEADER + "a,1_0,20\n", "line 2: start_s '1_0' is no number"),
         (HEADER + "a," + "9" * 10_000 + ",9\n", "line 2: start_s '999"),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from media_probes import described
 from simple_detectors import CutEvery
 
 from mediafm_core.config import KeyframeSettings, LimitSettings
@@ -22,8 +23,6 @@ from mediafm_core.isolation.children import Child, next_events, server_of
 from mediafm_core.isolation.errors_on_wire import RemoteError
 from mediafm_core.isolation.limits import Limits
 from mediafm_core.isolation.readers import TitleReader
-from mediafm_core.media.geometry import Orientation
-from mediafm_core.media.probe import MediaProbe, VideoStream
 from mediafm_core.titles.own_file import OwnFile
 
 TASKS = "hostile_tasks"
@@ -158,29 +157,22 @@ def test_what_cannot_be_right_is_not_believed(film: OwnFile, limit, lie) -> None
         lie(reader, film)
 
 
+def test_a_child_that_reads_no_answer_does_not_stop_its_parent(film: OwnFile, limit) -> None:
+    limit(IMPATIENT)
+    with (
+        TitleReader(LimitSettings(), tasks=TASKS) as reader,
+        pytest.raises(TitleError, match="made no progress for 1 s"),
+    ):
+        decode(reader, film, "deaf")
+
+
 def decode(reader: TitleReader, film: OwnFile, lie: str) -> None:
     """Decode with a child that lies; it finds out from the probe how."""
-    described = MediaProbe(
-        container=lie,
-        duration_s=5.0,
-        start_s=0.0,
-        video=VideoStream(
-            index=0,
-            codec="h264",
-            width=64,
-            height=48,
-            display_width=64,
-            display_height=48,
-            orientation=Orientation(transpose=False, flip_horizontal=False, flip_vertical=False),
-            average_rate=25.0,
-            duration_s=5.0,
-        ),
-        audio=None,
-        subtitles=(),
-    )
     sink: list[object] = []
     sound = film.path.with_name("sound.flac")
-    reader.decode(film, "film", described, CutEvery(10), KeyframeSettings(), sink.append, sound)
+    reader.decode(
+        film, "film", described(container=lie), CutEvery(10), KeyframeSettings(), sink.append, sound
+    )
 
 
 def test_many_children_at_once_and_one_that_hangs(film: OwnFile) -> None:

@@ -108,6 +108,10 @@ CUE_ENDS = {
         srt("Recorded 00:00:05,000 --> 00:00:07,000", "From 00:00:05,000 to 00:00:07,000"),
         ["Recorded 00:00:05,000 --> 00:00:07,000", "From 00:00:05,000 to 00:00:07,000"],
     ),
+    "names of sections in a text": (
+        srt("[Events]", "[Script Info]"),
+        ["[Events]", "[Script Info]"],
+    ),
     "an arrow in a text": (srt("A --> B", "3 --> 4"), ["A --> B", "3 --> 4"]),
     "large numbers in a text": (
         srt("<i>Austro-Húngaro:\n1.567.202. </i>"),
@@ -256,7 +260,7 @@ def test_text_of_webvtt_is_kept_and_read_once(read: Read, written: str, plain: s
 def test_webvtt_blocks(read: Read) -> None:
     content = """WEBVTT
 X-TIMESTAMP-MAP=MPEGTS:900000,LOCAL:00:00:00.000
-00:01.000 --> 00:02.000 line:0
+00:01.000 --> 00:02.000 size: 50% line:0
 first, below the header
 
 NOTE

@@ -121,13 +121,13 @@ def test_what_a_broadcast_recording_has_lost_is_left_out(tmp_path: Path):
 
 @pytest.mark.parametrize(("suffix", "codec"), [("ts", "libx264"), ("mkv", "mpeg4")])
 def test_a_picture_may_stand_while_the_sound_goes_on(tmp_path: Path, suffix: str, codec: str):
-    times = seconds(0, 2) + seconds(62, 64)
+    times = seconds(0, 2) + seconds(22, 24)
     found = decode(
-        write_media(tmp_path / f"film.{suffix}", small(100), times, codec=codec, sound=tone(64))
+        write_media(tmp_path / f"film.{suffix}", small(100), times, codec=codec, sound=tone(24))
     )
-    assert np.diff(found.times).max() == pytest.approx(60, abs=0.1)
-    assert found.decoder.end_s == pytest.approx(64, abs=0.1)
-    assert found.loudness(20, 50) > 0.3
+    assert np.diff(found.times).max() == pytest.approx(20, abs=0.1)
+    assert found.decoder.end_s == pytest.approx(24, abs=0.1)
+    assert found.loudness(5, 20) > 0.3
     assert found.decoder.clock_jumps == 0
 
 

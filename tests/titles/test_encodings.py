@@ -73,6 +73,26 @@ def test_older_encodings_by_language(language: str, encoding: str) -> None:
     assert decode(text.encode(encoding), [language, "en"]).text == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("¶ Happy birthday ¶", "¶Happy birthday¶", "5¢ or 5 £", "Møller’s façade", "20 °C – 5 µm"),
+        "“crème brûlée”, jalapeño, smörgåsbord, Ångström, São Paulo, Zoë",
+        *("Señor Müller’s naïve fiancée", "† 1950 ‡ ½ … “yes”", "à", "Ça", "N° 5, 2ª vez, ¿qué?"),
+    ],
+)
+@pytest.mark.parametrize("languages", [[], ["en"], ["de"], ["fr"]])
+def test_western_text_reads_as_it_always_did(text: str, languages: list[str]) -> None:
+    text = SRT.format(text)
+    assert decode(text.encode("cp1252"), languages).text == text
+
+
+def test_western_text_in_a_title_of_another_language() -> None:
+    text = SRT.format("En tiedä, mitä sanoa. Häivytään täältä! Yö, ääni.")
+    for language in ("pl", "ru", "ja", "tr"):
+        assert decode(text.encode("cp1252"), [language]).text == text
+
+
 def test_traditional_chinese() -> None:
     text = SRT.format(TRADITIONAL)
     assert decode(text.encode("big5"), ["zh"]).text == text
@@ -104,6 +124,14 @@ def test_one_bad_byte_costs_one_letter() -> None:
     assert decode(good.encode()[:-2]).damaged == 1  # a file cut off inside a letter
     japanese = LINES["ja"].encode("cp932")
     assert decode(japanese[:9] + b"\xff" + japanese[10:], ["ja"]).damaged <= 2
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_that_was_cut_off(mark: str, encoding: str) -> None:
+    text = SRT.format(LINES["ru"])
+    found = decode((mark + text).encode(encoding)[:-1])
+    assert (found.text.lstrip("\ufeff"), found.damaged) == (text[:-1] + "\ufffd", 1)
 
 
 def test_a_replacement_character_that_was_written_is_no_damage() -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mediafm_core.errors import StoreError
@@ -78,10 +79,7 @@ def describe_title(
         "probe": probed.model_dump(mode="json"),
         "files": {
             "media": title.media.key,
-            "side_files": [
-                {"name": side_file.name, "language": side_file.language}
-                for side_file in title.side_files
-            ],
+            "side_files": [asdict(side_file) for side_file in title.side_files],
             "clips": title.clips,
         },
         "hashed": {name: file.model_dump() for name, file in digests.files.items()},
