@@ -120,7 +120,8 @@ socket.onerror = () => done('refused');
 ELEMENTS = """
 const loading = [...document.querySelectorAll('img, iframe, svg image, video, audio, object')];
 const links = [...document.querySelectorAll('a')].map(link => link.href);
-return [...loading.map(each => each.src || each.data || each.outerHTML), ...links.filter(to => !to.startsWith('http'))];
+const sources = loading.map(each => each.src || each.data || each.outerHTML);
+return [...sources, ...links.filter(to => !to.startsWith('http'))];
 """
 LOADED: list[str] = []  # paths that the other site was asked for
 HOSTILE = (
