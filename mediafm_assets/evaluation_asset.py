@@ -20,6 +20,7 @@ from mediafm_core.pipeline.evaluation import Request, evaluate_catalogue
 from mediafm_core.pipeline.judgement import Finding, compare_with_serving, predicts_hidden_shots
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.progress import progress_lines
+from mediafm_core.readable import inert
 
 EVALUATION, MODEL = "evaluation", "mediafm_model"
 DEFAULTS = load_settings().evaluation
@@ -139,6 +140,6 @@ def _result(finding: Finding, metadata: dict[str, Any] | None = None) -> dg.Asse
     return dg.AssetCheckResult(
         passed=finding.passed is not False,
         severity=dg.AssetCheckSeverity.WARN,
-        description=finding.told,
+        description=inert(finding.told),
         metadata={"state": state, "found": finding.told, **(metadata or {})},
     )

@@ -19,6 +19,7 @@ from mediafm_assets.tags import DATA_VERSION
 from mediafm_core.pipeline.checks import CHECKS
 from mediafm_core.pipeline.materialise import Outcome
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.readable import inert
 
 # A picture takes half a second to draw, and an event holds its pictures. In a run over more titles
 # than this they are left out: materialising one of the titles draws them, and computes nothing.
@@ -107,7 +108,7 @@ class TitleEvents:
             return dg.AssetObservation(
                 asset_key=outcome.asset,
                 partition=outcome.title_id,
-                description=outcome.reason,
+                description=inert(outcome.reason),
                 metadata={"state": "quarantined", "reason": outcome.reason},
             )
         numbers, pictures = describe(self._platform, outcome, in_pictures=self._titles <= MANY)

@@ -32,7 +32,7 @@ def one_line(message: object) -> str:
 
 # What Markdown (CommonMark, and GitHub's tables and autolinks) or HTML takes for markup.
 _MARKUP = {letter: f"&#{ord(letter)};" for letter in "&<>|*_`~[]()!#\\"}
-_LINK = re.compile(r"(?i)(https?|ftp|mailto|xmpp|www)([:.])|@")  # becomes a link by itself
+_LINK = re.compile(r"(?i)(https?|ftp|mailto|xmpp|www)([:.])|@(?=[\w-]+\.)")  # becomes one by itself
 
 
 def as_markdown(text: object) -> str:
@@ -43,6 +43,19 @@ def as_markdown(text: object) -> str:
     line = printable(" ".join(str(text).split()))
     shown = "".join(_MARKUP.get(letter, letter) for letter in line)
     return _LINK.sub(lambda found: f"{found[1] or ''}&#{ord(found[0][-1])};", shown)
+
+
+_JOINER = "\u2060"  # has no width, and no line breaks at it
+_MEANT = re.compile(r"<|\](?=[(:\[])|(?:https?|ftp|mailto|xmpp|www)(?=[:.])", re.IGNORECASE)
+
+
+def inert(text: object) -> str:
+    """Return a text from outside that looks the same as plain text and as Markdown.
+
+    For what Dagster's pages show as either: a description of an event. No HTML, link or picture
+    comes of it, since word joiners, which are not seen, part what would be markup.
+    """
+    return _MEANT.sub(lambda found: found[0] + _JOINER, printable(str(text)))
 
 
 def shortened(message: object, most: int) -> str:

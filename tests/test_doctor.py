@@ -34,6 +34,7 @@ def test_healthy_machine(tmp_path: Path, inbox: Path) -> None:
     errors = [finding for group in found.values() for finding in group if finding.level == "error"]
     assert errors == []
     assert found["shots"][0].message.startswith("shots are found by transnetv2-")
+    assert found["isolation"][0].message.startswith("media is read in processes with limits")
     parts = [finding.message.split(":")[0] for finding in found["encoders"]]
     assert parts == ["video", "audio", "text"]
     assert found["inbox"][0].message.endswith("1 titles complete")
