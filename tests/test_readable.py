@@ -23,6 +23,7 @@ from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.states import catalogue_states
 from mediafm_core.readable import LONGEST_LINE, UNSAFE, as_markdown, inert, one_line, printable
+from mediafm_core.seals import read_sealed_json
 
 EVIL = "a\x1b[2J\x9b31m\x07\nb\rc\u202ed\u2066e\u2028f[red]"
 
@@ -115,7 +116,8 @@ def test_an_entry_of_an_earlier_version_is_shortened_too(catalogue: Path) -> Non
     quarantine = Quarantine(Platform(load_settings()).store)
     quarantine.add("bad", "title", "A reason.", "f")
     path = catalogue / "store" / "quarantine" / "bad.json"
-    path.write_text(path.read_text().replace("A reason.", "A" * 900_000))
+    before = read_sealed_json(path.read_bytes())  # earlier versions wrote no seal
+    path.write_text(json.dumps({**before, "reason": "A" * 900_000}))
     [entry] = quarantine
     assert len(entry.reason) <= LONGEST_LINE
 
