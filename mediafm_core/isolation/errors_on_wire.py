@@ -1,6 +1,7 @@
 """Errors that cross from a child: the same class, sentence and number of the system.
 
-Only classes of a list are made again; any other error becomes a `RemoteError` that quotes it.
+Only classes of a list are made again; any other error becomes a `RemoteError` that quotes it. A
+child may be taken over by its input, so that its word does not suffice to call the machine faulty.
 """
 
 import traceback
@@ -10,12 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mediafm_core.errors import MachineError, MediaFMError, TitleError, WorkError
+from mediafm_core.errors import MediaFMError, TitleError, WorkError
 
 _OWN_PACKAGE = Path(__file__).parents[1]
 _CLASSES: Mapping[str, type[Exception]] = {
-    each.__name__: each
-    for each in (TitleError, WorkError, MachineError, MediaFMError, MemoryError, EOFError)
+    each.__name__: each for each in (TitleError, WorkError, MediaFMError, MemoryError, EOFError)
 }
 _LONGEST_CHAIN = 8
 _LONGEST_TEXT = 4000
@@ -31,6 +31,10 @@ class RemoteError(Exception):
     def __init__(self, text: str, kind_and_place: str) -> None:
         super().__init__(text)
         self.kind_and_place = kind_and_place
+
+
+class RemoteSystemError(OSError):
+    """An error of the system, as a child has reported it."""
 
 
 class _Link(BaseModel):
@@ -106,6 +110,6 @@ def _error(link: _Link) -> Exception:
     if link.kind in _CLASSES:
         return _CLASSES[link.kind](link.text)
     if link.number is not None:
-        return OSError(link.number, link.text)
+        return RemoteSystemError(link.number, link.text)
     text = f"{link.kind}: {link.text}" if link.text else link.kind
     return RemoteError(text, link.place)

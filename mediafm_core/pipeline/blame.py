@@ -13,6 +13,7 @@ from mediafm_core.errors import (
     WorkError,
 )
 from mediafm_core.faults import Cause, fault_of, in_one_line, low_on_room, machine_sentence
+from mediafm_core.isolation.errors_on_wire import RemoteSystemError
 from mediafm_core.pipeline.checks import run_checks
 from mediafm_core.pipeline.failures import RUNS_TO_HOLD_BACK, failures_in
 from mediafm_core.pipeline.graph import SPECS
@@ -68,6 +69,11 @@ def reason_to_hold_back(work: FailedWork, error: Exception) -> str:
     if fault.cause is Cause.SETTINGS or isinstance(error, MachineError | NotReadyError):
         raise error
     if fault.cause is Cause.MACHINE:
+        if isinstance(fault.error, RemoteSystemError) and not low_on_room(platform.places):
+            raise WorkError(
+                f"{work} failed: the process that reads it reports {in_one_line(fault.error)!r}, "
+                f"which this machine does not confirm: {fault.remedy}, and run again."
+            ) from error
         sentence = machine_sentence(fault, platform.places)
         raise MachineError(f"{work} failed. {sentence}") from error
     _remove_damaged_inputs(work, error)

@@ -16,7 +16,7 @@ from media_probes import described
 from simple_detectors import CutEvery
 
 from mediafm_core.config import KeyframeSettings, LimitSettings
-from mediafm_core.errors import MachineError, TitleError
+from mediafm_core.errors import MachineError, MediaFMError, TitleError
 from mediafm_core.faults import Cause, fault_of
 from mediafm_core.isolation import children
 from mediafm_core.isolation.children import Child, next_events, server_of
@@ -124,8 +124,9 @@ def test_reading_is_progress(film: OwnFile, limit) -> None:
 def test_errors_come_back_as_they_are(film: OwnFile) -> None:
     with pytest.raises(TitleError, match=r"^film\.mp4 is empty: copy it again\.$"):
         run("fail", film, {"error": "title"})
-    with pytest.raises(MachineError, match=r"^The device is gone\.$"):
+    with pytest.raises(MediaFMError, match=r"^The device is gone\.$") as claimed:
         run("fail", film, {"error": "machine"})
+    assert fault_of(claimed.value).cause is Cause.UNKNOWN, "a child's word does not suffice"
     with pytest.raises(TitleError) as raised:
         run("fail", film, {"error": "full disk"})
     fault = fault_of(raised.value)

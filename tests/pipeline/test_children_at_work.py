@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from mediafm_core.config import LimitSettings
-from mediafm_core.errors import ChangedTitleError
+from mediafm_core.errors import ChangedTitleError, WorkError
 from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.pipeline.attempts import FOLDER
 from mediafm_core.pipeline.materialise import DECODED, materialise
@@ -59,6 +59,21 @@ def test_a_crash_of_its_child_holds_a_title_back_and_keeps_what_it_has(
     assert {outcome.status for outcome in outcomes} == {"quarantined"}
     assert "decoding crashed (SIGSEGV)" in outcomes[0].reason
     assert platform.store.record("shots", "coffee") == before
+
+
+def test_a_fault_of_the_machine_that_only_a_child_sees_stops_no_run(
+    platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.at_work = "coffee"
+    run, full = TitleReader.run, {"error": "full disk"}
+    monkeypatch.setattr(
+        TitleReader,
+        "run",
+        lambda self, _task, doing, files, *_more: run(self, "fail", doing, files, full),
+    )
+    with pytest.raises(WorkError, match=r"coffee: title failed: .* does not confirm: make room"):
+        materialise(platform, ("title",), "coffee", force=True)
+    assert list(Quarantine(platform.store)) == []
 
 
 def test_what_a_child_uses_counts_as_the_work_of_its_title(catalogue) -> None:
