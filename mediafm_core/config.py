@@ -5,6 +5,7 @@ A value comes from, strongest first: an argument of the command line, an environ
 TOML file that `MEDIAFM_CONFIG` names, the default below. `mediafm doctor` prints what is in force.
 """
 
+import json
 import os
 import re
 from pathlib import Path
@@ -24,6 +25,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -630,8 +632,29 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigurationError(
             f"Setting {place!r} cannot be used: {fault}; see docs/configuration.md."
         ) from None
+    except (SettingsError, RecursionError) as error:  # no JSON, or nested too deeply
+        raise ConfigurationError(
+            f"{_unreadable_variable()} holds no JSON that can be read ({_first_line(error)}): "
+            "correct it; lists and sections are written as JSON in a variable."
+        ) from None
     except ValueError as error:  # the TOML file cannot be parsed
         raise ConfigurationError(f"{file} is no valid TOML: {error}; mend the file.") from None
+
+
+def _unreadable_variable() -> str:
+    """Return the name of the first variable with a list or section that is no JSON."""
+    for name in sorted(os.environ):
+        value = os.environ[name].strip()
+        if name.upper().startswith("MEDIAFM_") and value[:1] in ("[", "{"):
+            try:
+                json.loads(value)
+            except (ValueError, RecursionError):
+                return name
+    return "A variable that begins with MEDIAFM_"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error.__cause__ or error).partition("\n")[0]
 
 
 def _require_web_address(address: SecretStr | None) -> None:

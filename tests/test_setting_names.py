@@ -78,3 +78,11 @@ def test_a_misspelt_name_inside_a_variable_of_a_section(monkeypatch: pytest.Monk
     monkeypatch.setenv("MEDIAFM_TRAINING", '{"stpes": 3}')
     with pytest.raises(ConfigurationError, match=r"'training\.stpes': did you mean"):
         load_settings()
+
+
+@pytest.mark.parametrize("value", ["[[", "[" * 100_000, '{"steps": '])
+def test_a_variable_that_is_no_json_is_named(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIAFM_EVALUATION__LABELS", value)
+    message = r"^MEDIAFM_EVALUATION__LABELS holds no JSON that can be read \(.*\): correct it"
+    with pytest.raises(ConfigurationError, match=message):
+        load_settings()

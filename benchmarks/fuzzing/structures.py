@@ -89,6 +89,8 @@ def element(rng: Random, data: bytes, _others: Sequence[bytes]) -> bytes:
 def packet(rng: Random, data: bytes, _others: Sequence[bytes]) -> bytes:
     """Change packets of a transport stream: header, adaptation field, clock, order."""
     packets = [data[at : at + _PACKET] for at in range(0, len(data), _PACKET)]
+    if not packets:
+        return data
     place = rng.randrange(len(packets))
     chosen = bytearray(packets[place])
     way = rng.randrange(7)

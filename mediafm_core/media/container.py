@@ -11,6 +11,7 @@ which would be enough:
 3. References to data outside a QuickTime file (`dref`) are not followed.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,9 +79,25 @@ def open_media(file: OwnFile) -> Iterator["InputContainer"]:
         raise TitleError(
             f"{file} begins like a {format_name} file but has no readable index or streams "
             f"({_reason(error)}): it is truncated or damaged; copy or export it again."
-        ) from error
+        ) from cause_in(file, error)
     with container:
         yield container
+
+
+def cause_in(file: OwnFile, error: Exception) -> Exception | None:
+    """Return what a `TitleError` about an error of libav is to be raised from.
+
+    Demuxers return EIO, the system's number for a device that fails, for damaged data too. Where
+    the whole file can be read, the device does not fail: the error is then no cause to name.
+
+    Raises:
+        TitleError: the file cannot be read; its cause is the system's error.
+    """
+    if getattr(error, "errno", None) != errno.EIO:
+        return error
+    for _ in file.pieces():
+        pass
+    return None
 
 
 def packets_of(container: "InputContainer", *streams: "Stream") -> Iterator["Packet"]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mediafm_core.errors import TitleError
-from mediafm_core.media.container import open_media, packets_of, stream_at
+from mediafm_core.media.container import cause_in, open_media, packets_of, stream_at
 from mediafm_core.media.damage import SUSPICIOUS_FORMATS, undecodable_packets
 from mediafm_core.media.mono import MAX_CHANNELS
 from mediafm_core.media.probe import MEASURED_FORMATS, MediaProbe
@@ -176,7 +176,7 @@ class MediaDecoder:
                 raise TitleError(
                     f"{self._file} cannot be read past {self.end_s:.1f} s ({error.strerror}): it "
                     "is truncated or damaged; copy or export it again."
-                ) from error
+                ) from cause_in(self._file, error)
         self._require_complete()
         self._require_undamaged()
         self._finished = True

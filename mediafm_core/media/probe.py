@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from mediafm_core.errors import TitleError
-from mediafm_core.media.container import open_media, packets_of
+from mediafm_core.media.container import cause_in, open_media, packets_of
 from mediafm_core.media.geometry import Orientation, display_size, orientation_of
 from mediafm_core.media.mono import MAX_CHANNELS
 from mediafm_core.media.purpose import ATTACHED, has_flag, purpose_of
@@ -281,7 +281,7 @@ def _first_picture(
         raise TitleError(
             f"{file}: video stream {stream.index} cannot be decoded ({error.strerror}): the file "
             "is truncated or damaged; copy or export it again."
-        ) from error
+        ) from cause_in(file, error)
     raise TitleError(
         f"{file}: video stream {stream.index} has no picture that can be decoded: the file is "
         "empty, truncated or damaged; copy or export it again."

@@ -11,7 +11,7 @@ from mediafm_core.readable import quoted
 _SECTION = re.compile(r"\[(?:Script Info|V4\+? Styles|Events)\]", re.IGNORECASE)
 _DIALOGUE = "Dialogue:"
 _FIELDS = 10  # of a Dialogue line; the text is the last
-_TIME = re.compile(r"\s*-?\d{1,2}:\d{1,2}:\d{1,2}([.,]\d{1,3})?\s*")
+_TIME = re.compile(r"\s*-?\d{1,2}:\d{1,2}:\d{1,2}([.,]\d{1,3})?\s*", re.ASCII)
 _HEAD = "[Script Info]\nScriptType: v4.00+\n\n[Events]\n"
 
 
@@ -45,8 +45,9 @@ def read_substation(text: str, name: str, most: int) -> list[MarkedCue]:
                 f"{name}, line {number}: {quoted(line.strip())} is no complete Dialogue line: "
                 "correct it."
             )
+        start, end = (_with_fraction(time) for time in fields[1:3])
         # The other fields are of no use here, and pysubs2 warns of each that is wrong.
-        found.append((number, f"{_DIALOGUE} 0,{fields[1]},{fields[2]},,,0,0,0,,{fields[-1]}"))
+        found.append((number, f"{_DIALOGUE} 0,{start},{end},,,0,0,0,,{fields[-1]}"))
         if len(found) > most:
             raise TitleError(
                 f"{name}, line {number}: this is more than {most} Dialogue lines: divide the file."
@@ -58,3 +59,9 @@ def read_substation(text: str, name: str, most: int) -> list[MarkedCue]:
         MarkedCue(number, event.start / 1000, event.end / 1000, event.text)
         for (number, _), event in zip(found, events, strict=True)
     ]
+
+
+def _with_fraction(time: str) -> str:
+    """Return a time as pysubs2 reads every one: seconds with a fraction."""
+    time = time.strip()
+    return time if "." in time or "," in time else f"{time}.0"

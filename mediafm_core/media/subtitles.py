@@ -153,7 +153,7 @@ def read_embedded(
     import av
     from av.stream import Discard
 
-    from mediafm_core.media.container import open_media, packets_of, stream_at
+    from mediafm_core.media.container import cause_in, open_media, packets_of, stream_at
 
     name = f"{file}: {stream_name(stream)}"
     found: list[tuple[float, float, bytes]] = []
@@ -181,7 +181,7 @@ def read_embedded(
         raise TitleError(
             f"{name} cannot be decoded ({error}): correct the file, or put a subtitle file beside "
             "it."
-        ) from error
+        ) from cause_in(file, error)
     plain = _PLAIN_OF_CODEC.get(stream.codec, plain_substation)
     cues = _in_order(
         _plain_cue(MarkedCue(0, start_s, end_s, text.decode(encoding, "replace")), plain, name)

@@ -21,7 +21,8 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Slope = Annotated[float, Field(ge=0, le=1e6)]
 Name = Annotated[str, Field(max_length=200)]
 
-_SHOWN = 40  # characters of an unusable value
+_SHOWN = 20  # characters of an unusable value
+_NAME_SHOWN = 40  # characters of a field's name
 
 
 class Bounds(BaseModel):
@@ -111,7 +112,7 @@ def fault_in_words(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     if first["type"] == "value_error":
         return str(first["msg"].removeprefix("Value error, "))
-    place = ".".join(str(part)[:_SHOWN] for part in first["loc"])
+    place = ".".join(str(part)[:_NAME_SHOWN] for part in first["loc"])
     if first["type"] == "missing":
         return f"{place} is missing"
     value = repr(first["input"])

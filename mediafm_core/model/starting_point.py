@@ -62,11 +62,20 @@ def starting_weights(folder: Path, settings: dict[str, Any]) -> dict[str, torch.
             space = name in ("encoder_identities", "fused_ranges", "fused_size", "global_size")
             error = IdentityMismatchError if space else ConfigurationError
             remedy = "the vectors it was trained on" if space else "the settings of that model"
+            theirs, ours = _differing(found.get(name), settings[name])
             raise error(
-                f"training.start_from is {folder}, a network with {name} {found.get(name)}, and "
-                f"this one has {settings[name]}: start from another or use {remedy}."
+                f"training.start_from is {folder}, a network with {name} {theirs}, and this one "
+                f"has {ours}: start from another or use {remedy}."
             )
     return weights
+
+
+def _differing(one: Any, other: Any) -> tuple[Any, Any]:
+    """Return two values, of two dictionaries only what differs."""
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return one, other
+    names = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+    return {name: one.get(name) for name in names}, {name: other.get(name) for name in names}
 
 
 def _require_current(folder: Path, version: str | None) -> None:

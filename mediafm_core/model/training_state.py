@@ -227,8 +227,8 @@ def load_state(folder: Path) -> State:
 def damaged_state(folder: Path, reason: str) -> ConfigurationError:
     """What to raise of a state that cannot be gone on from."""
     return ConfigurationError(
-        f"The state of a training in {folder} is damaged ({reason}): delete {folder.parent} to "
-        "start that training from the beginning."
+        f"{folder} is damaged ({reason}): delete the folder that this state of a training is in to "
+        "start it from the beginning."
     )
 
 

@@ -155,7 +155,7 @@ def misfit_of(platform: Platform, candidate: Candidate, compare_titles: bool = T
     if latest and difference:
         return (
             f"{candidate.identity} does not fit the fused vectors of {latest[0]} ({difference}): "
-            f"`mediafm run --model {folder}` embeds the titles again and serves it."
+            f"`mediafm run --model {folder}` embeds again."
         )
     return None
 

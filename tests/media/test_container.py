@@ -1,5 +1,6 @@
 """Opening files that nobody vouches for."""
 
+import errno
 import struct
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -10,7 +11,7 @@ import pytest
 from make_media import moving, write_media
 
 from mediafm_core.errors import TitleError
-from mediafm_core.media.container import open_media
+from mediafm_core.media.container import cause_in, open_media
 from mediafm_core.media.probe import probe
 from mediafm_core.titles.own_file import OwnFile
 
@@ -167,3 +168,23 @@ def test_a_file_cut_before_its_index_is_refused(tmp_path: Path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(TitleError, match="truncated or damaged"), open_media(OwnFile.at(path)):
         pass
+
+
+def test_damage_that_libav_calls_an_input_error_is_no_fault_of_the_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "film.mkv"
+    path.write_bytes(b"damaged")
+    input_error = OSError(errno.EIO, "Input/output error")
+    other = OSError(errno.EINVAL, "Invalid argument")
+    with OwnFile.at(path) as file:
+        assert cause_in(file, input_error) is None
+        assert cause_in(file, other) is other
+
+        def fail(*_arguments: int) -> bytes:
+            raise input_error
+
+        monkeypatch.setattr("os.pread", fail)
+        with pytest.raises(TitleError, match="cannot be read") as raised:
+            cause_in(file, input_error)
+        assert raised.value.__cause__ is input_error

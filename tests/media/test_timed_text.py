@@ -405,3 +405,8 @@ def test_every_cue_in_time_is_somewhere_and_nowhere_without_overlap(
             cue = cues[int(word[1:-1])]
             assert cue.start_s < end
             assert cue.end_s >= start
+
+
+def test_substation_times_without_a_fraction(read: Read) -> None:
+    text = "[Script Info]\n[Events]\nDialogue: 0,0:00:01,0:00:02,Default,,0,0,0,,Back\n"
+    assert read(text, "captions.ass") == [Cue(1.0, 2.0, "Back")]

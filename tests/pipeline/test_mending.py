@@ -148,3 +148,13 @@ def test_the_same_training_is_not_done_twice_and_another_synopsis_is_another_tra
     write_manifest(catalogue.inbox / "cat", synopsis="Nothing of the kind.")
     take_in(platform, ["cat"])
     assert train_model(platform).seconds is not None
+
+
+def test_a_record_of_a_title_that_makes_no_sense_is_made_again(catalogue):
+    platform = catalogue.platform()
+    found = platform.store.json_record("title", "coffee")
+    for part, value in (("hashed", {"media.mp4": {"stamp": 5}}), ("probe", {}), ("manifest", {})):
+        platform.store.write_json(found[0], {**found[1], part: value})
+        (outcome,) = materialise(platform, ("title",), "coffee", force=True)
+        assert outcome.status == "computed"
+        assert platform.store.json_record("title", "coffee")[1] == found[1]

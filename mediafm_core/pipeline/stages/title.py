@@ -5,7 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel, ValidationError
+
 from mediafm_core.errors import StoreError
+from mediafm_core.faults import in_one_line
 from mediafm_core.identity import data_version
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.platform import Platform
@@ -101,13 +104,28 @@ def describe_title(
     return record, content
 
 
+class _ManifestContent(BaseModel):
+    language: str
+
+
+class _Content(BaseModel):
+    """The parts of an earlier content of the asset `title` that are read again."""
+
+    hashed: dict[str, FileRecord]
+    probe: dict[str, Any]
+    manifest: _ManifestContent
+
+
 def _known(platform: Platform, title_id: str) -> tuple[ArtefactRecord, dict[str, Any]] | None:
     """What is recorded of the title; a damaged record is made anew like one that is missing."""
     try:
-        return platform.store.json_record("title", title_id)
-    except StoreError as error:
-        logger.warning("%s is read anew: %s", title_id, error)
+        known = platform.store.json_record("title", title_id)
+        if known is not None:
+            _Content.model_validate(known[1])
+    except (StoreError, ValidationError) as error:
+        logger.warning("%s is read anew: %s", title_id, in_one_line(error))
         return None
+    return known
 
 
 def _known_probe(
@@ -125,4 +143,7 @@ def _known_probe(
     same = (record.code_version, content["manifest"]["language"])
     if same != (SPECS["title"].code_version, title.manifest.language):
         return None
-    return MediaProbe.model_validate(content["probe"])
+    try:
+        return MediaProbe.model_validate(content["probe"])
+    except ValidationError:
+        return None
