@@ -75,7 +75,7 @@ class Content:
             reason = " ".join(str(error).split())
             places = ", ".join(source.place for source in self.sources)
             raise MediaFMError(
-                f"{places} have columns of one name and different types ({reason}): export them "
+                f"There are columns of one name and different types ({reason}) in {places}: export "
                 "with labels of one type."
             ) from None
         for name in VECTORS:
