@@ -82,7 +82,9 @@ def _configuration_errors(file: Path) -> Iterator[None]:
     try:
         yield
     except _UNUSABLE as error:
-        reason = error.errors[0].message if isinstance(error, _WITH_ERRORS) else str(error)
+        # Some of Dagster's own checks raise the same class with a text and no errors.
+        errors = error.errors if isinstance(error, _WITH_ERRORS) else ()
+        reason = errors[0].message if errors else str(error)
         raise ConfigurationError(
             f"{file} cannot be used ({' '.join(reason.split()) or type(error).__name__}): correct "
             "it, or delete it, which restores the default."

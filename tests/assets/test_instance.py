@@ -73,6 +73,7 @@ def test_a_store_elsewhere_needs_a_home_here(monkeypatch: pytest.MonkeyPatch):
         b"telemetry:\n  enabled: 1e308\n",
         b"run_launcher:\n  class: Launcher\n",
         b"concurrency:\n  pools:\n    default_limit: many\n",
+        b"concurrency:\n  pools:\n    default_limit: 2147483648\n",
         b"run_monitoring:\n  enabled: " + b"[" * 20_000,
     ],
 )
