@@ -46,7 +46,7 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
     if not all(programs):
@@ -60,7 +60,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
     browser.quit()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def catalogue(
     browser: webdriver.Chrome,
     dagster_catalogue: DagsterCatalogue,
@@ -88,7 +88,7 @@ def label_clips(store: Store) -> None:
     publish(store, model, GOOD)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ui(browser: webdriver.Chrome, catalogue: DagsterCatalogue) -> Iterator[str]:
     """Address of a running `mediafm ui`."""
     with socket.socket() as free:
@@ -137,7 +137,7 @@ def has_loaded(address: str) -> bool:
         return False
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def person(browser: webdriver.Chrome, ui: str, tmp_path_factory: pytest.TempPathFactory) -> Person:
     """Somebody at the UI; screenshots are kept in the folder that MEDIAFM_SCREENSHOTS names."""
     named = os.environ.get("MEDIAFM_SCREENSHOTS")
