@@ -152,7 +152,10 @@ class ModelSettings(Section):
         "zeros", description="what stands for a modality that a shot lacks"
     )
     surroundings: int = Field(
-        2, ge=0, le=256, description="shots before and after whose means each shot is told; 0: none"
+        2,
+        ge=0,
+        le=256,
+        description="number of neighbours on each side whose mean is added to a shot; 0: none",
     )
     structure: bool = Field(
         True, description="tell each shot how alike the shots before and after it are"
@@ -396,7 +399,7 @@ class PublishingSettings(Section):
 
 
 class VerificationSettings(Section):
-    """How often the files of the store are compared with what was written."""
+    """Comparison of the files of the store with what was written."""
 
     nights: PositiveInt = Field(
         7,
@@ -453,7 +456,7 @@ class QuerySettings(Section):
 
 
 class UISettings(Section):
-    """Who may use Dagster's UI, as `mediafm ui` serves it."""
+    """Access to Dagster's UI, as `mediafm ui` serves it."""
 
     hosts: tuple[str, ...] = Field(
         (),

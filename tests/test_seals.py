@@ -54,7 +54,7 @@ def file(table: pa.Table, tmp_path: Path) -> Path:
 
 
 def is_noticed(path: Path) -> bool:
-    """Whether `verify` would find a table damaged."""
+    """Return True if `verify` would find a table damaged."""
     try:
         if not check_parquet(path):
             check_unsealed(path)

@@ -405,7 +405,7 @@ def _features(rng: Random, _corpus: Corpus, root: Path) -> Input:
 
 
 def _read_features(root: Path, _made: Input) -> None:
-    """What readers do, and what a run does that publishes."""
+    """Work of readers, and of a run that publishes."""
     from mediafm_core import reader
     from mediafm_core.store.artefacts import Store
     from mediafm_core.store.features import catalogue, tables

@@ -130,7 +130,7 @@ class Worker:
         return {"came": "crash", "text": f"ended with {code}. {text}", "mutation": ""}
 
     def _where(self, process: "subprocess.Popen[bytes]") -> str:
-        """Where the worker is at, by faulthandler."""
+        """Return the stack of the worker, by faulthandler."""
         with suppress(ProcessLookupError):
             process.send_signal(signal.SIGABRT)
         with suppress(subprocess.TimeoutExpired):

@@ -60,14 +60,14 @@ def main() -> None:
 
 
 def _taken(kind: Kind, made: Input, root: Path) -> dict[str, Any]:
-    """What comes of an input, with the peak of the memory meanwhile."""
+    """Run an input; return the outcome with the peak of the memory meanwhile."""
     made.write(root)
     Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets the peak
     return {**_result(kind, root, made), "mutation": made.mutation, "peak_mib": _peak_mib()}
 
 
 def _sound(kind: Kind, seed: int, corpus: Corpus, root: Path) -> dict[str, Any]:
-    """What comes of the sound input of a kind, which has to be served."""
+    """Run the sound input of a kind, which has to be served; return the outcome."""
     prepare(root, corpus)
     found = _taken(kind, draw(kind, seed, SOUND, corpus, root), root)
     return found if found["came"] == "served" else {**found, "came": "unsound"}
@@ -97,7 +97,7 @@ def _result(kind: Kind, root: Path, made: Input) -> dict[str, Any]:
 
 
 def _allowed(root: Path, corpus: Corpus) -> list[Path]:
-    """Where Python code may open files: everything that is no input of another."""
+    """Return the places where Python code may open files: all but the inputs of others."""
     packages = {Path(each) for each in sys.path if each}
     return [
         *(each for each in root.iterdir() if each.name != "outside"),

@@ -66,7 +66,7 @@ def publish_features() -> None:
 
 @dg.job(
     tags=MAX_RUNTIME,
-    description="Remove features that nobody needs any more: earlier models, old shards.",
+    description="Remove unused features: earlier models, old shards.",
 )
 def clean_catalogue() -> None:
     """The job of `remove_what_nobody_needs`."""

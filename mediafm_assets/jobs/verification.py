@@ -19,7 +19,7 @@ _NAMED = 20  # damaged files in the run's metadata
 
 
 class VerificationConfig(dg.Config):
-    """Which files are read."""
+    """Files to be read."""
 
     everything: bool = Field(
         default=False, description="read all files of the store, and not this night's part of them"

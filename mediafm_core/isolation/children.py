@@ -51,7 +51,7 @@ _START = (
 
 
 class Used(NamedTuple):
-    """What a child has used: processor seconds, and its largest resident memory in bytes."""
+    """Use of a child: processor seconds, and its largest resident memory in bytes."""
 
     cpu_s: float
     peak_bytes: int
@@ -98,7 +98,7 @@ class Server:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can be asked; not by a fork of the process that started it."""
+        """Return True if it can be asked; not by a fork of the process that started it."""
         return self.owner == os.getpid() and self._process.poll() is None
 
     @property

@@ -75,7 +75,7 @@ _CALLS: dict[str, tuple[int, dict[str, int]]] = {
 
 
 class Confinement:
-    """What a child gives up; made once by the server, applied by each child after its fork."""
+    """Rights that a child gives up; made once by the server, applied by each child."""
 
     def __init__(self) -> None:
         self._is_linux = sys.platform == "linux"

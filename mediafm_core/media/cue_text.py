@@ -70,7 +70,7 @@ def one_line(text: str) -> str:
 
 
 def _unescaped_brace(text: str, position: int) -> int:
-    """Where the next brace opens that no backslash stands before; -1 if none does."""
+    """Return the place of the next brace that no backslash stands before; -1 without one."""
     while (position := text.find("{", position)) > 0 and text[position - 1] == "\\":
         position += 1
     return position

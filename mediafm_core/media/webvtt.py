@@ -69,7 +69,7 @@ def _is_timing(line: str) -> bool:
 
 
 def _end_of_header(lines: list[str]) -> int:
-    """Where the signature and the lines below it end: at a blank line, or at a first cue."""
+    """Return where signature and lines below it end: at a blank line, or at a first cue."""
     at = next((number for number, line in enumerate(lines) if line.strip()), len(lines))
     at += 1
     while at < len(lines) and lines[at].strip() and not _is_timing(lines[at]):

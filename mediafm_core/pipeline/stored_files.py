@@ -65,7 +65,7 @@ class StoredFile(NamedTuple):
 
     @property
     def is_of_title(self) -> bool:
-        """Whether it is a title's own."""
+        """Return True if it is a title's own."""
         return self.kind in ("table", "record", "sound", "quarantine")
 
 

@@ -81,7 +81,7 @@ class Share:
     parts: int
 
     def has(self, file: StoredFile) -> bool:
-        """Whether a file belongs to the part."""
+        """Return True if a file belongs to the part."""
         return zlib.crc32(file.key.encode()) % self.parts == self.number
 
 

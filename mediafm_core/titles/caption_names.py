@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from mediafm_core.titles.language import primary_language
 
 CaptionPurpose = Literal["full", "hearing_impaired", "forced", "commentary", "no_captions"]
-"""What captions are for.
+"""Purpose of captions.
 
 `full`: everything that is said. `hearing_impaired`: that, and sounds. `forced`: only what is
 foreign to the main sound, and signs. `commentary`: what a commentator says. `no_captions`: timed

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Writing(NamedTuple):
-    """How a language is written in files that are not Unicode.
+    """Writing of a language in files that are not Unicode.
 
     Attributes:
         encodings: Python's names, the likeliest first.

@@ -150,7 +150,7 @@ class OwnFile:
 
     @property
     def has_changed(self) -> bool:
-        """Whether the file has been written or replaced since it was opened."""
+        """Return True if the file has been written or replaced since it was opened."""
         return file_stamp(os.fstat(self._descriptor)) != self._opened
 
     def require_unchanged(self) -> None:

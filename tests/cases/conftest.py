@@ -37,7 +37,7 @@ class OneShot:
 
 @dataclass
 class TakenIn:
-    """What came of a case.
+    """Outcome of a case.
 
     Attributes:
         reason: why the title was refused; empty if it was taken in.

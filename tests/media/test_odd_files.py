@@ -1,4 +1,4 @@
-"""What real files hold beside pictures and sound, and how they change in the middle."""
+"""Real files hold more than pictures and sound, and change in the middle."""
 
 from pathlib import Path
 
