@@ -15,6 +15,7 @@ from mediafm_assets.instance import open_instance
 from mediafm_assets.tags import DATA_VERSION
 from mediafm_core.cli.main import main
 from mediafm_core.pipeline.serving import release_history
+from mediafm_core.readable import as_markdown
 
 METRIC = "average_precision"
 QUICK = {"representations": ["flat", "in_context"], "folds": 2, "bootstrap": 100}
@@ -91,7 +92,7 @@ class TestAsset:
         assert (shown["labels"], shown["titles"]) == (1, len(TITLES))
         assert shown["clips"] == len(TITLES) * CLIPS
         assert f"### {LABEL}" in str(shown["table"])
-        assert "| in_context | " in str(shown["table"])
+        assert f"| {as_markdown('in_context')} | " in str(shown["table"])
         assert str(shown["plots"]).count("(data:image/png;base64,") == 2
         in_context = shown[f"{LABEL} in_context {METRIC}"]
         flat = shown[f"{LABEL} flat {METRIC}"]

@@ -123,7 +123,7 @@ def test_moved_store_is_read_at_once_and_mended_by_the_next_publication(tmp_path
     assert catalogue(small.store) == before
     found = mediafm_core.similar("alpha", 0, 30, k=3, store=small.root)
     assert found.num_rows == 3
-    with pytest.raises(MediaFMError, match="passwd"):
+    with pytest.raises(MediaFMError, match="it calls read_text"):
         mediafm_core.sql("FROM read_text('/etc/passwd')", store=small.root)
     with (
         duckdb.connect(str(small.store.features), read_only=True) as connection,
