@@ -42,6 +42,10 @@ from mediafm_core.shots.one_pass import decode_title
 from mediafm_core.shots.transnetv2 import TransNetV2Detector
 from mediafm_core.titles.own_file import OwnFile
 
+# As the command `mediafm` sets it before it loads torch: threads that spin while they wait would
+# take the processor from the child.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # Soon reached, so that a stopped child costs seconds and not a minute.
 _LIMITS = LimitSettings(no_progress_s=5.0, memory_mb=256)
 _TASKS = ("probe", "decode", "side_file")
