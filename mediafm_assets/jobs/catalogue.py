@@ -3,10 +3,11 @@
 import dagster as dg
 from pydantic import Field
 
+from mediafm_assets.jobs.nightly import nightly
 from mediafm_assets.jobs.titles import MAX_RUNTIME
 from mediafm_assets.partitions import TITLES
 from mediafm_assets.pools import FEATURES
-from mediafm_assets.resources import PlatformResource, not_set_up
+from mediafm_assets.resources import PlatformResource
 from mediafm_core.config import Settings
 from mediafm_core.errors import MediaFMError
 
@@ -84,16 +85,6 @@ def retire_titles() -> None:
 
 def clean_daily(settings: Settings) -> dg.ScheduleDefinition:
     """Return the schedule that cleans up; it skips while no catalogue is set up."""
-
-    @dg.schedule(
-        name="clean_daily",
-        job=clean_catalogue,
-        cron_schedule="30 3 * * *",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Cleans up in the night.",
+    return nightly(
+        settings, "clean_daily", clean_catalogue, "30 3 * * *", "Cleans up in the night."
     )
-    def schedule() -> dg.RunRequest | dg.SkipReason:
-        missing = not_set_up(settings)
-        return dg.SkipReason(missing) if missing else dg.RunRequest()
-
-    return schedule

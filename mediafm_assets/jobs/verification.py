@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
+from mediafm_assets.jobs.nightly import nightly
 from mediafm_assets.jobs.titles import MAX_RUNTIME
-from mediafm_assets.resources import PlatformResource, not_set_up
+from mediafm_assets.resources import PlatformResource
 from mediafm_core.config import Settings
 from mediafm_core.progress import progress_lines
 
@@ -69,16 +70,10 @@ def verify_catalogue() -> None:
 
 def verify_nightly(settings: Settings) -> dg.ScheduleDefinition:
     """Return the schedule that verifies a part; it skips while no catalogue is set up."""
-
-    @dg.schedule(
-        name="verify_nightly",
-        job=verify_catalogue,
-        cron_schedule="30 2 * * *",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Verifies a part of the store each night; the sweep computes what is removed.",
+    return nightly(
+        settings,
+        "verify_nightly",
+        verify_catalogue,
+        "30 2 * * *",
+        "Verifies a part of the store each night; the sweep computes what is removed.",
     )
-    def schedule() -> dg.RunRequest | dg.SkipReason:
-        missing = not_set_up(settings)
-        return dg.SkipReason(missing) if missing else dg.RunRequest()
-
-    return schedule

@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 
 from mediafm_core.config import KeyframeSettings, LimitSettings
-from mediafm_core.isolation.children import TASKS, Child, Used, next_events
+from mediafm_core.isolation.children import Child, Used, next_events
 from mediafm_core.isolation.errors_on_wire import rebuilt
 from mediafm_core.isolation.limits import Limits, limits_for
+from mediafm_core.isolation.server_process import TASKS
 from mediafm_core.isolation.wire import Message, WireError
 from mediafm_core.titles.manifest import Manifest
 from mediafm_core.titles.own_file import OwnFile

@@ -18,11 +18,12 @@ from simple_detectors import CutEvery
 from mediafm_core.config import KeyframeSettings, LimitSettings
 from mediafm_core.errors import MachineError, MediaFMError, TitleError
 from mediafm_core.faults import Cause, fault_of
-from mediafm_core.isolation import children
-from mediafm_core.isolation.children import Child, next_events, server_of
+from mediafm_core.isolation import server_process
+from mediafm_core.isolation.children import Child, next_events
 from mediafm_core.isolation.errors_on_wire import RemoteError
 from mediafm_core.isolation.limits import Limits
 from mediafm_core.isolation.readers import TitleReader
+from mediafm_core.isolation.server_process import server_of
 from mediafm_core.titles.own_file import OwnFile
 
 TASKS = "hostile_tasks"
@@ -107,7 +108,7 @@ def test_a_child_knows_no_secret_and_no_other_file(
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("MEDIAFM_S3__SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setattr(children, "_servers", {})
+    monkeypatch.setattr(server_process, "_servers", {})
     try:
         found = run("environment", film)
     finally:
@@ -239,7 +240,7 @@ _AT_WORK = """
 import sys
 from pathlib import Path
 from mediafm_core.config import LimitSettings
-from mediafm_core.isolation.children import server_of
+from mediafm_core.isolation.server_process import server_of
 from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.titles.own_file import OwnFile
 film = OwnFile.at(Path(sys.argv[1]))
