@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from mediafm_core.config.settings import ModelSettings, ObjectiveSettings
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.model.configuration import MediaFMConfig
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.training.masking import sample_masks
@@ -24,7 +25,9 @@ EVERYTHING = ObjectiveSettings(
 
 def make_objective(settings: ObjectiveSettings, **model: object) -> Objective:
     shape = ModelSettings(hidden=16, layers=2, heads=4, feed_forward=32, **model)
-    config = MediaFMConfig.from_settings(shape, 24, 6, RANGES, {}, boundary_head=True)
+    config = MediaFMConfig.from_settings(
+        shape, 24, 6, FusedSpace(ranges=RANGES), boundary_head=True
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = MediaFM(config)
