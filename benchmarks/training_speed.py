@@ -36,7 +36,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.config.settings import ModelSettings, ObjectiveSettings, TrainingSettings
+from mediafm_core.config.model_settings import ModelSettings
+from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.inference.batching import TitleInput, inference
 from mediafm_core.inference.whole_title import contextualise_titles
@@ -107,7 +108,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         titles_per_batch=arguments.batch,
         crop_shots=arguments.crop,
         validate_every=last + 1,
-        validation_share=0,
+        validation_fraction=0,
         optimiser=arguments.optimiser,
         precision=arguments.precision,
         compile=arguments.compile,

@@ -18,7 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mediafm_core.config.settings import ModelSettings, Settings, TrainingSettings
+from mediafm_core.config.model_settings import ModelSettings
+from mediafm_core.config.settings import Settings
+from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.evaluation.units import Units
 from mediafm_core.fusion.space import FusedSpace

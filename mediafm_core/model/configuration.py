@@ -10,7 +10,7 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from mediafm_core.config.settings import ModelSettings
+from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.fusion.space import FusedSpace
 
 
@@ -89,10 +89,10 @@ class MediaFMConfig(PreTrainedConfig):
             fusion=settings.fusion,
             positions=settings.positions,
             prediction=settings.prediction,
-            absent=settings.absent,
+            absent=settings.missing_modality,
             boundary_head=boundary_head,
-            structure=settings.structure,
-            surroundings=settings.surroundings,
+            structure=settings.novelty,
+            surroundings=settings.neighbour_means,
             attention_slopes=attention_slopes(settings.heads) if relative else None,
             fused_ranges={name: list(columns) for name, columns in space.ranges.items()},
             encoder_identities=dict(space.encoders),

@@ -33,7 +33,7 @@ class MarkedCatalogue(SmallCatalogue):
     def platform(self, **overrides: object) -> Platform:
         inbox = self.root / "inbox"
         inbox.mkdir(parents=True, exist_ok=True)
-        evaluation = {"bootstrap": 200, "folds": 2, **overrides.pop("evaluation", {})}
+        evaluation = {"bootstrap_samples": 200, "folds": 2, **overrides.pop("evaluation", {})}
         return Platform(settings_for(inbox, self.root, evaluation=evaluation, **overrides))
 
     @property

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mediafm_core.config.settings import ModelSettings, TrainingSettings
+from mediafm_core.config.model_settings import ModelSettings
+from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.model.training.training import TrainingResult, train
 from mediafm_core.model.training.training_data import TitleSource, TrainingData

@@ -97,7 +97,8 @@ def store() -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from mediafm_core.config.settings import ModelSettings, ObjectiveSettings, TrainingSettings
+    from mediafm_core.config.model_settings import ModelSettings
+    from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
     from mediafm_core.fusion.space import FusedSpace
     from mediafm_core.model.training.training import train
     from mediafm_core.model.training.training_data import TitleSource, TrainingData
@@ -136,11 +137,11 @@ def store() -> None:
                 feed_forward=64,
                 max_shots=WINDOW,
                 prediction="both",
-                absent="learnt",
+                missing_modality="learnt",
             ),
             TrainingSettings(steps=40, crop_shots=32),
             GOLDEN,
-            objective=ObjectiveSettings(boundary_weight=1.0, single_modality_share=0.3),
+            objective=ObjectiveSettings(boundary_weight=1.0, single_modality_ratio=0.3),
         )
     np.savez(OUTPUTS, **given, **outputs(load_model(result.folder), given))
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from mediafm_core.config.settings import ModelSettings
+from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.inference.batching import TitleInput
 from mediafm_core.inference.streaming import embed_up_to

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mediafm_core.config.settings import ModelSettings, TrainingSettings
+from mediafm_core.config.model_settings import ModelSettings
+from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.training.progress_events import Phase, Progress, Started
 from mediafm_core.model.training.training import train
@@ -181,7 +182,7 @@ def test_the_record_says_what_the_model_was_made_from(trained) -> None:
     assert record["identity"] == trained.identity.model_dump()
     assert record["titles"] == {"title0": "version0", "title1": "version1"}
     assert record["shots"] == 39
-    assert record["training"] == BRIEF.model_dump(mode="json", exclude={"start_from"})
+    assert record["training"] == BRIEF.recorded(exclude={"start_from"})
     assert record["started_from"] is None
     assert record["kept_step"] == 6
     assert record["model"]["hidden"] == 32

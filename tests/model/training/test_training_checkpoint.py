@@ -17,7 +17,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mediafm_core.config.settings import ModelSettings, TrainingSettings
+from mediafm_core.config.model_settings import ModelSettings
+from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError
 from mediafm_core.model import saved_model
 from mediafm_core.model.training import training, training_checkpoint, training_loop
@@ -93,7 +94,8 @@ def test_a_resumed_training_gives_the_weights_of_an_unbroken_one(
 KILLED = """
 import sys
 from pathlib import Path
-from mediafm_core.config.settings import ModelSettings, TrainingSettings
+from mediafm_core.config.model_settings import ModelSettings
+from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.model.training.training_data import TitleSource, TrainingData
 from mediafm_core.model.training.training import train
 
@@ -245,7 +247,7 @@ def test_a_diverged_training_can_start_again_from_its_last_state(make_catalogue,
     with pytest.raises(
         ConfigurationError, match=r"(nan|not finite).*: lower training.muon"
     ) as error:
-        train(data, TINY, steep.model_copy(update={"warmup_share": 0}), models, states=states)
+        train(data, TINY, steep.model_copy(update={"warmup_ratio": 0}), models, states=states)
     assert "step" in str(error.value)
     assert not models.exists()
     assert state.exists()
