@@ -19,7 +19,7 @@ from mediafm_core.config.location import S3Location
 from mediafm_core.config.settings import Settings, load_settings
 from mediafm_core.errors import MediaFMError, StoreError
 from mediafm_core.fusion.space import FusedSpace
-from mediafm_core.queries.processes import QueryError, run
+from mediafm_core.queries.worker_pool import QueryError, run
 from mediafm_core.runtime.device import resolve_device
 from mediafm_core.store.features import open_features
 from mediafm_core.store.model_store import model_folder
@@ -50,8 +50,8 @@ def sql(
 
     The tables are described in `mediafm_core.store.features`. The query can only read them: it can
     neither write, nor attach a database, nor open a file or address, nor load an extension, nor
-    call a function with such effects (`mediafm_core.queries.allowed`). It runs in a process of its
-    own with limits of memory and time (settings `queries`).
+    call a function with such effects (`mediafm_core.queries.allowlist`). It runs in a process of
+    its own with limits of memory and time (settings `queries`).
 
     Args:
         query: a SELECT in DuckDB's SQL.

@@ -12,7 +12,7 @@ from mediafm_core.cli.main import main
 from mediafm_core.config.reference import updated
 from mediafm_core.pipeline.graph import TITLE_ASSETS
 from mediafm_core.store.features import feature_tables
-from mediafm_core.titles.title_folder import MEDIA_SUFFIXES
+from mediafm_core.titles.read_title import MEDIA_SUFFIXES
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = sorted(

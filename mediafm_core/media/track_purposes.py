@@ -9,7 +9,7 @@ import unicodedata
 from typing import Any, NamedTuple
 
 
-class Purpose(NamedTuple):
+class TrackPurposes(NamedTuple):
     """Purposes that a track's flags or its name state.
 
     Attributes:
@@ -102,7 +102,7 @@ _ABBREVIATED = {
 }
 
 
-def purpose_of(stream: Any) -> Purpose:
+def purposes_of(stream: Any) -> TrackPurposes:
     """Return the purposes that a track's flags or name state.
 
     Args:
@@ -112,7 +112,7 @@ def purpose_of(stream: Any) -> Purpose:
     name = " / ".join(stream.metadata.get(key, "") for key in ("title", "handler_name"))
     name = unicodedata.normalize("NFC", name)
     folded = name.casefold()
-    return Purpose(
+    return TrackPurposes(
         **{
             purpose: has_flag(stream, *flags)
             or _NAMED[purpose].search(folded) is not None

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from mediafm_core.titles.letters import WRITINGS, Writing, writings_of
+from mediafm_core.titles.writing_systems import WRITING_SYSTEMS, WritingSystem, writing_systems_of
 
 # The longer mark first: UTF-32 LE begins with the mark of UTF-16 LE.
 _BYTE_ORDER_MARKS = (
@@ -144,7 +144,9 @@ def _of_any_language(readings: "_Readings", languages: Sequence[str]) -> str | N
             return best[text][1]
     # English borrows letters from everywhere.
     is_western = not best or any(
-        writing.encodings[0] == "cp1252" for name in languages for writing in writings_of(name)
+        writing.encodings[0] == "cp1252"
+        for name in languages
+        for writing in writing_systems_of(name)
     )
     return "cp1252" if is_western and readings.fits("en", "cp1252") else None
 
@@ -179,7 +181,7 @@ class _Readings:
         if scored:
             score, encoding, is_latin = scored[0]
             reading = self[encoding]
-            is_usual = encoding == writings_of(language)[0].encodings[0]
+            is_usual = encoding == writing_systems_of(language)[0].encodings[0]
             if is_latin and not is_usual and self.fits_western(_CLEAR_FIT):
                 return []
             if not is_latin and reading.letters.total() >= _ENOUGH_LETTERS:
@@ -192,7 +194,7 @@ class _Readings:
     def best(self) -> dict[str, tuple[float, str]]:
         """Every text that clearly fits a language, not English: its best score, its encoding."""
         best: dict[str, tuple[float, str]] = {}
-        for language in (*WRITINGS, "sr"):
+        for language in (*WRITING_SYSTEMS, "sr"):
             for _, encoding, fit, common in self._scores(language):
                 if fit >= _CLEAR_FIT and language != "en" and self[encoding].letters:
                     text = self[encoding].text
@@ -205,20 +207,20 @@ class _Readings:
 
     def fits_western(self, least: float) -> bool:
         """Return True if a language other than English reads well in Windows-1252."""
-        western = [name for name, each in WRITINGS.items() if each.encodings[0] == "cp1252"]
+        western = [name for name, each in WRITING_SYSTEMS.items() if each.encodings[0] == "cp1252"]
         return any(self.fits(name, "cp1252", least) for name in western if name != "en")
 
     def tried(self, languages: Sequence[str]) -> list[str]:
         of_languages = [
             encoding
             for language in languages
-            for writing in writings_of(language)
+            for writing in writing_systems_of(language)
             for encoding in writing.encodings
         ]
         return list(dict.fromkeys((*of_languages, "cp1252")))
 
-    def _scores(self, language: str) -> Iterator[tuple[Writing, str, float, float]]:
-        for writing in writings_of(language):
+    def _scores(self, language: str) -> Iterator[tuple[WritingSystem, str, float, float]]:
+        for writing in writing_systems_of(language):
             for encoding in writing.encodings:
                 yield writing, encoding, *self[encoding].score(writing, _SCRIPTS.get(language))
 
@@ -287,7 +289,9 @@ class _Reading:
             wrong + capitals + len(_AFTER_A_LETTER.findall(text)),
         )
 
-    def score(self, writing: Writing, script: re.Pattern[str] | None = None) -> tuple[float, float]:
+    def score(
+        self, writing: WritingSystem, script: re.Pattern[str] | None = None
+    ) -> tuple[float, float]:
         """Share of what fits a language's writing, and how common its letters are, both 0 to 1."""
         total = self.letters.total()
         if writing.is_latin:

@@ -47,7 +47,7 @@ def open_folder(path: Path) -> int:
         ) from error
 
 
-class OwnFile:
+class TitleFile:
     """An open regular file of a title folder. Use as a context manager, or close it.
 
     As text it is its path, for people.
@@ -78,7 +78,7 @@ class OwnFile:
         Args:
             folder: the folder.
             name: the file's name in it.
-            stamp: see `OwnFile`.
+            stamp: see `TitleFile`.
 
         Raises:
             TitleError: there is none, or it is a link, a pipe, a device or anything but a file.

@@ -8,9 +8,10 @@ import pytest
 
 from mediafm_core.errors import TitleError
 from mediafm_core.runtime.error_causes import Cause, fault_of
-from mediafm_core.titles import own_file
-from mediafm_core.titles.inbox import LocalInbox, TitleFolder
-from mediafm_core.titles.title_folder import Title, read_title
+from mediafm_core.titles import title_file
+from mediafm_core.titles.inbox import LocalInbox
+from mediafm_core.titles.read_title import Title, read_title
+from mediafm_core.titles.title_folder import TitleFolder
 
 MakeTitle = Callable[..., Path]
 
@@ -181,7 +182,7 @@ def test_a_file_swapped_while_it_is_opened_is_not_waited_for(
         return status
 
     found = folder_at(folder)
-    monkeypatch.setattr(own_file.os, "lstat", look_and_swap)
+    monkeypatch.setattr(title_file.os, "lstat", look_and_swap)
     with pytest.raises(TitleError, match=r"media\.mp4 is no ordinary file"):
         found.open("media.mp4")
 

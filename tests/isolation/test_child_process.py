@@ -17,14 +17,14 @@ from simple_detectors import CutEvery
 
 from mediafm_core.config.media_settings import KeyframeSettings, LimitSettings
 from mediafm_core.errors import MachineError, MediaFMError, TitleError
-from mediafm_core.isolation import server_process
-from mediafm_core.isolation.children import Child, next_events
-from mediafm_core.isolation.errors_on_wire import RemoteError
+from mediafm_core.isolation import fork_server_handle
+from mediafm_core.isolation.child_process import ChildProcess, next_events
+from mediafm_core.isolation.fork_server_handle import fork_server_of
 from mediafm_core.isolation.limits import Limits
 from mediafm_core.isolation.readers import TitleReader
-from mediafm_core.isolation.server_process import server_of
+from mediafm_core.isolation.wire_errors import RemoteError
 from mediafm_core.runtime.error_causes import Cause, fault_of
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 TASKS = "hostile_tasks"
 LIMITS = Limits(
@@ -39,10 +39,10 @@ IMPATIENT = LIMITS._replace(no_progress_s=1)
 
 
 @pytest.fixture
-def film(tmp_path: Path) -> OwnFile:
+def film(tmp_path: Path) -> TitleFile:
     path = tmp_path / "film.mp4"
     path.write_bytes(b"film" * 100)
-    return OwnFile.at(path)
+    return TitleFile.at(path)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def limit(monkeypatch: pytest.MonkeyPatch) -> Callable[[Limits], None]:
     return lambda limits: monkeypatch.setattr(place, lambda *_: limits)
 
 
-def run(task: str, film: OwnFile, arguments: dict | None = None, **options) -> object:
+def run(task: str, film: TitleFile, arguments: dict | None = None, **options) -> object:
     with TitleReader(LimitSettings(), tasks=TASKS) as reader:
         return json.loads(reader.run(task, "decoding", [film], arguments or {}, **options))
 
@@ -75,7 +75,7 @@ def run(task: str, film: OwnFile, arguments: dict | None = None, **options) -> o
     ],
 )
 def test_what_a_child_does_ends_its_title_with_the_reason(
-    film: OwnFile, tmp_path: Path, limit, task: str, said: str
+    film: TitleFile, tmp_path: Path, limit, task: str, said: str
 ) -> None:
     limit(IMPATIENT if task in ("hang", "stop") else LIMITS)
     with (tmp_path / "sound").open("w+b") as sound, pytest.raises(TitleError, match=said) as raised:
@@ -83,12 +83,12 @@ def test_what_a_child_does_ends_its_title_with_the_reason(
     assert str(raised.value).startswith(f"{film}: decoding ")
     assert len(str(raised.value)) <= 300 + len(str(film))
     assert fault_of(raised.value).cause is Cause.TITLE
-    assert psutil.Process(server_of(TASKS).process).children() == []
+    assert psutil.Process(fork_server_of(TASKS).process).children() == []
     assert run("honest", film) == "done", "the next one is not concerned"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not offer it")
-def test_a_child_has_no_rights(film: OwnFile, tmp_path: Path) -> None:
+def test_a_child_has_no_rights(film: TitleFile, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("secret")
     arguments = {"secret": str(secret), "folder": str(tmp_path), "parent": os.getpid()}
@@ -103,26 +103,26 @@ def test_a_child_has_no_rights(film: OwnFile, tmp_path: Path) -> None:
 
 
 def test_a_child_knows_no_secret_and_no_other_file(
-    film: OwnFile, monkeypatch: pytest.MonkeyPatch
+    film: TitleFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("MEDIAFM_S3__SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setattr(server_process, "_servers", {})
+    monkeypatch.setattr(fork_server_handle, "_servers", {})
     try:
         found = run("environment", film)
     finally:
-        server_of(TASKS).close()
+        fork_server_of(TASKS).close()
     assert not [name for name in found["names"] if "KEY" in name or name.startswith("MEDIAFM")]
     assert len(found["descriptors"]) == 5  # the three of every process, its connection, the file
 
 
-def test_reading_is_progress(film: OwnFile, limit) -> None:
+def test_reading_is_progress(film: TitleFile, limit) -> None:
     limit(LIMITS._replace(no_progress_s=1.5))
     assert run("read_slowly", film) == "read"  # takes three seconds
 
 
-def test_errors_come_back_as_they_are(film: OwnFile) -> None:
+def test_errors_come_back_as_they_are(film: TitleFile) -> None:
     with pytest.raises(TitleError, match=r"^film\.mp4 is empty: copy it again\.$"):
         run("fail", film, {"error": "title"})
     with pytest.raises(MediaFMError, match=r"^The device is gone\.$") as claimed:
@@ -150,7 +150,7 @@ def test_errors_come_back_as_they_are(film: OwnFile) -> None:
         lambda reader, film: decode(reader, film, "keyframes"),
     ],
 )
-def test_what_cannot_be_right_is_not_believed(film: OwnFile, limit, lie) -> None:
+def test_what_cannot_be_right_is_not_believed(film: TitleFile, limit, lie) -> None:
     limit(LIMITS)
     with (
         TitleReader(LimitSettings(), tasks=TASKS) as reader,
@@ -159,7 +159,7 @@ def test_what_cannot_be_right_is_not_believed(film: OwnFile, limit, lie) -> None
         lie(reader, film)
 
 
-def test_a_child_that_reads_no_answer_does_not_stop_its_parent(film: OwnFile, limit) -> None:
+def test_a_child_that_reads_no_answer_does_not_stop_its_parent(film: TitleFile, limit) -> None:
     limit(IMPATIENT)
     with (
         TitleReader(LimitSettings(), tasks=TASKS) as reader,
@@ -168,7 +168,7 @@ def test_a_child_that_reads_no_answer_does_not_stop_its_parent(film: OwnFile, li
         decode(reader, film, "deaf")
 
 
-def decode(reader: TitleReader, film: OwnFile, lie: str) -> None:
+def decode(reader: TitleReader, film: TitleFile, lie: str) -> None:
     """Decode with a child that lies; it finds out from the probe how."""
     sink: list[object] = []
     sound = film.path.with_name("sound.flac")
@@ -177,10 +177,10 @@ def decode(reader: TitleReader, film: OwnFile, lie: str) -> None:
     )
 
 
-def test_many_children_at_once_and_one_that_hangs(film: OwnFile) -> None:
+def test_many_children_at_once_and_one_that_hangs(film: TitleFile) -> None:
     """The parent's side serves any number; each is judged by itself."""
     tasks = ["honest", "hang", "honest", "crash", "honest"]
-    at_work = {Child(IMPATIENT, str(film), "decoding", TASKS): task for task in tasks}
+    at_work = {ChildProcess(IMPATIENT, str(film), "decoding", TASKS): task for task in tasks}
     for child, task in at_work.items():
         child.ask(task, [film], b"{}")
     ended: list[tuple[str, str]] = []
@@ -196,7 +196,7 @@ def test_many_children_at_once_and_one_that_hangs(film: OwnFile) -> None:
     assert ended[-1][0] == "hang"
 
 
-def test_children_of_many_threads(film: OwnFile) -> None:
+def test_children_of_many_threads(film: TitleFile) -> None:
     found: list[object] = []
     threads = [threading.Thread(target=lambda: found.append(run("honest", film))) for _ in "12345"]
     for thread in threads:
@@ -206,7 +206,7 @@ def test_children_of_many_threads(film: OwnFile) -> None:
     assert found == ["done"] * 5
 
 
-def test_an_interrupt_ends_the_child(film: OwnFile) -> None:
+def test_an_interrupt_ends_the_child(film: TitleFile) -> None:
     calls: list[None] = []
 
     def waiting() -> None:
@@ -219,11 +219,11 @@ def test_an_interrupt_ends_the_child(film: OwnFile) -> None:
         TitleReader(LimitSettings(), waiting=waiting, tasks=TASKS) as reader,
     ):
         reader.run("hang", "decoding", [film], {})
-    assert psutil.Process(server_of(TASKS).process).children() == []
+    assert psutil.Process(fork_server_of(TASKS).process).children() == []
 
 
-def test_the_end_of_the_server_blames_no_title(film: OwnFile) -> None:
-    server = psutil.Process(server_of(TASKS).process)
+def test_the_end_of_the_server_blames_no_title(film: TitleFile) -> None:
+    server = psutil.Process(fork_server_of(TASKS).process)
 
     def waiting() -> None:
         server.kill()
@@ -240,14 +240,14 @@ _AT_WORK = """
 import sys
 from pathlib import Path
 from mediafm_core.config.media_settings import LimitSettings
-from mediafm_core.isolation.server_process import server_of
+from mediafm_core.isolation.fork_server_handle import fork_server_of
 from mediafm_core.isolation.readers import TitleReader
-from mediafm_core.titles.own_file import OwnFile
-film = OwnFile.at(Path(sys.argv[1]))
+from mediafm_core.titles.title_file import TitleFile
+film = TitleFile.at(Path(sys.argv[1]))
 waits = []
 def waiting():
     if not waits:
-        print(server_of("hostile_tasks").process, flush=True)
+        print(fork_server_of("hostile_tasks").process, flush=True)
     waits.append(None)
 with TitleReader(LimitSettings(), waiting=waiting, tasks="hostile_tasks") as reader:
     reader.run("hang", "decoding", [film], {})
@@ -255,7 +255,7 @@ with TitleReader(LimitSettings(), waiting=waiting, tasks="hostile_tasks") as rea
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_nothing_is_left_of_a_process_that_ends(film: OwnFile, number: signal.Signals) -> None:
+def test_nothing_is_left_of_a_process_that_ends(film: TitleFile, number: signal.Signals) -> None:
     """No main guard in the script, which the server must not run again."""
     with subprocess.Popen(
         [sys.executable, "-c", _AT_WORK, str(film)],

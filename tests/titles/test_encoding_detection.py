@@ -3,7 +3,7 @@ import contextlib
 
 import pytest
 
-from mediafm_core.titles.encodings import UnknownEncodingError, decode
+from mediafm_core.titles.encoding_detection import UnknownEncodingError, decode
 
 LINES = {
     "ar": "لا أعرف ماذا أقول لك. يجب أن نغادر من هنا قبل فوات الأوان.",

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from mediafm_core.config.settings import Settings, load_settings
 from mediafm_core.errors import MediaFMError, StoreError
-from mediafm_core.queries.frames import NO_PARAMETER, from_bytes, read_frame, to_bytes, write_frame
+from mediafm_core.queries.framing import NO_PARAMETER, from_bytes, read_frame, to_bytes, write_frame
 from mediafm_core.store.store import Store
 
 Parameters = Sequence[Any] | Mapping[str, Any]
@@ -28,7 +28,7 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 _MOST_KEPT = 2
 _ERRORS = {"MediaFMError": MediaFMError, "StoreError": StoreError}
 _lock = threading.Lock()
-_kept: list["_Child"] = []
+_kept: list["_Worker"] = []
 
 
 def run(
@@ -89,7 +89,7 @@ class QueryError(Exception):
     """DuckDB's reason why a query cannot run."""
 
 
-class _Child:
+class _Worker:
     """A child process that runs one query at a time."""
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ class _Child:
         self._answered = 0
         self._at_work = False
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "mediafm_core.queries.child", *map(str, ends)],
+            [sys.executable, "-m", "mediafm_core.queries.worker", *map(str, ends)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -191,7 +191,7 @@ def _settings_of_environment() -> dict[str, str]:
     }
 
 
-def _take() -> _Child:
+def _take() -> _Worker:
     """Return a child that waits, or a new one."""
     with _lock:
         while _kept:
@@ -199,10 +199,10 @@ def _take() -> _Child:
             if child.is_of_use:
                 return child
             child.end()
-    return _Child()
+    return _Worker()
 
 
-def _keep(child: _Child) -> None:
+def _keep(child: _Worker) -> None:
     with _lock:
         if len(_kept) < _MOST_KEPT:
             _kept.append(child)
@@ -236,7 +236,7 @@ def _as_table(parameters: Parameters | None) -> pa.Table:
     return pa.Table.from_arrays([*arrays.values(), pa.array([True])], [*arrays, NO_PARAMETER])
 
 
-def _ended(child: _Child, settings: Settings) -> MediaFMError:
+def _ended(child: _Worker, settings: Settings) -> MediaFMError:
     """Return the error for a child that has ended in the midst of a query."""
     limits = settings.queries
     if child.timed_out:

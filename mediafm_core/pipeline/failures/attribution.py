@@ -12,9 +12,9 @@ from mediafm_core.errors import (
     StoreError,
     WorkError,
 )
-from mediafm_core.isolation.errors_on_wire import RemoteSystemError
+from mediafm_core.isolation.wire_errors import RemoteSystemError
 from mediafm_core.pipeline.checks import run_checks
-from mediafm_core.pipeline.failures.trial import title_to_try, try_on
+from mediafm_core.pipeline.failures.cross_check import title_to_try, try_on
 from mediafm_core.pipeline.failures.unknown_failures import RUNS_TO_HOLD_BACK, failures_in
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.planning.asset_states import variant_of

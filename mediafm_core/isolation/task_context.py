@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mediafm_core.isolation.wire import Inbound, Message, send
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 
-class Conversation:
+class TaskContext:
     """One request of the process that works, in a child.
 
     Args:
@@ -38,23 +38,23 @@ class Conversation:
         found: dict[str, Any] = json.loads(self._request.body)
         return found
 
-    def file(self) -> OwnFile:
+    def file(self) -> TitleFile:
         """Take the next file that came with the request, to read; the caller closes it."""
         path = Path(self._request.head["paths"][0])
-        return OwnFile(self._descriptors.pop(0), path)
+        return TitleFile(self._descriptors.pop(0), path)
 
     def descriptor(self) -> int:
         """Take the next descriptor that came with the request; the caller closes it."""
         return self._descriptors.pop(0)
 
-    def say(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         """Send a message."""
         send(self._data, message)
 
-    def answer(self) -> Message:
+    def receive_answer(self) -> Message:
         """Wait for the next answer."""
         return self._inbound.next()
 
 
-Task = Callable[[Conversation], bytes]
+Task = Callable[[TaskContext], bytes]
 """Does what is asked and returns the result, JSON."""

@@ -18,12 +18,12 @@ from typing import NamedTuple
 import psutil
 
 from mediafm_core.errors import MachineError, TitleError
-from mediafm_core.isolation.errors_on_wire import rebuilt
+from mediafm_core.isolation.fork_server_handle import REPORT_S, TASKS, ForkServer, fork_server_of
 from mediafm_core.isolation.limits import Limits
-from mediafm_core.isolation.server_process import REPORT_S, TASKS, Server, server_of
 from mediafm_core.isolation.wire import Inbound, Message, WireError, send
+from mediafm_core.isolation.wire_errors import rebuilt
 from mediafm_core.runtime.process import out_of_memory_kills
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Used(NamedTuple):
     peak_bytes: int
 
 
-class Child:
+class ChildProcess:
     """A child at work on one title. Use as a context manager, which ends it.
 
     Args:
@@ -79,7 +79,7 @@ class Child:
             self._end.close()
             raise
 
-    def __enter__(self) -> "Child":
+    def __enter__(self) -> "ChildProcess":
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -92,7 +92,7 @@ class Child:
     def ask(
         self,
         task: str,
-        files: Sequence[OwnFile],
+        files: Sequence[TitleFile],
         arguments: bytes,
         written: Sequence[int] = (),
         doing: str = "",
@@ -290,12 +290,12 @@ class Child:
 class Event(NamedTuple):
     """Something that a child has said, or the error that it has ended with."""
 
-    child: Child
+    child: ChildProcess
     message: Message | None
     error: Exception | None = None
 
 
-def next_events(children: Collection[Child], waiting: Callable[[], None]) -> list[Event]:
+def next_events(children: Collection[ChildProcess], waiting: Callable[[], None]) -> list[Event]:
     """Wait until one of some children says something or ends.
 
     A child that works elsewhere, or waits for an answer of this process, is not watched meanwhile:
@@ -320,21 +320,21 @@ def next_events(children: Collection[Child], waiting: Callable[[], None]) -> lis
             waiting()
 
 
-def _started(tasks: str, limits: Limits, data: socket.socket, end: socket.socket) -> Server:
+def _started(tasks: str, limits: Limits, data: socket.socket, end: socket.socket) -> ForkServer:
     """Ask for a child; once more if the server turns out to have ended."""
     request = Message("start", {"limits": limits._asdict()})
     descriptors = [data.fileno(), end.fileno()]
-    server = server_of(tasks)
+    server = fork_server_of(tasks)
     try:
         server.ask(request, descriptors)
     except OSError:
         server.kill()
-        server = server_of(tasks)
+        server = fork_server_of(tasks)
         server.ask(request, descriptors)
     return server
 
 
-def _events_of(child: Child) -> Iterator[Event]:
+def _events_of(child: ChildProcess) -> Iterator[Event]:
     try:
         for message in child.receive():
             yield Event(child, message)
@@ -342,7 +342,7 @@ def _events_of(child: Child) -> Iterator[Event]:
         yield Event(child, None, error)
 
 
-def _look(child: Child, waited_s: float) -> Iterator[Event]:
+def _look(child: ChildProcess, waited_s: float) -> Iterator[Event]:
     try:
         child.look(waited_s)
     except (TitleError, MachineError) as error:

@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict
 
 from mediafm_core.errors import TitleError
 from mediafm_core.identity import digest_of, digest_of_pieces, digest_of_settings
-from mediafm_core.titles.own_file import OwnFile
-from mediafm_core.titles.title_folder import Title
+from mediafm_core.titles.read_title import Title
+from mediafm_core.titles.title_file import TitleFile
 
 
 class FileRecord(BaseModel):
@@ -47,7 +47,7 @@ def content_digests(
     title: Title,
     previous: Mapping[str, FileRecord] | None = None,
     progress: Callable[[float], None] = lambda _share: None,
-    media: OwnFile | None = None,
+    media: TitleFile | None = None,
 ) -> ContentDigests:
     """Digest the contents of a title.
 
@@ -94,7 +94,7 @@ def content_digests(
     )
 
 
-def require_as_listed(title: Title, file: OwnFile) -> None:
+def require_as_listed(title: Title, file: TitleFile) -> None:
     """Refuse a file that is another than the one that the title's folder was listed with.
 
     Raises:
@@ -116,7 +116,7 @@ def _record(
         return FileRecord(stamp=file.stamp, digest=_digest(file, progress))
 
 
-def _digest(file: OwnFile, progress: Callable[[float], None]) -> str:
+def _digest(file: TitleFile, progress: Callable[[float], None]) -> str:
     size = max(file.size, 1)
     digest = digest_of_pieces(file.pieces(), lambda read: progress(min(1.0, read / size)))
     file.require_unchanged()

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from mediafm_core.titles.digests import ContentDigests, content_digests
+from mediafm_core.titles.content_digests import ContentDigests, content_digests
 from mediafm_core.titles.inbox import LocalInbox
-from mediafm_core.titles.own_file import OwnFile
-from mediafm_core.titles.title_folder import Title, read_title
+from mediafm_core.titles.read_title import Title, read_title
+from mediafm_core.titles.title_file import TitleFile
 
 MANIFEST = {"title_id": "film", "name": "Film", "kind": "movie", "language": "en"}
 
@@ -83,13 +83,13 @@ def test_the_name_of_a_side_file_counts_and_of_the_media_does_not(folder: Path) 
 
 def test_unchanged_media_is_not_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hashed: list[str] = []
-    real = OwnFile.pieces
+    real = TitleFile.pieces
 
-    def spy(file: OwnFile) -> Iterator[bytes]:
+    def spy(file: TitleFile) -> Iterator[bytes]:
         hashed.append(file.name)
         return real(file)
 
-    monkeypatch.setattr(OwnFile, "pieces", spy)
+    monkeypatch.setattr(TitleFile, "pieces", spy)
     before = content_digests(read(folder))
     recorded = ContentDigests.model_validate_json(before.model_dump_json())
     assert recorded == before

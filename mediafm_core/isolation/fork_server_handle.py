@@ -26,11 +26,11 @@ _ONE_THREAD = {
 }
 _START = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
-    "from mediafm_core.isolation.server import main; main(int(sys.argv[2]), sys.argv[3])"
+    "from mediafm_core.isolation.fork_server import main; main(int(sys.argv[2]), sys.argv[3])"
 )
 
 
-class Server:
+class ForkServer:
     """The process that forks this process's children; started when the first one is.
 
     Args:
@@ -103,11 +103,11 @@ class Server:
                 self._process.communicate()
 
 
-_servers: dict[str, Server] = {}
+_servers: dict[str, ForkServer] = {}
 _servers_lock = threading.Lock()
 
 
-def server_of(tasks: str = TASKS) -> Server:
+def fork_server_of(tasks: str = TASKS) -> ForkServer:
     """Return this process's server of a module of tasks, started if need be.
 
     One per process, like the processes that it forks; it ends with this process.
@@ -115,7 +115,7 @@ def server_of(tasks: str = TASKS) -> Server:
     with _servers_lock:
         server = _servers.get(tasks)
         if server is None or not server.is_alive:
-            server = _servers[tasks] = Server(tasks)
+            server = _servers[tasks] = ForkServer(tasks)
         return server
 
 

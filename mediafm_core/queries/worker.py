@@ -1,10 +1,10 @@
-"""The process that runs queries: `python -m mediafm_core.queries.child REQUESTS ANSWERS LIFE`.
+"""The process that runs queries: `python -m mediafm_core.queries.worker REQUESTS ANSWERS LIFE`.
 
 It runs one query after the other, each on a connection of its own, within limits that the system
 enforces: memory, no file written while a query runs, no core dump. The process that started it ends
 it when a query takes too long, and it ends by itself when that process does.
 
-Requests and answers are frames (`mediafm_core.queries.frames`). A request: a JSON object, the
+Requests and answers are frames (`mediafm_core.queries.framing`). A request: a JSON object, the
 parameters and a table as Arrow. An answer: a JSON object once the catalogue is open, another one
 with the outcome, and the result as Arrow.
 """
@@ -12,6 +12,7 @@ with the outcome, and the result as Arrow.
 import gc
 import json
 import os
+import re
 import resource
 import signal
 import sys
@@ -26,23 +27,25 @@ import pyarrow as pa
 
 from mediafm_core.config.settings import Settings, load_settings
 from mediafm_core.errors import MediaFMError, StoreError
-from mediafm_core.queries.allowed import require_condition, require_reading
-from mediafm_core.queries.arrow_types import inexact
-from mediafm_core.queries.frames import NO_PARAMETER, from_bytes, read_frame, to_bytes, write_frame
+from mediafm_core.queries.allowlist import require_condition, require_reading
+from mediafm_core.queries.framing import NO_PARAMETER, from_bytes, read_frame, to_bytes, write_frame
 from mediafm_core.readable import shortened
 from mediafm_core.store.features import open_features
 from mediafm_core.store.open_store import open_store
 
-Execute = Callable[[duckdb.DuckDBPyConnection, "Request"], pa.Table]
+Execute = Callable[[duckdb.DuckDBPyConnection, "QueryRequest"], pa.Table]
 
 _GIB = 1 << 30
 _BESIDE_GIB, _BESIDE_CORE_GIB = 1.0, 0.02  # Python and libraries; stacks and heaps of threads
 _FULL = 0.3  # share of the limit of memory that a process for further queries may hold
 _OUT_OF_MEMORY = (MemoryError, duckdb.OutOfMemoryException, pa.ArrowMemoryError)
 _REASON = 200  # characters of DuckDB's reason in an error
+# Types that DuckDB's conversion to Arrow, or Arrow's to Python, changes without an error.
+_INEXACT = re.compile(r"\b(UHUGEINT|BIGNUM|BIT|TIME WITH TIME ZONE|TIME_NS)\b")
+_QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*\"""")  # values of an ENUM, names of fields
 
 
-class Request:
+class QueryRequest:
     """A query that came from the other process.
 
     Attributes:
@@ -69,7 +72,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer requests until the other process closes its end."""
     while True:
         try:
-            request = Request(*(read_frame(requests) for _ in range(3)))
+            request = QueryRequest(*(read_frame(requests) for _ in range(3)))
         except EOFError:
             return
         try:
@@ -87,7 +90,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             return  # the next query shall have all of it
 
 
-def _run(request: Request, answers: BinaryIO) -> pa.Table:
+def _run(request: QueryRequest, answers: BinaryIO) -> pa.Table:
     settings = load_settings(store=request.store)
     store = open_store(settings)
     if not store.features.exists():
@@ -99,7 +102,7 @@ def _run(request: Request, answers: BinaryIO) -> pa.Table:
             return _EXECUTES[request.kind](found, request)
 
 
-def _sql(connection: duckdb.DuckDBPyConnection, request: Request) -> pa.Table:
+def _sql(connection: duckdb.DuckDBPyConnection, request: QueryRequest) -> pa.Table:
     """Run a query."""
     require_reading(connection, request.text)
     result = connection.execute(request.text, request.parameters)
@@ -108,7 +111,7 @@ def _sql(connection: duckdb.DuckDBPyConnection, request: Request) -> pa.Table:
     return result.to_arrow_table()
 
 
-def _clips(connection: duckdb.DuckDBPyConnection, request: Request) -> pa.Table:
+def _clips(connection: duckdb.DuckDBPyConnection, request: QueryRequest) -> pa.Table:
     """Return `title_id, clip_id` of the clips that a condition holds for."""
     require_condition(connection, request.text)
     return connection.execute(
@@ -118,7 +121,7 @@ def _clips(connection: duckdb.DuckDBPyConnection, request: Request) -> pa.Table:
     ).to_arrow_table()
 
 
-def _examples(connection: duckdb.DuckDBPyConnection, request: Request) -> pa.Table:
+def _examples(connection: duckdb.DuckDBPyConnection, request: QueryRequest) -> pa.Table:
     """Return the numbers of the rows of a table, joined with the titles, that it holds for.
 
     Where a label has the name of a column of `titles`, the label is meant.
@@ -142,10 +145,10 @@ def refuse_inexact(columns: list[tuple[str, str]]) -> None:
         MediaFMError: there is one.
     """
     for name, kind in columns:
-        if found := inexact(kind):
+        if found := _INEXACT.search(_QUOTED.sub("", kind)):
             raise MediaFMError(
-                f"The column {name!r} holds {found}, which would lose digits or its zone: cast it, "
-                f'such as "{name}"::VARCHAR.'
+                f"The column {name!r} holds {found[0]}, which would lose digits or its zone: cast "
+                f'it, such as "{name}"::VARCHAR.'
             )
 
 

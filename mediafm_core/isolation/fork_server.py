@@ -1,9 +1,10 @@
-"""The process that forks children: small, of one thread, and without network, torch or secrets.
+"""The fork server: a small process with one thread that forks the children.
 
-Started once by each process that works (`children.Server`). It imports what children need and then
-only waits: for requests to start or to end a child, and for children that have ended. It reads
-nothing that a title or a child has sent. At the end of its control connection, which is the end of
-the process that works, it ends with all its children.
+Each working process starts one (`fork_server_handle.ForkServer`). The fork server has no network,
+no torch and no secrets. It imports what children need, then only waits: for requests to start or
+end a child, and for children that have ended. It reads nothing that a title or a child has sent.
+When its control connection ends, which happens when the working process ends, it ends with all its
+children.
 """
 
 import errno
@@ -21,10 +22,10 @@ from importlib.abc import MetaPathFinder
 from typing import Any, NoReturn
 
 from mediafm_core.isolation.confinement import Confinement
-from mediafm_core.isolation.conversation import Conversation, Task
-from mediafm_core.isolation.errors_on_wire import described
 from mediafm_core.isolation.limits import Limits, apply
+from mediafm_core.isolation.task_context import Task, TaskContext
 from mediafm_core.isolation.wire import Inbound, Message, WireError, send
+from mediafm_core.isolation.wire_errors import described
 from mediafm_core.runtime.error_causes import Cause, fault_of
 
 _FIRST_DESCRIPTOR, _LAST_DESCRIPTOR = 3, 1 << 16
@@ -45,7 +46,7 @@ def main(control_descriptor: int, tasks: str) -> None:
     # Writes beyond the limit of file sizes fail with a number, as Python has it anyway.
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     with socket.socket(fileno=control_descriptor) as control:
-        _Server(control, module.TASKS).run()
+        _ForkServerLoop(control, module.TASKS).run()
 
 
 class _WithoutPandas(MetaPathFinder):
@@ -60,7 +61,7 @@ class _WithoutPandas(MetaPathFinder):
             raise ModuleNotFoundError("children have no pandas", name=name)
 
 
-class _Server:
+class _ForkServerLoop:
     """The children that run, by their numbers.
 
     Args:
@@ -169,20 +170,20 @@ def _serve(data: socket.socket, tasks: Mapping[str, Task], limits: Limits) -> No
     while True:
         request = inbound.next()
         descriptors, inbound.descriptors = inbound.descriptors, []
-        conversation = Conversation(request, descriptors, inbound, data)
+        context = TaskContext(request, descriptors, inbound, data)
         try:
-            body = tasks[request.kind](conversation)
+            body = tasks[request.kind](context)
         except (BrokenPipeError, ConnectionResetError, EOFError, WireError):
             raise
         except Exception as error:  # noqa: BLE001 - returned to the process that asked
             outgrown = _outgrown(error, limits)
-            conversation.say(
+            context.send(
                 Message("outgrown", {"limit": outgrown})
                 if outgrown
                 else Message("error", described(error))
             )
         else:
-            conversation.say(Message("result", {}, body))
+            context.send(Message("result", {}, body))
 
 
 def _outgrown(error: Exception, limits: Limits) -> str:
