@@ -123,7 +123,7 @@ lock: | $(VENV)/.created
 		--custom-compile-command "make lock" --quiet --output-file $(LOCK)
 
 docs: setup
-	$(BIN)/python -m mediafm_core.config_reference docs/configuration.md
+	$(BIN)/python -m mediafm_core.config.reference docs/configuration.md
 
 clean:
 	rm -rf demo_store build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -34,21 +34,21 @@ import pyarrow as pa
 from benchmarks.options import parse, write_json
 from benchmarks.processes import mediafm
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.config import load_settings
+from mediafm_core.api.catalogue_reader import embed, sql
+from mediafm_core.api.clip_search import build_index, similar
+from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import MediaFMError
-from mediafm_core.finder import build_index, similar
-from mediafm_core.model.checkpoint import load_model
-from mediafm_core.model.data import TitleSource, TrainingData
+from mediafm_core.model.saved_model import load_model
+from mediafm_core.model.training.training_data import TitleSource, TrainingData
+from mediafm_core.pipeline.failures.quarantine import Quarantine
+from mediafm_core.pipeline.integrity.stored_files import StoredFile, stored_files
+from mediafm_core.pipeline.integrity.verification import verify, verify_again
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.quarantine import Quarantine
-from mediafm_core.pipeline.serving import release_history
-from mediafm_core.pipeline.stored_files import StoredFile, stored_files
-from mediafm_core.pipeline.verification import verify, verify_again
-from mediafm_core.reader import embed, sql
-from mediafm_core.search.keyframes import keyframes_of
-from mediafm_core.store.artefacts import Store
-from mediafm_core.store.comparison import differences
-from mediafm_core.store.features import tables
+from mediafm_core.pipeline.releases.serving import release_history
+from mediafm_core.search.clip_keyframes import keyframes_of
+from mediafm_core.store.equality import differences
+from mediafm_core.store.features import feature_tables
+from mediafm_core.store.store import Store
 
 LONGEST_SENTENCE = 300
 _ARTEFACTS = {"table", "record", "sound"}
@@ -166,7 +166,7 @@ def readers_of(platform: Platform, file: StoredFile) -> list[Callable[[], Any]]:
     if file.kind in ("shard", "snapshot"):
         span = sql("SELECT title_id, start_s, end_s FROM shots LIMIT 1", store=place).to_pylist()[0]
         where = (span["title_id"], span["start_s"], span["end_s"])
-        queries = [f"SELECT * FROM {table} ORDER BY ALL" for table in tables.TABLES]
+        queries = [f"SELECT * FROM {table} ORDER BY ALL" for table in feature_tables.TABLES]
         return [
             *(lambda query=query: sql(query, store=place) for query in queries),
             lambda: embed(*where, store=place),

@@ -25,10 +25,10 @@ from benchmarks.options import parse, write_json
 from benchmarks.processes import mediafm
 from benchmarks.processes import timed as run_timed
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.config import load_settings
+from mediafm_core.config.settings import load_settings
+from mediafm_core.pipeline.planning.asset_states import CatalogueComparison, Comparison
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.states import CatalogueComparison, Comparison
-from mediafm_core.store.index import FOLDER
+from mediafm_core.store.version_index import FOLDER
 
 WAYS = ("each title's files", "index, new", "index, read from its files")
 TOUCHED = 100

@@ -23,16 +23,16 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 
 from small_disk import NoMountError, resize, small_disk
 
 from benchmarks.options import parse, write_json
 from benchmarks.quick_catalogue import QuickPlatform, ingest, make_titles, settings_for
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.pipeline.quarantine import Quarantine
-from mediafm_core.store.artefacts import Store
-from mediafm_core.store.comparison import differences
+from mediafm_core.pipeline.failures.quarantine import Quarantine
+from mediafm_core.store.equality import differences
+from mediafm_core.store.store import Store
 
 _ROOM_KIB = 1 << 20
 _BLOCK = 4096

@@ -89,9 +89,9 @@ def measure(film: Path, folder: Path, baselines: bool) -> dict:
 
 def stages(store: Path) -> dict[str, dict]:
     """What each artefact of the title recorded about its making."""
-    from mediafm_core.config import load_settings
+    from mediafm_core.config.settings import load_settings
+    from mediafm_core.pipeline.planning.asset_states import recorded
     from mediafm_core.pipeline.platform import Platform
-    from mediafm_core.pipeline.states import recorded
 
     platform = Platform(load_settings(store=store))
     found = {}

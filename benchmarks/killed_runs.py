@@ -29,9 +29,9 @@ from pathlib import Path
 from benchmarks.options import parse, write_json
 from benchmarks.processes import mediafm
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.pipeline.quarantine import Quarantine
-from mediafm_core.store.artefacts import Store
-from mediafm_core.store.comparison import differences
+from mediafm_core.pipeline.failures.quarantine import Quarantine
+from mediafm_core.store.equality import differences
+from mediafm_core.store.store import Store
 
 # A process that Python reports with a negative number was ended by the signal itself: before it
 # could install a handler, while the interpreter was starting.

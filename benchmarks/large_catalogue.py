@@ -30,20 +30,20 @@ import pyarrow as pa
 
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SAMPLES, SmallInputs
-from mediafm_core.config import Settings, load_settings
+from mediafm_core.config.settings import Settings, load_settings
 from mediafm_core.identity import data_version
+from mediafm_core.pipeline.catalogue_training import train_model
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, TITLE_ASSETS, UP_TO_FUSION
 from mediafm_core.pipeline.materialise import DECODED, materialise
+from mediafm_core.pipeline.planning.asset_states import wanted
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.publishing import publish_titles
-from mediafm_core.pipeline.releases import release
-from mediafm_core.pipeline.states import wanted
-from mediafm_core.pipeline.training import train_model
+from mediafm_core.pipeline.releases.publishing import publish_titles
+from mediafm_core.pipeline.releases.release import release
 from mediafm_core.storage.local import LocalFiles
-from mediafm_core.store.artefacts import ArtefactRecord, Store
+from mediafm_core.store.store import ArtefactRecord, Store
 from mediafm_core.titles.digests import FileRecord, content_digests
-from mediafm_core.titles.folder import read_title
 from mediafm_core.titles.manifest import MANIFEST_NAME
+from mediafm_core.titles.title_folder import read_title
 
 SMALL_MODEL = {
     "model": {"hidden": 64, "layers": 2, "heads": 2, "feed_forward": 128},

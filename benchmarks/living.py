@@ -185,8 +185,8 @@ def recorded_since(store: Path, since: float) -> Recorded:
     """Runs that were created since, and the materialisations of titles' assets in them."""
     import dagster as dg
 
-    from mediafm_assets.instance import open_instance
-    from mediafm_core.store.artefacts import Store
+    from mediafm_assets.resources.instance import open_instance
+    from mediafm_core.store.store import Store
 
     counts: Counter[tuple[str, str]] = Counter()
     runs = []

@@ -35,12 +35,12 @@ from benchmarks.small_inputs import SmallInputs
 _DIRECT = """
 import json, sys, time
 started, cpu = time.perf_counter(), time.process_time()
-from mediafm_core.config import load_settings
+from mediafm_core.config.settings import load_settings
 from mediafm_core.pipeline.graph import FROM_MODEL
 from mediafm_core.pipeline.materialise import materialise
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.publishing import publish_titles
-from mediafm_core.pipeline.releases import release
+from mediafm_core.pipeline.releases.publishing import publish_titles
+from mediafm_core.pipeline.releases.release import release
 platform = Platform(load_settings(inbox=sys.argv[2], store=sys.argv[3]))
 release(platform, sys.argv[1])
 titles = [folder.name for folder in platform.inbox.scan()]

@@ -34,9 +34,7 @@ from rich.table import Table
 
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import TITLE, SmallInputs
-from mediafm_core.context import contextualise, windows
-from mediafm_core.model.checkpoint import load_model
-from mediafm_core.model.inference import (
+from mediafm_core.inference.batching import (
     Run,
     TitleInput,
     checked,
@@ -44,7 +42,9 @@ from mediafm_core.model.inference import (
     read_runs,
     shots_per_batch,
 )
+from mediafm_core.inference.whole_title import contextualise, windows
 from mediafm_core.model.network import MediaFM
+from mediafm_core.model.saved_model import load_model
 from mediafm_core.vectors import to_numpy, unit_length
 
 VARIATION = 0.1  # of a repeated shot, as a share of its length

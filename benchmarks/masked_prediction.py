@@ -39,13 +39,18 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.config import ModelSettings, ObjectiveSettings, Settings, TrainingSettings
-from mediafm_core.model.baselines import baseline_predictions
-from mediafm_core.model.data import TitleSource, TrainingData
-from mediafm_core.model.masking import Masks, sample_masks
+from mediafm_core.config.settings import (
+    ModelSettings,
+    ObjectiveSettings,
+    Settings,
+    TrainingSettings,
+)
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.positions import SPECIAL_TOKENS
-from mediafm_core.model.training import train
+from mediafm_core.model.training.baselines import baseline_predictions
+from mediafm_core.model.training.masking import Masks, sample_masks
+from mediafm_core.model.training.training import train
+from mediafm_core.model.training.training_data import TitleSource, TrainingData
 from mediafm_core.vectors import to_arrow, unit_length
 
 # Settings by section that differ from the default ones.
@@ -141,8 +146,8 @@ def small_table(inputs: SmallInputs) -> list[str]:
 
 def from_store(store: Path) -> Catalogue:
     """The fused titles of a catalogue."""
+    from mediafm_core.pipeline.catalogue_training import training_data
     from mediafm_core.pipeline.platform import Platform
-    from mediafm_core.pipeline.training import training_data
 
     platform = Platform(Settings(store=store))
     ids = sorted(path.stem for path in (store / "fused_embeddings").glob("*.parquet"))

@@ -30,9 +30,9 @@ from benchmarks.masked_prediction import (
 )
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.config import TrainingSettings
-from mediafm_core.model.data import TrainingData
-from mediafm_core.model.training import train
+from mediafm_core.config.settings import TrainingSettings
+from mediafm_core.model.training.training import train
+from mediafm_core.model.training.training_data import TrainingData
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 
 from faulty_proxy import FAULTS, FaultyProxy, faulty_proxy
 from s3_server import ACCESS_KEY, SECRET_KEY, s3_server
@@ -24,10 +24,10 @@ from stored_files import upload_folder
 
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.config import load_settings
-from mediafm_core.store.artefacts import Store
-from mediafm_core.store.comparison import differences
-from mediafm_core.store.open import open_store
+from mediafm_core.config.settings import load_settings
+from mediafm_core.store.equality import differences
+from mediafm_core.store.open_store import open_store
+from mediafm_core.store.store import Store
 
 INBOX, STORE = "s3://arrivals/titles", "s3://results/catalogue"
 

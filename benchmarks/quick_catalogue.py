@@ -11,24 +11,24 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 
 from make_media import SOUND_RATE, gradient, write_media
 from simple_encoders import FrameTimes, Letters, MeanColour
 
-from mediafm_core.config import Settings, load_settings
+from mediafm_core.config.settings import Settings, load_settings
 from mediafm_core.errors import MachineError, MediaFMError
-from mediafm_core.faults import Cause, fault_of, machine_sentence
 from mediafm_core.identity import Identity
 from mediafm_core.media.soundtrack import SAMPLE_RATE
+from mediafm_core.pipeline.catalogue_training import train_model
 from mediafm_core.pipeline.graph import FROM_MODEL, UP_TO_FUSION, depends_on
 from mediafm_core.pipeline.materialise import DECODED, materialise
+from mediafm_core.pipeline.planning.asset_states import catalogue_states
+from mediafm_core.pipeline.planning.title_selection import select_titles
 from mediafm_core.pipeline.platform import FailedTitle, Platform
-from mediafm_core.pipeline.publishing import publish_titles
-from mediafm_core.pipeline.releases import release
-from mediafm_core.pipeline.selection import select_titles
-from mediafm_core.pipeline.states import catalogue_states
-from mediafm_core.pipeline.training import train_model
+from mediafm_core.pipeline.releases.publishing import publish_titles
+from mediafm_core.pipeline.releases.release import release
+from mediafm_core.runtime.error_causes import Cause, fault_of, machine_sentence
 
 _FRAMES_PER_SHOT = 40
 _SMALL_NETWORK = {"hidden": 32, "layers": 1, "heads": 2, "feed_forward": 64}

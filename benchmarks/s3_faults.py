@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 
 from faulty_proxy import FAULTS, FaultyProxy, faulty_proxy
 from s3_server import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
@@ -25,9 +25,9 @@ from stored_files import upload_folder
 from benchmarks.options import parse, write_json
 from benchmarks.quick_catalogue import QuickPlatform, ingest, make_titles, settings_for
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.pipeline.quarantine import Quarantine
-from mediafm_core.store.artefacts import Store
-from mediafm_core.store.comparison import differences
+from mediafm_core.pipeline.failures.quarantine import Quarantine
+from mediafm_core.store.equality import differences
+from mediafm_core.store.store import Store
 
 _READ_TIMEOUT_S = 2.0
 _HUNG = 0.05  # of all faults, since each one takes the read time-out

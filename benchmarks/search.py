@@ -41,10 +41,10 @@ import pyarrow as pa
 
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.store.artefacts import Store
 from mediafm_core.store.features.publication import SnapshotWriter, writing
 from mediafm_core.store.features.shards import ShardWriter
 from mediafm_core.store.features.snapshot import Snapshot
+from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_arrow, unit_length
 
 MODEL = "model-1@0"
@@ -201,7 +201,7 @@ def measure_index(
 ) -> dict[str, Any]:
     """Build and search the index, without holding vectors."""
     import mediafm_core
-    from mediafm_core.search import index
+    from mediafm_core.search import clip_index
 
     store = Store(folder)
     with Stopwatch() as exact_watch, mediafm_core.Searcher(folder, precision=None) as searcher:
@@ -209,7 +209,7 @@ def measure_index(
         clips = searcher._search.clips
         options = {"connectivity": connectivity, "expansion_add": expansion}
         with Stopwatch() as build:
-            built = index.build_index(store, clips, threads, _progress(), **options)
+            built = clip_index.build_index(store, clips, threads, _progress(), **options)
     del exact_watch
     found: dict[str, Any] = {
         "connectivity": connectivity,

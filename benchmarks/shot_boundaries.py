@@ -24,9 +24,9 @@ from rich.table import Table
 
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.config import load_settings
+from mediafm_core.config.settings import load_settings
 from mediafm_core.media.probe import probe
-from mediafm_core.shots.one_pass import decode_title
+from mediafm_core.shots.decode import decode_title
 from mediafm_core.shots.transnetv2 import TransNetV2Detector
 from mediafm_core.titles.own_file import OwnFile
 

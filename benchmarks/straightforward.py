@@ -21,7 +21,7 @@ import pandas as pd
 
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.config import load_settings
+from mediafm_core.config.settings import load_settings
 from mediafm_core.encoders import profiles
 
 FRAMES_PER_SHOT = 3

@@ -36,20 +36,20 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.config import ModelSettings, ObjectiveSettings, TrainingSettings
-from mediafm_core.context import contextualise_titles
-from mediafm_core.device import Arithmetic
-from mediafm_core.model.batches import BatchReader, Plan, StepBatches
+from mediafm_core.config.settings import ModelSettings, ObjectiveSettings, TrainingSettings
+from mediafm_core.inference.batching import TitleInput, inference
+from mediafm_core.inference.whole_title import contextualise_titles
 from mediafm_core.model.configuration import MediaFMConfig
-from mediafm_core.model.data import TitleSource, TrainingData
-from mediafm_core.model.descent import resolve_arithmetic
-from mediafm_core.model.inference import TitleInput, inference
 from mediafm_core.model.network import MediaFM
-from mediafm_core.model.objective import Objective
-from mediafm_core.model.optimisers import Optimisers
-from mediafm_core.model.progress import Event, Phase
-from mediafm_core.model.training import train
-from mediafm_core.store.artefacts import ArtefactRecord, Store
+from mediafm_core.model.training.batches import BatchReader, Plan, StepBatches
+from mediafm_core.model.training.objective import Objective
+from mediafm_core.model.training.optimisers import Optimisers
+from mediafm_core.model.training.progress_events import Event, Phase
+from mediafm_core.model.training.training import train
+from mediafm_core.model.training.training_data import TitleSource, TrainingData
+from mediafm_core.model.training.training_loop import resolve_arithmetic
+from mediafm_core.runtime.device import Arithmetic
+from mediafm_core.store.store import ArtefactRecord, Store
 from mediafm_core.vectors import to_arrow, to_numpy, unit_length
 
 RANGES = {"video": (0, 1280), "audio": (1280, 1792), "text": (1792, 2176)}

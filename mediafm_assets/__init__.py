@@ -2,6 +2,10 @@
 
 import warnings
 
+from mediafm_core.renamed import find_renamed_modules
+
+find_renamed_modules()
+
 # Dagster is pinned exactly (pyproject.toml), so what it may change in another release is safe to
 # use; without this, every process that loads the definitions prints dozens of these.
 warnings.filterwarnings("ignore", message=r"(?s).*is currently in (beta|preview)")

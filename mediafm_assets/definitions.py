@@ -5,34 +5,34 @@ from typing import Any
 
 import dagster as dg
 
-from mediafm_assets.alerts import alert_on_failure
-from mediafm_assets.catalogue_asset import catalogue
-from mediafm_assets.encoder_assets import encoders
-from mediafm_assets.evaluation_asset import CHECKS, evaluation
-from mediafm_assets.executor import interruptible_executor
-from mediafm_assets.inbox import inbox
-from mediafm_assets.jobs.catalogue import (
+from mediafm_assets.alerts.failure_sensor import alert_on_failure
+from mediafm_assets.assets.catalogue_asset import catalogue
+from mediafm_assets.assets.encoder_assets import encoders
+from mediafm_assets.assets.evaluation_asset import CHECKS, evaluation
+from mediafm_assets.assets.inbox_asset import inbox
+from mediafm_assets.assets.model_assets import mediafm_model, serving_model
+from mediafm_assets.assets.title_assets import TITLE_ASSETS
+from mediafm_assets.jobs.catalogue_jobs import (
     clean_catalogue,
     clean_daily,
     publish_features,
     retire_titles,
 )
-from mediafm_assets.jobs.releases import release_model, rollback_model
-from mediafm_assets.jobs.titles import (
+from mediafm_assets.jobs.release_jobs import release_model, rollback_model
+from mediafm_assets.jobs.title_jobs import (
     embed_title,
     evaluate_catalogue,
     ingest_title,
     refresh_catalogue,
     train_model,
 )
-from mediafm_assets.jobs.verification import verify_catalogue, verify_nightly
-from mediafm_assets.model_assets import mediafm_model, serving_model
-from mediafm_assets.resources import options_of_run, resources
-from mediafm_assets.sensors.arrivals import arrivals_sensor
+from mediafm_assets.jobs.verification_job import verify_catalogue, verify_nightly
+from mediafm_assets.resources.executor import interruptible_executor
+from mediafm_assets.resources.platform_resource import options_of_run, resources
 from mediafm_assets.sensors.automation import automation_sensor
+from mediafm_assets.sensors.inbox_sensor import arrivals_sensor
 from mediafm_assets.sensors.sweep import sweep_sensor
-from mediafm_assets.title_assets import TITLE_ASSETS
-from mediafm_core.config import load_settings
+from mediafm_core.config.settings import load_settings
 from mediafm_core.pipeline.graph import SPECS
 
 settings = load_settings()

@@ -15,21 +15,23 @@ package is light: what a call needs is imported by the call.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from mediafm_core.renamed import find_renamed_modules
+
 if TYPE_CHECKING:
-    from mediafm_core.finder import Searcher, search_text, similar, similar_many
-    from mediafm_core.reader import embed, embed_many, sql
+    from mediafm_core.api.catalogue_reader import embed, embed_many, sql
+    from mediafm_core.api.clip_search import Searcher, search_text, similar, similar_many
     from mediafm_core.training_sets import TrainingSet, export
 
 _PLACES = {
-    "Searcher": "mediafm_core.finder",
+    "Searcher": "mediafm_core.api.clip_search",
     "TrainingSet": "mediafm_core.training_sets",
-    "embed": "mediafm_core.reader",
-    "embed_many": "mediafm_core.reader",
+    "embed": "mediafm_core.api.catalogue_reader",
+    "embed_many": "mediafm_core.api.catalogue_reader",
     "export": "mediafm_core.training_sets",
-    "search_text": "mediafm_core.finder",
-    "similar": "mediafm_core.finder",
-    "similar_many": "mediafm_core.finder",
-    "sql": "mediafm_core.reader",
+    "search_text": "mediafm_core.api.clip_search",
+    "similar": "mediafm_core.api.clip_search",
+    "similar_many": "mediafm_core.api.clip_search",
+    "sql": "mediafm_core.api.catalogue_reader",
 }
 
 __all__ = [
@@ -43,6 +45,9 @@ __all__ = [
     "similar_many",
     "sql",
 ]
+
+
+find_renamed_modules()
 
 
 def __getattr__(name: str) -> Any:

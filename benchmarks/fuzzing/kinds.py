@@ -26,9 +26,9 @@ from benchmarks.fuzzing.corpus import (
     Corpus,
 )
 from benchmarks.fuzzing.structures import OF_SUFFIX
-from mediafm_core.config import CONFIG_FILE_VARIABLE, Settings, load_settings
-from mediafm_core.seals import is_sealed_json, read_sealed_json
-from mediafm_core.setting_names import setting_names, variable_of
+from mediafm_core.config.setting_names import setting_names, variable_of
+from mediafm_core.config.settings import CONFIG_FILE_VARIABLE, Settings, load_settings
+from mediafm_core.disk.seals import is_sealed_json, read_sealed_json
 
 if TYPE_CHECKING:
     from benchmarks.quick_catalogue import QuickPlatform
@@ -357,10 +357,10 @@ def _model(rng: Random, _corpus: Corpus, root: Path) -> Input:
 
 
 def _load_model(root: Path, made: Input) -> None:
-    from mediafm_core.model.checkpoint import copy_model
-    from mediafm_core.model.folder import read_card
-    from mediafm_core.pipeline.candidates import list_candidates, read_candidate
-    from mediafm_core.store.artefacts import Store
+    from mediafm_core.model.model_files import read_card
+    from mediafm_core.model.saved_model import copy_model
+    from mediafm_core.pipeline.releases.candidates import list_candidates, read_candidate
+    from mediafm_core.store.store import Store
 
     folder = (root / made.file).parent
     list_candidates(Store(root / "store"))
@@ -380,7 +380,7 @@ def _read_artefact(root: Path, _made: Input) -> None:
     from mediafm_core.errors import StoreError
     from mediafm_core.pipeline.graph import FROM_MODEL, UP_TO_FUSION
     from mediafm_core.pipeline.materialise import DECODED
-    from mediafm_core.pipeline.states import catalogue_states
+    from mediafm_core.pipeline.planning.asset_states import catalogue_states
 
     platform = _platform(root)
     list(catalogue_states(platform))
@@ -406,16 +406,16 @@ def _features(rng: Random, _corpus: Corpus, root: Path) -> Input:
 
 def _read_features(root: Path, _made: Input) -> None:
     """Work of readers, and of a run that publishes."""
-    from mediafm_core import reader
-    from mediafm_core.store.artefacts import Store
-    from mediafm_core.store.features import catalogue, tables
+    from mediafm_core.api import catalogue_reader
+    from mediafm_core.store.features import catalogue, feature_tables
+    from mediafm_core.store.store import Store
 
     store = root / "store"
     with _environment({"MEDIAFM_STORE": str(store), "MEDIAFM_INBOX": str(root / "inbox")}):
         catalogue(Store(store))
-        for table in tables.TABLES:
-            reader.sql(f"FROM {table}", store=store)
-        reader.embed_many(TITLE, [(0.0, 0.5), (0.2, 1.0)], store=store)
+        for table in feature_tables.TABLES:
+            catalogue_reader.sql(f"FROM {table}", store=store)
+        catalogue_reader.embed_many(TITLE, [(0.0, 0.5), (0.2, 1.0)], store=store)
 
 
 def _serving(rng: Random, _corpus: Corpus, root: Path) -> Input:
@@ -423,9 +423,13 @@ def _serving(rng: Random, _corpus: Corpus, root: Path) -> Input:
 
 
 def _read_serving(root: Path, _made: Input) -> None:
-    from mediafm_core.pipeline.serving import release_history, restored_by_rollback, serving_model
-    from mediafm_core.store.artefacts import Store
-    from mediafm_core.store.models import model_folder
+    from mediafm_core.pipeline.releases.serving import (
+        release_history,
+        restored_by_rollback,
+        serving_model,
+    )
+    from mediafm_core.store.model_store import model_folder
+    from mediafm_core.store.store import Store
 
     store = Store(root / "store")
     history = release_history(store)
@@ -447,8 +451,8 @@ def _dagster_yaml(rng: Random, _corpus: Corpus, _root: Path) -> Input:
 
 
 def _open_instance(root: Path, made: Input) -> None:
-    from mediafm_assets.instance import open_instance
-    from mediafm_core.store.artefacts import Store
+    from mediafm_assets.resources.instance import open_instance
+    from mediafm_core.store.store import Store
 
     with (
         _environment({"DAGSTER_HOME": str((root / made.file).parent)}),

@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from mediafm_assets.resources import not_set_up
-from mediafm_core.config import Settings
+from mediafm_assets.resources.platform_resource import not_set_up
+from mediafm_core.config.settings import Settings
 
 
 def nightly(

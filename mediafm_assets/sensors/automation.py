@@ -9,7 +9,7 @@ this sensor is off unless the settings turn it on (docs/operations.md tells why)
 import dagster as dg
 
 from mediafm_assets.sensors.priorities import REFRESH, priority
-from mediafm_core.config import Settings
+from mediafm_core.config.settings import Settings
 
 Condition = dg.AutomationCondition
 

@@ -13,23 +13,23 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from mediafm_assets.catalogue_asset import observe_catalogue
-from mediafm_assets.encoder_assets import observe_encoders
-from mediafm_assets.inbox import observe_states
-from mediafm_assets.jobs.catalogue import PUBLISH_FEATURES, publish_features
-from mediafm_assets.jobs.titles import (
+from mediafm_assets.assets.catalogue_asset import observe_catalogue
+from mediafm_assets.assets.encoder_assets import observe_encoders
+from mediafm_assets.assets.inbox_asset import observe_states
+from mediafm_assets.assets.model_assets import observe_serving_model, training_config
+from mediafm_assets.assets.model_partitions import model_changes
+from mediafm_assets.assets.observations import unrecorded
+from mediafm_assets.assets.partitions import TITLES, titles
+from mediafm_assets.jobs.catalogue_jobs import PUBLISH_FEATURES, publish_features
+from mediafm_assets.jobs.title_jobs import (
     REFRESH_CATALOGUE,
     TRAIN_MODEL,
     refresh_catalogue,
     train_model,
 )
-from mediafm_assets.model_assets import observe_serving_model, training_config
-from mediafm_assets.model_partitions import model_changes
-from mediafm_assets.observations import unrecorded
-from mediafm_assets.partitions import TITLES, titles
-from mediafm_assets.resources import not_set_up, watching_platform
+from mediafm_assets.resources.platform_resource import not_set_up, watching_platform
 from mediafm_assets.sensors.priorities import REFRESH, priority
-from mediafm_assets.sensors.requests import (
+from mediafm_assets.sensors.run_requests import (
     backfills_under_way,
     chunks,
     paused_after_failures,
@@ -37,15 +37,15 @@ from mediafm_assets.sensors.requests import (
     titles_under_way,
     unfinished_runs,
 )
-from mediafm_assets.sensors.watch import other_watcher
+from mediafm_assets.sensors.single_daemon import other_watcher
 from mediafm_assets.tags import DATA_VERSION
-from mediafm_core.config import Settings
+from mediafm_core.config.settings import Settings
 from mediafm_core.identity import digest_of
-from mediafm_core.pipeline.arrivals import arrivals, taken_in
+from mediafm_core.pipeline.planning.arrivals import arrivals, taken_in
+from mediafm_core.pipeline.planning.asset_states import CatalogueComparison, TitleState
+from mediafm_core.pipeline.planning.refresh import RefreshPlan, is_about_model, plan_refresh
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.publishing import cut_over_waits_for, unpublished
-from mediafm_core.pipeline.refresh import RefreshPlan, is_about_model, plan_refresh
-from mediafm_core.pipeline.states import CatalogueComparison, TitleState
+from mediafm_core.pipeline.releases.publishing import cut_over_waits_for, unpublished
 
 NAME = "catalogue_sweep"
 _UNDER_WAY = "The runs of earlier ticks are still under way."

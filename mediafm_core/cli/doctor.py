@@ -6,7 +6,7 @@ import click
 
 from mediafm_core.cli.options import catalogue_options, json_option
 from mediafm_core.cli.output import print_json, print_table, say
-from mediafm_core.config import Settings
+from mediafm_core.config.settings import Settings
 
 _SYMBOLS = {"ok": "✓", "warning": "!", "error": "✗"}
 
@@ -20,7 +20,7 @@ def doctor(ctx: click.Context, settings: Settings, as_json: bool) -> None:
 
     The exit code is 1 if something must be mended.
     """
-    from mediafm_core.doctor import examine, settings_in_force
+    from mediafm_core.cli.diagnostics import examine, settings_in_force
 
     findings = []
     for finding in examine(settings):

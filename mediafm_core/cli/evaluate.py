@@ -8,15 +8,15 @@ import click
 
 from mediafm_core.cli.options import catalogue_options, json_option
 from mediafm_core.cli.output import print_json, print_table, say
-from mediafm_core.config import Settings
+from mediafm_core.config.settings import Settings
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.evaluation.tasks import Task
+from mediafm_core.evaluation.evaluation_task import Task
 from mediafm_core.runtime.interruption import closing_with
 
 if TYPE_CHECKING:
+    from mediafm_core.evaluation.evaluation_sources import Source
     from mediafm_core.evaluation.label_list import LabelCount
     from mediafm_core.evaluation.measurement import Report
-    from mediafm_core.evaluation.sources import Source
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -90,9 +90,9 @@ def evaluate(
     Every figure has a 95 % interval over titles, and so has its difference to `flat`, the vectors
     without context, and to `alone`, the unit read without its title.
     """
-    from mediafm_core.cli.progress import progress_display
+    from mediafm_core.cli.progress_display import progress_display
     from mediafm_core.evaluation.measurement import evaluate as measure
-    from mediafm_core.evaluation.report import as_document, require_writable, write_report
+    from mediafm_core.evaluation.saved_results import as_document, require_writable, write_report
 
     source = _source(data, _names(vectors), labels_file, models, label)
     if label is None:
@@ -142,7 +142,7 @@ def _source(
     models: tuple[str, ...],
     label: str | None,
 ) -> "Source":
-    from mediafm_core.evaluation.sources import Catalogue, Table
+    from mediafm_core.evaluation.evaluation_sources import Catalogue, Table
 
     if data is None:
         if vectors:
@@ -164,10 +164,10 @@ def _print_labels(labels: "list[LabelCount]", as_json: bool) -> None:
 
 
 def _print(report: "Report") -> None:
-    from mediafm_core.evaluation import wording
+    from mediafm_core.evaluation import formatting
 
-    for table in (wording.results_table(report), wording.differences_table(report)):
+    for table in (formatting.results_table(report), formatting.differences_table(report)):
         if table is not None:
             print_table(*table)
-    for sentence in (*wording.reasons(report), wording.summary(report)):
+    for sentence in (*formatting.reasons(report), formatting.summary(report)):
         say(sentence)

@@ -8,7 +8,7 @@ import click
 
 from mediafm_core.cli.options import catalogue_options, json_option
 from mediafm_core.cli.output import print_json, say
-from mediafm_core.config import Settings
+from mediafm_core.config.settings import Settings
 from mediafm_core.runtime.interruption import closing_with
 
 
@@ -43,8 +43,8 @@ def export(
     OUT is a file (.parquet) or a folder; in S3 a file. Clips without labels are not in it. Read it
     with mediafm_core.TrainingSet, or with anything that reads Parquet.
     """
-    from mediafm_core.cli.progress import progress_display
-    from mediafm_core.progress import WorkProgress, rate, time_left
+    from mediafm_core.cli.progress_display import progress_display
+    from mediafm_core.runtime.progress import WorkProgress, rate, time_left
     from mediafm_core.training_sets.exporting import export
     from mediafm_core.training_sets.splits import parse_shares
 

@@ -16,8 +16,8 @@ from typing import Any
 import click
 
 from mediafm_core.errors import ConfigurationError, MediaFMError
-from mediafm_core.faults import Cause, fault_of, machine_sentence
 from mediafm_core.readable import LONGEST_LINE, shortened
+from mediafm_core.runtime.error_causes import Cause, fault_of, machine_sentence
 from mediafm_core.runtime.interruption import (
     closing_line,
     exit_code,

@@ -7,12 +7,12 @@ import click
 
 from mediafm_core.cli.options import catalogue_options, json_option
 from mediafm_core.cli.output import print_json, print_table, say, say_lines
-from mediafm_core.config import Settings
+from mediafm_core.config.settings import Settings
 
 if TYPE_CHECKING:
-    from mediafm_core.pipeline.candidates import Candidate, DamagedCandidate
     from mediafm_core.pipeline.platform import Platform
-    from mediafm_core.pipeline.serving import Release
+    from mediafm_core.pipeline.releases.candidates import Candidate, DamagedCandidate
+    from mediafm_core.pipeline.releases.serving import Release
 
 
 @click.command()
@@ -26,9 +26,9 @@ def models(settings: Settings, version: str | None, releases: bool, as_json: boo
     VERSION is a model's identity or the first digits of its digest. The losses are cosine
     distances; a model that predicts no better than the best baseline has learnt nothing.
     """
-    from mediafm_core.pipeline.candidates import list_candidates, model_card_of
     from mediafm_core.pipeline.platform import Platform
-    from mediafm_core.pipeline.serving import release_history
+    from mediafm_core.pipeline.releases.candidates import list_candidates, model_card_of
+    from mediafm_core.pipeline.releases.serving import release_history
 
     platform = Platform(settings)
     platform.store.require_existing()
@@ -47,8 +47,8 @@ def _row(
     platform: "Platform", found: "Candidate | DamagedCandidate", history: "list[Release]"
 ) -> dict[str, Any]:
     from mediafm_core.errors import MediaFMError
-    from mediafm_core.pipeline.candidates import DamagedCandidate
-    from mediafm_core.pipeline.releases import misfit_of
+    from mediafm_core.pipeline.releases.candidates import DamagedCandidate
+    from mediafm_core.pipeline.releases.release import misfit_of
 
     row: dict[str, Any] = {
         "model": found.identity,
@@ -78,7 +78,7 @@ def _row(
 
 
 def _state(identity: str, history: "list[Release]") -> str:
-    from mediafm_core.pipeline.serving import restored_by_rollback
+    from mediafm_core.pipeline.releases.serving import restored_by_rollback
 
     before = restored_by_rollback(history)
     if history and identity == history[-1].model:

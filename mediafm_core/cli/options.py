@@ -31,7 +31,7 @@ def catalogue_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @functools.wraps(command)
     def with_settings(*args: Any, inbox: str | None, store: str | None, **kwargs: Any) -> Any:
-        from mediafm_core.config import load_settings
+        from mediafm_core.config.settings import load_settings
 
         return command(*args, settings=load_settings(inbox=inbox, store=store), **kwargs)
 

@@ -4,7 +4,7 @@ import click
 
 from mediafm_core.cli.options import Seconds, catalogue_options, json_option
 from mediafm_core.cli.output import print_json, print_rows, print_rows_as_json, say
-from mediafm_core.config import Settings
+from mediafm_core.config.settings import Settings
 
 _FIRST_VALUES = 6
 
@@ -19,7 +19,7 @@ def sql(settings: Settings, query: str, as_json: bool) -> None:
     Tables: titles, shots, clips, clip_features, title_features, catalogue. `SHOW TABLES` and
     `DESCRIBE titles` tell more. Nothing can be written, and nothing else can be read.
     """
-    from mediafm_core.reader import sql
+    from mediafm_core.api.catalogue_reader import sql
 
     rows = sql(query, store=settings.require_store())
     (print_rows_as_json if as_json else print_rows)(rows)
@@ -57,7 +57,7 @@ def embed(
     """
     import numpy as np
 
-    from mediafm_core.reader import embed_span
+    from mediafm_core.api.catalogue_reader import embed_span
 
     span = embed_span(
         title,

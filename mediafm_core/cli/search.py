@@ -10,13 +10,13 @@ import click
 
 from mediafm_core.cli.options import Seconds, catalogue_options, json_option
 from mediafm_core.cli.output import print_json, print_rows, print_rows_as_json, say
-from mediafm_core.config import Settings
+from mediafm_core.config.settings import Settings
 from mediafm_core.errors import MediaFMError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from mediafm_core.finder import Searcher
+    from mediafm_core.api.clip_search import Searcher
 
 _SPAN = 3  # arguments
 
@@ -71,7 +71,7 @@ def similar(
     Times are seconds or h:mm:ss. The span is embedded in context and compared with every clip by
     the cosine. Of several spans, each has its own answer: the column `query` counts them from 0.
     """
-    from mediafm_core.finder import Searcher
+    from mediafm_core.api.clip_search import Searcher
 
     if len(spans) % _SPAN:
         raise click.UsageError("Give a title, a start and an end for each span.")
@@ -111,7 +111,7 @@ def search(
     `picture` compares TEXT with the pictures, where the video encoder is open_clip. The clips that
     rank high in any of them come first.
     """
-    from mediafm_core.finder import Searcher
+    from mediafm_core.api.clip_search import Searcher
 
     chosen = [way.strip() for way in ways.split(",")] if ways is not None else None
     with Searcher(settings.require_store(), precision=None) as searcher:
@@ -128,9 +128,9 @@ def index(settings: Settings, as_json: bool) -> None:
     It is for large catalogues, where comparing every clip takes long. Its answers are approximate.
     Clips that are published later are compared one by one, until the index is built again.
     """
-    from mediafm_core.cli.progress import progress_display
-    from mediafm_core.finder import build_index
-    from mediafm_core.progress import WorkProgress, time_left
+    from mediafm_core.api.clip_search import build_index
+    from mediafm_core.cli.progress_display import progress_display
+    from mediafm_core.runtime.progress import WorkProgress, time_left
 
     with progress_display(sys.stderr) as display:
         started = time.monotonic()

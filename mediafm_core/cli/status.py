@@ -10,13 +10,13 @@ import click
 
 from mediafm_core.cli.options import catalogue_options, json_option
 from mediafm_core.cli.output import print_json, print_table, say
-from mediafm_core.config import Settings
+from mediafm_core.config.settings import Settings
 from mediafm_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from mediafm_core.pipeline.coverage import Coverage, RefreshProgress
+    from mediafm_core.pipeline.planning.asset_states import TitleState
+    from mediafm_core.pipeline.planning.coverage import Coverage, RefreshProgress
     from mediafm_core.pipeline.platform import Platform
-    from mediafm_core.pipeline.states import TitleState
 
 _SYMBOLS = {
     "present": "✓",
@@ -42,9 +42,9 @@ def status(settings: Settings, titles: str | None, show_all: bool, as_json: bool
 
     A catalogue of more than 40 titles is summed up, with its first problems. JSON has every title.
     """
-    from mediafm_core.pipeline.coverage import coverage, refresh_progress
+    from mediafm_core.pipeline.planning.asset_states import CatalogueComparison
+    from mediafm_core.pipeline.planning.coverage import coverage, refresh_progress
     from mediafm_core.pipeline.platform import Platform
-    from mediafm_core.pipeline.states import CatalogueComparison
 
     platform = Platform(settings)
     platform.store.require_existing()
@@ -79,7 +79,7 @@ def status(settings: Settings, titles: str | None, show_all: bool, as_json: bool
 
 def _named(platform: "Platform", names: Sequence[str]) -> "list[TitleState]":
     """States of a few titles, each read from its own files."""
-    from mediafm_core.pipeline.states import Comparison
+    from mediafm_core.pipeline.planning.asset_states import Comparison
 
     comparison = Comparison(platform)
     folders = {folder.name: folder for folder in platform.inbox.scan()}

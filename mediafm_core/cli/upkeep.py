@@ -6,7 +6,7 @@ import click
 
 from mediafm_core.cli.options import catalogue_options, json_option
 from mediafm_core.cli.output import print_json, say
-from mediafm_core.config import Settings
+from mediafm_core.config.settings import Settings
 
 
 @click.command()
@@ -36,8 +36,8 @@ def clean(settings: Settings, as_json: bool) -> None:
     The model that readers see, the one before it and every later release are kept, and so are all
     trained models. Files that a client may have open stay for the setting `publishing.grace_s`.
     """
-    from mediafm_core.pipeline.cleaning import clean_up
     from mediafm_core.pipeline.platform import Platform
+    from mediafm_core.pipeline.releases.garbage_collection import clean_up
 
     platform = Platform(settings)
     platform.store.require_existing()

@@ -9,12 +9,12 @@ import click
 
 from mediafm_core.cli.options import catalogue_options, json_option
 from mediafm_core.cli.output import print_json, say
-from mediafm_core.config import Settings
+from mediafm_core.config.settings import Settings
 
 if TYPE_CHECKING:
+    from mediafm_core.pipeline.integrity.repair import Repaired
+    from mediafm_core.pipeline.integrity.verification import DamagedFile, Verification
     from mediafm_core.pipeline.platform import Platform
-    from mediafm_core.pipeline.repair import Repaired
-    from mediafm_core.pipeline.verification import DamagedFile, Verification
 
 
 @click.command()
@@ -29,9 +29,9 @@ def verify(settings: Settings, repair: bool, titles: str | None, as_json: bool) 
 
     Each damaged file is a line. The exit code is 1 if any is damaged, or is left so by a repair.
     """
-    from mediafm_core.cli.progress import progress_display
+    from mediafm_core.cli.progress_display import progress_display
+    from mediafm_core.pipeline.integrity.verification import verify as verify_store
     from mediafm_core.pipeline.platform import Platform
-    from mediafm_core.pipeline.verification import verify as verify_store
 
     platform = Platform(settings)
     platform.store.require_existing()
@@ -58,8 +58,8 @@ def _repair(
     platform: "Platform", found: "Verification", as_json: bool
 ) -> tuple["Repaired", list[str]]:
     """Repair what was found; returns what was done and what is left."""
-    from mediafm_core.pipeline.repair import repair
-    from mediafm_core.pipeline.verification import verify_again
+    from mediafm_core.pipeline.integrity.repair import repair
+    from mediafm_core.pipeline.integrity.verification import verify_again
 
     repaired = repair(platform, found)
     # What people read goes to standard error, where standard output is for a program.
@@ -73,7 +73,7 @@ def _repair(
 
 def _compute_again(platform: "Platform", repaired: "Repaired") -> list[str]:
     """Bring titles and features up to date, as `mediafm run` does; returns what has failed."""
-    from mediafm_core.pipeline.repair import publish_repaired
+    from mediafm_core.pipeline.integrity.repair import publish_repaired
 
     context = click.get_current_context()
     group = context.find_root().command

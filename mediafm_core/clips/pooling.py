@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from mediafm_core.clips.table import END_TOLERANCE_S
+from mediafm_core.clips.title_clips import END_TOLERANCE_S
 from mediafm_core.errors import MediaFMError, TitleError
-from mediafm_core.intervals import OverlappingPairs, Seconds, overlapping_pairs
+from mediafm_core.overlaps import OverlappingPairs, Seconds, overlapping_pairs
 
 # Floats gathered at a time, 64 MiB in float64.
 _GATHERED_VALUES = 1 << 23

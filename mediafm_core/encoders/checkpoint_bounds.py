@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mediafm_core.disk.strict_json import parse_json, read_bounded
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.strict_json import parse_json, read_bounded
 
 _MOST_BYTES = 1 << 20
 _MOST = 1 << 20  # of any number; the largest of real ones are the sizes of vocabularies

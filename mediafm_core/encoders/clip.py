@@ -10,19 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mediafm_core.config import Settings
-from mediafm_core.device import resolve_device
+from mediafm_core.config.settings import Settings
 from mediafm_core.encoders.checkpoint_bounds import (
     number,
     read_configuration,
     require_weights_for,
-)
-from mediafm_core.encoders.runtime import (
-    arithmetic,
-    check_device,
-    inference,
-    require_module,
-    torch_dtype,
 )
 from mediafm_core.encoders.weights import (
     checkpoint_folder,
@@ -32,8 +24,16 @@ from mediafm_core.encoders.weights import (
     weights_in,
 )
 from mediafm_core.errors import ConfigurationError, MediaFMError
-from mediafm_core.faults import in_one_line
 from mediafm_core.identity import Identity, digest_of
+from mediafm_core.runtime.device import resolve_device
+from mediafm_core.runtime.error_causes import in_one_line
+from mediafm_core.runtime.precision import (
+    arithmetic,
+    check_device,
+    inference,
+    require_module,
+    torch_dtype,
+)
 
 if TYPE_CHECKING:
     import torch

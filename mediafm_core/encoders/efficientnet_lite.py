@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mediafm_core.config import Settings
-from mediafm_core.device import resolve_device
-from mediafm_core.encoders.runtime import (
+from mediafm_core.config.settings import Settings
+from mediafm_core.encoders.weights import packaged_file, sha256_of, verify
+from mediafm_core.identity import Identity, digest_of
+from mediafm_core.runtime.device import resolve_device
+from mediafm_core.runtime.precision import (
     arithmetic,
     check_device,
     inference,
     require_module,
     torch_dtype,
 )
-from mediafm_core.encoders.weights import packaged_file, sha256_of, verify
-from mediafm_core.identity import Identity, digest_of
 
 if TYPE_CHECKING:
     from efficientnet_lite_pytorch import EfficientNet

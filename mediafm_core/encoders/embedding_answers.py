@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mediafm_core.web import AnswerError
+from mediafm_core.runtime.http_limits import AnswerError
 
 _BYTES_OF_NUMBER = 32  # of JSON, indented: base64 takes 5.4
 _BYTES_OF_TEXT = 1024

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mediafm_core.config import Settings
+from mediafm_core.config.settings import Settings
 from mediafm_core.encoders.base import Usage
-from mediafm_core.encoders.runtime import require_module
 from mediafm_core.encoders.weights import packaged_file, sha256_of, verify
 from mediafm_core.identity import Identity, digest_of
+from mediafm_core.runtime.precision import require_module
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

@@ -11,7 +11,7 @@ import openai
 
 from mediafm_core.encoders.embedding_answers import Answer, largest_answer, read_answer
 from mediafm_core.errors import ConfigurationError, MediaFMError, ServiceError
-from mediafm_core.web import AnswerError, BoundedClient, redacted, run_bounded
+from mediafm_core.runtime.http_limits import AnswerError, BoundedClient, redacted, run_bounded
 
 _CODE = re.compile(r"[A-Za-z_]{1,40}|\d{1,5}")  # of an error: nothing with the form of a key
 _OF_THE_TEXTS = {400, 413, 422}  # other texts, or fewer, may be taken

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from mediafm_core.config import EncoderSettings, Settings
+from mediafm_core.config.settings import EncoderSettings, Settings
 from mediafm_core.encoders.base import AudioEncoder, TextEncoder, VideoEncoder
 from mediafm_core.errors import ConfigurationError
 

@@ -1,6 +1,6 @@
 """Evaluation: what representations are worth to linear probes on labels.
 
-    from mediafm_core.config import load_settings
+    from mediafm_core.config.settings import load_settings
     from mediafm_core.evaluation import Catalogue, Table, evaluate
 
     evaluate(load_settings(), Table(Path("shots.parquet"), ("picture", "sound")), ["starts_scene"])
@@ -12,15 +12,15 @@ Importing this package is light: what a call needs is imported by the call.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mediafm_core.evaluation.evaluation_sources import Catalogue, Table
     from mediafm_core.evaluation.measurement import Report, evaluate
-    from mediafm_core.evaluation.sources import Catalogue, Table
 
 __all__ = ["Catalogue", "Report", "Table", "evaluate"]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from mediafm_core.evaluation import measurement, sources
+        from mediafm_core.evaluation import evaluation_sources, measurement
 
-        return getattr(sources if name in ("Catalogue", "Table") else measurement, name)
+        return getattr(evaluation_sources if name in ("Catalogue", "Table") else measurement, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

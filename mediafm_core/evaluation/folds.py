@@ -3,7 +3,7 @@
 import numpy as np
 
 from mediafm_core.errors import ConfigurationError, MediaFMError
-from mediafm_core.evaluation.tasks import Labels
+from mediafm_core.evaluation.evaluation_task import Labels
 
 # How far a seed may move a title from its place in the order of sizes: enough for other folds with
 # every seed, too little to leave the largest titles, which are the hardest to place, for last.

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mediafm_core.errors import MediaFMError
-from mediafm_core.evaluation.tables import SHOT, TITLE, read_columns
-from mediafm_core.store.artefacts import Store
+from mediafm_core.evaluation.table_units import SHOT, TITLE, read_columns
 from mediafm_core.store.features import open_features
-from mediafm_core.training_sets.labels import catalogue_labels, read_labels
+from mediafm_core.store.store import Store
+from mediafm_core.training_sets.label_files import catalogue_labels, read_labels
 
 
 class LabelCount(NamedTuple):

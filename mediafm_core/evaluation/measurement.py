@@ -14,25 +14,25 @@ from typing import Any
 
 import numpy as np
 
-from mediafm_core.config import Settings
+from mediafm_core.config.settings import Settings
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.evaluation.bench import Bench
+from mediafm_core.evaluation.bootstrap import BASELINES, Evaluation, Result, measure
+from mediafm_core.evaluation.evaluation_sources import Source
+from mediafm_core.evaluation.evaluation_task import Task
 from mediafm_core.evaluation.folds import folds_of
-from mediafm_core.evaluation.intervals import BASELINES, Evaluation, Result, measure
 from mediafm_core.evaluation.metrics import metric_names
 from mediafm_core.evaluation.networks import Tell
 from mediafm_core.evaluation.probes import out_of_fold_scores
-from mediafm_core.evaluation.report import require_writable
 from mediafm_core.evaluation.representations import (
     IN_CONTEXT,
     ablations,
     default_names,
     require_free_names,
 )
-from mediafm_core.evaluation.sources import Source
-from mediafm_core.evaluation.tasks import Task
+from mediafm_core.evaluation.saved_results import require_writable
+from mediafm_core.evaluation.seed_representations import Bench
 from mediafm_core.evaluation.units import NotMeasurableError, Units
-from mediafm_core.progress import Show, WorkProgress, percent, rate, time_left
+from mediafm_core.runtime.progress import Show, WorkProgress, percent, rate, time_left
 
 _FOLDS, _FOLDS_OF_RANKING = 5, 10
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mediafm_core.evaluation.tasks import Labels, Task
+from mediafm_core.evaluation.evaluation_task import Labels, Task
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """From weights `[draws, titles]`, how often each title counts, to values `[draws]`, NaN where the

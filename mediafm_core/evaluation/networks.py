@@ -18,17 +18,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mediafm_core.config import ModelSettings, Settings, TrainingSettings
+from mediafm_core.config.settings import ModelSettings, Settings, TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.evaluation.units import Units
 from mediafm_core.identity import digest_of, digest_of_settings
 from mediafm_core.vectors import to_arrow
 
 if TYPE_CHECKING:
-    from mediafm_core.model.checkpoint import LoadedModel
-    from mediafm_core.model.data import TrainingData
     from mediafm_core.model.network import MediaFM
-    from mediafm_core.model.progress import Event, Observer
+    from mediafm_core.model.saved_model import LoadedModel
+    from mediafm_core.model.training.progress_events import Event, Observer
+    from mediafm_core.model.training.training_data import TrainingData
 
 Tell = Callable[[str], None]
 
@@ -69,7 +69,7 @@ class OneNetwork:
     device: str
 
     def __post_init__(self) -> None:
-        from mediafm_core.model.checkpoint import check_compatible
+        from mediafm_core.model.saved_model import check_compatible
 
         # Now, and not after the probes of other representations.
         check_compatible(_loaded(self.folder, self.device), self.units.ranges, self.units.encoders)
@@ -86,7 +86,7 @@ class OneNetwork:
 @lru_cache(maxsize=2)
 def _loaded(folder: Path, device: str) -> "LoadedModel":
     """The model of a folder, which its identity names: loaded once for all seeds."""
-    from mediafm_core.model.checkpoint import load_model
+    from mediafm_core.model.saved_model import load_model
 
     return load_model(folder, device)
 
@@ -123,8 +123,8 @@ class FoldNetworks:
 
     def network(self, fold: int) -> "MediaFM":
         """The network of a fold; the latest one is kept."""
-        from mediafm_core.device import resolve_device
-        from mediafm_core.model.checkpoint import load_model
+        from mediafm_core.model.saved_model import load_model
+        from mediafm_core.runtime.device import resolve_device
 
         identity = self.identity(fold)
         if self._latest is None or self._latest[0] != fold:
@@ -136,9 +136,9 @@ class FoldNetworks:
     def _train(self, fold: int) -> str:
         import torch
 
-        from mediafm_core.device import resolve_device
-        from mediafm_core.model.folder import MODEL_VERSION
-        from mediafm_core.model.training import train, training_request
+        from mediafm_core.model.model_files import MODEL_VERSION
+        from mediafm_core.model.training.training import train, training_request
+        from mediafm_core.runtime.device import resolve_device
 
         outside = np.unique(self.units.title_of[self.fold_of != fold])
         data = self._data(outside.tolist())
@@ -172,7 +172,7 @@ class FoldNetworks:
 
     def _data(self, places: list[int]) -> "TrainingData":
         """Titles as training data, streamed from a file per title."""
-        from mediafm_core.model.data import TitleSource, TrainingData
+        from mediafm_core.model.training.training_data import TitleSource, TrainingData
 
         folder = self.work / "fused" / self.units.digest
         folder.mkdir(parents=True, exist_ok=True)
@@ -195,7 +195,7 @@ class FoldNetworks:
 
 def _states(what: str, doing: Tell) -> "Observer":
     """Describe the state of a training after each of its events."""
-    from mediafm_core.model.progress import TrainingProgress
+    from mediafm_core.model.training.progress_events import TrainingProgress
 
     progress = TrainingProgress()
 
@@ -218,7 +218,7 @@ def lengths_cut(settings: Settings, longest: int) -> tuple[ModelSettings, Traini
 
 def _sound_model(folder: Path) -> str | None:
     """The model in a folder; one that is damaged is removed."""
-    from mediafm_core.model.checkpoint import load_model
+    from mediafm_core.model.saved_model import load_model
 
     for path in sorted(folder.glob("*@*")):
         try:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mediafm_core.errors import MediaFMError
+from mediafm_core.evaluation.evaluation_task import Labels, Representation, Task
 from mediafm_core.evaluation.folds import folds_of, require_measurable
 from mediafm_core.evaluation.linear import Loss, PrincipalAxes, fit
 from mediafm_core.evaluation.metrics import metric_names, value
-from mediafm_core.evaluation.tasks import Labels, Representation, Task
 
 # Of the penalty, for features whose mean squared length is one.
 _STRENGTHS = 10.0 ** np.arange(0, -6, -1)

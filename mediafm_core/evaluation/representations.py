@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mediafm_core.errors import MediaFMError
-from mediafm_core.evaluation.readings import Reading, Readings
+from mediafm_core.evaluation.network_vectors import Reading, Readings
 from mediafm_core.evaluation.units import TitleUnits, Units
 from mediafm_core.vectors import unit_length
 

@@ -1,7 +1,7 @@
 """What is evaluated: units (shots, or clips of several shots) of titles that are read whole.
 
 A data set hands out one title at a time, so that memory does not grow with a catalogue. Where its
-shots and labels come from is for `mediafm_core.evaluation.tables` and `.catalogue` to know.
+shots and labels come from is for `mediafm_core.evaluation.table_units` and `.catalogue` to know.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,9 +11,9 @@ import numpy as np
 
 from mediafm_core.clips.pooling import pool
 from mediafm_core.errors import MediaFMError
-from mediafm_core.evaluation.tasks import Labels
+from mediafm_core.evaluation.evaluation_task import Labels
 from mediafm_core.identity import digest_of
-from mediafm_core.intervals import OverlappingPairs
+from mediafm_core.overlaps import OverlappingPairs
 from mediafm_core.vectors import unit_length
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pyarrow as pa
 
-from mediafm_core.config import KeyframeSettings, LimitSettings
+from mediafm_core.config.settings import KeyframeSettings, LimitSettings
 from mediafm_core.isolation.children import Child, Used, next_events
 from mediafm_core.isolation.errors_on_wire import rebuilt
 from mediafm_core.isolation.limits import Limits, limits_for
@@ -27,8 +27,8 @@ from mediafm_core.titles.own_file import OwnFile
 if TYPE_CHECKING:
     from mediafm_core.media.probe import MediaProbe, SubtitleStream
     from mediafm_core.media.subtitles import TimedText
+    from mediafm_core.shots.decode import DecodeSummary
     from mediafm_core.shots.detector import ShotDetector
-    from mediafm_core.shots.one_pass import DecodeSummary
 
 Handler = Callable[[Message], Message | None]
 """Takes what a child says while it works; returns the answer that it waits for, if it does."""
@@ -83,7 +83,7 @@ class TitleReader:
     def manifest(self, file: OwnFile, title_id: str) -> Manifest:
         """As `read_manifest`."""
         data = self.run("manifest", "reading it", [file], {"title_id": title_id})
-        from mediafm_core.isolation.results import parsing
+        from mediafm_core.isolation.wire_results import parsing
 
         with self._checked(), parsing():
             found = Manifest.model_validate_json(data)
@@ -93,7 +93,7 @@ class TitleReader:
 
     def probe(self, file: OwnFile, language: str | None = None) -> "MediaProbe":
         """As `mediafm_core.media.probe.probe`."""
-        from mediafm_core.isolation.results import parsing
+        from mediafm_core.isolation.wire_results import parsing
         from mediafm_core.media.probe import MediaProbe
 
         data = self.run("probe", "probing", [file], {"language": language})
@@ -104,7 +104,7 @@ class TitleReader:
         self, file: OwnFile, language: str | None = None, title_language: str | None = None
     ) -> "TimedText":
         """As `read_side_file`."""
-        from mediafm_core.isolation.results import timed_text_from_wire
+        from mediafm_core.isolation.wire_results import timed_text_from_wire
 
         arguments = {"language": language, "title_language": title_language}
         data = self.run("side_file", "reading captions", [file], arguments)
@@ -120,7 +120,7 @@ class TitleReader:
         title_language: str | None = None,
     ) -> "TimedText":
         """As `read_embedded`."""
-        from mediafm_core.isolation.results import timed_text_from_wire
+        from mediafm_core.isolation.wire_results import timed_text_from_wire
 
         arguments = {
             "stream": stream.model_dump(mode="json"),
@@ -135,7 +135,7 @@ class TitleReader:
         self, file: OwnFile, title_id: str, duration_s: float, language: str | None = None
     ) -> pa.Table:
         """As `read_clips`."""
-        from mediafm_core.isolation.results import clips_from_wire
+        from mediafm_core.isolation.wire_results import clips_from_wire
 
         arguments = {"title_id": title_id, "duration_s": duration_s, "language": language}
         data = self.run("clips", "reading clips", [file], arguments)
@@ -157,7 +157,7 @@ class TitleReader:
 
         Of the processor seconds, those of detection are this process's.
         """
-        from mediafm_core.isolation.results import summary_from_wire
+        from mediafm_core.isolation.wire_results import summary_from_wire
 
         hosted = _HostedDecode(self._limits(file), detector, title_id, keyframe_sink, progress)
         arguments = {
@@ -282,7 +282,7 @@ class _HostedDecode:
         Raises:
             WireError: it cannot be right.
         """
-        from mediafm_core.isolation.results import keyframes_from_wire
+        from mediafm_core.isolation.wire_results import keyframes_from_wire
 
         match message.kind:
             case "frames" | "finish":

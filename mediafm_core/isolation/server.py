@@ -20,12 +20,12 @@ from contextlib import suppress
 from importlib.abc import MetaPathFinder
 from typing import Any, NoReturn
 
-from mediafm_core.faults import Cause, fault_of
 from mediafm_core.isolation.confinement import Confinement
 from mediafm_core.isolation.conversation import Conversation, Task
 from mediafm_core.isolation.errors_on_wire import described
 from mediafm_core.isolation.limits import Limits, apply
 from mediafm_core.isolation.wire import Inbound, Message, WireError, send
+from mediafm_core.runtime.error_causes import Cause, fault_of
 
 _FIRST_DESCRIPTOR, _LAST_DESCRIPTOR = 3, 1 << 16
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024

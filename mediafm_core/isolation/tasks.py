@@ -15,21 +15,21 @@ import pyarrow.compute
 import soundfile  # noqa: F401 - imported with the first sound
 from PIL import Image
 
-from mediafm_core.clips.table import read_clips
-from mediafm_core.config import KeyframeSettings
+from mediafm_core.clips.title_clips import read_clips
+from mediafm_core.config.settings import KeyframeSettings
 from mediafm_core.isolation.conversation import Conversation, Task
-from mediafm_core.isolation.results import (
+from mediafm_core.isolation.wire import Message
+from mediafm_core.isolation.wire_results import (
     SUMMARY,
     TIMED_TEXT,
     columns_of,
     keyframes_on_wire,
     summary_on_wire,
 )
-from mediafm_core.isolation.wire import Message
 from mediafm_core.media.probe import MediaProbe, SubtitleStream, probe
 from mediafm_core.media.subtitles import read_embedded, read_side_file
+from mediafm_core.shots.decode import decode_title
 from mediafm_core.shots.detector import Frames, Probabilities
-from mediafm_core.shots.one_pass import decode_title
 from mediafm_core.titles.manifest import read_manifest
 
 Image.preinit()  # its formats would be imported with the first keyframe

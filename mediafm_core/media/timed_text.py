@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mediafm_core.errors import TitleError
-from mediafm_core.intervals import Indices, Seconds, overlapping_pairs
 from mediafm_core.media.subtitles import (
     Cue,
     TimedText,
@@ -19,10 +18,11 @@ from mediafm_core.media.subtitles import (
     read_side_file,
     stream_name,
 )
+from mediafm_core.overlaps import Indices, Seconds, overlapping_pairs
 from mediafm_core.titles.caption_names import CaptionPurpose
-from mediafm_core.titles.folder import SideFile
 from mediafm_core.titles.language import primary_language
 from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_folder import SideFile
 
 if TYPE_CHECKING:
     from mediafm_core.media.probe import MediaProbe, SubtitleStream

@@ -2,7 +2,7 @@
 
 A model's folder may come from outside. Its numbers decide what is allocated, so that each has a
 bound far above any useful network, and the numbers must agree with each other. Which tensors they
-ask for is compared with the header of the weights by `mediafm_core.model.checkpoint`.
+ask for is compared with the header of the weights by `mediafm_core.model.saved_model`.
 
 Imports no torch, so that models can be listed and compared quickly.
 """

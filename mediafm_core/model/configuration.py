@@ -11,7 +11,7 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from mediafm_core.config import ModelSettings
+from mediafm_core.config.settings import ModelSettings
 
 
 @strict

@@ -11,8 +11,8 @@ Netflix", 23 February 2026. Where the blog is silent we chose, or made it a choi
 - how a fused vector becomes tokens: `mediafm_core.model.shot_tokens`
 - where a shot stands: `mediafm_core.model.positions`
 - how a hidden shot is predicted: `mediafm_core.model.prediction`
-- what a shot is told of the shots around it: `mediafm_core.model.surroundings`, and how alike they
-  are: `mediafm_core.model.structure`
+- what a shot is told of the shots around it: `mediafm_core.model.neighbour_means`, and how alike
+  they are: `mediafm_core.model.novelty`
 - `[MASK]` is a vector of the fused space and replaces a shot before the projection. It has one part
   per modality, so that hiding a single modality is the same operation on fewer columns. The learnt
   vector for an absent modality works the same way.
@@ -32,6 +32,8 @@ from transformers import initialization as init
 from transformers.models.bert.modeling_bert import BertLayer
 
 from mediafm_core.model.configuration import MediaFMConfig
+from mediafm_core.model.neighbour_means import Surroundings
+from mediafm_core.model.novelty import Structure
 from mediafm_core.model.positions import (
     SPECIAL_TOKENS,
     LearntPositions,
@@ -40,8 +42,6 @@ from mediafm_core.model.positions import (
 )
 from mediafm_core.model.prediction import Prediction
 from mediafm_core.model.shot_tokens import build_shot_tokens
-from mediafm_core.model.structure import Structure
-from mediafm_core.model.surroundings import Surroundings
 
 
 class MediaFMOutput(NamedTuple):
@@ -53,7 +53,7 @@ class MediaFMOutput(NamedTuple):
 
 
 class MediaFM(PreTrainedModel):
-    """The network. Load a trained one with `mediafm_core.model.checkpoint.load_model`."""
+    """The network. Load a trained one with `mediafm_core.model.saved_model.load_model`."""
 
     config: MediaFMConfig
     config_class = MediaFMConfig

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.progress import Show, WorkProgress, time_left
+from mediafm_core.runtime.progress import Show, WorkProgress, time_left
 
 if TYPE_CHECKING:
-    from mediafm_core.model.progress import Event, TrainingProgress
+    from mediafm_core.model.training.progress_events import Event, TrainingProgress
 
 # CPU seconds for an hour of film at 640x360, measured on two cores of a Xeon with AMX. The decode
 # counts as `shots`. What is not listed takes next to nothing.
@@ -110,7 +110,7 @@ class CatalogueProgress:
 
     def training(self, event: "Event") -> None:
         """Take an event of the first model's training, which is shown with its own progress."""
-        from mediafm_core.model.progress import TrainingProgress
+        from mediafm_core.model.training.progress_events import TrainingProgress
 
         self._training = self._training or TrainingProgress()
         self._show(self._training.state(event))

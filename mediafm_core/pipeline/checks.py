@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mediafm_core.store.artefacts import Store
+from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_numpy
 
 UNIT_TOLERANCE = 1e-3

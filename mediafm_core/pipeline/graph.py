@@ -9,11 +9,11 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from mediafm_core import fusion
 from mediafm_core.encoders import embed
-from mediafm_core.encoders.runtime import arithmetic
+from mediafm_core.fusion import concatenation
 from mediafm_core.identity import Identity, digest_of_settings
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.runtime.precision import arithmetic
 
 IdentityOf = Callable[[Platform], Identity | str | None]
 
@@ -124,7 +124,7 @@ TITLE_ASSETS: tuple[AssetSpec, ...] = (
         "fused_embeddings",
         ("video_embeddings", "audio_embeddings", "text_embeddings"),
         "unit_norm(concat(video, audio, text)) per shot.",
-        code_version=fusion.CODE_VERSION,
+        code_version=concatenation.CODE_VERSION,
     ),
     AssetSpec(
         "contextual_embeddings",

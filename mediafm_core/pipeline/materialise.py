@@ -7,25 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mediafm_core.errors import NotReadyError, TitleError, WorkError
-from mediafm_core.pipeline.attempts import attempts_in
-from mediafm_core.pipeline.blame import FailedWork, reason_to_hold_back
 from mediafm_core.pipeline.checks import CheckResult, run_checks
-from mediafm_core.pipeline.failures import failures_in
+from mediafm_core.pipeline.failures.attempts import attempts_in
+from mediafm_core.pipeline.failures.blame import FailedWork, reason_to_hold_back
+from mediafm_core.pipeline.failures.quarantine import Quarantine
+from mediafm_core.pipeline.failures.unknown_failures import failures_in
 from mediafm_core.pipeline.graph import SPECS
-from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.quarantine import Quarantine
-from mediafm_core.pipeline.stages.context import clip_features, contextual_embeddings
-from mediafm_core.pipeline.stages.decode import decode
-from mediafm_core.pipeline.stages.embed import (
-    audio_embeddings,
-    fused_embeddings,
-    text_embeddings,
-    timed_text,
-    title_metadata_embedding,
-    video_embeddings,
-)
-from mediafm_core.pipeline.stages.title import register_title
-from mediafm_core.pipeline.states import (
+from mediafm_core.pipeline.planning.asset_states import (
     Wanted,
     input_versions,
     is_current_title,
@@ -33,13 +21,25 @@ from mediafm_core.pipeline.states import (
     variant_of,
     wanted,
 )
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.stages.context_stage import clip_features, contextual_embeddings
+from mediafm_core.pipeline.stages.decode_stage import decode
+from mediafm_core.pipeline.stages.embed_stage import (
+    audio_embeddings,
+    fused_embeddings,
+    text_embeddings,
+    timed_text,
+    title_metadata_embedding,
+    video_embeddings,
+)
+from mediafm_core.pipeline.stages.title_stage import register_title
 from mediafm_core.pipeline.work import Work
 from mediafm_core.runtime.interruption import (
     Interrupt,
     holding_interrupts_back,
     raise_if_interrupted,
 )
-from mediafm_core.store.artefacts import ArtefactRecord
+from mediafm_core.store.store import ArtefactRecord
 from mediafm_core.titles.inbox import TitleFolder
 from mediafm_core.titles.manifest import is_title_id
 

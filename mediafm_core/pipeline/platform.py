@@ -7,19 +7,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mediafm_core.config import Settings
-from mediafm_core.faults import temporary_folder
+from mediafm_core.config.settings import Settings
 from mediafm_core.isolation.readers import TitleReader
-from mediafm_core.pipeline.serving import serving_model
-from mediafm_core.store.models import model_folder
-from mediafm_core.store.open import open_store
+from mediafm_core.pipeline.releases.serving import serving_model
+from mediafm_core.runtime.error_causes import temporary_folder
+from mediafm_core.store.model_store import model_folder
+from mediafm_core.store.open_store import open_store
 from mediafm_core.titles.inbox import Inbox, open_inbox
 
 if TYPE_CHECKING:
     from mediafm_core.encoders.base import AudioEncoder, TextEncoder, VideoEncoder
     from mediafm_core.media.probe import MediaProbe
-    from mediafm_core.model.checkpoint import LoadedModel
-    from mediafm_core.model.progress import Observer
+    from mediafm_core.model.saved_model import LoadedModel
+    from mediafm_core.model.training.progress_events import Observer
     from mediafm_core.shots.detector import ShotDetector
 
 Progress = Callable[[str, str, float], None]
@@ -157,9 +157,9 @@ class Platform:
             StoreError: no model has been released.
             ConfigurationError: the released model's folder is damaged.
         """
-        from mediafm_core.device import resolve_device
         from mediafm_core.errors import StoreError
-        from mediafm_core.model.checkpoint import load_model
+        from mediafm_core.model.saved_model import load_model
+        from mediafm_core.runtime.device import resolve_device
 
         released = self.serving_model
         if released is None:

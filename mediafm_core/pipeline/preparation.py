@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
+from mediafm_core.pipeline.catalogue_training import adopt_model
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases import release
-from mediafm_core.pipeline.training import adopt_model
+from mediafm_core.pipeline.releases.release import release
 
 
 def prepare(platform: Platform, progress: Callable[[str], None] = lambda _what: None) -> None:

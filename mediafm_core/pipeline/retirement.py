@@ -4,11 +4,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from mediafm_core.errors import ConfigurationError
+from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.graph import BESIDE_CONTEXTUAL, SPECS
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.quarantine import Quarantine
-from mediafm_core.store.artefacts import Store
 from mediafm_core.store.features import remove
+from mediafm_core.store.store import Store
 
 _ASSETS = {name: spec.per_model for name, spec in SPECS.items()} | {BESIDE_CONTEXTUAL: True}
 _SUFFIXES = (".parquet", ".json", ".flac")

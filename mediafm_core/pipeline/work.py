@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from mediafm_core.errors import ChangedTitleError, StoreError, TitleError
-from mediafm_core.faults import Cause, fault_of
 from mediafm_core.isolation.children import Used
 from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.pipeline.graph import SPECS
+from mediafm_core.pipeline.planning.asset_states import Wanted, title_content, variant_of
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.states import Wanted, title_content, variant_of
-from mediafm_core.store.artefacts import ArtefactRecord, Measured, Store
+from mediafm_core.runtime.error_causes import Cause, fault_of
+from mediafm_core.store.store import ArtefactRecord, Measured, Store
 from mediafm_core.titles.own_file import OwnFile
 
 if TYPE_CHECKING:

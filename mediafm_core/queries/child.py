@@ -24,14 +24,14 @@ import duckdb
 import psutil
 import pyarrow as pa
 
-from mediafm_core.config import Settings, load_settings
+from mediafm_core.config.settings import Settings, load_settings
 from mediafm_core.errors import MediaFMError, StoreError
 from mediafm_core.queries.allowed import require_condition, require_reading
+from mediafm_core.queries.arrow_types import inexact
 from mediafm_core.queries.frames import NO_PARAMETER, from_bytes, read_frame, to_bytes, write_frame
-from mediafm_core.queries.types import inexact
 from mediafm_core.readable import shortened
 from mediafm_core.store.features import open_features
-from mediafm_core.store.open import open_store
+from mediafm_core.store.open_store import open_store
 
 Execute = Callable[[duckdb.DuckDBPyConnection, "Request"], pa.Table]
 

@@ -18,10 +18,10 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from mediafm_core.config import Settings, load_settings
+from mediafm_core.config.settings import Settings, load_settings
 from mediafm_core.errors import MediaFMError, StoreError
 from mediafm_core.queries.frames import NO_PARAMETER, from_bytes, read_frame, to_bytes, write_frame
-from mediafm_core.store.artefacts import Store
+from mediafm_core.store.store import Store
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 

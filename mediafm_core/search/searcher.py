@@ -7,17 +7,17 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from mediafm_core.config import Settings
+from mediafm_core.config.settings import Settings
 from mediafm_core.errors import MediaFMError
-from mediafm_core.search.clips import clips_in
-from mediafm_core.search.conditions import Parameters, Span, chosen, overlapping
-from mediafm_core.search.diversity import diverse, pool
-from mediafm_core.search.exact import nearest
-from mediafm_core.search.index import ClipIndex, open_index
-from mediafm_core.search.selection import NOTHING, Candidates, Limits, best, joined, places
-from mediafm_core.search.text import WAYS, Way, combined, scores
-from mediafm_core.search.vectors import HeldVectors, Precision, StreamedVectors, Vectors
-from mediafm_core.store.artefacts import Store
+from mediafm_core.search.clip_index import ClipIndex, open_index
+from mediafm_core.search.clip_numbers import clips_in
+from mediafm_core.search.clip_vectors import HeldVectors, Precision, StreamedVectors, Vectors
+from mediafm_core.search.exact_search import nearest
+from mediafm_core.search.filters import Parameters, Span, chosen, overlapping
+from mediafm_core.search.mmr import diverse, pool
+from mediafm_core.search.text_queries import WAYS, Way, combined, scores
+from mediafm_core.search.top_k import NOTHING, Candidates, Limits, best, joined, places
+from mediafm_core.store.store import Store
 from mediafm_core.vectors import unit_length
 
 
@@ -115,7 +115,7 @@ class ClipSearch:
     def by_text(
         self, query: str, wanted: Wanted, settings: Settings, ways: Sequence[Way] | None = None
     ) -> pa.Table:
-        """The clips that fit a query in words; `mediafm_core.search.text` says how.
+        """The clips that fit a query in words; `mediafm_core.search.text_queries` says how.
 
         Args:
             query: any text but blank.

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mediafm_core.config import Precision, Settings
-from mediafm_core.device import resolve_device
+from mediafm_core.config.settings import Precision, Settings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import Identity, digest_of_files, digest_of_settings
+from mediafm_core.runtime.device import resolve_device
 from mediafm_core.shots.detector import FRAME_HEIGHT, FRAME_WIDTH, Frames, Probabilities
 
 if TYPE_CHECKING:

@@ -20,14 +20,14 @@ from typing import Any, BinaryIO
 from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from botocore.exceptions import ClientError, FlexibleChecksumError
 
-from mediafm_core.config import S3Settings
+from mediafm_core.config.location import S3Location
+from mediafm_core.config.settings import S3Settings
 from mediafm_core.errors import DamagedObjectError, StorageError
 from mediafm_core.identity import digest_of
-from mediafm_core.storage.copies import Copies, in_a_name
+from mediafm_core.storage.cache import Copies, in_a_name
 from mediafm_core.storage.files import Entry, Files
 from mediafm_core.storage.lease import Lease
 from mediafm_core.storage.local import LocalFiles
-from mediafm_core.storage.location import S3Location
 from mediafm_core.storage.s3_client import (
     CONNECTIONS,
     in_sentences,

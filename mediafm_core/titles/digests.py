@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict
 
 from mediafm_core.errors import TitleError
 from mediafm_core.identity import digest_of, digest_of_pieces, digest_of_settings
-from mediafm_core.titles.folder import Title
 from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_folder import Title
 
 
 class FileRecord(BaseModel):

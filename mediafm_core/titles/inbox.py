@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mediafm_core.config import Settings
+from mediafm_core.config.settings import Settings
 from mediafm_core.errors import TitleError
 from mediafm_core.identity import digest_of
 from mediafm_core.storage.files import Entry, Files
-from mediafm_core.storage.open import open_files
+from mediafm_core.storage.open_files import open_files
 from mediafm_core.titles.manifest import MANIFEST_NAME, is_title_id
 from mediafm_core.titles.own_file import OwnFile, file_stamp, open_folder
 

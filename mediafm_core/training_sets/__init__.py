@@ -12,7 +12,7 @@ does not grow with the vectors.
 """
 
 from mediafm_core.training_sets.exporting import Exported, export
-from mediafm_core.training_sets.reading import TrainingSet
-from mediafm_core.training_sets.record import SetRecord
+from mediafm_core.training_sets.footer import SetRecord
+from mediafm_core.training_sets.training_set import TrainingSet
 
 __all__ = ["Exported", "SetRecord", "TrainingSet", "export"]

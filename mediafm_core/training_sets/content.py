@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mediafm_core.config import load_settings
+from mediafm_core.config.location import S3Location, parse_location
+from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import IdentityMismatchError, MediaFMError
-from mediafm_core.storage.location import S3Location, parse_location
-from mediafm_core.storage.open import open_files
-from mediafm_core.training_sets.record import SPLIT, VECTORS, SetRecord, opened_set, read_schema
+from mediafm_core.storage.open_files import open_files
+from mediafm_core.training_sets.footer import SPLIT, VECTORS, SetRecord, opened_set, read_schema
 from mediafm_core.vectors import to_numpy
 
 

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mediafm_core.config import Settings
+from mediafm_core.config.location import S3Location, parse_location
+from mediafm_core.config.settings import Settings
 from mediafm_core.errors import MediaFMError, StoreError
 from mediafm_core.storage.files import Files
-from mediafm_core.storage.location import S3Location, parse_location
-from mediafm_core.storage.open import open_files
-from mediafm_core.training_sets.record import SetRecord, read_schema
+from mediafm_core.storage.open_files import open_files
+from mediafm_core.training_sets.footer import SetRecord, read_schema
 
 SUFFIX = ".parquet"
 PREPARED = "set"  # what becomes the set, among the files in preparation

@@ -10,14 +10,14 @@ import pyarrow.compute as pc
 from mediafm_core.errors import MediaFMError
 from mediafm_core.queries.processes import QueryError, run
 from mediafm_core.readable import shortened
-from mediafm_core.store.artefacts import Store
-from mediafm_core.training_sets.labels import (
+from mediafm_core.store.store import Store
+from mediafm_core.training_sets.footer import SPLIT
+from mediafm_core.training_sets.label_files import (
     Labels,
     require_no_split,
     require_times,
     sentence_part,
 )
-from mediafm_core.training_sets.record import SPLIT
 from mediafm_core.training_sets.splits import split_titles
 
 _SHOWN = 60  # characters of a condition in an error

@@ -14,28 +14,28 @@ from typing import Any, NamedTuple
 import duckdb
 import pyarrow as pa
 
-from mediafm_core.config import load_settings
+from mediafm_core.api.catalogue_reader import reading
+from mediafm_core.config.location import S3Location
+from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import StoreError
 from mediafm_core.identity import digest_of
-from mediafm_core.model.folder import CONFIG_FILE, TRAINING_FILE, read_json, require_undamaged
-from mediafm_core.reader import reading
-from mediafm_core.storage.location import S3Location
-from mediafm_core.store.artefacts import Store
+from mediafm_core.model.model_files import CONFIG_FILE, TRAINING_FILE, read_json, require_undamaged
 from mediafm_core.store.features.snapshot import duckdb_errors
-from mediafm_core.store.models import model_folder
-from mediafm_core.store.open import open_store
+from mediafm_core.store.model_store import model_folder
+from mediafm_core.store.open_store import open_store
+from mediafm_core.store.store import Store
 from mediafm_core.training_sets.destination import Destination
 from mediafm_core.training_sets.examples import find_examples, with_splits
+from mediafm_core.training_sets.footer import EMBEDDING, FUSED, SetRecord
 from mediafm_core.training_sets.gathering import (
     FileMatrix,
     gather_clips,
     gather_fused,
     gather_spans,
 )
-from mediafm_core.training_sets.labels import Labels, catalogue_labels, read_labels
-from mediafm_core.training_sets.record import EMBEDDING, FUSED, SetRecord
+from mediafm_core.training_sets.label_files import Labels, catalogue_labels, read_labels
+from mediafm_core.training_sets.parquet_files import write_files
 from mediafm_core.training_sets.splits import check_shares
-from mediafm_core.training_sets.writing import write_files
 
 Progress = Callable[[int, int], None]
 """Is called with how many vectors are done, and of how many."""

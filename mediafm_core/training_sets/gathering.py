@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from mediafm_core.clips.pooling import pool, span_weights
 from mediafm_core.errors import IdentityMismatchError, StoreError
-from mediafm_core.fusion import first_difference
-from mediafm_core.store.artefacts import Store
+from mediafm_core.fusion.concatenation import first_difference
 from mediafm_core.store.features.snapshot import rows, snapshot_in
+from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_numpy
 
 _BATCH_BYTES = 32 << 20

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from mediafm_core.errors import MediaFMError
-from mediafm_core.training_sets.record import opened_set
+from mediafm_core.training_sets.footer import opened_set
 from mediafm_core.vectors import to_numpy
 
 if TYPE_CHECKING:

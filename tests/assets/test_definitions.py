@@ -80,7 +80,7 @@ def test_loading_imports_nothing_heavy_and_says_nothing():
     size=st.integers(min_value=1, max_value=7),
 )
 def test_chunks_cover_the_wanted_titles_and_no_other(wanted: list[bool], size: int):
-    from mediafm_assets.sensors.requests import chunks
+    from mediafm_assets.sensors.run_requests import chunks
 
     registered = [f"t{index}" for index in range(len(wanted))]
     chosen = {name for name, is_wanted in zip(registered, wanted, strict=True) if is_wanted}
@@ -95,7 +95,7 @@ def test_chunks_cover_the_wanted_titles_and_no_other(wanted: list[bool], size: i
 
 
 def test_chunks_are_as_few_as_gaps_and_size_allow():
-    from mediafm_assets.sensors.requests import chunks
+    from mediafm_assets.sensors.run_requests import chunks
 
     assert list(chunks(list("abcdefgh"), set("abcegh"), 2)) == [
         ["a", "b"],

@@ -15,10 +15,10 @@ import dagster as dg
 import psutil
 import pytest
 
-from mediafm_assets.alerts import first_failure
-from mediafm_assets.jobs.catalogue import clean_daily
-from mediafm_assets.jobs.verification import verify_nightly
-from mediafm_core.config import load_settings
+from mediafm_assets.alerts.failure_sensor import first_failure
+from mediafm_assets.jobs.catalogue_jobs import clean_daily
+from mediafm_assets.jobs.verification_job import verify_nightly
+from mediafm_core.config.settings import load_settings
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE_S = 300.0

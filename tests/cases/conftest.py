@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mediafm_core.config import load_settings
+from mediafm_core.config.settings import load_settings
 from mediafm_core.identity import Identity
 from mediafm_core.pipeline.materialise import DECODED, materialise
+from mediafm_core.pipeline.planning.asset_states import recorded
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.states import recorded
 
 
 class OneShot:

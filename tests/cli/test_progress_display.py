@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from terminal import open_terminal, screens_of
 
-from mediafm_core.cli.progress import Display, progress_display
-from mediafm_core.progress import WorkProgress
+from mediafm_core.cli.progress_display import Display, progress_display
+from mediafm_core.runtime.progress import WorkProgress
 
 FIGURES = {
     "share": 0.31,

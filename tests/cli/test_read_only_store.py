@@ -7,10 +7,10 @@ from click.testing import CliRunner, Result
 from read_only import read_only
 from small_catalogue import SmallCatalogue
 
-from mediafm_assets.sensors.watch import other_watcher
+from mediafm_assets.sensors.single_daemon import other_watcher
+from mediafm_core.api.clip_search import build_index
 from mediafm_core.cli.main import main
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.finder import build_index
 
 
 @pytest.fixture(scope="module")

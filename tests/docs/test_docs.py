@@ -9,10 +9,10 @@ import click
 import pytest
 
 from mediafm_core.cli.main import main
-from mediafm_core.config_reference import updated
+from mediafm_core.config.reference import updated
 from mediafm_core.pipeline.graph import TITLE_ASSETS
-from mediafm_core.store.features import tables
-from mediafm_core.titles.folder import MEDIA_SUFFIXES
+from mediafm_core.store.features import feature_tables
+from mediafm_core.titles.title_folder import MEDIA_SUFFIXES
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -78,7 +78,9 @@ def test_every_asset_and_table_is_described() -> None:
     for spec in TITLE_ASSETS:
         assert spec.name in document
     rows = document.split("\n## DuckDB")[1].splitlines()
-    for table, columns in re.findall(r"CREATE TABLE (\w+) \((.*?)\);", tables.CREATE, re.DOTALL):
+    for table, columns in re.findall(
+        r"CREATE TABLE (\w+) \((.*?)\);", feature_tables.CREATE, re.DOTALL
+    ):
         [row] = [line for line in rows if line.startswith(f"| `{table}`")]
         for column in re.findall(r"(?:^|,)\s*(\w+) [A-Z]", columns):
             assert re.search(rf"`{column}\b", row), (table, column)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from small_checkpoints import save_clip, save_wav2vec2
 
-from mediafm_core.config import Settings
+from mediafm_core.config.settings import Settings
 from mediafm_core.encoders.clip import OpenCLIP
 from mediafm_core.encoders.wav2vec2 import Wav2Vec2
 from mediafm_core.errors import ConfigurationError

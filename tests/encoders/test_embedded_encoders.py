@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mediafm_core.config import Settings
+from mediafm_core.config.settings import Settings
 from mediafm_core.encoders.efficientnet_lite import EfficientNetLite2
 from mediafm_core.encoders.minilm import MiniLML6Int8
 from mediafm_core.encoders.weights import packaged_file, sha256_of, verify
@@ -192,7 +192,7 @@ def test_bfloat16_points_the_same_way(video, portrait):
 def test_identities_need_no_network():
     """A status command asks for identities: torch and the runtimes must not be imported."""
     script = (
-        "import sys; from mediafm_core.config import Settings; "
+        "import sys; from mediafm_core.config.settings import Settings; "
         "from mediafm_core.encoders import profiles as p; s = Settings(); "
         "print(p.video_encoder(s).identity, p.audio_encoder(s).identity, "
         "p.text_encoder(s).identity); "

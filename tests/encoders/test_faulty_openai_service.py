@@ -19,7 +19,7 @@ import pytest
 from dagster._utils.error import serializable_error_info_from_exc_info
 from embeddings_service import Service, vector_of
 
-from mediafm_core.config import Settings
+from mediafm_core.config.settings import Settings
 from mediafm_core.encoders.embedding_answers import largest_answer
 from mediafm_core.encoders.openai_text import OpenAIText
 from mediafm_core.errors import ConfigurationError, MediaFMError, ServiceError, TitleError
@@ -304,7 +304,7 @@ def test_an_interrupt_ends_a_request(service, tmp_path, fault):
     code = (
         "import signal\n"  # a shell's background job starts with interrupts ignored
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from mediafm_core.config import load_settings\n"
+        "from mediafm_core.config.settings import load_settings\n"
         "from mediafm_core.encoders.openai_text import OpenAIText\n"
         "OpenAIText(load_settings()).encode(['a man'])\n"
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_checkpoints import save_clip, save_wav2vec2
 
-from mediafm_core.config import Settings
+from mediafm_core.config.settings import Settings
 from mediafm_core.encoders import profiles
 from mediafm_core.encoders.clip import OpenCLIP
 from mediafm_core.encoders.wav2vec2 import Wav2Vec2
@@ -236,7 +236,8 @@ def test_hub_that_cannot_be_reached(modality, build, tmp_path):
     import sys
 
     script = (
-        "from mediafm_core.config import Settings; from mediafm_core.encoders import profiles; "
+        "from mediafm_core.config.settings import Settings\n"
+        "from mediafm_core.encoders import profiles\n"
         "from mediafm_core.errors import ConfigurationError\n"
         f"try: profiles.{modality}_encoder(Settings(profile='mediafm')).check()\n"
         "except ConfigurationError as error: print(error)"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from embeddings_service import Service, vector_of
 
-from mediafm_core.config import Settings
+from mediafm_core.config.settings import Settings
 from mediafm_core.encoders.openai_text import OpenAIText, split_text
 from mediafm_core.encoders.vector_cache import VectorCache
 from mediafm_core.errors import ConfigurationError, ServiceError

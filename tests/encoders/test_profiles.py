@@ -2,7 +2,7 @@
 
 import pytest
 
-from mediafm_core.config import Settings
+from mediafm_core.config.settings import Settings
 from mediafm_core.encoders.profiles import audio_encoder, text_encoder, video_encoder
 from mediafm_core.errors import ConfigurationError
 

@@ -9,15 +9,15 @@ from labelled_catalogue import GENRES, LabelledCatalogue
 from small_catalogue import FUSED, METADATA, SHOT_S, save_tiny_model
 
 from mediafm_core.cli.main import main
-from mediafm_core.clips.in_context import TitleInContext
-from mediafm_core.config import Settings
-from mediafm_core.context import embed_alone
+from mediafm_core.config.settings import Settings
 from mediafm_core.errors import MediaFMError, StoreError
 from mediafm_core.evaluation import Catalogue, evaluate
-from mediafm_core.evaluation.bench import Bench
-from mediafm_core.evaluation.catalogue import read_catalogue
-from mediafm_core.live import embed_span_up_to
-from mediafm_core.model.checkpoint import load_model
+from mediafm_core.evaluation.catalogue_units import read_catalogue
+from mediafm_core.evaluation.seed_representations import Bench
+from mediafm_core.inference.loaded_title import TitleInContext
+from mediafm_core.inference.streaming import embed_span_up_to
+from mediafm_core.inference.whole_title import embed_alone
+from mediafm_core.model.saved_model import load_model
 from mediafm_core.vectors import to_numpy
 
 TITLES = ("alpha", "beta", "delta", "gamma")

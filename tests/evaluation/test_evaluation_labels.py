@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from mediafm_core.errors import MediaFMError
-from mediafm_core.evaluation.labels import labels_of
+from mediafm_core.evaluation.task_labels import labels_of
 
 
 class TestGuessedTask:

@@ -10,7 +10,7 @@ import pytest
 from made_tables import HEARD, SEEN, WIDTHS, made_table, written
 
 from mediafm_core.errors import MediaFMError
-from mediafm_core.evaluation.tables import read_table, unnormalised
+from mediafm_core.evaluation.table_units import read_table, unnormalised
 from mediafm_core.evaluation.units import NotMeasurableError, Units, with_zeros_for, without
 
 

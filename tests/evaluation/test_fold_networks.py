@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 import pytest
 from made_tables import HEARD, SEEN, WIDTHS, made_table, tiny_settings, written
 
-from mediafm_core.context import contextualise, embed_alone
-from mediafm_core.evaluation.bench import Bench
-from mediafm_core.evaluation.sources import Table
-from mediafm_core.live import embed_up_to
+from mediafm_core.evaluation.evaluation_sources import Table
+from mediafm_core.evaluation.seed_representations import Bench
+from mediafm_core.inference.streaming import embed_up_to
+from mediafm_core.inference.whole_title import contextualise, embed_alone
 from mediafm_core.vectors import to_arrow, to_numpy
 
 TITLES, SHOTS = 4, 30

@@ -6,8 +6,8 @@ from labelled_units import labels_of, titles_of
 from scipy.stats import kendalltau
 from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_score
 
+from mediafm_core.evaluation.evaluation_task import Labels
 from mediafm_core.evaluation.metrics import kendall_tau, metric_names, recall_at, statistic, value
-from mediafm_core.evaluation.tasks import Labels
 
 _CLASSES = ["a", "b", "c"]
 

@@ -5,10 +5,10 @@ import pytest
 from labelled_units import Vectors, labels_of, titles_of
 
 from mediafm_core.errors import MediaFMError
+from mediafm_core.evaluation.evaluation_task import Labels
 from mediafm_core.evaluation.folds import folds_of
 from mediafm_core.evaluation.metrics import metric_names, value
 from mediafm_core.evaluation.probes import out_of_fold_scores
-from mediafm_core.evaluation.tasks import Labels
 
 _TITLES = titles_of(12, 30)
 _COUNT = len(_TITLES)

@@ -8,7 +8,7 @@ import pytest
 from made_tables import HEARD, SEEN, WIDTHS, made_table, written
 
 from mediafm_core.errors import MediaFMError
-from mediafm_core.evaluation.readings import Reading
+from mediafm_core.evaluation.network_vectors import Reading
 from mediafm_core.evaluation.representations import (
     Network,
     ablations,
@@ -17,7 +17,7 @@ from mediafm_core.evaluation.representations import (
     described,
     require_free_names,
 )
-from mediafm_core.evaluation.tables import read_table
+from mediafm_core.evaluation.table_units import read_table
 from mediafm_core.evaluation.units import Units
 
 SHOTS = 7

@@ -8,16 +8,16 @@ from films import SAMPLES, excerpt, write_manifest
 from make_media import moving, tone, write_media
 from simple_detectors import CutEvery
 
-from mediafm_core.clips.table import read_clips
-from mediafm_core.config import LimitSettings, load_settings
+from mediafm_core.clips.title_clips import read_clips
+from mediafm_core.config.settings import LimitSettings, load_settings
 from mediafm_core.errors import TitleError
-from mediafm_core.faults import Cause, fault_of
 from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.media.probe import probe
 from mediafm_core.media.subtitles import read_embedded, read_side_file
+from mediafm_core.runtime.error_causes import Cause, fault_of
+from mediafm_core.shots.decode import DecodeSummary, decode_title
 from mediafm_core.shots.detector import ShotDetector
 from mediafm_core.shots.keyframes import KEYFRAME_SCHEMA
-from mediafm_core.shots.one_pass import DecodeSummary, decode_title
 from mediafm_core.shots.transnetv2 import TransNetV2Detector
 from mediafm_core.titles.manifest import read_manifest
 from mediafm_core.titles.own_file import OwnFile

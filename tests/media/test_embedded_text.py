@@ -12,8 +12,8 @@ from mediafm_core.media import subtitles
 from mediafm_core.media.probe import probe
 from mediafm_core.media.subtitles import TimedText, read_embedded
 from mediafm_core.media.timed_text import read_timed_text
-from mediafm_core.titles.folder import SideFile
 from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_folder import SideFile
 
 MakeFilm = Callable[..., Path]
 PICTURES = "color=red:size=64x64:duration=4:rate=5,format=yuv420p"

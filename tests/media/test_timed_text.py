@@ -20,8 +20,8 @@ from mediafm_core.media.timed_text import (
     read_timed_text,
     timed_text_per_shot,
 )
-from mediafm_core.titles.folder import SideFile
 from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_folder import SideFile
 
 Read = Callable[..., list[Cue]]
 

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mediafm_core.config import ModelSettings, TrainingSettings
-from mediafm_core.model.data import TitleSource, TrainingData
-from mediafm_core.model.training import TrainingResult, train
+from mediafm_core.config.settings import ModelSettings, TrainingSettings
+from mediafm_core.model.training.training import TrainingResult, train
+from mediafm_core.model.training.training_data import TitleSource, TrainingData
 from mediafm_core.vectors import to_arrow, unit_length
 
 TINY = ModelSettings(hidden=32, layers=2, heads=2, feed_forward=64, dropout=0.1, max_shots=40)

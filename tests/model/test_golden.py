@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from mediafm_core.context import contextualise
-from mediafm_core.live import embed_up_to
-from mediafm_core.model.checkpoint import LoadedModel, load_model
+from mediafm_core.inference.streaming import embed_up_to
+from mediafm_core.inference.whole_title import contextualise
+from mediafm_core.model.saved_model import LoadedModel, load_model
 from mediafm_core.vectors import unit_length
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -97,9 +97,9 @@ def store() -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from mediafm_core.config import ModelSettings, ObjectiveSettings, TrainingSettings
-    from mediafm_core.model.data import TitleSource, TrainingData
-    from mediafm_core.model.training import train
+    from mediafm_core.config.settings import ModelSettings, ObjectiveSettings, TrainingSettings
+    from mediafm_core.model.training.training import train
+    from mediafm_core.model.training.training_data import TitleSource, TrainingData
     from mediafm_core.vectors import to_arrow
 
     rng = np.random.default_rng(0)

@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.model.checkpoint import identity_of, load_model
-from mediafm_core.model.folder import DIGESTS, read_card, read_json
+from mediafm_core.model.model_files import DIGESTS, read_card, read_json
 from mediafm_core.model.network import MediaFM
-from mediafm_core.pipeline.candidates import read_candidate
+from mediafm_core.model.saved_model import identity_of, load_model
+from mediafm_core.pipeline.releases.candidates import read_candidate
 
 _LONGEST = 300
 _NETWORK_BYTES = 8 << 20  # far more than the small network, far less than a hostile one

@@ -15,13 +15,18 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from mediafm_core.config import ModelSettings
-from mediafm_core.context import Contextual, contextualise, contextualise_titles, windows
-from mediafm_core.live import embed_up_to
+from mediafm_core.config.settings import ModelSettings
+from mediafm_core.inference.batching import TitleInput
+from mediafm_core.inference.streaming import embed_up_to
+from mediafm_core.inference.whole_title import (
+    Contextual,
+    contextualise,
+    contextualise_titles,
+    windows,
+)
 from mediafm_core.model.configuration import MediaFMConfig
-from mediafm_core.model.inference import TitleInput
 from mediafm_core.model.network import MediaFM
-from mediafm_core.model.structure import Structure
+from mediafm_core.model.novelty import Structure
 from mediafm_core.vectors import unit_length
 
 # Vectors are of size one. Any two ways in float32 then differ by 1e-4 at most; 3e-6 was seen.

@@ -2,10 +2,10 @@
 
 import pytest
 
-from mediafm_core.model.progress import Phase, Progress, Started
+from mediafm_core.model.training.progress_events import Phase, Progress, Started
 from mediafm_core.pipeline.catalogue_progress import CatalogueProgress
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
-from mediafm_core.progress import WorkProgress
+from mediafm_core.runtime.progress import WorkProgress
 
 HOUR_S = 3600.0
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mediafm_core.config import Precision, load_settings
+from mediafm_core.config.settings import Precision, load_settings
 from mediafm_core.pipeline.graph import SPECS
 
 

@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 from films import take_in
 
 from mediafm_core.clips.pooling import overlap_weights, pool
+from mediafm_core.pipeline.catalogue_training import adopt_model
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases import release
-from mediafm_core.pipeline.training import adopt_model
+from mediafm_core.pipeline.releases.release import release
 from mediafm_core.vectors import to_numpy
 
 TOLERANCE = 1e-4

@@ -18,7 +18,7 @@ import mediafm_core
 from mediafm_core.cli.main import main
 from mediafm_core.errors import StoreError
 from mediafm_core.report.clip_page import clock
-from mediafm_core.search.keyframes import keyframes_of
+from mediafm_core.search.clip_keyframes import keyframes_of
 
 HOSTILE = '<script>document.title = "x"</script> & "<b>quotes</b>"'
 

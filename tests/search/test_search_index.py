@@ -10,8 +10,8 @@ from clips_with_vectors import names
 from small_catalogue import HIDDEN, MODEL, OTHER_MODEL, SmallCatalogue, random_units
 
 import mediafm_core
+from mediafm_core.api.clip_search import build_index
 from mediafm_core.errors import MediaFMError, StoreError
-from mediafm_core.finder import build_index
 from mediafm_core.store.features import clean, remove
 
 QUERIES = random_units(50, HIDDEN, [7])

@@ -12,10 +12,10 @@ from small_checkpoints import save_clip
 from spoken_titles import TEXTS
 
 import mediafm_core
-from mediafm_core.config import load_settings
+from mediafm_core.config.settings import load_settings
 from mediafm_core.encoders.profiles import video_encoder
 from mediafm_core.errors import ConfigurationError, MediaFMError
-from mediafm_core.store.artefacts import ArtefactRecord
+from mediafm_core.store.store import ArtefactRecord
 from mediafm_core.vectors import to_arrow, unit_length
 
 DOGS, DINNER = ("kennel", "proposed-0000"), ("kennel", "proposed-0001")

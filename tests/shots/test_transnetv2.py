@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mediafm_core.config import load_settings
+from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.media.decoding import MediaDecoder, Picture
 from mediafm_core.media.probe import probe

@@ -24,9 +24,9 @@ Program = Callable[..., subprocess.Popen[str]]
 _OPEN = """
 import json, sys
 from pathlib import Path
-from mediafm_core.config import S3Settings
-from mediafm_core.storage.location import parse_location
-from mediafm_core.storage.open import open_files
+from mediafm_core.config.settings import S3Settings
+from mediafm_core.config.location import parse_location
+from mediafm_core.storage.open_files import open_files
 place, settings = json.loads(sys.argv[1])
 files = open_files(parse_location(place), S3Settings.model_validate(settings))
 """

@@ -16,10 +16,10 @@ from stored_files import upload_folder
 
 import mediafm_core as mediafm
 from mediafm_core.pipeline.materialise import DECODED, materialise
+from mediafm_core.pipeline.planning.asset_states import catalogue_states
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.states import catalogue_states
-from mediafm_core.store.artefacts import Store
-from mediafm_core.store.comparison import differences
+from mediafm_core.store.equality import differences
+from mediafm_core.store.store import Store
 
 INBOX, STORE = "s3://arrivals/films", "s3://results/catalogue"
 

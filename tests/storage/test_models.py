@@ -7,8 +7,8 @@ from faulty_proxy import FaultyProxy
 from stored_files import OpenFiles
 
 from mediafm_core.errors import StorageError
-from mediafm_core.store.artefacts import Store
-from mediafm_core.store.models import model_folder, model_names, put_up
+from mediafm_core.store.model_store import model_folder, model_names, put_up
+from mediafm_core.store.store import Store
 
 MODEL = "mediafm-4@0123456789abcdef"
 FILES = {

@@ -9,14 +9,14 @@ from films import SAMPLES, make_title, settings_for, take_in
 from small_catalogue import SmallCatalogue
 
 import mediafm_core
-from mediafm_assets.instance import dagster_home, open_instance
+from mediafm_assets.resources.instance import dagster_home, open_instance
+from mediafm_core.api.clip_search import build_index
 from mediafm_core.cli.main import main
-from mediafm_core.config import load_settings
+from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.finder import build_index
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.store.artefacts import Store
 from mediafm_core.store.features import clean
+from mediafm_core.store.store import Store
 
 # Each with a folder beside it that it would match if it were taken for a pattern.
 _PATTERNS = {"a*b": "axb", "a[b]c": "abc", "**": "x", "[!a]": "b", "a[b": "ab", "{a,b}": "a"}

@@ -12,9 +12,9 @@ from limited_files import largest_file
 from s3_server import READ_ONLY_KEY, SECRET_KEY, S3Server
 from stored_files import OpenFiles, read, write
 
+from mediafm_core.config.location import S3Location
 from mediafm_core.errors import ConfigurationError, StorageError
-from mediafm_core.storage.copies import Copies
-from mediafm_core.storage.location import S3Location
+from mediafm_core.storage.cache import Copies
 from mediafm_core.storage.s3 import S3Files
 
 MANY = 1 << 20

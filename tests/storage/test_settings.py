@@ -14,18 +14,18 @@ from dagster_aws.s3 import S3Resource
 from faulty_proxy import FaultyProxy
 from s3_server import SECRET_KEY
 
-from mediafm_assets.instance import dagster_home
-from mediafm_assets.resources import resources
-from mediafm_assets.s3 import ConfiguredS3
+from mediafm_assets.resources.instance import dagster_home
+from mediafm_assets.resources.platform_resource import resources
+from mediafm_assets.resources.s3_resource import ConfiguredS3
 from mediafm_core.cli.main import main
-from mediafm_core.config import load_settings
+from mediafm_core.config.location import S3Location
+from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.storage.local import LocalFiles
-from mediafm_core.storage.location import S3Location
-from mediafm_core.storage.open import open_files
+from mediafm_core.storage.open_files import open_files
 from mediafm_core.storage.s3 import S3Files
 from mediafm_core.storage.s3_client import s3_client
-from mediafm_core.store.open import open_store
+from mediafm_core.store.open_store import open_store
 
 HOMES = Path(__file__).parents[2] / "dagster_home"
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mediafm_core.config import load_settings
+from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import ConfigurationError
 
 

@@ -9,12 +9,12 @@ from s3_server import S3Server
 from small_catalogue import MODEL, SmallCatalogue
 from stored_files import upload_folder
 
-from mediafm_core.config import load_settings
+from mediafm_core.config.location import S3Location
+from mediafm_core.config.settings import load_settings
+from mediafm_core.pipeline.integrity.repair import repair
+from mediafm_core.pipeline.integrity.verification import verify
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.repair import repair
-from mediafm_core.pipeline.verification import verify
-from mediafm_core.storage.location import S3Location
-from mediafm_core.store.artefacts import Store
+from mediafm_core.store.store import Store
 
 KEY = "shots/alpha.parquet"
 

@@ -10,13 +10,13 @@ from bits import flip, flip_at, remove_seal
 from small_catalogue import MODEL, SmallCatalogue
 
 import mediafm_core
+from mediafm_core.api.clip_search import build_index
 from mediafm_core.errors import DamagedArtefactError, MediaFMError, StoreError, TitleError
-from mediafm_core.finder import build_index
-from mediafm_core.model.data import TitleSource, TrainingData
-from mediafm_core.store.artefacts import Store
+from mediafm_core.model.training.training_data import TitleSource, TrainingData
 from mediafm_core.store.features import catalogue
 from mediafm_core.store.features.publication import published_versions
-from mediafm_core.training_sets.reading import TrainingSet
+from mediafm_core.store.store import Store
+from mediafm_core.training_sets.training_set import TrainingSet
 
 TABLES = ("titles", "shots", "clips", "clip_features", "title_features")
 READERS: dict[str, Callable[[Path], object]] = {

@@ -14,9 +14,9 @@ import pytest
 from small_catalogue import HIDDEN, MODEL, OTHER_MODEL, SmallCatalogue
 
 from mediafm_core.errors import StoreError
-from mediafm_core.store.artefacts import Store
 from mediafm_core.store.features import Conditions, TitleVersions, catalogue, remove, serve
 from mediafm_core.store.features.publication import recorded_versions
+from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_numpy
 
 TABLES = ("catalogue", "titles", "shots", "clips", "clip_features", "title_features")

@@ -127,7 +127,7 @@ def _start(program: str, *arguments: object, says: str) -> subprocess.Popen[str]
         [sys.executable, "-c", program, *map(str, arguments)],
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[1] / "helpers",
     )
     assert process.stdout is not None
     assert process.stdout.readline() == f"{says}\n"

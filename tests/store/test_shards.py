@@ -11,10 +11,10 @@ from small_catalogue import MODEL, OTHER_MODEL, SmallCatalogue
 
 import mediafm_core
 from mediafm_core.errors import MediaFMError, StoreError
-from mediafm_core.store.comparison import differences
+from mediafm_core.store.equality import differences
 from mediafm_core.store.features import catalogue, clean, publish, remove, serve, shards
+from mediafm_core.store.features.feature_tables import FILES
 from mediafm_core.store.features.snapshot import Snapshot, read_snapshot, shard_key
-from mediafm_core.store.features.tables import FILES
 
 DAY_S = 24 * 3600.0
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from mediafm_core.titles.digests import ContentDigests, content_digests
-from mediafm_core.titles.folder import Title, read_title
 from mediafm_core.titles.inbox import LocalInbox
 from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_folder import Title, read_title
 
 MANIFEST = {"title_id": "film", "name": "Film", "kind": "movie", "language": "en"}
 

@@ -13,7 +13,7 @@ from labelled_catalogue import LabelledCatalogue
 
 from mediafm_core import TrainingSet
 from mediafm_core.cli.main import main
-from mediafm_core.training_sets.record import OWN_COLUMNS, SetRecord
+from mediafm_core.training_sets.footer import OWN_COLUMNS, SetRecord
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENT = (REPOSITORY / "docs" / "training_sets.md").read_text(encoding="utf-8")

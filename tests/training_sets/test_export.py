@@ -19,7 +19,7 @@ from small_catalogue import ENCODERS, FUSED, HIDDEN, MODEL, OTHER_MODEL, RANGES,
 import mediafm_core
 from mediafm_core import TrainingSet
 from mediafm_core.errors import IdentityMismatchError, MediaFMError, StoreError, TitleError
-from mediafm_core.store.features import tables
+from mediafm_core.store.features import feature_tables
 from mediafm_core.vectors import to_numpy
 
 
@@ -85,7 +85,7 @@ class TestVectors:
         old.mkdir()
         with duckdb.connect(str(old / "features.duckdb")) as connection:
             connection.execute(f"ATTACH '{small.store.features}' AS source (READ_ONLY)")
-            for table in tables.TABLES:
+            for table in feature_tables.TABLES:
                 connection.execute(f"CREATE TABLE {table} AS FROM source.{table}")
         spans = pa.table({"title_id": ["beta"], "start_s": [3.0], "end_s": [40.0], "good": [True]})
         for number, source in enumerate((labels, spans)):
@@ -498,10 +498,10 @@ class TestWhole:
                 mediafm_core.export(place, store=small.root)
 
     def test_a_set_of_many_files(self, small, tmp_path: Path, labels, monkeypatch) -> None:
-        from mediafm_core.training_sets import writing
+        from mediafm_core.training_sets import parquet_files
 
-        monkeypatch.setattr(writing, "ROWS_READ_TOGETHER", 4)
-        monkeypatch.setattr(writing, "_FILE_BYTES", 4 * HIDDEN * 8)
+        monkeypatch.setattr(parquet_files, "ROWS_READ_TOGETHER", 4)
+        monkeypatch.setattr(parquet_files, "_FILE_BYTES", 4 * HIDDEN * 8)
         exported = export(small, tmp_path / "set", labels=labels)
         assert exported.files == 4
         names = [f"part-{number:05d}-of-00004.parquet" for number in range(4)]

@@ -13,7 +13,7 @@ from small_catalogue import HIDDEN, MODEL, OTHER_MODEL
 import mediafm_core
 from mediafm_core import TrainingSet
 from mediafm_core.errors import IdentityMismatchError, MediaFMError
-from mediafm_core.training_sets.record import RECORD_KEY
+from mediafm_core.training_sets.footer import RECORD_KEY
 from mediafm_core.vectors import to_numpy
 
 SHARES = {"train": 0.6, "check": 0.2, "test": 0.2}

@@ -31,7 +31,7 @@ def found(small: LabelledCatalogue, labels: pa.Table, tmp_path_factory, request)
     for name, column in more.items():
         labels = labels.append_column(name, column)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mediafm_core.training_sets.writing.ROWS_READ_TOGETHER", 4)
+        patch.setattr("mediafm_core.training_sets.parquet_files.ROWS_READ_TOGETHER", 4)
         path = tmp_path_factory.mktemp("sets") / "set.parquet"
         mediafm_core.export(
             path, labels=labels, split={"train": 0.6, "test": 0.4}, store=small.root

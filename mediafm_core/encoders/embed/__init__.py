@@ -17,7 +17,7 @@ again with another tail or other captions costs what has changed, and no more.
 """
 
 from mediafm_core.encoders.embed.audio import embed_audio
-from mediafm_core.encoders.embed.table import reused_rows
+from mediafm_core.encoders.embed.embedding_table import reused_rows
 from mediafm_core.encoders.embed.text import embed_metadata, embed_text
 from mediafm_core.encoders.embed.video import embed_video
 

@@ -10,8 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from mediafm_core.encoders.base import AudioEncoder, Progress
+from mediafm_core.encoders.embed.embedding_table import (
+    EarlierVectors,
+    embeddings_table,
+    input_digest,
+)
 from mediafm_core.encoders.embed.means import ShotMeans
-from mediafm_core.encoders.embed.table import EarlierVectors, embeddings_table, input_digest
 from mediafm_core.errors import DamagedArtefactError
 from mediafm_core.vectors import unit_length
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mediafm_core.encoders.base import Progress, TextEncoder
-from mediafm_core.encoders.embed.table import (
+from mediafm_core.encoders.embed.embedding_table import (
     DIGEST_BYTES,
     EarlierVectors,
     embeddings_table,

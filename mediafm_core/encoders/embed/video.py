@@ -9,8 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from mediafm_core.encoders.base import Progress, VideoEncoder
+from mediafm_core.encoders.embed.embedding_table import (
+    EarlierVectors,
+    embeddings_table,
+    input_digest,
+)
 from mediafm_core.encoders.embed.means import ShotMeans
-from mediafm_core.encoders.embed.table import EarlierVectors, embeddings_table, input_digest
 from mediafm_core.errors import DamagedArtefactError
 from mediafm_core.vectors import unit_length
 

@@ -9,10 +9,9 @@
 
 Adding a title writes one shard and the small file, however large the catalogue is; another model
 is served by replacing the small file alone. Everything here is derived from the artefacts and can
-be made again from them. `mediafm_core.store.features.tables` describes what readers see.
+be made again from them. `mediafm_core.store.features.feature_tables` describes what readers see.
 """
 
-from mediafm_core.store.features.cleaning import CleanedFeatures, clean
 from mediafm_core.store.features.publication import (
     Conditions,
     Publication,
@@ -20,8 +19,9 @@ from mediafm_core.store.features.publication import (
     remove,
     serve,
 )
-from mediafm_core.store.features.reading import Catalogue, catalogue, open_features
+from mediafm_core.store.features.read_tables import Catalogue, catalogue, open_features
 from mediafm_core.store.features.shards import TitleVersions
+from mediafm_core.store.features.unused_shards import CleanedFeatures, clean
 
 __all__ = [
     "Catalogue",

@@ -14,12 +14,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
-from mediafm_core.clock import is_ahead
+from mediafm_core.disk.seals import read_sealed_json, sealed_json
 from mediafm_core.errors import StoreError
 from mediafm_core.identity import digest_of
-from mediafm_core.seals import read_sealed_json, sealed_json
+from mediafm_core.runtime.clock import is_ahead
 from mediafm_core.storage.files import Entry
-from mediafm_core.store.artefacts import Store
+from mediafm_core.store.store import Store
 
 INDEX_FOLDER = "index"
 _FORMAT = "1"  # of the two files; raise it when an earlier version could not read them

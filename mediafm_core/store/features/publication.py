@@ -20,9 +20,8 @@ from typing import Literal
 import duckdb
 import pyarrow as pa
 
+from mediafm_core.disk.seals import seal_file
 from mediafm_core.errors import StoreError
-from mediafm_core.seals import seal_file
-from mediafm_core.store.artefacts import FEATURES_FILE, Store
 from mediafm_core.store.features.shards import (
     Published,
     TitleVersions,
@@ -43,6 +42,7 @@ from mediafm_core.store.features.snapshot import (
     snapshot_key,
     write_snapshot,
 )
+from mediafm_core.store.store import FEATURES_FILE, Store
 
 logger = logging.getLogger(__name__)
 

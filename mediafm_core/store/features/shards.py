@@ -18,12 +18,12 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mediafm_core.disk.sealed_parquet import parquet_writer, seal_parquet
 from mediafm_core.errors import StoreError
-from mediafm_core.sealed_parquet import parquet_writer, seal_parquet
-from mediafm_core.store.artefacts import Store
-from mediafm_core.store.features import tables
-from mediafm_core.store.features.checking import remember, require_sound
+from mediafm_core.store.features import feature_tables
 from mediafm_core.store.features.snapshot import Shard, Snapshot, pattern, rows, shard_key
+from mediafm_core.store.features.verified_shards import remember, require_sound
+from mediafm_core.store.store import Store
 
 FULL_TITLES = 512
 FULL_BYTES = 64 << 20
@@ -97,10 +97,10 @@ def merge_shards(
     Raises:
         StoreError: one of them is damaged.
     """
-    keys = [shard_key(model, file, shard.name) for file in tables.FILES for shard in shards]
+    keys = [shard_key(model, file, shard.name) for file in feature_tables.FILES for shard in shards]
     require_sound(store, keys)
     with ShardWriter(store, model) as writer:
-        for file, order in tables.FILES.items():
+        for file, order in feature_tables.FILES.items():
             query = f"{rows(store.files, model, file, shards, local=True)} ORDER BY {order}"
             reader = connection.execute(query).to_arrow_reader(8 * _ROWS_READ_TOGETHER)
             writer.write(file, reader.schema.empty_table())
@@ -186,8 +186,8 @@ class ShardWriter:
             writer.close()
             seal_parquet(self._path(file))
         shard = Shard(uuid.uuid4().hex[:16], self.titles, self.bytes)
-        keys = [shard_key(self._model, file, shard.name) for file in tables.FILES]
-        for file, key in zip(tables.FILES, keys, strict=True):
+        keys = [shard_key(self._model, file, shard.name) for file in feature_tables.FILES]
+        for file, key in zip(feature_tables.FILES, keys, strict=True):
             self._store.commit(self._path(file), key)
         remember(self._store.files.paths(keys, immutable=True))
         self._writers.clear()
@@ -244,14 +244,14 @@ def _from_artefacts(
 ) -> dict[str, pa.Table]:
     """The rows of a few titles by file."""
     # Read by Arrow, which compares checksums, as DuckDB does not.
-    sources = {name: _read(store, model, name, title_ids) for name in tables.ARTEFACTS}
+    sources = {name: _read(store, model, name, title_ids) for name in feature_tables.ARTEFACTS}
     sources["manifests"] = _manifests(store, title_ids, versions)
     for name, table in sources.items():
         connection.register(name, table)
     queries = {
-        "shots": tables.SELECT_SHOTS,
-        "clips": tables.SELECT_CLIPS,
-        "titles": tables.SELECT_TITLES,
+        "shots": feature_tables.SELECT_SHOTS,
+        "clips": feature_tables.SELECT_CLIPS,
+        "titles": feature_tables.SELECT_TITLES,
     }
     found = {
         file: connection.execute(query.format(dimension=dimension)).to_arrow_table()
@@ -281,7 +281,7 @@ def _check(found: Mapping[str, pa.Table], model: str, title_ids: Sequence[str]) 
 
 def _read(store: Store, model: str, asset: str, title_ids: Sequence[str]) -> pa.Table:
     """An asset of a few titles, one title after the other."""
-    source = tables.ARTEFACTS[asset]
+    source = feature_tables.ARTEFACTS[asset]
     variant = model if source.per_model else ""
     # Copies of remote files are made at the same time.
     store.files.paths([store.key(asset, title_id, variant) for title_id in title_ids])

@@ -13,11 +13,11 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from mediafm_core.disk.seals import SealError, check_file
 from mediafm_core.errors import StoreError
-from mediafm_core.seals import SealError, check_file
 from mediafm_core.storage.files import Files
-from mediafm_core.store.artefacts import FEATURES_FILE, Store
-from mediafm_core.store.features import tables
+from mediafm_core.store.features import feature_tables
+from mediafm_core.store.store import FEATURES_FILE, Store
 
 FOLDER = "features"
 SNAPSHOT_FILE = "snapshot.duckdb"
@@ -79,7 +79,7 @@ class Snapshot:
     place: str = ""
     served: bool = False
     is_sharded: bool = True
-    schema_version: int = tables.VERSION
+    schema_version: int = feature_tables.VERSION
 
     @property
     def titles(self) -> int:
@@ -89,7 +89,7 @@ class Snapshot:
     @property
     def is_current(self) -> bool:
         """Whether shards can be added to it."""
-        return self.is_sharded and self.schema_version == tables.VERSION
+        return self.is_sharded and self.schema_version == feature_tables.VERSION
 
     def without(self, names: Iterable[str], since: float) -> "Snapshot":
         """The same without some shards, which are remembered as dropped."""
@@ -175,16 +175,16 @@ def write_snapshot(
         local: as of `rows`.
     """
     if store.files.is_remote and not connection.filesystem_is_registered("s3"):
-        from mediafm_core.storage.addresses import Copied
+        from mediafm_core.storage.duckdb_filesystem import Copied
 
         connection.register_filesystem(Copied(store.files))
     connection.execute(f"ATTACH {literal(str(path))} AS prepared")
     try:
         connection.begin()
-        connection.execute(tables.CREATE.format(database="prepared"))
+        connection.execute(feature_tables.CREATE.format(database="prepared"))
         connection.execute(
             "INSERT INTO prepared.catalogue VALUES ($1, $2, $3, $4)",
-            [snapshot.model, snapshot.dimension, tables.VERSION, snapshot.titles],
+            [snapshot.model, snapshot.dimension, feature_tables.VERSION, snapshot.titles],
         )
         where = place(store.files)
         connection.execute(
@@ -202,7 +202,7 @@ def write_snapshot(
             connection.execute(f"INSERT INTO prepared.storage.{table} FROM listed")
             connection.unregister("listed")
         values = {"model": literal(snapshot.model), "dimension": snapshot.dimension}
-        for view, (file, columns) in tables.VIEWS.items():
+        for view, (file, columns) in feature_tables.VIEWS.items():
             source = rows(store.files, snapshot.model, file, snapshot.shards, local)
             connection.execute(
                 f"CREATE VIEW prepared.{view} AS "  # noqa: S608 - names are our own

@@ -1,0 +1,5 @@
+"""Dagster assets of the catalogue, what they record, and their partitions.
+
+In: partition keys and the platform resource. Out: materialisations, checks and metadata; the work
+is done by `mediafm_core.pipeline`.
+"""

@@ -1,0 +1,149 @@
+"""What models are worth: measured on the catalogue's labels, and candidates beside what serves."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import dagster as dg
+from pydantic import Field
+
+from mediafm_assets.assets.metadata import describe_difference, describe_evaluation
+from mediafm_assets.owners import OWNERS
+from mediafm_assets.pools import ACCELERATOR
+from mediafm_assets.resources.platform_resource import PlatformResource
+from mediafm_assets.tags import DATA_VERSION
+from mediafm_core.config.settings import load_settings
+from mediafm_core.errors import MediaFMError
+from mediafm_core.evaluation.evaluation_task import Task
+from mediafm_core.identity import digest_of
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.releases.candidates import list_candidates
+from mediafm_core.pipeline.releases.model_comparison import (
+    Finding,
+    compare_with_serving,
+    predicts_hidden_shots,
+)
+from mediafm_core.pipeline.releases.stored_evaluation import Request, evaluate_catalogue
+from mediafm_core.readable import inert
+from mediafm_core.runtime.progress import progress_lines
+
+EVALUATION, MODEL = "evaluation", "mediafm_model"
+DEFAULTS = load_settings().evaluation
+
+
+class EvaluationConfig(dg.Config):
+    """What to measure."""
+
+    labels: list[str] = Field(
+        list(DEFAULTS.labels),
+        description="labels of clips, each for itself; `a,b` together as one multilabel task; all "
+        "if none is named",
+    )
+    task: Literal["guessed", Task] = Field(
+        "guessed", description="of probes; guessed from the values of each label"
+    )
+    models: list[str] = Field(
+        [],
+        description="identities or first digits of digests, the first compared with the others; "
+        "what serves if none is named",
+    )
+    representations: list[str] = Field(
+        [], description="such as flat, alone, in_context; all that make sense if none is named"
+    )
+    folds: int = Field(
+        DEFAULTS.folds or 0,
+        ge=0,
+        description="parts of the titles, each tested once; 0 stands for five, or ten for ranking",
+    )
+    seeds: int = Field(DEFAULTS.seeds, ge=1, description="repetitions, averaged")
+    bootstrap: int = Field(DEFAULTS.bootstrap, ge=1, description="draws of titles for intervals")
+
+
+@dg.asset(
+    name=EVALUATION,
+    deps=["clip_features", "fused_embeddings", "serving_model"],
+    group_name="model",
+    kinds={"parquet", "pytorch"},
+    owners=OWNERS,
+    code_version="1",
+    pool=ACCELERATOR,
+)
+def evaluation(
+    context: dg.AssetExecutionContext, config: EvaluationConfig, platform: PlatformResource
+) -> dg.MaterializeResult:
+    """What context is worth to linear probes on the labels of the catalogue's clips."""
+    try:
+        with progress_lines(context.log.info) as lines:
+            found = evaluate_catalogue(platform, _request(config), context.log.info, lines.show)
+    except MediaFMError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(digest_of(*(each.key for each in found.measured))),
+        metadata=describe_evaluation(platform, found),
+    )
+
+
+@dg.asset_check(asset=MODEL, pool=ACCELERATOR)
+def in_context_as_good_as_serving(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """By no label are its contextual vectors worse than those of the model that serves.
+
+    A warning if the interval of a difference lies below zero. It forbids no release.
+    """
+    model = _latest_model(context.instance, platform)
+    if model is None:
+        return _result(Finding(None, "No model has been trained."))
+    with progress_lines(context.log.info) as lines:
+        compared = compare_with_serving(platform, model, context.log.info, lines.show)
+    return _result(compared.finding, describe_difference(platform, compared))
+
+
+@dg.asset_check(asset=MODEL)
+def hidden_shots_are_predicted(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """Hidden shots are predicted better than without a network, and no worse than before.
+
+    A warning if not: the best baseline of its training, or the model that serves where both were
+    validated on the same hidden shots, has a smaller loss. It forbids no release.
+    """
+    model = _latest_model(context.instance, platform)
+    if model is None:
+        return _result(Finding(None, "No model has been trained."))
+    return _result(predicts_hidden_shots(platform, model))
+
+
+CHECKS: Sequence[dg.AssetChecksDefinition] = (
+    in_context_as_good_as_serving,
+    hidden_shots_are_predicted,
+)
+
+
+def _request(config: EvaluationConfig) -> Request:
+    return Request(
+        labels=tuple(config.labels),
+        task=None if config.task == "guessed" else config.task,
+        models=tuple(config.models),
+        representations=tuple(config.representations) or None,
+        folds=config.folds or None,
+        seeds=config.seeds,
+        bootstrap=config.bootstrap,
+    )
+
+
+def _latest_model(instance: dg.DagsterInstance, platform: Platform) -> str | None:
+    """The model that was materialised last; of another instance's models, the newest."""
+    event = instance.get_latest_materialization_event(dg.AssetKey(MODEL))
+    if event is not None and event.asset_materialization is not None:
+        return (event.asset_materialization.tags or {}).get(DATA_VERSION)
+    return next((each.identity for each in list_candidates(platform.store)), None)
+
+
+def _result(finding: Finding, metadata: dict[str, Any] | None = None) -> dg.AssetCheckResult:
+    state = {True: "passed", False: "warning", None: "not measurable"}[finding.passed]
+    return dg.AssetCheckResult(
+        passed=finding.passed is not False,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=inert(finding.told),
+        metadata={"state": state, "found": finding.told, **(metadata or {})},
+    )

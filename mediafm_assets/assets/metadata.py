@@ -1,0 +1,211 @@
+"""What the Dagster UI shows of an artefact: numbers and pictures."""
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+
+from mediafm_assets.assets.table_metadata import clip_table
+from mediafm_core.evaluation.representations import IN_CONTEXT
+from mediafm_core.pipeline.catalogue_training import TrainedModel
+from mediafm_core.pipeline.graph import SPECS
+from mediafm_core.pipeline.materialise import Outcome
+from mediafm_core.pipeline.planning.asset_states import variant_of
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.releases.candidates import kept_point
+from mediafm_core.pipeline.releases.model_comparison import Comparison, difference
+from mediafm_core.pipeline.releases.stored_evaluation import CatalogueEvaluation, Measured, picture
+from mediafm_core.readable import as_markdown
+from mediafm_core.report.pictures import (
+    clip_sheet,
+    contact_sheet,
+    keyframe_sheet,
+    similarity_picture,
+)
+
+_BYTES_PER_MEGABYTE = 1_000_000
+_PICTURED_LABELS = 6  # an event holds its pictures
+
+
+def describe(
+    platform: Platform, outcome: Outcome, in_pictures: bool = True
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Numbers and pictures of an artefact, as metadata values."""
+    record = outcome.record
+    if record is None:
+        return {}, {}
+    numbers: dict[str, Any] = {
+        name: value for name, value in record.details.items() if _is_plain(value)
+    }
+    if record.identity and record.identity not in numbers.values():
+        numbers["identity"] = record.identity
+    if record.measured:
+        numbers["seconds"] = record.measured.seconds
+        numbers["cpu_seconds"] = record.measured.cpu_seconds
+        numbers["peak_memory_mb"] = round(record.measured.peak_memory_bytes / _BYTES_PER_MEGABYTE)
+        rows = record.details.get("rows")
+        if rows and record.measured.seconds:
+            numbers["rows_per_second"] = round(rows / record.measured.seconds, 1)
+    nested = {
+        name: dg.MetadataValue.json(value)
+        for name, value in record.details.items()
+        if not _is_plain(value)
+    }
+    return numbers, {**nested, **(_pictures(platform, outcome) if in_pictures else {})}
+
+
+def describe_model(platform: Platform, trained: TrainedModel) -> dict[str, Any]:
+    """Losses, curve, parameter groups and place of a trained model."""
+    from mediafm_core.model.training.loss_curve import loss_curve_png
+    from mediafm_core.model.training.progress_events import CurvePoint
+
+    training = trained.training
+    curve = [CurvePoint(**point) for point in training["curve"]]
+    kept = kept_point(training)
+    measured = {
+        "seconds": trained.seconds,
+        "shots_per_second": trained.shots_per_second,
+    }
+    return {
+        "model": trained.identity,
+        "training_loss": kept["training_loss"],
+        "validation_loss": kept["validation_loss"],
+        "validation": training["validation"],
+        "baselines": dg.MetadataValue.json(training["baselines"]),
+        "loss_curve": image(loss_curve_png(curve, training["baselines"]), "png", "Loss by step"),
+        "parameter_groups": dg.MetadataValue.table(
+            [dg.TableRecord(group) for group in training["groups"]]
+        ),
+        **{name: round(value, 1) for name, value in measured.items() if value is not None},
+        "folder": dg.MetadataValue.path(str(platform.store.models / trained.identity)),
+    }
+
+
+def describe_evaluation(platform: Platform, found: CatalogueEvaluation) -> dict[str, Any]:
+    """Table, plots and figures of what was measured, or why nothing was."""
+    metadata: dict[str, Any] = {"models": ", ".join(found.models) or "none"}
+    if found.why_not is not None:
+        return {**metadata, "state": "not measurable", "why_not": found.why_not}
+    new = sum(each.is_new for each in found.measured)
+    metadata |= {
+        "state": "measured" if found.measured else "not measurable",
+        "labels": len(found.measured),
+        "labels_not_measurable": len(found.unmeasured),
+        "computed_now": new,
+        "titles": max((each.report.titles for each in found.measured), default=0),
+        "clips": max((each.report.units for each in found.measured), default=0),
+        "table": dg.MetadataValue.md(_evaluation_table(found)),
+    }
+    for each in found.measured:
+        metadata |= _figures(each)
+    if found.measured:
+        metadata["plots"] = _plots(platform, found.measured)
+        metadata["files"] = dg.MetadataValue.text(
+            ", ".join(f"{platform.store.location}/{each.key}" for each in found.measured)
+        )
+    return metadata
+
+
+def describe_difference(platform: Platform, compared: Comparison) -> dict[str, Any]:
+    """Figures of a candidate beside those of the model that serves."""
+    metadata: dict[str, Any] = {
+        "candidate": compared.candidate,
+        "compared_with": compared.reference or "none",
+    }
+    for each in compared.measured:
+        found = difference(each)
+        name = f"{each.label} {found.metric}"
+        figures = {"": found.value, " low": found.low, " high": found.high}
+        metadata |= {f"{name}{end}": value for end, value in figures.items() if value is not None}
+    if compared.measured:
+        metadata["table"] = dg.MetadataValue.md(_tables(compared.measured))
+        metadata["plots"] = _plots(platform, compared.measured)
+    return metadata
+
+
+def image(data: bytes, kind: str, title: str) -> dg.MarkdownMetadataValue:
+    """A picture inside the metadata itself, so that it needs no file server."""
+    return dg.MetadataValue.md(_embedded(data, kind, title))
+
+
+def _embedded(data: bytes, kind: str, title: str) -> str:
+    return f"![{as_markdown(title)}](data:image/{kind};base64,{base64.b64encode(data).decode()})"
+
+
+def _evaluation_table(found: CatalogueEvaluation) -> str:
+    parts = [_tables(found.measured)] if found.measured else []
+    parts += [
+        f"**{as_markdown(label)}** is not measurable: {as_markdown(reason)}"
+        for label, reason in found.unmeasured
+    ]
+    return "\n\n".join(parts)
+
+
+def _tables(measured: Sequence[Measured]) -> str:
+    from mediafm_core.evaluation.formatting import report_as_markdown
+
+    return "\n\n".join(
+        f"### {as_markdown(each.label)}\n\n{report_as_markdown(each.report)}" for each in measured
+    )
+
+
+def _figures(measured: Measured) -> dict[str, float]:
+    """The primary metric of each representation, for Dagster's plots over time."""
+    report = measured.report
+    metric = report.primary_metric
+    rows = {
+        f"{measured.label} {row.representation} {metric}": row.value
+        for row in report.evaluation.results
+        if row.metric == metric
+    }
+    rows |= {
+        f"{measured.label} {IN_CONTEXT} minus {row.baseline} {metric}": row.value
+        for row in report.evaluation.differences
+        if row.metric == metric and row.representation == IN_CONTEXT
+    }
+    return {name: value for name, value in rows.items() if value is not None}
+
+
+def _plots(platform: Platform, measured: Sequence[Measured]) -> dg.MarkdownMetadataValue:
+    from mediafm_core.evaluation.saved_results import DIFFERENCES_FILE, RESULTS_FILE
+
+    return dg.MetadataValue.md(
+        "\n\n".join(
+            _embedded(picture(platform.store, each, file), "png", f"{file} of {each.label}")
+            for each in measured[:_PICTURED_LABELS]
+            for file in (RESULTS_FILE, DIFFERENCES_FILE)
+        )
+    )
+
+
+def _pictures(platform: Platform, outcome: Outcome) -> dict[str, dg.MetadataValue]:
+    store, title_id = platform.store, outcome.title_id
+    if outcome.asset == "shots":
+        sheet = contact_sheet(store.batches("keyframes", title_id), store.read("shots", title_id))
+        return {"contact_sheet": image(sheet, "jpeg", f"Shots of {title_id}")}
+    if outcome.asset == "keyframes" and outcome.record is not None:
+        rows = outcome.record.details["rows"]
+        sheet = keyframe_sheet(store.batches("keyframes", title_id), rows)
+        return {"contact_sheet": image(sheet, "jpeg", f"Keyframes of {title_id}")}
+    if outcome.asset == "clip_features":
+        clips = store.read(outcome.asset, title_id, variant_of(platform, SPECS[outcome.asset]))
+        if not clips.num_rows:
+            return {}
+        sheet = clip_sheet(store.batches("keyframes", title_id), clips)
+        return {
+            "clips": clip_table(clips),
+            "contact_sheet": image(sheet, "jpeg", f"Clips of {title_id}"),
+        }
+    if outcome.asset == "contextual_embeddings":
+        from mediafm_core.vectors import to_numpy
+
+        variant = variant_of(platform, SPECS[outcome.asset])
+        vectors = to_numpy(store.read(outcome.asset, title_id, variant)["embedding"])
+        picture = similarity_picture(vectors)
+        return {"shot_similarity": image(picture, "png", f"Shot similarity of {title_id}")}
+    return {}
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float | bool)

@@ -1,0 +1,130 @@
+"""The model: trained when someone asks for it, released, and observed by what it serves."""
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import Field
+
+from mediafm_assets.assets.metadata import describe_model
+from mediafm_assets.assets.model_partitions import offer_models
+from mediafm_assets.owners import OWNERS
+from mediafm_assets.pools import ACCELERATOR
+from mediafm_assets.resources.platform_resource import PlatformResource
+from mediafm_assets.tags import DATA_VERSION
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.releases.release import refuse_overruled, release
+from mediafm_core.pipeline.releases.serving import release_history
+
+if TYPE_CHECKING:
+    from mediafm_core.model.training.progress_events import Event
+
+SERVING_MODEL = "serving_model"
+
+
+class ReleaseRecord(dg.Config):
+    """Who releases, and why."""
+
+    reason: str = Field("", description="why; by default the model's validation loss")
+    released_by: str = Field("", description="who; by default the login user of this process")
+
+
+class TrainingConfig(ReleaseRecord):
+    """What to do with the trained model."""
+
+    release: bool = Field(
+        False, description="serve it at once; otherwise it is a candidate for `release_model`"
+    )
+
+
+@dg.asset(
+    deps=["fused_embeddings"],
+    group_name="model",
+    kinds={"pytorch", "safetensors"},
+    owners=OWNERS,
+    code_version="1",
+    pool=ACCELERATOR,
+)
+def mediafm_model(
+    context: dg.AssetExecutionContext, config: TrainingConfig, platform: PlatformResource
+) -> dg.MaterializeResult:
+    """The MediaFM Transformer, trained by Masked Shot Modeling on every title's fused vectors."""
+    from mediafm_core.model.training.progress_events import training_observer
+    from mediafm_core.pipeline.catalogue_training import train_model
+    from mediafm_core.runtime.progress import progress_lines
+
+    if config.release:
+        refuse_overruled(platform)
+    with progress_lines(context.log.info) as lines:
+        log = training_observer(lines.show, context.log.info)
+
+        def report(event: "Event") -> None:
+            platform.training_progress(event)
+            log(event)
+
+        trained = train_model(platform, report)
+        lines.finish()
+    offer_models(context.instance, platform.store)
+    if config.release:
+        release(platform, trained.identity, reason=config.reason, released_by=config.released_by)
+    state = "released" if platform.serving_model == trained.identity else "candidate"
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(trained.identity),
+        metadata={"state": state, **describe_model(platform, trained)},
+    )
+
+
+def training_config(release: bool, reason: str = "", released_by: str = "") -> dict[str, Any]:
+    """The configuration of a run of `train_model`."""
+    chosen = {"release": release, "reason": reason, "released_by": released_by}
+    return {"ops": {"mediafm_model": {"config": chosen}}}
+
+
+@dg.multi_observable_source_asset(
+    specs=[
+        dg.AssetSpec(
+            SERVING_MODEL,
+            deps=["mediafm_model"],
+            description="The released model version: what the catalogue is contextualised with.",
+            group_name="model",
+            kinds={"json"},
+            owners=OWNERS,
+        )
+    ]
+)
+def serving_model(platform: PlatformResource) -> dg.ObserveResult | None:
+    """Its data version is the model's identity: releasing the same model again changes nothing."""
+    served = describe_release(platform)
+    if served is None:
+        return None
+    return dg.ObserveResult(data_version=dg.DataVersion(served["model"]), metadata=served)
+
+
+def observe_serving_model(platform: Platform) -> list[dg.AssetObservation]:
+    """Which model serves now, as an event; nothing before the first release."""
+    served = describe_release(platform)
+    if served is None:
+        return []
+    tags = {DATA_VERSION: served["model"]}
+    return [dg.AssetObservation(SERVING_MODEL, metadata=served, tags=tags)]
+
+
+def report_serving_model(instance: dg.DagsterInstance, platform: Platform) -> None:
+    """Record which model serves now."""
+    for observation in observe_serving_model(platform):
+        instance.report_runless_asset_event(observation)
+
+
+def describe_release(platform: Platform) -> dict[str, Any] | None:
+    """The serving release as metadata: model, when, who, why, and what served before."""
+    history = release_history(platform.store)
+    if not history:
+        return None
+    serving = history[-1]
+    return {
+        "model": serving.model,
+        "released_at": dg.MetadataValue.timestamp(serving.released_at),
+        "released_by": serving.released_by,
+        "reason": serving.reason,
+        "previous": serving.previous,
+        "releases": len(history),
+    }

@@ -1,0 +1,12 @@
+"""Commands of `mediafm` that Dagster records: run, train, release, rollback, ui.
+
+In: options of the command line. Out: Dagster runs in this process, with their progress.
+"""
+
+from typing import Any
+
+from mediafm_core.renamed import renamed_attribute
+
+
+def __getattr__(name: str) -> Any:
+    return renamed_attribute(__name__, name)

@@ -1,0 +1,99 @@
+"""The Dagster instance of a catalogue: `DAGSTER_HOME`, or a folder of its own in the store."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote
+
+import dagster as dg
+import yaml
+from dagster._check import CheckError
+from dagster._core.instance.config import dagster_instance_config
+from dagster._core.instance.ref import InstanceRef
+
+from mediafm_assets.resources.compute_logs import without_mirror
+from mediafm_core.errors import ConfigurationError
+from mediafm_core.storage.local import require_writable_folder
+from mediafm_core.store.store import Store
+
+HOME_VARIABLE = "DAGSTER_HOME"
+CONFIGURATION = "dagster.yaml"
+_LOCK = ".opening.lock"
+# Parsing raises the first two and RecursionError, Dagster's checks the others.
+_UNUSABLE = (
+    *(yaml.YAMLError, UnicodeDecodeError, RecursionError, dg.DagsterError, CheckError),
+    *(ImportError, AttributeError, TypeError, ValueError, LookupError),
+)
+_WITH_ERRORS = dg.DagsterInvalidConfigError
+_TEMPLATE = Path(__file__).parents[2] / "dagster_home" / CONFIGURATION
+
+
+def dagster_home(store: Store) -> Path:
+    """Return the folder of Dagster's state, with the project's configuration if it is new.
+
+    Without `DAGSTER_HOME` each store has its own, so that catalogues do not mix their partitions.
+
+    Raises:
+        ConfigurationError: the store is not on this machine, and `DAGSTER_HOME` is not set, or
+            the folder cannot be written.
+    """
+    named = os.environ.get(HOME_VARIABLE)
+    if not named and store.files.is_remote:
+        raise ConfigurationError(
+            f"The store {store.location} has no place for Dagster's own state: set {HOME_VARIABLE} "
+            "to a folder of this machine, one for each catalogue (docs/storage.md)."
+        )
+    home = (Path(named) if named else store.root / "dagster_home").absolute()
+    if "?" in str(home) or unquote(str(home)) != str(home):
+        # Dagster makes an address of SQLite from the path: the file would be at another place.
+        raise ConfigurationError(
+            f"Dagster's state cannot be in {home}, which has a ? or an escape such as %20 in its "
+            f"path: set {HOME_VARIABLE} to another folder."
+        )
+    require_writable_folder(home, f"set {HOME_VARIABLE} to a folder for Dagster's own state")
+    with _one_process(home):
+        if not (home / CONFIGURATION).exists():
+            shutil.copyfile(_TEMPLATE, home / CONFIGURATION)
+    return home
+
+
+def open_instance(store: Store) -> dg.DagsterInstance:
+    """Open the instance that `mediafm run` records its runs in; a new one is created.
+
+    One process at a time: two that create the tables of one SQLite file disturb each other, and
+    Dagster has no lock of its own.
+
+    Raises:
+        ConfigurationError: as `dagster_home`, or its `dagster.yaml` cannot be used.
+    """
+    home = dagster_home(store)
+    with _one_process(home), _configuration_errors(home / CONFIGURATION):
+        configured, _ = dagster_instance_config(str(home))
+        overrides = {} if "compute_logs" in configured else without_mirror(home)
+        return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides))
+
+
+@contextmanager
+def _configuration_errors(file: Path) -> Iterator[None]:
+    """Turn what Dagster raises for a `dagster.yaml` that it cannot use into a sentence."""
+    try:
+        yield
+    except _UNUSABLE as error:
+        # Some of Dagster's own checks raise the same class with a text and no errors.
+        errors = error.errors if isinstance(error, _WITH_ERRORS) else ()
+        reason = errors[0].message if errors else str(error)
+        raise ConfigurationError(
+            f"{file} cannot be used ({' '.join(reason.split()) or type(error).__name__}): correct "
+            "it, or delete it, which restores the default."
+        ) from error
+
+
+@contextmanager
+def _one_process(home: Path) -> Iterator[None]:
+    """Hold a lock of the system on a file in the folder, which is freed when the process ends."""
+    with (home / _LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

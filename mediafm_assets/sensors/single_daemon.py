@@ -1,0 +1,54 @@
+"""One daemon at a time: a second one by mistake would ask for everything twice."""
+
+import fcntl
+import json
+import time
+
+from mediafm_core.runtime.process import ProcessMark
+from mediafm_core.store.store import Store
+
+_FILE = ".watching.json"
+_SILENCE_S = 180.0  # several intervals of any sensor
+
+
+def other_watcher(store: Store) -> str:
+    """Return why this process must not act on a catalogue's behalf; empty where it may.
+
+    The first process whose sensors look at the catalogue goes on doing so, until it ends or has not
+    looked for some minutes: a sensor may have been tried in another process. Of a process of
+    another machine or container that shares the store's folder only the last look is known.
+    """
+    path = store.root / _FILE
+    try:
+        store.root.mkdir(parents=True, exist_ok=True)
+        opened = path.open("a+")
+    except OSError as error:
+        return f"The store {store.location} cannot be written ({error.strerror}): make it writable."
+    with opened as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        other = _watcher(file.read())
+        if other is not None:
+            place = "" if other.state == "alive" else f" of {other.host}"
+            return (
+                f"Process {other.pid}{place} watches {store.location} already: stop one of the two "
+                "daemons."
+            )
+        file.truncate(0)
+        note = {"process": ProcessMark.of_this_process().model_dump(), "looked": time.time()}
+        json.dump(note, file)
+    return ""
+
+
+def _watcher(note: str) -> ProcessMark | None:
+    """Return the other process that watches, by the last note; None where none does."""
+    try:
+        noted = json.loads(note)
+        process, looked = ProcessMark(**noted["process"]), float(noted["looked"])
+    except (ValueError, KeyError, TypeError):  # none yet, or damaged by a power cut
+        return None
+    # Either way round: a clock that was set back must not hold anything up for long.
+    silent = abs(time.time() - looked) > _SILENCE_S
+    if process == ProcessMark.of_this_process() or silent or process.state == "dead":
+        return None
+    return process

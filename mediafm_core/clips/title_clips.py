@@ -1,0 +1,149 @@
+"""The clips of a title: those of `clips.csv`, or proposed ones."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from mediafm_core.clips.spreadsheet import read_rows, read_seconds
+from mediafm_core.errors import TitleError
+from mediafm_core.overlaps import Indices
+from mediafm_core.readable import UNSAFE, quoted
+from mediafm_core.titles.language import primary_language
+from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.text_file import read_text
+
+CLIP_SCHEMA = pa.schema(
+    [
+        pa.field("title_id", pa.string(), nullable=False),
+        pa.field("clip_id", pa.string(), nullable=False),
+        pa.field("start_s", pa.float64(), nullable=False),
+        pa.field("end_s", pa.float64(), nullable=False),
+        pa.field("proposed", pa.bool_(), nullable=False),
+        pa.field("labels", pa.map_(pa.string(), pa.string()), nullable=False),
+    ]
+)
+_REQUIRED = ("clip_id", "start_s", "end_s")
+_MAX_BYTES = 8 << 20
+_MAX_ID_CHARACTERS = 500
+# A time written with two decimals, or one frame late, still means the end of the title.
+END_TOLERANCE_S = 0.05
+
+
+def read_clips(
+    file: OwnFile, title_id: str, duration_s: float, language: str | None = None
+) -> pa.Table:
+    """Read `clips.csv`: `clip_id,start_s,end_s`, then any label columns.
+
+    An end at most 50 ms past the end of the title is set to it. A label's empty cells are absent
+    from the map `labels`.
+
+    Args:
+        file: a table as spreadsheet programs write it (`spreadsheet`), in any encoding of text.
+        title_id: the title's.
+        duration_s: where the title ends, seconds.
+        language: the title's; decides between encodings.
+
+    Returns:
+        A table of `CLIP_SCHEMA` in the file's order.
+
+    Raises:
+        TitleError: a missing column, an empty or repeated id, a time that is no number, an end
+            not after its start, a clip outside the title, a line of the wrong length, or no clip.
+    """
+    languages = [tag for tag in (primary_language(language),) if tag]
+    text = read_text(file, _MAX_BYTES, languages).text
+    clips: dict[str, tuple[float, float, list[tuple[str, str]]]] = {}
+    for place, cells in read_rows(text, str(file), _REQUIRED):
+        clip_id = cells.pop("clip_id")
+        if not clip_id:
+            raise TitleError(f"{place}: the clip_id is empty: give the clip a name.")
+        if UNSAFE.search(clip_id):
+            raise TitleError(
+                f"{place}: clip_id {quoted(clip_id)} has characters that are not seen: rename it."
+            )
+        if len(clip_id) > _MAX_ID_CHARACTERS:
+            raise TitleError(
+                f"{place}: clip_id {quoted(clip_id)} has more than {_MAX_ID_CHARACTERS} "
+                "characters: shorten it."
+            )
+        if clip_id in clips:
+            raise TitleError(f"{place}: clip_id {quoted(clip_id)} is there twice: rename one.")
+        start_s = read_seconds(cells.pop("start_s"), "start_s", place)
+        end_s = read_seconds(cells.pop("end_s"), "end_s", place)
+        if end_s <= start_s:
+            raise TitleError(
+                f"{place}: clip {quoted(clip_id)} ends at {end_s:g} s, not after its start at "
+                f"{start_s:g} s: correct its times."
+            )
+        if start_s < 0 or start_s >= duration_s or end_s > duration_s + END_TOLERANCE_S:
+            raise TitleError(
+                f"{place}: clip {quoted(clip_id)} from {start_s:g} to {end_s:g} s is outside the "
+                f"title, which lasts {duration_s:.3f} s: correct its times."
+            )
+        labels = [(name, value) for name, value in cells.items() if value]
+        clips[clip_id] = (start_s, min(end_s, duration_s), labels)
+    if not clips:
+        raise TitleError(
+            f"{file} lists no clip: add one, or remove the file to have some proposed."
+        )
+    starts, ends, labels_of_all = zip(*clips.values(), strict=True)
+    return _table(title_id, list(clips), starts, ends, proposed=False, labels=labels_of_all)
+
+
+def propose_clips(shots: pa.Table, target_s: float = 30.0) -> pa.Table:
+    """Group consecutive shots to clips of about `target_s` seconds; together they are the title.
+
+    Of all groupings the one with the least sum of `length / target + target / length - 2`, found
+    by dynamic programming in O(shots^2). The first terms sum to the same for every grouping, so
+    a clip costs `target / length - 2`: one shorter than half the target costs more than joining
+    it to its neighbour, and none is left unless the whole title is that short.
+
+    Args:
+        shots: one title's shots, in order.
+        target_s: wished length, seconds.
+
+    Returns:
+        A table of `CLIP_SCHEMA` with ids `proposed-0000`, `proposed-0001`, ...
+    """
+    edges = np.append(shots["start_s"].to_numpy(), shots["end_s"].to_numpy()[-1])  # [shots + 1]
+    chosen = edges[_best_edges(edges, target_s)]  # [clips + 1]
+    names = [f"proposed-{number:04d}" for number in range(len(chosen) - 1)]
+    title_id = shots["title_id"][0].as_py()
+    return _table(title_id, names, chosen[:-1], chosen[1:], proposed=True, labels=[[]] * len(names))
+
+
+def _best_edges(edges: np.ndarray, target_s: float) -> Indices:
+    """Which shot boundaries are clip boundaries, first and last included."""
+    count = len(edges)
+    cost = np.zeros(count)  # of the best grouping of all shots before an edge
+    previous = np.zeros(count, dtype=np.int64)  # the edge before it in that grouping
+    for edge in range(1, count):
+        candidates = cost[:edge] + target_s / (edges[edge] - edges[:edge]) - 2.0
+        previous[edge] = np.argmin(candidates)
+        cost[edge] = candidates[previous[edge]]
+    chosen = [count - 1]
+    while chosen[-1]:
+        chosen.append(int(previous[chosen[-1]]))
+    return np.array(chosen[::-1])
+
+
+def _table(
+    title_id: str,
+    clip_ids: Sequence[str],
+    starts: Sequence[float] | np.ndarray,
+    ends: Sequence[float] | np.ndarray,
+    *,
+    proposed: bool,
+    labels: Sequence[list[tuple[str, str]]],
+) -> pa.Table:
+    count = len(clip_ids)
+    columns = [
+        pa.repeat(title_id, count),
+        clip_ids,
+        starts,
+        ends,
+        pa.repeat(proposed, count),
+        pa.array(labels, CLIP_SCHEMA.field("labels").type),
+    ]
+    return pa.table(columns, schema=CLIP_SCHEMA)

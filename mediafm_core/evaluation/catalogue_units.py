@@ -1,0 +1,161 @@
+"""Labelled clips of the catalogue, or labelled spans of its titles, as a data set.
+
+Labels are those that came with `clips.csv`, or a file of labels as `mediafm export` takes one. The
+titles are those that readers see; their fused vectors come from the store, title by title.
+"""
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mediafm_core.clips.pooling import span_weights
+from mediafm_core.errors import MediaFMError, StoreError
+from mediafm_core.evaluation.evaluation_task import Task
+from mediafm_core.evaluation.task_labels import labels_of
+from mediafm_core.evaluation.units import TitleUnits, Units
+from mediafm_core.identity import digest_of
+from mediafm_core.store.features import catalogue, open_features
+from mediafm_core.store.store import Store
+from mediafm_core.training_sets.label_files import (
+    Labels,
+    catalogue_labels,
+    read_labels,
+    require_times,
+    sentence_part,
+)
+from mediafm_core.vectors import to_numpy
+
+
+def read_catalogue(
+    store: Store, labels: Sequence[str], task: Task | None = None, labels_file: Path | None = None
+) -> Units:
+    """Read a data set whose units are clips.
+
+    Args:
+        store: of the catalogue.
+        labels: names of labels.
+        task: None guesses it from the labels.
+        labels_file: of labels; None takes those that came with `clips.csv`.
+
+    Raises:
+        MediaFMError: there is no such label, or labels are of clips or titles that readers do not
+            see.
+        StoreError: nothing has been published, or a title's vectors are gone.
+    """
+    model_of_readers(store)
+    with closing(open_features(store)) as connection:
+        if labels_file is None:
+            found = catalogue_labels(connection, labels)
+        else:
+            found = read_labels(labels_file, labels)
+        rows = _with_times(connection, found)
+        versions, longest = _titles(connection)
+    names = rows["title_id"].to_numpy().astype(str)
+    unknown = sorted(set(names.tolist()) - versions.keys())
+    if unknown:
+        raise MediaFMError(
+            f"{found.source} has labels of {len(unknown)} titles that readers do not see, "
+            f"{', '.join(unknown[:3])}: take them in with `mediafm run`, or leave them out."
+        )
+    times = np.stack([rows["start_s"].to_numpy(), rows["end_s"].to_numpy()], axis=1)  # [n, 2]
+    titles, title_of = np.unique(names, return_inverse=True)
+    first = np.searchsorted(title_of, np.arange(len(titles) + 1))
+    space = _space(store, titles.tolist())
+    read_labels_ = labels_of({name: rows[name] for name in labels}, task)
+
+    def read(place: int) -> TitleUnits:
+        title_id = str(titles[place])
+        shots = store.read("shots", title_id)
+        fused = to_numpy(store.read("fused_embeddings", title_id)["embedding"])
+        if len(fused) != shots.num_rows:
+            raise StoreError(
+                f"{title_id} has {shots.num_rows} shots and {len(fused)} fused vectors: run "
+                "`mediafm run`."
+            )
+        weights = span_weights(shots, times[first[place] : first[place + 1]])
+        begin, last = weights.shot_ranges()
+        metadata = to_numpy(store.read("title_metadata_embedding", title_id)["embedding"])[0]
+        spans = np.stack([begin, last + 1], axis=1)
+        return TitleUnits(title_id, fused, metadata, spans, weights)
+
+    return Units(
+        source=f"the catalogue in {store.location}, labels from {found.source}",
+        digest=digest_of(
+            *(versions[title] for title in titles.tolist()),
+            times.tobytes(),
+            read_labels_.known.tobytes(),
+        ),
+        titles=titles.tolist(),
+        title_of=title_of.astype(np.int64),
+        ranges={name: (int(start), int(stop)) for name, (start, stop) in space["ranges"].items()},
+        longest=longest,
+        labels=read_labels_,
+        read=read,
+        encoders=dict(space["encoders"]),
+    )
+
+
+def model_of_readers(store: Store) -> str:
+    """Identity of the model whose vectors readers see.
+
+    Raises:
+        StoreError: nothing has been published.
+    """
+    seen = catalogue(store)
+    if seen is None:
+        raise store.without_features()
+    return seen.model
+
+
+def _with_times(connection: duckdb.DuckDBPyConnection, labels: Labels) -> pa.Table:
+    """Rows of labels with the times of what they are of, in the order of titles and times."""
+    table = labels.table
+    if labels.is_of_clips:
+        clips = connection.execute(
+            "SELECT title_id, clip_id, start_s AS first_s, end_s AS last_s FROM clips"
+        ).to_arrow_table()
+        joined = table.join(clips, ["title_id", "clip_id"], join_type="left outer")
+        joined = joined.combine_chunks()
+        unknown = joined.filter(pc.is_null(joined["first_s"])).select(labels.keys)
+        if unknown.num_rows:
+            raise MediaFMError(
+                f"{labels.source} has labels of {unknown.num_rows} clips that readers do not see "
+                f"({sentence_part(unknown)}): name clips of the catalogue."
+            )
+        found = joined.select(["first_s", "last_s"]).rename_columns(["start_s", "end_s"])
+        require_times(labels._replace(table=joined), found)
+        table = joined.select([*labels.keys, *labels.names])
+        table = table.append_column("start_s", found["start_s"])
+        table = table.append_column("end_s", found["end_s"])
+    keys = ["title_id", "start_s", "end_s", *(["clip_id"] if labels.is_of_clips else [])]
+    return table.sort_by([(key, "ascending") for key in keys])
+
+
+def _titles(connection: duckdb.DuckDBPyConnection) -> tuple[dict[str, str], int]:
+    """The data version of each title, and the shots of the longest."""
+    rows = connection.execute("SELECT title_id, data_version, shots FROM titles").fetchall()
+    return {title: version for title, version, _ in rows}, max((row[2] for row in rows), default=0)
+
+
+def _space(store: Store, titles: list[str]) -> dict[str, Any]:
+    """Ranges and encoders of the fused vectors of titles, which must be of one kind."""
+    spaces: dict[str, tuple[str, dict[str, Any]]] = {}
+    for title in titles:
+        record = store.record("fused_embeddings", title)
+        if record is None:
+            raise StoreError(f"{title} has no fused_embeddings in {store.location}: run it again.")
+        kept = {name: record.details[name] for name in ("ranges", "encoders")}
+        spaces.setdefault(str(kept), (title, kept))
+    if len(spaces) > 1:
+        (one, _), (other, _) = list(spaces.values())[:2]
+        raise StoreError(
+            f"{one} and {other} were fused from different encoders: `mediafm run` brings all "
+            "titles to the settings' encoders."
+        )
+    return next(iter(spaces.values()))[1]

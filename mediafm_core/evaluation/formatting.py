@@ -1,0 +1,110 @@
+"""What was measured as tables and sentences, for a terminal and for the Dagster UI alike."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from mediafm_core.evaluation.bootstrap import Difference, Result
+from mediafm_core.readable import as_markdown
+
+if TYPE_CHECKING:
+    from mediafm_core.evaluation.measurement import Report
+
+Row = TypeVar("Row", Result, Difference)
+Table = tuple[list[str], list[list[str]]]
+"""Names of the columns, and lines of as many texts."""
+
+
+def results_table(report: "Report") -> Table:
+    """Every metric of every representation with its interval; chance in the last line."""
+    metrics = list(report.evaluation.chance)
+    lines = [
+        [name, *(figure(row, ".3f") for row in found)]
+        for name, found in _by_name(report.evaluation.results).items()
+    ]
+    chance = [report.evaluation.chance[metric] for metric in metrics]
+    lines.append(["chance", *("" if value is None else f"{value:.3f}" for value in chance)])
+    return ["representation", *map(_spaced, metrics)], lines
+
+
+def differences_table(report: "Report") -> Table | None:
+    """Paired differences of the primary metric, a column for each baseline; None without any."""
+    primary = [row for row in report.evaluation.differences if row.metric == report.primary_metric]
+    baselines = list(dict.fromkeys(row.baseline for row in primary))
+    if not baselines:
+        return None
+    lines = []
+    for name, found in _by_name(primary).items():
+        against = {row.baseline: figure(row, "+.3f") for row in found}
+        lines.append([name, *(against.get(baseline, "") for baseline in baselines)])
+    header = [_spaced(report.primary_metric), *(f"minus {baseline}" for baseline in baselines)]
+    return header, lines
+
+
+def reasons(report: "Report") -> list[str]:
+    """A sentence for each reason why something could not be measured."""
+    found: dict[str, list[str]] = {}
+    for row in report.evaluation.results:  # those of differences follow from these
+        if row.why_not is not None:
+            found.setdefault(row.why_not, []).append(_spaced(row.metric))
+    return [
+        f"Not measurable, {', '.join(dict.fromkeys(which))}: {reason}"
+        for reason, which in found.items()
+    ]
+
+
+def summary(report: "Report") -> str:
+    """What was measured, of what, by which model, and how long it took."""
+    model = report.model
+    if model["trained"]:
+        how = f"MediaFM trained for each fold, {model['settings']['training']['steps']} steps"
+    else:
+        how = f"{' and '.join(model['models'])}, not trained for this: these titles are known"
+    seeds = f"seed{'s' if len(report.seeds) > 1 else ''} {', '.join(map(str, report.seeds))}"
+    return (
+        f"{report.task} of {report.label}: {report.units:,} units of {report.titles:,} titles, "
+        f"{report.folds} folds, {seeds}; {how}; 95 % intervals from {report.bootstrap:,} draws of "
+        f"titles, * where a difference is clear of zero; {report.seconds:.0f} s."
+    )
+
+
+def report_as_markdown(report: "Report") -> str:
+    """Return the tables and sentences of a report as Markdown."""
+    tables = [results_table(report), differences_table(report)]
+    parts = [_markdown_table(*table) for table in tables if table is not None]
+    return "\n\n".join([*parts, *map(as_markdown, [*reasons(report), summary(report)])])
+
+
+def figure(row: Result | Difference, form: str) -> str:
+    """A figure with its interval; a star where that of a difference leaves out zero.
+
+    Args:
+        row: the figure.
+        form: how numbers are formatted; one with a sign is for differences.
+    """
+    if row.value is None:
+        return "not measurable"
+    if row.low is None or row.high is None:
+        return f"{row.value:{form}}"
+    clear = form.startswith("+") and (row.low > 0 or row.high < 0)
+    return f"{row.value:{form}} ({row.low:{form}} to {row.high:{form}}){' *' if clear else ''}"
+
+
+def _by_name(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Rows of each representation, in their order."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.representation, []).append(row)
+    return found
+
+
+def _markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rows = [
+        map(as_markdown, header),
+        ["---"] * len(header),
+        *(map(as_markdown, each) for each in lines),
+    ]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
+
+
+def _spaced(metric: str) -> str:
+    return metric.replace("_", " ")

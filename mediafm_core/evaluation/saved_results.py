@@ -1,0 +1,172 @@
+"""What was measured as JSON, Parquet and pictures."""
+
+import io
+import json
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mediafm_core.disk.seals import sealed_json
+from mediafm_core.errors import ConfigurationError
+from mediafm_core.evaluation.bootstrap import Difference, Result
+from mediafm_core.storage.local import require_writable_folder
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from mediafm_core.evaluation.measurement import Report
+
+JSON_FILE, PARQUET_FILE = "evaluation.json", "evaluation.parquet"
+DIGESTS = "digests"  # in the JSON file: SHA-256 of the other files, by name
+RESULTS_FILE, DIFFERENCES_FILE = "results.png", "differences.png"
+
+_SCHEMA = pa.schema(
+    [
+        ("representation", pa.string()),
+        ("baseline", pa.string()),  # null: the figure itself, else its difference to this one
+        ("metric", pa.string()),
+        ("value", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("why_not", pa.string()),
+    ]
+)
+_BAR = 0.35  # inches of a picture's height
+
+
+def as_document(report: "Report") -> dict[str, Any]:
+    """A report as JSON: figures that are not measurable are null and have `why_not` beside them."""
+    return {
+        "results": [_row(result) for result in report.evaluation.results],
+        "differences": [_row(difference) for difference in report.evaluation.differences],
+        "chance": report.evaluation.chance,
+        "task": report.task,
+        "label": report.label,
+        "classes": report.classes,
+        "source": report.source,
+        "titles": report.titles,
+        "units": report.units,
+        "folds": report.folds,
+        "seeds": report.seeds,
+        "bootstrap": report.bootstrap,
+        "seconds": report.seconds,
+        "model": report.model,
+    }
+
+
+def as_table(report: "Report") -> pa.Table:
+    """Results and differences as rows; those of differences name a `baseline`."""
+    rows = [*report.evaluation.results, *report.evaluation.differences]
+    table = pa.Table.from_pylist([{"baseline": None, **vars(row)} for row in rows], _SCHEMA)
+    facts = {"task": report.task, "label": report.label, "source": report.source}
+    return table.replace_schema_metadata({b"mediafm": json.dumps(facts).encode()})
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder and refuse one that nothing can be written to, before hours are spent on it.
+
+    Raises:
+        ConfigurationError: names the folder.
+    """
+    require_writable_folder(folder, "make space or name another folder")
+
+
+def write_report(report: "Report", folder: Path) -> list[Path]:
+    """Write `evaluation.json`, `evaluation.parquet` and the pictures.
+
+    Returns:
+        The files.
+
+    Raises:
+        ConfigurationError: the folder cannot be written.
+    """
+    table = pa.BufferOutputStream()
+    pq.write_table(as_table(report), table)
+    contents = {
+        PARQUET_FILE: table.getvalue().to_pybytes(),
+        RESULTS_FILE: results_png(report),
+        DIFFERENCES_FILE: differences_png(report),
+    }
+    digests = {name: sha256(content).hexdigest() for name, content in contents.items()}
+    contents[JSON_FILE] = sealed_json({**as_document(report), DIGESTS: digests})
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            part = folder / f".{name}.part"
+            part.write_bytes(content)
+            part.replace(folder / name)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The report cannot be written to {folder} ({error}): make space or name another one."
+        ) from None
+    return [folder / name for name in contents]
+
+
+def results_png(report: "Report") -> bytes:
+    """The primary metric of each representation with its interval; chance as a line."""
+    metric = report.primary_metric
+    rows = [row for row in report.evaluation.results if row.metric == metric]
+
+    def draw(axes: "Axes") -> None:
+        measured = [(place, row) for place, row in enumerate(rows) if row.value is not None]
+        axes.barh([place for place, _ in measured], [row.value or 0 for _, row in measured])
+        _whiskers(axes, rows)
+        chance = report.evaluation.chance[metric]
+        if chance is not None:
+            axes.axvline(chance, color="tab:gray", linestyle="--", label="chance")
+            axes.legend()
+
+    return _picture(_title(report), [row.representation for row in rows], metric, draw)
+
+
+def differences_png(report: "Report") -> bytes:
+    """Paired differences of the primary metric with their intervals."""
+    metric = report.primary_metric
+    rows = [row for row in report.evaluation.differences if row.metric == metric]
+
+    def draw(axes: "Axes") -> None:
+        axes.axvline(0, color="tab:gray", linewidth=1)
+        measured = [(place, row) for place, row in enumerate(rows) if row.value is not None]
+        axes.plot([row.value or 0 for _, row in measured], [place for place, _ in measured], "o")
+        _whiskers(axes, rows)
+
+    names = [f"{row.representation} − {row.baseline}" for row in rows]
+    return _picture(_title(report), names, f"difference of {metric.replace('_', ' ')}", draw)
+
+
+def _row(row: Result | Difference) -> dict[str, Any]:
+    found = dict(vars(row))
+    if row.why_not is None:
+        del found["why_not"]
+    return found
+
+
+def _title(report: "Report") -> str:
+    return f"{report.label}: {report.units:,} units of {report.titles:,} titles"
+
+
+def _whiskers(axes: "Axes", rows: Sequence[Result | Difference]) -> None:
+    for place, row in enumerate(rows):
+        if row.low is not None and row.high is not None:
+            axes.plot([row.low, row.high], [place, place], color="black", linewidth=1.5)
+
+
+def _picture(title: str, names: list[str], label: str, draw: Callable[["Axes"], None]) -> bytes:
+    # Figure and not pyplot: no global state, and no display is needed.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 1.4 + _BAR * max(1, len(names))), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    draw(axes)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(max(1, len(names)) - 0.5, -0.5)  # the first on top
+    axes.set_xlabel(label.replace("_", " "))
+    axes.set_title(title)
+    axes.grid(axis="x", alpha=0.3)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

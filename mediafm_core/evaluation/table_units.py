@@ -1,0 +1,401 @@
+"""A table of shots in order as a data set: any vectors, any labels, no catalogue needed.
+
+    title       text           whose titles are kept whole
+    shot_index  whole number   order within the title; gaps are fine, and so is any order of rows
+    ...         vectors        Parquet: lists of floats; CSV: text such as "[0.1, 0.2]"; null where
+                               a shot lacks the modality
+    ...         labels         see `mediafm_core.evaluation.task_labels`
+
+Each column of vectors is a modality. As in a catalogue, each has unit length before they are
+concatenated (`mediafm_core.fusion.concatenation`). The vectors are streamed into one float32
+matrix, the only copy that is held.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pv
+import pyarrow.parquet as pq
+
+from mediafm_core.errors import MediaFMError
+from mediafm_core.evaluation.evaluation_task import Labels, Task
+from mediafm_core.evaluation.task_labels import labels_of
+from mediafm_core.evaluation.units import TitleUnits, Units
+from mediafm_core.identity import digest_of
+from mediafm_core.vectors import to_numpy, unit_length
+
+TITLE, SHOT = "title", "shot_index"
+_ROWS_READ_TOGETHER = 4096
+_PARQUET, _CSV = (".parquet", ".pq"), (".csv",)
+
+
+def read_table(
+    path: Path, vectors: Sequence[str], labels: Sequence[str], task: Task | None = None
+) -> Units:
+    """Read a data set whose units are shots.
+
+    Args:
+        path: Parquet or CSV, as above.
+        vectors: columns of vectors, one per modality.
+        labels: columns of labels.
+        task: None guesses it from the labels.
+
+    Raises:
+        MediaFMError: a column is missing or of another type, a shot is there twice, has no vector
+            at all, or has one that is not finite, all zeros or of another width than the others;
+            names the file, the title and the shot.
+    """
+    file = _open(path)
+    _require_columns(file, vectors, labels)
+    keys = _Keys.read(file)
+    named = file.read([*labels], dict.fromkeys(labels, pa.string()))
+    order = pa.array(keys.order)
+    found = labels_of({name: named[name].take(order) for name in labels}, task)
+    return _read(file, keys, vectors, found, normalised=True)
+
+
+def read_columns(path: Path, leave_out: Collection[str]) -> pa.Table:
+    """Read all columns of a table of shots but some and vectors; those of a CSV file are text.
+
+    Raises:
+        MediaFMError: the file cannot be read.
+    """
+    file = _open(path)
+    columns = [name for name in file.columns if name not in leave_out]
+    if isinstance(file, _ParquetFile):
+        schema = pq.read_schema(path)
+        columns = [name for name in columns if not _is_vector(schema.field(name).type)]
+    return file.read(columns, dict.fromkeys(columns, pa.string()))
+
+
+def unnormalised(units: Units, path: Path) -> Units:
+    """A table's units with modalities concatenated as they are, so that the longest drowns others.
+
+    The whole has unit length all the same. For measuring what the rule is worth.
+
+    Args:
+        units: of `read_table`.
+        path: of the same file.
+    """
+    file = _open(path)
+    return _read(file, _Keys.read(file), list(units.ranges), units.labels, normalised=False)
+
+
+def _read(
+    file: "_File", keys: "_Keys", vectors: Sequence[str], labels: Labels, *, normalised: bool
+) -> Units:
+    widths = [_width(file, column) for column in vectors]
+    stops = np.cumsum(widths).tolist()
+    ranges = {
+        name: (stop - width, stop) for name, width, stop in zip(vectors, widths, stops, strict=True)
+    }
+    fused = np.zeros((len(keys.order), stops[-1]), dtype=np.float32)  # [n, d]
+    present = np.zeros((len(keys.order), len(vectors)), dtype=bool)  # [n, m]
+    for column, (name, (start, stop)) in enumerate(ranges.items()):
+        for rows, part in _vectors(file, name, stop - start, keys):
+            present[rows, column] = True
+            fused[rows, start:stop] = unit_length(part) if normalised else part
+    _refuse_empty(file.path, vectors, keys, present)
+    for first in range(0, len(fused), _ROWS_READ_TOGETHER):
+        block = fused[first : first + _ROWS_READ_TOGETHER]
+        block[:] = unit_length(block)
+    titles, starts = keys.titles
+    edges = [*starts.tolist(), len(fused)]
+
+    def read(place: int) -> TitleUnits:
+        shots = np.arange(edges[place + 1] - edges[place])
+        of_title = fused[edges[place] : edges[place + 1]]
+        return TitleUnits(titles[place], of_title, None, np.stack([shots, shots + 1], axis=1))
+
+    versions = [digest_of(read(place).fused.tobytes()) for place in range(len(titles))]
+    return Units(
+        source=str(file.path),
+        digest=digest_of(str(ranges), *titles, *versions, labels.known.tobytes()),
+        titles=titles,
+        title_of=np.repeat(np.arange(len(titles)), np.diff(edges)),
+        ranges=ranges,
+        longest=int(np.diff(edges).max()),
+        labels=labels,
+        read=read,
+        incomplete=frozenset(np.array(vectors)[~present.all(axis=0)].tolist()),
+    )
+
+
+class _Keys(NamedTuple):
+    """What rows are about.
+
+    Attributes:
+        order: `[n]` row of the file for each unit: by title, then shot.
+        place: `[n]` unit of each row of the file, the inverse.
+        title: `[n]` text, of each unit.
+        shot: `[n]` int64, of each unit.
+    """
+
+    order: np.ndarray
+    place: np.ndarray
+    title: np.ndarray
+    shot: np.ndarray
+
+    @property
+    def titles(self) -> tuple[list[str], np.ndarray]:
+        """Names in order, and the first unit of each."""
+        names, starts = np.unique(self.title, return_index=True)
+        return names.tolist(), starts
+
+    def name(self, unit: int) -> str:
+        """A unit, for an error."""
+        return f"{self.title[unit]}, shot {self.shot[unit]}"
+
+    @classmethod
+    def read(cls, file: "_File") -> "_Keys":
+        table = file.read([TITLE, SHOT], {TITLE: pa.string(), SHOT: pa.int64()})
+        if not table.num_rows:
+            raise MediaFMError(f"{file.path} has no rows: name a table of shots.")
+        for name in (TITLE, SHOT):
+            if table[name].null_count:
+                raise MediaFMError(
+                    f"{file.path}: {name} is missing in {table[name].null_count} rows: say of "
+                    "every row which shot it is."
+                )
+        try:
+            shots = table[SHOT].cast(pa.int64()).to_numpy()
+        except pa.ArrowInvalid as error:
+            raise MediaFMError(
+                f"{file.path}: {SHOT} must hold whole numbers ({error}): mend the column."
+            ) from None
+        titles = table[TITLE].cast(pa.string()).to_numpy().astype(str)
+        order = np.lexsort((shots, titles))
+        title, shot = titles[order], shots[order]
+        place = np.empty(len(order), dtype=np.int64)
+        place[order] = np.arange(len(order))
+        keys = cls(order, place, title, shot)
+        twice = np.flatnonzero((title[1:] == title[:-1]) & (shot[1:] == shot[:-1]))
+        if len(twice):
+            raise MediaFMError(
+                f"{file.path}: {keys.name(twice[0])} is there twice ({len(twice)} such rows in "
+                "all): leave one of each."
+            )
+        return keys
+
+
+class _File(ABC):
+    """Columns of a table, in batches of rows."""
+
+    path: Path
+    columns: list[str]
+
+    @abstractmethod
+    def batches(
+        self, columns: Sequence[str], types: dict[str, pa.DataType]
+    ) -> Iterator[pa.RecordBatch]:
+        """All rows in the file's order.
+
+        Args:
+            columns: to read.
+            types: that text is to be read as; a file with types of its own keeps them.
+        """
+
+    @abstractmethod
+    def read(self, columns: Sequence[str], types: dict[str, pa.DataType]) -> pa.Table:
+        """Whole columns that are small."""
+
+
+class _ParquetFile(_File):
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _damage(path), pq.ParquetFile(path) as file:
+            self.columns = file.schema_arrow.names
+
+    def batches(
+        self,
+        columns: Sequence[str],
+        types: dict[str, pa.DataType],  # noqa: ARG002
+    ) -> Iterator[pa.RecordBatch]:
+        with (
+            _damage(self.path),
+            pq.ParquetFile(self.path, memory_map=True, page_checksum_verification=True) as file,
+        ):
+            yield from file.iter_batches(_ROWS_READ_TOGETHER, columns=list(columns))
+
+    def read(self, columns: Sequence[str], types: dict[str, pa.DataType]) -> pa.Table:  # noqa: ARG002
+        with (
+            _damage(self.path),
+            pq.ParquetFile(self.path, memory_map=True, page_checksum_verification=True) as file,
+        ):
+            return file.read(list(columns))
+
+
+class _CsvFile(_File):
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _damage(path), pv.open_csv(path) as file:
+            self.columns = file.schema.names
+
+    def batches(
+        self, columns: Sequence[str], types: dict[str, pa.DataType]
+    ) -> Iterator[pa.RecordBatch]:
+        with self._opened(columns, types) as file:
+            yield from file
+
+    def read(self, columns: Sequence[str], types: dict[str, pa.DataType]) -> pa.Table:
+        with self._opened(columns, types) as file:
+            return file.read_all()
+
+    @contextmanager
+    def _opened(
+        self, columns: Sequence[str], types: dict[str, pa.DataType]
+    ) -> Iterator[pv.CSVStreamingReader]:
+        options = pv.ConvertOptions(
+            include_columns=list(columns),
+            column_types=types,
+            null_values=["", "null", "NULL"],
+            strings_can_be_null=True,
+        )
+        with _damage(self.path), pv.open_csv(self.path, convert_options=options) as file:
+            yield file
+
+
+def _open(path: Path) -> _File:
+    suffix = path.suffix.lower()
+    if suffix in _PARQUET:
+        return _ParquetFile(path)
+    if suffix in _CSV:
+        return _CsvFile(path)
+    raise MediaFMError(
+        f"{path} is neither Parquet nor CSV by its name: give it the suffix .parquet or .csv."
+    )
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise MediaFMError(f"There is no file {path}: mend the path.") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise MediaFMError(f"{path} cannot be read ({reason}): mend or replace it.") from None
+
+
+def _require_columns(file: _File, vectors: Sequence[str], labels: Sequence[str]) -> None:
+    for name in (TITLE, SHOT, *vectors, *labels):
+        if name not in file.columns:
+            raise MediaFMError(
+                f"{file.path} has no column {name!r}: it has {', '.join(file.columns)}."
+            )
+        if file.columns.count(name) > 1:
+            raise MediaFMError(f"{file.path} has two columns {name!r}: rename one.")
+    asked = [*vectors, *labels, TITLE, SHOT]
+    for name in asked:
+        if asked.count(name) > 1:
+            raise MediaFMError(f"The column {name!r} is named twice: name each once.")
+
+
+def _width(file: _File, column: str) -> int:
+    """Width of the first vector of a column."""
+    for batch in file.batches([column], {column: pa.string()}):
+        lists = _as_lists(file.path, column, batch.column(0)).drop_null()
+        if not len(lists):
+            continue
+        width = int(pc.list_value_length(lists)[0].as_py())
+        if not width:
+            raise MediaFMError(
+                f"{file.path}: {column} has vectors without a number: write null where a shot has "
+                "none."
+            )
+        return width
+    raise MediaFMError(
+        f"{file.path}: {column} has no vector in any row: leave it out of the vectors."
+    )
+
+
+def _vectors(
+    file: _File, column: str, width: int, keys: _Keys
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Units `[b]` and their vectors `[b, width]`, batch by batch; those without are left out."""
+    first = 0
+    for batch in file.batches([column], {column: pa.string()}):
+        lists = _as_lists(file.path, column, batch.column(0))
+        there = lists.is_valid().to_numpy(zero_copy_only=False)
+        units = keys.place[first : first + len(lists)][there]
+        first += len(lists)
+        if not len(units):
+            continue
+        matrix = _matrix(file.path, column, lists.drop_null(), width, units, keys)
+        squares = np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64)
+        faulty = np.flatnonzero(~np.isfinite(squares) | (squares == 0))
+        if len(faulty):
+            what = "is all zeros" if squares[faulty[0]] == 0 else "is not finite"
+            raise MediaFMError(
+                f"{file.path}: the vector {column} of {keys.name(units[faulty[0]])} {what}: write "
+                "null where a shot has none."
+            )
+        yield units, matrix
+
+
+def _as_lists(path: Path, column: str, cells: pa.Array) -> pa.Array:
+    """Cells as lists of numbers; text is parsed."""
+    kind = cells.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        inside = pc.utf8_trim(cells, " \t[]")
+        try:
+            # Not every space: "[1 2]", as numpy prints, is not 12.
+            lists = pc.split_pattern(pc.replace_substring_regex(inside, r"\s*,\s*", ","), ",")
+            return _with_values(lists, lists.values.cast(pa.float32()))
+        except pa.ArrowInvalid as error:
+            raise MediaFMError(
+                f'{path}: {column} holds no vectors ({error}): write them like "[0.1, 0.2]".'
+            ) from None
+    if not _is_vector(kind):
+        raise MediaFMError(f"{path}: {column} is of type {kind}: vectors are lists of floats.")
+    return cells
+
+
+def _is_vector(kind: pa.DataType) -> bool:
+    """Return whether a type is of lists of numbers."""
+    return (
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    ) and (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type))
+
+
+def _with_values(lists: pa.ListArray, values: pa.Array) -> pa.ListArray:
+    return pa.ListArray.from_arrays(lists.offsets, values, mask=lists.is_null())
+
+
+def _matrix(
+    path: Path, column: str, lists: pa.Array, width: int, units: np.ndarray, keys: _Keys
+) -> np.ndarray:
+    """Lists without nulls among them as a float32 matrix."""
+    if pa.types.is_fixed_size_list(lists.type):
+        vectors = lists
+    else:
+        lengths = pc.list_value_length(lists).to_numpy()
+        other = np.flatnonzero(lengths != width)
+        if len(other):
+            raise MediaFMError(
+                f"{path}: the vector {column} of {keys.name(units[other[0]])} has "
+                f"{lengths[other[0]]} numbers and others have {width}: vectors of a column have "
+                "one width."
+            )
+        vectors = pa.FixedSizeListArray.from_arrays(lists.flatten(), width)
+    if not pa.types.is_floating(vectors.type.value_type):
+        vectors = vectors.cast(pa.list_(pa.float32(), width))
+    try:
+        return to_numpy(vectors).astype(np.float32, copy=False)
+    except ValueError as error:
+        raise MediaFMError(f"{path}: {column}: {error}") from None
+
+
+def _refuse_empty(path: Path, vectors: Sequence[str], keys: _Keys, present: np.ndarray) -> None:
+    empty = np.flatnonzero(~present.any(axis=1))
+    if len(empty):
+        raise MediaFMError(
+            f"{path}: {keys.name(empty[0])} has no vector in {', '.join(vectors)} ({len(empty)} "
+            "such rows in all): leave out rows that nothing is known of."
+        )

@@ -1,0 +1,129 @@
+"""A title read once, for any number of clips: what the store is for a catalogue, in memory.
+
+    title = TitleInContext.read(network, fused, metadata, times_s=times)
+    title.spans([(61.0, 74.5), (0.0, 30.0)])     # [2, h], by seconds
+    title.shot_ranges([(3, 9)])                  # [1, h], by shots
+
+A clip's vector is a slice of the title's inference, pooled as the catalogue's clips are, so that
+thousands of clips cost no more of the network than one.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike
+
+from mediafm_core.clips.pooling import as_pairs, pool, span_weights
+from mediafm_core.errors import TitleError
+from mediafm_core.runtime.device import Arithmetic
+
+if TYPE_CHECKING:
+    from mediafm_core.model.network import MediaFM
+
+
+@dataclass(frozen=True, eq=False)
+class TitleInContext:
+    """The contextual vectors of a title and the times of its shots.
+
+    Attributes:
+        title_id: named in errors.
+        shots: `[n, h]` float32, the contextual vector of each shot.
+        title: `[h]` float32, the title's own vector.
+        times_s: `[n + 1]` seconds, ascending: each shot's start, and the last one's end.
+    """
+
+    title_id: str
+    shots: np.ndarray
+    title: np.ndarray
+    times_s: np.ndarray
+
+    @classmethod
+    def read(
+        cls,
+        network: "MediaFM",
+        fused: np.ndarray,
+        global_vector: np.ndarray | None = None,
+        *,
+        times_s: ArrayLike | None = None,
+        title_id: str = "the title",
+        arithmetic: Arithmetic = "float32",
+    ) -> "TitleInContext":
+        """Run the network over the whole title, once.
+
+        Args:
+            network: a trained network; runs on its own device, in evaluation mode.
+            fused: `[n, d]` fused vectors of all shots in order.
+            global_vector: `[g]` metadata embedding, None for a title without metadata.
+            times_s: `[n + 1]` seconds, each shot's start and the last one's end. Without them all
+                shots count the same: each lasts one second from 0 on.
+            title_id: named in errors.
+            arithmetic: of the network; the vectors are float32.
+
+        Raises:
+            TitleError: unusable vectors, or times that do not ascend or are not one more than
+                there are shots.
+        """
+        from mediafm_core.inference.whole_title import contextualise
+
+        count = len(fused)
+        times = np.asarray(np.arange(count + 1) if times_s is None else times_s, dtype=np.float64)
+        if times.shape != (count + 1,) or not (np.diff(times) > 0).all():
+            raise TitleError(
+                f"{title_id} has {count} shots and times of shape {times.shape}: give {count + 1} "
+                "ascending ones, the start of each shot and the end of the last."
+            )
+        result = contextualise(
+            network, fused, global_vector, title_id=title_id, arithmetic=arithmetic
+        )
+        return cls(title_id, result.shots, result.title, times)
+
+    def spans(self, spans_s: ArrayLike) -> np.ndarray:
+        """The vectors of spans of time: shots weigh in by their seconds of overlap.
+
+        Args:
+            spans_s: `[k, 2]`, start and end (exclusive) of each in seconds, in any order.
+
+        Returns:
+            float32 `[k, h]`.
+
+        Raises:
+            TitleError: a span ends before it starts or reaches outside the title.
+            MediaFMError: these are no spans.
+        """
+        return pool(self.shots, span_weights(self._table(), spans_s))
+
+    def shot_ranges(self, ranges: ArrayLike) -> np.ndarray:
+        """The vectors of runs of whole shots; shots weigh in by their seconds.
+
+        Args:
+            ranges: `[k, 2]` whole numbers, first shot and the one after the last of each.
+
+        Returns:
+            float32 `[k, h]`.
+
+        Raises:
+            TitleError: a range without shots or outside the title.
+            MediaFMError: these are no ranges.
+        """
+        asked = as_pairs(ranges)
+        first, stop = asked.T
+        usable = (first >= 0) & (first < stop) & (stop <= len(self.shots))
+        usable &= (asked % 1 == 0).all(axis=1)
+        if not usable.all():
+            first, stop = asked[~usable][0]
+            raise TitleError(
+                f"{self.title_id} has no shots from {first:g} up to {stop:g}: take a first shot "
+                f"and a later end between 0 and {len(self.shots)}, in whole numbers."
+            )
+        return self.spans(self.times_s[asked.astype(np.int64)])
+
+    def _table(self) -> pa.Table:
+        return pa.table(
+            {
+                "title_id": pa.repeat(self.title_id, len(self.shots)),
+                "start_s": self.times_s[:-1],
+                "end_s": self.times_s[1:],
+            }
+        )

@@ -1,0 +1,218 @@
+"""Shots in context: one pass of MediaFM over a whole title.
+
+A title's contextual vectors are computed once and every clip is a slice of them. Titles longer than
+the network's `max_shots` are read in overlapping windows that fade into each other.
+
+Imports torch: import this module only where vectors are really computed.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from mediafm_core.errors import TitleError
+from mediafm_core.inference.batching import (
+    CheckedTitle,
+    Run,
+    TitleInput,
+    checked,
+    inference,
+    read_runs,
+    shots_per_batch,
+)
+from mediafm_core.model.network import MediaFM
+from mediafm_core.runtime.device import Arithmetic
+from mediafm_core.runtime.prefetch import ahead
+
+# Titles are taken together until they fill so many batches: enough to find some of like length.
+_BATCHES_AHEAD = 4
+
+
+class Contextual(NamedTuple):
+    """A title read in context."""
+
+    shots: np.ndarray  # [n, h] float32
+    title: np.ndarray  # [h] float32, the [CLS] token
+
+
+class Windows(NamedTuple):
+    """The equally long runs of shots that a title is read in, and what each reading counts for.
+
+    Attributes:
+        starts: `[windows]` int64, first shot of each.
+        weights: `[windows, length]` float32, share of the window's reading in each shot's vector.
+    """
+
+    starts: np.ndarray
+    weights: np.ndarray
+
+
+def windows(shots: int, max_shots: int) -> Windows:
+    """Windows over a title that fade into each other.
+
+    Neighbours overlap by half or more, evenly over the title. A window's weight falls linearly to
+    zero towards its inner edges, where its reading lacks context on one side; the weights of a shot
+    sum to one. So nothing jumps where a window starts or stops. The title's own start and end are
+    no inner edges.
+
+    Args:
+        shots: of the title, at least 1.
+        max_shots: of one window, at least 1.
+    """
+    length = min(shots, max_shots)
+    stride = max(1, length // 2)
+    count = 1 + -(-(shots - length) // stride)
+    starts = np.linspace(0, shots - length, count).astype(np.int64)
+    place = np.arange(length) + 0.5
+    from_start, to_end = np.tile(place, (count, 1)), np.tile(length - place, (count, 1))
+    from_start[0] = to_end[-1] = length
+    weights = np.minimum(from_start, to_end)  # [windows, length]
+    rows = starts[:, None] + np.arange(length)
+    total = np.bincount(rows.ravel(), weights.ravel(), shots)  # [shots]
+    return Windows(starts, (weights / total[rows]).astype(np.float32))
+
+
+def contextualise(
+    network: MediaFM,
+    fused: np.ndarray,
+    global_vector: np.ndarray | None = None,
+    *,
+    title_id: str = "the title",
+    max_shots: int | None = None,
+    arithmetic: Arithmetic = "float32",
+    progress: Callable[[float], None] = lambda _share: None,
+) -> Contextual:
+    """Contextual vectors of a whole title.
+
+    Args:
+        network: a trained network; runs on its own device, in evaluation mode.
+        fused: `[n, d]` fused vectors of all shots in order.
+        global_vector: `[g]` metadata embedding, None for a title without metadata.
+        title_id: named in errors.
+        max_shots: of one window; None takes the network's.
+        arithmetic: of the network; the vectors are float32.
+        progress: called after each window with the share of them that is read.
+
+    Returns:
+        float32 vectors from the network's context layer. The title's vector is the mean over
+        windows, each weighted by what it counts for in the shots.
+
+    Raises:
+        TitleError: vectors of the wrong width, not finite or zero, or no shots.
+    """
+    title = checked(network, TitleInput(fused, global_vector, title_id))
+    (result,) = _read_together(
+        network, [title], max_shots or network.config.max_shots, None, arithmetic, progress
+    )
+    return result
+
+
+def contextualise_titles(
+    network: MediaFM,
+    titles: Iterable[TitleInput],
+    *,
+    batch_shots: int | None = None,
+    arithmetic: Arithmetic = "float32",
+) -> Iterator[Contextual]:
+    """Contextual vectors of many titles, as `contextualise` gives them, to 1e-5.
+
+    Windows of several titles share a batch, which keeps a GPU busy on short titles. Memory is that
+    of a few batches' titles, or of two titles if that is more.
+
+    Args:
+        network: as in `contextualise`.
+        titles: taken as they are needed, some in a thread while the network reads those before.
+        batch_shots: bound of a batch in shots; None takes what suits the network's device.
+        arithmetic: as in `contextualise`.
+
+    Yields:
+        The titles in their order.
+
+    Raises:
+        TitleError: as `contextualise`, once the titles before the one at fault have been yielded.
+    """
+    enough = _BATCHES_AHEAD * (batch_shots or shots_per_batch(network))
+    with closing(ahead(_groups(network, titles, enough))) as groups:
+        for group in groups:
+            yield from _read_together(
+                network, group, network.config.max_shots, batch_shots, arithmetic
+            )
+
+
+def embed_alone(
+    network: MediaFM,
+    fused_clip: np.ndarray,
+    global_vector: np.ndarray | None = None,
+    *,
+    title_id: str = "the title",
+    arithmetic: Arithmetic = "float32",
+) -> Contextual:
+    """A clip read without its title's other shots, to compare with its slice in context.
+
+    Args:
+        network: as in `contextualise`.
+        fused_clip: `[n, d]` fused vectors of the clip's own shots.
+        global_vector: as in `contextualise`: the metadata belong to the clip as well.
+        title_id: named in errors.
+        arithmetic: as in `contextualise`.
+
+    Raises:
+        TitleError: as `contextualise`.
+    """
+    return contextualise(
+        network, fused_clip, global_vector, title_id=title_id, arithmetic=arithmetic
+    )
+
+
+def _groups(
+    network: MediaFM, titles: Iterable[TitleInput], enough: int
+) -> Iterator[list[CheckedTitle]]:
+    """Checked titles, together until they have enough shots; those before a faulty one as well."""
+    together: list[CheckedTitle] = []
+    shots = 0
+    for title in titles:
+        try:
+            together.append(checked(network, title))
+        except TitleError:
+            yield together
+            raise
+        shots += len(title.fused)
+        if shots >= enough:
+            yield together
+            together, shots = [], 0
+    yield together
+
+
+def _read_together(
+    network: MediaFM,
+    titles: Sequence[CheckedTitle],
+    max_shots: int,
+    batch_shots: int | None,
+    arithmetic: Arithmetic,
+    progress: Callable[[float], None] = lambda _share: None,
+) -> list[Contextual]:
+    """Read checked titles, their windows batched together."""
+    device, hidden = network.device, network.config.hidden_size
+    runs: list[Run] = []
+    weights: list[torch.Tensor] = []  # [length] each, one per run
+    for place, title in enumerate(titles):
+        plan = windows(len(title.fused), max_shots)
+        length = plan.weights.shape[1]
+        runs += [Run(place, start, start + length) for start in plan.starts.tolist()]
+        weights += torch.from_numpy(plan.weights).to(device)
+    with inference(network):
+        shots = [torch.zeros(len(title.fused), hidden, device=device) for title in titles]
+        whole = [torch.zeros(hidden, device=device) for _ in titles]
+        reading = read_runs(network, titles, runs, batch_shots=batch_shots, arithmetic=arithmetic)
+        for count, read in enumerate(reading, start=1):
+            progress(count / len(runs))
+            run, weight = runs[read.run], weights[read.run]
+            shots[run.title][run.start : run.stop].addcmul_(weight[:, None], read.shots)
+            whole[run.title].add_(read.title * (weight.sum() / len(shots[run.title])))
+    return [
+        Contextual(vectors.cpu().numpy(), vector.cpu().numpy())
+        for vectors, vector in zip(shots, whole, strict=True)
+    ]

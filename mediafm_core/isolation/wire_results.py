@@ -1,0 +1,201 @@
+"""Results of children as JSON and raw bytes, and their way back into tables, checked.
+
+Tables do not travel as Arrow IPC, whose reader trusts its input more than a JSON parser has to.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from mediafm_core.clips.title_clips import CLIP_SCHEMA
+from mediafm_core.isolation.wire import Message, WireError
+from mediafm_core.media.subtitles import TimedText
+from mediafm_core.shots.decode import PARTS, SHOT_SCHEMA, DecodeSummary
+from mediafm_core.shots.keyframes import KEYFRAME_SCHEMA
+
+TIMED_TEXT = TypeAdapter(TimedText)
+_JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+_BYTES_PER_PIXEL, _JPEG_HEADER_BYTES = 4, 65_536  # at most, of a JPEG picture
+
+
+class _Summary(BaseModel):
+    """A `DecodeSummary` on the wire; a list for each column of its shots but the title's id."""
+
+    model_config = ConfigDict(extra="allow")
+
+    shots: dict[str, list[int | float]]
+
+
+SUMMARY = TypeAdapter(_Summary)
+_FIGURES = {
+    each.name: TypeAdapter(cast(Any, each.type))
+    for each in dataclasses.fields(DecodeSummary)
+    if each.name != "shots"
+}
+
+
+class _Keyframe(NamedTuple):
+    """A row of `KEYFRAME_SCHEMA` but for the title's id; of the picture, its length."""
+
+    shot_index: int
+    position: int
+    time_s: float
+    frame: int
+    width: int
+    height: int
+    jpeg_bytes: int
+
+
+_KEYFRAMES = TypeAdapter(list[_Keyframe])
+
+
+class _Clips(BaseModel):
+    """The columns of `CLIP_SCHEMA` that a file decides about."""
+
+    clip_id: list[str] = Field(min_length=1)
+    start_s: list[float]
+    end_s: list[float]
+    labels: list[list[tuple[str, str]]]
+
+
+def summary_on_wire(summary: DecodeSummary) -> _Summary:
+    """Return the summary of a decode as a child sends it."""
+    fields = {each.name: getattr(summary, each.name) for each in dataclasses.fields(summary)}
+    shots = summary.shots.drop_columns(["title_id"])
+    return _Summary(**{**fields, "shots": shots.to_pydict()})
+
+
+@contextmanager
+def parsing() -> Iterator[None]:
+    """Turn the errors of parsing and checking a result into a `WireError`."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, OverflowError, pa.ArrowException) as error:
+        raise WireError(str(error)) from error
+
+
+def timed_text_from_wire(data: bytes) -> TimedText:
+    """Return the timed text that a child has sent.
+
+    Raises:
+        WireError: it is none.
+    """
+    with parsing():
+        found = TIMED_TEXT.validate_json(data)
+    times = np.array([cue[:2] for cue in found.cues], dtype=np.float64).reshape(-1, 2)
+    _require(bool(np.isfinite(times).all()))
+    return found
+
+
+@parsing()
+def summary_from_wire(data: bytes, title_id: str, frames: int, keyframes: int) -> DecodeSummary:
+    """Return the summary that a child has sent.
+
+    Args:
+        data: the child's result.
+        title_id: the title.
+        frames: pictures that it has handed over.
+        keyframes: keyframes that it has handed over.
+
+    Raises:
+        WireError: it is none, or contradicts itself or what was handed over.
+    """
+    sent = SUMMARY.validate_json(data)
+    _require({"title_id", *sent.shots} == set(SHOT_SCHEMA.names))
+    count = len(sent.shots["shot_index"])
+    columns = {"title_id": [title_id] * count, **sent.shots}
+    shots = pa.table({name: columns[name] for name in SHOT_SCHEMA.names}, schema=SHOT_SCHEMA)
+    figures = sent.model_extra or {}
+    _require(figures.keys() == _FIGURES.keys())
+    summary = DecodeSummary(
+        shots=shots,
+        **{name: check.validate_python(figures[name]) for name, check in _FIGURES.items()},
+    )
+    start_s, end_s = shots["start_s"].to_numpy(), shots["end_s"].to_numpy()
+    first, last = shots["start_frame"].to_numpy(), shots["end_frame"].to_numpy()
+    _require(count > 0 and (shots["shot_index"].to_numpy() == np.arange(count)).all())
+    _require(bool(np.isfinite(start_s).all() and np.isfinite(end_s).all()))
+    _require(bool((end_s > start_s).all() and (start_s[1:] == end_s[:-1]).all()))
+    _require(bool((last >= first).all() and (first[1:] == last[:-1] + 1).all()))
+    _require((int(first[0]), int(last[-1]) + 1) == (0, frames) and summary.frames == frames)
+    _require(summary.keyframes == keyframes and summary.duration_s == end_s[-1])
+    _require(0 <= summary.soundtrack_s < np.inf and set(summary.cpu_seconds) == set(PARTS))
+    return summary
+
+
+def keyframes_on_wire(batch: pa.RecordBatch) -> Message:
+    """Return keyframes as a child sends them."""
+    names = KEYFRAME_SCHEMA.names
+    jpegs = batch.column(names.index("jpeg")).to_pylist()
+    columns = [batch.column(names.index(name)).to_pylist() for name in _Keyframe._fields[:-1]]
+    rows = [(*row, len(jpeg)) for row, jpeg in zip(zip(*columns, strict=True), jpegs, strict=True)]
+    return Message("keyframes", {"rows": rows}, b"".join(jpegs))
+
+
+@parsing()
+def keyframes_from_wire(message: Message, title_id: str) -> pa.RecordBatch:
+    """Return the keyframes that a child has sent.
+
+    Raises:
+        WireError: they are none.
+    """
+    rows = _KEYFRAMES.validate_python(message.head.get("rows"))
+    for row in rows:
+        pixels = row.width * row.height
+        _require(0 < row.jpeg_bytes <= _BYTES_PER_PIXEL * pixels + _JPEG_HEADER_BYTES)
+    jpegs = list(_cut(message.body, [row.jpeg_bytes for row in rows]))
+    made = [
+        {"title_id": title_id, **row._asdict(), "jpeg": jpeg}
+        for row, jpeg in zip(rows, jpegs, strict=True)
+    ]
+    return pa.RecordBatch.from_pylist(made, schema=KEYFRAME_SCHEMA)
+
+
+def columns_of(clips: pa.Table) -> bytes:
+    """Return clips as a child sends them."""
+    found = {name: clips[name].to_pylist() for name in _Clips.model_fields}
+    return json.dumps(found).encode()
+
+
+@parsing()
+def clips_from_wire(data: bytes, title_id: str, duration_s: float) -> pa.Table:
+    """Return the clips that a child has sent, a table of `CLIP_SCHEMA`.
+
+    Raises:
+        WireError: they are none, or lie outside the title.
+    """
+    sent = _Clips.model_validate_json(data)
+    count = len(sent.clip_id)
+    start_s, end_s = np.array(sent.start_s), np.array(sent.end_s)
+    _require(len(start_s) == len(end_s) == len(sent.labels) == count)
+    _require(bool((start_s >= 0).all() and (end_s > start_s).all()))
+    _require(bool((end_s <= duration_s).all()))
+    _require(len(set(sent.clip_id)) == count)
+    columns: Mapping[str, Sequence[Any]] = {
+        "title_id": [title_id] * count,
+        **{name: getattr(sent, name) for name in _Clips.model_fields},
+        "proposed": [False] * count,
+    }
+    return pa.table({name: columns[name] for name in CLIP_SCHEMA.names}, schema=CLIP_SCHEMA)
+
+
+def _cut(data: bytes, lengths: Sequence[int]) -> Iterator[bytes]:
+    """Cut bytes into pictures."""
+    _require(sum(lengths) == len(data))
+    start = 0
+    for length in lengths:
+        jpeg = data[start : start + length]
+        _require(jpeg.startswith(_JPEG_START) and jpeg.endswith(_JPEG_END))
+        yield jpeg
+        start += length
+
+
+def _require(holds: bool) -> None:
+    if not holds:
+        raise WireError("a result that contradicts itself")

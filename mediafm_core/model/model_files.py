@@ -1,0 +1,147 @@
+"""The files of a model's folder, and reading those that are JSON.
+
+Imports no torch, so that models can be listed and compared quickly.
+"""
+
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mediafm_core.disk.seals import read_sealed_json, sealed_json, sha256_of_file
+from mediafm_core.disk.strict_json import parse_json, read_bounded
+from mediafm_core.errors import ConfigurationError
+from mediafm_core.identity import Identity
+
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+TRAINING_FILE, CARD_FILE = "training.json", "README.md"
+DIGESTS = "digests"  # in the record of the training: SHA-256 of the folder's other files, by name
+MODEL_VERSION = "4"  # raise when the same weights would give other vectors, or cannot be read
+PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
+
+# A record lists every title of its training: 64 MiB are a million of them.
+_MOST_BYTES = {CONFIG_FILE: 1 << 20, TRAINING_FILE: 64 << 20, CARD_FILE: 1 << 20}
+
+
+def pickles_in(folder: Path) -> list[str]:
+    """Names of the files of a folder that are pickles by their suffix."""
+    return sorted(path.name for path in folder.iterdir() if path.suffix in PICKLE_SUFFIXES)
+
+
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """A JSON file of a model's folder.
+
+    Raises:
+        ConfigurationError: the file is missing or damaged.
+    """
+    path = folder / name
+    try:
+        refuse_strange_file(path)
+        content = read_bounded(path, _MOST_BYTES[name])
+        # Losses of a failed training may be NaN; no number of a configuration may.
+        document = parse_json(content) if name == CONFIG_FILE else read_sealed_json(content)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigurationError(
+            f"{folder} is no trained model, it has no {name}: name a folder below models/."
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be read ({error.strerror}): fix its permissions or copy the model "
+            "again."
+        ) from None
+    except ValueError as error:
+        raise ConfigurationError(f"{path} is damaged ({error}): copy the model again.") from None
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{path} is damaged (no JSON object): copy the model again.")
+    return document
+
+
+def read_card(folder: Path) -> str:
+    """The model card of a model's folder.
+
+    Raises:
+        ConfigurationError: it is missing or damaged.
+    """
+    path = folder / CARD_FILE
+    try:
+        refuse_strange_file(path)
+        return read_bounded(path, _MOST_BYTES[CARD_FILE]).decode("utf-8")
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"The model card {path} cannot be read ({error}): copy the model again."
+        ) from None
+
+
+def refuse_strange_file(path: Path) -> None:
+    """Refuse a pipe, a device or a link in place of a file of a model's folder.
+
+    Raises:
+        OSError: it is missing or cannot be looked at.
+        ConfigurationError: it is no regular file.
+    """
+    mode = path.lstat().st_mode
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):  # reading a folder fails with its own error
+        return
+    kind = "a link" if stat.S_ISLNK(mode) else "a pipe or device"
+    raise ConfigurationError(f"{path} is {kind}: put the file itself there.")
+
+
+def recorded_identity(folder: Path, training: dict[str, Any]) -> Identity:
+    """The identity in a `training.json`.
+
+    Raises:
+        ConfigurationError: it names none.
+    """
+    try:
+        return Identity.model_validate(training.get("identity"))
+    except ValidationError:
+        raise ConfigurationError(
+            f"{folder / TRAINING_FILE} names no identity: copy the model again."
+        ) from None
+
+
+def write_training_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write the record of a training, last: it has the digests of the folder's other files."""
+    names = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
+    digests = {name: sha256_of_file(folder / name).hex() for name in names}
+    part = folder / f".{TRAINING_FILE}.part"
+    part.write_bytes(sealed_json({**record, DIGESTS: digests}))
+    part.replace(folder / TRAINING_FILE)
+
+
+def require_undamaged(
+    folder: Path, training: Mapping[str, Any], names: Iterable[str] | None = None
+) -> None:
+    """Compare files of a model's folder with their digests; earlier records have none.
+
+    Args:
+        folder: of the model.
+        training: its record.
+        names: of files; None takes all that have a digest.
+
+    Raises:
+        ConfigurationError: one is missing or damaged.
+    """
+    digests = training.get(DIGESTS) or {}
+    for name in digests if names is None else digests.keys() & set(names):
+        try:
+            found = sha256_of_file(folder / name).hex()
+        except FileNotFoundError:
+            raise ConfigurationError(f"{folder} has no {name}: copy the model again.") from None
+        if found != digests[name]:
+            raise ConfigurationError(
+                f"{folder / name} is damaged (its SHA-256 is another than when it was written): "
+                "copy the model again or train it again."
+            )
+
+
+def other_version(folder: Path, version: str | None) -> str | None:
+    """The refusal of a model of a version that this MediaFM does not read; None for its own."""
+    if version == MODEL_VERSION:
+        return None
+    return (
+        f"{folder} holds a model of version {version} and this MediaFM reads version "
+        f"{MODEL_VERSION}: train one anew with `mediafm train --release`."
+    )

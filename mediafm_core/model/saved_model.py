@@ -1,0 +1,297 @@
+"""A trained model as a folder, saved whole or not at all and loaded only if it is sound.
+
+<models>/mediafm-<version>@<digest>/
+  config.json         shape of the network, encoders and ranges of its fused space
+  model.safetensors   weights; a pickle is never written nor read
+  training.json       settings, data version of each title, curve, baselines, parameter groups,
+                      date, SHA-256 of the other files
+  README.md           model card
+"""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedConfig
+
+from mediafm_core.errors import ConfigurationError, IdentityMismatchError
+from mediafm_core.fusion.concatenation import first_difference
+from mediafm_core.identity import Identity, digest_of, digest_of_settings
+from mediafm_core.model.bounds import checked_configuration
+from mediafm_core.model.card import model_card
+from mediafm_core.model.model_files import (
+    CARD_FILE,
+    CONFIG_FILE,
+    MODEL_VERSION,
+    TRAINING_FILE,
+    WEIGHTS_FILE,
+    other_version,
+    pickles_in,
+    read_json,
+    recorded_identity,
+    refuse_strange_file,
+    require_undamaged,
+    write_training_record,
+)
+from mediafm_core.model.network import MediaFM, MediaFMConfig
+
+_LAYERS = "layers."  # begins the names of a layer's tensors
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A trained network, ready for inference, and its identity."""
+
+    network: MediaFM
+    identity: Identity
+    folder: Path
+    training: dict[str, Any]
+
+
+def identity_of(network: MediaFM) -> Identity:
+    """Identity of a network: a digest of its weights and of the settings that shape its output."""
+    parts: list[bytes | str] = [digest_of_settings(own_settings(network.config))]
+    for name, tensor in sorted(network.state_dict().items()):
+        array = tensor.detach().cpu().contiguous().numpy()
+        parts += [name, str(array.dtype), str(array.shape), array.tobytes()]
+    return Identity(name="mediafm", version=MODEL_VERSION, digest=digest_of(*parts))
+
+
+def save_model(
+    network: MediaFM, training: Mapping[str, Any], models: Path
+) -> tuple[Path, Identity]:
+    """Save a network as `models/<identity>`.
+
+    A sound model of the same identity that is there already is left as it is, a damaged one is
+    replaced.
+
+    Args:
+        network: what to save.
+        training: JSON-representable record of the training.
+        models: folder of all models, created if need be.
+
+    Returns:
+        The folder and the identity.
+
+    Raises:
+        ConfigurationError: the folder cannot be written (disk full, no permission).
+    """
+    identity = identity_of(network)
+    created_at = datetime.now(UTC).isoformat(timespec="seconds")
+    record = {"identity": identity.model_dump(), "created_at": created_at, **training}
+    with _staged(models, identity) as folder:
+        network.config.save_pretrained(folder)
+        save_file(network.state_dict(), folder / WEIGHTS_FILE, metadata={"format": "pt"})
+        # safetensors lets nobody but the owner read the file; a store is shared.
+        shutil.copymode(folder / CONFIG_FILE, folder / WEIGHTS_FILE)
+        (folder / CARD_FILE).write_text(model_card(identity, network, record))
+        write_training_record(folder, record)
+    return models / str(identity), identity
+
+
+def copy_model(folder: Path, models: Path) -> Identity:
+    """Take a model that was trained elsewhere into a folder of models, after checking it.
+
+    As with `save_model`, it replaces a model of its identity that is damaged.
+
+    Args:
+        folder: of the model, under any name.
+        models: folder of all models; the copy is `models/<identity>`.
+
+    Raises:
+        ConfigurationError: as `load_model` and `save_model`.
+    """
+    identity = load_model(folder).identity
+    with _staged(models, identity) as staged:
+        for name in (CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE, CARD_FILE):
+            if (folder / name).exists():
+                shutil.copyfile(folder / name, staged / name)
+    return identity
+
+
+def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
+    """Load a trained model, in evaluation mode.
+
+    Raises:
+        ConfigurationError: a file is missing, damaged or altered, the weights are a pickle, or the
+            folder holds a model of another architecture or version.
+    """
+    config = _load_config(folder)
+    training = read_json(folder, TRAINING_FILE)
+    recorded = recorded_identity(folder, training)
+    refusal = other_version(folder, recorded.version)
+    if refusal:
+        raise ConfigurationError(refusal)
+    network = _network_of(folder, config)
+    network.load_state_dict(_load_weights(folder), assign=True)
+    identity = identity_of(network)
+    if recorded != identity:
+        raise ConfigurationError(
+            f"{folder} holds {identity}, but {TRAINING_FILE} records another identity: the model "
+            "was altered; copy it again or train one."
+        )
+    if not all(torch.isfinite(tensor).all() for tensor in network.state_dict().values()):
+        raise ConfigurationError(
+            f"{folder / WEIGHTS_FILE} holds numbers that are not finite: train the model again."
+        )
+    require_undamaged(folder, training, (CONFIG_FILE, WEIGHTS_FILE))
+    network.to(torch.device(device))  # type: ignore[arg-type]  # transformers wraps its signature
+    return LoadedModel(network.eval(), identity, folder, training)
+
+
+def check_compatible(
+    model: LoadedModel,
+    ranges: Mapping[str, tuple[int, int]],
+    identities: Mapping[str, str],
+) -> None:
+    """Refuse to read fused vectors of other encoders than the model was trained on.
+
+    Args:
+        model: the model that is to read the vectors.
+        ranges: each modality's columns `(start, stop)` in the fused vectors.
+        identities: identity of each encoder, by modality.
+
+    Raises:
+        IdentityMismatchError: names the first difference.
+    """
+    config = model.network.config
+    found = first_difference(
+        (config.encoder_identities or {}, identities), (config.fused_ranges or {}, ranges)
+    )
+    if found:
+        raise IdentityMismatchError(
+            f"{model.identity} was trained with {found.modality} {found.what} {found.first} and "
+            f"the fused vectors have {found.second}: train a model on these vectors or embed with "
+            "the model's encoders."
+        )
+
+
+@contextmanager
+def _staged(models: Path, identity: Identity) -> Iterator[Path]:
+    """A folder to write a model into, which becomes `models/<identity>` once it is complete."""
+    folder = models / str(identity)
+    staged = models / f".{identity}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    damaged = models / f"{staged.name}.damaged"
+    try:
+        staged.mkdir(parents=True)
+        yield staged
+        for path in staged.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        if folder.exists() and not _is_sound(folder):
+            folder.rename(damaged)
+        if not folder.exists():
+            staged.rename(folder)
+    except (OSError, SafetensorError) as error:
+        raise ConfigurationError(
+            f"The model cannot be saved in {models} ({error}): make space or choose another folder."
+        ) from None
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+        shutil.rmtree(damaged, ignore_errors=True)
+
+
+def _is_sound(folder: Path) -> bool:
+    try:
+        load_model(folder)
+    except ConfigurationError:
+        return False
+    return True
+
+
+def own_settings(config: MediaFMConfig) -> dict[str, Any]:
+    """What MediaFM itself configures, without what transformers adds (its version, its types)."""
+    common = {field.name for field in fields(PreTrainedConfig)}
+    return {
+        field.name: getattr(config, field.name)
+        for field in fields(config)
+        if field.name not in common
+    }
+
+
+def _load_config(folder: Path) -> MediaFMConfig:
+    settings = read_json(folder, CONFIG_FILE)
+    if settings.get("model_type") != MediaFMConfig.model_type:
+        raise ConfigurationError(
+            f"{folder / CONFIG_FILE} describes a {settings.get('model_type')!r} model, not "
+            f"{MediaFMConfig.model_type!r}: name the folder of a MediaFM model."
+        )
+    own = checked_configuration(folder / CONFIG_FILE, settings)
+    return MediaFMConfig(**{name: own[name] for name in own if name != "model_type"})
+
+
+def _network_of(folder: Path, config: MediaFMConfig) -> MediaFM:
+    """A network of shapes only, which are those of the weights: nothing is drawn or allocated.
+
+    Raises:
+        ConfigurationError: the weights' header has other tensors than the configuration asks for.
+    """
+    there = _header(folder)
+    layers = len({name.split(".")[1] for name in there if name.startswith(_LAYERS)})
+    if layers != config.num_hidden_layers:  # before as many are built
+        raise _mismatch(folder, f"{layers} layers in place of {config.num_hidden_layers}")
+    with torch.device("meta"):
+        network = MediaFM(config)
+    wanted = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
+    for name in sorted(wanted.keys() | there.keys()):
+        if wanted.get(name) != there.get(name):
+            raise _mismatch(folder, f"{name} {there.get(name)} in place of {wanted.get(name)}")
+    return network
+
+
+def _mismatch(folder: Path, difference: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE} beside it ({difference}): copy the "
+        "model again."
+    )
+
+
+def _header(folder: Path) -> dict[str, list[int]]:
+    """Shapes of the tensors in a model's weights, of which no tensor is read."""
+    with _weights_errors(folder) as path, safe_open(path, framework="pt") as file:
+        found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        other = {each.get_dtype() for each in found.values()} - {"F32"}
+        if other:
+            raise ConfigurationError(
+                f"{path} holds numbers of type {min(other)} in place of F32: copy the model again."
+            )
+        return {name: list(each.get_shape()) for name, each in found.items()}
+
+
+def _load_weights(folder: Path) -> dict[str, torch.Tensor]:
+    with _weights_errors(folder) as path:
+        return load_file(path)
+
+
+@contextmanager
+def _weights_errors(folder: Path) -> Iterator[Path]:
+    """The file of a model's weights; errors of reading it become a sentence with a remedy."""
+    path = folder / WEIGHTS_FILE
+    try:
+        refuse_strange_file(path)
+        yield path
+    except FileNotFoundError:
+        pickles = pickles_in(folder)
+        found = f"only {pickles[0]}, a pickle, which is never loaded" if pickles else "none"
+        raise ConfigurationError(
+            f"{folder} needs weights in {WEIGHTS_FILE} and has {found}: save the model as "
+            "safetensors."
+        ) from None
+    except SafetensorError as error:
+        raise ConfigurationError(
+            f"{path} is truncated or damaged ({error}): copy the model again or train it again."
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be read ({error}): mend its permissions, or copy the model again or "
+            "train it again."
+        ) from None

@@ -1,0 +1,222 @@
+"""Which shots every training step reads, and reading them.
+
+A step takes runs of consecutive shots ("crops") from several titles, chosen in proportion to their
+shots. The crops of some steps at a time are sorted by length before they are divided among these
+steps, so that like lengths meet and little is padded; then the steps are shuffled.
+
+What a step reads and hides is a function of the seed and of the step alone. So a run that is
+resumed needs to know nothing but its step, and every process of a data-parallel training draws the
+whole step and takes its own sequences of it.
+"""
+
+from collections.abc import Generator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from mediafm_core.config.settings import ObjectiveSettings, TrainingSettings
+from mediafm_core.errors import ConfigurationError
+from mediafm_core.model.training.masking import Masks, sample_masks
+from mediafm_core.model.training.objective import Batch, Counts
+from mediafm_core.model.training.training_data import TrainingData
+from mediafm_core.runtime.prefetch import ahead
+
+POOL_STEPS = 32  # steps whose crops are sorted together
+
+_CROPS, _MASKS = 0, 1  # separate streams of random numbers
+
+
+class StepPlan(NamedTuple):
+    """The sequences of one step, the shortest first; int64 `[b]` each."""
+
+    titles: np.ndarray
+    starts: np.ndarray  # first shot of the crop in its title
+    lengths: np.ndarray
+    first_positions: np.ndarray  # of the crop's first shot in the network's sequence
+
+
+class Plan:
+    """What each step reads.
+
+    Args:
+        shots: `[titles]` shots of every title of the data.
+        titles: places of those to train on.
+        settings: seed, titles per batch, length of crops.
+        max_shots: longest sequence of the network. A crop is put at a random position of it, so
+            that learnt positions are all trained however short the titles are.
+    """
+
+    def __init__(
+        self,
+        shots: np.ndarray,
+        titles: Sequence[int],
+        settings: TrainingSettings,
+        max_shots: int,
+    ) -> None:
+        self._titles = np.asarray(titles, dtype=np.int64)
+        self._shots = shots[self._titles]
+        self._ends = np.cumsum(self._shots)
+        self._settings = settings
+        self._max_shots = max_shots
+        self._pool: tuple[int, list[StepPlan]] = (-1, [])
+
+    def step(self, step: int) -> StepPlan:
+        """The sequences of a step, counted from 1."""
+        pool, place = divmod(step - 1, POOL_STEPS)
+        if self._pool[0] != pool:
+            self._pool = (pool, self._draw(pool))
+        return self._pool[1][place]
+
+    def _draw(self, pool: int) -> list[StepPlan]:
+        generator = _generator(self._settings.seed, _CROPS, pool)
+        size = self._settings.titles_per_batch
+        count = POOL_STEPS * size
+        # A shot drawn from all shots: titles come in proportion to theirs.
+        drawn = generator.integers(self._ends[-1], size=count)
+        chosen = np.searchsorted(self._ends, drawn, side="right")
+        shots = self._shots[chosen]
+        lengths = np.minimum(shots, self._settings.crop_shots)
+        starts = generator.integers(shots - lengths + 1)
+        order = np.argsort(lengths, kind="stable")
+        steps = []
+        for step in generator.permutation(POOL_STEPS):
+            taken = order[step * size : (step + 1) * size]
+            room = self._max_shots - int(lengths[taken[-1]]) + 1  # also for padding
+            steps.append(
+                StepPlan(
+                    self._titles[chosen[taken]],
+                    starts[taken],
+                    lengths[taken],
+                    generator.integers(room, size=size),
+                )
+            )
+        return steps
+
+
+class StepBatches(NamedTuple):
+    """What one process reads of a step: batches to be computed one after the other."""
+
+    batches: list[Batch]
+    counts: Counts
+    places: int  # of the whole step, in all processes: shots and padding
+
+
+class BatchReader:
+    """Reads the sequences of a step and chooses what to hide of them.
+
+    Args:
+        data: the catalogue's fused vectors.
+        plan: what each step reads.
+        ranges: columns `(start, stop)` of each modality in the fused vectors.
+        objective: what is hidden.
+        settings: seed and accumulation.
+        rank: of this process.
+        processes: that share every step.
+        pinned: put tensors where a GPU can fetch them from by itself.
+
+    Raises:
+        ConfigurationError: the sequences of a step cannot be shared out evenly.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        plan: Plan,
+        ranges: Sequence[tuple[int, int]],
+        objective: ObjectiveSettings,
+        settings: TrainingSettings,
+        rank: int = 0,
+        processes: int = 1,
+        pinned: bool = False,
+    ) -> None:
+        parts = processes * settings.accumulation
+        if settings.titles_per_batch % parts:
+            raise ConfigurationError(
+                f"training.titles_per_batch is {settings.titles_per_batch}, which {processes} "
+                f"processes with training.accumulation {settings.accumulation} cannot share "
+                f"evenly: make it a multiple of {parts}."
+            )
+        self._data = data
+        self._plan = plan
+        self._ranges = list(ranges)
+        self._objective = objective
+        self._seed = settings.seed
+        self._size = settings.titles_per_batch // parts
+        self._first, self._count = rank * settings.accumulation, settings.accumulation
+        self._parts = parts
+        self._pinned = pinned
+
+    def read(self, step: int) -> StepBatches:
+        """The batches of a step that this process computes.
+
+        Raises:
+            TitleError: a title's vectors are unusable.
+        """
+        plan = self._plan.step(step)
+        masks = self._masks(plan, step)
+        parts = [
+            slice(i * self._size, (i + 1) * self._size)
+            for i in range(self._first, self._first + self._count)
+        ]
+        batches = [self._batch(plan, masks, part) for part in parts]
+        counts = Counts(masked=int(masks.row_weights.sum()), shots=int(plan.lengths.sum()))
+        longest = plan.lengths.reshape(self._parts, self._size).max(axis=1)
+        return StepBatches(batches, counts, int(longest.sum()) * self._size)
+
+    def ahead(self, first: int, last: int) -> Generator[tuple[int, StepBatches]]:
+        """Steps `first` to `last`, each read while the one before it is computed."""
+        return ahead((step, self.read(step)) for step in range(first, last + 1))
+
+    def _masks(self, plan: StepPlan, step: int) -> Masks:
+        """Of the whole step, whichever part of it this process reads."""
+        seed = _generator(self._seed, _MASKS, step).integers(2**63)
+        generator = torch.Generator().manual_seed(int(seed))
+        has = None
+        if self._objective.single_modality_share and len(self._ranges) > 1:
+            has = has_modalities(self._read(plan, slice(None)), self._ranges)
+        lengths = torch.from_numpy(plan.lengths)
+        return sample_masks(lengths, has, self._objective, len(self._ranges), generator)
+
+    def _batch(self, plan: StepPlan, masks: Masks, part: slice) -> Batch:
+        lengths = plan.lengths[part]
+        longest = int(lengths.max())
+        rows = int((masks.row_weights[part].sum(dim=0) > 0).sum())
+        present = np.arange(longest) < lengths[:, None]  # [b, n]
+        batch = Batch(
+            fused=torch.from_numpy(self._read(plan, part)),
+            global_=torch.from_numpy(self._data.globals[plan.titles[part]]),
+            present=None if present.all() else torch.from_numpy(present),
+            masked=masks.masked[part, :longest].contiguous(),
+            rows=masks.rows[part, :rows].contiguous(),
+            row_weights=masks.row_weights[part, :rows].contiguous(),
+            dropped=masks.dropped[part],
+            first_position=torch.from_numpy(plan.first_positions[part]),
+        )
+        if not self._pinned:
+            return batch
+        pinned = {
+            name: tensor.pin_memory()
+            for name, tensor in batch._asdict().items()
+            if tensor is not None
+        }
+        return batch._replace(**pinned)
+
+    def _read(self, plan: StepPlan, part: slice) -> np.ndarray:
+        """Fused vectors `[b, n, d]`, zero in the padding."""
+        lengths = plan.lengths[part]
+        fused = np.zeros((len(lengths), lengths.max(), self._data.dimension), dtype=np.float32)
+        sequences = zip(plan.titles[part], plan.starts[part], lengths, strict=True)
+        for place, (title, start, length) in enumerate(sequences):
+            fused[place, :length] = self._data.read(title, start, start + length)
+        return fused
+
+
+def has_modalities(fused: np.ndarray, ranges: Sequence[tuple[int, int]]) -> torch.Tensor:
+    """`[b, n, m]` bool: which modalities the shots `[b, n, d]` have; an absent one is zero."""
+    parts = [fused[..., start:stop].any(axis=-1) for start, stop in ranges]
+    return torch.from_numpy(np.stack(parts, axis=-1))
+
+
+def _generator(seed: int, stream: int, number: int) -> np.random.Generator:
+    return np.random.default_rng([seed % 2**64, stream, number])

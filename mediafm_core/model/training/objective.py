@@ -1,0 +1,166 @@
+"""The objective: Masked Shot Modeling, and the terms that can be added to it.
+
+20 % of a title's shots are replaced by `[MASK]` and predicted from the rest; the loss is the cosine
+distance between prediction and original (Netflix's technology blog, 23 February 2026). That is the
+default. `ObjectiveSettings` adds, each with a weight of its own:
+
+- contrastive: of the title's hidden shots, the prediction should resemble its own original most
+  (InfoNCE, arXiv 1807.03748)
+- boundary: from a second pass in which nothing is hidden, whether a scene starts at a shot, by
+  pseudo-labels (`mediafm_core.model.training.pseudo_boundaries`)
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from mediafm_core.config.settings import ObjectiveSettings
+from mediafm_core.model.network import MediaFM
+from mediafm_core.model.prediction import take_rows
+from mediafm_core.model.training.pseudo_boundaries import pseudo_boundaries
+
+# Of a prediction that is compared: where nothing is visible it is zero, and the gradient of a
+# cosine grows with one over the length.
+_LEAST_LENGTH = 1e-3
+
+
+class Batch(NamedTuple):
+    """Sequences of shots and what is hidden in them; see `Masks` for the last of it."""
+
+    fused: torch.Tensor  # [b, n, d] zero in the padding
+    global_: torch.Tensor  # [b, g]
+    present: torch.Tensor | None  # [b, n] bool, None when nothing is padded
+    masked: torch.Tensor  # [b, n, m] bool
+    rows: torch.Tensor  # [b, k] int64
+    row_weights: torch.Tensor  # [b, k] float32
+    dropped: torch.Tensor  # [b, m] bool
+    first_position: torch.Tensor  # [b] int64, see `MediaFM.forward`
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
+        """The batch on a device."""
+        moved = {
+            name: tensor.to(device, non_blocking=non_blocking)
+            for name, tensor in self._asdict().items()
+            if tensor is not None
+        }
+        return self._replace(**moved)
+
+
+class Counts(NamedTuple):
+    """Of a whole step, over all its batches and processes: what sums are divided by."""
+
+    masked: int  # hidden shots
+    shots: int
+
+
+class Losses(NamedTuple):
+    """Parts of a step's loss: over all batches and processes of a step they add up to its mean."""
+
+    total: torch.Tensor  # to be differentiated
+    masked: torch.Tensor  # the cosine distance of hidden shots
+    terms: dict[str, torch.Tensor]  # the others by name, without their weights
+
+
+class Objective(nn.Module):
+    """What a network is trained to do."""
+
+    def __init__(self, network: MediaFM, settings: ObjectiveSettings) -> None:
+        super().__init__()
+        self.network = network
+        self.settings = settings
+
+    def forward(self, batch: Batch, counts: Counts) -> Losses:
+        """The losses of a batch, as shares of the step that `counts` describes."""
+        settings, network = self.settings, self.network
+        fused = batch.fused
+        if settings.modality_dropout:
+            fused = drop_modalities(fused, batch.dropped, network.modality_ranges)
+        output = network(
+            fused,
+            batch.global_,
+            batch.present,
+            batch.masked,
+            batch.first_position,
+            batch.rows,
+        )
+        target = take_rows(batch.fused, batch.rows)  # [b, k, d]
+        prediction = output.reconstruction.float()
+        if settings.single_modality_share:
+            columns = self._hidden_columns(batch)  # [b, k, d]
+            prediction, target = prediction * columns, target * columns
+        similarity = functional.cosine_similarity(
+            prediction, target.float(), dim=-1, eps=_LEAST_LENGTH
+        )
+        distance = 1 - similarity  # [b, k]
+        masked = (distance * batch.row_weights).sum() / counts.masked
+        total, terms = masked, {}
+        if settings.contrastive_weight:
+            value = self._contrastive(prediction, target, batch.row_weights) / counts.masked
+            total = total + settings.contrastive_weight * value
+            terms["contrastive"] = value.detach()
+        if settings.boundary_weight:
+            value = self._boundary(batch) / counts.shots
+            total = total + settings.boundary_weight * value
+            terms["boundary"] = value.detach()
+        return Losses(total, masked.detach(), terms)
+
+    def _hidden_columns(self, batch: Batch) -> torch.Tensor:
+        """1 in the columns that are hidden of each row that is predicted, else 0."""
+        hidden = take_rows(batch.masked, batch.rows)  # [b, k, m]
+        parts = [
+            part.expand(-1, -1, stop - start)
+            for part, (start, stop) in zip(
+                hidden.split(1, dim=-1), self.network.modality_ranges, strict=True
+            )
+        ]
+        return torch.cat(parts, dim=-1).float()
+
+    def _contrastive(
+        self, prediction: torch.Tensor, target: torch.Tensor, row_weights: torch.Tensor
+    ) -> torch.Tensor:
+        """Sum over hidden shots of the cross-entropy of picking the right one of the title's."""
+        unit = functional.normalize(target.float(), dim=-1)
+        similarity = functional.normalize(prediction, dim=-1) @ unit.transpose(1, 2)  # [b, k, k]
+        scores = similarity.float() / self.settings.contrastive_temperature
+        scores = scores.masked_fill(row_weights[:, None] == 0, torch.finfo(scores.dtype).min)
+        picked = scores.log_softmax(dim=-1).diagonal(dim1=1, dim2=2)  # [b, k]
+        return -(picked * row_weights).sum()
+
+    def _boundary(self, batch: Batch) -> torch.Tensor:
+        """Sum over shots of the cross-entropy of a scene starting there."""
+        sizes = batch.fused.shape[:2]
+        lengths = (
+            batch.fused.new_full((sizes[0],), sizes[1], dtype=torch.int64)
+            if batch.present is None
+            else batch.present.sum(dim=1)
+        )
+        with torch.no_grad():
+            target, known = pseudo_boundaries(batch.fused, lengths)
+        logits = self.network.boundaries(
+            batch.fused, batch.global_, batch.present, batch.first_position
+        )
+        loss = functional.binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
+        return (loss * known).sum()
+
+
+def drop_modalities(
+    fused: torch.Tensor, dropped: torch.Tensor, ranges: list[tuple[int, int]]
+) -> torch.Tensor:
+    """Fused vectors without some modalities, of unit length again.
+
+    A shot that would have nothing left stays whole.
+
+    Args:
+        fused: `[b, n, d]`.
+        dropped: `[b, m]` bool.
+        ranges: columns of each modality.
+    """
+    parts = [
+        fused[..., start:stop].masked_fill(dropped[:, i, None, None], 0)
+        for i, (start, stop) in enumerate(ranges)
+    ]
+    left = torch.cat(parts, dim=-1)
+    left = torch.where(left.any(dim=-1, keepdim=True), left, fused)
+    return functional.normalize(left, dim=-1)

@@ -1,0 +1,132 @@
+"""Muon for the hidden matrices, AdamW for everything else.
+
+Muon (Jordan et al., kellerjordan.github.io/posts/muon) orthogonalises the update of a matrix that
+maps hidden vectors to hidden vectors: the weights of the Transformer layers. Projections in and
+out, positions, tokens, biases and norms are no such matrices and take AdamW, biases, norms and
+tokens without decay. Updates are scaled to AdamW's size (arXiv 2502.16982), so that both may share
+a learning rate. `training.optimiser = "adamw"` takes AdamW for the hidden matrices too.
+"""
+
+import math
+
+import torch
+from torch import nn
+
+from mediafm_core.config.settings import TrainingSettings
+from mediafm_core.model.network import MediaFM
+from mediafm_core.model.training.progress_events import ParameterGroup
+
+
+class Optimisers:
+    """The optimisers of a network and their shared schedule: linear warm-up, cosine decay."""
+
+    def __init__(self, network: MediaFM, settings: TrainingSettings) -> None:
+        hidden, matrices, rest = _divide(network)
+        muon = settings.optimiser == "muon"
+        self.groups = [
+            _describe("hidden matrices", "Muon" if muon else "AdamW", hidden),
+            _describe("projections and positions", "AdamW", matrices),
+            _describe("biases, norms and tokens", "AdamW, no decay", rest),
+        ]
+        decayed = matrices if muon else [*hidden, *matrices]
+        adamw = torch.optim.AdamW(
+            [
+                {"params": decayed, "weight_decay": settings.weight_decay},
+                {"params": rest, "weight_decay": 0.0},
+            ],
+            lr=settings.adamw_learning_rate,
+            fused=True,
+        )
+        self._optimisers: dict[str, tuple[torch.optim.Optimizer, float]] = {
+            "adamw": (adamw, settings.adamw_learning_rate)
+        }
+        if muon:
+            self._optimisers["muon"] = (
+                torch.optim.Muon(
+                    hidden,
+                    lr=settings.muon_learning_rate,
+                    weight_decay=settings.weight_decay,
+                    adjust_lr_fn="match_rms_adamw",
+                ),
+                settings.muon_learning_rate,
+            )
+        self._parameters = [*hidden, *matrices, *rest]
+        self._settings = settings
+
+    def step(self, step: int) -> torch.Tensor:
+        """Update the network once from its gradients, and clear them.
+
+        Args:
+            step: counted from 1.
+
+        Returns:
+            The norm of the gradient before it was clipped; a scalar on the network's device.
+        """
+        norm = nn.utils.clip_grad_norm_(self._parameters, self._settings.clip_norm)
+        share = rate_share(step, self._settings)
+        for optimiser, rate in self._optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = rate * share
+            optimiser.step()
+            optimiser.zero_grad()
+        return norm
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Moments by name; learning rates follow from the step."""
+        return {
+            f"{name}.{parameter}.{moment}": tensor
+            for name, (optimiser, _) in self._optimisers.items()
+            for parameter, moments in optimiser.state_dict()["state"].items()
+            for moment, tensor in moments.items()
+        }
+
+    def load(self, state: dict[str, torch.Tensor]) -> None:
+        """Take over the moments of `state`.
+
+        Raises:
+            KeyError, ValueError: they are those of other optimisers or parameters.
+        """
+        found: dict[str, dict[int, dict[str, torch.Tensor]]] = {
+            name: {} for name in self._optimisers
+        }
+        for key, tensor in state.items():
+            name, parameter, moment = key.split(".", 2)
+            found[name].setdefault(int(parameter), {})[moment] = tensor
+        for name, (optimiser, _) in self._optimisers.items():
+            groups = optimiser.state_dict()["param_groups"]
+            parameters = [each for group in optimiser.param_groups for each in group["params"]]
+            for place, moments in found[name].items():
+                shape = parameters[place].shape if place < len(parameters) else None
+                # torch would take any shape, and fail at the next step. A scalar counts steps.
+                if any(moment.ndim and moment.shape != shape for moment in moments.values()):
+                    raise ValueError(f"moments of {name} do not fit parameter {place}")
+            optimiser.load_state_dict({"state": found[name], "param_groups": groups})
+
+
+def rate_share(step: int, settings: TrainingSettings) -> float:
+    """Share of the learning rates at a step, counted from 1: up in a line, down along a cosine."""
+    warmup = round(settings.warmup_share * settings.steps)
+    if step <= warmup:
+        return step / warmup
+    done = (step - 1 - warmup) / (settings.steps - warmup)
+    return 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _divide(
+    network: MediaFM,
+) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
+    """Hidden matrices, other matrices, and what is no matrix."""
+    hidden, matrices, rest = [], [], []
+    for name, parameter in network.named_parameters():
+        if parameter.ndim != 2:
+            rest.append(parameter)
+        elif name.startswith("layers."):
+            hidden.append(parameter)
+        else:
+            matrices.append(parameter)
+    return hidden, matrices, rest
+
+
+def _describe(name: str, optimiser: str, parameters: list[nn.Parameter]) -> ParameterGroup:
+    count = sum(parameter.numel() for parameter in parameters)
+    return ParameterGroup(name, optimiser, len(parameters), count)

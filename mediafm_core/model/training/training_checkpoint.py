@@ -1,0 +1,287 @@
+"""The state of an unfinished training on disk, so that a killed one goes on where it was.
+
+<store>/training/
+  <key>.lock              held by the process that trains
+  <key>/
+    step-00000400/
+      state.json          step, curve and all other numbers; digest of the tensors
+      state.safetensors   weights, best weights so far, moments of the optimisers
+
+The key is a digest of everything that decides the weights: settings, data versions, arithmetic, the
+network's version, what the training started from. A state is written whole or not at all, and the
+one before is removed only then. The folder goes when the trained model is saved. States that nobody
+asked for again in `DAYS_KEPT` days are removed by the next training in the store.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from mediafm_core.errors import ConfigurationError
+from mediafm_core.identity import digest_of_settings
+from mediafm_core.runtime.clock import is_ahead
+
+STATE_VERSION = 1  # of the files, and of how steps follow from settings
+STATE_FILE, TENSORS_FILE = "state.json", "state.safetensors"
+DAYS_KEPT = 14
+_LOCK = ".lock"
+
+
+class State(NamedTuple):
+    """A saved state."""
+
+    folder: Path
+    step: int
+    facts: dict[str, Any]  # JSON
+    tensors: dict[str, torch.Tensor]
+
+    def below(self, prefix: str) -> dict[str, torch.Tensor]:
+        """The tensors whose names begin so, by the rest of their names."""
+        return {
+            name.removeprefix(prefix): tensor
+            for name, tensor in self.tensors.items()
+            if name.startswith(prefix)
+        }
+
+
+class TrainingStates:
+    """The states of one training; all but the newest are removed. Save and remove while `held`.
+
+    Args:
+        root: folder of the states of all trainings of a store.
+        request: JSON-representable, everything that decides the weights.
+    """
+
+    def __init__(self, root: Path, request: Mapping[str, Any]) -> None:
+        self.key = digest_of_settings({"version": STATE_VERSION, **request})
+        self.folder = root / self.key
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from this training; the system lets go when the process ends.
+
+        Hold it from before a state is loaded until after the model is saved.
+
+        Raises:
+            ConfigurationError: another process holds it, or the folder cannot be written.
+        """
+        try:
+            lock = _acquire(_lock_of(self.folder))
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"The training of {self.folder} is being trained by another process: wait for it "
+                "or end it."
+            ) from None
+        except OSError as error:
+            raise ConfigurationError(
+                f"{self.folder.parent} cannot hold the state of a training ({error}): make space "
+                "or mend its permissions."
+            ) from None
+        try:
+            yield
+        finally:
+            _release(lock)
+            with suppress(OSError):  # others train, or their states are there
+                self.folder.parent.rmdir()
+
+    def latest(self) -> Path | None:
+        """Folder of the newest state, None before the first."""
+        return _latest(self.folder)
+
+    def load(self) -> State | None:
+        """The newest state, None before the first.
+
+        Raises:
+            ConfigurationError: it is damaged.
+        """
+        newest = self.latest()
+        return None if newest is None else load_state(newest)
+
+    def save(
+        self, step: int, facts: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]
+    ) -> None:
+        """Save a state and remove the one before.
+
+        Raises:
+            ConfigurationError: it cannot be written (disk full, no permission); the state before
+                is still there.
+        """
+        before = list(self.folder.glob("step-*"))
+        folder = self.folder / f"step-{step:08}"
+        prepared = self.folder / f".{folder.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        try:
+            for unfinished in self.folder.glob(".step-*"):  # of a killed process
+                shutil.rmtree(unfinished)
+            prepared.mkdir(parents=True)
+            save_file(
+                {name: _plain(each) for name, each in tensors.items()}, prepared / TENSORS_FILE
+            )
+            digest = _digest(prepared / TENSORS_FILE)
+            document = {"step": step, "key": self.key, "digest": digest, **facts}
+            document["check"] = digest_of_settings(document)
+            (prepared / STATE_FILE).write_text(json.dumps(document, indent=1) + "\n")
+            for name in (TENSORS_FILE, STATE_FILE):
+                _to_disk(prepared / name)
+            prepared.rename(folder)
+            _to_disk(self.folder)
+        except (OSError, SafetensorError) as error:
+            shutil.rmtree(prepared, ignore_errors=True)
+            kept = f"step {_step(before[-1])} is kept" if before else "none is kept"
+            raise ConfigurationError(
+                f"The state of the training after step {step} cannot be saved in {self.folder} "
+                f"({error}; {kept}): make space and train again, which goes on from there."
+            ) from None
+        for old in before:
+            if old != folder:
+                shutil.rmtree(old, ignore_errors=True)
+
+    def remove(self) -> None:
+        """Forget this training, since its model is saved."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def remove_old_states(
+    root: Path, kept: Collection[Path | None] = (), days: float = DAYS_KEPT
+) -> list[Path]:
+    """Remove the states of trainings that were last saved so many days ago, and are not running.
+
+    Locks that killed processes left without a state go as well, whatever their age.
+
+    Args:
+        root: folder of all states.
+        kept: folders that stay with all that is above or below them.
+        days: age in days.
+
+    Returns:
+        The folders that were removed.
+    """
+    now = time.time()
+    oldest = now - days * 86400
+    removed = []
+    for path in sorted(root.iterdir()) if root.exists() else ():
+        if any(each and path in (each, *each.parents) for each in kept):
+            continue
+        with suppress(OSError):  # in use, gone meanwhile, or another user's
+            if path.suffix == _LOCK:
+                if not path.with_suffix("").exists():
+                    _release(_acquire(path))
+            elif is_ahead(path.stat().st_mtime, now):
+                os.utime(path)  # its age counts from now
+            elif path.stat().st_mtime < oldest:
+                lock = _acquire(_lock_of(path))
+                shutil.rmtree(path, ignore_errors=True)
+                removed.append(path)
+                _release(lock)
+    return removed
+
+
+def find_state(folder: Path) -> Path | None:
+    """The state in a folder, or the newest one below it; None if there is none."""
+    return folder if (folder / STATE_FILE).exists() else _latest(folder)
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What `state.json` of a state's folder says.
+
+    Raises:
+        ConfigurationError: it is missing or damaged.
+    """
+    try:
+        facts = json.loads((folder / STATE_FILE).read_bytes())
+    except (OSError, ValueError) as error:
+        raise damaged_state(folder, str(error)) from None
+    check = facts.pop("check", None) if isinstance(facts, dict) else None
+    if check is None or check != digest_of_settings(facts):
+        raise damaged_state(folder, f"{STATE_FILE} was altered")
+    return facts
+
+
+def load_state(folder: Path) -> State:
+    """The state in a folder.
+
+    Raises:
+        ConfigurationError: it is damaged.
+    """
+    facts = read_facts(folder)
+    try:
+        if _digest(folder / TENSORS_FILE) != facts["digest"]:
+            raise damaged_state(folder, f"{TENSORS_FILE} is not what {STATE_FILE} describes")
+        tensors = load_file(folder / TENSORS_FILE)
+    except (OSError, SafetensorError) as error:
+        raise damaged_state(folder, str(error)) from None
+    return State(folder, facts["step"], facts, tensors)
+
+
+def damaged_state(folder: Path, reason: str) -> ConfigurationError:
+    """What to raise of a state that cannot be gone on from."""
+    return ConfigurationError(
+        f"{folder} is damaged ({reason}): delete the folder that this state of a training is in to "
+        "start it from the beginning."
+    )
+
+
+def _latest(folder: Path) -> Path | None:
+    return max(folder.glob("step-*"), key=_step, default=None)
+
+
+def _step(folder: Path) -> int:
+    return int(folder.name.removeprefix("step-"))
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + _LOCK)
+
+
+def _acquire(path: Path) -> TextIO:
+    """Lock a file that exists only while it is locked, but for processes that were killed.
+
+    Raises:
+        BlockingIOError: another process has it.
+        OSError: it cannot be written.
+    """
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # removed by its holder between two of these lines
+            lock = path.open("w")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                    return lock
+            except OSError:
+                lock.close()
+                raise
+            lock.close()
+
+
+def _release(lock: TextIO) -> None:
+    with suppress(OSError), lock:
+        Path(lock.name).unlink()
+
+
+def _plain(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().cpu().contiguous()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,265 @@
+"""Fused vectors of a catalogue, read as they are needed.
+
+A catalogue of ten million shots is 90 GB of fused vectors. Only the number of shots of each title
+is held; rows are read by row group, and a cache bounded in bytes keeps the groups used last. Where
+the caller knows the number of shots, no file is opened before one of its shots is read.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mediafm_core.disk.sealed_parquet import decoding, open_parquet
+from mediafm_core.errors import ConfigurationError, IdentityMismatchError, TitleError
+from mediafm_core.vectors import to_numpy
+
+VECTOR_COLUMN = "embedding"
+
+_OPENING_THREADS = 8  # file systems answer several at once
+
+
+@dataclass(frozen=True)
+class TitleSource:
+    """One title's input to training.
+
+    Attributes:
+        title_id: the title.
+        path: Parquet file with a column `embedding` of fused vectors, one row per shot in order.
+        data_version: of that file, recorded in the trained model.
+        global_vector: `[g]` float32 metadata embedding, None where the title has no metadata.
+        layout: number of shots and width of the vectors where known, so that opening the catalogue
+            need not open the file; checked when it is read.
+    """
+
+    title_id: str
+    path: Path
+    data_version: str = ""
+    global_vector: np.ndarray | None = field(default=None, compare=False)
+    layout: tuple[int, int] | None = None
+
+
+class TrainingData:
+    """The fused vectors of many titles, streamed. Threads may read at the same time.
+
+    Args:
+        titles: what to train on; titles without shots are refused.
+        global_size: width of the metadata embeddings.
+        ranges: each modality's columns `(start, stop)` in the fused vector.
+        identities: identity of each encoder, by modality.
+        cache_bytes: bound of the row groups kept in memory, though one is always kept.
+
+    Attributes:
+        dimension: width of the fused vectors.
+        shots: `[titles]` int64, shots per title.
+        globals: `[titles, g]` float32 metadata embeddings.
+        cached_bytes: what the cache holds now.
+
+    Raises:
+        ConfigurationError: no titles.
+        TitleError: a file is damaged or has no vectors; names the title.
+        IdentityMismatchError: titles of different fused width.
+    """
+
+    def __init__(
+        self,
+        titles: Sequence[TitleSource],
+        global_size: int,
+        ranges: Mapping[str, tuple[int, int]] | None = None,
+        identities: Mapping[str, str] | None = None,
+        cache_bytes: int = 256 << 20,
+    ) -> None:
+        if not titles:
+            raise ConfigurationError("No titles to train on: take in titles before training.")
+        self.titles = sorted(titles, key=lambda title: title.title_id)
+        self.global_size = global_size
+        self.ranges = dict(ranges or {})
+        self.identities = dict(identities or {})
+        self.globals = np.stack([self._global_of(title) for title in self.titles])  # [titles, g]
+        with ThreadPoolExecutor(_OPENING_THREADS) as pool:
+            known = list(pool.map(_known_layout, self.titles))
+        self.dimension = known[0][1]
+        for title, (_, dimension) in zip(self.titles, known, strict=True):
+            self._check_width(title, dimension)
+        self.shots = np.array([shots for shots, _ in known], dtype=np.int64)  # [titles]
+        # By title, once it was read: row at which each row group starts, and the end of the last.
+        self._group_starts: dict[int, np.ndarray] = {}
+        self._cache: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
+        self._cache_bytes = cache_bytes
+        self._lock = Lock()  # of the cache
+        self.cached_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self.titles)
+
+    def read(self, title: int, start: int, stop: int) -> np.ndarray:
+        """Fused vectors of the shots `[start, stop)` of a title, float32 `[stop - start, d]`.
+
+        They may be part of the cache: do not write to them.
+
+        Raises:
+            TitleError: a vector is not finite or zero, or the file is not as its layout said.
+            IdentityMismatchError: the file has vectors of another width.
+        """
+        starts = self._starts(title)
+        first = int(np.searchsorted(starts, start, side="right")) - 1
+        last = int(np.searchsorted(starts, stop, side="left"))
+        rows = [
+            self._group(title, group)[max(0, start - starts[group]) : stop - starts[group]]
+            for group in range(first, last)
+        ]
+        return rows[0] if len(rows) == 1 else np.concatenate(rows)
+
+    def _starts(self, title: int) -> np.ndarray:
+        if title not in self._group_starts:
+            source = self.titles[title]
+            layout = _layout(source)
+            self._check_width(source, layout.dimension)
+            if layout.group_starts[-1] != self.shots[title]:
+                raise TitleError(
+                    f"{source.title_id} has {layout.group_starts[-1]} vectors in {source.path} and "
+                    f"{self.shots[title]} by its record: fuse it again."
+                )
+            self._group_starts[title] = layout.group_starts
+        return self._group_starts[title]
+
+    def _group(self, title: int, group: int) -> np.ndarray:
+        key = (title, group)
+        with self._lock:
+            if key in self._cache:
+                self._cache.move_to_end(key)
+                return self._cache[key]
+        source = self.titles[title]
+        with _opened(source) as file:
+            table = file.read_row_group(group, columns=[VECTOR_COLUMN])
+        vectors = to_numpy(table[VECTOR_COLUMN])
+        vectors = check_fused(vectors, self.dimension, source.title_id, source.path)
+        with self._lock:
+            if key not in self._cache:  # another thread may have read it meanwhile
+                self._cache[key] = vectors
+                self.cached_bytes += vectors.nbytes
+            while self.cached_bytes > self._cache_bytes and len(self._cache) > 1:
+                self.cached_bytes -= self._cache.popitem(last=False)[1].nbytes
+        return vectors
+
+    def _check_width(self, title: TitleSource, dimension: int) -> None:
+        if dimension != self.dimension:
+            raise IdentityMismatchError(
+                f"{title.title_id} has fused vectors of {dimension} numbers and "
+                f"{self.titles[0].title_id} of {self.dimension}: fuse both with the same "
+                "encoders before training."
+            )
+
+    def _global_of(self, title: TitleSource) -> np.ndarray:
+        return check_global(title.global_vector, self.global_size, title.title_id)
+
+
+def check_fused(
+    vectors: np.ndarray, dimension: int, title_id: str, path: Path | None = None
+) -> np.ndarray:
+    """Refuse fused vectors that no network should see.
+
+    Args:
+        vectors: `[n, d]` floats, n at least 1.
+        dimension: the width that is expected.
+        title_id: named in errors.
+        path: file of the vectors, named in errors; by default where a store has it.
+
+    Returns:
+        The vectors as float32, without a copy if they are float32.
+
+    Raises:
+        TitleError: wrong shape, no shots, or a vector that is not finite or zero (video is there
+            in every shot, so a fused vector is never zero).
+    """
+    if vectors.ndim != 2 or vectors.shape[1] != dimension:
+        raise TitleError(
+            f"{title_id} has fused vectors of shape {vectors.shape}, the model takes "
+            f"[shots, {dimension}]: fuse the title again with the model's encoders."
+        )
+    if not len(vectors):
+        raise TitleError(f"{title_id} has no shots: detect its shots again.")
+    # A sum over squares is finite and positive just where a row is fine.
+    squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
+    faulty = np.flatnonzero(~np.isfinite(squares) | (squares == 0))
+    if len(faulty):
+        what = "zero" if squares[faulty[0]] == 0 else "not finite"
+        raise TitleError(
+            f"{title_id} has a fused vector that is {what} at shot {faulty[0]} ({len(faulty)} such "
+            f"in all): delete {path or f'fused_embeddings/{title_id}.parquet of the store'} and "
+            f"run `mediafm run --titles {title_id} --retry`, which fuses the title again."
+        )
+    return vectors.astype(np.float32, copy=False)
+
+
+def check_global(vector: np.ndarray | None, dimension: int, title_id: str) -> np.ndarray:
+    """A title's metadata embedding as float32 `[g]`; zeros for None.
+
+    Raises:
+        TitleError: wrong width or not finite.
+    """
+    if vector is None:
+        return np.zeros(dimension, dtype=np.float32)
+    if vector.shape != (dimension,):
+        raise TitleError(
+            f"{title_id} has a metadata embedding of shape {vector.shape}, the model takes "
+            f"[{dimension}]: embed the metadata again with the model's text encoder."
+        )
+    if not np.isfinite(vector).all():
+        raise TitleError(
+            f"{title_id} has a metadata embedding that is not finite: embed the metadata again."
+        )
+    return vector.astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    dimension: int
+    group_starts: np.ndarray  # [groups + 1] int64
+
+
+@contextmanager
+def _opened(title: TitleSource) -> Iterator[pq.ParquetFile]:
+    """Open a title's file; what the block reads of it is compared with its checksums."""
+
+    def damaged(reason: str) -> TitleError:
+        return TitleError(
+            f"{title.title_id} has a damaged file {title.path} ({reason}): fuse it again with "
+            "`mediafm verify --repair`."
+        )
+
+    with decoding(damaged):
+        try:
+            file = open_parquet(title.path, memory_map=True)
+        except FileNotFoundError:
+            raise TitleError(f"{title.title_id} has no file {title.path}: fuse it first.") from None
+        with file:
+            yield file
+
+
+def _known_layout(title: TitleSource) -> tuple[int, int]:
+    """Shots and width of a title, from its file if they are not known."""
+    if title.layout is not None:
+        return title.layout
+    layout = _layout(title)
+    return int(layout.group_starts[-1]), layout.dimension
+
+
+def _layout(title: TitleSource) -> _Layout:
+    with _opened(title) as file:
+        schema = file.schema_arrow
+        rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+    kind = schema.field(VECTOR_COLUMN).type if VECTOR_COLUMN in schema.names else None
+    if kind is None or not pa.types.is_fixed_size_list(kind) or not sum(rows):
+        raise TitleError(
+            f"{title.title_id} has no vectors in column {VECTOR_COLUMN!r} of {title.path}: "
+            "fuse it again."
+        )
+    return _Layout(kind.list_size, np.concatenate([[0], np.cumsum(rows, dtype=np.int64)]))

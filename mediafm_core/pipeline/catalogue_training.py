@@ -1,0 +1,225 @@
+"""The catalogue as training data, and a trained model as the catalogue's."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mediafm_core.errors import ConfigurationError, StoreError
+from mediafm_core.identity import digest_of
+from mediafm_core.model.model_files import TRAINING_FILE, read_json
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.releases.candidates import model_folders
+from mediafm_core.store.model_store import put_up
+from mediafm_core.store.store import RECORD_KEY, ArtefactRecord, Store
+
+if TYPE_CHECKING:
+    from mediafm_core.model.training.distributed import World
+    from mediafm_core.model.training.progress_events import Observer
+    from mediafm_core.model.training.training_data import TrainingData
+
+_log = logging.getLogger(__name__)
+
+
+def fused_titles(platform: Platform) -> list[str]:
+    """Ids of the inbox's titles that have fused vectors and are not quarantined."""
+    from mediafm_core.pipeline.failures.quarantine import Quarantine
+
+    store = platform.store
+    held_back = {entry.title_id for entry in Quarantine(store)}
+    fused = {entry.key for entry in store.files.entries("fused_embeddings")}
+    return [
+        folder.name
+        for folder in platform.inbox.scan()
+        if folder.has_usable_name
+        and folder.name not in held_back
+        and store.key("fused_embeddings", folder.name) in fused
+    ]
+
+
+def training_data(
+    platform: Platform,
+    title_ids: Sequence[str],
+    progress: Callable[[float], None] = lambda _share: None,
+) -> "TrainingData":
+    """The fused vectors of titles, as a stream.
+
+    Args:
+        platform: settings and store.
+        title_ids: the titles.
+        progress: called before each title with the share that is done.
+
+    Raises:
+        ConfigurationError: the catalogue holds nothing to train on.
+        IdentityMismatchError: titles were fused from different encoders.
+    """
+    from mediafm_core.errors import IdentityMismatchError
+    from mediafm_core.model.training.training_data import TitleSource, TrainingData
+    from mediafm_core.vectors import to_numpy
+
+    store = platform.store
+    sources = []
+    spaces: dict[str, str] = {}
+    details: dict[str, dict] = {}
+    for place, title_id in enumerate(title_ids):
+        progress(place / len(title_ids))
+        record = store.record("fused_embeddings", title_id)
+        if record is None:
+            raise StoreError(f"{title_id} has no fused_embeddings: materialise them first.")
+        details = record.details
+        spaces[json.dumps([details["ranges"], details["encoders"]], sort_keys=True)] = title_id
+        metadata = store.read("title_metadata_embedding", title_id)
+        # The record that came with this very vector, and without opening the file again.
+        made_by = ArtefactRecord.model_validate_json(metadata.schema.metadata[RECORD_KEY])
+        both = (record.data_version, made_by.data_version)
+        sources.append(
+            TitleSource(
+                title_id=title_id,
+                path=store.path("fused_embeddings", title_id),
+                data_version=digest_of(*both),
+                global_vector=to_numpy(metadata["embedding"])[0],
+                layout=_layout(record),
+            )
+        )
+    if not sources:
+        raise ConfigurationError(
+            f"The store {store.location} holds no fused titles to train on: take in titles first."
+        )
+    if len(spaces) > 1:
+        raise IdentityMismatchError(
+            f"The titles {', '.join(sorted(spaces.values()))} were fused from different encoders: "
+            "refresh the catalogue before training."
+        )
+    return TrainingData(
+        sources,
+        global_size=platform.text_encoder.dimension,
+        ranges={name: (start, stop) for name, (start, stop) in details["ranges"].items()},
+        identities=details["encoders"],
+    )
+
+
+def _layout(record: ArtefactRecord) -> tuple[int, int] | None:
+    """Shots and width of fused vectors, if their record says it."""
+    rows, ranges = record.details.get("rows"), record.details["ranges"]
+    return None if rows is None else (rows, max(stop for _, stop in ranges.values()))
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained model of the store.
+
+    Attributes:
+        identity: also the name of its folder under `<store>/models`.
+        training: what `training.json` says: settings, titles, curve, baselines, groups.
+        seconds: of training; None if this model had been trained before.
+        shots_per_second: likewise.
+    """
+
+    identity: str
+    training: dict[str, Any]
+    seconds: float | None = None
+    shots_per_second: float | None = None
+
+
+def train_model(
+    platform: Platform, progress: "Observer | None" = None, world: "World | None" = None
+) -> TrainedModel:
+    """Train MediaFM on the whole catalogue and keep the result under `<store>/models`.
+
+    The same settings on the same data give the same model, so one that was trained before (by a
+    run that was killed before it could release it, for instance) is not trained again unless it is
+    damaged, and one whose training was killed goes on from its last state under `<store>/training`.
+
+    Args:
+        platform: settings and store.
+        progress: called with the events of the training, its preparation included.
+        world: the processes that train together, where this is one of them; by default this one
+            alone, or as many new ones as `training.processes` says.
+
+    Raises:
+        ConfigurationError: as `mediafm_core.model.training.training.train`.
+    """
+    from mediafm_core.model.training.progress_events import Phase
+
+    observe = progress or (lambda _event: None)
+    reading = "reading the catalogue"
+    observe(Phase(reading))  # the imports below may take seconds
+
+    import torch
+
+    from mediafm_core.model.training.training import train, training_request
+    from mediafm_core.runtime.device import resolve_device
+
+    settings = platform.settings
+    data = training_data(
+        platform, fused_titles(platform), lambda share: observe(Phase(reading, share))
+    )
+    device = resolve_device(settings) if world is None else world.device
+    request = training_request(
+        data, settings.model, settings.objective, settings.training, torch.device(device)
+    )
+    trained = _trained_before(platform.store, request)
+    if trained is not None:
+        return trained
+    if world is None and settings.training.processes > 1:
+        from mediafm_core.model.training.launch import train_in_processes
+
+        finished = train_in_processes(settings, progress)
+        record = read_json(platform.store.models / finished.identity, TRAINING_FILE)
+        return TrainedModel(finished.identity, record, finished.seconds, finished.shots_per_second)
+    result = train(
+        data,
+        settings.model,
+        settings.training,
+        platform.store.models,
+        progress,
+        device,
+        settings.threads,
+        objective=settings.objective,
+        states=platform.store.root / "training",
+        world=world,
+    )
+    if world is None or (world.is_first and result.folder.exists()):
+        put_up(platform.store, str(result.identity), again=True)
+    return TrainedModel(
+        str(result.identity),
+        read_json(result.folder, TRAINING_FILE) if result.folder.exists() else {},
+        result.seconds,
+        result.shots_per_second,
+    )
+
+
+def _trained_before(store: Store, request: Mapping[str, Any]) -> TrainedModel | None:
+    """A sound model of the same request; saving a model replaces one that is damaged."""
+    from mediafm_core.model.saved_model import load_model
+
+    for folder in model_folders(store):
+        try:
+            training = read_json(folder, TRAINING_FILE)
+        except ConfigurationError:  # `mediafm models` tells; it is not the one asked for
+            continue
+        if request != {name: training.get(name) for name in request}:
+            continue
+        try:
+            load_model(folder)
+        except ConfigurationError as error:
+            _log.warning("a model that was trained before is trained again: %s", error)
+        else:
+            put_up(store, folder.name)
+            return TrainedModel(folder.name, training)
+    return None
+
+
+def adopt_model(platform: Platform, folder: Path) -> str:
+    """Copy a model trained elsewhere into the store; returns its identity.
+
+    Raises:
+        ConfigurationError: the folder holds no sound model.
+    """
+    from mediafm_core.model.saved_model import copy_model
+
+    identity = str(copy_model(folder, platform.store.models))
+    put_up(platform.store, identity)
+    return identity

@@ -1,0 +1,290 @@
+"""What is present, missing, stale or quarantined, per title and asset, and why."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import PurePosixPath
+from typing import Any, Literal, Protocol
+
+from mediafm_core.errors import StoreError
+from mediafm_core.identity import data_version
+from mediafm_core.pipeline.failures.quarantine import Quarantine, Quarantined
+from mediafm_core.pipeline.graph import BESIDE_CONTEXTUAL, SPECS, TITLE_ASSETS, AssetSpec
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.store.records import RecordedVersion
+from mediafm_core.store.store import JSON_ASSETS, ArtefactRecord
+from mediafm_core.titles.inbox import TitleFolder
+
+logger = logging.getLogger(__name__)
+
+State = Literal["present", "missing", "stale", "quarantined", "waiting", "orphaned"]
+
+NO_MODEL = "no-model"  # the variant of what is kept per model, before the first release
+# The table of titles' own vectors, written beside the contextual ones with the same record.
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an artefact would be if it were computed now."""
+
+    version: str
+    inputs: dict[str, str]
+    identity: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TitleState:
+    """A title's state and those of its assets; `reason` says why it is not simply present."""
+
+    title_id: str
+    state: State
+    reason: str
+    assets: dict[str, State]
+
+
+class Versions(Protocol):
+    """Where recorded versions are looked up: the store itself, or one look at its index."""
+
+    def version(self, asset: str, title_id: str, variant: str = "") -> RecordedVersion | None:
+        """As `Store.version`."""
+
+    def has(self, asset: str, title_id: str, variant: str = "", suffix: str = ".parquet") -> bool:
+        """As `Store.has`."""
+
+
+class Comparison:
+    """Compares what is recorded of titles with what is wanted of them, for one moment.
+
+    For one title or a few: every answer is read from its file.
+
+    Attributes:
+        platform: settings and store.
+        model: the model that serves.
+        variants: folder inside each asset's own.
+        identity: what computes an asset now; each is looked up once.
+    """
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+        self.model = platform.serving_model
+        self.variants = {spec.name: _variant(spec, self.model) for spec in TITLE_ASSETS}
+        self.identity: Callable[[str], str | None] = cache(self._identity)
+        self._titles_of_other_models: Callable[[str], set[str]] = cache(self._of_other_models)
+        self._versions: Versions = platform.store
+        self._quarantined: Callable[[str], Quarantined | None] = Quarantine(platform.store).get
+
+    def recorded(self, asset: str, title_id: str) -> RecordedVersion | None:
+        """What is recorded of an asset of a title, for the serving model.
+
+        None where the artefact, or a file that belongs to it, is missing or damaged: it is then
+        computed again.
+        """
+        versions, variant = self._versions, self.variants[asset]
+        try:
+            found = versions.version(asset, title_id, variant)
+            if found is None:
+                return None
+            if asset == "soundtrack":
+                has_all = found.file is None or versions.has(asset, title_id, suffix=".flac")
+            elif asset == "contextual_embeddings":
+                has_all = versions.version(BESIDE_CONTEXTUAL, title_id, variant) is not None
+            else:
+                has_all = True
+        except StoreError as error:
+            logger.warning("%s of %s counts as missing: %s", asset, title_id, error)
+            return None
+        return found if has_all else None
+
+    def asset_states(self, folder: TitleFolder) -> dict[str, State]:
+        """State of each asset of a title, leaving quarantine aside.
+
+        An asset is stale when its own version is not the wanted one or an input of it is stale,
+        and when there is one of another model than the one that serves.
+        """
+        title_id = folder.name
+        states: dict[str, State] = {}
+        versions: dict[str, str] = {}
+        for spec in TITLE_ASSETS:
+            name = spec.name
+            found = self.recorded(name, title_id)
+            if found is None:
+                of_others = spec.per_model and title_id in self._titles_of_other_models(name)
+                states[name] = "stale" if of_others else "missing"
+                continue
+            _add_versions(versions, name, found)
+            if name == "title":
+                current = _is_current_title(found.fingerprint, found.code_version, folder)
+            else:
+                ready = all(states[each] == "present" for each in spec.dependencies)
+                current = ready and self._is_wanted(spec, found, versions)
+            states[name] = "present" if current else "stale"
+        return states
+
+    def title_state(self, folder: TitleFolder) -> TitleState:
+        """State of one title of the inbox."""
+        title_id = folder.name
+        entry = self._quarantined(title_id)
+        if entry is not None and entry.fingerprint == folder.fingerprint():
+            assets = {**self.asset_states(folder), entry.asset: "quarantined"}
+            return TitleState(title_id, "quarantined", entry.reason, assets)
+        if not folder.is_complete:
+            nothing: dict[str, State] = dict.fromkeys(SPECS, "missing")
+            reason = f"{title_id} has no title.json yet: add it last."
+            return TitleState(title_id, "waiting", reason, nothing)
+        assets = self.asset_states(folder)
+        reasons: dict[State, str] = {
+            "stale": "Computed from other inputs or versions than now",
+            "missing": "Not computed yet",
+        }
+        found = set(assets.values())
+        for state, reason in reasons.items():
+            if state in found:
+                names = [name for name, value in assets.items() if value == state]
+                which = "everything" if len(names) == len(assets) else ", ".join(names)
+                return TitleState(title_id, state, f"{reason}: {which}.", assets)
+        return TitleState(title_id, "present", "", assets)
+
+    def orphan_state(self, title_id: str) -> TitleState:
+        """State of a title that has artefacts and no folder in the inbox."""
+        assets: dict[str, State] = {
+            name: "orphaned" if self.recorded(name, title_id) else "missing" for name in SPECS
+        }
+        reason = (
+            f"Its folder is gone from the inbox: put it back, or `mediafm retire {title_id}` "
+            "removes what was computed of it."
+        )
+        return TitleState(title_id, "orphaned", reason, assets)
+
+    def _is_wanted(
+        self, spec: AssetSpec, found: RecordedVersion, versions: Mapping[str, str]
+    ) -> bool:
+        if spec.per_model and self.model is None:
+            return False
+        inputs = {name: versions[name] for name in spec.inputs}
+        return found.is_made_of(inputs, self.identity(spec.name), spec.code_version)
+
+    def _of_other_models(self, asset: str) -> set[str]:
+        """Return the titles that have an asset of a model that does not serve."""
+        files = self.platform.store.files
+        return {
+            PurePosixPath(entry.key).stem
+            for model in files.folders(asset)
+            if model != self.model
+            for entry in files.entries(f"{asset}/{model}")
+        }
+
+    def _identity(self, asset: str) -> str | None:
+        identity = SPECS[asset].identity(self.platform)
+        return str(identity) if identity else None
+
+
+class CatalogueComparison(Comparison):
+    """The comparison for all titles of the catalogue: only files that have changed are read.
+
+    Attributes:
+        index: every title's recorded versions as they were when this was made.
+    """
+
+    def __init__(self, platform: Platform) -> None:
+        super().__init__(platform)
+        folders = [*self.variants.items(), (BESIDE_CONTEXTUAL, self.model or NO_MODEL)]
+        self.index = platform.store.index.look(folders)
+        self._versions = self.index
+        self._quarantined = {entry.title_id: entry for entry in Quarantine(platform.store)}.get
+
+    def states(self) -> Iterator[TitleState]:
+        """States of all titles of the inbox, and of those whose folder is gone, in name order."""
+        folders = {folder.name: folder for folder in self.platform.inbox.scan()}
+        for title_id in sorted({*folders, *self.index.title_ids()}):
+            if title_id in folders:
+                yield self.title_state(folders[title_id])
+            else:
+                yield self.orphan_state(title_id)
+
+
+def recorded(platform: Platform, asset: str, title_id: str) -> ArtefactRecord | None:
+    """The record of an asset of a title as the store has it, for the serving model.
+
+    None where the artefact, or a file that belongs to it, is missing or damaged: it is then
+    computed again.
+    """
+    comparison = Comparison(platform)
+    if comparison.recorded(asset, title_id) is None:
+        return None
+    store = platform.store
+    try:
+        if asset in JSON_ASSETS:
+            found = store.json_record(asset, title_id)
+            return found[0] if found else None
+        return store.record(asset, title_id, comparison.variants[asset])
+    except StoreError as error:
+        logger.warning("%s of %s counts as missing: %s", asset, title_id, error)
+        return None
+
+
+def variant_of(platform: Platform, spec: AssetSpec) -> str:
+    """The folder inside the asset's own: the serving model's, for what is kept per model."""
+    return _variant(spec, platform.serving_model) if spec.per_model else ""
+
+
+def title_content(platform: Platform, title_id: str) -> dict[str, Any] | None:
+    """The content of the asset `title`: manifest, probe, files and digests; None before."""
+    found = platform.store.json_record("title", title_id)
+    return found[1] if found else None
+
+
+def input_versions(platform: Platform, asset: str, title_id: str) -> dict[str, str] | None:
+    """Data version of each input of an asset as recorded now; None while one is missing."""
+    comparison = Comparison(platform)
+    spec = SPECS[asset]
+    versions: dict[str, str] = {}
+    for name in spec.dependencies:
+        found = comparison.recorded(name, title_id)
+        if found is None:
+            return None
+        _add_versions(versions, name, found)
+    return {name: versions[name] for name in spec.inputs}
+
+
+def wanted(platform: Platform, asset: str, versions: Mapping[str, str]) -> Wanted | None:
+    """What an artefact should be, given its inputs; None while no model serves what needs one."""
+    spec = SPECS[asset]
+    identity = spec.identity(platform)
+    if spec.per_model and platform.serving_model is None:
+        return None
+    inputs = {name: versions[name] for name in spec.inputs}
+    text = str(identity) if identity else None
+    return Wanted(data_version(inputs, text, spec.code_version), inputs, text)
+
+
+def is_current_title(record: ArtefactRecord, folder: TitleFolder) -> bool:
+    """Whether the asset `title` describes the folder as it is, by the code as it is."""
+    return _is_current_title(record.details["fingerprint"], record.code_version, folder)
+
+
+def title_state(platform: Platform, folder: TitleFolder) -> TitleState:
+    """State of one title of the inbox."""
+    return Comparison(platform).title_state(folder)
+
+
+def catalogue_states(platform: Platform) -> Iterator[TitleState]:
+    """States of all titles of the inbox, and of those whose folder is gone, in name order."""
+    return CatalogueComparison(platform).states()
+
+
+def _variant(spec: AssetSpec, model: str | None) -> str:
+    return (model or NO_MODEL) if spec.per_model else ""
+
+
+def _is_current_title(fingerprint: str | None, code_version: str, folder: TitleFolder) -> bool:
+    return (fingerprint, code_version) == (folder.fingerprint(), SPECS["title"].code_version)
+
+
+def _add_versions(versions: dict[str, str], asset: str, found: RecordedVersion) -> None:
+    """Add the data version of an asset by the names that others call it: `title` by its facets."""
+    if asset != "title":
+        versions[asset] = found.data_version
+        return
+    for facet, digest in found.inputs.items():
+        versions[f"title.{facet}"] = digest

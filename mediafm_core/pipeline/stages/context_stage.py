@@ -1,0 +1,84 @@
+"""From fused vectors to contextual ones, and from those to the features of clips."""
+
+import numpy as np
+import pyarrow as pa
+
+from mediafm_core.pipeline.graph import BESIDE_CONTEXTUAL
+from mediafm_core.pipeline.work import Work
+
+
+def contextual_embeddings(work: Work) -> None:
+    """Run the served model once over the whole title.
+
+    `[CLS]`, the title's own vector, is written beside the shots' (asset folder
+    `title_embeddings`), before them.
+
+    Raises:
+        IdentityMismatchError: the model was trained on vectors of other encoders.
+    """
+    from mediafm_core.inference.whole_title import contextualise
+    from mediafm_core.model.saved_model import check_compatible
+    from mediafm_core.runtime.precision import arithmetic
+    from mediafm_core.vectors import to_arrow, to_numpy
+
+    store, title_id = work.store, work.title_id
+    model = work.platform.network
+    fused_record = store.record("fused_embeddings", title_id)
+    if fused_record is not None:
+        check_compatible(model, fused_record.details["ranges"], fused_record.details["encoders"])
+    fused = work.read("fused_embeddings")
+    metadata = to_numpy(work.read("title_metadata_embedding")["embedding"])[0]
+    result = contextualise(
+        model.network,
+        to_numpy(fused["embedding"]),
+        metadata,
+        title_id=title_id,
+        arithmetic=arithmetic(work.platform.settings),
+        progress=lambda share: work.report("contextual_embeddings", share),
+    )
+    record = work.record(
+        "contextual_embeddings",
+        {
+            "rows": fused.num_rows,
+            "dimension": result.shots.shape[1],
+            "model": str(model.identity),
+        },
+    )
+    variant = str(model.identity)
+    title_table = pa.table({"title_id": [title_id], "embedding": to_arrow(result.title[None, :])})
+    store.write(record.model_copy(update={"asset": BESIDE_CONTEXTUAL}), title_table, variant)
+    table = pa.table(
+        {
+            "title_id": fused["title_id"],
+            "shot_index": fused["shot_index"],
+            "embedding": to_arrow(result.shots),
+        }
+    )
+    store.write(record, table, variant)
+
+
+def clip_features(work: Work) -> None:
+    """Pool the contextual vectors of each clip's shots, weighted by seconds of overlap."""
+    from mediafm_core.clips.pooling import overlap_weights, pool
+    from mediafm_core.clips.title_clips import propose_clips
+    from mediafm_core.vectors import to_arrow, to_numpy
+
+    content = work.content
+    shots = work.read("shots")
+    contextual = to_numpy(work.read("contextual_embeddings")["embedding"])
+    name = content["files"]["clips"]
+    if name is None:
+        clips = propose_clips(shots, work.platform.settings.clips.proposed_s)
+    else:
+        end = shots["end_s"][-1].as_py()
+        language = content["manifest"]["language"]
+        with work.file(name) as file, work.reader("clip_features") as reader:
+            clips = reader.clips(file, work.title_id, end, language)
+    weights = overlap_weights(clips, shots)
+    first, last = (pa.array(shot.astype(np.int32)) for shot in weights.shot_ranges())
+    table = (
+        clips.append_column("first_shot", first)
+        .append_column("last_shot", last)
+        .append_column("embedding", to_arrow(pool(contextual, weights)))
+    )
+    work.write("clip_features", table, dimension=contextual.shape[1], proposed=name is None)

@@ -1,0 +1,110 @@
+"""Shards that were compared with their seals, so that each is read for that once and not always.
+
+DuckDB decodes shards and compares no checksums, so MediaFM compares a whole file before DuckDB
+opens it. A file is known by path, size, inode and times of change. What was compared is remembered
+in this process and, for other ones on this machine, as an empty file in the cache folder. Damage
+that leaves all of these as they were is found by `mediafm verify`.
+"""
+
+import json
+import os
+from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from mediafm_core.disk.sealed_parquet import check_parquet, check_unsealed, decoding
+from mediafm_core.encoders.weights import cache_folder
+from mediafm_core.errors import ConfigurationError, StoreError
+from mediafm_core.identity import digest_of
+from mediafm_core.store.store import Store
+
+_THREADS = min(8, os.cpu_count() or 1)  # digests are computed without Python's lock
+_MOST_MARKS = 8192  # the oldest half goes beyond it; a shard without one is compared again
+
+_compared: set[str] = set()
+
+
+def require_sound(store: Store, keys: Collection[str]) -> list[Path]:
+    """Return the paths of shards' files, each compared with its seal if it was not before.
+
+    A file that is gone is left to whoever opens it.
+
+    Raises:
+        StoreError: one is damaged.
+    """
+    paths = store.files.paths(list(keys), immutable=True)
+    new = [(key, path) for key, path in zip(keys, paths, strict=True) if not _is_known(path)]
+    if new:
+        with ThreadPoolExecutor(_THREADS) as threads:
+            found = list(threads.map(lambda file: _compare(store, *file), new))
+        _mark(name for name in found if name)
+    return paths
+
+
+def remember(paths: Iterable[Path]) -> None:
+    """Take files for sound that this process has written just now."""
+    _compared.update(name for name in map(_name, paths) if name)
+
+
+def damaged_shard(store: Store, key: str, reason: str) -> StoreError:
+    """Return the error of a shard's file that is not what was written."""
+    return StoreError(
+        f"{store.location}/{key} is damaged ({reason}): `mediafm verify --repair` writes it again "
+        "from the titles' artefacts."
+    )
+
+
+def _compare(store: Store, key: str, path: Path) -> str | None:
+    """Compare a file, and return the name of its state; None where it is gone."""
+    name = _name(path)
+    try:
+        with decoding(lambda reason: damaged_shard(store, key, reason)):
+            if not check_parquet(path):
+                check_unsealed(path)
+    except FileNotFoundError:
+        return None
+    return name
+
+
+def _is_known(path: Path) -> bool:
+    name = _name(path)
+    if name is None:
+        return True
+    if name in _compared:
+        return True
+    with suppress(OSError, ConfigurationError):
+        if (_folder() / name).exists():
+            _compared.add(name)
+            return True
+    return False
+
+
+def _mark(names: Iterable[str]) -> None:
+    """Remember files by the names of their states, in this process and for others."""
+    names = list(names)
+    _compared.update(names)
+    # Without a cache folder the next process compares the files again.
+    with suppress(OSError, ConfigurationError):
+        folder = _folder()
+        folder.mkdir(exist_ok=True)
+        for name in names:
+            (folder / name).touch()
+        marks = list(folder.iterdir())
+        if len(marks) > _MOST_MARKS:
+            for mark in sorted(marks, key=lambda mark: mark.stat().st_mtime)[: _MOST_MARKS // 2]:
+                mark.unlink(missing_ok=True)
+
+
+def _name(path: Path) -> str | None:
+    """Return a name for a file in its state; None where it is gone."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    state = (status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+    return digest_of(json.dumps([str(path.absolute()), *state]))
+
+
+def _folder() -> Path:
+    return cache_folder() / "compared"

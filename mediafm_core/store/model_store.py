@@ -1,0 +1,89 @@
+"""The trained models of a store.
+
+Models are trained, checked and loaded in folders of this machine, `<store.models>/<identity>`. Of a
+store that is elsewhere they are kept with the rest of it as well, and brought here when they are
+needed. A model is known by its `training.json`, which is put up last: one that is there in part is
+not there. A model of an identity is never another one, so that what is here need not be asked for.
+"""
+
+import os
+import re
+import shutil
+import uuid
+from pathlib import Path
+
+from mediafm_core.model.model_files import TRAINING_FILE
+from mediafm_core.store.store import Store
+
+_FOLDER = "models"
+_IDENTITY = re.compile(r"[\w.+-]+@[\w.+-]+")  # the name of a folder, never a path
+_LONGEST_NAME = 255  # of a file, in bytes
+
+
+def is_identity(name: object) -> bool:
+    """Return True for what can be the identity of a model, and with that a folder's name."""
+    return (
+        isinstance(name, str)
+        and len(name.encode(errors="replace")) <= _LONGEST_NAME
+        and not name.startswith(".")
+        and _IDENTITY.fullmatch(name) is not None
+    )
+
+
+def model_names(store: Store) -> list[str]:
+    """Identities of all models in their order; those that are being written begin with a dot."""
+    names = {path.name for path in store.models.glob("*@*") if path.is_dir()}
+    if store.files.is_remote:
+        entries = (entry.key.split("/") for entry in store.files.entries(_FOLDER))
+        names |= {parts[1] for parts in entries if parts[2:] == [TRAINING_FILE]}
+    return sorted(name for name in names if not name.startswith("."))
+
+
+def model_folder(store: Store, identity: str) -> Path:
+    """The folder of a model on this machine, brought here if need be; it exists if the model does.
+
+    Raises:
+        StorageError, ConfigurationError: it cannot be brought here.
+        OSError: the disk is full or cannot be written.
+    """
+    folder = store.models / identity
+    if not store.files.is_remote or folder.is_dir() or not _is_put_up(store, identity):
+        return folder
+    brought = store.models / f".{identity}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    brought.mkdir(parents=True)
+    try:
+        place = f"{_FOLDER}/{identity}"
+        for entry in store.files.entries(place):
+            shutil.copyfile(store.files.path(entry.key), brought / Path(entry.key).name)
+        store.files.drop_copies(place)
+        if not folder.exists():
+            brought.rename(folder)
+    finally:
+        shutil.rmtree(brought, ignore_errors=True)
+    return folder
+
+
+def put_up(store: Store, identity: str, again: bool = False) -> None:
+    """Put a model of this machine where the rest of the store is, if that is elsewhere.
+
+    Args:
+        store: the store.
+        identity: the model's.
+        again: also if it is there already: one that was damaged has been replaced.
+
+    Raises:
+        StorageError, ConfigurationError: it cannot be written there.
+    """
+    if not store.files.is_remote or (_is_put_up(store, identity) and not again):
+        return
+    folder = store.models / identity
+    names = sorted(path.name for path in folder.iterdir() if path.name != TRAINING_FILE)
+    with store.staging() as staged:
+        for name in (*names, TRAINING_FILE):
+            prepared = shutil.copyfile(folder / name, staged / name)
+            store.commit(prepared, f"{_FOLDER}/{identity}/{name}")
+    store.files.drop_copies(f"{_FOLDER}/{identity}")
+
+
+def _is_put_up(store: Store, identity: str) -> bool:
+    return store.files.exists(f"{_FOLDER}/{identity}/{TRAINING_FILE}")

@@ -1,0 +1,106 @@
+"""What a training set says of itself in the footer of each of its files, and its own columns."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from mediafm_core.disk.sealed_parquet import decoding, open_parquet
+from mediafm_core.errors import MediaFMError
+
+RECORD_KEY = b"mediafm_training_set"
+
+EMBEDDING, FUSED, SPLIT = "embedding", "fused", "split"
+VECTORS = (EMBEDDING, FUSED)
+OWN_COLUMNS = ("title_id", "clip_id", "start_s", "end_s", "proposed", *VECTORS)
+"""Columns that no label may be called by; `split` is one more where titles are split."""
+
+
+class SetRecord(BaseModel):
+    """Where the rows of a training set come from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format_version: Literal[1] = 1
+    set_id: str = Field(description="drawn by chance; the files of one set share it")
+    created_at: AwareDatetime
+    library_version: str
+    model: str = Field(description="model version of every vector in `embedding`")
+    dimension: int = Field(description="width of `embedding`")
+    element: Literal["float32", "float16"] = "float32"
+    encoders: dict[str, str] | None = Field(
+        None, description="identity of each modality's encoder; None where the model is gone"
+    )
+    ranges: dict[str, tuple[int, int]] | None = Field(
+        None, description="columns [start, stop) of each modality in a fused vector"
+    )
+    schema_version: int = Field(description="of the catalogue's tables")
+    catalogue_titles: int = Field(description="titles of the catalogue")
+    catalogue_version: str = Field(description="digest of the versions of all its titles")
+    label_source: str = Field(description="`clips.csv`, `table` or the name of the labels file")
+    label_digest: str = Field(
+        description="first digits of the labels file's SHA-256, or of the catalogue's labels"
+    )
+    labels: dict[str, str] = Field(description="Arrow type of each label column")
+    where: str | None = None
+    shares: dict[str, float] | None = Field(None, description="of titles in each split")
+    seed: int | None = Field(None, description="of the splits")
+    rows: int
+    titles: int
+    left_out: int = Field(0, description="labels of clips or titles that were unknown")
+
+    @classmethod
+    def of(cls, schema: pa.Schema, path: Path) -> Self:
+        """The record in a file's schema.
+
+        Raises:
+            MediaFMError: it is no training set, or of a later version of MediaFM.
+        """
+        found = (schema.metadata or {}).get(RECORD_KEY)
+        if found is None:
+            raise MediaFMError(f"{path} is no training set: make one with `mediafm export`.")
+        try:
+            return cls.model_validate_json(found)
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            place = ".".join(map(str, wrong["loc"])) or "all of it"
+            raise MediaFMError(
+                f"{path} has a record that cannot be read ({place}: {wrong['msg']}): export it "
+                "again, or read it with the version of MediaFM that wrote it."
+            ) from None
+
+
+def read_schema(path: Path) -> pa.Schema:
+    """The schema of a Parquet file.
+
+    Raises:
+        MediaFMError: as `opened_set`.
+    """
+    with opened_set(path) as file:
+        return file.schema_arrow
+
+
+@contextmanager
+def opened_set(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open a file of a training set; what the block reads is compared with its checksums.
+
+    Raises:
+        MediaFMError: there is no such file, it is no Parquet, or it is damaged.
+    """
+
+    def unreadable(reason: str) -> MediaFMError:
+        return MediaFMError(f"{path} cannot be read as Parquet ({reason}): export it again.")
+
+    with decoding(unreadable):
+        try:
+            file = open_parquet(path)
+        except FileNotFoundError:
+            raise MediaFMError(f"There is no {path}: make it with `mediafm export`.") from None
+        except IsADirectoryError:
+            raise unreadable("it is a folder") from None
+        with file:
+            yield file

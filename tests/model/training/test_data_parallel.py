@@ -1,0 +1,194 @@
+"""Processes that train together, over gloo on this machine's loopback interface."""
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import mediafm_core.cli.train_worker
+from mediafm_core.config.settings import ModelSettings, ObjectiveSettings, TrainingSettings
+from mediafm_core.errors import ConfigurationError
+from mediafm_core.model.training import launch
+from mediafm_core.model.training.distributed import World, joined_world
+from mediafm_core.model.training.progress_events import CurvePoint, Event, Phase, Progress, Started
+from mediafm_core.model.training.training import train
+from mediafm_core.model.training.training_data import TrainingData
+from mediafm_core.pipeline.catalogue_training import train_model
+from mediafm_core.pipeline.platform import Platform
+
+TINY = ModelSettings(hidden=32, layers=2, heads=2, feed_forward=64, max_shots=40)
+SETTINGS = TrainingSettings(
+    steps=6, titles_per_batch=4, crop_shots=12, validate_every=3, muon_learning_rate=1e-3
+)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+# Other splits of a step sum float32 numbers in another order: seen 5e-6 after six steps of AdamW,
+# which scales small gradients up.
+# Muon's iteration is in bfloat16, which makes of that now and then the next number of eight bits:
+# seen 1.3e-4, 6e-6 in the mean.
+TOLERANCES = {"adamw": 2e-5, "muon": 5e-4}
+# Its gradient is zero but for rounding, which AdamW scales up to the learning rate.
+WITHOUT_GRADIENT = "prediction.copy.key.bias"
+
+
+def assert_close(one: Path, other: Path, optimiser: str) -> None:
+    left, right = weights(one), weights(other)
+    assert left.keys() == right.keys()
+    for name in left.keys() - {WITHOUT_GRADIENT}:
+        difference = (left[name] - right[name]).abs().max()
+        assert difference <= TOLERANCES[optimiser], f"{name}: {difference:.1e}"
+
+
+@pytest.mark.parametrize("optimiser", ["muon", "adamw"])
+@pytest.mark.parametrize("boundary_weight", [0.0, 0.5])
+def test_accumulated_batches_equal_one_large_one(
+    make_catalogue, tmp_path, boundary_weight: float, optimiser: str
+) -> None:
+    data = make_catalogue(30, 9, 17)
+    objective = ObjectiveSettings(boundary_weight=boundary_weight)
+    settings = SETTINGS.model_copy(update={"optimiser": optimiser})
+    whole = train(data, TINY, settings, tmp_path, objective=objective)
+    quarters = settings.model_copy(update={"accumulation": 4})
+    parts = train(data, TINY, quarters, tmp_path, objective=objective)
+    assert_close(whole.folder, parts.folder, optimiser)
+    for one, other in zip(whole.curve, parts.curve, strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
+
+
+@pytest.mark.parametrize("optimiser", ["muon", "adamw"])
+def test_two_processes_equal_one(make_catalogue, tmp_path, optimiser: str) -> None:
+    data = make_catalogue(30, 9, *range(5, 15))  # enough titles to hold some out
+    settings = SETTINGS.model_copy(update={"optimiser": optimiser})
+    alone = train(data, TINY, settings, tmp_path / "one")
+    together(2, train_a_part, data, settings, tmp_path / "two")
+
+    (folder,) = (tmp_path / "two").iterdir()  # written once
+    assert_close(alone.folder, folder, optimiser)
+    record = json.loads((folder / "training.json").read_text())
+    for point, expected in zip(record["curve"], alone.curve, strict=True):
+        assert CurvePoint(**point) == pytest.approx(expected, abs=1e-5)
+    assert record["padding_share"] <= alone.padding_share  # each pads its own half
+
+
+def test_processes_with_other_data_or_settings_do_not_train_together(
+    make_catalogue, tmp_path
+) -> None:
+    data = make_catalogue(30, 9)
+    together(2, train_with_own_seed, data, SETTINGS, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def train_a_part(world: World, data: TrainingData, settings: TrainingSettings, out: Path) -> None:
+    train(data, TINY, settings, out, world=world)
+
+
+def train_with_own_seed(
+    world: World, data: TrainingData, settings: TrainingSettings, out: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match="have different data or settings"):
+        train(data, TINY, settings.model_copy(update={"seed": world.rank}), out, world=world)
+
+
+def together(size: int, work: Callable[..., None], *arguments: object) -> None:
+    """Run in processes that are forked from this one, so that nothing need be imported again."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.start_processes(
+        _join_and_work, (size, port, work, arguments), nprocs=size, start_method="fork"
+    )
+
+
+def _join_and_work(
+    rank: int, size: int, port: int, work: Callable[..., None], arguments: tuple[object, ...]
+) -> None:
+    names = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "MASTER_PORT": port}
+    os.environ |= {name: str(value) for name, value in names.items()}
+    os.environ["MASTER_ADDR"] = "127.0.0.1"
+    with joined_world("cpu") as world:
+        work(world, *arguments)
+
+
+def test_a_lost_process_ends_the_others_and_the_training_can_go_on(trained_store) -> None:
+    """Through torch's launcher, as `mediafm train` and Dagster start it."""
+    platform = trained_store.platform()
+    training = platform.settings.training.model_copy(
+        update={"processes": 2, "steps": 20, "validate_every": 20, "checkpoint_every": 1}
+    )
+    platform = Platform(platform.settings.model_copy(update={"training": training}))
+    before = set(trained_store.store.models.iterdir())
+    others = set(psutil.Process().children(recursive=True))  # servers of other tests
+    started: list[psutil.Process] = []
+
+    def kill_one(event: Event) -> None:
+        if isinstance(event, Progress) and event.step == 3 and not started:
+            children = psutil.Process().children(recursive=True)
+            started.extend(each for each in children if each not in others)
+            workers = [
+                each for each in started if "mediafm_core.cli.train_worker" in each.cmdline()
+            ]
+            workers[-1].kill()
+
+    with pytest.raises(ConfigurationError, match="without a word; train again to go on"):
+        train_model(platform, kill_one)
+    _, alive = psutil.wait_procs(started, timeout=300)
+    assert not alive
+    assert len(started) >= 3  # the launcher and two processes
+    assert set(trained_store.store.models.iterdir()) == before
+
+    together(2, train_store, platform)
+    (trained,) = set(trained_store.store.models.iterdir()) - before
+    assert not (trained_store.root / "training").exists()
+    assert json.loads((trained / "training.json").read_text())["training"]["processes"] == 2
+    assert train_model(platform).identity == trained.name  # not trained again
+
+
+def train_store(world: World, platform: Platform) -> None:
+    events: list[Event] = []
+    train_model(platform, events.append, world)
+    events = [event for event in events if not isinstance(event, Phase)]
+    if world.is_first:
+        assert isinstance(events[0], Started)
+        assert 2 <= events[0].step < 20
+        assert (events[0].processes, events[-1].step) == (2, 20)
+
+
+def test_what_a_process_says_comes_through(trained_store, tmp_path, capfd, monkeypatch) -> None:
+    settings = trained_store.platform(seed=9).settings
+    file = tmp_path / "settings.json"
+    file.write_text(settings.model_dump_json())
+    with pytest.raises(SystemExit, match="0"):
+        mediafm_core.cli.train_worker.main(["--json", "--settings", str(file)])
+    events: list[Event] = []
+    finished = launch.train_in_processes(
+        settings, events.append, command=saying(capfd.readouterr().out, 0)
+    )
+    assert events[0] == Phase("reading the catalogue")
+    events = [event for event in events if not isinstance(event, Phase)]
+    assert [event.step for event in events] == [0, 1, 2]
+    assert isinstance(events[0], Started)
+    assert events[0].groups[0].optimiser == "Muon"
+    assert (trained_store.store.models / finished.identity).is_dir()
+
+    for path in trained_store.store.path("fused_embeddings", "x").parent.iterdir():
+        path.unlink()
+    with pytest.raises(SystemExit, match="1"):
+        mediafm_core.cli.train_worker.main(["--json", "--settings", str(file)])
+    with pytest.raises(ConfigurationError, match="holds no fused titles to train on"):
+        launch.train_in_processes(settings, command=saying(capfd.readouterr().out, 1))
+
+
+def saying(words: str, code: int) -> list[str]:
+    """The command of a process that says this."""
+    return [sys.executable, "-c", f"import sys; print({words!r}); sys.exit({code})"]
