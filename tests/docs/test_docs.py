@@ -13,6 +13,7 @@ import pytest
 
 from mediafm_core.cli.main import main
 from mediafm_core.config.reference import updated
+from mediafm_core.config.settings import Section, Settings
 from mediafm_core.pipeline.graph import TITLE_ASSETS
 from mediafm_core.store.features import feature_tables
 from mediafm_core.titles.title_folder import MEDIA_SUFFIXES
@@ -28,6 +29,7 @@ DOCUMENTS = sorted(
 DOCS = REPOSITORY / "docs"
 REFERENCE = DOCS / "reference"
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+FILE_SUFFIXES = {".csv", ".html", ".json", ".parquet", ".safetensors"}
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 # A file or folder of the repository, or a module, between backticks.
 PLACE = re.compile(r"`((?:mediafm_core|mediafm_assets|tests|benchmarks|examples)[\w/]*(?:\.py)?)`")
@@ -151,6 +153,20 @@ def test_make_targets_exist() -> None:
 def test_the_table_of_settings_is_current() -> None:
     document = text_of(REFERENCE / "configuration.md")
     assert document == updated(document), "run `make docs`"
+
+
+@every_document
+def test_settings_exist(document: Path) -> None:
+    sections = {
+        name: set(type(field.default).model_fields)
+        for name, field in Settings.model_fields.items()
+        if isinstance(field.default, Section)
+    }
+    for section, name in re.findall(r"`([a-z0-9]+)\.([a-z_0-9]+)(?: = [^`]*)?`", text_of(document)):
+        if section in sections and f".{name}" not in FILE_SUFFIXES:
+            assert name in sections[section], f"{section}.{name}"
+    for section, name in re.findall(r"MEDIAFM_([A-Z0-9]+)__([A-Z0-9_]+)", text_of(document)):
+        assert name.lower() in sections[section.lower()], f"{section}.{name}"
 
 
 def test_every_asset_and_table_is_described() -> None:
