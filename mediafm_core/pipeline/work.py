@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from mediafm_core.errors import ChangedTitleError, StoreError, TitleError
-from mediafm_core.isolation.children import Used
+from mediafm_core.isolation.child_process import Used
 from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.pipeline.catalogue_training import adopt_model
 from mediafm_core.pipeline.graph import SPECS
@@ -23,7 +23,7 @@ from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.release import release
 from mediafm_core.runtime.error_causes import Cause, fault_of
 from mediafm_core.store.store import ArtefactRecord, Measured, Store
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 if TYPE_CHECKING:
     from mediafm_core.media.probe import MediaProbe
@@ -129,7 +129,7 @@ class Work:
         return content
 
     @contextmanager
-    def file(self, name: str) -> Iterator[OwnFile]:
+    def file(self, name: str) -> Iterator[TitleFile]:
         """Open a file of the title folder, in the state that the asset `title` describes.
 
         Raises:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mediafm_core.errors import ConfigurationError
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.model.bounds import checked_configuration
 from mediafm_core.model.model_files import (
     CONFIG_FILE,
@@ -23,7 +24,6 @@ from mediafm_core.model.model_files import (
     require_undamaged,
 )
 from mediafm_core.model.stored_model import StoredModel
-from mediafm_core.pipeline.releases.latest_space import FusedSpace, space_of_model
 from mediafm_core.store.model_store import find_model, model_folders
 from mediafm_core.store.store import Store
 
@@ -189,7 +189,7 @@ def _training_record(model: StoredModel, version: str, config: Mapping[str, Any]
         best_baseline=min(baselines.items(), key=lambda each: each[1], default=None),
         validation=str(training["validation"]),
         hidden_shots=_hidden_shots(training, config),
-        space=space_of_model(config),
+        space=FusedSpace.from_config(config),
     )
 
 

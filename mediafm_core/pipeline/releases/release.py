@@ -15,7 +15,7 @@ from mediafm_core.model.model_files import (
 )
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.candidates import Candidate, check_files
-from mediafm_core.pipeline.releases.latest_space import configured_space, latest_space, misfit
+from mediafm_core.pipeline.releases.latest_space import configured_space, latest_space
 from mediafm_core.pipeline.releases.serving import (
     Release,
     add_release,
@@ -170,14 +170,14 @@ def mismatch_of(
     record = candidate.record
     if refusal := other_version(candidate.folder, record.version):
         return refusal
-    difference = misfit(record.space, configured_space(platform))
+    difference = record.space.mismatch(configured_space(platform))
     if difference:
         return (
             f"{candidate.identity} does not fit the encoders of the settings ({difference}): train "
             "a model on this catalogue or set the encoders that the model was trained with."
         )
     latest = latest_space(platform.store) if compare_titles else None
-    difference = misfit(record.space, latest[1]) if latest else None
+    difference = record.space.mismatch(latest[1]) if latest else None
     if latest and difference:
         return (
             f"{candidate.identity} does not fit the fused vectors of {latest[0]} ({difference}): "
