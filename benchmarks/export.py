@@ -4,8 +4,8 @@
         [--parts "export,export spans,straightforward,train,train 2 workers,stream"] [--json FILE]
 
 A catalogue of titles with random shots is made in FOLDER, a clip to each shot, with labels in its
-`clips` table: a class that follows from the vector, a number and a boolean. Then, each in a process of
-its own, whose memory is watched:
+`clips` table: a class that follows from the vector, a number and a boolean. Then, each in a
+process of its own, whose memory is watched:
 
     export            the catalogue's labels, with splits, into one file
     export spans      labels of as many spans that cut across shots, from a Parquet file
