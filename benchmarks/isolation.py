@@ -30,7 +30,8 @@ from rich.table import Table
 from benchmarks.options import parse, write_json
 from benchmarks.quick_catalogue import QuickPlatform, ingest, make_titles, settings_for
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.config.settings import LimitSettings, load_settings
+from mediafm_core.config.media_settings import LimitSettings
+from mediafm_core.config.settings import load_settings
 from mediafm_core.isolation import tasks
 from mediafm_core.isolation.conversation import Conversation
 from mediafm_core.isolation.readers import Handler, TitleReader

@@ -30,7 +30,7 @@ from benchmarks.masked_prediction import (
 )
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.config.settings import TrainingSettings
+from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.model.training.training import train
 from mediafm_core.model.training.training_data import TrainingData
 
@@ -79,7 +79,7 @@ def compare(
                 update={
                     "steps": steps,
                     "validate_every": steps,
-                    "validation_share": 0.2,
+                    "validation_fraction": 0.2,
                     "patience": 0,
                     "seed": seed,
                     **changes,

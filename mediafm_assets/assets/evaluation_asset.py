@@ -55,7 +55,9 @@ class EvaluationConfig(dg.Config):
         description="parts of the titles, each tested once; 0 stands for five, or ten for ranking",
     )
     seeds: int = Field(DEFAULTS.seeds, ge=1, description="repetitions, averaged")
-    bootstrap: int = Field(DEFAULTS.bootstrap, ge=1, description="draws of titles for intervals")
+    bootstrap: int = Field(
+        DEFAULTS.bootstrap_samples, ge=1, description="draws of titles for intervals"
+    )
 
 
 @dg.asset(

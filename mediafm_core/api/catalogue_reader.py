@@ -18,6 +18,7 @@ import pyarrow as pa
 from mediafm_core.config.location import S3Location
 from mediafm_core.config.settings import Settings, load_settings
 from mediafm_core.errors import MediaFMError, StoreError
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.queries.processes import QueryError, run
 from mediafm_core.runtime.device import resolve_device
 from mediafm_core.store.features import open_features
@@ -252,7 +253,7 @@ def _read_again(
     record = store.record("fused_embeddings", title)
     if record is None:
         raise StoreError(f"{title} has no fused_embeddings in {store.location}: run it again.")
-    check_compatible(model, record.details["ranges"], record.details["encoders"])
+    check_compatible(model, FusedSpace.from_record(record.details))
     fused = to_numpy(store.read("fused_embeddings", title)["embedding"])
     newest = store.read("shots", title)
     if len(fused) != len(shots) or any(

@@ -113,7 +113,7 @@ class Table:
         if wanted.window is not None:
             changes["max_shots"] = wanted.window
         if wanted.absent is not None:
-            changes["absent"] = wanted.absent
+            changes["missing_modality"] = wanted.absent
         model = settings.model.model_copy(update=changes)
         if not wanted.normalised:
             from mediafm_core.evaluation.table_units import unnormalised
@@ -130,9 +130,7 @@ class Table:
         sections = ("model", "objective", "training")
         return {
             "trained": True,
-            "settings": {
-                name: getattr(settings, name).model_dump(mode="json") for name in sections
-            },
+            "settings": {name: getattr(settings, name).recorded() for name in sections},
         }
 
 

@@ -125,7 +125,7 @@ def evaluate(
                     scores.setdefault(name, []).append(found)
                 state.end()
             networks += bench.models() if source.trains else []
-    draws = bootstrap or settings.evaluation.bootstrap
+    draws = bootstrap or settings.evaluation.bootstrap_samples
     state.doing("intervals over titles")
     compares_networks = any(name.startswith(f"{IN_CONTEXT}_") or "@" in name for name in scores)
     evaluation = measure(
@@ -222,7 +222,7 @@ def _names(
     names = default_names(units) if asked is None else list(asked)
     names += source.others(settings)
     if with_ablations:
-        names += ablations(units, settings.model.absent, trained=source.trains)
+        names += ablations(units, settings.model.missing_modality, trained=source.trains)
     return list(dict.fromkeys(names))
 
 

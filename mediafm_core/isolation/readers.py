@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pyarrow as pa
 
-from mediafm_core.config.settings import KeyframeSettings, LimitSettings
+from mediafm_core.config.media_settings import KeyframeSettings, LimitSettings
 from mediafm_core.isolation.children import Child, Used, next_events
 from mediafm_core.isolation.errors_on_wire import rebuilt
 from mediafm_core.isolation.limits import Limits, limits_for

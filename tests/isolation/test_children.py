@@ -15,7 +15,7 @@ import pytest
 from media_probes import described
 from simple_detectors import CutEvery
 
-from mediafm_core.config.settings import KeyframeSettings, LimitSettings
+from mediafm_core.config.media_settings import KeyframeSettings, LimitSettings
 from mediafm_core.errors import MachineError, MediaFMError, TitleError
 from mediafm_core.isolation import server_process
 from mediafm_core.isolation.children import Child, next_events
@@ -239,7 +239,7 @@ def test_the_end_of_the_server_blames_no_title(film: OwnFile) -> None:
 _AT_WORK = """
 import sys
 from pathlib import Path
-from mediafm_core.config.settings import LimitSettings
+from mediafm_core.config.media_settings import LimitSettings
 from mediafm_core.isolation.server_process import server_of
 from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.titles.own_file import OwnFile

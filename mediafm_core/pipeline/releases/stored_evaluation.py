@@ -253,7 +253,7 @@ def _digest(settings: "Settings", units: "Units", models: tuple[str, ...], reque
             "representations": request.representations,
             "folds": request.folds or defaults.folds,
             "seeds": request.seeds or defaults.seeds,
-            "bootstrap": request.bootstrap or defaults.bootstrap,
+            "bootstrap": request.bootstrap or defaults.bootstrap_samples,
             "arithmetic": arithmetic(settings),
         }
     )
