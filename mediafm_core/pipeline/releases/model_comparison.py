@@ -20,7 +20,7 @@ from mediafm_core.pipeline.releases.stored_evaluation import Measured, Request, 
 from mediafm_core.runtime.progress import Show
 
 if TYPE_CHECKING:
-    from mediafm_core.evaluation.bootstrap import Difference
+    from mediafm_core.evaluation.results import Difference
 
 # Losses of trainings that differ in nothing but the seed lie within 1 % of each other.
 _SAME_LOSS = 0.02
