@@ -13,7 +13,8 @@ from mediafm_core.model.model_files import TRAINING_FILE, read_json
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.candidates import model_folders
 from mediafm_core.store.model_store import put_up
-from mediafm_core.store.store import RECORD_KEY, ArtefactRecord, Store
+from mediafm_core.store.records import RECORD_KEY, ArtefactRecord
+from mediafm_core.store.store import Store
 
 if TYPE_CHECKING:
     from mediafm_core.model.training.distributed import World
