@@ -42,9 +42,9 @@ from mediafm_core.pipeline.releases.release import release
 from mediafm_core.storage.local import LocalFiles
 from mediafm_core.store.records import ArtefactRecord
 from mediafm_core.store.store import Store
-from mediafm_core.titles.digests import FileRecord, content_digests
+from mediafm_core.titles.content_digests import FileRecord, content_digests
 from mediafm_core.titles.manifest import MANIFEST_NAME
-from mediafm_core.titles.title_folder import read_title
+from mediafm_core.titles.read_title import read_title
 
 SMALL_MODEL = {
     "model": {"hidden": 64, "layers": 2, "heads": 2, "feed_forward": 128},

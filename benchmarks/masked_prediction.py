@@ -42,6 +42,7 @@ from benchmarks.small_inputs import SmallInputs
 from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.config.settings import Settings
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.positions import SPECIAL_TOKENS
 from mediafm_core.model.training.baselines import baseline_predictions
@@ -84,7 +85,7 @@ class Catalogue:
 
     def data(self, chosen: Sequence[TitleSource]) -> TrainingData:
         """Some of the titles as training data."""
-        return TrainingData(list(chosen), self.global_size, self.ranges)
+        return TrainingData(list(chosen), self.global_size, FusedSpace(ranges=self.ranges))
 
     def fused(self, title: TitleSource) -> np.ndarray:
         """All vectors of a title, `[n, d]`."""
@@ -149,7 +150,7 @@ def from_store(store: Path) -> Catalogue:
     platform = Platform(Settings(store=store))
     ids = sorted(path.stem for path in (store / "fused_embeddings").glob("*.parquet"))
     data = training_data(platform, ids)
-    return Catalogue(list(data.titles), data.ranges, {}, data.global_size)
+    return Catalogue(list(data.titles), data.space.ranges, {}, data.global_size)
 
 
 def from_table(path: Path, vectors: str, label: str | None, folder: Path) -> Catalogue:

@@ -23,6 +23,7 @@ from mediafm_core.config.settings import Settings
 from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.evaluation.units import Units
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.identity import digest_of, digest_of_settings
 from mediafm_core.vectors import to_arrow
 
@@ -74,7 +75,8 @@ class OneNetwork:
         from mediafm_core.model.saved_model import check_compatible
 
         # Now, and not after the probes of other representations.
-        check_compatible(_loaded(self.folder, self.device), self.units.ranges, self.units.encoders)
+        space = FusedSpace(self.units.encoders, self.units.ranges)
+        check_compatible(_loaded(self.folder, self.device), space)
 
     def identity(self, fold: int) -> str:  # noqa: ARG002
         """The model's."""
@@ -192,7 +194,7 @@ class FoldNetworks:
             sources.append(
                 TitleSource(title.title_id, path, version, title.metadata, (layout[0], layout[1]))
             )
-        return TrainingData(sources, global_size=1, ranges=self.units.ranges)
+        return TrainingData(sources, global_size=1, space=FusedSpace(ranges=self.units.ranges))
 
 
 def _states(what: str, doing: Tell) -> "Observer":

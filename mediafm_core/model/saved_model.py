@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedConfig
 
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError
-from mediafm_core.fusion.concatenation import first_difference
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.identity import Identity, digest_of, digest_of_settings
 from mediafm_core.model.bounds import checked_configuration
 from mediafm_core.model.card import model_card
@@ -148,30 +148,21 @@ def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
     return LoadedModel(network.eval(), identity, folder, training)
 
 
-def check_compatible(
-    model: LoadedModel,
-    ranges: Mapping[str, tuple[int, int]],
-    identities: Mapping[str, str],
-) -> None:
-    """Refuse to read fused vectors of other encoders than the model was trained on.
+def check_compatible(model: LoadedModel, space: FusedSpace) -> None:
+    """Refuse fused vectors of another space than the one that a model was trained in.
 
     Args:
         model: the model that is to read the vectors.
-        ranges: each modality's columns `(start, stop)` in the fused vectors.
-        identities: identity of each encoder, by modality.
+        space: of the vectors.
 
     Raises:
         IdentityMismatchError: names the first difference.
     """
-    config = model.network.config
-    found = first_difference(
-        (config.encoder_identities or {}, identities), (config.fused_ranges or {}, ranges)
-    )
-    if found:
+    mismatch = model.network.config.fused_space.mismatch(space)
+    if mismatch:
         raise IdentityMismatchError(
-            f"{model.identity} was trained with {found.modality} {found.what} {found.first} and "
-            f"the fused vectors have {found.second}: train a model on these vectors or embed with "
-            "the model's encoders."
+            f"{model.identity} is not compatible with the fused vectors ({mismatch}): train a "
+            "model on these vectors or embed with the model's encoders."
         )
 
 

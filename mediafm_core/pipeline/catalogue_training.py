@@ -1,13 +1,13 @@
 """The catalogue as training data, and a trained model as the catalogue's."""
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mediafm_core.errors import ConfigurationError, StoreError
+from mediafm_core.errors import ConfigurationError, IdentityMismatchError, StoreError
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.identity import digest_of
 from mediafm_core.model.model_files import TRAINING_FILE, read_json
 from mediafm_core.pipeline.platform import Platform
@@ -56,21 +56,25 @@ def training_data(
         ConfigurationError: the catalogue holds nothing to train on.
         IdentityMismatchError: titles were fused from different encoders.
     """
-    from mediafm_core.errors import IdentityMismatchError
     from mediafm_core.model.training.training_data import TitleSource, TrainingData
     from mediafm_core.vectors import to_numpy
 
     store = platform.store
-    sources = []
-    spaces: dict[str, str] = {}
-    details: dict[str, dict] = {}
+    sources: list[TitleSource] = []
+    space = FusedSpace()
     for place, title_id in enumerate(title_ids):
         progress(place / len(title_ids))
         record = store.record("fused_embeddings", title_id)
         if record is None:
             raise StoreError(f"{title_id} has no fused_embeddings: materialise them first.")
-        details = record.details
-        spaces[json.dumps([details["ranges"], details["encoders"]], sort_keys=True)] = title_id
+        of_title = FusedSpace.from_record(record.details)
+        if not sources:
+            space = of_title
+        elif mismatch := space.mismatch(of_title):
+            raise IdentityMismatchError(
+                f"The titles {title_ids[0]} and {title_id} were fused from different encoders "
+                f"({mismatch}): refresh the catalogue before training."
+            )
         metadata = store.read("title_metadata_embedding", title_id)
         # The record that came with this very vector, and without opening the file again.
         made_by = ArtefactRecord.model_validate_json(metadata.schema.metadata[RECORD_KEY])
@@ -88,17 +92,7 @@ def training_data(
         raise ConfigurationError(
             f"The store {store.location} holds no fused titles to train on: take in titles first."
         )
-    if len(spaces) > 1:
-        raise IdentityMismatchError(
-            f"The titles {', '.join(sorted(spaces.values()))} were fused from different encoders: "
-            "refresh the catalogue before training."
-        )
-    return TrainingData(
-        sources,
-        global_size=platform.text_encoder.dimension,
-        ranges={name: (start, stop) for name, (start, stop) in details["ranges"].items()},
-        identities=details["encoders"],
-    )
+    return TrainingData(sources, global_size=platform.text_encoder.dimension, space=space)
 
 
 def _layout(record: ArtefactRecord) -> tuple[int, int] | None:

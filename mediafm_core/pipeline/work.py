@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from mediafm_core.errors import ChangedTitleError, StoreError, TitleError
-from mediafm_core.isolation.children import Used
+from mediafm_core.isolation.child_process import Used
 from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.planning.asset_states import Wanted, title_content, variant_of
@@ -19,7 +19,7 @@ from mediafm_core.pipeline.platform import Platform
 from mediafm_core.runtime.error_causes import Cause, fault_of
 from mediafm_core.store.records import ArtefactRecord, ResourceUsage
 from mediafm_core.store.store import Store
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 if TYPE_CHECKING:
     from mediafm_core.media.probe import MediaProbe
@@ -97,7 +97,7 @@ class Work:
         return content
 
     @contextmanager
-    def file(self, name: str) -> Iterator[OwnFile]:
+    def file(self, name: str) -> Iterator[TitleFile]:
         """Open a file of the title folder, in the state that the asset `title` describes.
 
         Raises:

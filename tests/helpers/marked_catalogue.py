@@ -10,8 +10,9 @@ import pyarrow as pa
 from films import settings_for
 from small_catalogue import SmallCatalogue, random_units
 
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.latest_space import FusedSpace, configured_space
+from mediafm_core.pipeline.releases.latest_space import configured_space
 from mediafm_core.pipeline.releases.model_comparison import compare_with_serving
 from mediafm_core.pipeline.releases.release import release
 from mediafm_core.pipeline.releases.stored_evaluation import FOLDER

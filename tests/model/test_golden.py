@@ -99,6 +99,7 @@ def store() -> None:
 
     from mediafm_core.config.model_settings import ModelSettings
     from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
+    from mediafm_core.fusion.space import FusedSpace
     from mediafm_core.model.training.training import train
     from mediafm_core.model.training.training_data import TitleSource, TrainingData
     from mediafm_core.vectors import to_arrow
@@ -123,8 +124,10 @@ def store() -> None:
         data = TrainingData(
             [TitleSource("long", path, "1", given["metadata"])],
             6,
-            {"video": (0, 12), "audio": (12, 20), "text": (20, 24)},
-            {"video": "eyes-1@aa", "audio": "ears-1@bb", "text": "words-1@cc"},
+            FusedSpace(
+                {"video": "eyes-1@aa", "audio": "ears-1@bb", "text": "words-1@cc"},
+                {"video": (0, 12), "audio": (12, 20), "text": (20, 24)},
+            ),
         )
         result = train(
             data,

@@ -124,8 +124,7 @@ def train(
         model,
         data.dimension,
         data.global_size,
-        data.ranges,
-        data.identities,
+        data.space,
         boundary_head=objective.boundary_weight > 0,
     )
     request = training_request(data, model, objective, training, target)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mediafm_core.errors import ConfigurationError
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.model.bounds import checked_configuration
 from mediafm_core.model.model_files import (
     CONFIG_FILE,
@@ -18,7 +19,6 @@ from mediafm_core.model.model_files import (
     recorded_identity,
     require_undamaged,
 )
-from mediafm_core.pipeline.releases.latest_space import FusedSpace, space_of_model
 from mediafm_core.store.model_store import model_folder, model_names
 from mediafm_core.store.store import Store
 
@@ -120,7 +120,7 @@ def read_candidate(folder: Path) -> Candidate:
             validation_loss=float(kept["validation_loss"]),
             best_baseline=min(baselines.items(), key=lambda each: each[1], default=None),
             validation=str(training["validation"]),
-            space=space_of_model(config),
+            space=FusedSpace.from_config(config),
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())

@@ -19,7 +19,7 @@ from mediafm_core.pipeline.releases.candidates import (
     find_model,
     read_candidate,
 )
-from mediafm_core.pipeline.releases.latest_space import configured_space, latest_space, misfit
+from mediafm_core.pipeline.releases.latest_space import configured_space, latest_space
 from mediafm_core.pipeline.releases.serving import (
     Release,
     add_release,
@@ -149,14 +149,14 @@ def misfit_of(platform: Platform, candidate: Candidate, compare_titles: bool = T
     folder = platform.store.models / candidate.identity
     if refusal := other_version(folder, candidate.version):
         return refusal
-    difference = misfit(candidate.space, configured_space(platform))
+    difference = candidate.space.mismatch(configured_space(platform))
     if difference:
         return (
             f"{candidate.identity} does not fit the encoders of the settings ({difference}): train "
             "a model on this catalogue or set the encoders that the model was trained with."
         )
     latest = latest_space(platform.store) if compare_titles else None
-    difference = misfit(candidate.space, latest[1]) if latest else None
+    difference = candidate.space.mismatch(latest[1]) if latest else None
     if latest and difference:
         return (
             f"{candidate.identity} does not fit the fused vectors of {latest[0]} ({difference}): "

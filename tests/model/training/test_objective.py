@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.config.training_settings import ObjectiveSettings
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.model.configuration import MediaFMConfig
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.training.masking import sample_masks
@@ -25,7 +26,9 @@ EVERYTHING = ObjectiveSettings(
 
 def make_objective(settings: ObjectiveSettings, **model: object) -> Objective:
     shape = ModelSettings(hidden=16, layers=2, heads=4, feed_forward=32, **model)
-    config = MediaFMConfig.from_settings(shape, 24, 6, RANGES, {}, boundary_head=True)
+    config = MediaFMConfig.from_settings(
+        shape, 24, 6, FusedSpace(ranges=RANGES), boundary_head=True
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = MediaFM(config)

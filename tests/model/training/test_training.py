@@ -160,9 +160,7 @@ def test_held_out_titles_do_not_reach_the_weights(make_catalogue, tmp_path) -> N
     # With patience they choose the step that is kept, and nothing else.
     training = BRIEF.model_copy(update={"patience": 0})
     first = train(data, TINY, training, tmp_path / "a")
-    second = train(
-        TrainingData(swapped, 6, data.ranges, data.identities), TINY, training, tmp_path / "b"
-    )
+    second = train(TrainingData(swapped, 6, data.space), TINY, training, tmp_path / "b")
     assert first.identity == second.identity
     assert first.curve[-1].validation_loss != second.curve[-1].validation_loss
 

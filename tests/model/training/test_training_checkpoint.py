@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -288,7 +289,8 @@ def test_other_networks_are_no_starting_point(make_catalogue, trained, tmp_path)
         ConfigurationError, match="network with num_hidden_layers 2, and this one has 1"
     ):
         train(data, TINY.model_copy(update={"layers": 1, "context_layer": 1}), settings, tmp_path)
-    foreign = TrainingData(data.titles, 6, data.ranges, {**data.identities, "video": "lynx-1@dd"})
+    space = replace(data.space, encoders={**data.space.encoders, "video": "lynx-1@dd"})
+    foreign = TrainingData(data.titles, 6, space)
     with pytest.raises(IdentityMismatchError, match=r"eyes-1@aa.*lynx-1@dd"):
         train(foreign, TINY, settings, tmp_path)
     empty = BRIEF.model_copy(update={"start_from": tmp_path})
@@ -386,7 +388,7 @@ def test_states_of_other_settings_and_data_are_not_taken(make_catalogue, tmp_pat
     train_until(8, data, TINY, BRIEF, tmp_path, states=states)
     for other_data, settings in (
         (data, BRIEF.model_copy(update={"seed": 1})),
-        (TrainingData(data.titles[:1], 6, data.ranges, data.identities), BRIEF),
+        (TrainingData(data.titles[:1], 6, data.space), BRIEF),
     ):
         events: list[Event] = []
         train(other_data, TINY, settings, tmp_path, besides_phases(events), states=states)

@@ -179,10 +179,10 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"encoder_identities": OTHER_ENCODERS}, "its audio encoder ears-1@bb against whisper"),
+            ({"encoder_identities": OTHER_ENCODERS}, "audio encoder ears-1@bb against whisper"),
             (
                 {"fused_ranges": {"video": [0, 1280], "audio": [1280, 2000], "text": [2000, 2176]}},
-                r"its audio columns \(1280, 2000\) against \(1280, 1792\)",
+                r"audio columns \(1280, 2000\) against \(1280, 1792\)",
             ),
             ({"global_size": 6}, "metadata vectors of width 6 against 384"),
         ],
@@ -336,7 +336,7 @@ class TestRollback:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from mediafm_core.pipeline import serving
+from mediafm_core.pipeline.releases import serving
 from mediafm_core.store.store import Store
 
 def die(*arguments):
