@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _DIGITS_SHOWN = 16  # of a digest, in the name of a representation
 
 
-class Source(Protocol):
+class EvaluationSource(Protocol):
     """Where units, labels and networks come from."""
 
     @property

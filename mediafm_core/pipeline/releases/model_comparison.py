@@ -23,7 +23,7 @@ from mediafm_core.runtime.progress import Show
 from mediafm_core.store.model_store import model_folder
 
 if TYPE_CHECKING:
-    from mediafm_core.evaluation.bootstrap import Difference
+    from mediafm_core.evaluation.results import Difference
 
 # Losses of trainings that differ in nothing but the seed lie within 1 % of each other.
 _SAME_LOSS = 0.02

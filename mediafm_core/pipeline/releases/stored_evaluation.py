@@ -33,7 +33,7 @@ from mediafm_core.store.store import Store
 if TYPE_CHECKING:
     from mediafm_core.config.settings import Settings
     from mediafm_core.evaluation.evaluation_sources import Catalogue
-    from mediafm_core.evaluation.measurement import Report
+    from mediafm_core.evaluation.results import Report
     from mediafm_core.evaluation.units import Units
 
 FOLDER = "evaluation"
@@ -295,8 +295,7 @@ def _stored(store: Store, folder: str) -> "Report | None":
 
 
 def _report(document: dict[str, Any]) -> "Report":
-    from mediafm_core.evaluation.bootstrap import Difference, Evaluation, Result
-    from mediafm_core.evaluation.measurement import Report
+    from mediafm_core.evaluation.results import Difference, Evaluation, Report, Result
     from mediafm_core.evaluation.saved_results import DIGESTS
 
     facts = {name: value for name, value in document.items() if name != DIGESTS}
