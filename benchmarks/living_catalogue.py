@@ -39,10 +39,11 @@ from mediafm_core.config.settings import load_settings
 from mediafm_core.pipeline.graph import FROM_MODEL
 from mediafm_core.pipeline.materialise import materialise
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.releases.candidates import resolve
 from mediafm_core.pipeline.releases.publishing import publish_titles
 from mediafm_core.pipeline.releases.release import release
 platform = Platform(load_settings(inbox=sys.argv[2], store=sys.argv[3]))
-release(platform, sys.argv[1])
+release(platform, resolve(platform.store, sys.argv[1]))
 titles = [folder.name for folder in platform.inbox.scan()]
 for title in titles:
     for asset in FROM_MODEL:
