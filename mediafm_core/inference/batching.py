@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from mediafm_core.model.configuration import SPECIAL_TOKENS
+from mediafm_core.model.inputs import check_fused, check_global
 from mediafm_core.model.network import MediaFM
-from mediafm_core.model.positions import SPECIAL_TOKENS
-from mediafm_core.model.training.training_data import check_fused, check_global
 from mediafm_core.runtime.device import Arithmetic
 
 # Sequences of `max_shots` in one batch. A GPU needs more to be busy.

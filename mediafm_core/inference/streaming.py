@@ -21,8 +21,8 @@ from mediafm_core.inference.batching import (
     inference,
     read_runs,
 )
+from mediafm_core.model.inputs import check_global
 from mediafm_core.model.network import MediaFM
-from mediafm_core.model.training.training_data import check_global
 from mediafm_core.runtime.device import Arithmetic
 
 

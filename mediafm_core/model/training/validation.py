@@ -15,11 +15,10 @@ from torch.nn.utils.rnn import pad_sequence
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.identity import digest_of
 from mediafm_core.model.network import MediaFM
-from mediafm_core.model.prediction import take_rows
 from mediafm_core.model.training.baselines import baseline_predictions
 from mediafm_core.model.training.distributed import World
 from mediafm_core.model.training.masking import Masks, sample_masks
-from mediafm_core.model.training.objective import Batch
+from mediafm_core.model.training.objective import Batch, take_rows
 from mediafm_core.model.training.training_data import TrainingData
 from mediafm_core.runtime.device import Arithmetic
 
