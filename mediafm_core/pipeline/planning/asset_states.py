@@ -11,8 +11,7 @@ from mediafm_core.errors import StoreError
 from mediafm_core.pipeline.failures.quarantine import Quarantine, Quarantined
 from mediafm_core.pipeline.graph import BESIDE_CONTEXTUAL, SPECS, TITLE_ASSETS, AssetSpec
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.store.records import JSON_ASSETS, ArtefactRecord, RecordedVersion
-from mediafm_core.store.store import ArtefactRecord
+from mediafm_core.store.records import ArtefactRecord, RecordedVersion
 from mediafm_core.titles.title_folder import TitleFolder
 
 logger = logging.getLogger(__name__)
