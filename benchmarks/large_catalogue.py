@@ -105,7 +105,7 @@ def take_in(platform: Platform) -> None:
     title_ids = [folder.name for folder in platform.inbox.scan() if folder.is_complete]
     for assets in (UP_TO_FUSION, FROM_MODEL):
         if assets is FROM_MODEL:
-            release(platform, train_model(platform).identity)
+            release(platform, train_model(platform).candidate)
         groups = [(name,) for name in assets if name not in DECODED]
         if set(DECODED) <= set(assets):
             groups.insert(1, DECODED)

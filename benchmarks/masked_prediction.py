@@ -1,4 +1,4 @@
-"""How well hidden shots of unseen titles are predicted, and which objective earns its place.
+"""Prediction of hidden shots of unseen titles, by objective and against baselines.
 
     python -m benchmarks.masked_prediction --store STORE [--variants default,published,...]
     python -m benchmarks.masked_prediction --table SHOTS.parquet --vectors COLUMN [--label COLUMN]
@@ -171,7 +171,7 @@ def from_table(path: Path, vectors: str, label: str | None, folder: Path) -> Cat
 
 @dataclass(frozen=True)
 class VariantSettings:
-    """What a variant is trained with."""
+    """Settings that a variant is trained with."""
 
     model: ModelSettings
     objective: ObjectiveSettings

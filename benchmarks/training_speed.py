@@ -1,4 +1,4 @@
-"""How near training and contextualisation come to the bare passes of the same network.
+"""Speed of training and contextualisation relative to bare passes of the same network.
 
     python -m benchmarks.training_speed [--device cuda] [--precision bfloat16] [--hidden 768 ...]
                                         [--titles 100] [--crop 512] [--batch 64] [--json FILE]

@@ -35,13 +35,13 @@ from mediafm_core.model.model_files import (
     WEIGHTS_FILE,
     other_version,
     pickles_in,
-    read_json,
     recorded_identity,
     refuse_strange_file,
     require_undamaged,
     write_training_record,
 )
 from mediafm_core.model.network import MediaFM, MediaFMConfig
+from mediafm_core.model.stored_model import StoredModel
 
 _LAYERS = "layers."  # begins the names of a layer's tensors
 
@@ -124,8 +124,14 @@ def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
         ConfigurationError: a file is missing, damaged or altered, the weights are a pickle, or the
             folder holds a model of another architecture or version.
     """
-    config = _load_config(folder)
-    training = read_json(folder, TRAINING_FILE)
+    return load_stored(StoredModel(folder), device)
+
+
+def load_stored(model: StoredModel, device: str = "cpu") -> LoadedModel:
+    """Load a model whose folder was found before, see `load_model`."""
+    folder = model.folder
+    config = _checked_config(model)
+    training = model.training
     recorded = recorded_identity(folder, training)
     refusal = other_version(folder, recorded.version)
     if refusal:
@@ -197,14 +203,14 @@ def own_settings(config: MediaFMConfig) -> dict[str, Any]:
     }
 
 
-def _load_config(folder: Path) -> MediaFMConfig:
-    settings = read_json(folder, CONFIG_FILE)
+def _checked_config(model: StoredModel) -> MediaFMConfig:
+    path, settings = model.folder / CONFIG_FILE, model.config
     if settings.get("model_type") != MediaFMConfig.model_type:
         raise ConfigurationError(
-            f"{folder / CONFIG_FILE} describes a {settings.get('model_type')!r} model, not "
+            f"{path} describes a {settings.get('model_type')!r} model, not "
             f"{MediaFMConfig.model_type!r}: name the folder of a MediaFM model."
         )
-    own = checked_configuration(folder / CONFIG_FILE, settings)
+    own = checked_configuration(path, settings)
     return MediaFMConfig(**{name: own[name] for name in own if name != "model_type"})
 
 
