@@ -39,9 +39,11 @@ from mediafm_core.model.training.progress_events import (
 )
 from mediafm_core.model.training.training_checkpoint import TrainingStates, remove_old_states
 from mediafm_core.model.training.training_data import TrainingData
-from mediafm_core.model.training.training_loop import Descent, resolve_arithmetic
+from mediafm_core.model.training.training_loop import Descent
 from mediafm_core.model.training.validation import Kind, Validation, split_titles
 from mediafm_core.model.training.warm_start import starting_identity, starting_weights
+from mediafm_core.runtime.precision import fast_precision
+from mediafm_core.runtime.threads import torch_threads
 
 _log = logging.getLogger(__name__)
 
@@ -136,7 +138,7 @@ def train(
         # Before the processes agree: none loads what another training still writes.
         saved.held() if saved and world.is_first else nullcontext(),
         _own_randomness(training.seed, target),
-        _threads(threads),
+        torch_threads(threads),
     ):
         world.agree("data or settings", asked.key)
         if saved and states and world.is_first:
@@ -255,7 +257,7 @@ def training_request(
         "training": training.recorded(exclude={"start_from"}),
         "titles": {title.title_id: title.data_version for title in data.titles},
         "started_from": starting_identity(training.start_from),
-        "arithmetic": resolve_arithmetic(training, device),
+        "arithmetic": fast_precision(training.precision, device),
     }
 
 
@@ -300,14 +302,3 @@ def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
         with torch.cuda.device(device):
             torch.cuda.manual_seed(seed)
             yield
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Another number of CPU threads for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
