@@ -10,12 +10,12 @@ from mediafm_core.errors import NotReadyError, TitleError, WorkError
 from mediafm_core.pipeline.checks import CheckResult, run_checks
 from mediafm_core.pipeline.failures.attempts import attempts_in
 from mediafm_core.pipeline.failures.attribution import FailedWork, reason_to_hold_back
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.failures.unknown_failures import failures_in
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.planning.asset_states import is_current_title
 from mediafm_core.pipeline.planning.title_comparison import TitleComparison, WantedVersion
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.stages.context_stage import clip_features, contextual_embeddings
 from mediafm_core.pipeline.stages.decode_stage import decode
 from mediafm_core.pipeline.stages.embed_stage import (

@@ -7,11 +7,11 @@ import pyarrow as pa
 
 from mediafm_core.errors import StoreError, TitleError, WorkError
 from mediafm_core.pipeline.checks import run_checks
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.planning.asset_states import variant_of
 from mediafm_core.pipeline.planning.title_comparison import TitleComparison
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.stages.title_stage import describe_title
 from mediafm_core.pipeline.work import Work
 from mediafm_core.runtime.interruption import raise_if_interrupted
