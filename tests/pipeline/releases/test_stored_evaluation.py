@@ -2,7 +2,11 @@
 
 import json
 import shutil
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -18,7 +22,10 @@ from stored_files import upload_folder
 
 from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import ConfigurationError
+from mediafm_core.model import model_files, saved_model
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.releases import model_comparison
+from mediafm_core.pipeline.releases import release as releases
 from mediafm_core.pipeline.releases.candidates import resolve
 from mediafm_core.pipeline.releases.model_comparison import difference
 from mediafm_core.pipeline.releases.stored_evaluation import (
@@ -30,6 +37,7 @@ from mediafm_core.pipeline.releases.stored_evaluation import (
     picture,
 )
 from mediafm_core.pipeline.serving import serving_model
+from mediafm_core.store import model_store
 from mediafm_core.store.features import remove
 
 QUICK = EvaluationRequest(representations=("in_context",))
@@ -255,6 +263,47 @@ class TestBeforeRelease:
         (models.catalogue.store.models / models.equal / "optimiser.pt").write_bytes(b"")
         with pytest.raises(ConfigurationError, match=r"optimiser\.pt, a pickle"):
             compare_before_release(models.platform, models.equal)
+
+
+def test_a_model_is_found_read_loaded_and_hashed_once_on_its_way_to_serve(
+    models: MarkedModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From its version through comparison and release to the network of the next title."""
+    place = models.catalogue.store.models
+    calls: Counter[tuple[str, Path]] = Counter()
+
+    def count(module: ModuleType, name: str, path_of: Callable[..., Path]) -> None:
+        function = getattr(module, name)
+
+        def counted(*arguments: Any) -> Any:
+            calls[name, path_of(*arguments)] += 1
+            return function(*arguments)
+
+        monkeypatch.setattr(module, name, counted)
+
+    count(model_store, "model_names", lambda store: store.models)
+    count(model_files, "read_json", lambda folder, name: folder / name)
+    count(model_files, "sha256_of_file", lambda path: path)
+    count(saved_model, "load_file", lambda path: path)
+    platform = models.platform
+    found = resolve(platform.store, models.equal)
+    findings = model_comparison.compare_before_release(platform, found)
+    assert [finding.passed for finding in findings] == [True, True]
+    assert releases.release(platform, found).is_new
+    assert str(platform.network.identity) == models.equal
+
+    of_models = {
+        (name, folder / file): 1
+        for folder in (place / models.equal, place / models.serving)
+        for name, file in (
+            ("read_json", "config.json"),
+            ("read_json", "training.json"),
+            ("sha256_of_file", "config.json"),
+            ("sha256_of_file", "model.safetensors"),
+            ("load_file", "model.safetensors"),
+        )
+    }
+    assert calls == {("model_names", place): 1, **of_models}
 
 
 class TestHiddenShots:
