@@ -9,7 +9,7 @@ from typing import Literal
 from mediafm_core.errors import NotReadyError, TitleError, WorkError
 from mediafm_core.pipeline.checks import CheckResult, run_checks
 from mediafm_core.pipeline.failures.attempts import attempts_in
-from mediafm_core.pipeline.failures.attribution import FailedWork, reason_to_hold_back
+from mediafm_core.pipeline.failures.attribution import FailedWork, quarantine_reason
 from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.failures.unknown_failures import failures_in
 from mediafm_core.pipeline.graph import SPECS
@@ -157,14 +157,14 @@ def materialise(
             outcomes = _materialise(platform, assets, folder, force)
     except Exception as error:  # noqa: BLE001 - judged, and raised unless the title is at fault
         raise_if_interrupted()  # libraries turn interrupts into errors of their own
-        reason = reason_to_hold_back(_failed_work(platform, assets, folder), error)
+        reason = quarantine_reason(_failed_work(platform, assets, folder), error)
     else:
         reason = ""
     finally:
         if assets == (_LAST_OF_INBOX,):
-            platform.inbox.put_away(title_id)
+            platform.inbox.evict_copies(title_id)
     if reason:
-        platform.inbox.put_away(title_id)
+        platform.inbox.evict_copies(title_id)
         reason = quarantine.add(title_id, assets[0], reason, seen).reason
         # Nothing is left to do for it. The last asset comes first: the title is not complete.
         for asset in reversed(SPECS):
@@ -202,7 +202,7 @@ def _materialise(
         if known and is_current_title(known, folder) and not force:
             return [Outcome("title", title_id, "unchanged", known)]
         platform.progress(title_id, "title", 0.0)
-        failures_in(platform).require_hope(title_id, "title", folder.fingerprint())
+        failures_in(platform).require_below_limit(title_id, "title", folder.fingerprint())
         with attempts_in(platform).attempt(title_id, "title"):
             record = register_title(platform, folder)
         failures_in(platform).forget(title_id, "title")
@@ -216,7 +216,7 @@ def _materialise(
     status: Status = "unchanged"
     if force or versions != {asset: target.version for asset, target in targets.items()}:
         status = "computed"
-        failures_in(platform).require_hope(title_id, group[0], targets[group[0]].version)
+        failures_in(platform).require_below_limit(title_id, group[0], targets[group[0]].version)
         work = Work(platform, title_id, targets, reuse=not force)
         work.report(group[0], 0.0)
         with attempts_in(platform).attempt(title_id, group[0]):

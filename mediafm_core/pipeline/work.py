@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from mediafm_core.errors import ChangedTitleError, StoreError, TitleError
-from mediafm_core.isolation.child_process import Used
+from mediafm_core.isolation.child_process import ResourceUse
 from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.planning.asset_states import Wanted, title_content, variant_of
@@ -41,7 +41,7 @@ class Stopwatch:
         self._children_cpu_s = 0.0
         self._children_bytes = 0
 
-    def add(self, used: Used) -> None:
+    def add(self, used: ResourceUse) -> None:
         """Count what a child process has used; one that ran beside this process."""
         self._children_cpu_s += used.cpu_s
         self._children_bytes = max(self._children_bytes, used.peak_bytes)

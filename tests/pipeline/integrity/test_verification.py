@@ -154,7 +154,7 @@ def test_only_some_titles(catalogue):
     flip(catalogue.store / "shots" / "cat.parquet")
     assert verify(platform, ["coffee"]).damaged == ()
     assert len(verify(platform, ["cat"]).damaged) == 1
-    with pytest.raises(ConfigurationError, match="holds nothing of a title 'dog'"):
+    with pytest.raises(ConfigurationError, match="has no files of the title 'dog'"):
         verify(platform, ["dog"])
 
 
