@@ -30,14 +30,15 @@ from rich.table import Table
 from benchmarks.options import parse, write_json
 from benchmarks.quick_catalogue import QuickPlatform, ingest, make_titles, settings_for
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.config.settings import LimitSettings, load_settings
+from mediafm_core.config.media_settings import LimitSettings
+from mediafm_core.config.settings import load_settings
 from mediafm_core.isolation import tasks
 from mediafm_core.isolation.readers import Handler, TitleReader
 from mediafm_core.isolation.task_context import TaskContext
 from mediafm_core.isolation.wire import Message
 from mediafm_core.media.probe import MediaProbe, probe
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.planning.asset_states import catalogue_states
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.shots.decode import decode_title
 from mediafm_core.shots.transnetv2 import TransNetV2Detector
 from mediafm_core.titles.title_file import TitleFile

@@ -1,4 +1,4 @@
-"""How well shot boundaries are found, and what the one decode costs.
+"""Accuracy of shot boundaries, and the cost of the one decode.
 
     python -m benchmarks.shot_boundaries FILM SHOTS.csv [--tolerance 2] [--json FILE]
 

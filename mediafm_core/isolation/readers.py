@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pyarrow as pa
 
-from mediafm_core.config.settings import KeyframeSettings, LimitSettings
+from mediafm_core.config.media_settings import KeyframeSettings, LimitSettings
 from mediafm_core.isolation.child_process import ChildProcess, ResourceUse, next_events
 from mediafm_core.isolation.fork_server_handle import TASKS
 from mediafm_core.isolation.limits import Limits, limits_for

@@ -16,7 +16,7 @@ import soundfile  # noqa: F401 - imported with the first sound
 from PIL import Image
 
 from mediafm_core.clips.title_clips import read_clips
-from mediafm_core.config.settings import KeyframeSettings
+from mediafm_core.config.media_settings import KeyframeSettings
 from mediafm_core.isolation.task_context import Task, TaskContext
 from mediafm_core.isolation.wire import Message
 from mediafm_core.isolation.wire_results import (

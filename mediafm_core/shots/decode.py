@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from mediafm_core.config.settings import KeyframeSettings
+from mediafm_core.config.media_settings import KeyframeSettings
 from mediafm_core.media.decoding import MediaDecoder, Picture, Sound
 from mediafm_core.media.probe import MediaProbe
 from mediafm_core.media.scaling import PictureScaler, Thumbnails

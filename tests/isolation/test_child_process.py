@@ -15,7 +15,7 @@ import pytest
 from media_probes import described
 from simple_detectors import CutEvery
 
-from mediafm_core.config.settings import KeyframeSettings, LimitSettings
+from mediafm_core.config.media_settings import KeyframeSettings, LimitSettings
 from mediafm_core.errors import MachineError, MediaFMError, TitleError
 from mediafm_core.isolation import fork_server_handle
 from mediafm_core.isolation.child_process import ChildProcess, next_events
@@ -239,7 +239,7 @@ def test_the_end_of_the_server_blames_no_title(film: TitleFile) -> None:
 _AT_WORK = """
 import sys
 from pathlib import Path
-from mediafm_core.config.settings import LimitSettings
+from mediafm_core.config.media_settings import LimitSettings
 from mediafm_core.isolation.fork_server_handle import fork_server_of
 from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.titles.title_file import TitleFile

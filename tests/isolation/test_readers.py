@@ -9,7 +9,8 @@ from make_media import moving, tone, write_media
 from simple_detectors import CutEvery
 
 from mediafm_core.clips.title_clips import read_clips
-from mediafm_core.config.settings import LimitSettings, load_settings
+from mediafm_core.config.media_settings import LimitSettings
+from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import TitleError
 from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.media.probe import probe

@@ -8,7 +8,7 @@ import pytest
 from make_media import ffmpeg
 from PIL import Image
 
-from mediafm_core.config.settings import KeyframeSettings
+from mediafm_core.config.media_settings import KeyframeSettings
 from mediafm_core.media.decoding import MediaDecoder, Picture
 from mediafm_core.media.probe import probe
 from mediafm_core.media.scaling import PictureScaler, Thumbnails

@@ -12,7 +12,8 @@ from make_media import gradient, moving, tone, write_media
 from PIL import Image
 from simple_detectors import CutEvery
 
-from mediafm_core.config.settings import KeyframeSettings, load_settings
+from mediafm_core.config.media_settings import KeyframeSettings
+from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import TitleError
 from mediafm_core.media.probe import probe
 from mediafm_core.shots.decode import PARTS, SHOT_SCHEMA, DecodeSummary, decode_title
