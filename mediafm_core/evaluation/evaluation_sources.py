@@ -10,7 +10,7 @@ import numpy as np
 from mediafm_core.config.settings import Settings
 from mediafm_core.errors import MediaFMError
 from mediafm_core.evaluation.evaluation_task import Task
-from mediafm_core.evaluation.networks import FoldNetworks, Networks, OneNetwork, Tell
+from mediafm_core.evaluation.networks import FoldNetworks, Log, Networks, OneNetwork
 from mediafm_core.evaluation.representations import Network
 from mediafm_core.evaluation.units import Units, without
 
@@ -48,8 +48,8 @@ class EvaluationSource(Protocol):
         fold_of: np.ndarray,
         seed: int,
         work: Path,
-        tell: Tell,
-        doing: Tell,
+        log: Log,
+        on_progress: Log,
     ) -> Networks:
         """The networks of the folds; none is trained or loaded before it is asked for."""
         ...
@@ -100,8 +100,8 @@ class Table:
         fold_of: np.ndarray,
         seed: int,
         work: Path,
-        tell: Tell,
-        doing: Tell,
+        log: Log,
+        on_progress: Log,
     ) -> Networks:
         """Networks that are trained when they are first asked for."""
         if wanted.model is not None:
@@ -122,7 +122,13 @@ class Table:
         if wanted.without is not None:
             units = without(units, wanted.without)
         return FoldNetworks(
-            units, fold_of, settings.model_copy(update={"model": model}), seed, work, tell, doing
+            units,
+            fold_of,
+            settings.model_copy(update={"model": model}),
+            seed,
+            work,
+            log,
+            on_progress,
         )
 
     def facts(self, settings: Settings) -> dict[str, Any]:
@@ -180,8 +186,8 @@ class Catalogue:
         fold_of: np.ndarray,  # noqa: ARG002 - the same model for every fold
         seed: int,  # noqa: ARG002
         work: Path,  # noqa: ARG002
-        tell: Tell,  # noqa: ARG002
-        doing: Tell,  # noqa: ARG002
+        log: Log,  # noqa: ARG002
+        on_progress: Log,  # noqa: ARG002
     ) -> Networks:
         """A model of the store."""
         from mediafm_core.pipeline.releases.candidates import find_model

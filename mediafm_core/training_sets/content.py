@@ -26,7 +26,7 @@ from mediafm_core.vectors import to_numpy
 
 
 @dataclass(frozen=True)
-class Source:
+class SetFiles:
     """One exported set.
 
     Attributes:
@@ -40,7 +40,7 @@ class Source:
     record: SetRecord
 
     @classmethod
-    def of(cls, place: Path | S3Location | str) -> "Source":
+    def of(cls, place: Path | S3Location | str) -> "SetFiles":
         """Find the files of a set and see that all are there.
 
         Raises:
@@ -65,7 +65,7 @@ class Source:
 class Content:
     """The rows of some sets: keys and labels in memory, vectors in a mapped file."""
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[SetFiles]) -> None:
         self.sources = list(sources)
         for source in self.sources[1:]:
             _require_same(self.sources[0], source)
@@ -191,7 +191,7 @@ def _files(place: Path | S3Location | str) -> tuple[Path, ...]:
     return found
 
 
-def _require_same(first: Source, other: Source) -> None:
+def _require_same(first: SetFiles, other: SetFiles) -> None:
     """Vectors of two sets may be compared.
 
     Raises:

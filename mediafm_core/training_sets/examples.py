@@ -13,7 +13,7 @@ from mediafm_core.readable import shortened
 from mediafm_core.store.store import Store
 from mediafm_core.training_sets.footer import SPLIT
 from mediafm_core.training_sets.label_files import (
-    Labels,
+    LabelTable,
     require_no_split,
     require_times,
     sentence_part,
@@ -27,7 +27,7 @@ _ORDER = ("title_id", "start_s", "end_s", "clip_id")
 def find_examples(
     connection: duckdb.DuckDBPyConnection,
     store: Store,
-    labels: Labels,
+    labels: LabelTable,
     where: str | None = None,
     skip_unknown: bool = False,
 ) -> tuple[pa.Table, int]:
@@ -70,7 +70,7 @@ def find_examples(
 
 
 def with_splits(
-    examples: pa.Table, labels: Labels, shares: Mapping[str, float], seed: int
+    examples: pa.Table, labels: LabelTable, shares: Mapping[str, float], seed: int
 ) -> pa.Table:
     """Add the column `split`, and put the rows of each split together.
 
@@ -104,7 +104,7 @@ _FIND = {
 
 
 def _require_known(
-    connection: duckdb.DuckDBPyConnection, labels: Labels, unknown: pa.Table, skip: bool
+    connection: duckdb.DuckDBPyConnection, labels: LabelTable, unknown: pa.Table, skip: bool
 ) -> None:
     """Refuse unknown clips or titles, unless they are to be left out and others are there."""
     if skip and unknown.num_rows < labels.table.num_rows:
@@ -124,7 +124,7 @@ def _require_known(
         plural = "s" if clips.num_rows > 1 else ""
         parts.append(f"{clips.num_rows} clip{plural} of titles it has ({sentence_part(clips)})")
     remedy = (
-        "label clips that it has" if skip else "mend them, or leave them out with --skip-unknown"
+        "label clips that it has" if skip else "correct them, or leave them out with --skip-unknown"
     )
     raise MediaFMError(
         f"{labels.source}: {unknown.num_rows} of {labels.table.num_rows} rows are unknown to the "

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import duckdb
 import pyarrow as pa
 
-from mediafm_core.api.catalogue_reader import reading
+from mediafm_core.api.catalogue_reader import catalogue_connection
 from mediafm_core.config.location import S3Location
 from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import StoreError
@@ -33,7 +33,7 @@ from mediafm_core.training_sets.gathering import (
     gather_fused,
     gather_spans,
 )
-from mediafm_core.training_sets.label_files import Labels, catalogue_labels, read_labels
+from mediafm_core.training_sets.label_files import LabelTable, catalogue_labels, read_labels
 from mediafm_core.training_sets.parquet_files import write_files
 from mediafm_core.training_sets.splits import check_shares
 
@@ -97,7 +97,7 @@ def export(
     destination = Destination.of(out, settings)
     destination.require_free(replace)
     with (
-        reading(catalogue) as connection,
+        catalogue_connection(catalogue) as connection,
         duckdb_errors(catalogue.features, "export again"),
         destination.writing(replace) as folder,
     ):
@@ -128,7 +128,7 @@ def export(
 def _gathered(
     connection: duckdb.DuckDBPyConnection,
     store: Store,
-    labels: Labels,
+    labels: LabelTable,
     examples: pa.Table,
     width: int,
     fused: bool,
@@ -168,7 +168,7 @@ def _gathered(
 
 
 def _record(
-    connection: duckdb.DuckDBPyConnection, store: Store, labels: Labels, examples: pa.Table
+    connection: duckdb.DuckDBPyConnection, store: Store, labels: LabelTable, examples: pa.Table
 ) -> SetRecord:
     """What the set says of itself, as far as the catalogue and the labels decide it."""
     model, dimension, schema_version, titles = connection.execute(

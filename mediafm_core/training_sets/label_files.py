@@ -1,4 +1,4 @@
-"""Labels and what they are of: clips of the catalogue, or spans of its titles.
+"""LabelTable and what they are of: clips of the catalogue, or spans of its titles.
 
 A table of labels has `title_id, clip_id` or `title_id, start_s, end_s`, then label columns.
 """
@@ -34,7 +34,7 @@ _NUMBER = r"^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$"
 _BOOLEAN = r"^(?i:true|false)$"
 
 
-class Labels(NamedTuple):
+class LabelTable(NamedTuple):
     """Label columns beside the keys of what they are of.
 
     Attributes:
@@ -66,7 +66,7 @@ class Labels(NamedTuple):
 
 def catalogue_labels(
     connection: duckdb.DuckDBPyConnection, names: Sequence[str] | None = None
-) -> Labels:
+) -> LabelTable:
     """The labels that came with the catalogue's clips.
 
     A label is text in the catalogue. One that is written as a number, or as true and false,
@@ -102,11 +102,11 @@ def catalogue_labels(
     ).to_arrow_table()
     for name in names:
         table = _replaced(table, name, typed(table[name]))
-    return Labels(table, CATALOGUE, _digest(table))
+    return LabelTable(table, CATALOGUE, _digest(table))
 
 
-def read_labels(source: Path | pa.Table, names: Sequence[str] | None = None) -> Labels:
-    """Labels of a file or table of the user's.
+def read_labels(source: Path | pa.Table, names: Sequence[str] | None = None) -> LabelTable:
+    """LabelTable of a file or table of the user's.
 
     Args:
         source: `.parquet` or `.csv` (UTF-8, with a header), or a table. Columns of CSV have types
@@ -122,7 +122,7 @@ def read_labels(source: Path | pa.Table, names: Sequence[str] | None = None) -> 
     else:
         table, place = _read(source), source.name
     table = _with_keys(table.replace_schema_metadata(None), place)
-    of_file = Labels(table, place, "")
+    of_file = LabelTable(table, place, "")
     names = _chosen(names, of_file.names, place)
     if not names:
         raise MediaFMError(
@@ -164,7 +164,7 @@ def sentence_part(rows: pa.Table) -> str:
     return ", ".join(shown) + (", ..." if rows.num_rows > _NAMED else "")
 
 
-def require_times(labels: Labels, found: pa.Table) -> None:
+def require_times(labels: LabelTable, found: pa.Table) -> None:
     """Where labels of clips come with times, check that the catalogue's clips are still those.
 
     Args:
@@ -196,10 +196,12 @@ def _read(path: Path) -> pa.Table:
         if path.suffix == ".csv":
             return _read_csv(path)
     except FileNotFoundError:
-        raise MediaFMError(f"There is no file of labels {path}: mend its name.") from None
+        raise MediaFMError(f"There is no file of labels {path}: correct its name.") from None
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
-        raise MediaFMError(f"{path} cannot be read ({reason}): mend the file of labels.") from None
+        raise MediaFMError(
+            f"{path} cannot be read ({reason}): repair the file of labels."
+        ) from None
     raise MediaFMError(f"{path} is neither .parquet nor .csv: write the labels as one of them.")
 
 
@@ -234,18 +236,18 @@ def _with_keys(table: pa.Table, place: str) -> pa.Table:
             column = table[name].cast(kind)
         except pa.ArrowException as error:
             reason = " ".join(str(error).split())
-            raise MediaFMError(f"{place}: {name} cannot be used ({reason}): mend it.") from None
+            raise MediaFMError(f"{place}: {name} cannot be used ({reason}): correct it.") from None
         empty = pc.is_null(column, nan_is_null=True)
         if kind == pa.string():
             empty = pc.or_kleene(empty, pc.equal(column, ""))
         if pc.any(empty).as_py():
             row = pc.index(empty.combine_chunks(), True).as_py() + 1
-            raise MediaFMError(f"{place}: {name} of row {row} is empty: mend the row.")
+            raise MediaFMError(f"{place}: {name} of row {row} is empty: correct the row.")
         table = _replaced(table, name, column)
     return table
 
 
-def _require_distinct(labels: Labels) -> None:
+def _require_distinct(labels: LabelTable) -> None:
     counts = labels.table.select(labels.keys).group_by(labels.keys).aggregate([([], "count_all")])
     twice = counts.filter(pc.greater(counts["count_all"], 1))
     if twice.num_rows:
@@ -276,8 +278,8 @@ def _check_names(names: Sequence[str], place: str) -> None:
             )
 
 
-def require_no_split(labels: Labels) -> None:
-    """Labels have no splits of their own where titles are to be split.
+def require_no_split(labels: LabelTable) -> None:
+    """LabelTable have no splits of their own where titles are to be split.
 
     Raises:
         MediaFMError: they have.

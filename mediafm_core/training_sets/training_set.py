@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from mediafm_core.config.location import S3Location
 from mediafm_core.errors import MediaFMError
-from mediafm_core.training_sets.content import Content, Source
+from mediafm_core.training_sets.content import Content, SetFiles
 from mediafm_core.training_sets.footer import EMBEDDING, SPLIT, VECTORS, SetRecord
 from mediafm_core.vectors import to_arrow
 
@@ -44,7 +44,7 @@ class TrainingSet:
         """
         if not places:
             raise MediaFMError("No training set is named: give the place of one.")
-        content = Content([Source.of(place) for place in places])
+        content = Content([SetFiles.of(place) for place in places])
         return cls(content, np.arange(content.table.num_rows))
 
     def __len__(self) -> int:

@@ -279,7 +279,7 @@ class TestEmbed:
         assert mediafm_core.embed("alpha", 0, 5, **{mode: True}, store=small.root).any()
 
     def test_says_that_the_model_is_gone(self, small: SmallCatalogue) -> None:
-        with pytest.raises(StoreError, match=f"{MODEL}, which readers see, is gone .*release"):
+        with pytest.raises(StoreError, match=f"published model {MODEL} is gone .*release"):
             mediafm_core.embed("alpha", 0, 5, alone=True, store=small.root)
 
     def test_alone_refuses_fused_vectors_of_other_encoders(self, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from mediafm_core.errors import MediaFMError
-from mediafm_core.evaluation.task_labels import labels_of
+from mediafm_core.evaluation.task_labels import parse_labels
 
 
 class TestGuessedTask:
@@ -30,13 +30,15 @@ class TestGuessedTask:
         ],
     )
     def test_of_one_column(self, column: pa.Array, task: str, values: list, known: list) -> None:
-        labels = labels_of({"y": column}, None)
+        labels = parse_labels({"y": column}, None)
         assert labels.task == task
         assert labels.known.tolist() == [bool(each) for each in known]
         assert labels.values[labels.known].tolist() == values
 
     def test_of_several_columns(self) -> None:
-        labels = labels_of({"sad": pa.array([1, 0, 1]), "calm": pa.array([True, None, True])}, None)
+        labels = parse_labels(
+            {"sad": pa.array([1, 0, 1]), "calm": pa.array([True, None, True])}, None
+        )
         assert (labels.name, labels.task, labels.classes) == (
             "sad,calm",
             "multilabel",
@@ -48,16 +50,16 @@ class TestGuessedTask:
 
 class TestNamedTask:
     def test_numbers_as_classes(self) -> None:
-        labels = labels_of({"y": pa.array([10, 2, 10])}, "multiclass")
+        labels = parse_labels({"y": pa.array([10, 2, 10])}, "multiclass")
         assert [labels.classes[code] for code in labels.values] == ["10", "2", "10"]
 
     def test_words_in_one_cell(self) -> None:
-        labels = labels_of({"y": pa.array(["sad; calm", "calm", None])}, "multilabel")
+        labels = parse_labels({"y": pa.array(["sad; calm", "calm", None])}, "multilabel")
         assert labels.classes == ["calm", "sad"]
         assert labels.values[labels.known].tolist() == [[True, True], [True, False]]
 
     def test_retrieval_is_of_true_and_false(self) -> None:
-        assert labels_of({"y": pa.array([0, 1])}, "retrieval").values.tolist() == [False, True]
+        assert parse_labels({"y": pa.array([0, 1])}, "retrieval").values.tolist() == [False, True]
 
     @pytest.mark.parametrize(
         ("column", "task", "told"),
@@ -77,8 +79,8 @@ class TestNamedTask:
     )
     def test_that_does_not_fit(self, column: pa.Array, task: str | None, told: str) -> None:
         with pytest.raises(MediaFMError, match=told):
-            labels_of({"y": column}, task)  # type: ignore[arg-type]
+            parse_labels({"y": column}, task)  # type: ignore[arg-type]
 
     def test_of_several_columns_is_multilabel(self) -> None:
         with pytest.raises(MediaFMError, match="has one label, not 2"):
-            labels_of({"a": pa.array([1, 0]), "b": pa.array([1, 0])}, "binary")
+            parse_labels({"a": pa.array([1, 0]), "b": pa.array([1, 0])}, "binary")

@@ -8,13 +8,13 @@ import pytest
 from made_tables import HEARD, SEEN, WIDTHS, made_table, written
 
 from mediafm_core.errors import MediaFMError
-from mediafm_core.evaluation.network_vectors import Reading
+from mediafm_core.evaluation.network_vectors import VectorRequest
 from mediafm_core.evaluation.representations import (
     Network,
     ablations,
-    asked_of_network,
     default_names,
-    described,
+    fixed_representation,
+    network_request,
     require_free_names,
 )
 from mediafm_core.evaluation.table_units import read_table
@@ -30,7 +30,7 @@ def units(tmp_path: Path) -> Units:
 
 
 def parts(name: str, units: Units) -> list[np.ndarray]:
-    found = described(name, units)
+    found = fixed_representation(name, units)
     assert found is not None
     return found.parts(0)
 
@@ -104,17 +104,17 @@ class TestNames:
         )
 
     def test_what_they_ask_of_networks(self, units: Units) -> None:
-        in_context = Reading("in_context")
-        assert asked_of_network("prefix", units) == (Network(), Reading("prefix"))
-        assert asked_of_network("in_context_window_32", units) == (Network(window=32), in_context)
-        assert asked_of_network("in_context@ab12", units) == (Network(model="ab12"), in_context)
-        assert asked_of_network(f"in_context_zeroed_{HEARD}", units) == (
+        in_context = VectorRequest("in_context")
+        assert network_request("prefix", units) == (Network(), VectorRequest("prefix"))
+        assert network_request("in_context_window_32", units) == (Network(window=32), in_context)
+        assert network_request("in_context@ab12", units) == (Network(model="ab12"), in_context)
+        assert network_request(f"in_context_zeroed_{HEARD}", units) == (
             Network(),
-            Reading("in_context", HEARD),
+            VectorRequest("in_context", HEARD),
         )
         for name in ("in_context_zeroed_taste", "in_context_window_0", "sideways", "my_in_context"):
             with pytest.raises(MediaFMError, match="There is no representation"):
-                asked_of_network(name, units)
+                network_request(name, units)
 
     def test_a_column_cannot_have_one(self, tmp_path: Path) -> None:
         table = made_table(titles=2, shots=SHOTS).rename_columns(

@@ -14,7 +14,7 @@ from small_catalogue import HIDDEN, SmallCatalogue, random_units
 import mediafm_core
 from mediafm_core.errors import MediaFMError
 from mediafm_core.search.clip_numbers import Clips
-from mediafm_core.search.top_k import Candidates, Limits, best, joined
+from mediafm_core.search.top_k import Candidates, SearchLimits, best, concatenate
 
 QUERIES = random_units(3, HIDDEN, [7])
 
@@ -133,11 +133,13 @@ class TestPerTitle:
             np.tile(np.arange(count), queries),
             np.array(similarity, dtype=np.float32),
         )
-        limits = Limits(data.draw(st.integers(1, 6)), data.draw(st.none() | st.integers(1, 3)))
+        limits = SearchLimits(
+            data.draw(st.integers(1, 6)), data.draw(st.none() | st.integers(1, 3))
+        )
         first = whole.row < data.draw(st.integers(0, count))
         parts = (best(whole.take(part), limits, clips) for part in (first, ~first))
         for together, directly in zip(
-            best(joined(*parts), limits, clips), best(whole, limits, clips), strict=True
+            best(concatenate(*parts), limits, clips), best(whole, limits, clips), strict=True
         ):
             np.testing.assert_array_equal(together, directly)
 

@@ -29,7 +29,7 @@ PRICES, CAFE = ("market", "proposed-0000"), ("market", "proposed-0001")
 def test_words_are_found_without_case_and_accents(
     spoken: SmallCatalogue, query: str, clip: tuple[str, str]
 ) -> None:
-    found = mediafm_core.search_text(query, ways=["words"], store=spoken.root)
+    found = mediafm_core.search_text(query, methods=["words"], store=spoken.root)
     assert names(found) == [clip]
     assert found["words"][0].as_py() > 0
     assert found["score"].equals(found["words"])
@@ -38,7 +38,7 @@ def test_words_are_found_without_case_and_accents(
 def test_words_are_weighted_as_bm25_says(spoken: SmallCatalogue) -> None:
     """`dinner` is in one clip, `the` in two (twice in one of them) and `unicorn` in none."""
     query = "dinner, the unicorn"
-    found = mediafm_core.search_text(query, ways=["words"], store=spoken.root)
+    found = mediafm_core.search_text(query, methods=["words"], store=spoken.root)
     lengths = {DOGS: 6 + 4, DINNER: 6 + 4, PRICES: 5 + 6, CAFE: 5 + 7}
     average = sum(lengths.values()) / 4
     rarity = {count: math.log(1 + (4 - count + 0.5) / (count + 0.5)) for count in range(3)}
@@ -59,7 +59,7 @@ def test_words_are_weighted_as_bm25_says(spoken: SmallCatalogue) -> None:
 def test_meaning_needs_no_common_word(
     spoken: SmallCatalogue, query: str, clip: tuple[str, str]
 ) -> None:
-    found = mediafm_core.search_text(query, ways=["meaning"], store=spoken.root)
+    found = mediafm_core.search_text(query, methods=["meaning"], store=spoken.root)
     assert names(found)[0] == clip
     assert set(names(found)) == {DOGS, DINNER, PRICES, CAFE}
     meaning = found["meaning"].to_numpy()
@@ -91,7 +91,7 @@ def test_a_common_word_does_not_get_past_the_meaning(spoken: SmallCatalogue) -> 
     """Only `the` is said, in a clip about something else."""
     found = mediafm_core.search_text("the recipe", k=1, store=spoken.root)
     assert names(found) == [DINNER]
-    words = mediafm_core.search_text("the recipe", ways=["words"], store=spoken.root)
+    words = mediafm_core.search_text("the recipe", methods=["words"], store=spoken.root)
     assert DINNER not in names(words)
     assert words.num_rows
 
@@ -131,7 +131,7 @@ def test_vectors_of_another_encoder_are_not_compared(
 def test_texts_find_their_vectors_where_shots_have_moved(spoken_copy: SmallCatalogue) -> None:
     """The vectors are those of a title that was cut anew, and readers still see the old shots."""
     store = spoken_copy.store
-    before = mediafm_core.search_text("a puppy", ways=["meaning"], store=spoken_copy.root)
+    before = mediafm_core.search_text("a puppy", methods=["meaning"], store=spoken_copy.root)
     table, record = (
         store.read("text_embeddings", "kennel"),
         store.record("text_embeddings", "kennel"),
@@ -139,7 +139,7 @@ def test_texts_find_their_vectors_where_shots_have_moved(spoken_copy: SmallCatal
     assert record is not None
     turned = table.take(list(range(table.num_rows))[::-1])
     store.write(record, turned.set_column(1, "shot_index", table["shot_index"]))
-    after = mediafm_core.search_text("a puppy", ways=["meaning"], store=spoken_copy.root)
+    after = mediafm_core.search_text("a puppy", methods=["meaning"], store=spoken_copy.root)
     assert after.equals(before)
 
 
@@ -147,8 +147,12 @@ def test_texts_find_their_vectors_where_shots_have_moved(spoken_copy: SmallCatal
     ("text", "options", "message"),
     [
         ("  ", {}, "is blank"),
-        ("x", {"ways": ["sound"]}, "'sound' is no way to search: take of words, meaning, picture"),
-        ("x", {"ways": []}, "Nothing is no way"),
+        (
+            "x",
+            {"methods": ["sound"]},
+            "'sound' is no search method: choose from words, meaning, picture",
+        ),
+        ("x", {"methods": []}, "Nothing is no search method"),
         ("x", {"where": "nam = 1"}, "condition 'nam = 1' cannot be used"),
     ],
 )
@@ -157,9 +161,16 @@ def test_unusable_queries(spoken: SmallCatalogue, text: str, options: dict, mess
         mediafm_core.search_text(text, **options, store=spoken.root)
 
 
+def test_the_old_name_of_methods_works_with_a_warning(spoken: SmallCatalogue) -> None:
+    expected = mediafm_core.search_text("dog", methods=["words"], store=spoken.root)
+    with pytest.warns(DeprecationWarning, match=r"search_text\(methods=...\)"):
+        found = mediafm_core.search_text("dog", ways=["words"], store=spoken.root)
+    assert found.equals(expected)
+
+
 def test_pictures_need_a_space_in_common(spoken: SmallCatalogue) -> None:
     with pytest.raises(ConfigurationError, match=r"`video.name` to open_clip"):
-        mediafm_core.search_text("a dog", ways=["picture"], store=spoken.root)
+        mediafm_core.search_text("a dog", methods=["picture"], store=spoken.root)
 
 
 class TestPictures:
@@ -192,7 +203,7 @@ class TestPictures:
         return spoken_copy
 
     def test_a_text_finds_what_is_shown(self, pictured: SmallCatalogue) -> None:
-        found = mediafm_core.search_text("a red dog", ways=["picture"], store=pictured.root)
+        found = mediafm_core.search_text("a red dog", methods=["picture"], store=pictured.root)
         assert names(found)[0] == ("silent", "proposed-0001")
         assert found["picture"][0].as_py() == pytest.approx(1.0, abs=1e-4)
         assert found.num_rows == 6
@@ -214,7 +225,7 @@ class TestPictures:
         moved = pa.array(table["start_s"].to_numpy() + 0.5)
         place = table.column_names.index("start_s")
         pictured.store.write(record, table.set_column(place, "start_s", moved))
-        found = mediafm_core.search_text("a red dog", ways=["picture"], store=pictured.root)
+        found = mediafm_core.search_text("a red dog", methods=["picture"], store=pictured.root)
         assert "silent" not in found["title_id"].to_pylist()
         assert "1 of 3 titles lack video vectors" in caplog.text
 

@@ -235,7 +235,7 @@ class TestBadLabels:
             small,
             out,
             r"table: 3 of 4 rows are unknown to the catalogue, of 2 titles \(alhpa, omega\) and "
-            r"1 clip of titles it has \(alpha chase\): mend them, or .* --skip-unknown",
+            r"1 clip of titles it has \(alpha chase\): correct them, or .* --skip-unknown",
             labels=labels,
         )
         exported = export(small, out, labels=labels, skip_unknown=True)
@@ -244,7 +244,7 @@ class TestBadLabels:
 
     def test_all_unknown(self, small, out: Path) -> None:
         labels = pa.table({"title_id": ["omega"], "start_s": [0], "end_s": [1], "x": [1]})
-        self.refused(small, out, "1 title .omega.: mend them", labels=labels)
+        self.refused(small, out, "1 title .omega.: correct them", labels=labels)
         self.refused(small, out, "label clips that it has", labels=labels, skip_unknown=True)
 
     def test_there_twice(self, small, out: Path) -> None:
