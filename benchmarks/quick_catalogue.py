@@ -26,7 +26,7 @@ from mediafm_core.pipeline.materialise import DECODED, materialise
 from mediafm_core.pipeline.planning.asset_states import catalogue_states
 from mediafm_core.pipeline.planning.title_selection import select_titles
 from mediafm_core.pipeline.platform import FailedTitle, Platform
-from mediafm_core.pipeline.releases.publishing import publish_titles
+from mediafm_core.pipeline.publishing import publish_titles
 from mediafm_core.pipeline.releases.release import release
 from mediafm_core.runtime.error_causes import Cause, fault_of, machine_sentence
 
@@ -81,7 +81,7 @@ def ingest(platform: Platform) -> str:
         work = select_titles(platform).work
         _run(platform, work, UP_TO_FUSION)
         if platform.serving_model is None:
-            release(platform, train_model(platform).identity)
+            release(platform, train_model(platform).candidate)
         _run(platform, work, FROM_MODEL)
         present = [each.title_id for each in catalogue_states(platform) if each.state == "present"]
         publish_titles(platform, present)

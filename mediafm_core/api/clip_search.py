@@ -19,7 +19,7 @@ from mediafm_core.config.settings import load_settings
 from mediafm_core.renamed import REMOVED_IN
 from mediafm_core.search import clip_index
 from mediafm_core.search.clip_numbers import clips_in
-from mediafm_core.search.clip_vectors import Precision
+from mediafm_core.search.clip_vectors import HeldPrecision
 from mediafm_core.search.filters import Span
 from mediafm_core.search.results_page import page_of
 from mediafm_core.search.searcher import ClipSearch, SearchRequest
@@ -61,7 +61,7 @@ class Searcher:
     """
 
     def __init__(
-        self, store: StoreLocation = None, *, precision: Precision | None = "float32"
+        self, store: StoreLocation = None, *, precision: HeldPrecision | None = "float32"
     ) -> None:
         self._settings = load_settings(store=store)
         self._store = open_store(self._settings)

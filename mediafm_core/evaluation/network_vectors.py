@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from mediafm_core.disk.atomic import atomic_file
 from mediafm_core.evaluation.networks import Networks
 from mediafm_core.evaluation.units import NotMeasurableError, TitleUnits, Units, with_zeros_for
 from mediafm_core.identity import digest_of
-from mediafm_core.runtime.device import Arithmetic
+from mediafm_core.runtime.precision import Precision
 
 if TYPE_CHECKING:
     from mediafm_core.model.network import MediaFM
@@ -42,13 +43,13 @@ class NetworkVectors:
         networks: Networks of the folds.
         requests: All kinds of vectors that will be requested.
         folder: Folder of the files.
-        arithmetic: Precision of the networks.
+        precision: Precision of the networks' computation.
     """
 
     networks: Networks
     requests: list[VectorRequest]
     folder: Path
-    arithmetic: Arithmetic = "float32"
+    precision: Precision = "float32"
 
     def vectors(self, fold: int, request: VectorRequest) -> np.ndarray:
         """Return the vectors of all units from a fold's network, computing missing ones.
@@ -68,25 +69,24 @@ class NetworkVectors:
                 if wanted.exists():
                     continue
                 try:
-                    computed = compute_vectors(network, self.networks.units, each, self.arithmetic)
+                    computed = compute_vectors(network, self.networks.units, each, self.precision)
                 except NotMeasurableError:
                     if each == request:
                         raise
                     continue  # raised by the call that requests these vectors
                 wanted.parent.mkdir(parents=True, exist_ok=True)
-                written = wanted.with_suffix(".part.npy")
-                np.save(written, computed)
-                written.rename(wanted)
+                with atomic_file(wanted) as prepared:
+                    np.save(prepared, computed)
         vectors: np.ndarray = np.load(path, mmap_mode="r")
         return vectors
 
     def _path(self, fold: int, request: VectorRequest) -> Path:
-        key = digest_of(self.networks.units.digest, *map(str, request), self.arithmetic)
+        key = digest_of(self.networks.units.digest, *map(str, request), self.precision)
         return self.folder / self.networks.identity(fold) / f"{request.mode}-{key}.npy"
 
 
 def compute_vectors(
-    network: "MediaFM", units: Units, request: VectorRequest, arithmetic: Arithmetic
+    network: "MediaFM", units: Units, request: VectorRequest, precision: Precision
 ) -> np.ndarray:
     """Compute the vectors of all units with a network.
 
@@ -99,12 +99,12 @@ def compute_vectors(
     if request.zeroed is not None:
         units = with_zeros_for(units, request.zeroed)
     if request.mode in ("in_context", "title"):
-        return _whole_titles(network, units, request.mode == "title", arithmetic)
-    return _spans(network, units, request.mode == "prefix", arithmetic)
+        return _whole_titles(network, units, request.mode == "title", precision)
+    return _spans(network, units, request.mode == "prefix", precision)
 
 
 def _whole_titles(
-    network: "MediaFM", units: Units, title_vector: bool, arithmetic: Arithmetic
+    network: "MediaFM", units: Units, title_vector: bool, precision: Precision
 ) -> np.ndarray:
     from mediafm_core.inference.batching import TitleInput
     from mediafm_core.inference.whole_title import contextualise_titles
@@ -117,25 +117,25 @@ def _whole_titles(
             pending.append((rows, title))
             yield TitleInput(title.fused, title.metadata, title.title_id)
 
-    for output in contextualise_titles(network, inputs(), arithmetic=arithmetic):
+    for output in contextualise_titles(network, inputs(), arithmetic=precision):
         rows, title = pending.pop(0)
         vectors[rows] = output.title if title_vector else title.pool(output.shots)
     return vectors
 
 
-def _spans(network: "MediaFM", units: Units, prefix: bool, arithmetic: Arithmetic) -> np.ndarray:
+def _spans(network: "MediaFM", units: Units, prefix: bool, precision: Precision) -> np.ndarray:
     known = units.labels.known
     vectors = np.zeros((len(known), network.config.hidden_size), dtype=np.float32)
     for rows, title in units.each_title():
         labelled = np.flatnonzero(known[rows])
         if len(labelled):
             embed = _embed_shots if title.weights is None else _embed_clips
-            vectors[rows.start + labelled] = embed(network, title, labelled, prefix, arithmetic)
+            vectors[rows.start + labelled] = embed(network, title, labelled, prefix, precision)
     return vectors
 
 
 def _embed_shots(
-    network: "MediaFM", title: TitleUnits, units: np.ndarray, prefix: bool, arithmetic: Arithmetic
+    network: "MediaFM", title: TitleUnits, units: np.ndarray, prefix: bool, precision: Precision
 ) -> np.ndarray:
     """Embed single shots. `alone` is a window of one shot that ends with the shot."""
     from mediafm_core.inference.streaming import embed_up_to
@@ -147,12 +147,12 @@ def _embed_shots(
         title.metadata,
         look_back=None if prefix else 1,
         title_id=title.title_id,
-        arithmetic=arithmetic,
+        arithmetic=precision,
     )
 
 
 def _embed_clips(
-    network: "MediaFM", title: TitleUnits, units: np.ndarray, prefix: bool, arithmetic: Arithmetic
+    network: "MediaFM", title: TitleUnits, units: np.ndarray, prefix: bool, precision: Precision
 ) -> np.ndarray:
     """Embed clips, each with a pass of its own over shots that end where the clip ends."""
     from mediafm_core.inference.batching import TitleInput
@@ -170,7 +170,7 @@ def _embed_clips(
             TitleInput(title.fused[start:stop], title.metadata, title.title_id)
             for start, stop in zip(starts, spans[:, 1], strict=True)
         ),
-        arithmetic=arithmetic,
+        arithmetic=precision,
     )
     return np.stack(
         [

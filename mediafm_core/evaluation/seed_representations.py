@@ -18,7 +18,7 @@ from mediafm_core.evaluation.representations import (
     network_request,
 )
 from mediafm_core.evaluation.units import Units
-from mediafm_core.runtime.precision import arithmetic
+from mediafm_core.runtime.precision import vector_precision
 
 
 class SeedRepresentations:
@@ -64,7 +64,9 @@ class SeedRepresentations:
                     settings, units, network, fold_of, seed, work, log, on_progress
                 )
                 folder = work / "readings"
-                self._vectors[network] = NetworkVectors(networks, [], folder, arithmetic(settings))
+                self._vectors[network] = NetworkVectors(
+                    networks, [], folder, vector_precision(settings)
+                )
             self._vectors[network].requests.append(request)
 
     def make(self, name: str) -> Representation:

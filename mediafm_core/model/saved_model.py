@@ -8,9 +8,7 @@
   README.md           model card
 """
 
-import os
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -23,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedConfig
 
+from mediafm_core.disk.atomic import atomic_folder
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError
 from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.identity import Identity, digest_of, digest_of_settings
@@ -36,13 +35,13 @@ from mediafm_core.model.model_files import (
     WEIGHTS_FILE,
     other_version,
     pickles_in,
-    read_json,
     recorded_identity,
     refuse_strange_file,
     require_undamaged,
     write_training_record,
 )
 from mediafm_core.model.network import MediaFM, MediaFMConfig
+from mediafm_core.model.stored_model import StoredModel
 
 _LAYERS = "layers."  # begins the names of a layer's tensors
 
@@ -125,8 +124,14 @@ def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
         ConfigurationError: a file is missing, damaged or altered, the weights are a pickle, or the
             folder holds a model of another architecture or version.
     """
-    config = _load_config(folder)
-    training = read_json(folder, TRAINING_FILE)
+    return load_stored(StoredModel(folder), device)
+
+
+def load_stored(model: StoredModel, device: str = "cpu") -> LoadedModel:
+    """Load a model whose folder was found before, see `load_model`."""
+    folder = model.folder
+    config = _checked_config(model)
+    training = model.training
     recorded = recorded_identity(folder, training)
     refusal = other_version(folder, recorded.version)
     if refusal:
@@ -169,26 +174,15 @@ def check_compatible(model: LoadedModel, space: FusedSpace) -> None:
 @contextmanager
 def _staged(models: Path, identity: Identity) -> Iterator[Path]:
     """A folder to write a model into, which becomes `models/<identity>` once it is complete."""
-    folder = models / str(identity)
-    staged = models / f".{identity}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    damaged = models / f"{staged.name}.damaged"
     try:
-        staged.mkdir(parents=True)
-        yield staged
-        for path in staged.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        if folder.exists() and not _is_sound(folder):
-            folder.rename(damaged)
-        if not folder.exists():
-            staged.rename(folder)
+        with atomic_folder(
+            models / str(identity), durable=True, is_replaced=lambda path: not _is_sound(path)
+        ) as staged:
+            yield staged
     except (OSError, SafetensorError) as error:
         raise ConfigurationError(
             f"The model cannot be saved in {models} ({error}): make space or choose another folder."
         ) from None
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-        shutil.rmtree(damaged, ignore_errors=True)
 
 
 def _is_sound(folder: Path) -> bool:
@@ -209,14 +203,14 @@ def own_settings(config: MediaFMConfig) -> dict[str, Any]:
     }
 
 
-def _load_config(folder: Path) -> MediaFMConfig:
-    settings = read_json(folder, CONFIG_FILE)
+def _checked_config(model: StoredModel) -> MediaFMConfig:
+    path, settings = model.folder / CONFIG_FILE, model.config
     if settings.get("model_type") != MediaFMConfig.model_type:
         raise ConfigurationError(
-            f"{folder / CONFIG_FILE} describes a {settings.get('model_type')!r} model, not "
+            f"{path} describes a {settings.get('model_type')!r} model, not "
             f"{MediaFMConfig.model_type!r}: name the folder of a MediaFM model."
         )
-    own = checked_configuration(folder / CONFIG_FILE, settings)
+    own = checked_configuration(path, settings)
     return MediaFMConfig(**{name: own[name] for name in own if name != "model_type"})
 
 

@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Any
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError, StoreError
 from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.identity import digest_of
-from mediafm_core.model.model_files import TRAINING_FILE, read_json
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.candidates import model_folders
-from mediafm_core.store.model_store import put_up
-from mediafm_core.store.store import RECORD_KEY, ArtefactRecord, Store
+from mediafm_core.pipeline.releases.candidates import Candidate
+from mediafm_core.store.model_store import model_folders, put_up
+from mediafm_core.store.records import RECORD_KEY, ArtefactRecord
+from mediafm_core.store.store import Store
 
 if TYPE_CHECKING:
     from mediafm_core.model.training.distributed import World
     from mediafm_core.model.training.progress_events import Observer
     from mediafm_core.model.training.training_data import TrainingData
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def fused_titles(platform: Platform) -> list[str]:
     """Ids of the inbox's titles that have fused vectors and are not quarantined."""
-    from mediafm_core.pipeline.failures.quarantine import Quarantine
+    from mediafm_core.pipeline.quarantine import Quarantine
 
     store = platform.store
     held_back = {entry.title_id for entry in Quarantine(store)}
@@ -105,16 +105,24 @@ class TrainedModel:
     """A trained model of the store.
 
     Attributes:
-        identity: also the name of its folder under `<store>/models`.
-        training: what `training.json` says: settings, titles, curve, baselines, groups.
+        candidate: the model in its folder under `<store>/models`.
         seconds: of training; None if this model had been trained before.
         shots_per_second: likewise.
     """
 
-    identity: str
-    training: dict[str, Any]
+    candidate: Candidate
     seconds: float | None = None
     shots_per_second: float | None = None
+
+    @property
+    def identity(self) -> str:
+        """Identity of the model."""
+        return self.candidate.identity
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """Content of `training.json`: settings, titles, curve, baselines, groups."""
+        return self.candidate.training
 
 
 def train_model(
@@ -161,8 +169,8 @@ def train_model(
         from mediafm_core.model.training.launch import train_in_processes
 
         finished = train_in_processes(settings, progress)
-        record = read_json(platform.store.models / finished.identity, TRAINING_FILE)
-        return TrainedModel(finished.identity, record, finished.seconds, finished.shots_per_second)
+        candidate = Candidate(platform.store.models / finished.identity)
+        return TrainedModel(candidate, finished.seconds, finished.shots_per_second)
     result = train(
         data,
         settings.model,
@@ -177,37 +185,31 @@ def train_model(
     )
     if world is None or (world.is_first and result.folder.exists()):
         put_up(platform.store, str(result.identity), again=True)
-    return TrainedModel(
-        str(result.identity),
-        read_json(result.folder, TRAINING_FILE) if result.folder.exists() else {},
-        result.seconds,
-        result.shots_per_second,
-    )
+    return TrainedModel(Candidate(result.folder), result.seconds, result.shots_per_second)
 
 
 def _trained_before(store: Store, request: Mapping[str, Any]) -> TrainedModel | None:
     """A sound model of the same request; saving a model replaces one that is damaged."""
-    from mediafm_core.model.saved_model import load_model
-
     for folder in model_folders(store):
+        candidate = Candidate(folder)
         try:
-            training = read_json(folder, TRAINING_FILE)
-        except ConfigurationError:  # `mediafm models` tells; it is not the one asked for
+            recorded = {name: candidate.training.get(name) for name in request}
+        except ConfigurationError:  # listed as damaged by `mediafm models`
             continue
-        if request != {name: training.get(name) for name in request}:
+        if request != recorded:
             continue
         try:
-            load_model(folder)
+            candidate.load()
         except ConfigurationError as error:
-            _log.warning("a model that was trained before is trained again: %s", error)
+            logger.warning("a model that was trained before is trained again: %s", error)
         else:
-            put_up(store, folder.name)
-            return TrainedModel(folder.name, training)
+            put_up(store, candidate.identity)
+            return TrainedModel(candidate)
     return None
 
 
-def adopt_model(platform: Platform, folder: Path) -> str:
-    """Copy a model trained elsewhere into the store; returns its identity.
+def adopt_model(platform: Platform, folder: Path) -> Candidate:
+    """Copy a model trained elsewhere into the store, as a candidate.
 
     Raises:
         ConfigurationError: the folder holds no sound model.
@@ -216,4 +218,4 @@ def adopt_model(platform: Platform, folder: Path) -> str:
 
     identity = str(copy_model(folder, platform.store.models))
     put_up(platform.store, identity)
-    return identity
+    return Candidate(platform.store.models / identity)

@@ -16,7 +16,7 @@ from mediafm_core.runtime.prefetch import ahead
 from mediafm_core.search.clip_numbers import Clips, ShardOfClips
 from mediafm_core.vectors import to_numpy, unit_length, vector_type
 
-Precision = Literal["float32", "float16"]
+HeldPrecision = Literal["float32", "float16"]
 
 # Bytes of a portion in float32. Portions are large because threads synchronise at the end of each,
 # which is slow on a busy machine.
@@ -82,7 +82,7 @@ class HeldVectors:
         precision: float16 halves the memory, and changes cosines by about 1e-5.
     """
 
-    def __init__(self, clips: Clips, precision: Precision = "float32") -> None:
+    def __init__(self, clips: Clips, precision: HeldPrecision = "float32") -> None:
         self.matrix = np.zeros((len(clips), clips.dimension), dtype=precision)
         for portion in StreamedVectors(clips).portions(clips.shown):
             self.matrix[portion.rows] = portion.vectors

@@ -11,7 +11,7 @@ from mediafm_core.config.settings import Settings
 from mediafm_core.errors import MediaFMError
 from mediafm_core.search.clip_index import ClipIndex, open_index
 from mediafm_core.search.clip_numbers import clips_in
-from mediafm_core.search.clip_vectors import HeldVectors, Precision, StreamedVectors, Vectors
+from mediafm_core.search.clip_vectors import HeldPrecision, HeldVectors, StreamedVectors, Vectors
 from mediafm_core.search.exact_search import nearest
 from mediafm_core.search.filters import Parameters, Span, matching_clips, overlapping_clips
 from mediafm_core.search.mmr import candidate_limits, choose_diverse
@@ -79,7 +79,7 @@ class ClipSearch:
         self,
         connection: duckdb.DuckDBPyConnection,
         store: Store,
-        hold: Precision | None = None,
+        hold: HeldPrecision | None = None,
         threads: int = 0,
     ) -> None:
         self.clips = clips_in(connection, store)

@@ -12,7 +12,7 @@ from mediafm_core.pipeline.catalogue_training import train_model
 from mediafm_core.pipeline.graph import FROM_MODEL, UP_TO_FUSION
 from mediafm_core.pipeline.materialise import DECODED, Outcome, materialise
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.publishing import publish_titles
+from mediafm_core.pipeline.publishing import publish_titles
 from mediafm_core.pipeline.releases.release import release
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "catalogue"
@@ -89,7 +89,7 @@ def take_in(platform: Platform, title_ids: Sequence[str]) -> dict[tuple[str, str
         outcome for title_id in title_ids for outcome in _assets(platform, title_id, UP_TO_FUSION)
     ]
     if platform.serving_model is None:
-        release(platform, train_model(platform).identity)
+        release(platform, train_model(platform).candidate)
     for title_id in title_ids:
         outcomes += _assets(platform, title_id, FROM_MODEL)
     found = {(outcome.title_id, outcome.asset): outcome for outcome in outcomes}

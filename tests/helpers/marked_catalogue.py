@@ -8,13 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 from films import settings_for
+from released_models import compare_with_serving, release
 from small_catalogue import SmallCatalogue, random_units
 
 from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.latest_space import configured_space
-from mediafm_core.pipeline.releases.model_comparison import compare_with_serving
-from mediafm_core.pipeline.releases.release import release
 from mediafm_core.pipeline.releases.stored_evaluation import FOLDER
 from mediafm_core.vectors import to_arrow, unit_length
 

@@ -19,15 +19,15 @@ from mediafm_core.media.probe import probe
 from mediafm_core.shots.decode import PARTS, SHOT_SCHEMA, DecodeSummary, decode_title
 from mediafm_core.shots.keyframes import KEYFRAME_SCHEMA
 from mediafm_core.shots.transnetv2 import TransNetV2Detector
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 
 def one_pass(path: Path, detector, folder: Path, **settings) -> tuple[DecodeSummary, pa.Table]:
     batches: list[pa.RecordBatch] = []
     summary = decode_title(
-        OwnFile.at(path),
+        TitleFile.at(path),
         "a-title",
-        probe(OwnFile.at(path), "en"),
+        probe(TitleFile.at(path), "en"),
         detector,
         KeyframeSettings(**settings),
         batches.append,
@@ -180,9 +180,9 @@ def test_progress_is_told_in_seconds(tmp_path: Path):
     path = write_media(tmp_path / "film.mp4", moving(200))
     told: list[float] = []
     decode_title(
-        OwnFile.at(path),
+        TitleFile.at(path),
         "a-title",
-        probe(OwnFile.at(path)),
+        probe(TitleFile.at(path)),
         CutEvery(50),
         KeyframeSettings(),
         lambda batch: None,

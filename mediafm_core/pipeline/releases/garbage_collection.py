@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mediafm_core.pipeline.graph import BESIDE_CONTEXTUAL, FROM_MODEL
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.serving import Release, release_history, restored_by_rollback
+from mediafm_core.pipeline.serving import Release, release_history, restored_by_rollback
 from mediafm_core.store.features import clean
 from mediafm_core.store.features.snapshot import FOLDER, read_snapshot, snapshot_key
 from mediafm_core.store.store import Store
@@ -84,7 +84,7 @@ def obsolete_models(
     newer = latest_first.index(seen) if seen in latest_first else 0
     needed = {seen, *latest_first[: newer + 2]}
     needed.add(next((model for model in latest_first[newer + 1 :] if model in served), None))
-    target = restored_by_rollback(list(history))
+    target = restored_by_rollback(history)
     if target is not None:
         needed.add(history[target].model)
     return set(latest_first) - needed

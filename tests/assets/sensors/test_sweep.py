@@ -18,11 +18,11 @@ from mediafm_assets.resources.executor import INTERRUPTED
 from mediafm_assets.resources.platform_resource import watching_platform
 from mediafm_assets.sensors.sweep import NAME, sweep_sensor
 from mediafm_core.pipeline.catalogue_training import train_model
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
 from mediafm_core.pipeline.materialise import materialise
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.publishing import publish_titles
+from mediafm_core.pipeline.publishing import publish_titles
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.releases.release import release
 
 
@@ -50,9 +50,9 @@ def release_another_model(catalogue: Sensing) -> str:
     small = {"hidden": 32, "layers": 1, "heads": 2, "feed_forward": 64}
     settings = catalogue.settings(model=small, training={"steps": 2, "seed": 7})
     platform = Platform(settings)
-    model = train_model(platform).identity
-    release(platform, model)
-    return model
+    trained = train_model(platform)
+    release(platform, trained.candidate)
+    return trained.identity
 
 
 def test_a_catalogue_that_is_up_to_date_is_left_alone(catalogue: Sensing):

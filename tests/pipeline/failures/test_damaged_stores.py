@@ -12,11 +12,11 @@ from films import SAMPLES, make_title, take_in, write_manifest
 from mediafm_core.errors import StoreError, TitleError
 from mediafm_core.pipeline import materialise as materialising
 from mediafm_core.pipeline.catalogue_training import train_model
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.materialise import materialise
 from mediafm_core.pipeline.planning.asset_states import catalogue_states
 from mediafm_core.pipeline.planning.title_selection import select_titles
-from mediafm_core.pipeline.releases.publishing import publish_titles
+from mediafm_core.pipeline.publishing import publish_titles
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.releases.release import release
 from mediafm_core.store.equality import differences
 from mediafm_core.store.store import Store
@@ -124,7 +124,7 @@ def test_a_title_gone_from_the_inbox_does_not_hold_a_release_back(catalogue):
     platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
     shutil.rmtree(catalogue.inbox / "cat")
     old = platform.serving_model
-    release(platform, train_model(platform).identity)
+    release(platform, train_model(platform).candidate)
     assert platform.serving_model != old
     take_in(platform, ["coffee"])
     assert str(publish_titles(platform, ["coffee"])) == "unchanged: 1 titles"

@@ -12,7 +12,6 @@ from copied_catalogue import copy_catalogue
 from films import settings_for, write_manifest
 
 from benchmarks.large_catalogue import enlarge, title_name
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS
 from mediafm_core.pipeline.planning import coverage as covering
 from mediafm_core.pipeline.planning.asset_states import (
@@ -23,7 +22,8 @@ from mediafm_core.pipeline.planning.asset_states import (
 from mediafm_core.pipeline.planning.coverage import Coverage, coverage, refresh_progress
 from mediafm_core.pipeline.planning.title_selection import select_titles
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.serving import add_release, deciding
+from mediafm_core.pipeline.quarantine import Quarantine
+from mediafm_core.pipeline.serving import add_release, deciding, release_history
 
 TITLES = 6
 
@@ -52,7 +52,7 @@ def release_another_model(platform: Platform) -> str:
     """Let a model of another name serve: what is compared is its name."""
     model = "mediafm-4@0123456789abcdef"
     with deciding(platform.store):
-        add_release(platform.store, model, "somebody", "a test")
+        add_release(platform.store, release_history(platform.store), model, "somebody", "a test")
     return model
 
 

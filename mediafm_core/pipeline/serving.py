@@ -1,0 +1,170 @@
+"""Which trained model the catalogue is contextualised with, since when, by whom and why.
+
+`<store>/serving.json` holds the serving release and those before it. It is one file, replaced in
+one step: the pointer and its history cannot disagree, and a killed process leaves the old file.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from mediafm_core.disk.seals import read_sealed_json, sealed_json
+from mediafm_core.disk.strict_json import read_bounded
+from mediafm_core.errors import StoreError
+from mediafm_core.model.bounds import fault_in_words
+from mediafm_core.store.model_store import is_identity
+from mediafm_core.store.store import Store
+
+FILE = "serving.json"
+LOCK = "serving"
+_MOST_BYTES = 16 << 20  # of some ten thousand releases
+_EARLIER = "earlier"
+
+
+class Release(BaseModel):
+    """One entry of the history; entries are added and never changed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str = Field(description="identity of the model that serves from here on")
+    released_at: AwareDatetime
+    released_by: str = Field("", description="empty where it was not recorded")
+    reason: str = ""
+    previous: str | None = Field(None, description="the model that served before")
+    restores: int | None = Field(
+        None, description="of a rollback: place in the history, from 0, of the release it restores"
+    )
+
+
+def serving_model(store: Store) -> str | None:
+    """Identity (`name-version@digest`) of the released model, or None before the first release.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    document = _read(store)
+    return str(document["model"]) if document else None
+
+
+def release_history(store: Store) -> list[Release]:
+    """All releases, the first one first and the serving one last; empty before the first.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    document = _read(store)
+    if document is None:
+        return []
+    earlier = document.pop(_EARLIER, [])
+    try:
+        return [Release.model_validate(entry) for entry in (*earlier, document)]
+    except ValidationError as error:
+        raise _damaged(store, ValueError(fault_in_words(error))) from None
+    except TypeError as error:
+        raise _damaged(store, error) from None
+
+
+def restored_by_rollback(history: Sequence[Release]) -> int | None:
+    """Place in the history of the release that a rollback goes to; None where there is none.
+
+    It is the one before the release that serves, where a rollback stands for the release that it
+    restored: rolling back again goes further back, and what was rolled back is never returned to.
+    """
+    if not history:
+        return None
+    serving = _stands_for(history, len(history) - 1)
+    return _stands_for(history, serving - 1) if serving > 0 else None
+
+
+@contextmanager
+def deciding(store: Store) -> Iterator[None]:
+    """Hold the lock of whoever reads the history in order to add to it, waiting for it.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(store.files.exclusive(LOCK))
+        except OSError as error:
+            raise _unwritable(store, error) from None
+        yield
+
+
+def add_release(
+    store: Store,
+    history: Sequence[Release],
+    model: str,
+    released_by: str,
+    reason: str,
+    restores: int | None = None,
+) -> Release:
+    """Make a model the serving model, atomically.
+
+    Args:
+        store: of the catalogue.
+        history: all releases before, read within the same `deciding` as this call.
+        model: identity of the model.
+        released_by: a name.
+        reason: of the release.
+        restores: of a rollback: place in the history of the release it restores.
+
+    Raises:
+        StoreError: the file cannot be written (disk full, no permission); the old one is as it was.
+    """
+    release = Release(
+        model=model,
+        released_at=datetime.now(UTC).replace(microsecond=0),
+        released_by=released_by,
+        reason=reason,
+        previous=history[-1].model if history else None,
+        restores=restores,
+    )
+    document = {
+        **release.model_dump(mode="json"),
+        _EARLIER: [entry.model_dump(mode="json") for entry in history],
+    }
+    try:
+        with store.staging() as folder:
+            prepared = folder / FILE
+            prepared.write_bytes(sealed_json(document))
+            store.commit(prepared, FILE)
+    except OSError as error:
+        raise _unwritable(store, error) from None
+    return release
+
+
+def _stands_for(history: Sequence[Release], place: int) -> int:
+    restores = history[place].restores
+    return place if restores is None else restores
+
+
+def _read(store: Store) -> dict[str, Any] | None:
+    try:
+        document = read_sealed_json(read_bounded(store.files.path(FILE), _MOST_BYTES))
+        if not is_identity(document["model"]):
+            raise ValueError("`model` is no name of a model, such as mediafm-4@0123456789abcdef")
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(store, error) from None
+    else:
+        return dict(document)
+
+
+def _unwritable(store: Store, error: OSError) -> StoreError:
+    return StoreError(
+        f"{store.location}/{FILE} cannot be written ({error}), so that what served still "
+        "serves: make space or mend its permissions, then release again."
+    )
+
+
+def _damaged(store: Store, error: Exception) -> StoreError:
+    reason = " ".join(str(error).split())
+    return StoreError(
+        f"{store.location}/{FILE} is damaged ({reason}): try `mediafm verify --repair`, put back "
+        "a copy of it, or delete it and release a model again."
+    )
