@@ -47,7 +47,7 @@ def read_catalogue(
         MediaFMError: A label does not exist, or labels name clips or titles that are not published.
         StoreError: Nothing has been published, or a title's vectors are missing.
     """
-    model_of_readers(store)
+    published_model(store)
     with closing(open_features(store)) as connection:
         if labels_file is None:
             table = catalogue_labels(connection, labels)
@@ -100,7 +100,7 @@ def read_catalogue(
     )
 
 
-def model_of_readers(store: Store) -> str:
+def published_model(store: Store) -> str:
     """Return the identity of the model of the published vectors.
 
     Raises:

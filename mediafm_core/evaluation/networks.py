@@ -55,16 +55,16 @@ class Networks(Protocol):
 
 @dataclass
 class OneNetwork:
-    """The same trained model for every fold.
+    """One existing model for every fold.
 
     Attributes:
-        units: what it reads.
-        model: found and not yet loaded.
-        device: to run on.
+        units: Input of the model, with all titles.
+        model: The model, which this class loads.
+        device: Device to run on.
 
     Raises:
-        ConfigurationError: the model is damaged or of another version.
-        IdentityMismatchError: it reads other vectors than these.
+        ConfigurationError: The model is damaged or of another version.
+        IdentityMismatchError: The model's input has other encoders or columns than these units.
     """
 
     units: Units
@@ -74,16 +74,16 @@ class OneNetwork:
     def __post_init__(self) -> None:
         from mediafm_core.model.saved_model import check_compatible
 
-        # Now, and not after the probes of other representations.
+        # Checked at once, not after hours of probes for other representations.
         space = FusedSpace(self.units.encoders, self.units.ranges)
         check_compatible(self.model.load(self.device), space)
 
     def identity(self, fold: int) -> str:  # noqa: ARG002
-        """The model's."""
+        """Return the identity of the model."""
         return self.model.identity
 
     def network(self, fold: int) -> "MediaFM":  # noqa: ARG002
-        """The model, loaded."""
+        """Return the network of the loaded model."""
         return self.model.load(self.device).network
 
 

@@ -97,48 +97,48 @@ def fixed_representation(name: str, units: Units) -> FixedRepresentation | None:
 
 
 @dataclass(frozen=True)
-class Network:
+class NetworkVariant:
     """Variant of the network for a representation; by default the one of `in_context` itself.
 
     Attributes:
         without: Modality that the network is trained without.
         normalised: True where modalities have unit length before they are concatenated.
         window: Number of shots per window in training and inference; None takes the setting.
-        absent: Setting `model.missing_modality`; None takes the setting.
+        missing_modality: Setting of this name; None takes the setting.
         model: Identity or digest of a model of the catalogue.
     """
 
     without: str | None = None
     normalised: bool = True
     window: int | None = None
-    absent: str | None = None
+    missing_modality: str | None = None
     model: str | None = None
 
 
-def network_request(name: str, units: Units) -> tuple[Network, VectorRequest]:
+def network_request(name: str, units: Units) -> tuple[NetworkVariant, VectorRequest]:
     """Return the network variant and the kind of vectors for a representation's name.
 
     Raises:
         MediaFMError: The name is unknown.
     """
     if name in FROM_NETWORK:
-        return Network(), VectorRequest(name)  # type: ignore[arg-type]  # a mode by its name
+        return NetworkVariant(), VectorRequest(name)  # type: ignore[arg-type]  # a mode by its name
     in_context = VectorRequest("in_context")
     prefix, _, rest = name.partition("in_context")
     if not prefix:
         for modality in units.ranges if len(units.ranges) > 1 else ():
             if rest == f"_zeroed_{modality}":
-                return Network(), VectorRequest("in_context", modality)
+                return NetworkVariant(), VectorRequest("in_context", modality)
             if rest == f"_trained_without_{modality}":
-                return Network(without=modality), in_context
+                return NetworkVariant(without=modality), in_context
         if rest == "_unnormalised":
-            return Network(normalised=False), in_context
+            return NetworkVariant(normalised=False), in_context
         if window := re.fullmatch(r"_window_([1-9]\d{0,6})", rest):
-            return Network(window=int(window[1])), in_context
+            return NetworkVariant(window=int(window[1])), in_context
         if rest in ("_absence_learnt", "_absence_zeros"):
-            return Network(absent=rest.removeprefix("_absence_")), in_context
+            return NetworkVariant(missing_modality=rest.removeprefix("_absence_")), in_context
         if rest.startswith("@"):
-            return Network(model=rest[1:]), in_context
+            return NetworkVariant(model=rest[1:]), in_context
     known = ", ".join([*units.ranges, *WITHOUT_NETWORK, *FROM_NETWORK])
     raise MediaFMError(
         f"There is no representation {name!r}: take some of {known}, or an ablation such as "
@@ -166,12 +166,12 @@ def default_names(units: Units) -> list[str]:
     ]
 
 
-def ablations(units: Units, absent: str, *, trained: bool) -> list[str]:
+def ablations(units: Units, missing_modality: str, *, trained: bool) -> list[str]:
     """Return the names of the ablations that apply to a data set.
 
     Args:
         units: The data set.
-        absent: Setting `model.missing_modality`.
+        missing_modality: Setting `model.missing_modality`.
         trained: True if networks are trained for the data set.
     """
     modalities = list(units.ranges) if len(units.ranges) > 1 else []
@@ -183,7 +183,7 @@ def ablations(units: Units, absent: str, *, trained: bool) -> list[str]:
         names.append("in_context_unnormalised")
     names += [f"in_context_window_{length}" for length in WINDOWS if length < units.longest]
     if units.incomplete:
-        other = "zeros" if absent == "learnt" else "learnt"
+        other = "zeros" if missing_modality == "learnt" else "learnt"
         names.append(f"in_context_absence_{other}")
     return names
 

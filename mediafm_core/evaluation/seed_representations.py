@@ -12,7 +12,7 @@ from mediafm_core.evaluation.evaluation_task import Representation
 from mediafm_core.evaluation.network_vectors import NetworkVectors
 from mediafm_core.evaluation.networks import Log, Networks
 from mediafm_core.evaluation.representations import (
-    Network,
+    NetworkVariant,
     NetworkRepresentation,
     fixed_representation,
     network_request,
@@ -54,7 +54,7 @@ class SeedRepresentations:
         self.units = units
         self.fold_of = fold_of
         self.seed = seed
-        self._vectors: dict[Network, NetworkVectors] = {}
+        self._vectors: dict[NetworkVariant, NetworkVectors] = {}
         for name in names:
             if fixed_representation(name, units) is not None:
                 continue
@@ -84,14 +84,14 @@ class SeedRepresentations:
         Raises:
             KeyError: No representation needs them.
         """
-        return self._vectors[Network()].networks
+        return self._vectors[NetworkVariant()].networks
 
     def models(self) -> list[dict[str, Any]]:
         """Return seed, fold, identity and tested titles of each network of `in_context`.
 
         A network that no representation has needed so far is trained by this call.
         """
-        vectors = self._vectors.get(Network())
+        vectors = self._vectors.get(NetworkVariant())
         if vectors is None:
             return []
         models = []

@@ -145,9 +145,9 @@ def test_what_is_not_measurable_has_no_value_but_a_reason() -> None:
     assert evaluation.chance["average_precision"] is None
 
 
-@pytest.mark.parametrize(("wanted_in", "is_told"), [(5, False), (6, True)])
+@pytest.mark.parametrize(("wanted_in", "has_interval"), [(5, False), (6, True)])
 def test_titles_without_what_is_wanted_do_not_count_for_an_interval(
-    wanted_in: int, is_told: bool
+    wanted_in: int, has_interval: bool
 ) -> None:
     titles = titles_of(20, 10)
     positives = (np.arange(200) % 10 == 0) & (np.arange(200) < 10 * wanted_in)
@@ -157,8 +157,8 @@ def test_titles_without_what_is_wanted_do_not_count_for_an_interval(
     for metric in ("average_precision", "average_precision_pooled", "roc_auc", "roc_auc_pooled"):
         for row in (_found(evaluation, "x", metric), _difference(evaluation, "x", "flat", metric)):
             assert row.value is not None
-            assert (row.low is not None and row.why_not is None) == is_told
-            assert (row.why_not is not None and "too few titles" in row.why_not) != is_told
+            assert (row.low is not None and row.why_not is None) == has_interval
+            assert (row.why_not is not None and "too few titles" in row.why_not) != has_interval
 
 
 def test_a_single_title_that_is_measurable_has_a_value_without_a_promise() -> None:

@@ -71,18 +71,18 @@ class TestUnits:
         )
 
     @pytest.mark.parametrize(
-        ("rows", "told"),
+        ("rows", "message"),
         [
             ("alpha,none,1", "1 clips that are not published .alpha none"),
             ("omega,proposed-0000,1", "omega proposed-0000"),
         ],
     )
     def test_labels_of_what_is_unknown(
-        self, small: LabelledCatalogue, tmp_path: Path, rows: str, told: str
+        self, small: LabelledCatalogue, tmp_path: Path, rows: str, message: str
     ) -> None:
         path = tmp_path / "labels.csv"
         path.write_text(f"title_id,clip_id,good\nalpha,proposed-0000,0\n{rows}\n")
-        with pytest.raises(MediaFMError, match=told):
+        with pytest.raises(MediaFMError, match=message):
             read_catalogue(small.store, ["good"], labels_file=path)
 
     def test_spans_of_a_title_that_is_unknown(

@@ -155,7 +155,7 @@ class TestOutput:
 
 class TestRefused:
     @pytest.mark.parametrize(
-        ("wrong", "told"),
+        ("wrong", "message"),
         [
             (["--data={table}", f"--vectors={SEEN}", "--label=mood"], "no column 'mood'"),
             (["--data={table}", "--vectors=smelt", "--label=label"], "it has title, shot_index"),
@@ -172,12 +172,12 @@ class TestRefused:
         ],
     )
     def test_in_one_sentence(
-        self, mediafm: Callable[..., Result], tmp_path: Path, wrong: list[str], told: str
+        self, mediafm: Callable[..., Result], tmp_path: Path, wrong: list[str], message: str
     ) -> None:
         table = written(made_table(titles=3, shots=12), tmp_path / "shots.parquet")
         result = mediafm(*(argument.format(table=table) for argument in wrong))
         assert result.exit_code == 1
-        assert told in result.stderr
+        assert message in result.stderr
         assert result.stderr.count("Error: ") == 1
         assert result.stdout == ""
 

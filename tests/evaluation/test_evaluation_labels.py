@@ -62,7 +62,7 @@ class TestNamedTask:
         assert parse_labels({"y": pa.array([0, 1])}, "retrieval").values.tolist() == [False, True]
 
     @pytest.mark.parametrize(
-        ("column", "task", "told"),
+        ("column", "task", "message"),
         [
             (pa.array(["sad", "calm"]), "binary", "values such as sad, calm"),
             (pa.array([1, 2, 3]), "retrieval", "it must have two"),
@@ -77,8 +77,8 @@ class TestNamedTask:
             (pa.array(['["sad", null]', '["calm"]']), None, "lists with nulls"),
         ],
     )
-    def test_that_does_not_fit(self, column: pa.Array, task: str | None, told: str) -> None:
-        with pytest.raises(MediaFMError, match=told):
+    def test_that_does_not_fit(self, column: pa.Array, task: str | None, message: str) -> None:
+        with pytest.raises(MediaFMError, match=message):
             parse_labels({"y": column}, task)  # type: ignore[arg-type]
 
     def test_of_several_columns_is_multilabel(self) -> None:

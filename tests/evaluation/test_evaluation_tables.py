@@ -127,7 +127,7 @@ class TestModalities:
 
 class TestRefused:
     @pytest.mark.parametrize(
-        ("changes", "told"),
+        ("changes", "message"),
         [
             ({"shot_index": [7, 0, 0, 3]}, "a, shot 0 is there twice"),
             ({"shot_index": [7, 1, None, 3]}, "shot_index is missing in 1 rows"),
@@ -146,8 +146,8 @@ class TestRefused:
             ({"seen": pa.array([[]] * 4, pa.list_(pa.float32()))}, "without a number"),
         ],
     )
-    def test_by_title_and_shot(self, changes: dict, told: str, tmp_path: Path) -> None:
-        with pytest.raises(MediaFMError, match=told):
+    def test_by_title_and_shot(self, changes: dict, message: str, tmp_path: Path) -> None:
+        with pytest.raises(MediaFMError, match=message):
             read(plain(**changes), tmp_path)
 
     def test_files(self, tmp_path: Path) -> None:
@@ -158,14 +158,14 @@ class TestRefused:
         header.write_text("title,shot_index,seen,label\n")
         other = tmp_path / "shots.xlsx"
         other.touch()
-        for path, told in (
+        for path, message in (
             (damaged, "cannot be read"),
             (empty, "has no rows"),
             (header, "has no rows"),
             (other, "neither Parquet nor CSV"),
             (tmp_path / "none.csv", "There is no file"),
         ):
-            with pytest.raises(MediaFMError, match=told):
+            with pytest.raises(MediaFMError, match=message):
                 read_table(path, ["seen"], ["label"])
 
     def test_columns(self, tmp_path: Path) -> None:

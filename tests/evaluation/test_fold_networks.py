@@ -80,12 +80,12 @@ class TestTraining:
 
     def test_is_not_repeated(self, bench: Callable[..., SeedRepresentations]) -> None:
         table = made_table(titles=TITLES, shots=SHOTS)
-        told: list[str] = []
-        first = identities(bench(table, told.append))
-        assert sum("training on 2 titles" in line for line in told) == 2
-        told.clear()
-        assert identities(bench(table, told.append)) == first
-        assert all("was trained before" in line for line in told)
+        message: list[str] = []
+        first = identities(bench(table, message.append))
+        assert sum("training on 2 titles" in line for line in message) == 2
+        message.clear()
+        assert identities(bench(table, message.append)) == first
+        assert all("was trained before" in line for line in message)
         assert set(identities(bench(table, seed=1))).isdisjoint(first)
 
     def test_says_which_titles_are_tested(self, bench: Callable[..., SeedRepresentations]) -> None:

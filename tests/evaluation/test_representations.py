@@ -10,7 +10,7 @@ from made_tables import HEARD, SEEN, WIDTHS, made_table, written
 from mediafm_core.errors import MediaFMError
 from mediafm_core.evaluation.network_vectors import VectorRequest
 from mediafm_core.evaluation.representations import (
-    Network,
+    NetworkVariant,
     ablations,
     default_names,
     fixed_representation,
@@ -105,11 +105,17 @@ class TestNames:
 
     def test_what_they_ask_of_networks(self, units: Units) -> None:
         in_context = VectorRequest("in_context")
-        assert network_request("prefix", units) == (Network(), VectorRequest("prefix"))
-        assert network_request("in_context_window_32", units) == (Network(window=32), in_context)
-        assert network_request("in_context@ab12", units) == (Network(model="ab12"), in_context)
+        assert network_request("prefix", units) == (NetworkVariant(), VectorRequest("prefix"))
+        assert network_request("in_context_window_32", units) == (
+            NetworkVariant(window=32),
+            in_context,
+        )
+        assert network_request("in_context@ab12", units) == (
+            NetworkVariant(model="ab12"),
+            in_context,
+        )
         assert network_request(f"in_context_zeroed_{HEARD}", units) == (
-            Network(),
+            NetworkVariant(),
             VectorRequest("in_context", HEARD),
         )
         for name in ("in_context_zeroed_taste", "in_context_window_0", "sideways", "my_in_context"):
