@@ -12,8 +12,8 @@ from mediafm_core.evaluation.evaluation_task import Representation
 from mediafm_core.evaluation.network_vectors import NetworkVectors
 from mediafm_core.evaluation.networks import Log, Networks
 from mediafm_core.evaluation.representations import (
-    NetworkVariant,
     NetworkRepresentation,
+    NetworkVariant,
     fixed_representation,
     network_request,
 )

@@ -1,4 +1,4 @@
-"""The catalogue's labelled clips as a data set, and its models as they are."""
+"""Evaluation of the catalogue's labelled clips with its existing models."""
 
 from pathlib import Path
 
@@ -77,7 +77,7 @@ class TestUnits:
             ("omega,proposed-0000,1", "omega proposed-0000"),
         ],
     )
-    def test_labels_of_what_is_unknown(
+    def test_labels_of_unknown_clips_and_titles(
         self, small: LabelledCatalogue, tmp_path: Path, rows: str, message: str
     ) -> None:
         path = tmp_path / "labels.csv"
@@ -85,9 +85,7 @@ class TestUnits:
         with pytest.raises(MediaFMError, match=message):
             read_catalogue(small.store, ["good"], labels_file=path)
 
-    def test_spans_of_a_title_that_is_unknown(
-        self, small: LabelledCatalogue, tmp_path: Path
-    ) -> None:
+    def test_spans_of_an_unknown_title(self, small: LabelledCatalogue, tmp_path: Path) -> None:
         path = tmp_path / "labels.csv"
         path.write_text("title_id,start_s,end_s,good\nalpha,0,9,0\nomega,0,9,1\n")
         with pytest.raises(MediaFMError, match="1 titles that are not published, omega"):
@@ -99,7 +97,7 @@ class TestUnits:
 
 
 class TestNetworkVectors:
-    def test_are_those_of_clips(self, small: LabelledCatalogue, tmp_path: Path) -> None:
+    def test_equal_those_of_inference(self, small: LabelledCatalogue, tmp_path: Path) -> None:
         names = ("flat", "neighbours", "alone", "in_context", "prefix", "title")
         source = Catalogue()
         units = source.units(settings(small), ["genre"], None)

@@ -1,4 +1,4 @@
-"""Labels as people write them, and the task that is guessed from them."""
+"""Labels parsed from columns of any type, and the task inferred from them."""
 
 import pyarrow as pa
 import pytest
@@ -7,7 +7,7 @@ from mediafm_core.errors import MediaFMError
 from mediafm_core.evaluation.task_labels import parse_labels
 
 
-class TestGuessedTask:
+class TestInferredTask:
     @pytest.mark.parametrize(
         ("column", "task", "values", "known"),
         [
@@ -77,7 +77,9 @@ class TestNamedTask:
             (pa.array(['["sad", null]', '["calm"]']), None, "lists with nulls"),
         ],
     )
-    def test_that_does_not_fit(self, column: pa.Array, task: str | None, message: str) -> None:
+    def test_incompatible_column_is_refused(
+        self, column: pa.Array, task: str | None, message: str
+    ) -> None:
         with pytest.raises(MediaFMError, match=message):
             parse_labels({"y": column}, task)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""Networks of folds: what they have read, when they are trained again, and what they say."""
+"""Networks of folds: their training data, their reuse, and their vectors."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +31,7 @@ FOLD_OF = np.repeat([0, 1, 1, 0], SHOTS)  # title-00 and title-03 are tested in 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Callable[..., SeedRepresentations]:
-    """A bench on a table; what it keeps is in the folder `work`."""
+    """Return a function that makes representations of a table, kept in the folder `work`."""
 
     def make(
         table: pa.Table,
@@ -50,7 +50,7 @@ def bench(tmp_path: Path) -> Callable[..., SeedRepresentations]:
 
 
 def poisoned(table: pa.Table, *titles: str) -> pa.Table:
-    """Other vectors, all the same, in some titles."""
+    """Replace all vectors of some titles by a constant."""
     chosen = pc.is_in(table["title"], pa.array(titles)).to_numpy()
     for name in (SEEN, HEARD):
         vectors = to_numpy(table[name].combine_chunks()).copy()
@@ -68,7 +68,7 @@ class TestTraining:
         table = made_table(titles=TITLES, shots=SHOTS)
         clean = identities(bench(table))
         tested_in_0 = poisoned(table, "title-00", "title-03")
-        found = identities(bench(tested_in_0, work="another"))  # nothing is used again there
+        found = identities(bench(tested_in_0, work="another"))  # another folder reuses nothing
         assert found[0] == clean[0]
         assert found[1] != clean[1]
 
@@ -88,7 +88,7 @@ class TestTraining:
         assert all("was trained before" in line for line in message)
         assert set(identities(bench(table, seed=1))).isdisjoint(first)
 
-    def test_says_which_titles_are_tested(self, bench: Callable[..., SeedRepresentations]) -> None:
+    def test_models_name_the_tested_titles(self, bench: Callable[..., SeedRepresentations]) -> None:
         networks = bench(made_table(titles=TITLES, shots=SHOTS)).models()
         assert [network["tested"] for network in networks] == [
             ["title-00", "title-03"],
@@ -97,7 +97,7 @@ class TestTraining:
 
 
 class TestNetworkVectors:
-    def test_are_those_of_context_and_live(self, bench: Callable[..., SeedRepresentations]) -> None:
+    def test_equal_those_of_inference(self, bench: Callable[..., SeedRepresentations]) -> None:
         made = bench(made_table(titles=TITLES, shots=SHOTS))
         network = made.networks.network(1)
         rows = slice(2 * SHOTS, 3 * SHOTS)

@@ -1,4 +1,4 @@
-"""Representations that need no network, and which ones are compared when nobody says."""
+"""Representations without a network, and the names of defaults and ablations."""
 
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def test_similarities_are_those_across_the_start_of_a_shot(units: Units) -> None
     assert found.shape == (2 * SHOTS, 20)
     fused = units.read(1).fused
     for shot in range(SHOTS):
-        expected = [  # the first and the last shot stand for those beyond them
+        expected = [  # the first and the last shot are repeated beyond the ends
             fused[max(shot - back, 0)] @ fused[min(shot + on, SHOTS - 1)]
             for back in range(1, 5)
             for on in range(5)
@@ -73,7 +73,7 @@ def test_similarities_are_those_across_the_start_of_a_shot(units: Units) -> None
 
 
 class TestNames:
-    def test_what_is_compared(self, units: Units, tmp_path: Path) -> None:
+    def test_default_names(self, units: Units, tmp_path: Path) -> None:
         assert default_names(units) == [
             SEEN,
             HEARD,
@@ -94,7 +94,7 @@ class TestNames:
         assert default_names(one)[-1] == "title"
         assert ablations(one, "zeros", trained=True) == []
 
-    def test_ablations_are_those_that_mean_something(self, units: Units) -> None:
+    def test_ablations_are_those_that_apply(self, units: Units) -> None:
         names = ablations(units, "zeros", trained=True)
         assert f"in_context_zeroed_{SEEN}" in names
         assert not any(name.startswith("in_context_absence") for name in names)
@@ -103,7 +103,7 @@ class TestNames:
             for name in ablations(units, "zeros", trained=False)
         )
 
-    def test_what_they_ask_of_networks(self, units: Units) -> None:
+    def test_network_requests(self, units: Units) -> None:
         in_context = VectorRequest("in_context")
         assert network_request("prefix", units) == (NetworkVariant(), VectorRequest("prefix"))
         assert network_request("in_context_window_32", units) == (
@@ -122,7 +122,7 @@ class TestNames:
             with pytest.raises(MediaFMError, match="There is no representation"):
                 network_request(name, units)
 
-    def test_a_column_cannot_have_one(self, tmp_path: Path) -> None:
+    def test_a_column_with_a_name_of_a_representation_is_refused(self, tmp_path: Path) -> None:
         table = made_table(titles=2, shots=SHOTS).rename_columns(
             ["title", "shot_index", "flat", HEARD, "label"]
         )

@@ -1,4 +1,4 @@
-"""Queries in words: by words, by meaning, by pictures, and how they are put together."""
+"""Text search by words, meaning and pictures, and the combination of their scores."""
 
 import math
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_words_are_found_without_case_and_accents(
 
 
 def test_words_are_weighted_as_bm25_says(spoken: SmallCatalogue) -> None:
-    """`dinner` is in one clip, `the` in two (twice in one of them) and `unicorn` in none."""
+    """`dinner` occurs in one clip, `the` in two (twice in one of them), `unicorn` in none."""
     query = "dinner, the unicorn"
     found = mediafm_core.search_text(query, methods=["words"], store=spoken.root)
     lengths = {DOGS: 6 + 4, DINNER: 6 + 4, PRICES: 5 + 6, CAFE: 5 + 7}
@@ -56,7 +56,7 @@ def test_words_are_weighted_as_bm25_says(spoken: SmallCatalogue) -> None:
     ("query", "clip"),
     [("a puppy", DOGS), ("cooking a meal", DINNER), ("the stock market crashes", PRICES)],
 )
-def test_meaning_needs_no_common_word(
+def test_meaning_needs_no_word_in_common(
     spoken: SmallCatalogue, query: str, clip: tuple[str, str]
 ) -> None:
     found = mediafm_core.search_text(query, methods=["meaning"], store=spoken.root)
@@ -67,13 +67,13 @@ def test_meaning_needs_no_common_word(
     assert meaning[0] > 0.25
 
 
-def test_meaning_is_that_of_the_best_shot(spoken: SmallCatalogue) -> None:
+def test_meaning_is_the_score_of_the_best_shot(spoken: SmallCatalogue) -> None:
     found = mediafm_core.search_text(str(TEXTS["kennel"][2]), k=1, store=spoken.root)
     assert names(found) == [DOGS]
     assert found["meaning"][0].as_py() == pytest.approx(1.0, abs=1e-5)
 
 
-def test_ways_are_added(spoken: SmallCatalogue) -> None:
+def test_scores_of_methods_are_added(spoken: SmallCatalogue) -> None:
     found = mediafm_core.search_text("the dollar", k=100, store=spoken.root)
     assert found.column_names == [
         *("rank", "title_id", "clip_id", "start_s", "end_s", "proposed"),
@@ -87,8 +87,8 @@ def test_ways_are_added(spoken: SmallCatalogue) -> None:
     assert names(found)[0] == PRICES
 
 
-def test_a_common_word_does_not_get_past_the_meaning(spoken: SmallCatalogue) -> None:
-    """Only `the` is said, in a clip about something else."""
+def test_a_common_word_does_not_outrank_the_meaning(spoken: SmallCatalogue) -> None:
+    """Only `the` occurs, in a clip about something else."""
     found = mediafm_core.search_text("the recipe", k=1, store=spoken.root)
     assert names(found) == [DINNER]
     words = mediafm_core.search_text("the recipe", methods=["words"], store=spoken.root)
@@ -129,7 +129,7 @@ def test_vectors_of_another_encoder_are_not_compared(
 
 
 def test_texts_find_their_vectors_where_shots_have_moved(spoken_copy: SmallCatalogue) -> None:
-    """The vectors are those of a title that was cut anew, and readers still see the old shots."""
+    """The vectors are of a title's new shots, and its old shots are still published."""
     store = spoken_copy.store
     before = mediafm_core.search_text("a puppy", methods=["meaning"], store=spoken_copy.root)
     table, record = (
@@ -168,7 +168,7 @@ def test_the_old_name_of_methods_works_with_a_warning(spoken: SmallCatalogue) ->
     assert found.equals(expected)
 
 
-def test_pictures_need_a_space_in_common(spoken: SmallCatalogue) -> None:
+def test_pictures_need_a_video_encoder_of_texts(spoken: SmallCatalogue) -> None:
     with pytest.raises(ConfigurationError, match=r"`video.name` to open_clip"):
         mediafm_core.search_text("a dog", methods=["picture"], store=spoken.root)
 
@@ -181,7 +181,7 @@ class TestPictures:
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> SmallCatalogue:
-        """Video vectors in a CLIP's space: the sixth shot of `silent` is what `a red dog` means."""
+        """Return video vectors of CLIP, of which `silent`'s sixth shot equals `a red dog`."""
         monkeypatch.setenv("MEDIAFM_VIDEO__NAME", "open_clip")
         monkeypatch.setenv("MEDIAFM_VIDEO__MODEL", str(save_clip(tmp_path / "clip")))
         encoder = video_encoder(load_settings())
@@ -202,19 +202,19 @@ class TestPictures:
             spoken_copy.store.write(record, pa.table(columns))
         return spoken_copy
 
-    def test_a_text_finds_what_is_shown(self, pictured: SmallCatalogue) -> None:
+    def test_a_text_finds_the_matching_picture(self, pictured: SmallCatalogue) -> None:
         found = mediafm_core.search_text("a red dog", methods=["picture"], store=pictured.root)
         assert names(found)[0] == ("silent", "proposed-0001")
         assert found["picture"][0].as_py() == pytest.approx(1.0, abs=1e-4)
         assert found.num_rows == 6
 
-    def test_is_one_of_the_ways_by_default(self, pictured: SmallCatalogue) -> None:
+    def test_is_one_of_the_methods_by_default(self, pictured: SmallCatalogue) -> None:
         found = mediafm_core.search_text("a red dog", store=pictured.root)
         assert found.column_names[-3:] == ["words", "meaning", "picture"]
         assert {DOGS, ("silent", "proposed-0001")} <= set(names(found)[:3])
         assert found["meaning"].null_count == 2
 
-    def test_a_title_that_was_cut_anew_is_left_out(
+    def test_a_title_with_other_shots_is_left_out(
         self, pictured: SmallCatalogue, caplog: pytest.LogCaptureFixture
     ) -> None:
         table, record = (
