@@ -201,7 +201,7 @@ def require_undamaged(
             raise ConfigurationError(f"{folder} has no {name}: copy the model again.") from None
         if found != digests[name]:
             raise ConfigurationError(
-                f"{folder / name} is damaged (its SHA-256 is another than when it was written): "
+                f"{folder / name} is damaged (its SHA-256 has changed since it was written): "
                 "copy the model again or train it again."
             )
 
