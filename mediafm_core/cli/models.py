@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("version", required=False)
-@click.option(
-    "--releases", is_flag=True, help="The history of releases: date, person, reason."
-)
+@click.option("--releases", is_flag=True, help="The history of releases: date, person, reason.")
 @json_option
 @catalogue_options
 def models(settings: Settings, version: str | None, releases: bool, as_json: bool) -> None:
