@@ -167,7 +167,7 @@ class FoldNetworks:
         return str(result.identity)
 
     def _data(self, places: list[int]) -> "TrainingData":
-        """Titles as training data, streamed from a file per title."""
+        """Write titles to a file each, and return them as training data that streams the files."""
         from mediafm_core.model.training.training_data import TitleSource, TrainingData
 
         folder = self.work / "fused" / self.units.digest
