@@ -145,10 +145,10 @@ class FoldNetworks:
         request = training_request(data, model, objective, training, torch.device(device))
         out = self.work / "models" / digest_of_settings({**request, "version": MODEL_VERSION})
         what = f"seed {self.seed}, fold {fold + 1} of {self.fold_of.max() + 1}"
-        found = _sound_model(out)
-        if found is not None:
-            self.log(f"{what}: {found} was trained before")
-            return found
+        identity = _sound_model(out)
+        if identity is not None:
+            self.log(f"{what}: {identity} was trained before")
+            return identity
         titles = len(outside)
         self.log(f"{what}: training on {titles} titles, {int(data.shots.sum()):,} shots")
         result = train(
