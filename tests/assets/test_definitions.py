@@ -107,10 +107,10 @@ def test_chunks_are_as_few_as_gaps_and_size_allow():
 
 def test_a_rollback_goes_before_whatever_else_waits():
     from mediafm_assets.definitions import defs
-    from mediafm_assets.sensors.priorities import ARRIVAL
+    from mediafm_assets.tags import ARRIVAL_PRIORITY
 
     for name in ("release_model", "rollback_model"):
-        assert int(defs.resolve_job_def(name).tags["dagster/priority"]) > ARRIVAL
+        assert int(defs.resolve_job_def(name).tags["dagster/priority"]) > ARRIVAL_PRIORITY
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 from read_only import read_only
 from small_catalogue import SmallCatalogue
 
-from mediafm_assets.sensors.single_daemon import other_watcher
+from mediafm_assets.sensors.single_daemon import reason_to_stand_by
 from mediafm_core.api.clip_search import build_index
 from mediafm_core.cli.main import main
 from mediafm_core.errors import ConfigurationError
@@ -77,6 +77,6 @@ def test_functions_raise_the_same(small: SmallCatalogue) -> None:
 
 
 def test_sensors_skip(small: SmallCatalogue) -> None:
-    assert other_watcher(small.store) == (
+    assert reason_to_stand_by(small.store) == (
         f"The store {small.root} cannot be written (Read-only file system): make it writable."
     )

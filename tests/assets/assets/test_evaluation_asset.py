@@ -10,9 +10,9 @@ from marked_catalogue import CLIPS, LABEL, TITLES, MarkedCatalogue, MarkedModels
 
 from mediafm_assets.assets.evaluation_asset import EVALUATION, MODEL, hidden_shots_are_predicted
 from mediafm_assets.assets.evaluation_asset import in_context_as_good_as_serving as by_labels
+from mediafm_assets.dagster_internals import DATA_VERSION_TAG
 from mediafm_assets.definitions import defs
 from mediafm_assets.resources.instance import open_instance
-from mediafm_assets.tags import DATA_VERSION
 from mediafm_core.cli.main import main
 from mediafm_core.pipeline.releases.serving import release_history
 from mediafm_core.readable import as_markdown
@@ -77,7 +77,7 @@ def check(
     )
     with open_instance(catalogue.store) as instance:
         instance.report_runless_asset_event(
-            dg.AssetMaterialization(MODEL, tags={DATA_VERSION: candidate})
+            dg.AssetMaterialization(MODEL, tags={DATA_VERSION_TAG: candidate})
         )
         done = everything.resolve_job_def("check").execute_in_process(instance=instance)
     [found] = done.get_asset_check_evaluations()
@@ -104,7 +104,7 @@ class TestAsset:
         for folder in models.catalogue.store.models.iterdir():  # nothing can be computed now
             (folder / "model.safetensors").unlink()
         second = materialisation(evaluate(models.catalogue, QUICK))
-        assert (first.tags or {})[DATA_VERSION] == (second.tags or {})[DATA_VERSION]
+        assert (first.tags or {})[DATA_VERSION_TAG] == (second.tags or {})[DATA_VERSION_TAG]
         assert (shown["computed_now"], figures(second)["computed_now"]) == (1, 0)
         assert figures(second) == {**shown, "computed_now": 0}
 
@@ -116,12 +116,12 @@ class TestAsset:
         assert done.success
         shown = figures(materialisation(done))
         assert shown["state"] == "not measurable"
-        assert "add label columns to clips.csv" in str(shown["why_not"])
+        assert "add label columns to clips.csv" in str(shown["reason"])
         assert not [value for value in shown.values() if isinstance(value, int | float)]
         found = check(catalogue, catalogue.save_model(2))
         assert found.passed
         assert found.metadata["state"].value == "not measurable"
-        assert "add label columns to clips.csv" in str(found.metadata["found"].value)
+        assert "add label columns to clips.csv" in str(found.metadata["finding"].value)
 
     @pytest.mark.parametrize(
         ("config", "told"),
@@ -152,7 +152,7 @@ class TestChecks:
     def test_a_blind_candidate_is_warned_of(self, models: MarkedModels) -> None:
         found = check(models.catalogue, models.blind)
         assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
-        assert f"worse by {LABEL}, beyond the interval" in str(found.metadata["found"].value)
+        assert f"worse by {LABEL}, beyond the interval" in str(found.metadata["finding"].value)
         high = found.metadata[f"{LABEL} {METRIC} high"].value
         assert isinstance(high, float)
         assert high < 0
@@ -167,7 +167,7 @@ class TestChecks:
     def test_hidden_shots(self, models: MarkedModels) -> None:
         found = check(models.catalogue, models.blind, hidden_shots_are_predicted)
         assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
-        assert "worse than the best baseline" in str(found.metadata["found"].value)
+        assert "worse than the best baseline" in str(found.metadata["finding"].value)
 
     def test_a_model_is_checked_when_it_has_been_trained(self, models: MarkedModels) -> None:
         catalogue = models.catalogue
@@ -179,7 +179,7 @@ class TestChecks:
                 instance=instance, resources={"platform": catalogue.platform(training=training)}
             )
         [trained] = done.get_asset_materialization_events()
-        candidate = (trained.materialization.tags or {})[DATA_VERSION]
+        candidate = (trained.materialization.tags or {})[DATA_VERSION_TAG]
         found = {each.check_name: each for each in done.get_asset_check_evaluations()}
         assert set(found) == {"in_context_as_good_as_serving", "hidden_shots_are_predicted"}
         shown = found["in_context_as_good_as_serving"].metadata

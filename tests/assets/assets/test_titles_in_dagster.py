@@ -131,7 +131,7 @@ def test_checks_are_evaluated_for_each_title(
                 evaluation.passed
             )
             if evaluation.check_name != ACCEPTED:
-                assert evaluation.metadata["seen"].value
+                assert evaluation.metadata["detail"].value
     for asset in SPECS:
         names = {ACCEPTED, *(check.__name__ for check in CHECKS.get(asset, ()))}
         for title in GOOD:

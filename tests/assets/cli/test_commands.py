@@ -13,8 +13,8 @@ import pytest
 from dagster_catalogue import BAD, GOOD, DagsterCatalogue
 from films import SMALL_MODEL
 
-from mediafm_assets.resources.executor import INTERRUPTED
 from mediafm_assets.resources.instance import dagster_home, open_instance
+from mediafm_assets.tags import INTERRUPTED_TAG
 from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.store.equality import differences
 from mediafm_core.store.store import Store
@@ -122,7 +122,9 @@ def test_interrupted_runs_are_cancelled_and_a_rerun_finishes_them(
             cancelled = instance.get_runs(
                 dg.RunsFilter(statuses=[dg.DagsterRunStatus.CANCELED]), limit=1
             )
-            assert [(run.job_name, run.tags[INTERRUPTED]) for run in cancelled] == [(job, "true")]
+            assert [(run.job_name, run.tags[INTERRUPTED_TAG]) for run in cancelled] == [
+                (job, "true")
+            ]
             assert (
                 instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])) == 0
             )

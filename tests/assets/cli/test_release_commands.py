@@ -11,8 +11,7 @@ from click.testing import CliRunner, Result
 from trained_store import TrainedStore
 
 from mediafm_assets.assets.model_assets import SERVING_MODEL
-from mediafm_assets.assets.model_partitions import MODELS, offer_models
-from mediafm_assets.assets.partitions import is_over_titles
+from mediafm_assets.assets.partitions import MODELS, is_over_titles, offer_models
 from mediafm_assets.definitions import defs
 from mediafm_assets.resources.instance import open_instance
 from mediafm_assets.sensors.run_requests import titles_under_way
@@ -142,7 +141,7 @@ class TestRelease:
             assert "`mediafm run`" in result.stdout
         result = mediafm("rollback", "--reason", "worse names")
         assert result.exit_code == 0, result.output
-        assert f"{first} serves again, in place of {second}" in result.stdout
+        assert f"Rolled back from {second} to {first}." in result.stdout
 
         seen = observations(trained_store)
         assert [each.tags["dagster/data_version"] for each in seen] == [first, second, first]
@@ -168,7 +167,7 @@ class TestRelease:
         before = trained_store.pointer
         result = mediafm("release", trained_store.models[0])
         assert (result.exit_code, trained_store.pointer) == (0, before)
-        assert f"{trained_store.models[0]} serves already." in result.stdout
+        assert f"{trained_store.models[0]} is the serving model already." in result.stdout
 
     def test_a_refusal_is_one_line(self, mediafm, trained_store: TrainedStore):
         for arguments in (("release", "0000"), ("rollback",)):
@@ -187,8 +186,8 @@ class TestTrain:
         result = mediafm("train")
         assert result.exit_code == 0, result.output
         assert trained_store.pointer == before
-        assert "It serves already." in result.stdout
-        assert "Trained before with these settings" in result.stdout
+        assert "It is the serving model already." in result.stdout
+        assert "An earlier training with these settings" in result.stdout
         assert "0/" not in result.stdout
         release(trained_store.platform(), trained_store.models[1])
         result = mediafm("train")

@@ -7,11 +7,10 @@ import sys
 import dagster as dg
 import pytest
 from dagster._core.events import EngineEventData
-from dagster._core.launcher import WorkerStatus
 
+from mediafm_assets.dagster_internals import WorkerStatus
 from mediafm_assets.resources.launcher import (
     IN_PROCESS,
-    WORKER_TAG,
     WatchedRunLauncher,
     Worker,
     end_dead_runs,
@@ -19,6 +18,7 @@ from mediafm_assets.resources.launcher import (
     tags_of,
     worker_of,
 )
+from mediafm_assets.tags import WORKER_TAG
 from mediafm_core.runtime.process import ProcessMark, this_system
 
 HERE = ProcessMark.of_this_process()

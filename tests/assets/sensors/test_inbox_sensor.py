@@ -44,7 +44,7 @@ def touch(folder: Path) -> None:
 def test_nothing_new_is_said_with_what_there_is(inbox: Sensing):
     tick = look(inbox)
     assert tick.requests == []
-    assert tick.skipped == "Nothing to take in: 1 quarantined, 2 known."
+    assert tick.skipped == "No new or changed title: 1 quarantined, 2 known."
 
 
 def test_a_new_title_is_registered_and_taken_in_whole(inbox: Sensing):
@@ -81,7 +81,7 @@ def test_a_title_that_is_under_way_is_not_asked_for_again(inbox: Sensing):
     inbox.deliver("emu")
     assert [inbox.titles_of(each) for each in look(inbox).requests] == [["emu"]]
     shutil.rmtree(inbox.catalogue.inbox / "emu")
-    assert "Runs are under way" in look(inbox).skipped
+    assert "Runs over all arrivals are under way" in look(inbox).skipped
 
 
 def test_a_changed_folder_is_taken_in_once_it_is_left_alone(inbox: Sensing):
@@ -182,7 +182,7 @@ def test_what_was_asked_for_and_failed_is_left_to_the_sweep_and_takes_no_room(in
     run = inbox.create(request.with_replaced_attrs(tags=tags), NAME)
     inbox.instance.report_run_failed(run)
     inbox.instance.delete_dynamic_partition(TITLES, "dog")  # as if it had been retired since
-    assert "The sweep takes in" in look(inbox, **one).skipped
+    assert "the sweep retries them" in look(inbox, **one).skipped
     assert "dog" in inbox.instance.get_dynamic_partitions(TITLES), "else nobody would take it in"
     inbox.deliver("zebra")
     titles = [inbox.titles_of(each) for each in look(inbox, run={"titles_per_run": 1}).requests]

@@ -9,7 +9,7 @@ from dagster_catalogue import GOOD, DagsterCatalogue
 from sensors import Sensing, sensing
 
 from benchmarks.living import Daemon, reading, recorded_since, running, served, wait_for
-from mediafm_assets.assets.quarantined_runs import MET_IN
+from mediafm_assets.tags import QUARANTINED_IN_TAG
 from mediafm_core.config.settings import load_settings
 from mediafm_core.pipeline.catalogue_training import train_model
 from mediafm_core.pipeline.graph import SPECS
@@ -80,7 +80,11 @@ def test_a_killed_arrival_and_a_release_made_while_the_daemon_was_down(
     assert (readings.mixed, readings.errors) == (0, {})
     assert readings.versions[0][1] == before[0]
     assert {version for _, version, _ in readings.versions} == {before[0], model}
-    failed = [run for run in runs(catalogue, dg.DagsterRunStatus.FAILURE) if MET_IN not in run.tags]
+    failed = [
+        run
+        for run in runs(catalogue, dg.DagsterRunStatus.FAILURE)
+        if QUARANTINED_IN_TAG not in run.tags
+    ]
     assert len(failed) == 1, "the killed one, marked by run monitoring"
 
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from mediafm_assets.sensors.single_daemon import other_watcher
+from mediafm_assets.sensors.single_daemon import reason_to_stand_by
 from mediafm_core.runtime.process import ProcessMark
 from mediafm_core.store.store import Store
 
 DAY_S = 86_400.0
 WATCH = (
     "import sys; from pathlib import Path; "
-    "from mediafm_assets.sensors.single_daemon import other_watcher; "
+    "from mediafm_assets.sensors.single_daemon import reason_to_stand_by; "
     "from mediafm_core.store.store import Store; "
-    "print(other_watcher(Store(Path(sys.argv[1]))), flush=True); sys.stdin.read()"
+    "print(reason_to_stand_by(Store(Path(sys.argv[1]))), flush=True); sys.stdin.read()"
 )
 
 
@@ -39,12 +39,12 @@ def test_the_first_process_goes_on_until_it_ends(tmp_path: Path):
     )
     assert first.stdout
     assert first.stdout.readline() == "\n"
-    assert other_watcher(store) == (
+    assert reason_to_stand_by(store) == (
         f"Process {first.pid} watches {store.root} already: stop one of the two daemons."
     )
     first.communicate("")
-    assert other_watcher(store) == ""
-    assert other_watcher(store) == ""
+    assert reason_to_stand_by(store) == ""
+    assert reason_to_stand_by(store) == ""
 
 
 def test_a_later_process_with_its_number_does_not_stand_in_for_it(tmp_path: Path):
@@ -54,7 +54,7 @@ def test_a_later_process_with_its_number_does_not_stand_in_for_it(tmp_path: Path
         ProcessMark.of_this_process().model_copy(update={"pid": os.getppid(), "started": "1"}),
         time.time(),
     )
-    assert other_watcher(store) == ""
+    assert reason_to_stand_by(store) == ""
 
 
 @pytest.mark.parametrize(("ago_s", "acts"), [(0.0, False), (DAY_S, True), (-DAY_S, True)])
@@ -64,7 +64,7 @@ def test_a_daemon_of_another_machine_is_known_by_its_last_look(
     store = Store(tmp_path / "store")
     elsewhere = ProcessMark(host="studio-7", boot="b", namespace="n", pid=1, started="5")
     noted(store, elsewhere, time.time() - ago_s)
-    other = other_watcher(store)
+    other = reason_to_stand_by(store)
     assert (other == "") == acts
     if not acts:
         assert other.startswith(f"Process 1 of studio-7 watches {store.root} already")

@@ -12,11 +12,10 @@ from sensors import Sensing, Tick, sensing
 
 from mediafm_assets.assets.catalogue_asset import CATALOGUE
 from mediafm_assets.assets.model_assets import SERVING_MODEL
-from mediafm_assets.assets.model_partitions import MODELS
-from mediafm_assets.assets.partitions import TITLES
-from mediafm_assets.resources.executor import INTERRUPTED
+from mediafm_assets.assets.partitions import MODELS, TITLES
 from mediafm_assets.resources.platform_resource import watching_platform
 from mediafm_assets.sensors.sweep import NAME, sweep_sensor
+from mediafm_assets.tags import INTERRUPTED_TAG
 from mediafm_core.pipeline.catalogue_training import train_model
 from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
@@ -76,8 +75,10 @@ def test_what_is_under_way_is_not_asked_for_again(catalogue: Sensing):
     run = catalogue.create(request, NAME)
     tick = look(catalogue)
     assert tick.requests == []
-    assert tick.skipped == f"Runs are under way for {len(GOOD)} titles."
-    catalogue.instance.add_run_tags(run.run_id, {INTERRUPTED: "true"})  # it ended with its process
+    assert tick.skipped == f"Runs over {len(GOOD)} titles are under way."
+    catalogue.instance.add_run_tags(
+        run.run_id, {INTERRUPTED_TAG: "true"}
+    )  # it ended with its process
     catalogue.instance.report_run_canceled(run)
     assert asked(catalogue, look(catalogue)) == {tuple(sorted(FROM_MODEL)): sorted(GOOD)}
 
@@ -99,7 +100,9 @@ def test_a_failed_run_is_tried_again_after_a_pause(
         getattr(catalogue.instance, f"report_run_{end}")(run)
         tick = look(catalogue)
         assert tick.requests == []
-        assert tick.skipped.startswith(f"Run {run.run_id} {outcome}: {len(GOOD)} titles are tried")
+        assert tick.skipped.startswith(
+            f"Run {run.run_id} {outcome}: {len(GOOD)} titles are retried"
+        )
         pauses.append(float(tick.skipped.split()[-2]))
     assert pauses == [60, 120]
     clock.time = lambda: ended() - 365 * 24 * 3600
@@ -115,7 +118,7 @@ def test_what_automation_has_time_for_ends_though_the_clock_was_set_back(
     clock = SimpleNamespace(time=lambda: now)
     monkeypatch.setattr("mediafm_assets.sensors.sweep.time", clock)
     tick = look(catalogue, **settings)
-    assert tick.skipped == "A version changed: automation has 100 s to see to it."
+    assert tick.skipped == "A version changed: automation has 100 s to request runs."
     now -= 365 * 24 * 3600
     tick = look(catalogue, tick.cursor, **settings)
     assert tick.requests == []

@@ -128,7 +128,7 @@ def test_the_automation_page_lists_what_runs_by_itself(person: Person):
 
 def test_the_catalogue_shows_its_versions_and_what_readers_see(person: Person):
     person.opens("/assets/catalogue")
-    person.reads("readers_see", "titles of mediafm-4@", "coverage", "wanted", "held_back")
+    person.reads("readers_see", "titles of mediafm-4@", "coverage", "wanted", "needs_attention")
     for width in (NARROW, WIDE):
         person.looks_at_width(width)
         person.sees_tables_whole()
