@@ -58,7 +58,7 @@ def run(
     model: Path | None,
     strict: bool,
 ) -> None:
-    """Ingest the inbox: compute the missing or stale artefacts of every title."""
+    """Ingest the inbox: compute missing or stale artefacts of every title."""
     from rich.console import Console
 
     from mediafm_assets.cli.run_table import closing_table, print_reasons
@@ -138,7 +138,10 @@ def run(
 @_recorded
 @catalogue_options
 def train(settings: "Settings", release: bool, reason: str, released_by: str) -> None:
-    """Train MediaFM on every title of the store; the model is a candidate until it is released."""
+    """Train MediaFM on every title of the store.
+
+    The model is a candidate until it is released.
+    """
     from mediafm_core.cli.progress_display import progress_display
     from mediafm_core.model.training.progress_events import training_observer
     from mediafm_core.pipeline.platform import Platform
@@ -202,11 +205,12 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
 def release(
     settings: "Settings", version: str, compare: bool, reason: str, released_by: str
 ) -> None:
-    """Release the trained model VERSION: its identity, or the first digits of its digest.
+    """Release the trained model VERSION.
 
-    It is validated first: its files are intact and contain no pickle, and it was trained on vectors
-    of the catalogue's encoders. A comparison with the serving model is printed and prevents no
-    release. Readers see the model once `mediafm run` has computed every title with it.
+    VERSION is its identity, or the first digits of its digest. It is validated first: its files are
+    intact and contain no pickle, and it was trained on vectors of the catalogue's encoders. A
+    comparison with the serving model is printed and prevents no release. Readers see the model once
+    `mediafm run` has computed every title with it.
     """
     from mediafm_assets.assets.model_assets import report_serving_model
     from mediafm_core.cli.progress_display import progress_display
@@ -237,9 +241,9 @@ def release(
 @_recorded
 @catalogue_options
 def rollback(settings: "Settings", reason: str, released_by: str) -> None:
-    """Roll back to the release before the serving one; a second time, to the one before that.
+    """Roll back to the release before the serving one.
 
-    Its features are still in the store, so readers see it at once, unless titles were added or have
+    A second rollback goes to the release before that. Its features are still in the store, so readers see it at once, unless titles were added or have
     changed since: then `mediafm run` computes their features first.
     """
     from mediafm_assets.assets.model_assets import report_serving_model

@@ -8,13 +8,13 @@ import pytest
 from click.testing import CliRunner
 from small_catalogue import SmallCatalogue
 
-from mediafm_core.cli.diagnostics import Finding, examine, settings_in_force
+from mediafm_core.cli.diagnostics import DiagnosticFinding, examine, settings_in_force
 from mediafm_core.cli.main import main
 from mediafm_core.config.settings import load_settings
 
 
-def findings(**settings: object) -> dict[str, list[Finding]]:
-    found: dict[str, list[Finding]] = {}
+def findings(**settings: object) -> dict[str, list[DiagnosticFinding]]:
+    found: dict[str, list[DiagnosticFinding]] = {}
     for finding in examine(load_settings(**settings)):
         found.setdefault(finding.check, []).append(finding)
     return found
@@ -33,7 +33,7 @@ def test_healthy_machine(tmp_path: Path, inbox: Path) -> None:
     found = findings(store=small.root, inbox=inbox)
     errors = [finding for group in found.values() for finding in group if finding.level == "error"]
     assert errors == []
-    assert found["shots"][0].message.startswith("shots are found by transnetv2-")
+    assert found["shots"][0].message.startswith("shots are detected by transnetv2-")
     assert found["isolation"][0].message.startswith("media is read in processes with limits")
     parts = [finding.message.split(":")[0] for finding in found["encoders"]]
     assert parts == ["video", "audio", "text"]
@@ -43,7 +43,7 @@ def test_healthy_machine(tmp_path: Path, inbox: Path) -> None:
 
 def test_nothing_named_is_an_error_with_its_remedy_and_stops_no_other_check() -> None:
     found = findings()
-    assert found["store"][0] == Finding(
+    assert found["store"][0] == DiagnosticFinding(
         "store", "error", "No store: pass --store DIR or set MEDIAFM_STORE."
     )
     assert found["inbox"][0].level == "error"
