@@ -30,7 +30,7 @@ def observe_states(platform: Platform, states: Sequence[TitleState]) -> dg.Asset
     """Return the inbox as an event, from the states of all titles.
 
     A tag holds the digest of its content, by which a change is noticed. It has no data version: one
-    arrival would make every other title look out of date.
+    arrival would make every other title seem out of date.
     """
     counts = Counter(state.state for state in states)
     metadata = _describe(platform, len(states) - counts["orphaned"], counts["waiting"])

@@ -124,7 +124,7 @@ def run(
         console.print(f"Nothing to do ({seconds:.1f} s).")
     else:
         console.print(f"{len(selection.work)} titles worked on in {seconds:.1f} s.")
-    # A run whose titles were all quarantined fails in Dagster; the table has said so already.
+    # A run whose titles were all quarantined fails in Dagster; the table shows that already.
     if any(state.state in ("missing", "stale") for state in states):
         for run_id, failure in failures.items():
             say(f"Dagster run {run_id} failed: {failure}", err=True)
@@ -243,8 +243,9 @@ def release(
 def rollback(settings: "Settings", reason: str, released_by: str) -> None:
     """Roll back to the release before the serving one.
 
-    A second rollback goes to the release before that. Its features are still in the store, so readers see it at once, unless titles were added or have
-    changed since: then `mediafm run` computes their features first.
+    A second rollback goes to the release before that. The features of the restored model are still
+    in the store, so readers see it at once, unless titles were added or have changed since: then
+    `mediafm run` computes their features first.
     """
     from mediafm_assets.assets.model_assets import report_serving_model
     from mediafm_core.pipeline.platform import Platform

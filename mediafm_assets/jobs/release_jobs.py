@@ -50,8 +50,8 @@ def release_candidate(
             log(finding.told)
         released = release(platform, version, reason=config.reason, released_by=config.released_by)
         if not released.is_new:
-            context.log.info(f"{released.release.model} serves already.")
-        _tell(context, platform)
+            context.log.info(f"{released.release.model} is the serving model already.")
+        _record_and_publish(context, platform)
     except MediaFMError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
 
@@ -63,7 +63,7 @@ def restore_previous_release(
     """Roll back to the release before the serving one."""
     try:
         rollback(platform, reason=config.reason, released_by=config.released_by)
-        _tell(context, platform)
+        _record_and_publish(context, platform)
     except MediaFMError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
 
@@ -79,13 +79,13 @@ def _chosen(context: dg.OpExecutionContext, config: ReleaseConfig) -> str:
     return context.partition_key if context.has_partition_key else config.version
 
 
-def _tell(context: dg.OpExecutionContext, platform: Platform) -> None:
-    """Record what serves now, and let readers see it if nothing has to be computed."""
+def _record_and_publish(context: dg.OpExecutionContext, platform: Platform) -> None:
+    """Record the serving model, and publish it at once if nothing has to be computed."""
     for observation in observe_serving_model(platform):
         context.log_event(observation)
     publication = publish_at_once(platform)
     if publication is None:
-        context.log.info("Readers see it once every title has been brought to it.")
+        context.log.info("Readers see it once every title has been computed with it.")
     else:
         context.log.info(f"Readers: {publication}.")
 

@@ -92,7 +92,7 @@ def run(instance: dg.DagsterInstance) -> str:
 
 
 def test_a_run_of_this_process_is_one_of_its_job(instance: dg.DagsterInstance):
-    """As the UI asks for the runs of a job: by the label of the repository."""
+    """Query the runs of a job as the UI does, by the label of the repository."""
     run_id = run(instance)
     wanted = dg.RunsFilter(job_name="make_reels", tags={".dagster/repository": LABEL})
     [found] = instance.get_runs(wanted)
@@ -104,7 +104,7 @@ def test_a_run_of_this_process_is_one_of_its_job(instance: dg.DagsterInstance):
 
 @contextmanager
 def counted(target: type, name: str) -> Iterator[list[object]]:
-    """Collect what SQLAlchemy reports of an event."""
+    """Collect the arguments with which SQLAlchemy reports an event."""
     seen: list[object] = []
 
     def listen(*arguments: object) -> None:

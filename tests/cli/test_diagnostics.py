@@ -1,4 +1,4 @@
-"""What the doctor finds, says and hides."""
+"""Findings of `mediafm doctor`, with remedies and without secrets."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def test_healthy_machine(tmp_path: Path, inbox: Path) -> None:
     assert "1 titles of mediafm-1@" in found["features"][0].message
 
 
-def test_nothing_named_is_an_error_with_its_remedy_and_stops_no_other_check() -> None:
+def test_a_missing_setting_is_an_error_with_a_remedy_and_stops_no_other_check() -> None:
     found = findings()
     assert found["store"][0] == DiagnosticFinding(
         "store", "error", "No store: pass --store DIR or set MEDIAFM_STORE."
@@ -67,7 +67,7 @@ def test_store_in_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     assert str(place) in finding.message
 
 
-def test_released_model_that_is_not_there(tmp_path: Path) -> None:
+def test_released_model_that_is_missing(tmp_path: Path) -> None:
     (tmp_path / "serving.json").write_text('{"model": "mediafm-1@cccccccccccccccc"}')
     (finding,) = findings(store=tmp_path)["model"]
     assert finding.level == "error"
@@ -80,7 +80,7 @@ def test_unknown_device(tmp_path: Path) -> None:
     assert "abacus" in finding.message
 
 
-def test_profile_whose_weights_are_not_here_says_what_to_do(tmp_path: Path) -> None:
+def test_profile_with_missing_weights_has_a_remedy(tmp_path: Path) -> None:
     found = findings(
         store=tmp_path,
         profile="mediafm",
@@ -102,7 +102,7 @@ def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "sk-very" not in result.output
 
 
-def test_command_exits_with_1_if_something_must_be_mended(tmp_path: Path) -> None:
+def test_command_exits_with_1_if_something_must_be_fixed(tmp_path: Path) -> None:
     result = CliRunner().invoke(
         main, ["doctor", "--json", "--store", str(tmp_path), "--inbox", str(tmp_path / "none")]
     )

@@ -1,4 +1,4 @@
-"""The asset `evaluation`, the checks on a candidate, and what `mediafm release` says of it."""
+"""The asset `evaluation`, the checks of a candidate, and the comparison by `mediafm release`."""
 
 import shutil
 from pathlib import Path
@@ -23,13 +23,13 @@ QUICK = {"representations": ["flat", "in_context"], "folds": 2, "bootstrap": 100
 
 @pytest.fixture
 def models(marked_models: MarkedModels, tmp_path: Path) -> MarkedModels:
-    """A copy, to change."""
+    """Return a copy that tests may change."""
     return marked_models.copy(tmp_path / "store")
 
 
 @pytest.fixture
 def mediafm(models: MarkedModels, monkeypatch: pytest.MonkeyPatch):
-    """Runs `mediafm ARGUMENTS` on the catalogue."""
+    """Return a function that runs `mediafm ARGUMENTS` on the catalogue."""
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     monkeypatch.setenv("MEDIAFM_STORE", str(models.catalogue.root))
     monkeypatch.setenv("MEDIAFM_INBOX", str(models.catalogue.root / "inbox"))
@@ -124,7 +124,7 @@ class TestAsset:
         assert "add label columns to clips.csv" in str(found.metadata["finding"].value)
 
     @pytest.mark.parametrize(
-        ("config", "told"),
+        ("config", "reason"),
         [
             (
                 {"labels": ["mood"]},
@@ -134,22 +134,22 @@ class TestAsset:
             ({"representations": ["sharpness"]}, "There is no representation 'sharpness'"),
         ],
     )
-    def test_what_is_misnamed_fails_with_a_sentence(
-        self, models: MarkedModels, config: dict[str, object], told: str
+    def test_an_unknown_name_fails_with_a_sentence(
+        self, models: MarkedModels, config: dict[str, object], reason: str
     ) -> None:
         done = evaluate(models.catalogue, config, raises=False)
         assert not done.success
         data = done.failure_data_for_node(EVALUATION)
         assert data is not None
-        assert told in (data.user_failure_data.description or "")
+        assert reason in (data.user_failure_data.description or "")
 
-    def test_a_task_that_there_is_not(self, models: MarkedModels) -> None:
+    def test_an_unknown_task(self, models: MarkedModels) -> None:
         with pytest.raises(dg.DagsterInvalidConfigError):
             evaluate(models.catalogue, {"task": "sorting"})
 
 
 class TestChecks:
-    def test_a_blind_candidate_is_warned_of(self, models: MarkedModels) -> None:
+    def test_a_blind_candidate_gets_a_warning(self, models: MarkedModels) -> None:
         found = check(models.catalogue, models.blind)
         assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
         assert f"worse by {LABEL}, beyond the interval" in str(found.metadata["finding"].value)
@@ -158,13 +158,13 @@ class TestChecks:
         assert high < 0
         assert "data:image/png" in str(found.metadata["plots"].value)
 
-    def test_an_equal_one_is_not(self, models: MarkedModels) -> None:
+    def test_an_equal_candidate_gets_no_warning(self, models: MarkedModels) -> None:
         found = check(models.catalogue, models.equal)
         assert found.passed
         assert found.metadata["state"].value == "passed"
         assert found.metadata["compared_with"].value == models.serving
 
-    def test_hidden_shots(self, models: MarkedModels) -> None:
+    def test_masked_shots(self, models: MarkedModels) -> None:
         found = check(models.catalogue, models.blind, hidden_shots_are_predicted)
         assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
         assert "worse than the best baseline" in str(found.metadata["finding"].value)
@@ -189,7 +189,7 @@ class TestChecks:
 
 
 class TestRelease:
-    def test_says_that_a_candidate_is_worse_and_releases_it(
+    def test_warns_that_a_candidate_is_worse_and_releases_it(
         self, mediafm, models: MarkedModels
     ) -> None:
         shutil.rmtree(models.catalogue.root / EVALUATION)
@@ -202,13 +202,13 @@ class TestRelease:
         assert f"{models.blind} is released" in result.stdout
         assert release_history(models.catalogue.store)[-1].model == models.blind
 
-    def test_says_that_an_equal_one_is_not(self, mediafm, models: MarkedModels) -> None:
+    def test_prints_no_warning_for_an_equal_candidate(self, mediafm, models: MarkedModels) -> None:
         result = mediafm("release", models.equal)
         assert result.exit_code == 0, result.output
         assert "Warning" not in result.stdout
         assert f"average precision of {LABEL} +0.000 (" in result.stdout.splitlines()[0]
 
-    def test_settings_can_refuse(
+    def test_settings_can_refuse_a_worse_candidate(
         self, mediafm, models: MarkedModels, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("MEDIAFM_EVALUATION__REFUSE_WORSE", "true")
@@ -217,12 +217,12 @@ class TestRelease:
         assert "evaluation.refuse_worse forbids its release" in result.stderr
         assert release_history(models.catalogue.store)[-1].model == models.serving
 
-    def test_can_go_without(self, mediafm, models: MarkedModels) -> None:
+    def test_can_skip_the_comparison(self, mediafm, models: MarkedModels) -> None:
         result = mediafm("release", "--no-compare", models.blind)
         assert result.exit_code == 0, result.output
         assert result.stdout.startswith(f"{models.blind} is released")
 
-    def test_the_job_says_so_too(self, models: MarkedModels) -> None:
+    def test_the_job_warns_as_well(self, models: MarkedModels) -> None:
         with open_instance(models.catalogue.store) as instance:
             done = defs.resolve_job_def("release_model").execute_in_process(
                 run_config={"ops": {"release_candidate": {"config": {"version": models.blind}}}},

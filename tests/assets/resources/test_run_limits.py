@@ -1,4 +1,4 @@
-"""Runs that last too long or do not come on: ended, and their places free again."""
+"""Runs that take too long or make no progress are ended, and their slots are freed."""
 
 import os
 import signal
@@ -64,7 +64,7 @@ class TestMaxRuntime:
         for job in jobs:
             assert float(job.run_tags[MAX_RUNTIME_SECONDS_TAG]) == 168 * 3600, job.name
 
-    def test_runs_that_sensors_ask_for_have_one_by_their_titles(
+    def test_runs_that_sensors_request_have_one_by_their_titles(
         self, dagster_catalogue: DagsterCatalogue, tmp_path: Path
     ) -> None:
         with sensing(dagster_catalogue.copy(tmp_path)) as sensed:
@@ -76,7 +76,7 @@ class TestMaxRuntime:
 
 
 class TestHeartbeat:
-    def test_is_noted_when_the_work_comes_on(self, dagster_instance: dg.DagsterInstance) -> None:
+    def test_is_noted_when_the_work_progresses(self, dagster_instance: dg.DagsterInstance) -> None:
         run = started(dagster_instance)
         with (
             heartbeat(dagster_instance, run.run_id, stalled_s=0.0),
@@ -90,7 +90,7 @@ class TestHeartbeat:
         lines.show(WorkProgress("shots", 0.6))
         assert found(dagster_instance, run).tags[PROGRESS_TAG] == "earlier"
 
-    def test_only_a_run_that_has_come_to_work_can_stall(
+    def test_only_a_run_that_has_noted_progress_can_stall(
         self, dagster_instance: dg.DagsterInstance
     ) -> None:
         run = started(dagster_instance)
@@ -131,7 +131,7 @@ def test_a_stalled_run_is_ended_with_its_process(
         assert process.wait(PATIENCE_S) == -signal.SIGKILL
 
 
-def test_the_daemon_ends_a_stopped_run_and_its_titles_are_tried_again(
+def test_the_daemon_ends_a_stopped_run_and_its_titles_are_retried(
     dagster_catalogue: DagsterCatalogue, tmp_path: Path
 ) -> None:
     catalogue = dagster_catalogue.copy(tmp_path)

@@ -1,4 +1,4 @@
-"""A catalogue under a real daemon: arrivals, releases, kills, and readers beside it."""
+"""A catalogue with a real daemon: arrivals, releases, killed processes, and readers."""
 
 import shutil
 from pathlib import Path
@@ -28,7 +28,7 @@ PATIENCE_S = 600.0
 @pytest.fixture
 def catalogue(dagster_catalogue: DagsterCatalogue, tmp_path: Path) -> DagsterCatalogue:
     copy = dagster_catalogue.copy(tmp_path)
-    home = copy.store / "dagster_home" / "dagster.yaml"  # look for dead runs more often
+    home = copy.store / "dagster_home" / "dagster.yaml"  # check for dead runs more often
     home.write_text(
         home.read_text().replace("poll_interval_seconds: 15", "poll_interval_seconds: 3")
     )
@@ -70,7 +70,7 @@ def test_a_killed_arrival_and_a_release_made_while_the_daemon_was_down(
         with running(daemon):
             wait_for(lambda: runs(catalogue, dg.DagsterRunStatus.STARTED), PATIENCE_S)
             daemon.kill()
-        assert runs(catalogue, dg.DagsterRunStatus.STARTED), "nobody could tell of its end"
+        assert runs(catalogue, dg.DagsterRunStatus.STARTED), "its end would not be recorded"
         model = release_another_model(catalogue)
         with running(daemon):
             wait_for(lambda: served(catalogue.store) == (model, {*GOOD, "dog"}), PATIENCE_S)
@@ -88,18 +88,19 @@ def test_a_killed_arrival_and_a_release_made_while_the_daemon_was_down(
     assert len(failed) == 1, "the killed one, marked by run monitoring"
 
 
-def said_that_there_are_two(log: Path) -> bool:
-    """Whether a person who reads the log learns it.
+def has_logged_two_daemons(log: Path) -> bool:
+    """Return True if the log names the second daemon.
 
-    Our sentence is a sensor's reason to skip, which the second daemon says only at a tick of its
-    own; two daemons share the times of their ticks, and on a quiet machine the same one may be the
-    first at all of them. Then Dagster says it, when the other's heartbeat lies between two of its.
+    This project's sentence is a sensor's reason to skip, which the second daemon logs only at a
+    tick of its own; two daemons share the times of their ticks, and on an idle machine the same one
+    may be the first at all of them. Then Dagster logs it, when the other daemon's heartbeat lies
+    between two of its own.
     """
-    said = log.read_text()
-    return "stop one of the two daemons" in said or "still sending heartbeats" in said
+    text = log.read_text()
+    return "stop one of the two daemons" in text or "still sending heartbeats" in text
 
 
-def test_two_daemons_by_mistake_do_nothing_twice(catalogue: DagsterCatalogue):
+def test_two_daemons_by_mistake_do_no_work_twice(catalogue: DagsterCatalogue):
     one, two = (Daemon(catalogue.inbox, catalogue.store, QUICK) for _ in range(2))
     with running(one), running(two):
         since = 0.0
@@ -109,7 +110,7 @@ def test_two_daemons_by_mistake_do_nothing_twice(catalogue: DagsterCatalogue):
             )
         deliver(catalogue, "dog")
         wait_for(lambda: "dog" in (served(catalogue.store) or ("", ()))[1], PATIENCE_S)
-        wait_for(lambda: said_that_there_are_two(one.log), PATIENCE_S)
+        wait_for(lambda: has_logged_two_daemons(one.log), PATIENCE_S)
         unfinished = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.QUEUED)
         wait_for(lambda: not runs(catalogue, *unfinished), PATIENCE_S)
     recorded = recorded_since(catalogue.store, since + 1e-3)

@@ -1,4 +1,4 @@
-"""Of several daemons on one store one acts, however they are spread over machines."""
+"""One of several daemons on a store acts, on whichever machines they run."""
 
 import json
 import os
@@ -23,7 +23,7 @@ WATCH = (
 
 
 def noted(store: Store, process: ProcessMark, looked: float) -> None:
-    """Return the note that a daemon left when it looked at the store."""
+    """Return the note of a daemon's last evaluation."""
     store.root.mkdir(exist_ok=True)
     note = {"process": process.model_dump(), "looked": looked}
     (store.root / ".watching.json").write_text(json.dumps(note))
@@ -47,7 +47,7 @@ def test_the_first_process_goes_on_until_it_ends(tmp_path: Path):
     assert reason_to_stand_by(store) == ""
 
 
-def test_a_later_process_with_its_number_does_not_stand_in_for_it(tmp_path: Path):
+def test_a_later_process_with_the_same_id_does_not_hold_the_catalogue(tmp_path: Path):
     store = Store(tmp_path / "store")
     noted(
         store,
@@ -58,7 +58,7 @@ def test_a_later_process_with_its_number_does_not_stand_in_for_it(tmp_path: Path
 
 
 @pytest.mark.parametrize(("ago_s", "acts"), [(0.0, False), (DAY_S, True), (-DAY_S, True)])
-def test_a_daemon_of_another_machine_is_known_by_its_last_look(
+def test_a_daemon_of_another_machine_is_known_by_its_last_evaluation(
     tmp_path: Path, ago_s: float, acts: bool
 ):
     store = Store(tmp_path / "store")
