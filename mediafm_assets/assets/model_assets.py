@@ -1,5 +1,6 @@
 """Assets `mediafm_model`, which a run of `train_model` trains, and `serving_model`."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -10,9 +11,8 @@ from mediafm_assets.assets.partitions import offer_models
 from mediafm_assets.dagster_internals import DATA_VERSION_TAG
 from mediafm_assets.resources.platform_resource import PlatformResource
 from mediafm_assets.tags import ACCELERATOR_POOL, OWNERS
-from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.release import refuse_overruled, release
-from mediafm_core.pipeline.releases.serving import release_history
+from mediafm_core.pipeline.releases.serving import Release, release_history
 
 if TYPE_CHECKING:
     from mediafm_core.model.training.progress_events import Event
@@ -64,7 +64,7 @@ def mediafm_model(
         lines.finish()
     offer_models(context.instance, platform.store)
     if config.release:
-        release(platform, trained.identity, reason=config.reason, released_by=config.released_by)
+        release(platform, trained.candidate, reason=config.reason, released_by=config.released_by)
     state = "released" if platform.serving_model == trained.identity else "candidate"
     return dg.MaterializeResult(
         data_version=dg.DataVersion(trained.identity),
@@ -92,30 +92,29 @@ def training_config(release: bool, reason: str = "", released_by: str = "") -> d
 )
 def serving_model(platform: PlatformResource) -> dg.ObserveResult | None:
     """Observe the serving model; releasing the same one again does not change its data version."""
-    served = describe_release(platform)
+    served = describe_release(release_history(platform.store))
     if served is None:
         return None
     return dg.ObserveResult(data_version=dg.DataVersion(served["model"]), metadata=served)
 
 
-def observe_serving_model(platform: Platform) -> list[dg.AssetObservation]:
+def observe_serving_model(history: Sequence[Release]) -> list[dg.AssetObservation]:
     """Return the serving model as an event; nothing before the first release."""
-    served = describe_release(platform)
+    served = describe_release(history)
     if served is None:
         return []
     tags = {DATA_VERSION_TAG: served["model"]}
     return [dg.AssetObservation(SERVING_MODEL, metadata=served, tags=tags)]
 
 
-def report_serving_model(instance: dg.DagsterInstance, platform: Platform) -> None:
-    """Record an observation of the serving model."""
-    for observation in observe_serving_model(platform):
+def report_serving_model(instance: dg.DagsterInstance, history: Sequence[Release]) -> None:
+    """Record an observation of the serving model, the last of a history of releases."""
+    for observation in observe_serving_model(history):
         instance.report_runless_asset_event(observation)
 
 
-def describe_release(platform: Platform) -> dict[str, Any] | None:
+def describe_release(history: Sequence[Release]) -> dict[str, Any] | None:
     """Return the serving release as metadata: model, time, person, reason and predecessor."""
-    history = release_history(platform.store)
     if not history:
         return None
     serving = history[-1]

@@ -9,6 +9,7 @@ from mediafm_assets.assets.model_assets import observe_serving_model
 from mediafm_assets.dagster_internals import DATA_VERSION_TAG
 from mediafm_assets.tags import CONTENT_TAG
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.releases.serving import release_history
 
 
 def unrecorded(
@@ -31,5 +32,8 @@ def versions_to_record(
 
     Record them before titles are computed: Dagster takes a later observation for a change.
     """
-    observed = [*observe_encoders(platform), *observe_serving_model(platform)]
+    observed = [
+        *observe_encoders(platform),
+        *observe_serving_model(release_history(platform.store)),
+    ]
     return list(unrecorded(instance, observed))

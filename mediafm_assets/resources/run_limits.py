@@ -16,7 +16,7 @@ import dagster as dg
 
 from mediafm_assets.dagster_internals import MAX_RUNTIME_SECONDS_TAG
 from mediafm_assets.tags import PROGRESS_TAG
-from mediafm_core.config.settings import RunSettings
+from mediafm_core.config.orchestration_settings import RunSettings
 from mediafm_core.runtime.clock import is_ahead
 from mediafm_core.runtime.progress import WorkProgress, watching_progress
 

@@ -17,7 +17,7 @@ from mediafm_assets.dagster_internals import (
 )
 from mediafm_assets.resources.run_limits import max_runtime
 from mediafm_assets.tags import INTERRUPTED_TAG
-from mediafm_core.config.settings import RunSettings
+from mediafm_core.config.orchestration_settings import RunSettings
 from mediafm_core.runtime.clock import is_ahead
 
 _UNFINISHED = [

@@ -94,10 +94,10 @@ def _decoders(_settings: Settings) -> Iterator[tuple[Level, str]]:
 
 
 def _isolation(settings: Settings) -> Iterator[tuple[Level, str]]:
-    from mediafm_core.isolation.children import Child
+    from mediafm_core.isolation.child_process import ChildProcess
     from mediafm_core.isolation.limits import limits_for
 
-    with Child(limits_for(settings.limits, 0), "nothing", "starting") as child:
+    with ChildProcess(limits_for(settings.limits, 0), "nothing", "starting") as child:
         missing = child.missing
     if missing:
         yield (
@@ -116,7 +116,7 @@ def _device(settings: Settings) -> Iterator[tuple[Level, str]]:
     import torch
 
     from mediafm_core.runtime.device import resolve_device
-    from mediafm_core.runtime.precision import arithmetic
+    from mediafm_core.runtime.precision import vector_precision
 
     device = resolve_device(settings)
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "the processor"
@@ -124,7 +124,7 @@ def _device(settings: Settings) -> Iterator[tuple[Level, str]]:
     threads = settings.threads or cores
     yield (
         "ok",
-        f"encoders run on {name} ({device}) in {arithmetic(settings)}, {threads} threads, "
+        f"encoders run on {name} ({device}) in {vector_precision(settings)}, {threads} threads, "
         f"{cores} cores",
     )
 

@@ -5,11 +5,13 @@ Imports no torch, so that models can be listed and compared quickly.
 
 import stat
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from mediafm_core.disk.atomic import atomic_file
 from mediafm_core.disk.seals import read_sealed_json, sealed_json, sha256_of_file
 from mediafm_core.disk.strict_json import parse_json, read_bounded
 from mediafm_core.errors import ConfigurationError
@@ -102,13 +104,33 @@ def recorded_identity(folder: Path, training: dict[str, Any]) -> Identity:
         ) from None
 
 
+def created_at(folder: Path, training: Mapping[str, Any] | None = None) -> datetime:
+    """Return when a model was trained, UTC, from its record or else the date of its folder.
+
+    Args:
+        folder: of the model.
+        training: its record; None reads it, where it can be read.
+
+    Raises:
+        ValueError, TypeError: the date in `training` is none.
+    """
+    if training is None:
+        try:
+            return created_at(folder, read_json(folder, TRAINING_FILE))
+        except (ConfigurationError, ValueError, TypeError):
+            training = {}
+    recorded = training.get("created_at")
+    if recorded is None:  # damaged, or trained before the date was recorded
+        return datetime.fromtimestamp(int(folder.stat().st_mtime), UTC)
+    return datetime.fromisoformat(recorded).astimezone(UTC)
+
+
 def write_training_record(folder: Path, record: Mapping[str, Any]) -> None:
     """Write the record of a training, last: it has the digests of the folder's other files."""
     names = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
     digests = {name: sha256_of_file(folder / name).hex() for name in names}
-    part = folder / f".{TRAINING_FILE}.part"
-    part.write_bytes(sealed_json({**record, DIGESTS: digests}))
-    part.replace(folder / TRAINING_FILE)
+    with atomic_file(folder / TRAINING_FILE) as prepared:
+        prepared.write_bytes(sealed_json({**record, DIGESTS: digests}))
 
 
 def require_undamaged(

@@ -16,9 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from mediafm_core.config.settings import ObjectiveSettings
+from mediafm_core.config.training_settings import ObjectiveSettings
 from mediafm_core.model.network import MediaFM
-from mediafm_core.model.prediction import take_rows
 from mediafm_core.model.training.pseudo_boundaries import pseudo_boundaries
 
 # Of a prediction that is compared: where nothing is visible it is zero, and the gradient of a
@@ -87,7 +86,7 @@ class Objective(nn.Module):
         )
         target = take_rows(batch.fused, batch.rows)  # [b, k, d]
         prediction = output.reconstruction.float()
-        if settings.single_modality_share:
+        if settings.single_modality_ratio:
             columns = self._hidden_columns(batch)  # [b, k, d]
             prediction, target = prediction * columns, target * columns
         similarity = functional.cosine_similarity(
@@ -164,3 +163,8 @@ def drop_modalities(
     left = torch.cat(parts, dim=-1)
     left = torch.where(left.any(dim=-1, keepdim=True), left, fused)
     return functional.normalize(left, dim=-1)
+
+
+def take_rows(values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Return rows `[b, k]` of `[b, n, w]` as `[b, k, w]`."""
+    return torch.take_along_dim(values, rows[..., None], dim=1)

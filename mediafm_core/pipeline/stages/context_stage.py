@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.pipeline.graph import BESIDE_CONTEXTUAL
 from mediafm_core.pipeline.work import Work
 
@@ -18,14 +19,14 @@ def contextual_embeddings(work: Work) -> None:
     """
     from mediafm_core.inference.whole_title import contextualise
     from mediafm_core.model.saved_model import check_compatible
-    from mediafm_core.runtime.precision import arithmetic
+    from mediafm_core.runtime.precision import vector_precision
     from mediafm_core.vectors import to_arrow, to_numpy
 
     store, title_id = work.store, work.title_id
     model = work.platform.network
     fused_record = store.record("fused_embeddings", title_id)
     if fused_record is not None:
-        check_compatible(model, fused_record.details["ranges"], fused_record.details["encoders"])
+        check_compatible(model, FusedSpace.from_record(fused_record.details))
     fused = work.read("fused_embeddings")
     metadata = to_numpy(work.read("title_metadata_embedding")["embedding"])[0]
     result = contextualise(
@@ -33,7 +34,7 @@ def contextual_embeddings(work: Work) -> None:
         to_numpy(fused["embedding"]),
         metadata,
         title_id=title_id,
-        arithmetic=arithmetic(work.platform.settings),
+        arithmetic=vector_precision(work.platform.settings),
         progress=lambda share: work.report("contextual_embeddings", share),
     )
     record = work.record(
