@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from mediafm_assets.alerts.delivery import Alert, send
+from mediafm_assets.alerts.run_failures import first_failure
 from mediafm_assets.dagster_internals import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
     WILL_RETRY_TAG,
 )
-from mediafm_assets.run_failures import first_failure
 from mediafm_assets.tags import QUARANTINED_IN_TAG
 from mediafm_core.config.settings import Settings
 from mediafm_core.errors import ConfigurationError

@@ -11,11 +11,13 @@ from mediafm_assets.assets.partitions import offer_models
 from mediafm_assets.dagster_internals import DATA_VERSION_TAG
 from mediafm_assets.resources.platform_resource import PlatformResource
 from mediafm_assets.tags import ACCELERATOR_POOL, OWNERS
+from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.release import refuse_overruled, release
 from mediafm_core.pipeline.releases.serving import Release, release_history
 
 if TYPE_CHECKING:
     from mediafm_core.model.training.progress_events import Event
+    from mediafm_core.pipeline.catalogue_training import TrainedModel
 
 SERVING_MODEL = "serving_model"
 
@@ -47,12 +49,25 @@ def mediafm_model(
     context: dg.AssetExecutionContext, config: TrainingConfig, platform: PlatformResource
 ) -> dg.MaterializeResult:
     """The MediaFM Transformer, trained by Masked Shot Modeling on every title's fused vectors."""
+    if config.release:
+        refuse_overruled(platform)
+    trained = _train(context, platform)
+    offer_models(context.instance, platform.store)
+    if config.release:
+        release(platform, trained.candidate, reason=config.reason, released_by=config.released_by)
+    state = "released" if platform.serving_model == trained.identity else "candidate"
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(trained.identity),
+        metadata={"state": state, **describe_model(platform, trained)},
+    )
+
+
+def _train(context: dg.AssetExecutionContext, platform: Platform) -> "TrainedModel":
+    """Train a model, with its progress in the run's log."""
     from mediafm_core.model.training.progress_events import training_observer
     from mediafm_core.pipeline.catalogue_training import train_model
     from mediafm_core.runtime.progress import progress_lines
 
-    if config.release:
-        refuse_overruled(platform)
     with progress_lines(context.log.info) as lines:
         log = training_observer(lines.show, context.log.info)
 
@@ -62,14 +77,7 @@ def mediafm_model(
 
         trained = train_model(platform, report)
         lines.finish()
-    offer_models(context.instance, platform.store)
-    if config.release:
-        release(platform, trained.candidate, reason=config.reason, released_by=config.released_by)
-    state = "released" if platform.serving_model == trained.identity else "candidate"
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(trained.identity),
-        metadata={"state": state, **describe_model(platform, trained)},
-    )
+    return trained
 
 
 def training_config(release: bool, reason: str = "", released_by: str = "") -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
+from mediafm_assets.alerts.run_failures import step_failure
 from mediafm_assets.assets.inbox_asset import report_inbox
 from mediafm_assets.assets.model_assets import report_serving_model, training_config
 from mediafm_assets.assets.observations import versions_to_record
@@ -14,7 +15,6 @@ from mediafm_assets.definitions import definitions
 from mediafm_assets.jobs.title_jobs import EMBED_TITLE, INGEST_TITLE, REFRESH_CATALOGUE, TRAIN_MODEL
 from mediafm_assets.resources.launcher import IN_PROCESS, end_dead_runs, note_worker
 from mediafm_assets.resources.platform_resource import Options, options_config
-from mediafm_assets.run_failures import step_failure
 from mediafm_assets.sensors.run_requests import chunks
 from mediafm_core.errors import MediaFMError
 from mediafm_core.pipeline.catalogue_training import fused_titles

@@ -15,8 +15,8 @@ import dagster as dg
 import psutil
 import pytest
 
+from mediafm_assets.alerts.run_failures import first_failure
 from mediafm_assets.jobs.schedules import clean_daily, verify_nightly
-from mediafm_assets.run_failures import first_failure
 from mediafm_core.config.settings import load_settings
 
 REPOSITORY = Path(__file__).parents[2]
