@@ -37,7 +37,7 @@ from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, TITLE_ASSETS, UP_TO_F
 from mediafm_core.pipeline.materialise import DECODED, materialise
 from mediafm_core.pipeline.planning.title_comparison import wanted_version
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.publishing import publish_titles
+from mediafm_core.pipeline.publishing import publish_titles
 from mediafm_core.pipeline.releases.release import release
 from mediafm_core.storage.local import LocalFiles
 from mediafm_core.store.records import ArtefactRecord

@@ -9,7 +9,7 @@ from mediafm_assets.assets.model_assets import observe_serving_model
 from mediafm_assets.dagster_internals import DATA_VERSION_TAG
 from mediafm_assets.tags import CONTENT_TAG
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.serving import release_history
+from mediafm_core.pipeline.serving import release_history
 
 
 def unrecorded(

@@ -9,13 +9,13 @@ from typing import Literal
 from mediafm_core.errors import NotReadyError, TitleError, WorkError
 from mediafm_core.pipeline.checks import CheckResult, run_checks
 from mediafm_core.pipeline.failures.attempts import attempts_in
-from mediafm_core.pipeline.failures.attribution import FailedWork, reason_to_hold_back
-from mediafm_core.pipeline.failures.quarantine import Quarantine
+from mediafm_core.pipeline.failures.attribution import FailedWork, quarantine_reason
 from mediafm_core.pipeline.failures.unknown_failures import failures_in
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.planning.asset_states import is_current_title
 from mediafm_core.pipeline.planning.title_comparison import TitleComparison, WantedVersion
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.stages.context_stage import clip_features, contextual_embeddings
 from mediafm_core.pipeline.stages.decode_stage import decode
 from mediafm_core.pipeline.stages.embed_stage import (
@@ -160,14 +160,14 @@ def _materialise(
             outcomes = _bring_up_to_date(comparison, assets, folder, force)
     except Exception as error:  # noqa: BLE001 - attributed, and raised unless the title is at fault
         raise_if_interrupted()  # libraries turn interrupts into errors of their own
-        reason = reason_to_hold_back(_failed_work(comparison, assets, folder), error)
+        reason = quarantine_reason(_failed_work(comparison, assets, folder), error)
     else:
         reason = ""
     finally:
         if assets == (_LAST_OF_INBOX,):
-            platform.inbox.put_away(title_id)
+            platform.inbox.evict_copies(title_id)
     if reason:
-        platform.inbox.put_away(title_id)
+        platform.inbox.evict_copies(title_id)
         reason = Quarantine(platform.store).add(title_id, assets[0], reason, seen).reason
         # Nothing is left to do for it. The last asset comes first: the title is not complete.
         for asset in reversed(SPECS):
@@ -205,7 +205,7 @@ def _bring_up_to_date(
         if known and is_current_title(known[0], folder) and not force:
             return [Outcome("title", title_id, "unchanged", known[0])]
         platform.progress(title_id, "title", 0.0)
-        failures_in(platform).require_hope(title_id, "title", folder.fingerprint())
+        failures_in(platform).require_below_limit(title_id, "title", folder.fingerprint())
         with attempts_in(platform).attempt(title_id, "title"):
             record = register_title(platform, folder, known)
         failures_in(platform).forget(title_id, "title")
@@ -218,7 +218,7 @@ def _bring_up_to_date(
     status: Status = "unchanged"
     if force or not all(comparison.is_current(asset) for asset in group):
         status = "computed"
-        failures_in(platform).require_hope(title_id, group[0], targets[group[0]].version)
+        failures_in(platform).require_below_limit(title_id, group[0], targets[group[0]].version)
         work = Work(comparison, targets, reuse=not force)
         work.report(group[0], 0.0)
         with attempts_in(platform).attempt(title_id, group[0]):

@@ -5,9 +5,9 @@ import os
 import pytest
 
 from mediafm_core.errors import ChangedTitleError
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.materialise import DECODED, materialise
 from mediafm_core.pipeline.planning.title_comparison import TitleComparison
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.work import Work
 
 STEPS = {"media.mp4": DECODED, "captions.en.vtt": ("timed_text",), "clips.csv": ("clip_features",)}

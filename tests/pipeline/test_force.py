@@ -7,7 +7,7 @@ from mediafm_core.pipeline.materialise import DECODED, Outcome, materialise
 from mediafm_core.pipeline.planning.title_comparison import TitleComparison
 from mediafm_core.pipeline.planning.title_selection import select_titles
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.publishing import publish_titles
+from mediafm_core.pipeline.publishing import publish_titles
 from mediafm_core.store.features import catalogue as readers_catalogue
 from mediafm_core.store.records import JSON_ASSETS
 

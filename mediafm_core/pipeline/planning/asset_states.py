@@ -8,9 +8,9 @@ from pathlib import PurePosixPath
 from typing import Literal, Protocol
 
 from mediafm_core.errors import StoreError
-from mediafm_core.pipeline.failures.quarantine import Quarantine, Quarantined
 from mediafm_core.pipeline.graph import BESIDE_CONTEXTUAL, SPECS, TITLE_ASSETS, AssetSpec
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.quarantine import Quarantine, Quarantined
 from mediafm_core.store.records import ArtefactRecord, RecordedVersion
 from mediafm_core.titles.title_folder import TitleFolder
 

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.pipeline.failures.quarantine import Quarantine, has_usable_name
 from mediafm_core.pipeline.planning.asset_states import (
     CatalogueComparison,
     TitleState,
     VersionComparison,
 )
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.quarantine import Quarantine, has_usable_name
 from mediafm_core.titles.title_folder import TitleFolder
 
 
