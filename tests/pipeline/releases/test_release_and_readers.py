@@ -150,7 +150,7 @@ def test_repeating_a_release_that_was_killed_before_the_cutover(
     for outcome in ("published", "unchanged"):
         result = CliRunner().invoke(main, ["release", old])
         assert result.exit_code == 0, result.output
-        assert f"{old} serves already" in result.stdout
+        assert f"{old} is the serving model already" in result.stdout
         assert f"Readers see it now ({outcome}" in result.stdout
         assert published(platform.store).model == old
     history = release_history(platform.store)
