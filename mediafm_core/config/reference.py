@@ -1,6 +1,6 @@
-"""The table of settings in `docs/configuration.md`, made from `mediafm_core.config.settings`.
+"""Table of settings in `docs/reference/configuration.md`, from `mediafm_core.config.settings`.
 
-    python -m mediafm_core.config.reference docs/configuration.md
+    python -m mediafm_core.config.reference docs/reference/configuration.md
 
 writes the table between the two marks of that file again. A test fails while it is out of date.
 """

@@ -157,7 +157,7 @@ def load_settings(**overrides: Any) -> Settings:
             ) from None
         fault = first["msg"].removeprefix("Value error, ")
         raise ConfigurationError(
-            f"Setting {place!r} cannot be used: {fault}; see docs/configuration.md."
+            f"Setting {place!r} cannot be used: {fault}; see docs/reference/configuration.md."
         ) from None
     except (SettingsError, RecursionError) as error:  # no JSON, or nested too deeply
         raise ConfigurationError(

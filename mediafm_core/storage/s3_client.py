@@ -150,7 +150,7 @@ def _sentence(error: Exception, place: str, client: Any) -> MediaFMError:
     if status in _REFUSED_STATUS:
         return ConfigurationError(
             f"{endpoint} refuses {error.operation_name} of {place} ({code}): check the keys and "
-            "their permissions (docs/storage.md lists them)."
+            "their permissions (docs/reference/storage.md lists them)."
         )
     return ConfigurationError(
         f"{endpoint} cannot do {error.operation_name} of {place} ({code}): check that it speaks S3 "

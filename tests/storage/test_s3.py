@@ -226,7 +226,7 @@ class TestRefusals:
         assert proxy.requests.total() == len(said)
         for sentence in said:
             assert re.search(r"http://\S+ refuses \w+ of s3://\S+", sentence)
-            assert "docs/storage.md" in sentence
+            assert "docs/reference/storage.md" in sentence
             assert "wrong-key" not in sentence
             assert SECRET_KEY not in sentence
 
