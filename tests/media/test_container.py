@@ -129,7 +129,7 @@ def test_a_reference_movie_is_not_followed(tmp_path: Path):
 
 
 def reference_movie(other: Path) -> bytes:
-    """Build a movie: the index of `other`, with its path as an alias (libavformat/mov.c, `dref`)."""
+    """Build a movie: the index of `other`, and its path as an alias (libavformat/mov.c, `dref`)."""
     name = str(other).encode()
     padding = len(name) % 2
     alias = bytes(10) + b"\x00" + bytes(27) + bytes(12) + b"\x00" + bytes(63) + bytes(16)
