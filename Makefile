@@ -29,7 +29,7 @@ help:
 	@echo "make lint            ruff and mypy"
 	@echo "make format          let ruff mend what it can"
 	@echo "make lock            make $(LOCK) again after a change of dependencies"
-	@echo "make docs            write the table of settings in docs/configuration.md again"
+	@echo "make docs            write the table of settings in docs/reference/configuration.md again"
 	@echo "make clean           remove caches and the demo's store"
 
 # --- set-up -------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ lock: | $(VENV)/.created
 		--custom-compile-command "make lock" --quiet --output-file $(LOCK)
 
 docs: setup
-	$(BIN)/python -m mediafm_core.config.reference docs/configuration.md
+	$(BIN)/python -m mediafm_core.config.reference docs/reference/configuration.md
 
 clean:
 	rm -rf demo_store build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

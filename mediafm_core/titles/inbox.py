@@ -170,7 +170,7 @@ class RemoteInbox(Inbox):
 
     def put_away(self, title_id: str) -> None:
         """Remove the copies, of the media above all."""
-        self._files.drop_copies(title_id)
+        self._files.evict(title_id)
 
     def in_words(self, text: str) -> str:
         """A text that names the files of the inbox in place of their copies."""
