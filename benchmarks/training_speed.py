@@ -49,7 +49,7 @@ from mediafm_core.model.training.optimisers import Optimisers
 from mediafm_core.model.training.progress_events import Event, Phase
 from mediafm_core.model.training.training import train
 from mediafm_core.model.training.training_data import TitleSource, TrainingData
-from mediafm_core.model.training.training_loop import resolve_arithmetic
+from mediafm_core.model.training.training_loop import resolve_precision
 from mediafm_core.runtime.device import Arithmetic
 from mediafm_core.store.records import ArtefactRecord
 from mediafm_core.store.store import Store
@@ -114,7 +114,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         precision=arguments.precision,
         compile=arguments.compile,
     )
-    arithmetic = resolve_arithmetic(training, device)
+    arithmetic = resolve_precision(training, device)
     data = write_titles(folder, arguments.titles)
     boundary_head = ObjectiveSettings().boundary_weight > 0  # as `train` makes it
     config = MediaFMConfig.from_settings(

@@ -159,7 +159,7 @@ class FoldNetworks:
             device,
             self.settings.threads,
             objective=objective,
-            states=self.work / "states",
+            checkpoints=self.work / "states",
         )
         self.tell(f"{what}: trained in {result.seconds:.0f} s")
         self._latest = (fold, result.network)

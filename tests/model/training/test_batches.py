@@ -58,8 +58,8 @@ def test_a_step_depends_on_seed_and_step_alone(make_catalogue) -> None:
     assert_same(alone.batches[0], in_order[-1].batches[0])
     other = reader(data, SETTINGS.model_copy(update={"seed": 1})).read(40)
     assert not torch.equal(other.batches[0].rows, alone.batches[0].rows)
-    assert [step for step, _ in reader(data).ahead(38, 40)] == [38, 39, 40]
-    for (_, ahead), expected in zip(reader(data).ahead(38, 40), in_order[37:], strict=True):
+    assert [step for step, _ in reader(data).prefetch(38, 40)] == [38, 39, 40]
+    for (_, ahead), expected in zip(reader(data).prefetch(38, 40), in_order[37:], strict=True):
         assert_same(ahead.batches[0], expected.batches[0])
 
 

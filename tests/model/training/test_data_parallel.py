@@ -17,7 +17,7 @@ from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.training import launch
-from mediafm_core.model.training.distributed import World, joined_world
+from mediafm_core.model.training.distributed import World, process_group
 from mediafm_core.model.training.progress_events import CurvePoint, Event, Phase, Progress, Started
 from mediafm_core.model.training.training import train
 from mediafm_core.model.training.training_data import TrainingData
@@ -117,7 +117,7 @@ def _join_and_work(
     names = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "MASTER_PORT": port}
     os.environ |= {name: str(value) for name, value in names.items()}
     os.environ["MASTER_ADDR"] = "127.0.0.1"
-    with joined_world("cpu") as world:
+    with process_group("cpu") as world:
         work(world, *arguments)
 
 
@@ -141,7 +141,7 @@ def test_a_lost_process_ends_the_others_and_the_training_can_go_on(trained_store
             ]
             workers[-1].kill()
 
-    with pytest.raises(ConfigurationError, match="without a word; train again to go on"):
+    with pytest.raises(ConfigurationError, match="without an error; train again to resume"):
         train_model(platform, kill_one)
     _, alive = psutil.wait_procs(started, timeout=300)
     assert not alive

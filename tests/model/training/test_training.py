@@ -129,7 +129,9 @@ def test_progress_and_curve(make_catalogue, tmp_path) -> None:
 
 def test_phases_beside_the_steps_are_reported(make_catalogue, tmp_path) -> None:
     events = []
-    train(make_catalogue(20, 9), TINY, BRIEF, tmp_path, events.append, states=tmp_path / "states")
+    train(
+        make_catalogue(20, 9), TINY, BRIEF, tmp_path, events.append, checkpoints=tmp_path / "states"
+    )
     phases = [event.lines()[0] for event in events if isinstance(event, Phase)]
     assert phases == [
         "preparing the network",
