@@ -59,8 +59,8 @@ def test_a_step_depends_on_seed_and_step_alone(make_catalogue) -> None:
     other = reader(data, SETTINGS.model_copy(update={"seed": 1})).read(40)
     assert not torch.equal(other.batches[0].rows, alone.batches[0].rows)
     assert [step for step, _ in reader(data).prefetch(38, 40)] == [38, 39, 40]
-    for (_, ahead), expected in zip(reader(data).prefetch(38, 40), in_order[37:], strict=True):
-        assert_same(ahead.batches[0], expected.batches[0])
+    for (_, prefetched), expected in zip(reader(data).prefetch(38, 40), in_order[37:], strict=True):
+        assert_same(prefetched.batches[0], expected.batches[0])
 
 
 @pytest.mark.parametrize("single_modality_ratio", [0.0, 0.5])
