@@ -114,7 +114,7 @@ def _device(settings: Settings) -> Iterator[tuple[Level, str]]:
     import torch
 
     from mediafm_core.runtime.device import resolve_device
-    from mediafm_core.runtime.precision import arithmetic
+    from mediafm_core.runtime.precision import vector_precision
 
     device = resolve_device(settings)
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "the processor"
@@ -122,7 +122,7 @@ def _device(settings: Settings) -> Iterator[tuple[Level, str]]:
     threads = settings.threads or cores
     yield (
         "ok",
-        f"encoders run on {name} ({device}) in {arithmetic(settings)}, {threads} threads, "
+        f"encoders run on {name} ({device}) in {vector_precision(settings)}, {threads} threads, "
         f"{cores} cores",
     )
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from mediafm_core.disk.atomic import atomic_file
 from mediafm_core.evaluation.networks import Networks
 from mediafm_core.evaluation.units import NotMeasurableError, TitleUnits, Units, with_zeros_for
 from mediafm_core.identity import digest_of
-from mediafm_core.runtime.device import Arithmetic
+from mediafm_core.runtime.precision import Precision
 
 if TYPE_CHECKING:
     from mediafm_core.model.network import MediaFM
@@ -42,13 +43,13 @@ class Readings:
         networks: of the folds.
         asked: everything that will be asked of them.
         folder: of the files.
-        arithmetic: of the networks.
+        precision: of the networks.
     """
 
     networks: Networks
     asked: list[Reading]
     folder: Path
-    arithmetic: Arithmetic = "float32"
+    precision: Precision = "float32"
 
     def vectors(self, fold: int, reading: Reading) -> np.ndarray:
         """The vectors of all units as a fold's network reads them.
@@ -68,25 +69,24 @@ class Readings:
                 if wanted.exists():
                     continue
                 try:
-                    said = read_units(network, self.networks.units, each, self.arithmetic)
+                    said = read_units(network, self.networks.units, each, self.precision)
                 except NotMeasurableError:
                     if each == reading:
                         raise
                     continue  # it is raised when this one is asked for
                 wanted.parent.mkdir(parents=True, exist_ok=True)
-                written = wanted.with_suffix(".part.npy")
-                np.save(written, said)
-                written.rename(wanted)
+                with atomic_file(wanted) as prepared:
+                    np.save(prepared, said)
         vectors: np.ndarray = np.load(path, mmap_mode="r")
         return vectors
 
     def _path(self, fold: int, reading: Reading) -> Path:
-        key = digest_of(self.networks.units.digest, *map(str, reading), self.arithmetic)
+        key = digest_of(self.networks.units.digest, *map(str, reading), self.precision)
         return self.folder / self.networks.identity(fold) / f"{reading.mode}-{key}.npy"
 
 
 def read_units(
-    network: "MediaFM", units: Units, reading: Reading, arithmetic: Arithmetic
+    network: "MediaFM", units: Units, reading: Reading, precision: Precision
 ) -> np.ndarray:
     """Ask a network of all units.
 
@@ -99,12 +99,12 @@ def read_units(
     if reading.zeroed is not None:
         units = with_zeros_for(units, reading.zeroed)
     if reading.mode in ("in_context", "title"):
-        return _whole_titles(network, units, reading.mode == "title", arithmetic)
-    return _spans(network, units, reading.mode == "prefix", arithmetic)
+        return _whole_titles(network, units, reading.mode == "title", precision)
+    return _spans(network, units, reading.mode == "prefix", precision)
 
 
 def _whole_titles(
-    network: "MediaFM", units: Units, title_vector: bool, arithmetic: Arithmetic
+    network: "MediaFM", units: Units, title_vector: bool, precision: Precision
 ) -> np.ndarray:
     from mediafm_core.inference.batching import TitleInput
     from mediafm_core.inference.whole_title import contextualise_titles
@@ -117,25 +117,25 @@ def _whole_titles(
             read_ahead.append((rows, title))
             yield TitleInput(title.fused, title.metadata, title.title_id)
 
-    for found in contextualise_titles(network, inputs(), arithmetic=arithmetic):
+    for found in contextualise_titles(network, inputs(), precision=precision):
         rows, title = read_ahead.pop(0)
         vectors[rows] = found.title if title_vector else title.pool(found.shots)
     return vectors
 
 
-def _spans(network: "MediaFM", units: Units, prefix: bool, arithmetic: Arithmetic) -> np.ndarray:
+def _spans(network: "MediaFM", units: Units, prefix: bool, precision: Precision) -> np.ndarray:
     known = units.labels.known
     vectors = np.zeros((len(known), network.config.hidden_size), dtype=np.float32)
     for rows, title in units.each_title():
         asked = np.flatnonzero(known[rows])
         if len(asked):
             read = _shots_of if title.weights is None else _clips_of
-            vectors[rows.start + asked] = read(network, title, asked, prefix, arithmetic)
+            vectors[rows.start + asked] = read(network, title, asked, prefix, precision)
     return vectors
 
 
 def _shots_of(
-    network: "MediaFM", title: TitleUnits, asked: np.ndarray, prefix: bool, arithmetic: Arithmetic
+    network: "MediaFM", title: TitleUnits, asked: np.ndarray, prefix: bool, precision: Precision
 ) -> np.ndarray:
     """Vectors of single shots; one that is alone is the end of a window of one."""
     from mediafm_core.inference.streaming import embed_up_to
@@ -147,12 +147,12 @@ def _shots_of(
         title.metadata,
         look_back=None if prefix else 1,
         title_id=title.title_id,
-        arithmetic=arithmetic,
+        precision=precision,
     )
 
 
 def _clips_of(
-    network: "MediaFM", title: TitleUnits, asked: np.ndarray, prefix: bool, arithmetic: Arithmetic
+    network: "MediaFM", title: TitleUnits, asked: np.ndarray, prefix: bool, precision: Precision
 ) -> np.ndarray:
     """Vectors of clips, each from a reading of its own that ends where the clip ends."""
     from mediafm_core.inference.batching import TitleInput
@@ -170,7 +170,7 @@ def _clips_of(
             TitleInput(title.fused[start:stop], title.metadata, title.title_id)
             for start, stop in zip(starts, spans[:, 1], strict=True)
         ),
-        arithmetic=arithmetic,
+        precision=precision,
     )
     return np.stack(
         [

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from mediafm_core.clips.pooling import as_pairs, pool, span_weights
 from mediafm_core.errors import TitleError
-from mediafm_core.runtime.device import Arithmetic
+from mediafm_core.runtime.precision import Precision
 
 if TYPE_CHECKING:
     from mediafm_core.model.network import MediaFM
@@ -48,7 +48,7 @@ class TitleInContext:
         *,
         times_s: ArrayLike | None = None,
         title_id: str = "the title",
-        arithmetic: Arithmetic = "float32",
+        precision: Precision = "float32",
     ) -> "TitleInContext":
         """Run the network over the whole title, once.
 
@@ -59,7 +59,7 @@ class TitleInContext:
             times_s: `[n + 1]` seconds, each shot's start and the last one's end. Without them all
                 shots count the same: each lasts one second from 0 on.
             title_id: named in errors.
-            arithmetic: of the network; the vectors are float32.
+            precision: of the network; the vectors are float32.
 
         Raises:
             TitleError: unusable vectors, or times that do not ascend or are not one more than
@@ -75,7 +75,7 @@ class TitleInContext:
                 "ascending ones, the start of each shot and the end of the last."
             )
         result = contextualise(
-            network, fused, global_vector, title_id=title_id, arithmetic=arithmetic
+            network, fused, global_vector, title_id=title_id, precision=precision
         )
         return cls(title_id, result.shots, result.title, times)
 

@@ -23,7 +23,7 @@ from mediafm_core.inference.batching import (
 )
 from mediafm_core.model.inputs import check_global
 from mediafm_core.model.network import MediaFM
-from mediafm_core.runtime.device import Arithmetic
+from mediafm_core.runtime.precision import Precision
 
 
 def look_back_of(network: MediaFM, look_back: int | None) -> int:
@@ -51,7 +51,7 @@ def embed_up_to(
     *,
     look_back: int | None = None,
     title_id: str = "the title",
-    arithmetic: Arithmetic = "float32",
+    precision: Precision = "float32",
 ) -> np.ndarray:
     """The last shot before each end, read with nothing after it.
 
@@ -64,7 +64,7 @@ def embed_up_to(
         global_vector: `[g]` metadata embedding, None for a title without metadata.
         look_back: shots in a window, the last one included; None takes the network's `max_shots`.
         title_id: named in errors.
-        arithmetic: of the network; the vectors are float32.
+        precision: of the network; the vectors are float32.
 
     Returns:
         float32 `[k, h]`. Each row is, to 1e-5, the last of `embed_alone` on its window.
@@ -82,7 +82,7 @@ def embed_up_to(
         raise MediaFMError(
             f"{title_id} has no shots before end {outside[0]}: take ends from 1 to {count}."
         )
-    return _last_of_windows(network, title, asked, longest, arithmetic)
+    return _last_of_windows(network, title, asked, longest, precision)
 
 
 def embed_span_up_to(
@@ -94,7 +94,7 @@ def embed_span_up_to(
     *,
     look_back: int | None = None,
     title_id: str = "the title",
-    arithmetic: Arithmetic = "float32",
+    precision: Precision = "float32",
 ) -> np.ndarray:
     """The shots `[start, stop)`, read together with what came before them and nothing after.
 
@@ -106,7 +106,7 @@ def embed_span_up_to(
         global_vector: as in `embed_up_to`.
         look_back: as in `embed_up_to`; the span must fit in.
         title_id: named in errors.
-        arithmetic: as in `embed_up_to`.
+        precision: as in `embed_up_to`.
 
     Returns:
         float32 `[stop - start, h]`.
@@ -130,7 +130,7 @@ def embed_span_up_to(
     title = checked(network, TitleInput(fused[first:stop], global_vector, title_id))
     with inference(network):
         runs = [Run(0, 0, len(title.fused))]
-        (read,) = read_runs(network, [title], runs, arithmetic=arithmetic)
+        (read,) = read_runs(network, [title], runs, precision=precision)
         return read.shots[start - first :].cpu().numpy()
 
 
@@ -144,7 +144,7 @@ class LiveReader:
         global_vector: `[g]` metadata embedding, None where there is none.
         look_back: shots in a window, the newest one included; None takes the network's `max_shots`.
         title_id: named in errors.
-        arithmetic: of the network; the vectors are float32.
+        precision: of the network; the vectors are float32.
 
     Attributes:
         shots_read: how many have arrived.
@@ -161,14 +161,14 @@ class LiveReader:
         *,
         look_back: int | None = None,
         title_id: str = "the title",
-        arithmetic: Arithmetic = "float32",
+        precision: Precision = "float32",
     ) -> None:
         self.shots_read = 0
         self._network = network
         self._global = check_global(global_vector, network.config.global_size, title_id)
         self._look_back = look_back_of(network, look_back)
         self._title_id = title_id
-        self._arithmetic: Arithmetic = arithmetic
+        self._precision: Precision = precision
         self._held = np.empty((0, network.config.fused_size), dtype=np.float32)
 
     def read(self, fused: np.ndarray) -> np.ndarray:
@@ -190,7 +190,7 @@ class LiveReader:
         seen = np.concatenate([self._held, new.fused])
         ends = np.arange(len(self._held) + 1, len(seen) + 1)
         vectors = _last_of_windows(
-            network, new._replace(fused=seen), ends, self._look_back, self._arithmetic
+            network, new._replace(fused=seen), ends, self._look_back, self._precision
         )
         self._held = seen[-self._look_back :].copy()
         self.shots_read += len(new.fused)
@@ -198,12 +198,12 @@ class LiveReader:
 
 
 def _last_of_windows(
-    network: MediaFM, title: CheckedTitle, ends: np.ndarray, look_back: int, arithmetic: Arithmetic
+    network: MediaFM, title: CheckedTitle, ends: np.ndarray, look_back: int, precision: Precision
 ) -> np.ndarray:
     """Vector of the last shot of each window `[end - look_back, end)`, `[k, h]`."""
     runs = [Run(0, max(0, end - look_back), end) for end in ends.tolist()]
     with inference(network):
         vectors = torch.empty(len(runs), network.config.hidden_size, device=network.device)
-        for read in read_runs(network, [title], runs, arithmetic=arithmetic):
+        for read in read_runs(network, [title], runs, precision=precision):
             vectors[read.run] = read.shots[-1]
     return vectors.cpu().numpy()

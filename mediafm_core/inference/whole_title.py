@@ -24,7 +24,7 @@ from mediafm_core.inference.batching import (
     shots_per_batch,
 )
 from mediafm_core.model.network import MediaFM
-from mediafm_core.runtime.device import Arithmetic
+from mediafm_core.runtime.precision import Precision
 from mediafm_core.runtime.prefetch import ahead
 
 # Titles are taken together until they fill so many batches: enough to find some of like length.
@@ -82,7 +82,7 @@ def contextualise(
     *,
     title_id: str = "the title",
     max_shots: int | None = None,
-    arithmetic: Arithmetic = "float32",
+    precision: Precision = "float32",
     progress: Callable[[float], None] = lambda _share: None,
 ) -> Contextual:
     """Contextual vectors of a whole title.
@@ -93,7 +93,7 @@ def contextualise(
         global_vector: `[g]` metadata embedding, None for a title without metadata.
         title_id: named in errors.
         max_shots: of one window; None takes the network's.
-        arithmetic: of the network; the vectors are float32.
+        precision: of the network; the vectors are float32.
         progress: called after each window with the share of them that is read.
 
     Returns:
@@ -105,7 +105,7 @@ def contextualise(
     """
     title = checked(network, TitleInput(fused, global_vector, title_id))
     (result,) = _read_together(
-        network, [title], max_shots or network.config.max_shots, None, arithmetic, progress
+        network, [title], max_shots or network.config.max_shots, None, precision, progress
     )
     return result
 
@@ -115,7 +115,7 @@ def contextualise_titles(
     titles: Iterable[TitleInput],
     *,
     batch_shots: int | None = None,
-    arithmetic: Arithmetic = "float32",
+    precision: Precision = "float32",
 ) -> Iterator[Contextual]:
     """Contextual vectors of many titles, as `contextualise` gives them, to 1e-5.
 
@@ -126,7 +126,7 @@ def contextualise_titles(
         network: as in `contextualise`.
         titles: taken as they are needed, some in a thread while the network reads those before.
         batch_shots: bound of a batch in shots; None takes what suits the network's device.
-        arithmetic: as in `contextualise`.
+        precision: as in `contextualise`.
 
     Yields:
         The titles in their order.
@@ -138,7 +138,7 @@ def contextualise_titles(
     with closing(ahead(_groups(network, titles, enough))) as groups:
         for group in groups:
             yield from _read_together(
-                network, group, network.config.max_shots, batch_shots, arithmetic
+                network, group, network.config.max_shots, batch_shots, precision
             )
 
 
@@ -148,7 +148,7 @@ def embed_alone(
     global_vector: np.ndarray | None = None,
     *,
     title_id: str = "the title",
-    arithmetic: Arithmetic = "float32",
+    precision: Precision = "float32",
 ) -> Contextual:
     """A clip read without its title's other shots, to compare with its slice in context.
 
@@ -157,14 +157,12 @@ def embed_alone(
         fused_clip: `[n, d]` fused vectors of the clip's own shots.
         global_vector: as in `contextualise`: the metadata belong to the clip as well.
         title_id: named in errors.
-        arithmetic: as in `contextualise`.
+        precision: as in `contextualise`.
 
     Raises:
         TitleError: as `contextualise`.
     """
-    return contextualise(
-        network, fused_clip, global_vector, title_id=title_id, arithmetic=arithmetic
-    )
+    return contextualise(network, fused_clip, global_vector, title_id=title_id, precision=precision)
 
 
 def _groups(
@@ -191,7 +189,7 @@ def _read_together(
     titles: Sequence[CheckedTitle],
     max_shots: int,
     batch_shots: int | None,
-    arithmetic: Arithmetic,
+    precision: Precision,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> list[Contextual]:
     """Read checked titles, their windows batched together."""
@@ -206,7 +204,7 @@ def _read_together(
     with inference(network):
         shots = [torch.zeros(len(title.fused), hidden, device=device) for title in titles]
         whole = [torch.zeros(hidden, device=device) for _ in titles]
-        reading = read_runs(network, titles, runs, batch_shots=batch_shots, arithmetic=arithmetic)
+        reading = read_runs(network, titles, runs, batch_shots=batch_shots, precision=precision)
         for count, read in enumerate(reading, start=1):
             progress(count / len(runs))
             run, weight = runs[read.run], weights[read.run]

@@ -157,7 +157,7 @@ def test_lower_precision_is_close_and_gives_float32() -> None:
     network = make_network(max_shots=16)
     fused, metadata = make_title(40)
     exact = contextualise(network, fused, metadata).shots
-    rounded = contextualise(network, fused, metadata, arithmetic="bfloat16").shots
+    rounded = contextualise(network, fused, metadata, precision="bfloat16").shots
     assert rounded.dtype == np.float32
     assert 0 < np.abs(rounded - exact).max() < 0.1
 

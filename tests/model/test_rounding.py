@@ -182,7 +182,7 @@ def test_vectors_are_those_of_float64(
 
 
 def test_bfloat16_gives_nearly_the_vectors_of_float64(case: Case) -> None:
-    found = contextualise_titles(case.network, case.titles, arithmetic="bfloat16")
+    found = contextualise_titles(case.network, case.titles, precision="bfloat16")
     for each, exact in zip(found, case.exact, strict=True):
         assert cosines(each, exact).min() > BFLOAT16_COSINE
 

@@ -40,9 +40,11 @@ from mediafm_core.model.training.progress_events import (
 )
 from mediafm_core.model.training.training_checkpoint import Checkpoints, remove_old_checkpoints
 from mediafm_core.model.training.training_data import TrainingData
-from mediafm_core.model.training.training_loop import TrainingLoop, resolve_precision
+from mediafm_core.model.training.training_loop import TrainingLoop
 from mediafm_core.model.training.validation import Kind, Validation, split_titles
 from mediafm_core.model.training.warm_start import starting_identity, starting_weights
+from mediafm_core.runtime.precision import fast_precision
+from mediafm_core.runtime.threads import torch_threads
 
 _log = logging.getLogger(__name__)
 
@@ -137,7 +139,7 @@ def train(
         # Before the processes agree: none loads a checkpoint that another training still writes.
         saved.held() if saved and world.is_first else nullcontext(),
         _own_randomness(training.seed, target),
-        _threads(threads),
+        torch_threads(threads),
     ):
         world.agree("data or settings", requested.key)
         if saved and checkpoints and world.is_first:
@@ -256,7 +258,7 @@ def training_request(
         "training": training.recorded(exclude={"start_from"}),
         "titles": {title.title_id: title.data_version for title in data.titles},
         "started_from": starting_identity(training.start_from),
-        "arithmetic": resolve_precision(training, device),
+        "arithmetic": fast_precision(training.precision, device),
     }
 
 
@@ -301,14 +303,3 @@ def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
         with torch.cuda.device(device):
             torch.cuda.manual_seed(seed)
             yield
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Run the block with another number of CPU threads; 0 keeps the number."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

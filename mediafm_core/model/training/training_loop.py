@@ -26,12 +26,12 @@ from mediafm_core.model.training.progress_events import CurvePoint, Observer, Ph
 from mediafm_core.model.training.training_checkpoint import Checkpoints, damaged_checkpoint
 from mediafm_core.model.training.validation import Validation
 from mediafm_core.model.training.warm_start import WEIGHTS
-from mediafm_core.runtime.device import Arithmetic
 from mediafm_core.runtime.interruption import (
     Interrupt,
     closing_with,
     holding_interrupts_back,
 )
+from mediafm_core.runtime.precision import autocast, fast_precision
 
 # Steps whose losses are fetched together: reading a number from a GPU waits for all its work.
 _FETCHED_STEPS = {"cpu": 1, "cuda": 10}
@@ -91,7 +91,7 @@ class TrainingLoop:
     ) -> None:
         self.network = network
         self.device = network.device
-        self.precision = resolve_precision(settings, self.device)
+        self.precision = fast_precision(settings.precision, self.device)
         self.optimisers = Optimisers(network, settings)
         self.validation = validation
         self.state = TrainerState()
@@ -201,7 +201,7 @@ class TrainingLoop:
         for place, batch in enumerate(batches.batches):
             batch = batch.to(self.device, non_blocking=True)
             with without_gradient_sync(self._objective, place < count - 1):
-                with self._autocast():
+                with autocast(self.device, self.precision):
                     losses = cast(Losses, self._objective(batch, batches.counts))
                 # Gradients are averaged over the processes, and the step needs their sum.
                 (losses.total * self._world.size).backward()
@@ -297,21 +297,6 @@ class TrainingLoop:
         if self.device.type == "cuda":
             torch.cuda.manual_seed(number)
 
-    def _autocast(self) -> torch.autocast:
-        enabled = self.precision == "bfloat16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
-
 
 def _with_prefix(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {prefix + name: tensor for name, tensor in tensors.items()}
-
-
-def resolve_precision(training: TrainingSettings, device: torch.device) -> Arithmetic:
-    """Return the precision of training: for `auto`, bfloat16 where the GPU supports it natively.
-
-    Weights, losses and updates are float32 in either case.
-    """
-    if training.precision != "auto":
-        return training.precision
-    native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bfloat16" if native else "float32"

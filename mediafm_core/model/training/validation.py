@@ -20,7 +20,7 @@ from mediafm_core.model.training.distributed import World
 from mediafm_core.model.training.masking import Masks, sample_masks
 from mediafm_core.model.training.objective import Batch, take_rows
 from mediafm_core.model.training.training_data import TrainingData
-from mediafm_core.runtime.device import Arithmetic
+from mediafm_core.runtime.precision import Precision, autocast
 
 FEWEST_TITLES_TO_SPLIT = 10  # with fewer, training needs every title more than validation does
 VALIDATION_SHOTS = 8192  # bound of the shots that a validation keeps in memory
@@ -106,7 +106,7 @@ class Validation:
     def loss(
         self,
         network: MediaFM,
-        precision: Arithmetic,
+        precision: Precision,
         progress: Callable[[float], None] = lambda _share: None,
     ) -> float:
         """Compute the mean cosine distance of all masked shots.
@@ -123,7 +123,7 @@ class Validation:
         for place, batch in enumerate(self._batches):
             progress(place / len(self._batches))
             batch = batch.to(device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            with autocast(device, precision):
                 output = network(
                     batch.fused,
                     batch.global_,

@@ -429,7 +429,7 @@ def test_a_checkpoint_of_another_precision_is_not_resumed(
     checkpoints = tmp_path / "checkpoints"
     train_until(8, data, TINY, BRIEF, tmp_path, checkpoints=checkpoints)
     for module in (training, training_loop):
-        monkeypatch.setattr(module, "resolve_precision", lambda *_: "bfloat16")
+        monkeypatch.setattr(module, "fast_precision", lambda *_: "bfloat16")
     events: list[Event] = []
     result = train(data, TINY, BRIEF, tmp_path, besides_phases(events), checkpoints=checkpoints)
     assert events[0].step == 0
