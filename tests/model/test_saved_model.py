@@ -172,8 +172,8 @@ def test_a_pickle_is_never_loaded(folder, trained, name: str) -> None:
     ("change", "message"),
     [
         ({"model_type": "bert"}, "describes a 'bert' model"),
-        ({"hidden_size": 64}, "does not fit config.json .*in place of"),
-        ({"num_hidden_layers": 3}, "does not fit config.json .*2 layers in place of 3"),
+        ({"hidden_size": 64}, "contradicts config.json .*in place of"),
+        ({"num_hidden_layers": 3}, "contradicts config.json .*2 layers in place of 3"),
         ({"hidden_size": "wide"}, "unusable value"),
         ({"fusion": "mixture"}, "unusable value .fusion is 'mixture'"),
         ({"context_layer": 2}, "records another identity"),
