@@ -57,7 +57,7 @@ class LoadedModel:
 
 
 def identity_of(network: MediaFM) -> Identity:
-    """Compute a network's identity: a digest of its weights and of settings that change its output."""
+    """Compute a network's identity: a digest of its weights and of the settings of its output."""
     parts: list[bytes | str] = [digest_of_settings(own_settings(network.config))]
     for name, tensor in sorted(network.state_dict().items()):
         array = tensor.detach().cpu().contiguous().numpy()
