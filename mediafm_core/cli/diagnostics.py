@@ -231,7 +231,7 @@ def _inbox(settings: Settings) -> Iterator[tuple[Level, str]]:
 
 def _model(settings: Settings) -> Iterator[tuple[Level, str]]:
     from mediafm_core.pipeline.platform import Platform
-    from mediafm_core.pipeline.releases.serving import release_history
+    from mediafm_core.pipeline.serving import release_history
     from mediafm_core.store.model_store import model_folder
 
     platform = Platform(settings)

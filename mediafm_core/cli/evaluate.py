@@ -120,7 +120,7 @@ def evaluate(
             seeds=range(seed, seed + (seeds or settings.evaluation.seeds)),
             bootstrap=bootstrap,
             work=work,
-            tell=display.write,
+            log=display.write,
             progress=display.show,
         )
     if out is not None:

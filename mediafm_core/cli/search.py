@@ -115,7 +115,7 @@ def search(
 
     chosen = [way.strip() for way in ways.split(",")] if ways is not None else None
     with Searcher(settings.require_store(), precision=None) as searcher:
-        found = searcher.search_text(text, ways=chosen, **options)  # type: ignore[arg-type]
+        found = searcher.search_text(text, methods=chosen, **options)  # type: ignore[arg-type]
         _show(searcher, found, [text], html, as_json)
 
 

@@ -78,7 +78,8 @@ def measure(
     results, found = [], {}
     metrics = metric_names(labels.task, recall_at)
     tails = {
-        metric: _tail(confidence, _titles_that_tell(metric, known, title_of)) for metric in metrics
+        metric: _tail(confidence, _informative_titles(metric, known, title_of))
+        for metric in metrics
     }
     for name, arrays in by_seed.items():
         for metric in metrics:
@@ -127,7 +128,7 @@ def _weights(titles: int, draws: int, seed: int) -> np.ndarray:
     return np.concatenate([np.ones((1, titles)), drawn])
 
 
-def _titles_that_tell(metric: str, known: TaskLabels, title_of: np.ndarray) -> int:
+def _informative_titles(metric: str, known: TaskLabels, title_of: np.ndarray) -> int:
     """How many titles a metric can be told from.
 
     Those whose units differ where it is a mean over titles; those that have units of the rarer kind

@@ -1,4 +1,4 @@
-"""Labels that a table of shots or the catalogue has, with counts: what can be evaluated."""
+"""Lists of the labels in a table of shots or in the catalogue, with counts."""
 
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +15,7 @@ from mediafm_core.training_sets.label_files import catalogue_labels, read_labels
 
 
 class LabelCount(NamedTuple):
-    """A label, how many units (shots or clips) have a value of it, and of how many titles."""
+    """A label with the number of labelled units (shots or clips) and of their titles."""
 
     label: str
     units: int
@@ -23,10 +23,10 @@ class LabelCount(NamedTuple):
 
 
 def labels_in_table(path: Path, vectors: tuple[str, ...]) -> list[LabelCount]:
-    """Count the labels of a table of shots: every column that is neither key nor vector.
+    """Count the labels of a table of shots: all columns but keys and vectors.
 
     Raises:
-        MediaFMError: the file cannot be read, or has no such column.
+        MediaFMError: The file cannot be read, or has no label column.
     """
     table = read_columns(path, leave_out={SHOT, *vectors})
     if TITLE not in table.column_names:
@@ -43,8 +43,8 @@ def labels_in_catalogue(store: Store, labels_file: Path | None) -> list[LabelCou
     """Count the labels of clips, or of a file of labels.
 
     Raises:
-        MediaFMError: there are none, or the file cannot be read.
-        StoreError: nothing has been published.
+        MediaFMError: There are no labels, or the file cannot be read.
+        StoreError: Nothing has been published.
     """
     if labels_file is not None:
         found = read_labels(labels_file)
@@ -71,7 +71,7 @@ def _counted(table: pa.Table, title: str) -> list[LabelCount]:
 
 
 def _is_text_of_vectors(column: pa.ChunkedArray) -> bool:
-    """Return whether all cells are lists of numbers, as vectors are written in a CSV file."""
+    """Return True if all cells are lists of numbers, the form of vectors in a CSV file."""
     if not pa.types.is_string(column.type) or column.null_count == len(column):
         return False
     matches = pc.match_substring_regex(column, r"^\s*\[[-+.\d\s,eE]+\]\s*$")

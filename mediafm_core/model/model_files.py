@@ -5,7 +5,9 @@ Imports no torch, so that models can be listed and compared quickly.
 
 import stat
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,51 @@ PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
 
 # A record lists every title of its training: 64 MiB are a million of them.
 _MOST_BYTES = {CONFIG_FILE: 1 << 20, TRAINING_FILE: 64 << 20, CARD_FILE: 1 << 20}
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The JSON files of a model's folder, each read at most once.
+
+    Attributes:
+        folder: on this machine; its name is the identity of the model.
+    """
+
+    folder: Path
+    _compared: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+
+    @property
+    def identity(self) -> str:
+        """The name of the folder, `name-version@digest`."""
+        return self.folder.name
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The content of `config.json`.
+
+        Raises:
+            ConfigurationError: the file is missing or damaged.
+        """
+        return read_json(self.folder, CONFIG_FILE)
+
+    @cached_property
+    def training(self) -> dict[str, Any]:
+        """The content of `training.json`.
+
+        Raises:
+            ConfigurationError: the file is missing or damaged.
+        """
+        return read_json(self.folder, TRAINING_FILE)
+
+    def require_undamaged(self, *names: str) -> None:
+        """Compare files with their digests, each file once.
+
+        Raises:
+            ConfigurationError: one is missing or damaged.
+        """
+        new = set(names) - self._compared
+        require_undamaged(self.folder, self.training, new)
+        self._compared.update(new)
 
 
 def pickles_in(folder: Path) -> list[str]:
@@ -154,7 +201,7 @@ def require_undamaged(
             raise ConfigurationError(f"{folder} has no {name}: copy the model again.") from None
         if found != digests[name]:
             raise ConfigurationError(
-                f"{folder / name} is damaged (its SHA-256 is another than when it was written): "
+                f"{folder / name} is damaged (its SHA-256 has changed since it was written): "
                 "copy the model again or train it again."
             )
 

@@ -33,15 +33,14 @@ from mediafm_core.model.model_files import (
     MODEL_VERSION,
     TRAINING_FILE,
     WEIGHTS_FILE,
+    ModelFiles,
     other_version,
     pickles_in,
     recorded_identity,
     refuse_strange_file,
-    require_undamaged,
     write_training_record,
 )
 from mediafm_core.model.network import MediaFM, MediaFMConfig
-from mediafm_core.model.stored_model import StoredModel
 
 _LAYERS = "layers."  # begins the names of a layer's tensors
 
@@ -116,21 +115,21 @@ def copy_model(folder: Path, models: Path) -> Identity:
     return identity
 
 
-def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
+def load_model(model: Path | ModelFiles, device: str = "cpu") -> LoadedModel:
     """Load a trained model, in evaluation mode.
+
+    Args:
+        model: its folder, or the files of its folder where some of them have been read.
+        device: to run on.
 
     Raises:
         ConfigurationError: a file is missing, damaged or altered, the weights are a pickle, or the
             folder holds a model of another architecture or version.
     """
-    return load_stored(StoredModel(folder), device)
-
-
-def load_stored(model: StoredModel, device: str = "cpu") -> LoadedModel:
-    """Load a model whose folder was found before, see `load_model`."""
-    folder = model.folder
-    config = _checked_config(model)
-    training = model.training
+    files = model if isinstance(model, ModelFiles) else ModelFiles(model)
+    folder = files.folder
+    config = _checked_config(files)
+    training = files.training
     recorded = recorded_identity(folder, training)
     refusal = other_version(folder, recorded.version)
     if refusal:
@@ -147,7 +146,7 @@ def load_stored(model: StoredModel, device: str = "cpu") -> LoadedModel:
         raise ConfigurationError(
             f"{folder / WEIGHTS_FILE} holds numbers that are not finite: train the model again."
         )
-    require_undamaged(folder, training, (CONFIG_FILE, WEIGHTS_FILE))
+    files.require_undamaged(CONFIG_FILE, WEIGHTS_FILE)
     network.to(torch.device(device))  # type: ignore[arg-type]  # transformers wraps its signature
     return LoadedModel(network.eval(), identity, folder, training)
 
@@ -202,8 +201,8 @@ def own_settings(config: MediaFMConfig) -> dict[str, Any]:
     }
 
 
-def _checked_config(model: StoredModel) -> MediaFMConfig:
-    path, settings = model.folder / CONFIG_FILE, model.config
+def _checked_config(files: ModelFiles) -> MediaFMConfig:
+    path, settings = files.folder / CONFIG_FILE, files.config
     if settings.get("model_type") != MediaFMConfig.model_type:
         raise ConfigurationError(
             f"{path} describes a {settings.get('model_type')!r} model, not "

@@ -1,4 +1,4 @@
-"""The pictures of clips: keyframes of their shots, evenly spread."""
+"""Keyframes of clips, at even distances."""
 
 import numpy as np
 import pyarrow as pa
@@ -13,19 +13,19 @@ SCHEMA = pa.schema([("clip", pa.int64()), *(KEYFRAME_SCHEMA.field(name) for name
 
 
 def keyframes_of(store: Store, clips: pa.Table, most: int = 4) -> pa.Table:
-    """A few keyframes of each clip, those within its times.
+    """Read a few keyframes of each clip, within its times.
 
     Args:
-        store: where the titles' keyframes are.
-        clips: `title_id, start_s, end_s`, in any order; a clip may come twice.
-        most: keyframes of a clip; where there are more, as many at even distances.
+        store: Store with the titles' keyframes.
+        clips: `title_id, start_s, end_s`, in any order; a clip may occur twice.
+        most: Maximum number of keyframes of a clip; of more, this many at even distances are read.
 
     Returns:
         `clip` (row of `clips`), `title_id`, `time_s`, `width`, `height`, `jpeg`; by clip and time.
         A clip without a keyframe within its times has the one before it, or the first.
 
     Raises:
-        StoreError: a title's keyframes are gone or damaged.
+        StoreError: A title's keyframes are missing or damaged.
     """
     titles = clips["title_id"].to_pylist()
     starts, ends = clips["start_s"].to_numpy(), clips["end_s"].to_numpy()
@@ -48,7 +48,7 @@ def keyframes_of(store: Store, clips: pa.Table, most: int = 4) -> pa.Table:
 
 
 def _within(times: np.ndarray, start_s: float, end_s: float, most: int) -> np.ndarray:
-    """Rows of keyframes in a span, `[1..most]`; `times` ascend."""
+    """Return 1 to `most` rows of keyframes in a span; `times` must ascend."""
     first, last = np.searchsorted(times, [start_s, end_s])
     if first == last:
         return np.array([max(0, first - 1)])
@@ -57,7 +57,7 @@ def _within(times: np.ndarray, start_s: float, end_s: float, most: int) -> np.nd
 
 
 def _pictures(file: pq.ParquetFile, rows: np.ndarray) -> pa.Table:
-    """Some rows of a title's keyframes, ascending; only their row groups are read."""
+    """Read some rows of a title's keyframes, ascending, from their row groups only."""
     parts, first = [], 0
     for group in range(file.metadata.num_row_groups):
         count = file.metadata.row_group(group).num_rows

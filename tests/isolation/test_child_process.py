@@ -66,12 +66,12 @@ def run(task: str, film: TitleFile, arguments: dict | None = None, **options) ->
         ("hang", r"made no progress for 1 s: .*raise limits\.no_progress_s \(now 1\)"),
         ("stop", "made no progress for 1 s"),
         ("hang_up", r"was killed from outside \(SIGKILL\)"),
-        ("burn", r"needed more than 1 s of processor time: .*limits\.cpu_factor"),
+        ("burn", r"needed more than 1 s of CPU time: .*limits\.cpu_factor"),
         ("bloat", r"needed more than 0\.2 GiB of memory: .*limits\.memory_mb"),
         ("write_much", "wrote more than 8 MiB"),
         ("open_much", "opened too many files"),
-        ("garbage", "gave a result that cannot be right"),
-        ("huge", "gave a result that cannot be right"),
+        ("garbage", "returned an invalid result"),
+        ("huge", "returned an invalid result"),
     ],
 )
 def test_what_a_child_does_ends_its_title_with_the_reason(
@@ -79,7 +79,7 @@ def test_what_a_child_does_ends_its_title_with_the_reason(
 ) -> None:
     limit(IMPATIENT if task in ("hang", "stop") else LIMITS)
     with (tmp_path / "sound").open("w+b") as sound, pytest.raises(TitleError, match=said) as raised:
-        run(task, film, written=[sound.fileno()])
+        run(task, film, writable=[sound.fileno()])
     assert str(raised.value).startswith(f"{film}: decoding ")
     assert len(str(raised.value)) <= 300 + len(str(film))
     assert fault_of(raised.value).cause is Cause.TITLE
@@ -154,7 +154,7 @@ def test_what_cannot_be_right_is_not_believed(film: TitleFile, limit, lie) -> No
     limit(LIMITS)
     with (
         TitleReader(LimitSettings(), tasks=TASKS) as reader,
-        pytest.raises(TitleError, match="gave a result that cannot be right"),
+        pytest.raises(TitleError, match="returned an invalid result"),
     ):
         lie(reader, film)
 
@@ -182,7 +182,7 @@ def test_many_children_at_once_and_one_that_hangs(film: TitleFile) -> None:
     tasks = ["honest", "hang", "honest", "crash", "honest"]
     at_work = {ChildProcess(IMPATIENT, str(film), "decoding", TASKS): task for task in tasks}
     for child, task in at_work.items():
-        child.ask(task, [film], b"{}")
+        child.start_task(task, [film], b"{}")
     ended: list[tuple[str, str]] = []
     while len(ended) < len(tasks):
         for child, message, error in next_events(list(at_work), lambda: None):

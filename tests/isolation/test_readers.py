@@ -108,6 +108,6 @@ def test_faults_of_files_come_back_as_sentences(film: Path, tmp_path: Path) -> N
     clips.write_text(CLIPS + "a,1,2,\n")
     with (
         TitleReader(LimitSettings()) as reader,
-        pytest.raises(TitleError, match=r"clips\.csv, line 4: clip_id 'a' is there twice"),
+        pytest.raises(TitleError, match=r"clips\.csv, line 4: clip_id 'a' occurs twice"),
     ):
         reader.clips(TitleFile.at(clips), "film", 21.0)

@@ -128,7 +128,7 @@ def test_forced_captions_alone_are_used_and_said_to_be_partial(make_film: MakeFi
     found = read(make_film("-c:s copy -disposition:s:0 forced", forced_srt=SRT))
     assert texts(found) == TEXTS
     assert found.source.purpose == "forced"
-    assert found.source.notes == ("only forced captions: most of what is said is missing",)
+    assert found.source.notes == ("only forced captions: most speech is missing",)
 
 
 def test_an_empty_source_gives_way_to_the_next(make_film: MakeFilm) -> None:

@@ -12,7 +12,7 @@ from mediafm_core.config.media_settings import KeyframeSettings
 from mediafm_core.media.decoding import MediaDecoder, Picture
 from mediafm_core.media.probe import probe
 from mediafm_core.media.scaling import PictureScaler, Thumbnails
-from mediafm_core.shots.keyframes import Candidate, KeyframeEncoder
+from mediafm_core.shots.keyframes import KeyframeCandidate, KeyframeEncoder
 from mediafm_core.titles.title_file import TitleFile
 
 
@@ -51,7 +51,7 @@ def shown(path: Path) -> tuple[np.ndarray, np.ndarray]:
     settings = KeyframeSettings()
     scaled = PictureScaler(described.video, settings.short_side).scale(picture.frame)
     encoder = KeyframeEncoder("film", described.video.orientation, settings.jpeg_quality)
-    encoder.add(0, [Candidate(0, 0.0, scaled)])
+    encoder.add(0, [KeyframeCandidate(0, 0.0, scaled)])
     jpeg = encoder.take()["jpeg"][0].as_py()
     thumbnail = Thumbnails(48, 27, described.video.orientation).scale(picture.frame)
     keyframe = np.asarray(Image.open(io.BytesIO(jpeg)))

@@ -177,9 +177,9 @@ Comment: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,not shown
         ),
         (
             "[Script Info]\n[V4+ Styles]\n[Events]\nDialogue: 0,0:00:01.00,0:00:02.00,Hi\n",
-            "line 4: 'Dialogue: 0,0:00:01.00,0:00:02.00,Hi' is no complete Dialogue line",
+            "line 4: 'Dialogue: 0,0:00:01.00,0:00:02.00,Hi' is an incomplete Dialogue line",
         ),
-        ("Да!".encode("cp1251"), "reads well in no encoding"),
+        ("Да!".encode("cp1251"), "fits no encoding"),
         (bytes(range(256)) * 40, "captions.en.srt"),
     ],
 )

@@ -8,9 +8,9 @@ from mediafm_core.config.media_settings import LimitSettings
 from mediafm_core.errors import ChangedTitleError, WorkError
 from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.pipeline.failures.attempts import FOLDER
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.materialise import DECODED, materialise
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.quarantine import Quarantine
 
 
 @pytest.fixture
@@ -33,9 +33,9 @@ def platform(catalogue, monkeypatch: pytest.MonkeyPatch) -> Platform:
 @pytest.mark.parametrize(
     ("assets", "said"),
     [
-        (("title",), "reading it gave a result that cannot be right"),
-        (("timed_text",), "reading captions gave a result that cannot be right"),
-        (("clip_features",), "reading clips gave a result that cannot be right"),
+        (("title",), "reading it returned an invalid result"),
+        (("timed_text",), "reading captions returned an invalid result"),
+        (("clip_features",), "reading clips returned an invalid result"),
     ],
 )
 def test_a_title_whose_child_was_taken_over_is_held_back_at_once(platform, assets, said) -> None:

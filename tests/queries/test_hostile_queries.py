@@ -260,7 +260,7 @@ def test_parameters_of_all_kinds_are_passed_on(small: SmallCatalogue) -> None:
 
 def test_a_child_that_has_died_is_replaced(small: SmallCatalogue) -> None:
     mediafm_core.sql("SELECT 1", store=small.root)
-    (child,) = worker_pool._kept[-1:]
+    (child,) = worker_pool._idle[-1:]
     os.kill(child._process.pid, 11)  # it may be seen only when the next query is sent
     assert mediafm_core.sql("SELECT 1 AS one", store=small.root)["one"].to_pylist() == [1]
 
@@ -279,7 +279,7 @@ def test_children_end_with_the_process(small: SmallCatalogue) -> None:
     code = (
         "import os, signal, sys, mediafm_core; from mediafm_core.queries import worker_pool; "
         f"mediafm_core.sql('SELECT 1', store={str(small.root)!r}); "
-        "print(worker_pool._kept[0]._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+        "print(worker_pool._idle[0]._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     started = time.monotonic()

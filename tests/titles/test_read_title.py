@@ -162,7 +162,7 @@ def test_what_takes_a_files_place_after_the_listing_is_refused(
     (folder / "media.mp4").unlink()
     monkeypatch.chdir(folder)  # the path of a socket has to be short
     make(Path("media.mp4"))
-    with pytest.raises(TitleError, match=r"media\.mp4 is no ordinary file") as raised:
+    with pytest.raises(TitleError, match=r"media\.mp4 is not a regular file") as raised:
         read_title(found)
     assert fault_of(raised.value).cause is Cause.TITLE
 
@@ -183,7 +183,7 @@ def test_a_file_swapped_while_it_is_opened_is_not_waited_for(
 
     found = folder_at(folder)
     monkeypatch.setattr(title_file.os, "lstat", look_and_swap)
-    with pytest.raises(TitleError, match=r"media\.mp4 is no ordinary file"):
+    with pytest.raises(TitleError, match=r"media\.mp4 is not a regular file"):
         found.open("media.mp4")
 
 

@@ -53,7 +53,7 @@ def test_the_code_runs(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert names["targets"].shape == names["vectors"].shape[:1]
 
 
-def test_the_commands_write_what_is_said(written: Path) -> None:
+def test_the_commands_write_the_described_sets(written: Path) -> None:
     moods = TrainingSet.open(written / "moods.parquet")
     assert moods.labels("mood").tolist() == ["comic", "calm", "chase"]
     assert moods.to_arrow()["clip_id"].null_count == 3

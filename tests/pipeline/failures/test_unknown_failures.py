@@ -10,18 +10,18 @@ from films import take_in
 
 from mediafm_core.errors import MachineError, StoreError, WorkError
 from mediafm_core.pipeline import materialise as materialising
-from mediafm_core.pipeline.failures.quarantine import Quarantine
-from mediafm_core.pipeline.failures.unknown_failures import RUNS_TO_HOLD_BACK
+from mediafm_core.pipeline.failures.unknown_failures import RUNS_TO_QUARANTINE
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.materialise import DECODED, materialise
 from mediafm_core.pipeline.planning.asset_states import catalogue_states, variant_of
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.work import Work
 from mediafm_core.store.equality import differences
 from mediafm_core.store.store import Store
 
 CONTEXT = ("contextual_embeddings",)
 TEXT = ("timed_text",)
-MORE_THAN_ENOUGH = RUNS_TO_HOLD_BACK + 2
+MORE_THAN_ENOUGH = RUNS_TO_QUARANTINE + 2
 
 
 def states(platform) -> dict[str, str]:
@@ -88,7 +88,7 @@ def test_a_title_is_held_back_once_others_have_passed_in_enough_runs(catalogue, 
     with monkeypatch.context() as broken:
         error = ZeroDivisionError("division by zero\nin a library")
         broken.setitem(materialising._COMPUTE, TEXT[0], failing("cat", error=error))
-        for run in range(1, RUNS_TO_HOLD_BACK + 1):
+        for run in range(1, RUNS_TO_QUARANTINE + 1):
             for _ in range(2 if run == 1 else 1):  # a run that tries twice counts once
                 with pytest.raises(WorkError, match=f"work on coffee passes, .* run {run} of 3 "):
                     materialise(platform, TEXT, "cat")
@@ -145,7 +145,7 @@ def test_without_another_title_there_is_no_proof(catalogue, monkeypatch):
     error = RuntimeError("odd")
     monkeypatch.setitem(materialising._COMPUTE, TEXT[0], failing("cat", error=error))
     for _ in range(MORE_THAN_ENOUGH):
-        with pytest.raises(WorkError, match="There is no other title to try the same work on"):
+        with pytest.raises(WorkError, match="There is no other title to run the same work on"):
             materialise(platform, TEXT, "cat")
         platform.begin_run()
     assert list(Quarantine(platform.store)) == []

@@ -11,10 +11,10 @@ from films import take_in
 from mediafm_core.api.catalogue_reader import sql
 from mediafm_core.cli.main import main
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.integrity.repair import repair, repair_and_publish
 from mediafm_core.pipeline.integrity.stored_files import stored_files
 from mediafm_core.pipeline.integrity.verification import Share, verify, verify_again
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.store.equality import differences
 from mediafm_core.store.store import Store
 
@@ -94,7 +94,7 @@ def test_a_model_cannot_be_computed_and_the_sentence_says_what_to_do(catalogue):
     flip_at(weights, -5)
     repaired = repair(platform, verify(platform))
     (left,) = repaired.left
-    assert left.startswith(f"{weights} is damaged: its SHA-256 is another")
+    assert left.startswith(f"{weights} is damaged: its SHA-256 has changed")
     assert left.endswith("copy its folder back, or train and release another one.")
     assert weights.exists()
 
@@ -154,7 +154,7 @@ def test_only_some_titles(catalogue):
     flip(catalogue.store / "shots" / "cat.parquet")
     assert verify(platform, ["coffee"]).damaged == ()
     assert len(verify(platform, ["cat"]).damaged) == 1
-    with pytest.raises(ConfigurationError, match="holds nothing of a title 'dog'"):
+    with pytest.raises(ConfigurationError, match="has no files of the title 'dog'"):
         verify(platform, ["dog"])
 
 

@@ -17,7 +17,7 @@ from mediafm_core.pipeline.releases.candidates import (
     DamagedCandidate,
     list_candidates,
 )
-from mediafm_core.pipeline.releases.serving import (
+from mediafm_core.pipeline.serving import (
     serving_model,
 )
 
