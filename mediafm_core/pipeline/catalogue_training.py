@@ -180,7 +180,7 @@ def train_model(
         device,
         settings.threads,
         objective=settings.objective,
-        states=platform.store.root / "training",
+        checkpoints=platform.store.root / "training",
         world=world,
     )
     if world is None or (world.is_first and result.folder.exists()):
