@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from mediafm_core.errors import ChangedTitleError, TitleError
-from mediafm_core.isolation.child_process import ResourceUse
+from mediafm_core.isolation.child_process import ChildUsage
 from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.pipeline.catalogue_training import adopt_model
 from mediafm_core.pipeline.graph import SPECS
@@ -47,7 +47,7 @@ class Stopwatch:
         self._children_cpu_s = 0.0
         self._children_bytes = 0
 
-    def add(self, used: ResourceUse) -> None:
+    def add(self, used: ChildUsage) -> None:
         """Add the time and memory of a child process that ran beside this process."""
         self._children_cpu_s += used.cpu_s
         self._children_bytes = max(self._children_bytes, used.peak_bytes)
