@@ -93,7 +93,7 @@ demo: setup
 	@echo "All results are in $(STORE); any DuckDB client opens $(STORE)/features.duckdb."
 	@echo
 	@echo "Next: make ui                                 the same in Dagster: shots, curves, checks"
-	@echo "      make demo MEDIA=DIR STORE=DIR           your own films (docs/ingestion.md)"
+	@echo "      make demo MEDIA=DIR STORE=DIR           your own films (docs/how-to/add_titles.md)"
 	@echo "      . $(BIN)/activate; mediafm --help    everything else"
 
 ui: setup

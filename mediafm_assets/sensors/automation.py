@@ -3,7 +3,7 @@
 It fires on edges: when a dependency or the code has another version than before. New titles are
 left to the inbox sensor, and changes that an edge misses to the sweep: the daemon was down, its
 cursor was lost, a run failed. The sweep can do all of it, in fewer and larger runs, so this sensor
-is off unless the settings turn it on (docs/operations.md has the reasons).
+is off unless the settings turn it on (docs/explanation/automation.md has the reasons).
 """
 
 import dagster as dg

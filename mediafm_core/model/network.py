@@ -330,7 +330,8 @@ class Prediction(nn.Module):
     A linear map (as published) learns a few titles by heart: on unseen films it predicts worse than
     the mean of the title's visible shots after training on ten films, far worse after four; copying
     predicts better than it. In their sum the linear map starts at zero and learns what copying
-    misses, given tens of thousands of titles. `docs/models.md` has the figures.
+    misses, given tens of thousands of titles. The figures are in
+    `docs/laboratory/2026-11-22-masked-prediction.md`.
     """
 
     def __init__(self, config: MediaFMConfig) -> None:

@@ -67,7 +67,7 @@ def export(
 ) -> Exported:
     """Write a training set: a row per labelled clip or span, with its contextual vector.
 
-    The set is written atomically. Its columns are described in `docs/training_sets.md`.
+    The set is written atomically. Its columns are described in `docs/reference/training_sets.md`.
 
     Args:
         out: A file, `.parquet`, or a folder of files; in S3 a file, `s3://bucket/name.parquet`.
