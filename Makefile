@@ -26,10 +26,10 @@ help:
 	@echo "make ui              Dagster's UI on the demo's catalogue"
 	@echo "make setup           install into $(VENV), the versions and hashes of $(LOCK)"
 	@echo "make test            the tests; PYTEST_ARGS='-k shots' for some of them"
-	@echo "make lint            ruff and mypy"
+	@echo "make lint            ruff, mypy, directions of imports, words of the prose"
 	@echo "make format          let ruff mend what it can"
 	@echo "make lock            make $(LOCK) again after a change of dependencies"
-	@echo "make docs            write the table of settings in docs/configuration.md again"
+	@echo "make docs            write the table of settings and the drawing of the code again"
 	@echo "make clean           remove caches and the demo's store"
 
 # --- set-up -------------------------------------------------------------------------------------
@@ -108,6 +108,8 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tools.prose
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
@@ -122,8 +124,9 @@ lock: | $(VENV)/.created
 		--no-annotate --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet --output-file $(LOCK)
 
-docs: setup
+docs: $(VENV)/.installed-dev
 	$(BIN)/python -m mediafm_core.config.reference docs/configuration.md
+	$(BIN)/python -m tools.architecture docs/explanation/architecture.svg
 
 clean:
 	rm -rf demo_store build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
