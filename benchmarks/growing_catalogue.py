@@ -1,4 +1,4 @@
-"""What adding one title costs as a catalogue grows, in the layouts that DuckDB offers.
+"""Cost of adding one title as a catalogue grows, in the layouts that DuckDB offers.
 
     python -m benchmarks.growing_catalogue FOLDER [--titles 10,100,1000,10000] [--adds 24]
         [--layouts one_file,parquet_shards,duckdb_shards,ducklake,published] [--json FILE]
@@ -37,10 +37,11 @@ import pyarrow.parquet as pq
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
 from mediafm_core.store.features import publish
-from mediafm_core.store.features.publication import SnapshotWriter, writing
 from mediafm_core.store.features.shards import ShardWriter
 from mediafm_core.store.features.snapshot import Snapshot
-from mediafm_core.store.store import ArtefactRecord, Store
+from mediafm_core.store.features.snapshot_writer import SnapshotWriter, writing
+from mediafm_core.store.records import ArtefactRecord
+from mediafm_core.store.store import Store
 
 SHOTS, CLIPS, WIDTH = 50, 10, 256
 TIERS = (512, 64, 8, 1)
@@ -133,7 +134,7 @@ class Layout(ABC):
         return duckdb.connect(str(self.features), read_only=True)
 
     def bytes(self) -> int:
-        """What the catalogue takes on disk."""
+        """Return the size of the catalogue on disk, in bytes."""
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
     def replace(self, prepared: Path) -> None:
@@ -276,7 +277,7 @@ class DuckLake(Layout):
 
 
 class Published(Layout):
-    """What MediaFM does: `publish`, from the artefacts of a title, with merging."""
+    """MediaFM's own layout: `publish` from the artefacts of a title, with merging."""
 
     MODEL = "model-1@0"
     vectors = "clip_features"

@@ -1,4 +1,4 @@
-"""What search costs: exact, through the index, and by DuckDB, over clips of made-up vectors.
+"""Cost of search: exact, through the index, and by DuckDB, over clips of made-up vectors.
 
     python -m benchmarks.search FOLDER [--clips 100000,1000000] [--width 2304]
         [--data random,clustered] [--cases float32,float16,streamed,index,duckdb] [--json FILE]
@@ -41,9 +41,9 @@ import pyarrow as pa
 
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.store.features.publication import SnapshotWriter, writing
 from mediafm_core.store.features.shards import ShardWriter
 from mediafm_core.store.features.snapshot import Snapshot
+from mediafm_core.store.features.snapshot_writer import SnapshotWriter, writing
 from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_arrow, unit_length
 
