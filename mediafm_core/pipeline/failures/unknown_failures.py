@@ -8,10 +8,10 @@ in `<store>/.attempts/failures`.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mediafm_core.disk.atomic import atomic_file
 from mediafm_core.errors import TitleError
 from mediafm_core.isolation.wire_errors import kind_and_place
 from mediafm_core.pipeline.failures.attempts import FOLDER
@@ -55,9 +55,10 @@ class Failures:
             runs |= set(known["runs"])
         path = self._path(title_id)
         path.parent.mkdir(parents=True, exist_ok=True)
-        prepared = path.with_suffix(f".{os.getpid()}")
-        prepared.write_text(json.dumps({**same, "runs": sorted(runs), "last": in_one_line(error)}))
-        prepared.replace(path)
+        with atomic_file(path) as prepared:
+            prepared.write_text(
+                json.dumps({**same, "runs": sorted(runs), "last": in_one_line(error)})
+            )
         return len(runs)
 
     def require_hope(self, title_id: str, asset: str, content: str) -> None:
