@@ -25,7 +25,7 @@ from mediafm_core.inference.batching import (
 )
 from mediafm_core.model.network import MediaFM
 from mediafm_core.runtime.precision import Precision
-from mediafm_core.runtime.prefetch import ahead
+from mediafm_core.runtime.prefetch import prefetch
 
 # Titles are grouped until they fill so many batches: enough to find similar lengths.
 _BATCHES_AHEAD = 4
@@ -135,7 +135,7 @@ def contextualise_titles(
         TitleError: as `contextualise`, after the titles before the faulty one were yielded.
     """
     enough = _BATCHES_AHEAD * (batch_shots or shots_per_batch(network))
-    with closing(ahead(_groups(network, titles, enough))) as groups:
+    with closing(prefetch(_groups(network, titles, enough))) as groups:
         for group in groups:
             yield from _read_together(
                 network, group, network.config.max_shots, batch_shots, precision

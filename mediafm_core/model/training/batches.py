@@ -20,7 +20,7 @@ from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.training.masking import Masks, sample_masks
 from mediafm_core.model.training.objective import Batch, Counts
 from mediafm_core.model.training.training_data import TrainingData
-from mediafm_core.runtime.prefetch import ahead
+from mediafm_core.runtime.prefetch import prefetch
 
 POOL_STEPS = 32  # steps whose crops are sorted together
 
@@ -166,7 +166,7 @@ class BatchReader:
 
     def prefetch(self, first: int, last: int) -> Generator[tuple[int, StepBatches]]:
         """Yield steps `first` to `last`, each read while the one before it is computed."""
-        return ahead((step, self.read(step)) for step in range(first, last + 1))
+        return prefetch((step, self.read(step)) for step in range(first, last + 1))
 
     def _masks(self, plan: StepPlan, step: int) -> Masks:
         """Draw the masks of the whole step, whichever part of it this process reads."""
