@@ -122,7 +122,7 @@ class MediaFM(MediaFMBase):
         layers: int | None = None,
     ) -> list[Tensor]:
         """Compute `[b, 2 + n * t, h]` after the embeddings and after each of `layers` (or all)."""
-        # Novelty and neighbour features, of which masked shots are no part.
+        # Novelty and neighbour features, without masked shots.
         shown = fused if masked is None else self._replace(fused, masked, None)  # [b, n, d]
         features = []  # [b, n, h] each
         if self.structure is not None and self.structure_projection is not None:
@@ -366,7 +366,7 @@ class Prediction(nn.Module):
 class CopyAttention(nn.Module):
     """Attention of masked shots to visible ones, whose values are the fused vectors themselves.
 
-    Each modality has weights of its own: music goes on where the picture changes.
+    Each modality has weights of its own: music continues where the picture changes.
     """
 
     def __init__(self, config: MediaFMConfig) -> None:
