@@ -30,10 +30,10 @@ from mediafm_core.storage.lease import Lease
 from mediafm_core.storage.local import LocalFiles
 from mediafm_core.storage.s3_client import (
     CONNECTIONS,
-    readable_errors,
     is_changed,
     is_missing,
     read_object,
+    readable_errors,
     s3_client,
 )
 from mediafm_core.storage.s3_retries import PASSING, pause_s

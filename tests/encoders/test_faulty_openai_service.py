@@ -229,7 +229,7 @@ def test_a_text_that_is_refused_is_named_and_costs_no_other(encoder, service, ca
     service.script = [fault] * 99
     error = failure(encoder(), caplog, texts)
     assert isinstance(error, TitleError)
-    assert f"refuses the text 'text 6' ({status}) and takes others" in str(error)
+    assert f"refuses the text 'text 6' ({status}) and accepts others" in str(error)
     service.script.clear()
     known = len(service.requests)
     assert_right(encoder(), texts[:6])

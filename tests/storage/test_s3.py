@@ -213,7 +213,7 @@ class TestRefusals:
         files = open_files(S3Location("nobody-made-it", "x"))
         with pytest.raises(ConfigurationError, match="There is no bucket nobody-made-it at http"):
             list(files.entries())
-        with pytest.raises(ConfigurationError, match="create it, or mend inbox and store"):
+        with pytest.raises(ConfigurationError, match="create it, or correct inbox and store"):
             files.path("a")
 
     @pytest.mark.parametrize("name", ["access_key_id", "secret_access_key"])
