@@ -238,7 +238,7 @@ class Store:
         written = found[1].get("sha256")  # None in files of versions before checksums
         if written is not None and sha256_of_file(path).hex() != written:
             key = self.key(asset, title_id, suffix=".flac")
-            raise self._damaged(asset, key, "its SHA-256 is another than when it was written")
+            raise self._damaged(asset, key, "its SHA-256 has changed since it was written")
         return path
 
     def schema(self, asset: str, title_id: str, variant: str = "") -> pa.Schema:

@@ -1,13 +1,13 @@
-"""Recomputation on request of what is up to date, and the reason given without one."""
+"""Forced computation of assets that are up to date; the reason for not computing them else."""
 
 import pytest
 
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.materialise import DECODED, Outcome, materialise
-from mediafm_core.pipeline.planning.asset_states import recorded
+from mediafm_core.pipeline.planning.title_comparison import TitleComparison
 from mediafm_core.pipeline.planning.title_selection import select_titles
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.publishing import publish_titles
+from mediafm_core.pipeline.publishing import publish_titles
 from mediafm_core.store.features import catalogue as readers_catalogue
 from mediafm_core.store.records import JSON_ASSETS
 
@@ -16,7 +16,7 @@ EMBEDDINGS = ("video_embeddings", "audio_embeddings", "text_embeddings")
 
 
 def stamp(platform: Platform, asset: str, title_id: str) -> str:
-    """Changes whenever the artefact's file is written."""
+    """Return a value that changes whenever the file of an artefact is written."""
     model = platform.serving_model or ""
     variant = model if SPECS[asset].per_model else ""
     suffix = ".json" if asset in JSON_ASSETS else ".parquet"
@@ -28,7 +28,7 @@ def stamp(platform: Platform, asset: str, title_id: str) -> str:
 def test_everything_is_computed_again_and_nothing_becomes_stale(catalogue):
     platform = catalogue.platform()
     title_id = "coffee"
-    before = {name: recorded(platform, name, title_id) for name in SPECS}
+    before = {name: TitleComparison(platform, title_id).record(name) for name in SPECS}
     stamps = {name: stamp(platform, name, title_id) for name in SPECS}
     for group in GROUPS:
         for outcome in materialise(platform, group, title_id, force=True):
@@ -47,7 +47,7 @@ def test_everything_is_computed_again_and_nothing_becomes_stale(catalogue):
     assert {outcome.status for outcome in unchanged} == {"unchanged"}
 
 
-def test_what_is_unchanged_says_why_and_since_when(catalogue):
+def test_an_unchanged_asset_has_a_reason_and_a_date(catalogue):
     platform = catalogue.platform()
     found = {
         outcome.asset: outcome

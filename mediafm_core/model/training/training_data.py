@@ -1,8 +1,8 @@
-"""Fused vectors of a catalogue, read as they are needed.
+"""Fused vectors of a catalogue as training data, read when they are needed.
 
 A catalogue of ten million shots is 90 GB of fused vectors. Only the number of shots of each title
-is held; rows are read by row group, and a cache bounded in bytes keeps the groups used last. Where
-the caller knows the number of shots, no file is opened before one of its shots is read.
+is in memory; rows are read by row group, and a cache bounded in bytes keeps the groups used last.
+If the caller passes the number of shots, no file is opened before one of its shots is read.
 """
 
 from collections import OrderedDict
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from mediafm_core.disk.sealed_parquet import decoding, open_parquet
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError, TitleError
 from mediafm_core.fusion.space import FusedSpace
+from mediafm_core.model.inputs import check_fused, check_global
 from mediafm_core.vectors import to_numpy
 
 VECTOR_COLUMN = "embedding"
@@ -54,13 +55,13 @@ class TrainingData:
         titles: what to train on; titles without shots are refused.
         global_size: width of the metadata embeddings.
         space: encoders and columns of the fused vectors, where they are recorded.
-        cache_bytes: bound of the row groups kept in memory, though one is always kept.
+        cache_bytes: bound of the row groups in the cache, which always keeps one.
 
     Attributes:
         dimension: width of the fused vectors.
         shots: `[titles]` int64, shots per title.
         globals: `[titles, g]` float32 metadata embeddings.
-        cached_bytes: what the cache holds now.
+        cached_bytes: size of the cache now.
 
     Raises:
         ConfigurationError: no titles.
@@ -98,12 +99,12 @@ class TrainingData:
         return len(self.titles)
 
     def read(self, title: int, start: int, stop: int) -> np.ndarray:
-        """Fused vectors of the shots `[start, stop)` of a title, float32 `[stop - start, d]`.
+        """Read fused vectors of the shots `[start, stop)` of a title, float32 `[stop - start, d]`.
 
         They may be part of the cache: do not write to them.
 
         Raises:
-            TitleError: a vector is not finite or zero, or the file is not as its layout said.
+            TitleError: a vector is not finite or zero, or the file contradicts its layout.
             IdentityMismatchError: the file has vectors of another width.
         """
         starts = self._starts(title)
@@ -159,64 +160,6 @@ class TrainingData:
         return check_global(title.global_vector, self.global_size, title.title_id)
 
 
-def check_fused(
-    vectors: np.ndarray, dimension: int, title_id: str, path: Path | None = None
-) -> np.ndarray:
-    """Refuse fused vectors that no network should see.
-
-    Args:
-        vectors: `[n, d]` floats, n at least 1.
-        dimension: the width that is expected.
-        title_id: named in errors.
-        path: file of the vectors, named in errors; by default where a store has it.
-
-    Returns:
-        The vectors as float32, without a copy if they are float32.
-
-    Raises:
-        TitleError: wrong shape, no shots, or a vector that is not finite or zero (video is there
-            in every shot, so a fused vector is never zero).
-    """
-    if vectors.ndim != 2 or vectors.shape[1] != dimension:
-        raise TitleError(
-            f"{title_id} has fused vectors of shape {vectors.shape}, the model takes "
-            f"[shots, {dimension}]: fuse the title again with the model's encoders."
-        )
-    if not len(vectors):
-        raise TitleError(f"{title_id} has no shots: detect its shots again.")
-    # A sum over squares is finite and positive just where a row is fine.
-    squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
-    faulty = np.flatnonzero(~np.isfinite(squares) | (squares == 0))
-    if len(faulty):
-        what = "zero" if squares[faulty[0]] == 0 else "not finite"
-        raise TitleError(
-            f"{title_id} has a fused vector that is {what} at shot {faulty[0]} ({len(faulty)} such "
-            f"in all): delete {path or f'fused_embeddings/{title_id}.parquet of the store'} and "
-            f"run `mediafm run --titles {title_id} --retry`, which fuses the title again."
-        )
-    return vectors.astype(np.float32, copy=False)
-
-
-def check_global(vector: np.ndarray | None, dimension: int, title_id: str) -> np.ndarray:
-    """A title's metadata embedding as float32 `[g]`; zeros for None.
-
-    Raises:
-        TitleError: wrong width or not finite.
-    """
-    if vector is None:
-        return np.zeros(dimension, dtype=np.float32)
-    if vector.shape != (dimension,):
-        raise TitleError(
-            f"{title_id} has a metadata embedding of shape {vector.shape}, the model takes "
-            f"[{dimension}]: embed the metadata again with the model's text encoder."
-        )
-    if not np.isfinite(vector).all():
-        raise TitleError(
-            f"{title_id} has a metadata embedding that is not finite: embed the metadata again."
-        )
-    return vector.astype(np.float32, copy=False)
-
-
 @dataclass(frozen=True)
 class _Layout:
     dimension: int
@@ -225,7 +168,7 @@ class _Layout:
 
 @contextmanager
 def _opened(title: TitleSource) -> Iterator[pq.ParquetFile]:
-    """Open a title's file; what the block reads of it is compared with its checksums."""
+    """Open a title's file; reads in the block are compared with its checksums."""
 
     def damaged(reason: str) -> TitleError:
         return TitleError(
@@ -243,7 +186,7 @@ def _opened(title: TitleSource) -> Iterator[pq.ParquetFile]:
 
 
 def _known_layout(title: TitleSource) -> tuple[int, int]:
-    """Shots and width of a title, from its file if they are not known."""
+    """Return shots and width of a title, from its file if they are not recorded."""
     if title.layout is not None:
         return title.layout
     layout = _layout(title)

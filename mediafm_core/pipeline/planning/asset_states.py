@@ -1,40 +1,29 @@
-"""What is present, missing, stale or quarantined, per title and asset, and why."""
+"""States of titles and their assets: present, missing, stale, quarantined, waiting or orphaned."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from mediafm_core.errors import StoreError
-from mediafm_core.identity import data_version
-from mediafm_core.pipeline.failures.quarantine import Quarantine, Quarantined
 from mediafm_core.pipeline.graph import BESIDE_CONTEXTUAL, SPECS, TITLE_ASSETS, AssetSpec
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.store.records import JSON_ASSETS, ArtefactRecord, RecordedVersion
+from mediafm_core.pipeline.quarantine import Quarantine, Quarantined
+from mediafm_core.store.records import ArtefactRecord, RecordedVersion
 from mediafm_core.titles.title_folder import TitleFolder
 
 logger = logging.getLogger(__name__)
 
 State = Literal["present", "missing", "stale", "quarantined", "waiting", "orphaned"]
 
-NO_MODEL = "no-model"  # the variant of what is kept per model, before the first release
-# The table of titles' own vectors, written beside the contextual ones with the same record.
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What an artefact would be if it were computed now."""
-
-    version: str
-    inputs: dict[str, str]
-    identity: str | None
+NO_MODEL = "no-model"  # folder of assets that are kept per model, before the first release
 
 
 @dataclass(frozen=True, slots=True)
 class TitleState:
-    """A title's state and those of its assets; `reason` says why it is not simply present."""
+    """State of a title and of its assets; `reason` explains every state but "present"."""
 
     title_id: str
     state: State
@@ -43,7 +32,7 @@ class TitleState:
 
 
 class Versions(Protocol):
-    """Where recorded versions are looked up: the store itself, or one look at its index."""
+    """Source of recorded versions: the store itself, or one look at its index."""
 
     def version(self, asset: str, title_id: str, variant: str = "") -> RecordedVersion | None:
         """As `Store.version`."""
@@ -52,16 +41,17 @@ class Versions(Protocol):
         """As `Store.has`."""
 
 
-class Comparison:
-    """Compares what is recorded of titles with what is wanted of them, for one moment.
+class VersionComparison:
+    """Comparison of recorded with wanted versions, under one serving model.
 
-    For one title or a few: every answer is read from its file.
+    For one title or a few: every version is read from its file.
 
     Attributes:
         platform: settings and store.
-        model: the model that serves.
-        variants: folder inside each asset's own.
-        identity: what computes an asset now; each is looked up once.
+        model: the serving model.
+        variants: folder of each asset's files inside the folder of the asset.
+        identity: returns the identity of the encoder, detector or model that computes an asset;
+            each is looked up once.
     """
 
     def __init__(self, platform: Platform) -> None:
@@ -74,7 +64,7 @@ class Comparison:
         self._quarantined: Callable[[str], Quarantined | None] = Quarantine(platform.store).get
 
     def recorded(self, asset: str, title_id: str) -> RecordedVersion | None:
-        """What is recorded of an asset of a title, for the serving model.
+        """Return the recorded version of an asset of a title, for the serving model.
 
         None where the artefact, or a file that belongs to it, is missing or damaged: it is then
         computed again.
@@ -96,10 +86,10 @@ class Comparison:
         return found if has_all else None
 
     def asset_states(self, folder: TitleFolder) -> dict[str, State]:
-        """State of each asset of a title, leaving quarantine aside.
+        """Return the state of each asset of a title, without regard to quarantine.
 
-        An asset is stale when its own version is not the wanted one or an input of it is stale,
-        and when there is one of another model than the one that serves.
+        An asset is stale when its version is not the wanted one, when an input is stale, or when
+        it exists only for a model that does not serve.
         """
         title_id = folder.name
         states: dict[str, State] = {}
@@ -111,7 +101,7 @@ class Comparison:
                 of_others = spec.per_model and title_id in self._titles_of_other_models(name)
                 states[name] = "stale" if of_others else "missing"
                 continue
-            _add_versions(versions, name, found)
+            add_versions(versions, name, found)
             if name == "title":
                 current = _is_current_title(found.fingerprint, found.code_version, folder)
             else:
@@ -121,7 +111,7 @@ class Comparison:
         return states
 
     def title_state(self, folder: TitleFolder) -> TitleState:
-        """State of one title of the inbox."""
+        """Return the state of one title of the inbox."""
         title_id = folder.name
         entry = self._quarantined(title_id)
         if entry is not None and entry.fingerprint == folder.fingerprint():
@@ -145,7 +135,7 @@ class Comparison:
         return TitleState(title_id, "present", "", assets)
 
     def orphan_state(self, title_id: str) -> TitleState:
-        """State of a title that has artefacts and no folder in the inbox."""
+        """Return the state of a title that has artefacts and no folder in the inbox."""
         assets: dict[str, State] = {
             name: "orphaned" if self.recorded(name, title_id) else "missing" for name in SPECS
         }
@@ -178,11 +168,11 @@ class Comparison:
         return str(identity) if identity else None
 
 
-class CatalogueComparison(Comparison):
-    """The comparison for all titles of the catalogue: only files that have changed are read.
+class CatalogueComparison(VersionComparison):
+    """Comparison for all titles of the catalogue: only files that have changed are read.
 
     Attributes:
-        index: every title's recorded versions as they were when this was made.
+        index: recorded versions of all titles at the time of the comparison.
     """
 
     def __init__(self, platform: Platform) -> None:
@@ -193,7 +183,7 @@ class CatalogueComparison(Comparison):
         self._quarantined = {entry.title_id: entry for entry in Quarantine(platform.store)}.get
 
     def states(self) -> Iterator[TitleState]:
-        """States of all titles of the inbox, and of those whose folder is gone, in name order."""
+        """Yield the states of all titles, those without a folder too, in the order of names."""
         folders = {folder.name: folder for folder in self.platform.inbox.scan()}
         for title_id in sorted({*folders, *self.index.title_ids()}):
             if title_id in folders:
@@ -202,73 +192,23 @@ class CatalogueComparison(Comparison):
                 yield self.orphan_state(title_id)
 
 
-def recorded(platform: Platform, asset: str, title_id: str) -> ArtefactRecord | None:
-    """The record of an asset of a title as the store has it, for the serving model.
-
-    None where the artefact, or a file that belongs to it, is missing or damaged: it is then
-    computed again.
-    """
-    comparison = Comparison(platform)
-    if comparison.recorded(asset, title_id) is None:
-        return None
-    store = platform.store
-    try:
-        if asset in JSON_ASSETS:
-            found = store.json_record(asset, title_id)
-            return found[0] if found else None
-        return store.record(asset, title_id, comparison.variants[asset])
-    except StoreError as error:
-        logger.warning("%s of %s counts as missing: %s", asset, title_id, error)
-        return None
-
-
 def variant_of(platform: Platform, spec: AssetSpec) -> str:
-    """The folder inside the asset's own: the serving model's, for what is kept per model."""
+    """Return the folder of the serving model for an asset that is kept per model, else ""."""
     return _variant(spec, platform.serving_model) if spec.per_model else ""
 
 
-def title_content(platform: Platform, title_id: str) -> dict[str, Any] | None:
-    """The content of the asset `title`: manifest, probe, files and digests; None before."""
-    found = platform.store.json_record("title", title_id)
-    return found[1] if found else None
-
-
-def input_versions(platform: Platform, asset: str, title_id: str) -> dict[str, str] | None:
-    """Data version of each input of an asset as recorded now; None while one is missing."""
-    comparison = Comparison(platform)
-    spec = SPECS[asset]
-    versions: dict[str, str] = {}
-    for name in spec.dependencies:
-        found = comparison.recorded(name, title_id)
-        if found is None:
-            return None
-        _add_versions(versions, name, found)
-    return {name: versions[name] for name in spec.inputs}
-
-
-def wanted(platform: Platform, asset: str, versions: Mapping[str, str]) -> Wanted | None:
-    """What an artefact should be, given its inputs; None while no model serves what needs one."""
-    spec = SPECS[asset]
-    identity = spec.identity(platform)
-    if spec.per_model and platform.serving_model is None:
-        return None
-    inputs = {name: versions[name] for name in spec.inputs}
-    text = str(identity) if identity else None
-    return Wanted(data_version(inputs, text, spec.code_version), inputs, text)
-
-
 def is_current_title(record: ArtefactRecord, folder: TitleFolder) -> bool:
-    """Whether the asset `title` describes the folder as it is, by the code as it is."""
+    """Return True if the asset `title` is of the present folder and the present code."""
     return _is_current_title(record.details["fingerprint"], record.code_version, folder)
 
 
 def title_state(platform: Platform, folder: TitleFolder) -> TitleState:
-    """State of one title of the inbox."""
-    return Comparison(platform).title_state(folder)
+    """Return the state of one title of the inbox."""
+    return VersionComparison(platform).title_state(folder)
 
 
 def catalogue_states(platform: Platform) -> Iterator[TitleState]:
-    """States of all titles of the inbox, and of those whose folder is gone, in name order."""
+    """Yield the states of all titles, those without a folder too, in the order of names."""
     return CatalogueComparison(platform).states()
 
 
@@ -280,8 +220,10 @@ def _is_current_title(fingerprint: str | None, code_version: str, folder: TitleF
     return (fingerprint, code_version) == (folder.fingerprint(), SPECS["title"].code_version)
 
 
-def _add_versions(versions: dict[str, str], asset: str, found: RecordedVersion) -> None:
-    """Add the data version of an asset by the names that others call it: `title` by its facets."""
+def add_versions(
+    versions: dict[str, str], asset: str, found: RecordedVersion | ArtefactRecord
+) -> None:
+    """Add the data version of an asset under its names as an input; `title` has one per facet."""
     if asset != "title":
         versions[asset] = found.data_version
         return

@@ -29,7 +29,7 @@ from mediafm_core.store.store import Store
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class PublishedCatalogue:
     """Published model version, and the versions of each title's rows."""
 
     model: str
@@ -38,7 +38,7 @@ class Catalogue:
     versions: dict[str, TitleVersions]
 
 
-def catalogue(store: Store) -> Catalogue | None:
+def catalogue(store: Store) -> PublishedCatalogue | None:
     """Return the published model and versions, or None before the first publication.
 
     Raises:
@@ -52,7 +52,7 @@ def catalogue(store: Store) -> Catalogue | None:
         ).fetchall()[0]
         rows = connection.execute("SELECT title_id, data_version, title_version FROM titles")
         versions = {title_id: TitleVersions(*found) for title_id, *found in rows.fetchall()}
-    return Catalogue(model, dimension, schema_version, versions)
+    return PublishedCatalogue(model, dimension, schema_version, versions)
 
 
 def open_features(
