@@ -1,7 +1,7 @@
-"""The OpenAI adapter against a real HTTP server on loopback that misbehaves in every way we know.
+"""The OpenAI adapter against a real HTTP server on loopback with every known fault.
 
 A fault is an error in one sentence, at once or after all tries, or costs a further try; it is never
-a vector, and nothing that the service says can carry the key anywhere.
+a vector, and no answer of the service leads the key into an error or a log.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ def encoder(service, tmp_path, monkeypatch):
 
 
 def failure(encoder: OpenAIText, caplog, texts=TEXTS) -> MediaFMError:
-    """The error of a request: one sentence, and the key is in no form of it and not in the log."""
+    """Return the error of a request: one sentence, with the key neither in it nor in the log."""
     with caplog.at_level(logging.DEBUG), pytest.raises(MediaFMError) as caught:
         encoder.encode(texts)
     error = caught.value
