@@ -145,10 +145,10 @@ class FoldNetworks:
         request = training_request(data, model, objective, training, torch.device(device))
         out = self.work / "models" / digest_of_settings({**request, "version": MODEL_VERSION})
         what = f"seed {self.seed}, fold {fold + 1} of {self.fold_of.max() + 1}"
-        found = _sound_model(out)
-        if found is not None:
-            self.log(f"{what}: {found} was trained before")
-            return found
+        identity = _sound_model(out)
+        if identity is not None:
+            self.log(f"{what}: {identity} was trained before")
+            return identity
         titles = len(outside)
         self.log(f"{what}: training on {titles} titles, {int(data.shots.sum()):,} shots")
         result = train(
@@ -167,7 +167,7 @@ class FoldNetworks:
         return str(result.identity)
 
     def _data(self, places: list[int]) -> "TrainingData":
-        """Titles as training data, streamed from a file per title."""
+        """Write titles to a file each, and return them as training data that streams the files."""
         from mediafm_core.model.training.training_data import TitleSource, TrainingData
 
         folder = self.work / "fused" / self.units.digest

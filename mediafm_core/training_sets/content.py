@@ -187,10 +187,10 @@ def _files(place: Path | S3Location | str) -> tuple[Path, ...]:
         return (path,)
     if not parsed.is_dir():
         return (parsed,)
-    found = tuple(sorted(parsed.glob("*.parquet")))
-    if not found:
+    paths = tuple(sorted(parsed.glob("*.parquet")))
+    if not paths:
         raise MediaFMError(f"{place} is a folder without Parquet files: it is no training set.")
-    return found
+    return paths
 
 
 def _require_same(first: SetFiles, other: SetFiles) -> None:

@@ -75,8 +75,8 @@ class Destination:
         if not replace:
             raise MediaFMError(f"{here} is there already: pass --replace, or another name.")
         # Replacing deletes the files, so each must be part of a training set.
-        for found in [path] if self.is_file else path.iterdir():
-            SetRecord.of(read_schema(found), found)
+        for file in [path] if self.is_file else path.iterdir():
+            SetRecord.of(read_schema(file), file)
 
     @contextmanager
     def writing(self, replace: bool) -> Iterator[Path]:

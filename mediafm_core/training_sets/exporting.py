@@ -102,13 +102,13 @@ def export(
         destination.writing(replace) as folder,
     ):
         if labels is None:
-            found = catalogue_labels(connection, columns)
+            table = catalogue_labels(connection, columns)
         else:
-            found = read_labels(Path(labels) if isinstance(labels, str) else labels, columns)
-        examples, left_out = find_examples(connection, catalogue, found, where, skip_unknown)
+            table = read_labels(Path(labels) if isinstance(labels, str) else labels, columns)
+        examples, left_out = find_examples(connection, catalogue, table, where, skip_unknown)
         if shares is not None:
-            examples = with_splits(examples, found, shares, seed)
-        record = _record(connection, catalogue, found, examples).model_copy(
+            examples = with_splits(examples, table, shares, seed)
+        record = _record(connection, catalogue, table, examples).model_copy(
             update={
                 "element": "float16" if float16 else "float32",
                 "where": where,
@@ -118,7 +118,7 @@ def export(
             }
         )
         matrices, space = _gathered(
-            connection, catalogue, found, examples, record.dimension, fused, folder, progress
+            connection, catalogue, table, examples, record.dimension, fused, folder, progress
         )
         record = record.model_copy(update=space)
         files = write_files(folder, destination.is_file, record, examples, matrices)
@@ -157,8 +157,8 @@ def _gathered(
             matrices[FUSED] = FileMatrix(folder / f"{FUSED}.npy", (rows, columns))
             return matrices[FUSED]
 
-        found = gather_fused(connection, store, examples, create, advance)
-        space = {"encoders": found.encoders, "ranges": found.ranges}
+        fused_space = gather_fused(connection, store, examples, create, advance)
+        space = {"encoders": fused_space.encoders, "ranges": fused_space.ranges}
     if done != rows * (1 + fused):
         raise StoreError(
             f"{store.location} has vectors of {done} of {rows * (1 + fused)} rows: `mediafm run` "

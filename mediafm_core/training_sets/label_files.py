@@ -164,12 +164,12 @@ def sentence_part(rows: pa.Table) -> str:
     return ", ".join(shown) + (", ..." if rows.num_rows > _NAMED else "")
 
 
-def require_times(labels: LabelTable, found: pa.Table) -> None:
+def require_times(labels: LabelTable, times: pa.Table) -> None:
     """Check the times of labels of clips, if they have any, against the catalogue's clips.
 
     Args:
         labels: Labels of clips, whose rows are all known.
-        found: `start_s, end_s` of the catalogue's clips, row by row.
+        times: `start_s, end_s` of the catalogue's clips, row by row.
 
     Raises:
         MediaFMError: A clip has other times.
@@ -177,7 +177,7 @@ def require_times(labels: LabelTable, found: pa.Table) -> None:
     for name in ("start_s", "end_s"):
         if name not in labels.table.column_names:
             continue
-        given, known = labels.table[name].to_numpy(), found[name].to_numpy()
+        given, known = labels.table[name].to_numpy(), times[name].to_numpy()
         other = np.flatnonzero(~(np.abs(given - known) <= END_TOLERANCE_S))
         if len(other):
             row = int(other[0])

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from small_catalogue import MODEL, SmallCatalogue
 
-from mediafm_assets.sensors.single_daemon import other_watcher
+from mediafm_assets.sensors.single_daemon import reason_to_stand_by
 from mediafm_core.model.training.training_checkpoint import remove_old_states
 from mediafm_core.runtime.clock import SKEW_S, is_ahead
 from mediafm_core.runtime.process import ProcessMark, start_of
@@ -39,10 +39,10 @@ def test_the_other_daemon_is_silent_by_what_it_did(tmp_path: Path) -> None:
         mark = mark.model_copy(update={"pid": other.pid, "started": start_of(other.pid)})
         note = {"process": mark.model_dump(), "looked": time.time()}
         (tmp_path / ".watching.json").write_text(json.dumps(note))
-        assert f"Process {other.pid} watches" in other_watcher(small.store)
+        assert f"Process {other.pid} watches" in reason_to_stand_by(small.store)
         note["looked"] = time.time() + YEAR_S
         (tmp_path / ".watching.json").write_text(json.dumps(note))
-        assert other_watcher(small.store) == ""
+        assert reason_to_stand_by(small.store) == ""
         assert mark.state == "alive"
     finally:
         other.communicate()

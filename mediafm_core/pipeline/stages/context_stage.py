@@ -1,4 +1,4 @@
-"""From fused vectors to contextual ones, and from those to the features of clips."""
+"""Stage of contextual vectors and clip features, from fused vectors."""
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +9,7 @@ from mediafm_core.pipeline.work import Work
 
 
 def contextual_embeddings(work: Work) -> None:
-    """Run the served model once over the whole title.
+    """Run the serving model once over the whole title.
 
     `[CLS]`, the title's own vector, is written beside the shots' (asset folder
     `title_embeddings`), before them.

@@ -13,15 +13,15 @@ be made again from them. `mediafm_core.store.features.feature_tables` describes 
 """
 
 from mediafm_core.store.features.publication import Conditions, Publication, publish, remove, serve
-from mediafm_core.store.features.read_tables import Catalogue, catalogue, open_features
+from mediafm_core.store.features.read_tables import PublishedCatalogue, catalogue, open_features
 from mediafm_core.store.features.shards import TitleVersions
 from mediafm_core.store.features.unused_shards import CleanedFeatures, clean
 
 __all__ = [
-    "Catalogue",
     "CleanedFeatures",
     "Conditions",
     "Publication",
+    "PublishedCatalogue",
     "TitleVersions",
     "catalogue",
     "clean",

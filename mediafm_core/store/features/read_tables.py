@@ -29,8 +29,8 @@ from mediafm_core.store.store import Store
 
 
 @dataclass(frozen=True)
-class Catalogue:
-    """What readers see: one model version and, for each title, what it was made from."""
+class PublishedCatalogue:
+    """Published model version, and the versions of the inputs of each title."""
 
     model: str
     dimension: int
@@ -38,7 +38,7 @@ class Catalogue:
     versions: dict[str, TitleVersions]
 
 
-def catalogue(store: Store) -> Catalogue | None:
+def catalogue(store: Store) -> PublishedCatalogue | None:
     """What readers see now, or None where nothing was published yet.
 
     Raises:
@@ -52,7 +52,7 @@ def catalogue(store: Store) -> Catalogue | None:
         ).fetchall()[0]
         rows = connection.execute("SELECT title_id, data_version, title_version FROM titles")
         versions = {title_id: TitleVersions(*found) for title_id, *found in rows.fetchall()}
-    return Catalogue(model, dimension, schema_version, versions)
+    return PublishedCatalogue(model, dimension, schema_version, versions)
 
 
 def open_features(
