@@ -29,7 +29,7 @@ help:
 	@echo "make lint            run ruff and mypy"
 	@echo "make format          format the code, and apply ruff's automatic fixes"
 	@echo "make lock            update $(LOCK) after a change of dependencies"
-	@echo "make docs            regenerate the table of settings in docs/configuration.md"
+	@echo "make docs            regenerate the table of settings in docs/reference/configuration.md"
 	@echo "make clean           remove caches and the demo's store"
 
 # --- set-up -------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ lock: | $(VENV)/.created
 		--custom-compile-command "make lock" --quiet --output-file $(LOCK)
 
 docs: setup
-	$(BIN)/python -m mediafm_core.config.reference docs/configuration.md
+	$(BIN)/python -m mediafm_core.config.reference docs/reference/configuration.md
 
 clean:
 	rm -rf demo_store build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -11,7 +11,7 @@ from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.identity import digest_of
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.candidates import Candidate
-from mediafm_core.store.model_store import model_folders, put_up
+from mediafm_core.store.model_store import model_folders, upload_model
 from mediafm_core.store.records import RECORD_KEY, ArtefactRecord
 from mediafm_core.store.store import Store
 
@@ -180,11 +180,11 @@ def train_model(
         device,
         settings.threads,
         objective=settings.objective,
-        states=platform.store.root / "training",
+        checkpoints=platform.store.root / "training",
         world=world,
     )
     if world is None or (world.is_first and result.folder.exists()):
-        put_up(platform.store, str(result.identity), again=True)
+        upload_model(platform.store, str(result.identity), again=True)
     return TrainedModel(Candidate(result.folder), result.seconds, result.shots_per_second)
 
 
@@ -203,7 +203,7 @@ def _trained_before(store: Store, request: Mapping[str, Any]) -> TrainedModel | 
         except ConfigurationError as error:
             logger.warning("a model that was trained before is trained again: %s", error)
         else:
-            put_up(store, candidate.identity)
+            upload_model(store, candidate.identity)
             return TrainedModel(candidate)
     return None
 
@@ -217,5 +217,5 @@ def adopt_model(platform: Platform, folder: Path) -> Candidate:
     from mediafm_core.model.saved_model import copy_model
 
     identity = str(copy_model(folder, platform.store.models))
-    put_up(platform.store, identity)
+    upload_model(platform.store, identity)
     return Candidate(platform.store.models / identity)

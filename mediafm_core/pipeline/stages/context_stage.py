@@ -34,7 +34,7 @@ def contextual_embeddings(work: Work) -> None:
         to_numpy(fused["embedding"]),
         metadata,
         title_id=title_id,
-        arithmetic=vector_precision(work.platform.settings),
+        precision=vector_precision(work.platform.settings),
         progress=lambda share: work.report("contextual_embeddings", share),
     )
     record = work.record(
