@@ -275,14 +275,14 @@ def _read_again(
             metadata,
             look_back=look_back,
             title_id=title,
-            arithmetic=vector_precision(settings),
+            precision=vector_precision(settings),
         )
     return embed_alone(
         model.network,
         fused[span.rows],
         metadata,
         title_id=title,
-        arithmetic=vector_precision(settings),
+        precision=vector_precision(settings),
     ).shots
 
 

@@ -160,7 +160,7 @@ class FoldNetworks:
             device,
             self.settings.threads,
             objective=objective,
-            states=self.work / "states",
+            checkpoints=self.work / "states",
         )
         self.log(f"{what}: trained in {result.seconds:.0f} s")
         self._latest = (fold, result.network)

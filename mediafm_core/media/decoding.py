@@ -104,7 +104,7 @@ class _StreamState:
 
 
 class MediaDecoder:
-    """Decodes the probed streams of a file once, from start to end.
+    """Streaming decoder of the probed streams of a file, once, from start to end.
 
     Iterate over it once; the attributes are final afterwards.
 
