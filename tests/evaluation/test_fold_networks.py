@@ -86,12 +86,12 @@ class TestTraining:
 
     def test_is_not_repeated(self, representations: Callable[..., SeedRepresentations]) -> None:
         table = made_table(titles=TITLES, shots=SHOTS)
-        message: list[str] = []
-        first = identities(representations(table, message.append))
-        assert sum("training on 2 titles" in line for line in message) == 2
-        message.clear()
-        assert identities(representations(table, message.append)) == first
-        assert all("was trained before" in line for line in message)
+        lines: list[str] = []
+        first = identities(representations(table, lines.append))
+        assert sum("training on 2 titles" in line for line in lines) == 2
+        lines.clear()
+        assert identities(representations(table, lines.append)) == first
+        assert all("was trained before" in line for line in lines)
         assert set(identities(representations(table, seed=1))).isdisjoint(first)
 
     def test_models_name_the_tested_titles(
