@@ -20,8 +20,10 @@ from typing import NamedTuple
 
 REPOSITORY = Path(__file__).parents[1]
 ALLOWED = "prose: allow"
-_CODE_IN_PROSE = re.compile(r"`[^`\n]*`|\{[^{}\n]*\}")
-"""Code that prose quotes, and placeholders of f-strings."""
+_CODE_IN_PROSE = re.compile(
+    r"`[^`\n]*`|\{[^{}\n]*\}|'[\w-]+'|(?<=.)\"[\w-]+\"(?=.)|\w+(?:[.-]\w+)+"
+)
+"""Code that prose quotes, placeholders of f-strings, and names with dots and hyphens."""
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 

@@ -210,8 +210,8 @@ class TestPassingFaults:
 
 class TestRefusals:
     def test_no_bucket(self, open_files: OpenFiles) -> None:
-        files = open_files(S3Location("nobody-made-it", "x"))
-        with pytest.raises(ConfigurationError, match="There is no bucket nobody-made-it at http"):
+        files = open_files(S3Location("that-is-missing", "x"))
+        with pytest.raises(ConfigurationError, match="There is no bucket that-is-missing at http"):
             list(files.entries())
         with pytest.raises(ConfigurationError, match="create it, or correct inbox and store"):
             files.path("a")
