@@ -45,7 +45,7 @@ def main(settings: "Settings", as_json: bool, settings_file: Path | None) -> Non
 
 
 def _train(settings: "Settings", as_json: bool, settings_file: Path | None) -> None:
-    from mediafm_core.model.training.distributed import joined_world
+    from mediafm_core.model.training.distributed import process_group
     from mediafm_core.model.training.progress_events import to_json, training_observer
     from mediafm_core.pipeline.catalogue_training import train_model
     from mediafm_core.pipeline.platform import Platform
@@ -54,7 +54,7 @@ def _train(settings: "Settings", as_json: bool, settings_file: Path | None) -> N
 
     if settings_file is not None:
         settings = type(settings).model_validate_json(settings_file.read_text())
-    with joined_world(resolve_device(settings)) as world, progress_lines(click.echo) as lines:
+    with process_group(resolve_device(settings)) as world, progress_lines(click.echo) as lines:
         if settings.training.processes != world.size:
             training = settings.training.model_copy(update={"processes": world.size})
             settings = settings.model_copy(update={"training": training})

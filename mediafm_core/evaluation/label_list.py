@@ -33,10 +33,10 @@ def labels_in_table(path: Path, vectors: tuple[str, ...]) -> list[LabelCount]:
         raise MediaFMError(
             f"{path} has no column {TITLE!r}: it has {', '.join(table.column_names)}."
         )
-    found = _counted(table, TITLE)
-    if not found:
+    counts = _counted(table, TITLE)
+    if not counts:
         raise MediaFMError(f"{path} has no label column beside its keys and vectors: add one.")
-    return found
+    return counts
 
 
 def labels_in_catalogue(store: Store, labels_file: Path | None) -> list[LabelCount]:
@@ -47,13 +47,13 @@ def labels_in_catalogue(store: Store, labels_file: Path | None) -> list[LabelCou
         StoreError: Nothing has been published.
     """
     if labels_file is not None:
-        found = read_labels(labels_file)
+        labels = read_labels(labels_file)
     else:
         if not store.features.exists():
             raise store.without_features()
         with closing(open_features(store)) as connection:
-            found = catalogue_labels(connection)
-    return _counted(found.table.select(["title_id", *found.names]), "title_id")
+            labels = catalogue_labels(connection)
+    return _counted(labels.table.select(["title_id", *labels.names]), "title_id")
 
 
 def _counted(table: pa.Table, title: str) -> list[LabelCount]:

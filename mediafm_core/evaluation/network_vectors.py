@@ -117,7 +117,7 @@ def _whole_titles(
             pending.append((rows, title))
             yield TitleInput(title.fused, title.metadata, title.title_id)
 
-    for output in contextualise_titles(network, inputs(), arithmetic=precision):
+    for output in contextualise_titles(network, inputs(), precision=precision):
         rows, title = pending.pop(0)
         vectors[rows] = output.title if title_vector else title.pool(output.shots)
     return vectors
@@ -147,7 +147,7 @@ def _embed_shots(
         title.metadata,
         look_back=None if prefix else 1,
         title_id=title.title_id,
-        arithmetic=precision,
+        precision=precision,
     )
 
 
@@ -170,7 +170,7 @@ def _embed_clips(
             TitleInput(title.fused[start:stop], title.metadata, title.title_id)
             for start, stop in zip(starts, spans[:, 1], strict=True)
         ),
-        arithmetic=precision,
+        precision=precision,
     )
     return np.stack(
         [

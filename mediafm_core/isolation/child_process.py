@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 _CHECK_S = 0.5  # between two checks of children that send nothing
 
 
-class ResourceUse(NamedTuple):
+class ChildUsage(NamedTuple):
     """Resources that a child has used: CPU seconds, and its peak resident memory in bytes."""
 
     cpu_s: float
@@ -60,7 +60,7 @@ class ChildProcess:
         self._watched: list[int] = []  # descriptors whose positions show progress
         self._positions: list[int] = []
         self._memory_kills = out_of_memory_kills()
-        self.used = ResourceUse(0.0, 0)
+        self.used = ChildUsage(0.0, 0)
         self.missing: tuple[str, ...] = ()
         self._unchecked_s = 0.0  # since its file positions were checked
         self._waited_s = 0.0  # without progress
@@ -254,7 +254,7 @@ class ChildProcess:
         report = self._report()
         if report is not None:
             head = report.head
-            self.used = ResourceUse(float(head["cpu_s"]), int(head["peak_bytes"]))
+            self.used = ChildUsage(float(head["cpu_s"]), int(head["peak_bytes"]))
         self._end.close()
         self._data.close()
         return report

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from mediafm_core.config.media_settings import KeyframeSettings, LimitSettings
-from mediafm_core.isolation.child_process import ChildProcess, ResourceUse, next_events
+from mediafm_core.isolation.child_process import ChildProcess, ChildUsage, next_events
 from mediafm_core.isolation.fork_server_handle import TASKS
 from mediafm_core.isolation.limits import Limits, limits_for
 from mediafm_core.isolation.wire import Message, WireError
@@ -35,7 +35,7 @@ Handler = Callable[[Message], Message | None]
 
 
 class TitleReader:
-    """Reads the files of one title in a child. Use as a context manager.
+    """Reader of one title's files in a child process. Use as a context manager.
 
     Args:
         settings: limits.
@@ -63,7 +63,7 @@ class TitleReader:
         self._waiting = waiting
         self._tasks = tasks
         self._child: ChildProcess | None = None
-        self.used = ResourceUse(0.0, 0)
+        self.used = ChildUsage(0.0, 0)
 
     def __enter__(self) -> Self:
         return self
@@ -238,7 +238,7 @@ class TitleReader:
         if child is not None:
             child.close()
             cpu_s, peak_bytes = child.used
-            self.used = ResourceUse(self.used.cpu_s + cpu_s, max(self.used.peak_bytes, peak_bytes))
+            self.used = ChildUsage(self.used.cpu_s + cpu_s, max(self.used.peak_bytes, peak_bytes))
 
     def _limits(self, file: TitleFile) -> Limits:
         size_bytes = file.size if self._size_bytes is None else self._size_bytes

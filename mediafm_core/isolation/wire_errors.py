@@ -50,6 +50,8 @@ class _Link(BaseModel):
 
 
 class _Chain(BaseModel):
+    """An error and its chain of causes, outermost first."""
+
     links: list[_Link] = Field(min_length=1, max_length=_LONGEST_CHAIN)
 
 

@@ -48,6 +48,8 @@ _STILLS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff", "apng", "jpeg
 
 
 class _Model(BaseModel):
+    """Base of the immutable models of a probe."""
+
     model_config = ConfigDict(frozen=True)
 
 

@@ -91,6 +91,8 @@ class CaptionReaders(Protocol):
 
 
 class _InThisProcess:
+    """The readers of this process."""
+
     side_file = staticmethod(read_side_file)
     embedded = staticmethod(read_embedded)
 

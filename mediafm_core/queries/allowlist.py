@@ -69,7 +69,7 @@ _FUNCTIONS = """
 
 
 class NotAllowedError(Exception):
-    """The reason why a query may not run."""
+    """A query uses a function that is not allowed; the message is the reason."""
 
 
 def require_reading(connection: duckdb.DuckDBPyConnection, query: str) -> None:

@@ -25,10 +25,10 @@ from mediafm_core.store.store import Store
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
-_MOST_IDLE = 2
+_MAX_IDLE = 2
 _ERRORS = {"MediaFMError": MediaFMError, "StoreError": StoreError}
 _lock = threading.Lock()
-_idle: list["_Worker"] = []
+_idle: list["_QueryWorker"] = []
 
 
 def run(
@@ -90,7 +90,7 @@ class QueryError(Exception):
     """DuckDB's reason for a failed query."""
 
 
-class _Worker:
+class _QueryWorker:
     """Handle on a worker process, which runs one query at a time."""
 
     def __init__(self) -> None:
@@ -192,7 +192,7 @@ def _settings_of_environment() -> dict[str, str]:
     }
 
 
-def _acquire() -> _Worker:
+def _acquire() -> _QueryWorker:
     """Return an idle worker, or a new one."""
     with _lock:
         while _idle:
@@ -200,13 +200,13 @@ def _acquire() -> _Worker:
             if worker.is_usable:
                 return worker
             worker.end()
-    return _Worker()
+    return _QueryWorker()
 
 
-def _release(worker: _Worker) -> None:
+def _release(worker: _QueryWorker) -> None:
     """Keep a worker for the next query, or end it if enough are idle."""
     with _lock:
-        if len(_idle) < _MOST_IDLE:
+        if len(_idle) < _MAX_IDLE:
             _idle.append(worker)
             return
     worker.end()
@@ -238,7 +238,7 @@ def _as_table(parameters: Parameters | None) -> pa.Table:
     return pa.Table.from_arrays([*arrays.values(), pa.array([True])], [*arrays, NO_PARAMETER])
 
 
-def _end_error(worker: _Worker, settings: Settings) -> MediaFMError:
+def _end_error(worker: _QueryWorker, settings: Settings) -> MediaFMError:
     """Return the error for a worker that has ended during a query."""
     limits = settings.queries
     if worker.timed_out:

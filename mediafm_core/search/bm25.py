@@ -20,16 +20,16 @@ WITH texts AS (
     WHERE shots.shot_index BETWEEN clips.first_shot AND clips.last_shot AND shots.text IS NOT NULL
     GROUP BY title_id, clip_id),
 average AS (SELECT count(*) AS texts, avg(len(words)) AS length FROM texts),
-asked AS (SELECT DISTINCT unnest({_WORDS.format(text="$query")}) AS word),
+terms AS (SELECT DISTINCT unnest({_WORDS.format(text="$query")}) AS word),
 occurrences AS (
     SELECT title_id, clip_id, length, word, count(*) AS times
     FROM (SELECT title_id, clip_id, len(words) AS length, unnest(words) AS word FROM texts)
-    SEMI JOIN asked USING (word)
+    SEMI JOIN terms USING (word)
     GROUP BY ALL),
 rarity AS (
     SELECT word, ln(1 + (average.texts - clips + 0.5) / (clips + 0.5)) AS value
     FROM (SELECT word, count(occurrences.word) AS clips
-          FROM asked LEFT JOIN occurrences USING (word) GROUP BY word) CROSS JOIN average)
+          FROM terms LEFT JOIN occurrences USING (word) GROUP BY word) CROSS JOIN average)
 SELECT title_id, clip_id, sum(
     rarity.value * times * ({_SATURATION} + 1)
     / (times + {_SATURATION} * (1 - {_LENGTH} + {_LENGTH} * occurrences.length / average.length))

@@ -60,7 +60,7 @@ class ClipIndex:
             self._index: Any = Index.restore(path, view=True)
         except (ValueError, RuntimeError) as error:
             raise StoreError(
-                f"The search index {path} cannot be read ({error}): build it anew with "
+                f"The search index {path} cannot be read ({error}): rebuild it with "
                 "`mediafm index`."
             ) from None
         self._rows = _current_rows(description, clips)
@@ -94,15 +94,15 @@ class ClipIndex:
         least = min(limits.k, int(searchable.sum()))
         while count <= _MOST:
             step = max(1, _VECTORS_AT_A_TIME // count)
-            found = concatenate(
+            candidates = concatenate(
                 *(
                     self._candidates(queries, range(start, min(start + step, len(queries))), count)
                     for start in range(0, len(queries), step)
                 )
             )
-            keep = searchable[found.row]
-            keep &= ~np.isin(found.query * width + found.row, left_out)
-            ranked = best(found.take(keep), limits, self._clips)
+            keep = searchable[candidates.row]
+            keep &= ~np.isin(candidates.query * width + candidates.row, left_out)
+            ranked = best(candidates.take(keep), limits, self._clips)
             if np.bincount(ranked.query, minlength=len(queries)).min() >= least:
                 return ranked
             count *= _MORE
@@ -117,10 +117,10 @@ class ClipIndex:
     def _candidates(self, queries: np.ndarray, some: range, count: int) -> Candidates:
         """Find nodes near some of the queries, and compute their exact similarities."""
         self._index.expansion_search = max(EXPANSION_SEARCH, count)
-        found = self._index.search(queries[some.start : some.stop], count, threads=self._threads)
+        matches = self._index.search(queries[some.start : some.stop], count, threads=self._threads)
         # For a single query, usearch returns a vector with the keys that were found.
-        keys = np.atleast_2d(found.keys)
-        counts = np.reshape(found.counts if len(some) > 1 else len(found), (-1, 1))
+        keys = np.atleast_2d(matches.keys)
+        counts = np.reshape(matches.counts if len(some) > 1 else len(matches), (-1, 1))
         query, place = np.nonzero(np.arange(keys.shape[1]) < counts)
         row = self._rows[keys[query, place].astype(np.int64)]
         query, row = query[row >= 0] + some.start, row[row >= 0]
@@ -134,13 +134,13 @@ def open_index(store: Store, clips: Clips, threads: int = 0) -> ClipIndex | None
     Raises:
         StoreError: The index is damaged.
     """
-    found = [
+    coverage = [
         (int(clips.shown[rows[rows >= 0]].sum()), description)
         for description in described(store, clips.model)
         if description.dimension == clips.dimension
         for rows in (_current_rows(description, clips),)
     ]
-    covered, description = max(found, key=lambda each: each[0], default=(0, None))
+    covered, description = max(coverage, key=lambda each: each[0], default=(0, None))
     if description is None or not covered:
         return None
     return ClipIndex(store, description, clips, threads)

@@ -29,12 +29,12 @@ def keyframes_of(store: Store, clips: pa.Table, most: int = 4) -> pa.Table:
     """
     titles = clips["title_id"].to_pylist()
     starts, ends = clips["start_s"].to_numpy(), clips["end_s"].to_numpy()
-    found = [SCHEMA.empty_table()]
+    parts = [SCHEMA.empty_table()]
     for title_id in dict.fromkeys(titles):
         rows = [row for row, own in enumerate(titles) if own == title_id]
         if not store.has("keyframes", title_id):
             raise StoreError(
-                f"{title_id} has no keyframes in {store.location}: `mediafm run` makes them."
+                f"{title_id} has no keyframes in {store.location}: `mediafm run` computes them."
             )
         with store.opened("keyframes", title_id) as file:
             times = file.read(["time_s"])["time_s"].to_numpy()
@@ -43,8 +43,8 @@ def keyframes_of(store: Store, clips: pa.Table, most: int = 4) -> pa.Table:
         wanted = np.concatenate(chosen)
         places = np.searchsorted(np.unique(wanted), wanted)
         clip = np.repeat(rows, [len(each) for each in chosen])
-        found.append(pictures.take(places).add_column(0, "clip", pa.array(clip)).cast(SCHEMA))
-    return pa.concat_tables(found).sort_by([("clip", "ascending"), ("time_s", "ascending")])
+        parts.append(pictures.take(places).add_column(0, "clip", pa.array(clip)).cast(SCHEMA))
+    return pa.concat_tables(parts).sort_by([("clip", "ascending"), ("time_s", "ascending")])
 
 
 def _within(times: np.ndarray, start_s: float, end_s: float, most: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from mediafm_core.disk.sealed_parquet import decoding, open_parquet
 from mediafm_core.errors import StoreError
-from mediafm_core.runtime.prefetch import ahead
+from mediafm_core.runtime.prefetch import prefetch
 from mediafm_core.search.clip_numbers import Clips, ShardOfClips
 from mediafm_core.vectors import to_numpy, unit_length, vector_type
 
@@ -58,7 +58,7 @@ class StreamedVectors:
 
     def portions(self, allowed: np.ndarray) -> Iterator[Portion]:
         """See `Vectors.portions`; the next portion is prefetched while one is searched."""
-        with closing(ahead(self._read(allowed))) as portions:
+        with closing(prefetch(self._read(allowed))) as portions:
             yield from portions
 
     def take(self, rows: np.ndarray) -> np.ndarray:

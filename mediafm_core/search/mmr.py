@@ -24,7 +24,9 @@ def candidate_limits(limits: SearchLimits, diversity: float) -> SearchLimits:
     return SearchLimits(max(_POOL, _POOL_PER_CLIP * limits.k), limits.per_title)
 
 
-def choose_diverse(found: Candidates, vectors: np.ndarray, k: int, diversity: float) -> np.ndarray:
+def choose_diverse(
+    candidates: Candidates, vectors: np.ndarray, k: int, diversity: float
+) -> np.ndarray:
     """Choose clips one after the other, near to the query and unlike the clips chosen before.
 
     The nearest clip comes first. The next one has the largest
@@ -32,7 +34,7 @@ def choose_diverse(found: Candidates, vectors: np.ndarray, k: int, diversity: fl
     clip chosen before.
 
     Args:
-        found: Candidates of all queries by query and rank.
+        candidates: Candidates of all queries by query and rank.
         vectors: float32 `[candidates, h]` of unit length, the vectors of the candidates.
         k: Number of clips to choose for a query.
         diversity: Weight of `alike`, from 0 to 1.
@@ -41,9 +43,9 @@ def choose_diverse(found: Candidates, vectors: np.ndarray, k: int, diversity: fl
         Indices of the chosen candidates, by query and in the order in which they were chosen.
     """
     chosen = [np.empty(0, np.int64)]
-    for query in np.unique(found.query):
-        members = np.flatnonzero(found.query == query)
-        similarity, own = found.similarity[members], vectors[members]
+    for query in np.unique(candidates.query):
+        members = np.flatnonzero(candidates.query == query)
+        similarity, own = candidates.similarity[members], vectors[members]
         order = np.zeros(min(k, len(members)), dtype=np.int64)
         alike = np.full(len(members), -1.0, dtype=np.float32)
         left = np.ones(len(members), dtype=bool)

@@ -121,8 +121,8 @@ class ClipSearch:
         if any(span is not None for span in excluded):
             left_out = overlapping_clips(self.clips, excluded)
         limits = candidate_limits(request.limits, request.diversity)
-        found = self._found(queries, limits, allowed, left_out, exact=request.exact)
-        return self._described(self._chosen(found, request))
+        candidates = self._nearest(queries, limits, allowed, left_out, exact=request.exact)
+        return self._as_table(self._diverse(candidates, request))
 
     def by_text(
         self,
@@ -145,19 +145,19 @@ class ClipSearch:
             (cosines).
         """
         allowed = self._allowed(request)
-        found = scores_by_method(
+        scores = scores_by_method(
             self._connection, self._store, settings, self.clips, allowed, query, methods
         )
-        total = total_scores(found)
+        total = total_scores(scores)
         ranked = best(total, candidate_limits(request.limits, request.diversity), self.clips)
         if request.diversity and len(ranked.row):
             # Scaled to 1 for the best, as for cosines, so that a diversity has the same effect.
             relevance = ranked.similarity / max(ranked.similarity[0], np.float32(1e-6))
-            ranked = self._chosen(ranked._replace(similarity=relevance), request)
-        table = self._described(ranked).drop_columns(["query", "similarity"])
+            ranked = self._diverse(ranked._replace(similarity=relevance), request)
+        table = self._as_table(ranked).drop_columns(["query", "similarity"])
         columns = {"score": total.similarity[np.searchsorted(total.row, ranked.row)]}
         columns |= {
-            method: found[method][ranked.row] for method in SEARCH_METHODS if method in found
+            method: scores[method][ranked.row] for method in SEARCH_METHODS if method in scores
         }
         for name, values in columns.items():
             table = table.append_column(name, pa.array(values, from_pandas=True))
@@ -169,23 +169,23 @@ class ClipSearch:
             self._connection, self._store, self.clips, request.where, request.parameters
         )
 
-    def _chosen(self, found: Candidates, request: SearchRequest) -> Candidates:
+    def _diverse(self, candidates: Candidates, request: SearchRequest) -> Candidates:
         """Choose diverse clips among the best candidates if a diversity is requested."""
         if not request.diversity:
-            return found
-        rows, back = np.unique(found.row, return_inverse=True)
+            return candidates
+        rows, back = np.unique(candidates.row, return_inverse=True)
         vectors = self._take(rows)[back]
-        return found.take(choose_diverse(found, vectors, request.k, request.diversity))
+        return candidates.take(choose_diverse(candidates, vectors, request.k, request.diversity))
 
-    def _described(self, found: Candidates) -> pa.Table:
-        """Return the table of found clips, in their order, with the columns of `nearest`."""
-        table = self.clips.table.take(found.row)
-        rank = (positions_in_groups(found.query) + 1).astype(np.int32)
-        for name, values in (("rank", rank), ("query", found.query)):
+    def _as_table(self, candidates: Candidates) -> pa.Table:
+        """Return the clips of candidates, in their order, with the columns of `nearest`."""
+        table = self.clips.table.take(candidates.row)
+        rank = (positions_in_groups(candidates.query) + 1).astype(np.int32)
+        for name, values in (("rank", rank), ("query", candidates.query)):
             table = table.add_column(0, name, pa.array(values))
-        return table.append_column("similarity", pa.array(found.similarity))
+        return table.append_column("similarity", pa.array(candidates.similarity))
 
-    def _found(
+    def _nearest(
         self,
         queries: np.ndarray,
         limits: SearchLimits,

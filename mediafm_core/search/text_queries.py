@@ -76,7 +76,7 @@ def scores_by_method(
     if not query.strip():
         raise MediaFMError("The text to search for is blank: give at least one word.")
     titles = pc.unique(clips.table["title_id"].filter(pa.array(allowed))).sort().to_pylist()
-    found: dict[SearchMethod, np.ndarray] = {}
+    scores: dict[SearchMethod, np.ndarray] = {}
     with registered(connection, "numbered", numbered(clips)):
         for method in _check_methods(settings, methods):
             if method == "words":
@@ -85,16 +85,16 @@ def scores_by_method(
                 measure = _by_meaning if method == "meaning" else _by_picture
                 shots = list(measure(connection, store, settings, titles, query))
                 table = _best_shots(connection, pa.Table.from_batches(shots, _SCORED))
-            found[method] = _per_clip(connection, table, clips)
-            found[method][~allowed] = np.nan
-    return found
+            scores[method] = _per_clip(connection, table, clips)
+            scores[method][~allowed] = np.nan
+    return scores
 
 
-def total_scores(found: dict[SearchMethod, np.ndarray]) -> Candidates:
-    """Return the clips that any method found, with the sums of their scores."""
-    total = np.zeros(len(next(iter(found.values()))), dtype=np.float32)
+def total_scores(scores: dict[SearchMethod, np.ndarray]) -> Candidates:
+    """Return the clips with a score of any method, and the sums of their scores."""
+    total = np.zeros(len(next(iter(scores.values()))), dtype=np.float32)
     seen = np.zeros(len(total), dtype=bool)
-    for method, values in found.items():
+    for method, values in scores.items():
         known = ~np.isnan(values)
         total[known] += values[known] if method == "words" else _above_mean(values[known])
         seen |= known
@@ -191,7 +191,7 @@ class _MissingVectors:
             named = ", ".join(self.titles[:3]) + (", …" if len(self.titles) > 3 else "")
             logger.warning(
                 "%d of %d titles lack %s vectors of %s for published shots (%s): "
-                "`mediafm run` makes them.",
+                "`mediafm run` computes them.",
                 *(len(self.titles), self._of, self._modality, self._encoder, named),
             )
 

@@ -54,11 +54,9 @@ class SearchLimits:
 
     def __post_init__(self) -> None:
         if self.k < 1:
-            raise MediaFMError(f"k is {self.k}: ask for at least one clip.")
+            raise MediaFMError(f"k is {self.k}: set at least 1.")
         if self.per_title is not None and self.per_title < 1:
-            raise MediaFMError(
-                f"The limit per title is {self.per_title}: take at least one clip of a title."
-            )
+            raise MediaFMError(f"The limit per title is {self.per_title}: set at least 1.")
 
 
 def best(candidates: Candidates, limits: SearchLimits, clips: Clips) -> Candidates:
@@ -68,26 +66,28 @@ def best(candidates: Candidates, limits: SearchLimits, clips: Clips) -> Candidat
     took the places of a clip that was left out, and only still better clips can replace those.
     """
     ranked = np.lexsort((clips.order[candidates.row], -candidates.similarity, candidates.query))
-    found = candidates.take(ranked)
+    sorted_candidates = candidates.take(ranked)
     if limits.per_title is not None:
-        within = positions_in_groups(clips.title_groups(found.query, found.row))
-        found = found.take(within < limits.per_title)
-    return found.take(positions_in_groups(found.query) < limits.k)
+        within = positions_in_groups(
+            clips.title_groups(sorted_candidates.query, sorted_candidates.row)
+        )
+        sorted_candidates = sorted_candidates.take(within < limits.per_title)
+    return sorted_candidates.take(positions_in_groups(sorted_candidates.query) < limits.k)
 
 
-def floors(found: Candidates, queries: int, limits: SearchLimits) -> np.ndarray:
+def floors(candidates: Candidates, queries: int, limits: SearchLimits) -> np.ndarray:
     """Return the similarity that a clip needs to be among the best, float32 `[queries]`.
 
     Args:
-        found: Candidates from `best`.
+        candidates: Candidates from `best`.
         queries: Number of queries.
         limits: Limits that `best` was called with.
     """
-    counts = np.bincount(found.query, minlength=queries)
+    counts = np.bincount(candidates.query, minlength=queries)
     last = np.cumsum(counts) - 1
     floor = np.full(queries, BELOW_ALL)
     full = counts == limits.k
-    floor[full] = found.similarity[last[full]]
+    floor[full] = candidates.similarity[last[full]]
     return floor
 
 

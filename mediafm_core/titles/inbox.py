@@ -170,7 +170,7 @@ class RemoteInbox(Inbox):
 
     def evict_copies(self, title_id: str) -> None:
         """Remove the copies of the title's files, mainly the media file."""
-        self._files.drop_copies(title_id)
+        self._files.evict(title_id)
 
     def with_locations(self, text: str) -> str:
         """Replace paths of copies in a text by the locations of the originals."""

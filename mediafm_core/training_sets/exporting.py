@@ -37,7 +37,7 @@ from mediafm_core.training_sets.label_files import LabelTable, catalogue_labels,
 from mediafm_core.training_sets.parquet_files import write_files
 from mediafm_core.training_sets.splits import check_shares
 
-Progress = Callable[[int, int], None]
+ExportProgress = Callable[[int, int], None]
 """Callback for the number of vectors that are done, and the total."""
 
 
@@ -63,11 +63,11 @@ def export(
     skip_unknown: bool = False,
     replace: bool = False,
     store: Path | S3Location | str | None = None,
-    progress: Progress | None = None,
+    progress: ExportProgress | None = None,
 ) -> Exported:
     """Write a training set: a row per labelled clip or span, with its contextual vector.
 
-    The set is written atomically. Its columns are described in `docs/training_sets.md`.
+    The set is written atomically. Its columns are described in `docs/reference/training_sets.md`.
 
     Args:
         out: A file, `.parquet`, or a folder of files; in S3 a file, `s3://bucket/name.parquet`.
@@ -102,13 +102,13 @@ def export(
         destination.writing(replace) as folder,
     ):
         if labels is None:
-            found = catalogue_labels(connection, columns)
+            table = catalogue_labels(connection, columns)
         else:
-            found = read_labels(Path(labels) if isinstance(labels, str) else labels, columns)
-        examples, left_out = find_examples(connection, catalogue, found, where, skip_unknown)
+            table = read_labels(Path(labels) if isinstance(labels, str) else labels, columns)
+        examples, left_out = find_examples(connection, catalogue, table, where, skip_unknown)
         if shares is not None:
-            examples = with_splits(examples, found, shares, seed)
-        record = _record(connection, catalogue, found, examples).model_copy(
+            examples = with_splits(examples, table, shares, seed)
+        record = _record(connection, catalogue, table, examples).model_copy(
             update={
                 "element": "float16" if float16 else "float32",
                 "where": where,
@@ -118,7 +118,7 @@ def export(
             }
         )
         matrices, space = _gathered(
-            connection, catalogue, found, examples, record.dimension, fused, folder, progress
+            connection, catalogue, table, examples, record.dimension, fused, folder, progress
         )
         record = record.model_copy(update=space)
         files = write_files(folder, destination.is_file, record, examples, matrices)
@@ -133,7 +133,7 @@ def _gathered(
     width: int,
     fused: bool,
     folder: Path,
-    progress: Progress | None,
+    progress: ExportProgress | None,
 ) -> tuple[dict[str, FileMatrix], dict[str, Any]]:
     """Gather the vectors of the examples; return them with the space of the fused ones."""
     rows, done = examples.num_rows, 0
@@ -157,12 +157,12 @@ def _gathered(
             matrices[FUSED] = FileMatrix(folder / f"{FUSED}.npy", (rows, columns))
             return matrices[FUSED]
 
-        found = gather_fused(connection, store, examples, create, advance)
-        space = {"encoders": found.encoders, "ranges": found.ranges}
+        fused_space = gather_fused(connection, store, examples, create, advance)
+        space = {"encoders": fused_space.encoders, "ranges": fused_space.ranges}
     if done != rows * (1 + fused):
         raise StoreError(
             f"{store.location} has vectors of {done} of {rows * (1 + fused)} rows: `mediafm run` "
-            "makes the others."
+            "computes the others."
         )
     return matrices, space
 

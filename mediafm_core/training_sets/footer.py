@@ -60,11 +60,11 @@ class SetRecord(BaseModel):
         Raises:
             MediaFMError: The file is no training set, or of a later version of MediaFM.
         """
-        found = (schema.metadata or {}).get(RECORD_KEY)
-        if found is None:
+        record = (schema.metadata or {}).get(RECORD_KEY)
+        if record is None:
             raise MediaFMError(f"{path} is no training set: make one with `mediafm export`.")
         try:
-            return cls.model_validate_json(found)
+            return cls.model_validate_json(record)
         except ValidationError as error:
             wrong = error.errors()[0]
             place = ".".join(map(str, wrong["loc"])) or "all of it"

@@ -164,12 +164,12 @@ def sentence_part(rows: pa.Table) -> str:
     return ", ".join(shown) + (", ..." if rows.num_rows > _NAMED else "")
 
 
-def require_times(labels: LabelTable, found: pa.Table) -> None:
+def require_times(labels: LabelTable, times: pa.Table) -> None:
     """Check the times of labels of clips, if they have any, against the catalogue's clips.
 
     Args:
         labels: Labels of clips, whose rows are all known.
-        found: `start_s, end_s` of the catalogue's clips, row by row.
+        times: `start_s, end_s` of the catalogue's clips, row by row.
 
     Raises:
         MediaFMError: A clip has other times.
@@ -177,7 +177,7 @@ def require_times(labels: LabelTable, found: pa.Table) -> None:
     for name in ("start_s", "end_s"):
         if name not in labels.table.column_names:
             continue
-        given, known = labels.table[name].to_numpy(), found[name].to_numpy()
+        given, known = labels.table[name].to_numpy(), times[name].to_numpy()
         other = np.flatnonzero(~(np.abs(given - known) <= END_TOLERANCE_S))
         if len(other):
             row = int(other[0])
@@ -253,8 +253,8 @@ def _require_distinct(labels: LabelTable) -> None:
     if twice.num_rows:
         twice = twice.select(labels.keys).sort_by([(key, "ascending") for key in labels.keys])
         raise MediaFMError(
-            f"{labels.source}: {twice.num_rows} of {counts.num_rows} {' '.join(labels.keys)} are "
-            f"there more than once ({sentence_part(twice)}): keep one row of each."
+            f"{labels.source}: {twice.num_rows} of {counts.num_rows} {' '.join(labels.keys)} "
+            f"occur more than once ({sentence_part(twice)}): keep one row of each."
         )
 
 
@@ -286,7 +286,8 @@ def require_no_split(labels: LabelTable) -> None:
     """
     if SPLIT in labels.names:
         raise MediaFMError(
-            f"{labels.source} has a column {SPLIT!r} of its own: rename it, or ask for no splits."
+            f"{labels.source} has a column {SPLIT!r} of its own: rename it, or export without "
+            "splits."
         )
 
 

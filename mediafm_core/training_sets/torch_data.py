@@ -192,16 +192,16 @@ def targets_of(content: "Content", label: str | Sequence[str] | None) -> Targets
         raise MediaFMError("No label is named: name one, or pass None for vectors alone.")
     for name in names:
         content.require(name)
-    found = [_targets(content.table[name], name) for name in names]
+    targets = [_targets(content.table[name], name) for name in names]
     if isinstance(label, str):
-        return found[0]
-    texts = [name for name, each in zip(names, found, strict=True) if each.classes]
+        return targets[0]
+    texts = [name for name, each in zip(names, targets, strict=True) if each.classes]
     if texts:
         raise MediaFMError(
             f"Label {texts[0]!r} is text, which makes no vector with others: use it alone."
         )
-    values = np.stack([each.values.astype(np.float32) for each in found], axis=1)  # [n, labels]
-    return Targets(values, np.logical_and.reduce([each.known for each in found]))
+    values = np.stack([each.values.astype(np.float32) for each in targets], axis=1)  # [n, labels]
+    return Targets(values, np.logical_and.reduce([each.known for each in targets]))
 
 
 def _targets(column: pa.ChunkedArray, name: str) -> Targets:

@@ -125,11 +125,11 @@ class TrainingSet:
             table = table.slice(of_rows.start, len(self._rows))
         else:
             table = table.take(pa.array(self._rows))
-        found: list[pa.ChunkedArray | pa.Array] = []
+        arrays: list[pa.ChunkedArray | pa.Array] = []
         for name in names:
             self._content.require(name)
-            found.append(to_arrow(self.matrix(name)) if name in VECTORS else table[name])
-        return pa.table(found, schema=pa.schema([self._content.schema.field(n) for n in names]))
+            arrays.append(to_arrow(self.matrix(name)) if name in VECTORS else table[name])
+        return pa.table(arrays, schema=pa.schema([self._content.schema.field(n) for n in names]))
 
     def to_pandas(self, columns: Sequence[str] | None = None) -> "pd.DataFrame":
         """Return a data frame over the Arrow columns, without copying vectors; see `to_arrow`."""

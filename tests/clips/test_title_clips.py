@@ -119,7 +119,9 @@ HEADER = "clip_id,start_s,end_s\n"
         (b"\x8f\x9d\x81" * 9, "fits no encoding"),
     ],
 )
-def test_a_wrong_file_is_one_sentence(tmp_path: Path, content: str | bytes, named: str) -> None:
+def test_an_invalid_file_is_refused_in_one_sentence(
+    tmp_path: Path, content: str | bytes, named: str
+) -> None:
     path = write(tmp_path, content)
     with pytest.raises(TitleError) as raised:
         read_clips(TitleFile.at(path), "film", 60.0)
@@ -132,7 +134,7 @@ def test_a_wrong_file_is_one_sentence(tmp_path: Path, content: str | bytes, name
 @pytest.mark.parametrize(
     "content",
     [
-        "clip_id;start_s;end_s;mood\na;61,5;63,25;tense\n",  # Excel where decimals have a comma
+        "clip_id;start_s;end_s;mood\na;61,5;63,25;tense\n",  # Excel with a decimal comma
         "sep=;\nclip_id;start_s;end_s;mood\na;61,5;63,25;tense\n",
         "clip_id\tstart_s\tend_s\tmood\na\t61.5\t63.25\ttense\n",
         'clip_id,start_s,end_s,mood\na,"61,5","63,25",tense\n',
@@ -150,7 +152,7 @@ def test_tables_of_spreadsheet_programs(tmp_path: Path, content: str, mark: str)
     assert clip["labels"] == [("mood", "tense")]
 
 
-def test_the_language_decides_between_older_encodings(tmp_path: Path) -> None:
+def test_the_language_decides_between_legacy_encodings(tmp_path: Path) -> None:
     path = write(tmp_path, "clip_id,start_s,end_s,жанр\nа,0,1,комедия\n".encode("cp1251"))
     clips = read_clips(TitleFile.at(path), "film", 9.0, "ru")
     assert clips["labels"].to_pylist() == [[("жанр", "комедия")]]
@@ -174,11 +176,11 @@ def test_proposed_clips_partition_the_title_at_shot_boundaries(edges: list[float
 
 
 @given(edges_of_titles)
-def test_no_proposed_clip_is_a_leftover(edges: list[float]) -> None:
+def test_no_proposed_clip_is_much_shorter_than_the_target(edges: list[float]) -> None:
     clips = propose_clips(shots_of(edges), 30.0)
     lengths = clips["end_s"].to_numpy() - clips["start_s"].to_numpy()
     assert len(lengths) == 1 or lengths.min() >= 15.0 - 1e-6
-    # A longer one could be cut, near its middle, into two that cost less.
+    # A longer clip could be split near its middle into two that cost less.
     assert lengths.max() <= 1.5 * 30.0 + np.diff(edges).max() + 1e-6
 
 

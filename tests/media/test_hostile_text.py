@@ -1,4 +1,4 @@
-"""Captions made to take time or memory: read, or refused with a sentence, at once."""
+"""Captions made to consume time or memory are read, or refused in one sentence, quickly."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from mediafm_core.media.cue_text import plain_subrip, plain_substation, plain_we
 from mediafm_core.media.subtitles import read_side_file
 from mediafm_core.titles.title_file import TitleFile
 
-# Guards against hanging: what is quadratic takes hours with these sizes.
+# The sizes make quadratic code take hours; the timeout detects it.
 pytestmark = pytest.mark.timeout(300)
 
 MEGA = 1 << 20
@@ -42,7 +42,7 @@ EVENT = "[Script Info]\n[Events]\nDialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0
     ],
 )
 @pytest.mark.parametrize("plain", [plain_subrip, plain_webvtt, plain_substation])
-def test_text_of_a_cue_takes_time_in_proportion(plain, text: str) -> None:
+def test_plain_text_takes_linear_time(plain, text: str) -> None:
     repeated = text * (MEGA // 4 // len(text))
     assert len(plain(repeated)) <= len(repeated)
     assert len(plain("<" + repeated)) <= len(repeated) + 1

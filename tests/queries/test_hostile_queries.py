@@ -1,4 +1,4 @@
-"""Queries that try to end the process, to fill it, to write, or to read anything else."""
+"""Queries that try to crash the process, exhaust its memory, write, or read other files."""
 
 import os
 import resource
@@ -33,7 +33,7 @@ def limited(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refused(query: str, small: SmallCatalogue, parameters: object = None) -> str:
-    """Run a query that must not run; return the sentence."""
+    """Run a query that must be refused; return the error message."""
     with pytest.raises(MediaFMError) as error:
         mediafm_core.sql(query, parameters, store=small.root)
     sentence = str(error.value)
@@ -77,7 +77,7 @@ EFFECTS = [
     "SELECT getenv('HOME')",
     "SELECT finalize('x'::BLOB)",
     "SELECT __internal_decompress_string(1::UHUGEINT)",
-    # the same in every place of a query
+    # in every position of a query
     "WITH a AS (FROM glob('/etc/*')) FROM a",
     "SELECT (SELECT first(file) FROM glob('/etc/*'))",
     "SELECT 1 WHERE EXISTS (FROM glob('/etc/*'))",
@@ -120,7 +120,7 @@ EFFECTS = [
 
 
 @pytest.mark.parametrize("query", EFFECTS)
-def test_effects_are_refused(
+def test_queries_with_side_effects_are_refused(
     query: str, small: SmallCatalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -144,7 +144,7 @@ def test_effects_are_refused(
         "SELECT list_reduce(range(40), lambda a, b: a || a, 'x')",
     ],
 )
-def test_a_query_that_outgrows_its_limits_ends_alone(
+def test_a_query_that_exceeds_its_limits_only_fails_itself(
     query: str, small: SmallCatalogue, limited: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -226,8 +226,8 @@ def test_ordinary_sql_works(query: str, small: SmallCatalogue) -> None:
     assert mediafm_core.sql(query, store=small.root).num_columns
 
 
-def test_every_function_with_effects_was_looked_at() -> None:
-    """A later DuckDB has others: look at them, and name them where they are harmless."""
+def test_every_function_with_side_effects_is_listed() -> None:
+    """Fails with a DuckDB that has new ones: review them, and list the harmless ones."""
     with duckdb.connect() as connection:
         marked = connection.execute(
             "SELECT DISTINCT function_name FROM duckdb_functions() WHERE has_side_effects"
@@ -258,14 +258,14 @@ def test_parameters_of_all_kinds_are_passed_on(small: SmallCatalogue) -> None:
     assert "parameter 0" in refused("SELECT ?", small, [object()])
 
 
-def test_a_child_that_has_died_is_replaced(small: SmallCatalogue) -> None:
+def test_a_worker_that_has_ended_is_replaced(small: SmallCatalogue) -> None:
     mediafm_core.sql("SELECT 1", store=small.root)
     (child,) = worker_pool._idle[-1:]
-    os.kill(child._process.pid, 11)  # it may be seen only when the next query is sent
+    os.kill(child._process.pid, 11)  # its end may only be noticed when the next query is sent
     assert mediafm_core.sql("SELECT 1 AS one", store=small.root)["one"].to_pylist() == [1]
 
 
-def test_a_missing_catalogue_stays_a_store_error(tmp_path: Path) -> None:
+def test_a_missing_catalogue_is_a_store_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
         mediafm_core.sql("SELECT 1", store=tmp_path)
 

@@ -146,7 +146,7 @@ class TestPerTitle:
 
 class TestDiversity:
     def test_known_answer(self, tmp_path: Path) -> None:
-        """Of two near duplicates, diversity replaces one by a more distant clip."""
+        """Diversity replaces one of two near duplicates by a more distant clip."""
         directions = np.zeros((3, HIDDEN))
         directions[:, 0] = [0.95, 0.94, 0.80]
         directions[0, 1] = directions[1, 1] = 0.3

@@ -1,4 +1,4 @@
-"""Models of a store in S3: put up whole, brought to other machines whole."""
+"""Models of a store in S3 are uploaded and downloaded atomically."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from faulty_proxy import FaultyProxy
 from stored_files import OpenFiles
 
 from mediafm_core.errors import StorageError
-from mediafm_core.store.model_store import model_folder, model_names, put_up
+from mediafm_core.store.model_store import model_folder, model_names, upload_model
 from mediafm_core.store.store import Store
 
 MODEL = "mediafm-4@0123456789abcdef"
@@ -21,7 +21,7 @@ FILES = {
 
 @pytest.fixture
 def trained(open_files: OpenFiles, proxy: FaultyProxy) -> Store:
-    """A store with a model that was trained on this machine and not put up."""
+    """Return a store with a model that was trained on this machine and not uploaded."""
     store = Store(open_files(endpoint_url=proxy.endpoint, max_attempts=1))
     folder = store.models / MODEL
     folder.mkdir(parents=True)
@@ -32,14 +32,14 @@ def trained(open_files: OpenFiles, proxy: FaultyProxy) -> Store:
 
 @pytest.fixture
 def elsewhere(open_files: OpenFiles, tmp_path: Path) -> Store:
-    """The same store on another machine."""
+    """Return the same store on another machine."""
     return Store(open_files(cache=tmp_path / "elsewhere"))
 
 
 def test_a_model_is_used_on_another_machine(trained: Store, elsewhere: Store) -> None:
     assert model_names(elsewhere) == []
     assert not model_folder(elsewhere, MODEL).exists()
-    put_up(trained, MODEL)
+    upload_model(trained, MODEL)
     assert model_names(elsewhere) == [MODEL]
     brought = {path.name: path.read_bytes() for path in model_folder(elsewhere, MODEL).iterdir()}
     assert brought == FILES
@@ -51,19 +51,19 @@ def test_a_model_that_is_there_in_part_is_not_there(
 ) -> None:
     proxy.down_after = 4  # whether it is there, then three of the four files
     with pytest.raises(StorageError):
-        put_up(trained, MODEL)
+        upload_model(trained, MODEL)
     assert sum(1 for _ in elsewhere.files.entries("models")) == 3
     assert model_names(elsewhere) == []
     assert not model_folder(elsewhere, MODEL).exists()
     proxy.down_after = None
-    put_up(trained, MODEL)
+    upload_model(trained, MODEL)
     assert (model_folder(elsewhere, MODEL) / "training.json").exists()
 
 
 def test_a_model_that_is_brought_in_part_is_not_used(
     trained: Store, open_files: OpenFiles, proxy: FaultyProxy, tmp_path: Path
 ) -> None:
-    put_up(trained, MODEL)
+    upload_model(trained, MODEL)
     elsewhere = Store(
         open_files(endpoint_url=proxy.endpoint, max_attempts=1, cache=tmp_path / "elsewhere")
     )
@@ -75,9 +75,9 @@ def test_a_model_that_is_brought_in_part_is_not_used(
     assert len(list(model_folder(elsewhere, MODEL).iterdir())) == len(FILES)
 
 
-def test_a_model_that_was_mended_replaces_the_damaged_one(trained: Store, elsewhere: Store) -> None:
-    put_up(trained, MODEL)
+def test_a_repaired_model_replaces_the_damaged_one(trained: Store, elsewhere: Store) -> None:
+    upload_model(trained, MODEL)
     (trained.models / MODEL / "config.json").write_bytes(b'{"mended": true}')
-    put_up(trained, MODEL)
-    put_up(trained, MODEL, again=True)
+    upload_model(trained, MODEL)
+    upload_model(trained, MODEL, again=True)
     assert (model_folder(elsewhere, MODEL) / "config.json").read_bytes() == b'{"mended": true}'

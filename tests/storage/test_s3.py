@@ -1,4 +1,4 @@
-"""Files in S3: copies, faults that pass, and refusals that do not."""
+"""Files in S3: cache, transient faults, and lasting refusals."""
 
 import os
 import re
@@ -14,13 +14,13 @@ from stored_files import OpenFiles, read, write
 
 from mediafm_core.config.location import S3Location
 from mediafm_core.errors import ConfigurationError, StorageError
-from mediafm_core.storage.cache import Copies
+from mediafm_core.storage.cache import FileCache
 from mediafm_core.storage.s3 import S3Files
 
 MANY = 1 << 20
 
 
-class TestCopies:
+class TestCache:
     def test_an_unchanged_file_is_transferred_once(
         self, open_files: OpenFiles, proxy: FaultyProxy
     ) -> None:
@@ -44,7 +44,7 @@ class TestCopies:
         assert read(files, "a") == b"x" * MANY
         assert proxy.transferred < 2000
 
-    def test_an_immutable_file_is_asked_for_once(
+    def test_an_immutable_file_is_requested_once(
         self, open_files: OpenFiles, proxy: FaultyProxy
     ) -> None:
         files = open_files(endpoint_url=proxy.endpoint)
@@ -65,7 +65,7 @@ class TestCopies:
         files = open_files()
         write(files, "film/media.mp4", b"film")
         path = files.path("film/media.mp4")
-        files.drop_copies("film")
+        files.evict("film")
         assert not path.exists()
         assert read(files, "film/media.mp4") == b"film"
 
@@ -85,7 +85,7 @@ class TestCopies:
         assert read(open_files(), "a") == b"one"
 
     def test_the_least_recently_used_copies_make_room(self, tmp_path: Path) -> None:
-        copies = Copies(tmp_path / "copies", "s3://b", room_bytes=1000)
+        copies = FileCache(tmp_path / "copies", "s3://b", room_bytes=1000)
         for number in range(10):
             prepared = tmp_path / "prepared"
             prepared.write_bytes(b"x" * 300)
@@ -148,10 +148,10 @@ class TestPassingFaults:
         proxy.shares = {"damaged": 0.4}
         files = open_files(endpoint_url=proxy.endpoint)
         for _ in range(5):
-            files.drop_copies("a")
+            files.evict("a")
             assert read(files, "a") == content
 
-    def test_a_service_that_stays_away_is_said_in_one_sentence(
+    def test_the_error_of_an_unreachable_service_is_one_sentence(
         self, open_files: OpenFiles, proxy: FaultyProxy
     ) -> None:
         files = open_files(endpoint_url=proxy.endpoint, max_attempts=2)
@@ -210,10 +210,10 @@ class TestPassingFaults:
 
 class TestRefusals:
     def test_no_bucket(self, open_files: OpenFiles) -> None:
-        files = open_files(S3Location("nobody-made-it", "x"))
-        with pytest.raises(ConfigurationError, match="There is no bucket nobody-made-it at http"):
+        files = open_files(S3Location("that-is-missing", "x"))
+        with pytest.raises(ConfigurationError, match="There is no bucket that-is-missing at http"):
             list(files.entries())
-        with pytest.raises(ConfigurationError, match="create it, or mend inbox and store"):
+        with pytest.raises(ConfigurationError, match="create it, or correct inbox and store"):
             files.path("a")
 
     @pytest.mark.parametrize("name", ["access_key_id", "secret_access_key"])
@@ -226,7 +226,7 @@ class TestRefusals:
         assert proxy.requests.total() == len(said)
         for sentence in said:
             assert re.search(r"http://\S+ refuses \w+ of s3://\S+", sentence)
-            assert "docs/storage.md" in sentence
+            assert "docs/reference/storage.md" in sentence
             assert "wrong-key" not in sentence
             assert SECRET_KEY not in sentence
 
@@ -248,7 +248,7 @@ class TestRefusals:
 
 
 def refusals(files: S3Files, kind: type[Exception]) -> list[str]:
-    """What each operation says, all of the same kind and in one line."""
+    """Return each operation's error, all of the same kind and in one line."""
     said: list[str] = []
 
     def note(operation: Any) -> None:

@@ -94,7 +94,9 @@ def test_synopsis_and_tags_may_be_absent_and_other_fields_are_kept(folder: Path)
         ({**GOOD, "title_id": "film\n"}, r"'film\n'"),
     ],
 )
-def test_a_wrong_manifest_is_one_sentence(folder: Path, content: Any, named: str) -> None:
+def test_an_invalid_manifest_is_refused_in_one_sentence(
+    folder: Path, content: Any, named: str
+) -> None:
     write(folder, content)
     with pytest.raises(TitleError) as raised:
         read(folder)
@@ -113,7 +115,7 @@ def test_every_encoding_that_json_may_be_in(folder: Path, encoding: str) -> None
     assert read(folder).synopsis == GOOD["synopsis"]
 
 
-def test_null_in_an_optional_field_means_none(folder: Path) -> None:
+def test_null_in_an_optional_field_is_ignored(folder: Path) -> None:
     write(folder, {**GOOD, "synopsis": None, "tags": None, "year": None})
     manifest = read(folder)
     assert (manifest.synopsis, manifest.tags, manifest.extra) == ("", (), {"year": None})

@@ -23,7 +23,7 @@ REFERENCE = (REPOSITORY / "docs" / "reference" / "training_sets.md").read_text(e
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the document's commands have run, one after the other."""
+    """Return a folder in which the document's commands have run, one after the other."""
     folder = tmp_path_factory.mktemp("document")
     small = LabelledCatalogue(folder / "store")
     small.filled("sintel", "big_buck_bunny", "elephants_dream", "tears_of_steel")

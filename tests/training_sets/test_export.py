@@ -70,7 +70,7 @@ class TestVectors:
             np.testing.assert_array_equal(found.matrix()[row], expected)
 
     def test_of_a_store_without_shards(self, small, tmp_path: Path, labels) -> None:
-        """Before there were shards, `features.duckdb` held the rows themselves."""
+        """In stores of versions without shards, `features.duckdb` contains the rows."""
         old = tmp_path / "store"
         old.mkdir()
         with duckdb.connect(str(old / "features.duckdb")) as connection:

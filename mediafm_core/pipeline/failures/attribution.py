@@ -14,7 +14,7 @@ from mediafm_core.errors import (
 )
 from mediafm_core.isolation.wire_errors import RemoteSystemError
 from mediafm_core.pipeline.checks import run_checks
-from mediafm_core.pipeline.failures.cross_check import title_to_try, try_on
+from mediafm_core.pipeline.failures.cross_check import find_title_to_check, rerun_on
 from mediafm_core.pipeline.failures.unknown_failures import RUNS_TO_QUARANTINE, failures_in
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.planning.title_comparison import TitleComparison
@@ -112,10 +112,10 @@ def _cross_check(work: FailedWork, error: Exception) -> str:
     """
     platform, asset = work.platform, work.assets[0]
     with platform.one_model():
-        found = title_to_try(platform, asset, but={work.title_id, *platform.failed})
+        found = find_title_to_check(platform, asset, but={work.title_id, *platform.failed})
         if found is None:
             return "There is no other title to run the same work on: report it if it recurs."
-        other_error = try_on(found, work.assets, work.compute)
+        other_error = rerun_on(found, work.assets, work.compute)
         content = work.content()
     other = found.title_id
     platform.inbox.evict_copies(other)

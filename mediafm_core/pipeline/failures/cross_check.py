@@ -25,7 +25,9 @@ from mediafm_core.store.store import Store
 _LOOKED_AT = 20  # most titles to consider, those with the smallest artefacts first
 
 
-def title_to_try(platform: Platform, asset: str, but: Collection[str]) -> TitleComparison | None:
+def find_title_to_check(
+    platform: Platform, asset: str, but: Collection[str]
+) -> TitleComparison | None:
     """Find a title whose artefact of an asset is up to date; one of the smallest.
 
     Args:
@@ -54,13 +56,13 @@ def title_to_try(platform: Platform, asset: str, but: Collection[str]) -> TitleC
     return None
 
 
-def try_on(
+def rerun_on(
     comparison: TitleComparison, assets: Collection[str], compute: Callable[[Work], None]
 ) -> Exception | None:
     """Run the work on a title that has its result already; nothing is written.
 
     Args:
-        comparison: of the title, see `title_to_try`.
+        comparison: of the title, see `find_title_to_check`.
         assets: the assets that the work computes.
         compute: the work; not used for the asset `title`.
 
@@ -73,7 +75,7 @@ def try_on(
             platform = comparison.platform
             describe_title(platform.inbox.folder(comparison.title_id), platform)
         else:
-            work = _TrialWork(comparison, assets)
+            work = _CrossCheckWork(comparison, assets)
             compute(work)
             for asset in assets:
                 _require_passed_checks(work, asset)
@@ -92,7 +94,7 @@ def _require_passed_checks(work: Work, asset: str) -> None:
             )
 
 
-class _TrialWork(Work):
+class _CrossCheckWork(Work):
     """Work whose results are discarded."""
 
     def __init__(self, comparison: TitleComparison, assets: Collection[str]) -> None:

@@ -43,7 +43,7 @@ from mediafm_core.pipeline.serving import release_history, serving_model
 from mediafm_core.store.features import catalogue
 from mediafm_core.store.features.rebuild import rebuild_features
 from mediafm_core.store.features.snapshot_writer import LOCK
-from mediafm_core.store.model_store import put_up
+from mediafm_core.store.model_store import upload_model
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ def _drop_copy(platform: Platform, damage: DamagedFile, repaired: Repaired) -> N
     if damage.copy is not None and damage.copy.is_dir():
         shutil.rmtree(damage.copy)
     else:
-        platform.store.files.drop_copies(damage.file.key)
+        platform.store.files.evict(damage.file.key)
     repaired.removed.append(str(damage.copy))
 
 
@@ -352,5 +352,5 @@ def _seal_model(platform: Platform, model: str) -> bool:
     except (MediaFMError, FileNotFoundError) as error:
         logger.warning("%s has no digests: %s", model, error)
         return False
-    put_up(platform.store, model, again=True)
+    upload_model(platform.store, model, again=True)
     return True
