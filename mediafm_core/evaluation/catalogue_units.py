@@ -117,7 +117,7 @@ def _with_times(connection: duckdb.DuckDBPyConnection, labels: Labels) -> pa.Tab
     """Rows of labels with the times of what they are of, in the order of titles and times."""
     table = labels.table
     if labels.is_of_clips:
-        clips = connection.execute(
+        clips = connection.sql(
             "SELECT title_id, clip_id, start_s AS first_s, end_s AS last_s FROM clips"
         ).to_arrow_table()
         joined = table.join(clips, ["title_id", "clip_id"], join_type="left outer")

@@ -102,7 +102,7 @@ def _run(request: Request, answers: BinaryIO) -> pa.Table:
 def _sql(connection: duckdb.DuckDBPyConnection, request: Request) -> pa.Table:
     """Run a query."""
     require_reading(connection, request.text)
-    result = connection.execute(request.text, request.parameters)
+    result = connection.sql(request.text, params=request.parameters)
     kinds = [(name, str(kind)) for name, kind, *_ in result.description or ()]
     refuse_inexact(kinds)
     return result.to_arrow_table()
@@ -111,10 +111,10 @@ def _sql(connection: duckdb.DuckDBPyConnection, request: Request) -> pa.Table:
 def _clips(connection: duckdb.DuckDBPyConnection, request: Request) -> pa.Table:
     """Return `title_id, clip_id` of the clips that a condition holds for."""
     require_condition(connection, request.text)
-    return connection.execute(
+    return connection.sql(
         "SELECT title_id, clip_id FROM clips JOIN titles USING (title_id) "  # noqa: S608 - see above
         f"WHERE (\n{request.text}\n)",
-        request.parameters,
+        params=request.parameters,
     ).to_arrow_table()
 
 

@@ -46,4 +46,4 @@ def scores_by_words(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Tab
         connection: from `open_features`.
         query: any text.
     """
-    return connection.execute(_SCORES, {"query": query}).to_arrow_table()
+    return connection.sql(_SCORES, params={"query": query}).to_arrow_table()
