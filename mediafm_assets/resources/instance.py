@@ -1,6 +1,5 @@
 """The Dagster instance of a catalogue: `DAGSTER_HOME`, or a folder of its own in the store."""
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from dagster._core.instance.config import dagster_instance_config
 from dagster._core.instance.ref import InstanceRef
 
 from mediafm_assets.resources.compute_logs import without_mirror
+from mediafm_core.disk.locks import locked
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.storage.local import require_writable_folder
 from mediafm_core.store.store import Store
@@ -54,7 +54,7 @@ def dagster_home(store: Store) -> Path:
             f"path: set {HOME_VARIABLE} to another folder."
         )
     require_writable_folder(home, f"set {HOME_VARIABLE} to a folder for Dagster's own state")
-    with _one_process(home):
+    with locked(home / _LOCK):
         if not (home / CONFIGURATION).exists():
             shutil.copyfile(_TEMPLATE, home / CONFIGURATION)
     return home
@@ -70,7 +70,7 @@ def open_instance(store: Store) -> dg.DagsterInstance:
         ConfigurationError: as `dagster_home`, or its `dagster.yaml` cannot be used.
     """
     home = dagster_home(store)
-    with _one_process(home), _configuration_errors(home / CONFIGURATION):
+    with locked(home / _LOCK), _configuration_errors(home / CONFIGURATION):
         configured, _ = dagster_instance_config(str(home))
         overrides = {} if "compute_logs" in configured else without_mirror(home)
         return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides))
@@ -89,11 +89,3 @@ def _configuration_errors(file: Path) -> Iterator[None]:
             f"{file} cannot be used ({' '.join(reason.split()) or type(error).__name__}): correct "
             "it, or delete it, which restores the default."
         ) from error
-
-
-@contextmanager
-def _one_process(home: Path) -> Iterator[None]:
-    """Hold a lock of the system on a file in the folder, which is freed when the process ends."""
-    with (home / _LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

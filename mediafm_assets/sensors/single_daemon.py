@@ -1,9 +1,9 @@
 """One daemon at a time: a second one by mistake would ask for everything twice."""
 
-import fcntl
 import json
 import time
 
+from mediafm_core.disk.locks import acquire
 from mediafm_core.runtime.process import ProcessMark
 from mediafm_core.store.store import Store
 
@@ -21,22 +21,21 @@ def other_watcher(store: Store) -> str:
     path = store.root / _FILE
     try:
         store.root.mkdir(parents=True, exist_ok=True)
-        opened = path.open("a+")
+        lock = acquire(path)
     except OSError as error:
         return f"The store {store.location} cannot be written ({error.strerror}): make it writable."
-    with opened as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        other = _watcher(file.read())
+    try:
+        other = _watcher(path.read_text())
         if other is not None:
             place = "" if other.state == "alive" else f" of {other.host}"
             return (
                 f"Process {other.pid}{place} watches {store.location} already: stop one of the two "
                 "daemons."
             )
-        file.truncate(0)
         note = {"process": ProcessMark.of_this_process().model_dump(), "looked": time.time()}
-        json.dump(note, file)
+        path.write_text(json.dumps(note))
+    finally:
+        lock.release()
     return ""
 
 
