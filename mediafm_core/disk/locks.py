@@ -76,6 +76,6 @@ def locked_if_free(path: Path) -> Iterator[None]:
 def _lock(path: Path) -> "FileLock":
     from filelock import FileLock  # 45 ms
 
-    # Where a file system has no locks, the fallback is a file whose existence is the lock: that of a
-    # process that was killed would have to be deleted by hand.
+    # Where a file system has no locks, the fallback is a file whose existence is the lock: that of
+    # a process that was killed would have to be deleted by hand.
     return FileLock(path, poll_interval=POLL_S, thread_local=False, fallback_to_soft=False)
