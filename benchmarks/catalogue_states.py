@@ -1,4 +1,4 @@
-"""What it takes to find what is missing or stale in a large catalogue.
+"""Cost of finding missing and stale artefacts in a large catalogue.
 
     python -m benchmarks.catalogue_states INBOX STORE [--json FILE]
 

@@ -1,11 +1,11 @@
-"""What it takes to export 100,000 labelled clips, and to train a probe on them.
+"""Cost of exporting 100,000 labelled clips, and of training a probe on them.
 
     python -m benchmarks.export FOLDER [--titles 1000] [--clips 100] [--width 768]
         [--parts "export,export spans,straightforward,train,train 2 workers,stream"] [--json FILE]
 
 A catalogue of titles with random shots is made in FOLDER, a clip to each shot, with labels in its
-`clips` table: a class that the vector tells, a number and a truth. Then, each in a process of its
-own, whose memory is watched:
+`clips` table: a class that follows from the vector, a number and a boolean. Then, each in a
+process of its own, whose memory is watched:
 
     export            the catalogue's labels, with splits, into one file
     export spans      labels of as many spans that cut across shots, from a Parquet file

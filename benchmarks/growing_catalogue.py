@@ -1,4 +1,4 @@
-"""What adding one title costs as a catalogue grows, in the layouts that DuckDB offers.
+"""Cost of adding one title as a catalogue grows, in the layouts that DuckDB offers.
 
     python -m benchmarks.growing_catalogue FOLDER [--titles 10,100,1000,10000] [--adds 24]
         [--layouts one_file,parquet_shards,duckdb_shards,ducklake,published] [--json FILE]
@@ -133,7 +133,7 @@ class Layout(ABC):
         return duckdb.connect(str(self.features), read_only=True)
 
     def bytes(self) -> int:
-        """What the catalogue takes on disk."""
+        """Return the size of the catalogue on disk, in bytes."""
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
     def replace(self, prepared: Path) -> None:
@@ -276,7 +276,7 @@ class DuckLake(Layout):
 
 
 class Published(Layout):
-    """What MediaFM does: `publish`, from the artefacts of a title, with merging."""
+    """MediaFM's own layout: `publish` from the artefacts of a title, with merging."""
 
     MODEL = "model-1@0"
     vectors = "clip_features"

@@ -1,4 +1,4 @@
-"""What taking in a film costs: CPU seconds per hour of video and peak memory, by stage.
+"""Cost of ingesting a film: CPU seconds per hour of video and peak memory, by stage.
 
     python -m benchmarks.ingest FILM [--times 10] [--baselines] [--json FILE]
 
@@ -88,7 +88,7 @@ def measure(film: Path, folder: Path, baselines: bool) -> dict:
 
 
 def stages(store: Path) -> dict[str, dict]:
-    """What each artefact of the title recorded about its making."""
+    """Return the cost that each artefact of the title recorded when it was computed."""
     from mediafm_core.config.settings import load_settings
     from mediafm_core.pipeline.planning.asset_states import recorded
     from mediafm_core.pipeline.platform import Platform

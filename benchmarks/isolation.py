@@ -30,17 +30,18 @@ from rich.table import Table
 from benchmarks.options import parse, write_json
 from benchmarks.quick_catalogue import QuickPlatform, ingest, make_titles, settings_for
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.config.settings import LimitSettings, load_settings
+from mediafm_core.config.media_settings import LimitSettings
+from mediafm_core.config.settings import load_settings
 from mediafm_core.isolation import tasks
-from mediafm_core.isolation.conversation import Conversation
 from mediafm_core.isolation.readers import Handler, TitleReader
+from mediafm_core.isolation.task_context import TaskContext
 from mediafm_core.isolation.wire import Message
 from mediafm_core.media.probe import MediaProbe, probe
 from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.planning.asset_states import catalogue_states
 from mediafm_core.shots.decode import decode_title
 from mediafm_core.shots.transnetv2 import TransNetV2Detector
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 # As the command `mediafm` sets it before it loads torch: threads that spin while they wait would
 # take the processor from the child.
@@ -57,7 +58,7 @@ _DEEDS = {
 _SIGNALS = {"killed": signal.SIGKILL, "stopped": signal.SIGSTOP}
 
 
-def bloat(_conversation: Conversation) -> bytes:
+def bloat(_context: TaskContext) -> bytes:
     """Fill memory; a task of the children of this benchmark."""
     hoard: list[bytes] = []
     while True:
@@ -99,7 +100,7 @@ class Pass(NamedTuple):
 
 def measure_cost(film: Path, rounds: int) -> dict[str, Any]:
     """Decode a film in a child and in this process, by turns."""
-    file = OwnFile.at(film)
+    file = TitleFile.at(film)
     described = probe(file)
     detector = TransNetV2Detector(load_settings())
     passes: dict[str, list[Pass]] = {"here": [], "child": []}
@@ -131,7 +132,7 @@ def measure_cost(film: Path, rounds: int) -> dict[str, Any]:
 
 class _Decode:
     def __init__(
-        self, file: OwnFile, described: MediaProbe, detector: TransNetV2Detector, folder: Path
+        self, file: TitleFile, described: MediaProbe, detector: TransNetV2Detector, folder: Path
     ) -> None:
         self._file = file
         self._described = described
@@ -203,7 +204,7 @@ class AccidentReader(TitleReader):
         self,
         task: str,
         doing: str,
-        files: Sequence[OwnFile],
+        files: Sequence[TitleFile],
         arguments: dict[str, Any],
         handle: Handler = lambda _message: None,
         written: Sequence[int] = (),

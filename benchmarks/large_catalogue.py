@@ -41,9 +41,9 @@ from mediafm_core.pipeline.releases.publishing import publish_titles
 from mediafm_core.pipeline.releases.release import release
 from mediafm_core.storage.local import LocalFiles
 from mediafm_core.store.store import ArtefactRecord, Store
-from mediafm_core.titles.digests import FileRecord, content_digests
+from mediafm_core.titles.content_digests import FileRecord, content_digests
 from mediafm_core.titles.manifest import MANIFEST_NAME
-from mediafm_core.titles.title_folder import read_title
+from mediafm_core.titles.read_title import read_title
 
 SMALL_MODEL = {
     "model": {"hidden": 64, "layers": 2, "heads": 2, "feed_forward": 128},
@@ -104,7 +104,7 @@ def take_in(platform: Platform) -> None:
     title_ids = [folder.name for folder in platform.inbox.scan() if folder.is_complete]
     for assets in (UP_TO_FUSION, FROM_MODEL):
         if assets is FROM_MODEL:
-            release(platform, train_model(platform).identity)
+            release(platform, train_model(platform).candidate)
         groups = [(name,) for name in assets if name not in DECODED]
         if set(DECODED) <= set(assets):
             groups.insert(1, DECODED)

@@ -44,7 +44,7 @@ while True:
 
 @dataclass(frozen=True)
 class Readings:
-    """What a reader saw.
+    """Answers that a reader got.
 
     Attributes:
         answers: how many it got.
@@ -168,7 +168,7 @@ def served(store: Path) -> tuple[str, set[str]] | None:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What Dagster recorded in a span of time.
+    """Events that Dagster recorded in a span of time.
 
     Attributes:
         materialised: materialisations by asset.

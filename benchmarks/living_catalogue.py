@@ -1,4 +1,4 @@
-"""How long a living catalogue takes: an arrival, a release over all titles, Dagster's own share.
+"""Latency of a catalogue under a daemon: an arrival, a release over all titles.
 
     python -m benchmarks.living_catalogue arrival TITLE_FOLDER INBOX STORE
     python -m benchmarks.living_catalogue release VERSION INBOX STORE [--kill | --while-down]
@@ -7,7 +7,7 @@
 
 `arrival` copies a title folder into the inbox of a catalogue on which `mediafm ui` runs, does
 nothing else, and waits until SQL answers with its clips. `release` releases a trained model while a
-reader queries every 100 ms, and waits until the reader sees it; it tells what ran, from Dagster's
+reader queries every 100 ms, and waits until the reader sees it; it prints what ran, from Dagster's
 event log. With `--kill` the daemon and all its runs are killed in the middle and started again;
 with `--while-down` the release is made while none is running. `direct` does a release's work in one
 Python process without Dagster, for comparison. `encoder` starts the daemon with other settings of
@@ -39,10 +39,11 @@ from mediafm_core.config.settings import load_settings
 from mediafm_core.pipeline.graph import FROM_MODEL
 from mediafm_core.pipeline.materialise import materialise
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.releases.candidates import resolve
 from mediafm_core.pipeline.releases.publishing import publish_titles
 from mediafm_core.pipeline.releases.release import release
 platform = Platform(load_settings(inbox=sys.argv[2], store=sys.argv[3]))
-release(platform, sys.argv[1])
+release(platform, resolve(platform.store, sys.argv[1]))
 titles = [folder.name for folder in platform.inbox.scan()]
 for title in titles:
     for asset in FROM_MODEL:

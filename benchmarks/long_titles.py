@@ -1,4 +1,4 @@
-"""How near windows come to reading a long title in one pass, and whether their seams show.
+"""Difference between reading a long title in windows and in one pass, at seams and elsewhere.
 
     python -m benchmarks.long_titles --model DIR [--fused FILE.parquet ...] [--shots 3000]
                                      [--max-shots 512] [--json FILE]
@@ -145,7 +145,7 @@ def measure(network: MediaFM, fused: np.ndarray, max_shots: int) -> dict:
 
 
 def timed(work: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
-    """What the work gives, and its seconds."""
+    """Return the result of the work, and its seconds."""
     began = time.perf_counter()
     return work(), time.perf_counter() - began
 
@@ -226,7 +226,7 @@ def read_plan(network: MediaFM, fused: np.ndarray, plan: Plan) -> np.ndarray:
 
 
 def compare(plan: Plan, vectors: np.ndarray, full: np.ndarray) -> dict:
-    """How far a way is from the full pass, and how much of that is at its seams."""
+    """Measure the difference of vectors from those of the full pass, in all and at seams."""
     shots = len(full)
     read = np.zeros(shots, dtype=bool)
     read[plan.rows()[plan.weights > 0]] = True
@@ -252,7 +252,7 @@ def compare(plan: Plan, vectors: np.ndarray, full: np.ndarray) -> dict:
 
 
 def spread(name: str, cosines: np.ndarray) -> dict[str, float]:
-    """What a table says of many cosines."""
+    """Summarise cosines: mean, first percentile and minimum."""
     return {
         name: float(cosines.mean()),
         f"{name}_percentile_1": float(np.percentile(cosines, 1)),

@@ -1,4 +1,4 @@
-"""How well hidden shots of unseen titles are predicted, and which objective earns its place.
+"""Prediction of hidden shots of unseen titles, by objective and against baselines.
 
     python -m benchmarks.masked_prediction --store STORE [--variants default,published,...]
     python -m benchmarks.masked_prediction --table SHOTS.parquet --vectors COLUMN [--label COLUMN]
@@ -39,12 +39,10 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.config.settings import (
-    ModelSettings,
-    ObjectiveSettings,
-    Settings,
-    TrainingSettings,
-)
+from mediafm_core.config.model_settings import ModelSettings
+from mediafm_core.config.settings import Settings
+from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.positions import SPECIAL_TOKENS
 from mediafm_core.model.training.baselines import baseline_predictions
@@ -67,9 +65,9 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         "model": {"prediction": "linear"},
         "objective": {"boundary_weight": 1.0},
     },
-    "single modalities": {"objective": {"single_modality_share": 0.5}},
+    "single modalities": {"objective": {"single_modality_ratio": 0.5}},
     "modality dropout": {"objective": {"modality_dropout": 0.3}},
-    "learnt absence": {"model": {"absent": "learnt"}},
+    "learnt absence": {"model": {"missing_modality": "learnt"}},
     "gate": {"model": {"fusion": "gate"}},
     "token per modality": {"model": {"fusion": "tokens"}},
 }
@@ -87,7 +85,7 @@ class Catalogue:
 
     def data(self, chosen: Sequence[TitleSource]) -> TrainingData:
         """Some of the titles as training data."""
-        return TrainingData(list(chosen), self.global_size, self.ranges)
+        return TrainingData(list(chosen), self.global_size, FusedSpace(ranges=self.ranges))
 
     def fused(self, title: TitleSource) -> np.ndarray:
         """All vectors of a title, `[n, d]`."""
@@ -152,7 +150,7 @@ def from_store(store: Path) -> Catalogue:
     platform = Platform(Settings(store=store))
     ids = sorted(path.stem for path in (store / "fused_embeddings").glob("*.parquet"))
     data = training_data(platform, ids)
-    return Catalogue(list(data.titles), data.ranges, {}, data.global_size)
+    return Catalogue(list(data.titles), data.space.ranges, {}, data.global_size)
 
 
 def from_table(path: Path, vectors: str, label: str | None, folder: Path) -> Catalogue:
@@ -173,7 +171,7 @@ def from_table(path: Path, vectors: str, label: str | None, folder: Path) -> Cat
 
 @dataclass(frozen=True)
 class VariantSettings:
-    """What a variant is trained with."""
+    """Settings that a variant is trained with."""
 
     model: ModelSettings
     objective: ObjectiveSettings
@@ -194,7 +192,7 @@ def chosen_settings(
         "model": dict(variant.get("model", {})),
         "objective": dict(variant.get("objective", {})),
         # No title is held out a second time for validation.
-        "training": {"steps": steps, "validate_every": steps, "validation_share": 0},
+        "training": {"steps": steps, "validate_every": steps, "validation_fraction": 0},
     }
     for override in overrides:
         name, _, value = override.partition("=")

@@ -6,8 +6,8 @@
 A fifth of the titles is held out; both optimisers see the same batches with the same masks. AdamW
 is tried at several learning rates and its best one counts. Its step is cheaper, so at equal seconds
 it takes more of them; seconds are CPU seconds of the process, because other work on the machine
-shortens nobody's. Figures are the cosine distance of hidden shots of the held-out titles, mean and
-spread over seeds.
+does not change them. Figures are the cosine distance of hidden shots of the held-out titles, mean
+and spread over seeds.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from benchmarks.masked_prediction import (
 )
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.config.settings import TrainingSettings
+from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.model.training.training import train
 from mediafm_core.model.training.training_data import TrainingData
 
@@ -79,7 +79,7 @@ def compare(
                 update={
                     "steps": steps,
                     "validate_every": steps,
-                    "validation_share": 0.2,
+                    "validation_fraction": 0.2,
                     "patience": 0,
                     "seed": seed,
                     **changes,

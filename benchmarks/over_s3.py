@@ -54,7 +54,7 @@ def small(inputs: SmallInputs) -> list[str]:
 
 
 def compare(folder: Path, inbox: Path, local: Path | None, share: float) -> dict:
-    """What both took, what went wrong and what differs."""
+    """Run both and return their costs, the injected faults and the differences of the stores."""
     shares = {**dict.fromkeys(FAULTS, share), "hung": share / 10}
     with (
         s3_server(folder / "s3") as server,

@@ -81,7 +81,7 @@ def ingest(platform: Platform) -> str:
         work = select_titles(platform).work
         _run(platform, work, UP_TO_FUSION)
         if platform.serving_model is None:
-            release(platform, train_model(platform).identity)
+            release(platform, train_model(platform).candidate)
         _run(platform, work, FROM_MODEL)
         present = [each.title_id for each in catalogue_states(platform) if each.state == "present"]
         publish_titles(platform, present)

@@ -1,4 +1,4 @@
-"""What search costs: exact, through the index, and by DuckDB, over clips of made-up vectors.
+"""Cost of search: exact, through the index, and by DuckDB, over clips of made-up vectors.
 
     python -m benchmarks.search FOLDER [--clips 100000,1000000] [--width 2304]
         [--data random,clustered] [--cases float32,float16,streamed,index,duckdb] [--json FILE]

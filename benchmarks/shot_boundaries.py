@@ -1,4 +1,4 @@
-"""How well shot boundaries are found, and what the one decode costs.
+"""Accuracy of shot boundaries, and the cost of the one decode.
 
     python -m benchmarks.shot_boundaries FILM SHOTS.csv [--tolerance 2] [--json FILE]
 
@@ -28,7 +28,7 @@ from mediafm_core.config.settings import load_settings
 from mediafm_core.media.probe import probe
 from mediafm_core.shots.decode import decode_title
 from mediafm_core.shots.transnetv2 import TransNetV2Detector
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 REFERENCE = {"found": 0.962, "listed": 0.947}
 MEMORY_SAMPLES = 8
@@ -57,7 +57,7 @@ def measure(film: Path, listed: np.ndarray, tolerance: int) -> dict:
     settings = load_settings()
     process = psutil.Process()
     memory: list[tuple[float, float]] = []
-    described = probe(OwnFile.at(film))
+    described = probe(TitleFile.at(film))
     step_s = (described.duration_s or 600.0) / MEMORY_SAMPLES
 
     def note_memory(seconds: float) -> None:
@@ -67,7 +67,7 @@ def measure(film: Path, listed: np.ndarray, tolerance: int) -> dict:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         summary = decode_title(
-            OwnFile.at(film),
+            TitleFile.at(film),
             film.stem,
             described,
             TransNetV2Detector(settings),

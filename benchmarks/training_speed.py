@@ -1,4 +1,4 @@
-"""How near training and contextualisation come to the bare passes of the same network.
+"""Speed of training and contextualisation relative to bare passes of the same network.
 
     python -m benchmarks.training_speed [--device cuda] [--precision bfloat16] [--hidden 768 ...]
                                         [--titles 100] [--crop 512] [--batch 64] [--json FILE]
@@ -36,7 +36,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.config.settings import ModelSettings, ObjectiveSettings, TrainingSettings
+from mediafm_core.config.model_settings import ModelSettings
+from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.inference.batching import TitleInput, inference
 from mediafm_core.inference.whole_title import contextualise_titles
 from mediafm_core.model.configuration import MediaFMConfig
@@ -106,7 +108,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         titles_per_batch=arguments.batch,
         crop_shots=arguments.crop,
         validate_every=last + 1,
-        validation_share=0,
+        validation_fraction=0,
         optimiser=arguments.optimiser,
         precision=arguments.precision,
         compile=arguments.compile,
@@ -115,7 +117,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     data = write_titles(folder, arguments.titles)
     boundary_head = ObjectiveSettings().boundary_weight > 0  # as `train` makes it
     config = MediaFMConfig.from_settings(
-        model, WIDTH, METADATA_WIDTH, RANGES, boundary_head=boundary_head
+        model, WIDTH, METADATA_WIDTH, FusedSpace(ranges=RANGES), boundary_head=boundary_head
     )
     network = MediaFM(config)
     network.to(device)  # type: ignore[arg-type]  # transformers wraps its signature
@@ -175,7 +177,7 @@ def write_titles(folder: Path, count: int) -> TrainingData:
         path = store.path(record.asset, name)
         metadata = generator.standard_normal(METADATA_WIDTH, dtype=np.float32)
         titles.append(TitleSource(name, path, name, metadata, (shots, WIDTH)))
-    return TrainingData(titles, METADATA_WIDTH, RANGES)
+    return TrainingData(titles, METADATA_WIDTH, FusedSpace(ranges=RANGES))
 
 
 def real_training(
@@ -195,7 +197,7 @@ def real_training(
             marks[event.step] = clock()
 
     # A fresh cache: files are opened and decoded as in the first epoch.
-    fresh = TrainingData(data.titles, METADATA_WIDTH, RANGES)
+    fresh = TrainingData(data.titles, METADATA_WIDTH, FusedSpace(ranges=RANGES))
     train(fresh, model, training, folder / "models", mark, str(device))
     return shots / (marks[training.steps - 1] - marks[WARM_UP])
 

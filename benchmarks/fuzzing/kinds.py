@@ -359,13 +359,13 @@ def _model(rng: Random, _corpus: Corpus, root: Path) -> Input:
 def _load_model(root: Path, made: Input) -> None:
     from mediafm_core.model.model_files import read_card
     from mediafm_core.model.saved_model import copy_model
-    from mediafm_core.pipeline.releases.candidates import list_candidates, read_candidate
+    from mediafm_core.pipeline.releases.candidates import Candidate, list_candidates
     from mediafm_core.store.store import Store
 
     folder = (root / made.file).parent
     list_candidates(Store(root / "store"))
     read_card(folder)
-    read_candidate(folder)
+    Candidate(folder).record  # noqa: B018 - read
     copy_model(folder, root / "adopted")
 
 

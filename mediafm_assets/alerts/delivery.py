@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
-from mediafm_core.config.settings import AlertSettings
+from mediafm_core.config.orchestration_settings import AlertSettings
 from mediafm_core.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)

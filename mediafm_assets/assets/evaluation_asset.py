@@ -16,15 +16,17 @@ from mediafm_core.errors import MediaFMError
 from mediafm_core.evaluation.evaluation_task import Task
 from mediafm_core.identity import digest_of
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.candidates import list_candidates
+from mediafm_core.pipeline.releases.candidates import Candidate, list_candidates, resolve
 from mediafm_core.pipeline.releases.model_comparison import (
     Finding,
-    compare_with_serving,
-    predicts_hidden_shots,
+    compare_by_hidden_shots,
+    compare_by_labels,
+    reference_of,
 )
-from mediafm_core.pipeline.releases.stored_evaluation import Request, evaluate_catalogue
+from mediafm_core.pipeline.releases.stored_evaluation import EvaluationRequest, evaluate_catalogue
 from mediafm_core.readable import inert
 from mediafm_core.runtime.progress import progress_lines
+from mediafm_core.store.model_store import model_folder
 
 EVALUATION, MODEL = "evaluation", "mediafm_model"
 DEFAULTS = load_settings().evaluation
@@ -55,7 +57,9 @@ class EvaluationConfig(dg.Config):
         description="parts of the titles, each tested once; 0 stands for five, or ten for ranking",
     )
     seeds: int = Field(DEFAULTS.seeds, ge=1, description="repetitions, averaged")
-    bootstrap: int = Field(DEFAULTS.bootstrap, ge=1, description="draws of titles for intervals")
+    bootstrap: int = Field(
+        DEFAULTS.bootstrap_samples, ge=1, description="draws of titles for intervals"
+    )
 
 
 @dg.asset(
@@ -73,7 +77,9 @@ def evaluation(
     """What context is worth to linear probes on the labels of the catalogue's clips."""
     try:
         with progress_lines(context.log.info) as lines:
-            found = evaluate_catalogue(platform, _request(config), context.log.info, lines.show)
+            found = evaluate_catalogue(
+                platform, _request(platform, config), context.log.info, lines.show
+            )
     except MediaFMError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     return dg.MaterializeResult(
@@ -94,7 +100,8 @@ def in_context_as_good_as_serving(
     if model is None:
         return _result(Finding(None, "No model has been trained."))
     with progress_lines(context.log.info) as lines:
-        compared = compare_with_serving(platform, model, context.log.info, lines.show)
+        reference = reference_of(platform, model)
+        compared = compare_by_labels(platform, model, reference, context.log.info, lines.show)
     return _result(compared.finding, describe_difference(platform, compared))
 
 
@@ -110,7 +117,7 @@ def hidden_shots_are_predicted(
     model = _latest_model(context.instance, platform)
     if model is None:
         return _result(Finding(None, "No model has been trained."))
-    return _result(predicts_hidden_shots(platform, model))
+    return _result(compare_by_hidden_shots(model, reference_of(platform, model)))
 
 
 CHECKS: Sequence[dg.AssetChecksDefinition] = (
@@ -119,11 +126,11 @@ CHECKS: Sequence[dg.AssetChecksDefinition] = (
 )
 
 
-def _request(config: EvaluationConfig) -> Request:
-    return Request(
+def _request(platform: Platform, config: EvaluationConfig) -> EvaluationRequest:
+    return EvaluationRequest(
         labels=tuple(config.labels),
         task=None if config.task == "guessed" else config.task,
-        models=tuple(config.models),
+        models=tuple(resolve(platform.store, version) for version in config.models),
         representations=tuple(config.representations) or None,
         folds=config.folds or None,
         seeds=config.seeds,
@@ -131,12 +138,14 @@ def _request(config: EvaluationConfig) -> Request:
     )
 
 
-def _latest_model(instance: dg.DagsterInstance, platform: Platform) -> str | None:
-    """The model that was materialised last; of another instance's models, the newest."""
+def _latest_model(instance: dg.DagsterInstance, platform: Platform) -> Candidate | None:
+    """Return the model that was materialised last; of another instance's models, the newest."""
     event = instance.get_latest_materialization_event(dg.AssetKey(MODEL))
     if event is not None and event.asset_materialization is not None:
-        return (event.asset_materialization.tags or {}).get(DATA_VERSION)
-    return next((each.identity for each in list_candidates(platform.store)), None)
+        identity = (event.asset_materialization.tags or {}).get(DATA_VERSION)
+    else:
+        identity = next((each.identity for each in list_candidates(platform.store)), None)
+    return Candidate(model_folder(platform.store, identity)) if identity else None
 
 
 def _result(finding: Finding, metadata: dict[str, Any] | None = None) -> dg.AssetCheckResult:
@@ -144,6 +153,6 @@ def _result(finding: Finding, metadata: dict[str, Any] | None = None) -> dg.Asse
     return dg.AssetCheckResult(
         passed=finding.passed is not False,
         severity=dg.AssetCheckSeverity.WARN,
-        description=inert(finding.told),
-        metadata={"state": state, "found": finding.told, **(metadata or {})},
+        description=inert(finding.sentence),
+        metadata={"state": state, "found": finding.sentence, **(metadata or {})},
     )

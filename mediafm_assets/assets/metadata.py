@@ -14,8 +14,12 @@ from mediafm_core.pipeline.materialise import Outcome
 from mediafm_core.pipeline.planning.asset_states import variant_of
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.candidates import kept_point
-from mediafm_core.pipeline.releases.model_comparison import Comparison, difference
-from mediafm_core.pipeline.releases.stored_evaluation import CatalogueEvaluation, Measured, picture
+from mediafm_core.pipeline.releases.model_comparison import ModelComparison, difference
+from mediafm_core.pipeline.releases.stored_evaluation import (
+    CatalogueEvaluation,
+    MeasuredLabel,
+    picture,
+)
 from mediafm_core.readable import as_markdown
 from mediafm_core.report.pictures import (
     clip_sheet,
@@ -107,7 +111,7 @@ def describe_evaluation(platform: Platform, found: CatalogueEvaluation) -> dict[
     return metadata
 
 
-def describe_difference(platform: Platform, compared: Comparison) -> dict[str, Any]:
+def describe_difference(platform: Platform, compared: ModelComparison) -> dict[str, Any]:
     """Figures of a candidate beside those of the model that serves."""
     metadata: dict[str, Any] = {
         "candidate": compared.candidate,
@@ -142,7 +146,7 @@ def _evaluation_table(found: CatalogueEvaluation) -> str:
     return "\n\n".join(parts)
 
 
-def _tables(measured: Sequence[Measured]) -> str:
+def _tables(measured: Sequence[MeasuredLabel]) -> str:
     from mediafm_core.evaluation.formatting import report_as_markdown
 
     return "\n\n".join(
@@ -150,7 +154,7 @@ def _tables(measured: Sequence[Measured]) -> str:
     )
 
 
-def _figures(measured: Measured) -> dict[str, float]:
+def _figures(measured: MeasuredLabel) -> dict[str, float]:
     """The primary metric of each representation, for Dagster's plots over time."""
     report = measured.report
     metric = report.primary_metric
@@ -167,7 +171,7 @@ def _figures(measured: Measured) -> dict[str, float]:
     return {name: value for name, value in rows.items() if value is not None}
 
 
-def _plots(platform: Platform, measured: Sequence[Measured]) -> dg.MarkdownMetadataValue:
+def _plots(platform: Platform, measured: Sequence[MeasuredLabel]) -> dg.MarkdownMetadataValue:
     from mediafm_core.evaluation.saved_results import DIFFERENCES_FILE, RESULTS_FILE
 
     return dg.MetadataValue.md(

@@ -1,5 +1,6 @@
 """The model: trained when someone asks for it, released, and observed by what it serves."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -11,9 +12,8 @@ from mediafm_assets.owners import OWNERS
 from mediafm_assets.pools import ACCELERATOR
 from mediafm_assets.resources.platform_resource import PlatformResource
 from mediafm_assets.tags import DATA_VERSION
-from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.release import refuse_overruled, release
-from mediafm_core.pipeline.releases.serving import release_history
+from mediafm_core.pipeline.releases.serving import Release, release_history
 
 if TYPE_CHECKING:
     from mediafm_core.model.training.progress_events import Event
@@ -65,7 +65,7 @@ def mediafm_model(
         lines.finish()
     offer_models(context.instance, platform.store)
     if config.release:
-        release(platform, trained.identity, reason=config.reason, released_by=config.released_by)
+        release(platform, trained.candidate, reason=config.reason, released_by=config.released_by)
     state = "released" if platform.serving_model == trained.identity else "candidate"
     return dg.MaterializeResult(
         data_version=dg.DataVersion(trained.identity),
@@ -93,30 +93,29 @@ def training_config(release: bool, reason: str = "", released_by: str = "") -> d
 )
 def serving_model(platform: PlatformResource) -> dg.ObserveResult | None:
     """Its data version is the model's identity: releasing the same model again changes nothing."""
-    served = describe_release(platform)
+    served = describe_release(release_history(platform.store))
     if served is None:
         return None
     return dg.ObserveResult(data_version=dg.DataVersion(served["model"]), metadata=served)
 
 
-def observe_serving_model(platform: Platform) -> list[dg.AssetObservation]:
-    """Which model serves now, as an event; nothing before the first release."""
-    served = describe_release(platform)
+def observe_serving_model(history: Sequence[Release]) -> list[dg.AssetObservation]:
+    """Return the serving model as an event; none before the first release."""
+    served = describe_release(history)
     if served is None:
         return []
     tags = {DATA_VERSION: served["model"]}
     return [dg.AssetObservation(SERVING_MODEL, metadata=served, tags=tags)]
 
 
-def report_serving_model(instance: dg.DagsterInstance, platform: Platform) -> None:
-    """Record which model serves now."""
-    for observation in observe_serving_model(platform):
+def report_serving_model(instance: dg.DagsterInstance, history: Sequence[Release]) -> None:
+    """Record the serving model, the last of a history of releases."""
+    for observation in observe_serving_model(history):
         instance.report_runless_asset_event(observation)
 
 
-def describe_release(platform: Platform) -> dict[str, Any] | None:
-    """The serving release as metadata: model, when, who, why, and what served before."""
-    history = release_history(platform.store)
+def describe_release(history: Sequence[Release]) -> dict[str, Any] | None:
+    """Return the serving release as metadata: model, date, person, reason, the model before."""
     if not history:
         return None
     serving = history[-1]

@@ -8,6 +8,7 @@ from mediafm_assets.assets.encoder_assets import observe_encoders
 from mediafm_assets.assets.model_assets import observe_serving_model
 from mediafm_assets.tags import DATA_VERSION, TOLD
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.releases.serving import release_history
 
 
 def unrecorded(
@@ -30,5 +31,8 @@ def versions_to_record(
 
     To be recorded before titles are computed: what is observed later counts as a change.
     """
-    observed = [*observe_encoders(platform), *observe_serving_model(platform)]
+    observed = [
+        *observe_encoders(platform),
+        *observe_serving_model(release_history(platform.store)),
+    ]
     return list(unrecorded(instance, observed))

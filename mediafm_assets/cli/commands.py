@@ -63,8 +63,8 @@ def run(
     from mediafm_core.pipeline.catalogue_progress import CatalogueProgress, recorded_length_s
     from mediafm_core.pipeline.planning.title_selection import select_titles
     from mediafm_core.pipeline.platform import Platform
-    from mediafm_core.pipeline.preparation import prepare
     from mediafm_core.pipeline.releases.publishing import publish_titles
+    from mediafm_core.pipeline.work import prepare
     from mediafm_core.runtime.interruption import closing_with
     from mediafm_core.runtime.progress import WorkProgress, percent
 
@@ -140,13 +140,14 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
     from mediafm_core.cli.progress_display import progress_display
     from mediafm_core.model.training.progress_events import training_observer
     from mediafm_core.pipeline.platform import Platform
-    from mediafm_core.pipeline.preparation import prepare
-    from mediafm_core.pipeline.releases.candidates import read_candidate
+    from mediafm_core.pipeline.releases.candidates import Candidate
     from mediafm_core.pipeline.releases.model_comparison import (
-        compare_with_serving,
-        predicts_hidden_shots,
+        compare_by_hidden_shots,
+        compare_by_labels,
+        reference_of,
     )
     from mediafm_core.pipeline.releases.release import refuse_overruled
+    from mediafm_core.pipeline.work import prepare
     from mediafm_core.runtime.progress import WorkProgress
 
     platform = Platform(settings)
@@ -172,12 +173,13 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
         sys.exit(1)
     if report.trained_before:
         say("Trained before with these settings on these titles: no step was needed.")
-    candidate = read_candidate(platform.store.models / report.model)
-    say(f"{candidate.identity}: {candidate.evidence}.")
+    candidate = Candidate(platform.store.models / report.model)
+    say(f"{candidate.identity}: {candidate.record.evidence}.")
     if platform.serving_model != candidate.identity:
+        reference = reference_of(platform, candidate)
         with progress_display() as display:
-            compared = compare_with_serving(platform, candidate.identity, progress=display.show)
-        for finding in (compared.finding, predicts_hidden_shots(platform, candidate.identity)):
+            compared = compare_by_labels(platform, candidate, reference, progress=display.show)
+        for finding in (compared.finding, compare_by_hidden_shots(candidate, reference)):
             if finding.passed is False:
                 say(finding.line)
         digest = candidate.identity.rpartition("@")[2][:_DIGITS_SHOWN]
@@ -209,26 +211,28 @@ def release(
     from mediafm_assets.assets.model_assets import report_serving_model
     from mediafm_core.cli.progress_display import progress_display
     from mediafm_core.pipeline.platform import Platform
-    from mediafm_core.pipeline.releases.model_comparison import judge
+    from mediafm_core.pipeline.releases.candidates import resolve
+    from mediafm_core.pipeline.releases.model_comparison import compare_before_release
     from mediafm_core.pipeline.releases.release import release
 
     platform = Platform(settings)
     platform.store.require_existing()
     platform.store.files.require_writable()
+    candidate = resolve(platform.store, version)
     findings: list[Finding] = []
     if compare:
         with progress_display(sys.stderr) as display:
-            findings = judge(platform, version, display.write, display.show)
+            findings = compare_before_release(platform, candidate, display.write, display.show)
     for finding in findings:
         say(finding.line)
     with _instance(platform) as instance:
-        released = release(platform, version, reason=reason, released_by=released_by)
+        released = release(platform, candidate, reason=reason, released_by=released_by)
         if released.is_new:
             say(f"{released.release.model} is released: {released.release.reason}.")
-        else:  # perhaps by a command that was killed before it told anybody
+        else:  # perhaps by a command that was killed before it recorded an event
             say(f"{released.release.model} serves already.")
-        report_serving_model(instance, platform)
-    _tell_readers(platform)
+        report_serving_model(instance, released.history)
+    _show_to_readers(platform)
 
 
 @click.command()
@@ -248,13 +252,14 @@ def rollback(settings: "Settings", reason: str, released_by: str) -> None:
     platform.store.require_existing()
     platform.store.files.require_writable()
     with _instance(platform) as instance:
-        made = rollback(platform, reason=reason, released_by=released_by)
+        released = rollback(platform, reason=reason, released_by=released_by)
+        made = released.release
         say(f"{made.model} serves again, in place of {made.previous}.")
-        report_serving_model(instance, platform)
-    _tell_readers(platform)
+        report_serving_model(instance, released.history)
+    _show_to_readers(platform)
 
 
-def _tell_readers(platform: "Platform") -> None:
+def _show_to_readers(platform: "Platform") -> None:
     from mediafm_core.pipeline.releases.publishing import publish_at_once
     from mediafm_core.store.features import catalogue
 

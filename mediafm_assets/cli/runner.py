@@ -22,6 +22,7 @@ from mediafm_core.pipeline.catalogue_training import fused_titles
 from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.releases.serving import release_history
 from mediafm_core.readable import one_line
 from mediafm_core.runtime.interruption import Interrupt, raise_if_interrupted
 
@@ -88,7 +89,7 @@ class CatalogueRunner:
                 accepted = self._accepted(title_ids)
                 self._run_titles(REFRESH_CATALOGUE, accepted, FROM_MODEL, options)
         report_inbox(self._instance, self._platform)
-        report_serving_model(self._instance, self._platform)
+        report_serving_model(self._instance, release_history(self._platform.store))
         return self.report
 
     def train(self, release: bool = False, reason: str = "", released_by: str = "") -> RunReport:
@@ -99,7 +100,7 @@ class CatalogueRunner:
                 made = event.step_materialization_data.materialization
                 self.report.model = (made.tags or {}).get(DATA_VERSION)
                 self.report.trained_before = "seconds" not in made.metadata
-        report_serving_model(self._instance, self._platform)
+        report_serving_model(self._instance, release_history(self._platform.store))
         return self.report
 
     def _accepted(self, title_ids: Sequence[str]) -> list[str]:

@@ -10,9 +10,10 @@ from mediafm_assets.resources.platform_resource import PlatformResource
 from mediafm_assets.sensors.priorities import RELEASE, priority
 from mediafm_core.errors import MediaFMError
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.model_comparison import Finding, judge
+from mediafm_core.pipeline.releases.candidates import resolve
+from mediafm_core.pipeline.releases.model_comparison import Finding, compare_before_release
 from mediafm_core.pipeline.releases.publishing import publish_at_once
-from mediafm_core.pipeline.releases.release import release, rollback
+from mediafm_core.pipeline.releases.release import Released, release, rollback
 from mediafm_core.runtime.progress import progress_lines
 
 
@@ -41,17 +42,20 @@ def release_candidate(
     """Make a trained model the one that the catalogue is contextualised with."""
     version = _chosen(context, config)
     try:
+        candidate = resolve(platform.store, version)
         findings: list[Finding] = []
         if config.compare:
             with progress_lines(context.log.info) as lines:
-                findings = judge(platform, version, context.log.info, lines.show)
+                findings = compare_before_release(platform, candidate, context.log.info, lines.show)
         for finding in findings:
             log = context.log.warning if finding.passed is False else context.log.info
-            log(finding.told)
-        released = release(platform, version, reason=config.reason, released_by=config.released_by)
+            log(finding.sentence)
+        released = release(
+            platform, candidate, reason=config.reason, released_by=config.released_by
+        )
         if not released.is_new:
             context.log.info(f"{released.release.model} serves already.")
-        _tell(context, platform)
+        _publish(context, platform, released)
     except MediaFMError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
 
@@ -62,8 +66,8 @@ def restore_previous_release(
 ) -> None:
     """Go back to the release before the serving one."""
     try:
-        rollback(platform, reason=config.reason, released_by=config.released_by)
-        _tell(context, platform)
+        released = rollback(platform, reason=config.reason, released_by=config.released_by)
+        _publish(context, platform, released)
     except MediaFMError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
 
@@ -79,9 +83,9 @@ def _chosen(context: dg.OpExecutionContext, config: ReleaseConfig) -> str:
     return context.partition_key if context.has_partition_key else config.version
 
 
-def _tell(context: dg.OpExecutionContext, platform: Platform) -> None:
-    """Record what serves now, and let readers see it if nothing has to be computed."""
-    for observation in observe_serving_model(platform):
+def _publish(context: dg.OpExecutionContext, platform: Platform, released: Released) -> None:
+    """Record the serving model, and let readers see it if nothing has to be computed."""
+    for observation in observe_serving_model(released.history):
         context.log_event(observation)
     publication = publish_at_once(platform)
     if publication is None:

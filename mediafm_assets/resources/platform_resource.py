@@ -13,7 +13,7 @@ from mediafm_assets.resources.run_limits import heartbeat
 from mediafm_core.config.settings import Settings, load_settings
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError, MediaFMError
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.preparation import prepare
+from mediafm_core.pipeline.work import prepare
 
 PlatformResource = dg.ResourceParam[Platform]
 """Annotates an asset's parameter `platform`."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from mediafm_core.config.settings import RunSettings
+from mediafm_core.config.orchestration_settings import RunSettings
 from mediafm_core.runtime.clock import is_ahead
 from mediafm_core.runtime.progress import WorkProgress, watching_progress
 

@@ -11,7 +11,7 @@ from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from mediafm_assets.assets.partitions import PARTITION, RANGE_END, RANGE_START, range_tags
 from mediafm_assets.resources.executor import INTERRUPTED
 from mediafm_assets.resources.run_limits import max_runtime
-from mediafm_core.config.settings import RunSettings
+from mediafm_core.config.orchestration_settings import RunSettings
 from mediafm_core.runtime.clock import is_ahead
 
 _SENSOR = "dagster/sensor_name"

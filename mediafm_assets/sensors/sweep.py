@@ -46,6 +46,7 @@ from mediafm_core.pipeline.planning.asset_states import CatalogueComparison, Tit
 from mediafm_core.pipeline.planning.refresh import RefreshPlan, is_about_model, plan_refresh
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.publishing import cut_over_waits_for, unpublished
+from mediafm_core.pipeline.releases.serving import release_history
 
 NAME = "catalogue_sweep"
 _UNDER_WAY = "The runs of earlier ticks are still under way."
@@ -89,7 +90,10 @@ def sweep_sensor(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason(other)
         comparison = CatalogueComparison(platform)
         states = list(comparison.states())
-        versions = [*observe_encoders(platform), *observe_serving_model(platform)]
+        versions = [
+            *observe_encoders(platform),
+            *observe_serving_model(release_history(platform.store)),
+        ]
         observed = [
             *versions,
             observe_catalogue(comparison, states),

@@ -18,8 +18,9 @@ from typing import Any
 
 import click
 
+from mediafm_core.config.access_settings import UISettings
 from mediafm_core.config.setting_names import variable_of
-from mediafm_core.config.settings import UISettings, load_settings
+from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import ConfigurationError
 
 TOKEN_VARIABLE = variable_of("ui.token")

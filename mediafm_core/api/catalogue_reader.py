@@ -18,7 +18,8 @@ import pyarrow as pa
 from mediafm_core.config.location import S3Location
 from mediafm_core.config.settings import Settings, load_settings
 from mediafm_core.errors import MediaFMError, StoreError
-from mediafm_core.queries.processes import QueryError, run
+from mediafm_core.fusion.space import FusedSpace
+from mediafm_core.queries.worker_pool import QueryError, run
 from mediafm_core.runtime.device import resolve_device
 from mediafm_core.store.features import open_features
 from mediafm_core.store.model_store import model_folder
@@ -49,8 +50,8 @@ def sql(
 
     The tables are described in `mediafm_core.store.features`. The query can only read them: it can
     neither write, nor attach a database, nor open a file or address, nor load an extension, nor
-    call a function with such effects (`mediafm_core.queries.allowed`). It runs in a process of its
-    own with limits of memory and time (settings `queries`).
+    call a function with such effects (`mediafm_core.queries.allowlist`). It runs in a process of
+    its own with limits of memory and time (settings `queries`).
 
     Args:
         query: a SELECT in DuckDB's SQL.
@@ -253,7 +254,7 @@ def _read_again(
     record = store.record("fused_embeddings", title)
     if record is None:
         raise StoreError(f"{title} has no fused_embeddings in {store.location}: run it again.")
-    check_compatible(model, record.details["ranges"], record.details["encoders"])
+    check_compatible(model, FusedSpace.from_record(record.details))
     fused = to_numpy(store.read("fused_embeddings", title)["embedding"])
     newest = store.read("shots", title)
     if len(fused) != len(shots) or any(

@@ -94,10 +94,10 @@ def _decoders(_settings: Settings) -> Iterator[tuple[Level, str]]:
 
 
 def _isolation(settings: Settings) -> Iterator[tuple[Level, str]]:
-    from mediafm_core.isolation.children import Child
+    from mediafm_core.isolation.child_process import ChildProcess
     from mediafm_core.isolation.limits import limits_for
 
-    with Child(limits_for(settings.limits, 0), "nothing", "starting") as child:
+    with ChildProcess(limits_for(settings.limits, 0), "nothing", "starting") as child:
         missing = child.missing
     if missing:
         yield (

@@ -14,9 +14,9 @@ from mediafm_core.evaluation.evaluation_task import Task
 from mediafm_core.runtime.interruption import closing_with
 
 if TYPE_CHECKING:
-    from mediafm_core.evaluation.evaluation_sources import Source
+    from mediafm_core.evaluation.evaluation_sources import EvaluationSource
     from mediafm_core.evaluation.label_list import LabelCount
-    from mediafm_core.evaluation.measurement import Report
+    from mediafm_core.evaluation.results import Report
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -141,7 +141,7 @@ def _source(
     labels_file: Path | None,
     models: tuple[str, ...],
     label: str | None,
-) -> "Source":
+) -> "EvaluationSource":
     from mediafm_core.evaluation.evaluation_sources import Catalogue, Table
 
     if data is None:

@@ -26,15 +26,16 @@ def models(settings: Settings, version: str | None, releases: bool, as_json: boo
     VERSION is a model's identity or the first digits of its digest. The losses are cosine
     distances; a model that predicts no better than the best baseline has learnt nothing.
     """
+    from mediafm_core.model.model_files import read_card
     from mediafm_core.pipeline.platform import Platform
-    from mediafm_core.pipeline.releases.candidates import list_candidates, model_card_of
+    from mediafm_core.pipeline.releases.candidates import list_candidates, resolve
     from mediafm_core.pipeline.releases.serving import release_history
 
     platform = Platform(settings)
     platform.store.require_existing()
     history = release_history(platform.store)
     if version is not None:
-        card = model_card_of(platform.store, version)
+        card = read_card(resolve(platform.store, version).folder)
         print_json({"model_card": card}) if as_json else say_lines(card)
     elif releases:
         print_json(_history(history)) if as_json else _print_history(history)
@@ -48,30 +49,33 @@ def _row(
 ) -> dict[str, Any]:
     from mediafm_core.errors import MediaFMError
     from mediafm_core.pipeline.releases.candidates import DamagedCandidate
-    from mediafm_core.pipeline.releases.release import misfit_of
+    from mediafm_core.pipeline.releases.release import mismatch_of
 
     row: dict[str, Any] = {
         "model": found.identity,
-        "created_at": found.created_at,
+        "created_at": None,
         "state": _state(found.identity, history),
         "fits": None,
         "reason": None,
     }
     if isinstance(found, DamagedCandidate):
-        return {**row, "state": "damaged", "fits": False, "reason": found.reason}
+        damage = {"created_at": found.created_at, "reason": found.reason}
+        return {**row, **damage, "state": "damaged", "fits": False}
     try:
-        row["reason"] = misfit_of(platform, found)
+        row["reason"] = mismatch_of(platform, found)
         row["fits"] = row["reason"] is None
     except MediaFMError as error:  # an encoder that is not installed here, say
         row["reason"] = str(error)
-    name, loss = found.best_baseline or (None, None)
+    record = found.record
+    name, loss = record.best_baseline or (None, None)
     return {
         **row,
-        "titles": found.titles,
-        "shots": found.shots,
-        "steps": found.steps,
-        "validation_loss": found.validation_loss,
-        "validation": found.validation,
+        "created_at": record.created_at,
+        "titles": record.titles,
+        "shots": record.shots,
+        "steps": record.steps,
+        "validation_loss": record.validation_loss,
+        "validation": record.validation,
         "best_baseline": name,
         "best_baseline_loss": loss,
     }

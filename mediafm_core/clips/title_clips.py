@@ -10,8 +10,8 @@ from mediafm_core.errors import TitleError
 from mediafm_core.overlaps import Indices
 from mediafm_core.readable import UNSAFE, quoted
 from mediafm_core.titles.language import primary_language
-from mediafm_core.titles.own_file import OwnFile
 from mediafm_core.titles.text_file import read_text
+from mediafm_core.titles.title_file import TitleFile
 
 CLIP_SCHEMA = pa.schema(
     [
@@ -31,7 +31,7 @@ END_TOLERANCE_S = 0.05
 
 
 def read_clips(
-    file: OwnFile, title_id: str, duration_s: float, language: str | None = None
+    file: TitleFile, title_id: str, duration_s: float, language: str | None = None
 ) -> pa.Table:
     """Read `clips.csv`: `clip_id,start_s,end_s`, then any label columns.
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from mediafm_core.config.settings import Section, Settings
+from mediafm_core.config.section import Section
+from mediafm_core.config.settings import Settings
 
 BEGIN = "<!-- settings: begin, written by `make docs` -->"
 END = "<!-- settings: end -->"

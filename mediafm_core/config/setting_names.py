@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from pydantic import BaseModel
 
+from mediafm_core.config.renamed_settings import old_setting_names
 from mediafm_core.errors import ConfigurationError
 
 PREFIX = "MEDIAFM_"
@@ -38,9 +39,10 @@ def refuse_unknown_variables(settings: type[BaseModel], variables: Iterable[str]
         ConfigurationError: there is such a variable, with the names that are nearest to it.
     """
     known = {variable_of(name) for name in setting_names(settings)} | OTHER_VARIABLES
+    old = {variable_of(name) for name in old_setting_names()}
     for variable in sorted(variables):
         name = variable.upper()
-        if name.startswith(PREFIX) and name not in known:
+        if name.startswith(PREFIX) and name not in known | old:
             raise ConfigurationError(
                 f"There is no setting for the environment variable {variable}: "
                 f"{_remedy(name, known, 'unset it')}."

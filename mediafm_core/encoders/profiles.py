@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from mediafm_core.config.settings import EncoderSettings, Settings
+from mediafm_core.config.encoder_settings import EncoderSettings
+from mediafm_core.config.settings import Settings
 from mediafm_core.encoders.base import AudioEncoder, TextEncoder, VideoEncoder
 from mediafm_core.errors import ConfigurationError
 

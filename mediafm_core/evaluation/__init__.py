@@ -9,18 +9,25 @@
 Importing this package is light: what a call needs is imported by the call.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mediafm_core.evaluation.evaluation_sources import Catalogue, Table
-    from mediafm_core.evaluation.measurement import Report, evaluate
+    from mediafm_core.evaluation.measurement import evaluate
+    from mediafm_core.evaluation.results import Report
+
+_MODULES = {
+    "Catalogue": "mediafm_core.evaluation.evaluation_sources",
+    "Report": "mediafm_core.evaluation.results",
+    "Table": "mediafm_core.evaluation.evaluation_sources",
+    "evaluate": "mediafm_core.evaluation.measurement",
+}
 
 __all__ = ["Catalogue", "Report", "Table", "evaluate"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from mediafm_core.evaluation import evaluation_sources, measurement
-
-        return getattr(evaluation_sources if name in ("Catalogue", "Table") else measurement, name)
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

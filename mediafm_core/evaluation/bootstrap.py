@@ -16,14 +16,14 @@ Teachers Should Know About the Bootstrap, The American Statistician 69 (2015), f
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from mediafm_core.errors import ConfigurationError, MediaFMError
-from mediafm_core.evaluation.evaluation_task import Labels
+from mediafm_core.evaluation.evaluation_task import TaskLabels
 from mediafm_core.evaluation.folds import require_measurable
 from mediafm_core.evaluation.metrics import DEFAULT_RECALL_AT, metric_names, statistic
+from mediafm_core.evaluation.results import Difference, Evaluation, Result
 
 BASELINES = ("flat", "alone")
 
@@ -35,69 +35,9 @@ interval's lower tail stands for."""
 _SMALLEST_SHARE_OF_DRAWS = 0.8
 
 
-@dataclass(frozen=True)
-class Result:
-    """A metric of a representation.
-
-    Attributes:
-        representation: Its name.
-        metric: One of the task's metrics.
-        value: Over all titles, the mean over seeds; None where not measurable.
-        low: Lower end of the interval; None where not measurable.
-        high: Upper end.
-        why_not: A sentence that says why something is None.
-    """
-
-    representation: str
-    metric: str
-    value: float | None
-    low: float | None
-    high: float | None
-    why_not: str | None = None
-
-
-@dataclass(frozen=True)
-class Difference:
-    """What a representation has more of a metric than a baseline, on the same draws of titles.
-
-    Attributes:
-        representation: Its name.
-        baseline: The other's name.
-        metric: One of the task's metrics.
-        value: Over all titles, the mean over seeds; None where not measurable.
-        low: Lower end of the interval: above zero, the representation is better.
-        high: Upper end: below zero, it is worse.
-        why_not: A sentence that says why something is None.
-    """
-
-    representation: str
-    baseline: str
-    metric: str
-    value: float | None
-    low: float | None
-    high: float | None
-    why_not: str | None = None
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """All that was measured of one task.
-
-    Attributes:
-        results: By representation, then metric, the primary metric first.
-        differences: By baseline, representation and metric.
-        chance: Each metric's value for scores that know nothing of a unit, only how frequent each
-            label or class is; None where not measurable.
-    """
-
-    results: list[Result]
-    differences: list[Difference]
-    chance: dict[str, float | None]
-
-
 def measure(
     scores: Mapping[str, np.ndarray | Sequence[np.ndarray]],
-    labels: Labels,
+    labels: TaskLabels,
     titles: np.ndarray,
     *,
     baselines: Sequence[str] = BASELINES,
@@ -187,7 +127,7 @@ def _weights(titles: int, draws: int, seed: int) -> np.ndarray:
     return np.concatenate([np.ones((1, titles)), drawn])
 
 
-def _titles_that_tell(metric: str, known: Labels, title_of: np.ndarray) -> int:
+def _titles_that_tell(metric: str, known: TaskLabels, title_of: np.ndarray) -> int:
     """How many titles a metric can be told from.
 
     Those whose units differ where it is a mean over titles; those that have units of the rarer kind
@@ -235,13 +175,13 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _known(labels: Labels) -> Labels:
+def _known(labels: TaskLabels) -> TaskLabels:
     """The labelled units alone."""
     known = labels.known
-    return Labels(labels.name, labels.task, labels.values[known], labels.classes, known[known])
+    return TaskLabels(labels.name, labels.task, labels.values[known], labels.classes, known[known])
 
 
-def _uninformed(labels: Labels) -> np.ndarray:
+def _uninformed(labels: TaskLabels) -> np.ndarray:
     """The same score for all units: `[n]`, or `[n, c]` the frequency of each label or class."""
     count = len(labels.values)
     if labels.task == "multiclass":
@@ -254,7 +194,7 @@ def _uninformed(labels: Labels) -> np.ndarray:
 
 
 def _checked(
-    name: str, scores: np.ndarray | Sequence[np.ndarray], labels: Labels
+    name: str, scores: np.ndarray | Sequence[np.ndarray], labels: TaskLabels
 ) -> list[np.ndarray]:
     arrays = [scores] if isinstance(scores, np.ndarray) else list(scores)
     count = len(labels.values)
@@ -282,7 +222,7 @@ def _same_units(some: list[np.ndarray], others: list[np.ndarray]) -> bool:
     )
 
 
-def _why_not(metric: str, arrays: list[np.ndarray], labels: Labels) -> str:
+def _why_not(metric: str, arrays: list[np.ndarray], labels: TaskLabels) -> str:
     """Why a metric may be not measurable of these scores."""
     if any(np.isnan(array[labels.known]).all() for array in arrays):
         return (

@@ -7,7 +7,6 @@ titles are those that readers see; their fused vectors come from the store, titl
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -19,6 +18,7 @@ from mediafm_core.errors import MediaFMError, StoreError
 from mediafm_core.evaluation.evaluation_task import Task
 from mediafm_core.evaluation.task_labels import labels_of
 from mediafm_core.evaluation.units import TitleUnits, Units
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.identity import digest_of
 from mediafm_core.store.features import catalogue, open_features
 from mediafm_core.store.store import Store
@@ -93,11 +93,11 @@ def read_catalogue(
         ),
         titles=titles.tolist(),
         title_of=title_of.astype(np.int64),
-        ranges={name: (int(start), int(stop)) for name, (start, stop) in space["ranges"].items()},
+        ranges=space.ranges,
         longest=longest,
         labels=read_labels_,
         read=read,
-        encoders=dict(space["encoders"]),
+        encoders=space.encoders,
     )
 
 
@@ -143,19 +143,19 @@ def _titles(connection: duckdb.DuckDBPyConnection) -> tuple[dict[str, str], int]
     return {title: version for title, version, _ in rows}, max((row[2] for row in rows), default=0)
 
 
-def _space(store: Store, titles: list[str]) -> dict[str, Any]:
-    """Ranges and encoders of the fused vectors of titles, which must be of one kind."""
-    spaces: dict[str, tuple[str, dict[str, Any]]] = {}
-    for title in titles:
+def _space(store: Store, titles: list[str]) -> FusedSpace:
+    """Return the space of the fused vectors of titles, which must be the same for all."""
+    space = FusedSpace()
+    for place, title in enumerate(titles):
         record = store.record("fused_embeddings", title)
         if record is None:
             raise StoreError(f"{title} has no fused_embeddings in {store.location}: run it again.")
-        kept = {name: record.details[name] for name in ("ranges", "encoders")}
-        spaces.setdefault(str(kept), (title, kept))
-    if len(spaces) > 1:
-        (one, _), (other, _) = list(spaces.values())[:2]
-        raise StoreError(
-            f"{one} and {other} were fused from different encoders: `mediafm run` brings all "
-            "titles to the settings' encoders."
-        )
-    return next(iter(spaces.values()))[1]
+        of_title = FusedSpace.from_record(record.details)
+        if not place:
+            space = of_title
+        elif mismatch := space.mismatch(of_title):
+            raise StoreError(
+                f"{titles[0]} and {title} were fused from different encoders ({mismatch}): "
+                "`mediafm run` brings all titles to the settings' encoders."
+            )
+    return space

@@ -1,7 +1,7 @@
 """What can be evaluated: a table of shots, for which networks are trained, or the catalogue."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +13,7 @@ from mediafm_core.evaluation.evaluation_task import Task
 from mediafm_core.evaluation.networks import FoldNetworks, Networks, OneNetwork, Tell
 from mediafm_core.evaluation.representations import Network
 from mediafm_core.evaluation.units import Units, without
+from mediafm_core.model.stored_model import StoredModel
 
 if TYPE_CHECKING:
     from mediafm_core.evaluation.label_list import LabelCount
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _DIGITS_SHOWN = 16  # of a digest, in the name of a representation
 
 
-class Source(Protocol):
+class EvaluationSource(Protocol):
     """Where units, labels and networks come from."""
 
     @property
@@ -113,7 +114,7 @@ class Table:
         if wanted.window is not None:
             changes["max_shots"] = wanted.window
         if wanted.absent is not None:
-            changes["absent"] = wanted.absent
+            changes["missing_modality"] = wanted.absent
         model = settings.model.model_copy(update=changes)
         if not wanted.normalised:
             from mediafm_core.evaluation.table_units import unnormalised
@@ -130,9 +131,7 @@ class Table:
         sections = ("model", "objective", "training")
         return {
             "trained": True,
-            "settings": {
-                name: getattr(settings, name).model_dump(mode="json") for name in sections
-            },
+            "settings": {name: getattr(settings, name).recorded() for name in sections},
         }
 
 
@@ -141,14 +140,17 @@ class Catalogue:
     """Clips or spans of the titles that readers see, and models as they are.
 
     Attributes:
-        models: identities, or beginnings of digests; none takes the one that readers see. Of
-            several, the first gives the representations of networks, and each other one has
-            `in_context@<digest>` beside them.
+        models: found ones, or identities or beginnings of digests to find; none takes the model
+            that readers see. Of several, the first gives the representations of networks, and each
+            other one has `in_context@<digest>` beside them.
         labels_file: of clips or spans; None takes the labels that came with `clips.csv`.
     """
 
-    models: tuple[str, ...] = ()
+    models: tuple[StoredModel | str, ...] = ()
     labels_file: Path | None = None
+    _found: dict[str, StoredModel] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def trains(self) -> bool:
@@ -171,8 +173,8 @@ class Catalogue:
 
     def others(self, settings: Settings) -> list[str]:
         """The models beside the first."""
-        folders = self._folders(settings)[1:]
-        return [f"in_context@{folder.name.rpartition('@')[2]}" for folder in folders]
+        others = self._models(settings)[1:]
+        return [f"in_context@{other.identity.rpartition('@')[2]}" for other in others]
 
     def networks(
         self,
@@ -186,29 +188,41 @@ class Catalogue:
         doing: Tell,  # noqa: ARG002
     ) -> Networks:
         """A model of the store."""
-        from mediafm_core.pipeline.releases.candidates import find_model
         from mediafm_core.runtime.device import resolve_device
-        from mediafm_core.store.open_store import open_store
 
         if wanted != Network(model=wanted.model):
             raise MediaFMError(
                 "The catalogue is measured with its models as they are: ablations that train a "
                 "network need a table (--data)."
             )
-        if wanted.model is None:
-            folder = self._folders(settings)[0]
-        else:
-            folder = find_model(open_store(settings), wanted.model)
-        return OneNetwork(units, folder, resolve_device(settings))
+        return OneNetwork(units, self._model(settings, wanted.model), resolve_device(settings))
 
     def facts(self, settings: Settings) -> dict[str, Any]:
         """The models."""
-        return {"trained": False, "models": [folder.name for folder in self._folders(settings)]}
+        return {"trained": False, "models": [model.identity for model in self._models(settings)]}
 
-    def _folders(self, settings: Settings) -> list[Path]:
+    def _models(self, settings: Settings) -> list[StoredModel]:
         from mediafm_core.evaluation.catalogue_units import model_of_readers
-        from mediafm_core.pipeline.releases.candidates import find_model
         from mediafm_core.store.open_store import open_store
 
-        store = open_store(settings)
-        return [find_model(store, each) for each in self.models or (model_of_readers(store),)]
+        return [
+            self._find(settings, model) if isinstance(model, str) else model
+            for model in self.models or (model_of_readers(open_store(settings)),)
+        ]
+
+    def _model(self, settings: Settings, digest: str | None) -> StoredModel:
+        """Return the model of a digest, or of its beginning; the first one for None."""
+        models = self._models(settings)
+        if digest is None:
+            return models[0]
+        same = [model for model in models if model.identity.rpartition("@")[2] == digest]
+        return same[0] if same else self._find(settings, digest)
+
+    def _find(self, settings: Settings, version: str) -> StoredModel:
+        """Find a model, which is then kept with its network."""
+        from mediafm_core.store.model_store import find_model
+        from mediafm_core.store.open_store import open_store
+
+        if version not in self._found:
+            self._found[version] = StoredModel(find_model(open_store(settings), version))
+        return self._found[version]

@@ -13,7 +13,7 @@ Task = Literal["binary", "multilabel", "multiclass", "ranking", "retrieval"]
 
 
 @dataclass(frozen=True)
-class Labels:
+class TaskLabels:
     """Labels of one task, for all units of a data set.
 
     Attributes:

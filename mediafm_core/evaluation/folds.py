@@ -3,14 +3,14 @@
 import numpy as np
 
 from mediafm_core.errors import ConfigurationError, MediaFMError
-from mediafm_core.evaluation.evaluation_task import Labels
+from mediafm_core.evaluation.evaluation_task import TaskLabels
 
 # How far a seed may move a title from its place in the order of sizes: enough for other folds with
 # every seed, too little to leave the largest titles, which are the hardest to place, for last.
 _SHUFFLE = 0.5
 
 
-def folds_of(titles: np.ndarray, labels: Labels, folds: int, seed: int) -> np.ndarray:
+def folds_of(titles: np.ndarray, labels: TaskLabels, folds: int, seed: int) -> np.ndarray:
     """Divide titles into folds, each with its share of positives or classes.
 
     Titles are placed one after the other, large ones first, each where it makes the loads of all
@@ -57,7 +57,7 @@ def folds_of(titles: np.ndarray, labels: Labels, folds: int, seed: int) -> np.nd
     return fold_of_title[title_of]
 
 
-def require_measurable(titles: np.ndarray, labels: Labels) -> None:
+def require_measurable(titles: np.ndarray, labels: TaskLabels) -> None:
     """Refuse labels that no division into folds can evaluate, before anything is trained.
 
     Raises:
@@ -90,7 +90,7 @@ def require_measurable(titles: np.ndarray, labels: Labels) -> None:
         )
 
 
-def _kinds(labels: Labels) -> np.ndarray:
+def _kinds(labels: TaskLabels) -> np.ndarray:
     """The kinds of units that every fold should have its share of, `[n, k]` bool."""
     if labels.task == "multiclass":
         return labels.values[:, None] == np.arange(len(labels.classes))

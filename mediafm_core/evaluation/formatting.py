@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from mediafm_core.evaluation.bootstrap import Difference, Result
+from mediafm_core.evaluation.results import Difference, Result
 from mediafm_core.readable import as_markdown
 
 if TYPE_CHECKING:
-    from mediafm_core.evaluation.measurement import Report
+    from mediafm_core.evaluation.results import Report
 
 Row = TypeVar("Row", Result, Difference)
 Table = tuple[list[str], list[list[str]]]

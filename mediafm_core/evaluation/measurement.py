@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ import numpy as np
 
 from mediafm_core.config.settings import Settings
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.evaluation.bootstrap import BASELINES, Evaluation, Result, measure
-from mediafm_core.evaluation.evaluation_sources import Source
+from mediafm_core.evaluation.bootstrap import BASELINES, measure
+from mediafm_core.evaluation.evaluation_sources import EvaluationSource
 from mediafm_core.evaluation.evaluation_task import Task
 from mediafm_core.evaluation.folds import folds_of
 from mediafm_core.evaluation.metrics import metric_names
@@ -29,6 +29,7 @@ from mediafm_core.evaluation.representations import (
     default_names,
     require_free_names,
 )
+from mediafm_core.evaluation.results import Evaluation, Report, Result
 from mediafm_core.evaluation.saved_results import require_writable
 from mediafm_core.evaluation.seed_representations import Bench
 from mediafm_core.evaluation.units import NotMeasurableError, Units
@@ -37,50 +38,9 @@ from mediafm_core.runtime.progress import Show, WorkProgress, percent, rate, tim
 _FOLDS, _FOLDS_OF_RANKING = 5, 10
 
 
-@dataclass(frozen=True)
-class Report:
-    """What was measured.
-
-    Attributes:
-        source: the data set, for people.
-        label: name of the label.
-        task: of the probes.
-        classes: names of several labels or classes; empty otherwise.
-        titles: that have labels.
-        units: that have labels.
-        folds: of each seed.
-        seeds: each gave folds, networks and probes of its own.
-        bootstrap: draws of titles.
-        seconds: that it took.
-        model: what gave the representations of networks: `trained` for each fold, with the settings
-            and the networks, or models of the catalogue as they are.
-        evaluation: results and paired differences, with intervals.
-    """
-
-    source: str
-    label: str
-    task: Task
-    classes: list[str]
-    titles: int
-    units: int
-    folds: int
-    seeds: list[int]
-    bootstrap: int
-    seconds: float
-    model: dict[str, Any]
-    evaluation: Evaluation
-
-    @property
-    def primary_metric(self) -> str:
-        """What representations are compared by: the task's first metric that can be measured."""
-        metrics = metric_names(self.task)
-        measured = {row.metric for row in self.evaluation.results if row.value is not None}
-        return next((metric for metric in metrics if metric in measured), metrics[0])
-
-
 def evaluate(
     settings: Settings,
-    source: Source,
+    source: EvaluationSource,
     labels: Sequence[str],
     *,
     task: Task | None = None,
@@ -165,7 +125,7 @@ def evaluate(
                     scores.setdefault(name, []).append(found)
                 state.end()
             networks += bench.models() if source.trains else []
-    draws = bootstrap or settings.evaluation.bootstrap
+    draws = bootstrap or settings.evaluation.bootstrap_samples
     state.doing("intervals over titles")
     compares_networks = any(name.startswith(f"{IN_CONTEXT}_") or "@" in name for name in scores)
     evaluation = measure(
@@ -254,7 +214,7 @@ def _with_reasons(evaluation: Evaluation, task: Task, reasons: Mapping[str, str]
 
 def _names(
     settings: Settings,
-    source: Source,
+    source: EvaluationSource,
     units: Units,
     asked: Sequence[str] | None,
     with_ablations: bool,
@@ -262,7 +222,7 @@ def _names(
     names = default_names(units) if asked is None else list(asked)
     names += source.others(settings)
     if with_ablations:
-        names += ablations(units, settings.model.absent, trained=source.trains)
+        names += ablations(units, settings.model.missing_modality, trained=source.trains)
     return list(dict.fromkeys(names))
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mediafm_core.evaluation.evaluation_task import Labels, Task
+from mediafm_core.evaluation.evaluation_task import Task, TaskLabels
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """From weights `[draws, titles]`, how often each title counts, to values `[draws]`, NaN where the
@@ -41,7 +41,7 @@ def metric_names(task: Task, recall_at: Sequence[int] = DEFAULT_RECALL_AT) -> li
 
 
 def statistic(
-    metric: str, scores: np.ndarray, labels: Labels, title_of: np.ndarray, title_count: int
+    metric: str, scores: np.ndarray, labels: TaskLabels, title_of: np.ndarray, title_count: int
 ) -> Statistic:
     """Compute a metric as a function of how often each title counts.
 
@@ -81,7 +81,7 @@ def statistic(
     )
 
 
-def value(metric: str, scores: np.ndarray, labels: Labels, titles: np.ndarray) -> float:
+def value(metric: str, scores: np.ndarray, labels: TaskLabels, titles: np.ndarray) -> float:
     """A metric over all titles, each counted once; NaN where it is not measurable.
 
     Args:

@@ -10,7 +10,6 @@ A catalogue is measured with models as they are, which know its titles; nothing 
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,15 +17,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mediafm_core.config.settings import ModelSettings, Settings, TrainingSettings
+from mediafm_core.config.model_settings import ModelSettings
+from mediafm_core.config.settings import Settings
+from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.evaluation.units import Units
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.identity import digest_of, digest_of_settings
+from mediafm_core.model.stored_model import StoredModel
 from mediafm_core.vectors import to_arrow
 
 if TYPE_CHECKING:
     from mediafm_core.model.network import MediaFM
-    from mediafm_core.model.saved_model import LoadedModel
     from mediafm_core.model.training.progress_events import Event, Observer
     from mediafm_core.model.training.training_data import TrainingData
 
@@ -56,7 +58,7 @@ class OneNetwork:
 
     Attributes:
         units: what it reads.
-        folder: of the model; its name is the identity.
+        model: found and not yet loaded.
         device: to run on.
 
     Raises:
@@ -65,30 +67,23 @@ class OneNetwork:
     """
 
     units: Units
-    folder: Path
+    model: StoredModel
     device: str
 
     def __post_init__(self) -> None:
         from mediafm_core.model.saved_model import check_compatible
 
         # Now, and not after the probes of other representations.
-        check_compatible(_loaded(self.folder, self.device), self.units.ranges, self.units.encoders)
+        space = FusedSpace(self.units.encoders, self.units.ranges)
+        check_compatible(self.model.load(self.device), space)
 
     def identity(self, fold: int) -> str:  # noqa: ARG002
         """The model's."""
-        return self.folder.name
+        return self.model.identity
 
     def network(self, fold: int) -> "MediaFM":  # noqa: ARG002
         """The model, loaded."""
-        return _loaded(self.folder, self.device).network
-
-
-@lru_cache(maxsize=2)
-def _loaded(folder: Path, device: str) -> "LoadedModel":
-    """The model of a folder, which its identity names: loaded once for all seeds."""
-    from mediafm_core.model.saved_model import load_model
-
-    return load_model(folder, device)
+        return self.model.load(self.device).network
 
 
 @dataclass
@@ -190,7 +185,7 @@ class FoldNetworks:
             sources.append(
                 TitleSource(title.title_id, path, version, title.metadata, (layout[0], layout[1]))
             )
-        return TrainingData(sources, global_size=1, ranges=self.units.ranges)
+        return TrainingData(sources, global_size=1, space=FusedSpace(ranges=self.units.ranges))
 
 
 def _states(what: str, doing: Tell) -> "Observer":

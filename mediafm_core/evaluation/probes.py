@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mediafm_core.errors import MediaFMError
-from mediafm_core.evaluation.evaluation_task import Labels, Representation, Task
+from mediafm_core.evaluation.evaluation_task import Representation, Task, TaskLabels
 from mediafm_core.evaluation.folds import folds_of, require_measurable
 from mediafm_core.evaluation.linear import Loss, PrincipalAxes, fit
 from mediafm_core.evaluation.metrics import metric_names, value
@@ -28,7 +28,7 @@ _LOSSES: dict[Task, Loss] = {
 
 def out_of_fold_scores(
     representation: Representation,
-    labels: Labels,
+    labels: TaskLabels,
     titles: np.ndarray,
     fold_of: np.ndarray,
     seed: int,
@@ -91,14 +91,14 @@ class _Problem:
         learnable: Columns of `targets` in which the units differ.
     """
 
-    labels: Labels
+    labels: TaskLabels
     titles: np.ndarray
     targets: np.ndarray
     learnable: np.ndarray
 
     @classmethod
-    def of(cls, labels: Labels, titles: np.ndarray, rows: np.ndarray) -> "_Problem":
-        known = Labels(
+    def of(cls, labels: TaskLabels, titles: np.ndarray, rows: np.ndarray) -> "_Problem":
+        known = TaskLabels(
             labels.name,
             labels.task,
             labels.values[rows],

@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 
 from mediafm_core.disk.seals import sealed_json
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.evaluation.bootstrap import Difference, Result
+from mediafm_core.evaluation.results import Difference, Result
 from mediafm_core.storage.local import require_writable_folder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from mediafm_core.evaluation.measurement import Report
+    from mediafm_core.evaluation.results import Report
 
 JSON_FILE, PARQUET_FILE = "evaluation.json", "evaluation.parquet"
 DIGESTS = "digests"  # in the JSON file: SHA-256 of the other files, by name

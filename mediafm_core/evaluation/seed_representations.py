@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mediafm_core.config.settings import Settings
-from mediafm_core.evaluation.evaluation_sources import Source
+from mediafm_core.evaluation.evaluation_sources import EvaluationSource
 from mediafm_core.evaluation.evaluation_task import Representation
 from mediafm_core.evaluation.network_vectors import Readings
 from mediafm_core.evaluation.networks import Networks, Tell
@@ -37,7 +37,7 @@ class Bench:
     def __init__(
         self,
         settings: Settings,
-        source: Source,
+        source: EvaluationSource,
         units: Units,
         fold_of: np.ndarray,
         seed: int,

@@ -24,7 +24,7 @@ import pyarrow.csv as pv
 import pyarrow.parquet as pq
 
 from mediafm_core.errors import MediaFMError
-from mediafm_core.evaluation.evaluation_task import Labels, Task
+from mediafm_core.evaluation.evaluation_task import Task, TaskLabels
 from mediafm_core.evaluation.task_labels import labels_of
 from mediafm_core.evaluation.units import TitleUnits, Units
 from mediafm_core.identity import digest_of
@@ -88,7 +88,7 @@ def unnormalised(units: Units, path: Path) -> Units:
 
 
 def _read(
-    file: "_File", keys: "_Keys", vectors: Sequence[str], labels: Labels, *, normalised: bool
+    file: "_File", keys: "_Keys", vectors: Sequence[str], labels: TaskLabels, *, normalised: bool
 ) -> Units:
     widths = [_width(file, column) for column in vectors]
     stops = np.cumsum(widths).tolist()

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mediafm_core.errors import MediaFMError
-from mediafm_core.evaluation.evaluation_task import Labels, Task
+from mediafm_core.evaluation.evaluation_task import Task, TaskLabels
 
 _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 _SEPARATOR = ";"  # of several labels in a cell of text
@@ -39,7 +39,7 @@ class _Column(NamedTuple):
         return ", ".join(str(value) for value in list(dict.fromkeys(map(str, some)))[:_SHOWN])
 
 
-def labels_of(columns: Mapping[str, pa.Array | pa.ChunkedArray], task: Task | None) -> Labels:
+def labels_of(columns: Mapping[str, pa.Array | pa.ChunkedArray], task: Task | None) -> TaskLabels:
     """The labels of a task.
 
     Args:
@@ -65,13 +65,13 @@ def labels_of(columns: Mapping[str, pa.Array | pa.ChunkedArray], task: Task | No
         )
     match found:
         case "binary" | "retrieval":
-            labels = Labels(read[0].name, found, _flags(read[0]), [], read[0].known)
+            labels = TaskLabels(read[0].name, found, _flags(read[0]), [], read[0].known)
         case "multilabel":
             labels = _multilabel(read)
         case "multiclass":
             labels = _multiclass(read[0])
         case "ranking":
-            labels = Labels(read[0].name, found, _numbers(read[0]), [], read[0].known)
+            labels = TaskLabels(read[0].name, found, _numbers(read[0]), [], read[0].known)
     return labels
 
 
@@ -176,7 +176,7 @@ def _numbers(column: _Column) -> np.ndarray:
     return column.numbers
 
 
-def _multiclass(column: _Column) -> Labels:
+def _multiclass(column: _Column) -> TaskLabels:
     if column.texts is not None:
         texts = column.texts
     elif column.lists is None and column.numbers is not None:
@@ -189,14 +189,16 @@ def _multiclass(column: _Column) -> Labels:
     classes, codes = np.unique(texts.filter(pa.array(column.known)).to_numpy(False), False, True)
     values = np.zeros(len(column.known), dtype=np.int64)
     values[column.known] = codes
-    return Labels(column.name, "multiclass", values, [str(name) for name in classes], column.known)
+    return TaskLabels(
+        column.name, "multiclass", values, [str(name) for name in classes], column.known
+    )
 
 
-def _multilabel(columns: list[_Column]) -> Labels:
+def _multilabel(columns: list[_Column]) -> TaskLabels:
     if len(columns) > 1 or columns[0].flags is not None:
         values = np.stack([_flags(column) for column in columns], axis=1)  # [n, c]
         known = np.logical_and.reduce([column.known for column in columns])
-        return Labels(
+        return TaskLabels(
             ",".join(column.name for column in columns),
             "multilabel",
             values,
@@ -216,4 +218,4 @@ def _multilabel(columns: list[_Column]) -> Labels:
     values = np.zeros((len(lists), len(order)), dtype=bool)
     values[pc.list_parent_indices(lists).to_numpy(), place[words.indices.to_numpy()]] = True
     names = words.dictionary.take(pa.array(order)).to_pylist()
-    return Labels(column.name, "multilabel", values, names, column.known)
+    return TaskLabels(column.name, "multilabel", values, names, column.known)

@@ -11,7 +11,7 @@ import numpy as np
 
 from mediafm_core.clips.pooling import pool
 from mediafm_core.errors import MediaFMError
-from mediafm_core.evaluation.evaluation_task import Labels
+from mediafm_core.evaluation.evaluation_task import TaskLabels
 from mediafm_core.identity import digest_of
 from mediafm_core.overlaps import OverlappingPairs
 from mediafm_core.vectors import unit_length
@@ -67,7 +67,7 @@ class Units:
     title_of: np.ndarray
     ranges: dict[str, tuple[int, int]]
     longest: int
-    labels: Labels
+    labels: TaskLabels
     read: Callable[[int], TitleUnits]
     incomplete: frozenset[str] = frozenset()
     encoders: dict[str, str] = field(default_factory=dict)

@@ -4,9 +4,6 @@ Each modality has unit length before the concatenation, so that none drowns the 
 that a shot lacks is zero. Source: MediaFM, Netflix technology blog, 23 February 2026.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
-
 import numpy as np
 import pyarrow as pa
 
@@ -68,37 +65,6 @@ def fuse(video: pa.Table, audio: pa.Table, text: pa.Table) -> pa.Table:
     # Every present part has length one: the whole has the root of their number.
     fused /= np.sqrt(weights, dtype=np.float32)[:, None]
     return pa.table({**columns, "embedding": to_arrow(fused)})
-
-
-class SpaceDifference(NamedTuple):
-    """Where two fused spaces differ first: of a modality, the `encoder` or the `columns`."""
-
-    modality: str
-    what: str
-    first: Any
-    second: Any
-
-
-def first_difference(
-    encoders: tuple[Mapping[str, str], Mapping[str, str]],
-    ranges: tuple[Mapping[str, Sequence[int]], Mapping[str, Sequence[int]]],
-) -> SpaceDifference | None:
-    """What keeps the vectors of one fused space from being read as those of another.
-
-    Args:
-        encoders: identity of each modality's encoder, of the first and of the second space.
-        ranges: columns `[start, stop)` of each modality, likewise.
-    """
-    spans = [{name: tuple(span) for name, span in each.items()} for each in ranges]
-    sides: tuple[tuple[str, Mapping[str, Any], Mapping[str, Any]], ...] = (
-        ("encoder", *encoders),
-        ("columns", spans[0], spans[1]),
-    )
-    for what, first, second in sides:
-        for name in sorted({*first, *second}):
-            if first.get(name) != second.get(name):
-                return SpaceDifference(name, what, first.get(name), second.get(name))
-    return None
 
 
 def _require_same_shots(tables: dict[str, pa.Table]) -> None:

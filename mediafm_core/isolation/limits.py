@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from mediafm_core.config.settings import LimitSettings
+from mediafm_core.config.media_settings import LimitSettings
 
 if TYPE_CHECKING:
     from mediafm_core.media.probe import MediaProbe

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pyarrow as pa
 
-from mediafm_core.config.settings import KeyframeSettings, LimitSettings
-from mediafm_core.isolation.children import Child, Used, next_events
-from mediafm_core.isolation.errors_on_wire import rebuilt
+from mediafm_core.config.media_settings import KeyframeSettings, LimitSettings
+from mediafm_core.isolation.child_process import ChildProcess, Used, next_events
+from mediafm_core.isolation.fork_server_handle import TASKS
 from mediafm_core.isolation.limits import Limits, limits_for
-from mediafm_core.isolation.server_process import TASKS
 from mediafm_core.isolation.wire import Message, WireError
+from mediafm_core.isolation.wire_errors import rebuilt
 from mediafm_core.titles.manifest import Manifest
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 if TYPE_CHECKING:
     from mediafm_core.media.probe import MediaProbe, SubtitleStream
@@ -61,7 +61,7 @@ class TitleReader:
         self._probe = probe
         self._waiting = waiting
         self._tasks = tasks
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
         self.used = Used(0.0, 0)
 
     def __enter__(self) -> Self:
@@ -80,7 +80,7 @@ class TitleReader:
         """Rights that the child could not give up on this system; empty before it runs."""
         return self._child.missing if self._child else ()
 
-    def manifest(self, file: OwnFile, title_id: str) -> Manifest:
+    def manifest(self, file: TitleFile, title_id: str) -> Manifest:
         """As `read_manifest`."""
         data = self.run("manifest", "reading it", [file], {"title_id": title_id})
         from mediafm_core.isolation.wire_results import parsing
@@ -91,7 +91,7 @@ class TitleReader:
                 raise WireError(found.title_id)
             return found
 
-    def probe(self, file: OwnFile, language: str | None = None) -> "MediaProbe":
+    def probe(self, file: TitleFile, language: str | None = None) -> "MediaProbe":
         """As `mediafm_core.media.probe.probe`."""
         from mediafm_core.isolation.wire_results import parsing
         from mediafm_core.media.probe import MediaProbe
@@ -101,7 +101,7 @@ class TitleReader:
             return MediaProbe.model_validate_json(data)
 
     def side_file(
-        self, file: OwnFile, language: str | None = None, title_language: str | None = None
+        self, file: TitleFile, language: str | None = None, title_language: str | None = None
     ) -> "TimedText":
         """As `read_side_file`."""
         from mediafm_core.isolation.wire_results import timed_text_from_wire
@@ -113,7 +113,7 @@ class TitleReader:
 
     def embedded(
         self,
-        file: OwnFile,
+        file: TitleFile,
         stream: "SubtitleStream",
         origin_s: float,
         progress: Callable[[float], None] = lambda _seconds: None,
@@ -132,7 +132,7 @@ class TitleReader:
             return timed_text_from_wire(data)
 
     def clips(
-        self, file: OwnFile, title_id: str, duration_s: float, language: str | None = None
+        self, file: TitleFile, title_id: str, duration_s: float, language: str | None = None
     ) -> pa.Table:
         """As `read_clips`."""
         from mediafm_core.isolation.wire_results import clips_from_wire
@@ -144,7 +144,7 @@ class TitleReader:
 
     def decode(
         self,
-        file: OwnFile,
+        file: TitleFile,
         title_id: str,
         probe: "MediaProbe",
         detector: "ShotDetector",
@@ -181,7 +181,7 @@ class TitleReader:
         self,
         task: str,
         doing: str,
-        files: Sequence[OwnFile],
+        files: Sequence[TitleFile],
         arguments: dict[str, Any],
         handle: Handler = lambda _message: None,
         written: Sequence[int] = (),
@@ -219,13 +219,13 @@ class TitleReader:
                 if answer is not None:
                     child.answer(answer)
 
-    def _child_for(self, file: OwnFile, doing: str) -> Child:
+    def _child_for(self, file: TitleFile, doing: str) -> ChildProcess:
         """The child at hand, or a new one if there is none or a larger file needs more."""
         limits = self._limits(file)
         if self._child is not None and self._child.limits.cpu_s < limits.cpu_s:
             self._end()
         if self._child is None:
-            self._child = Child(limits, str(file), doing, self._tasks)
+            self._child = ChildProcess(limits, str(file), doing, self._tasks)
         return self._child
 
     def _end(self) -> None:
@@ -235,7 +235,7 @@ class TitleReader:
             cpu_s, peak_bytes = child.used
             self.used = Used(self.used.cpu_s + cpu_s, max(self.used.peak_bytes, peak_bytes))
 
-    def _limits(self, file: OwnFile) -> Limits:
+    def _limits(self, file: TitleFile) -> Limits:
         size_bytes = file.size if self._size_bytes is None else self._size_bytes
         return limits_for(self._settings, size_bytes, self._probe)
 

@@ -16,8 +16,8 @@ import soundfile  # noqa: F401 - imported with the first sound
 from PIL import Image
 
 from mediafm_core.clips.title_clips import read_clips
-from mediafm_core.config.settings import KeyframeSettings
-from mediafm_core.isolation.conversation import Conversation, Task
+from mediafm_core.config.media_settings import KeyframeSettings
+from mediafm_core.isolation.task_context import Task, TaskContext
 from mediafm_core.isolation.wire import Message
 from mediafm_core.isolation.wire_results import (
     SUMMARY,
@@ -36,68 +36,68 @@ Image.preinit()  # its formats would be imported with the first keyframe
 _IN_FLIGHT = 1  # batches of pictures that may wait for their probabilities
 
 
-def manifest(conversation: Conversation) -> bytes:
+def manifest(context: TaskContext) -> bytes:
     """Read `title.json`."""
-    with conversation.file() as file:
-        found = read_manifest(file, conversation.arguments["title_id"])
+    with context.file() as file:
+        found = read_manifest(file, context.arguments["title_id"])
     return found.model_dump_json().encode()
 
 
-def probe_media(conversation: Conversation) -> bytes:
+def probe_media(context: TaskContext) -> bytes:
     """Look into a media file."""
-    with conversation.file() as file:
-        found = probe(file, conversation.arguments["language"])
+    with context.file() as file:
+        found = probe(file, context.arguments["language"])
     return found.model_dump_json().encode()
 
 
-def side_file(conversation: Conversation) -> bytes:
+def side_file(context: TaskContext) -> bytes:
     """Read a subtitle file."""
-    with conversation.file() as file:
-        found = read_side_file(file, **conversation.arguments)
+    with context.file() as file:
+        found = read_side_file(file, **context.arguments)
     return TIMED_TEXT.dump_json(found)
 
 
-def embedded(conversation: Conversation) -> bytes:
+def embedded(context: TaskContext) -> bytes:
     """Read a text track of a media file."""
-    arguments = conversation.arguments
-    with conversation.file() as file:
+    arguments = context.arguments
+    with context.file() as file:
         found = read_embedded(
             file,
             SubtitleStream.model_validate(arguments["stream"]),
             arguments["origin_s"],
-            partial(_report, conversation),
+            partial(_report, context),
             arguments["title_language"],
         )
     return TIMED_TEXT.dump_json(found)
 
 
-def clips(conversation: Conversation) -> bytes:
+def clips(context: TaskContext) -> bytes:
     """Read `clips.csv`."""
-    with conversation.file() as file:
-        found = read_clips(file, **conversation.arguments)
+    with context.file() as file:
+        found = read_clips(file, **context.arguments)
     return columns_of(found)
 
 
-def decode(conversation: Conversation) -> bytes:
+def decode(context: TaskContext) -> bytes:
     """Decode a title; pictures for the detector and keyframes go to the process that works."""
-    arguments = conversation.arguments
+    arguments = context.arguments
 
     def keep(batch: pa.RecordBatch) -> None:
-        conversation.say(keyframes_on_wire(batch))
+        context.send(keyframes_on_wire(batch))
 
     with (
-        conversation.file() as file,
-        io.FileIO(conversation.descriptor(), "w+") as soundtrack,
+        context.file() as file,
+        io.FileIO(context.descriptor(), "w+") as soundtrack,
     ):
         found = decode_title(
             file,
             arguments["title_id"],
             MediaProbe.model_validate(arguments["probe"]),
-            _DetectorElsewhere(arguments["threshold"], conversation),
+            _DetectorElsewhere(arguments["threshold"], context),
             KeyframeSettings.model_validate(arguments["keyframes"]),
             keep,
             soundtrack,
-            partial(_report, conversation),
+            partial(_report, context),
         )
     return SUMMARY.dump_json(summary_on_wire(found))
 
@@ -120,12 +120,12 @@ class _DetectorElsewhere:
 
     Args:
         threshold: of the detector.
-        conversation: with the process that works.
+        context: with the process that works.
     """
 
-    def __init__(self, threshold: float, conversation: Conversation) -> None:
+    def __init__(self, threshold: float, context: TaskContext) -> None:
         self.threshold = threshold
-        self._conversation = conversation
+        self._context = context
         self._unanswered = 0
 
     def stream(self) -> "_DetectorElsewhere":
@@ -141,14 +141,14 @@ class _DetectorElsewhere:
         return self._ask(Message("finish", {}), 0)
 
     def _ask(self, message: Message, left: int) -> Probabilities:
-        self._conversation.say(message)
+        self._context.send(message)
         self._unanswered += 1
         known = [np.empty(0, np.float32)]
         while self._unanswered > left:
             self._unanswered -= 1
-            known.append(np.frombuffer(self._conversation.answer().body, np.float32))
+            known.append(np.frombuffer(self._context.receive_answer().body, np.float32))
         return np.concatenate(known)
 
 
-def _report(conversation: Conversation, seconds: float) -> None:
-    conversation.say(Message("progress", {"seconds": seconds}))
+def _report(context: TaskContext, seconds: float) -> None:
+    context.send(Message("progress", {"seconds": seconds}))

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mediafm_core.errors import TitleError
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -45,7 +45,7 @@ _TS_PACKETS_SEEN = 4
 
 
 @contextmanager
-def open_media(file: OwnFile) -> Iterator["InputContainer"]:
+def open_media(file: TitleFile) -> Iterator["InputContainer"]:
     """Open a media file for demuxing, and nothing but this file.
 
     Args:
@@ -84,7 +84,7 @@ def open_media(file: OwnFile) -> Iterator["InputContainer"]:
         yield container
 
 
-def cause_in(file: OwnFile, error: Exception) -> Exception | None:
+def cause_in(file: TitleFile, error: Exception) -> Exception | None:
     """Return what a `TitleError` about an error of libav is to be raised from.
 
     Demuxers return EIO, the system's number for a device that fails, for damaged data too. Where
@@ -115,7 +115,7 @@ def packets_of(container: "InputContainer", *streams: "Stream") -> Iterator["Pac
         yield packet
 
 
-def stream_at(container: "InputContainer", file: OwnFile, index: int, kind: str) -> "Stream":
+def stream_at(container: "InputContainer", file: TitleFile, index: int, kind: str) -> "Stream":
     """A stream that an earlier look into the file has found.
 
     Some formats (FLV, transport streams) announce a stream only where its first packet lies, so
@@ -140,7 +140,7 @@ def stream_at(container: "InputContainer", file: OwnFile, index: int, kind: str)
     )
 
 
-def _container_format(file: OwnFile, head: bytes) -> str:
+def _container_format(file: TitleFile, head: bytes) -> str:
     """The container format (libav's name) that a file's first bytes belong to."""
     if not head:
         raise TitleError(f"{file} is empty: copy the media file again.")

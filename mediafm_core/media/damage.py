@@ -6,13 +6,13 @@ decoder knows: by default it hides what is missing, and with `err_detect=explode
 """
 
 from mediafm_core.media.container import open_media, packets_of, stream_at
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 SUSPICIOUS_FORMATS = frozenset({"mpegts"})
 """Formats whose marks are suspicions. In others libav marks a packet that the file ends within."""
 
 
-def undecodable_packets(file: OwnFile, index: int) -> int:
+def undecodable_packets(file: TitleFile, index: int) -> int:
     """Decode a stream of pictures strictly and return the number of packets that fail.
 
     Packets before the first picture do not count.

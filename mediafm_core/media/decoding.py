@@ -11,8 +11,8 @@ from mediafm_core.media.container import cause_in, open_media, packets_of, strea
 from mediafm_core.media.damage import SUSPICIOUS_FORMATS, undecodable_packets
 from mediafm_core.media.mono import MAX_CHANNELS
 from mediafm_core.media.probe import MEASURED_FORMATS, MediaProbe
-from mediafm_core.media.timeline import LONGEST_PAUSE_S, Coverage, Timeline
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.media.timeline import LONGEST_PAUSE_S, Timeline, TimelineCoverage
+from mediafm_core.titles.title_file import TitleFile
 
 if TYPE_CHECKING:
     import av
@@ -110,7 +110,7 @@ class MediaDecoder:
         clock_jumped_s: their lengths in all, seconds.
     """
 
-    def __init__(self, file: OwnFile, probe: MediaProbe) -> None:
+    def __init__(self, file: TitleFile, probe: MediaProbe) -> None:
         self._file = file
         self._probe = probe
         self._frame_s = 1.0 / (probe.video.average_rate or _FALLBACK_RATE)
@@ -196,12 +196,12 @@ class MediaDecoder:
                     stream.discard = Discard.all
             yield container, streams
 
-    def _read_coverage(self) -> Coverage:
+    def _read_coverage(self) -> TimelineCoverage:
         """Read the time stamps of the file once more, without decoding.
 
         The decode that goes on afterwards reads the same descriptor: it gets its position back.
         """
-        coverage = Coverage()
+        coverage = TimelineCoverage()
         position = os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
         with self._open() as (container, streams):
             for packet in packets_of(container, *streams):

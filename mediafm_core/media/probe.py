@@ -11,10 +11,10 @@ from mediafm_core.errors import TitleError
 from mediafm_core.media.container import cause_in, open_media, packets_of
 from mediafm_core.media.geometry import Orientation, display_size, orientation_of
 from mediafm_core.media.mono import MAX_CHANNELS
-from mediafm_core.media.purpose import ATTACHED, has_flag, purpose_of
 from mediafm_core.media.side_data import side_data_of
+from mediafm_core.media.track_purposes import ATTACHED, has_flag, purposes_of
 from mediafm_core.titles.language import primary_language
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 if TYPE_CHECKING:
     import av
@@ -131,7 +131,7 @@ class MediaProbe(_Model):
     notes: tuple[str, ...] = ()
 
 
-def probe(file: OwnFile, language: str | None = None) -> MediaProbe:
+def probe(file: TitleFile, language: str | None = None) -> MediaProbe:
     """Look into a media file, decoding its first picture.
 
     Args:
@@ -191,7 +191,7 @@ def _choose_video(streams: "Sequence[av.VideoStream]") -> "av.VideoStream | None
     """Return the film: no picture attached to it, and no cover or sign language beside it."""
 
     def rank(stream: "av.VideoStream") -> tuple[bool, bool, bool, bool, bool, int]:
-        purpose = purpose_of(stream)
+        purpose = purposes_of(stream)
         return (
             stream.codec_context is None,
             purpose.extra_picture or purpose.commentary,
@@ -217,7 +217,7 @@ def _choose_audio(
     wanted = primary_language(language)
 
     def rank(stream: "av.AudioStream") -> tuple[bool, bool, bool, bool, bool, int]:
-        purpose = purpose_of(stream)
+        purpose = purposes_of(stream)
         return (
             stream.codec_context is None,
             purpose.commentary or purpose.incomplete,
@@ -231,7 +231,7 @@ def _choose_audio(
 
 
 def _describe_video(
-    file: OwnFile, container: "InputContainer", stream: "av.VideoStream"
+    file: TitleFile, container: "InputContainer", stream: "av.VideoStream"
 ) -> "tuple[VideoStream, av.VideoFrame]":
     """Describe a stream of pictures; also returns the first of them."""
     # What the header says, before memory is spent on it; the picture may differ.
@@ -265,7 +265,7 @@ def _describe_video(
 
 
 def _first_picture(
-    file: OwnFile, container: "InputContainer", stream: "av.VideoStream"
+    file: TitleFile, container: "InputContainer", stream: "av.VideoStream"
 ) -> "av.VideoFrame":
     import av
 
@@ -288,7 +288,7 @@ def _first_picture(
     )
 
 
-def _require_size(file: OwnFile, width: int, height: int) -> None:
+def _require_size(file: TitleFile, width: int, height: int) -> None:
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         raise TitleError(
             f"{file} has pictures of {width} x {height}, more than {MAX_SIDE} a side or "
@@ -329,7 +329,7 @@ def _describe_audio(stream: "av.AudioStream") -> AudioStream:
 
 
 def _describe_subtitles(stream: "Stream") -> SubtitleStream:
-    purpose = purpose_of(stream)
+    purpose = purposes_of(stream)
     return SubtitleStream(
         index=stream.index,
         codec=_codec_name(stream),

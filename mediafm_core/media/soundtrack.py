@@ -22,7 +22,7 @@ PAUSE_S = 1.0
 _BLOCK_SAMPLES = SAMPLE_RATE  # one second between writes
 
 
-class _OwnFile:
+class _ErrorKeepingFile:
     """A file for libsndfile to write, which keeps the error of the system that libsndfile loses.
 
     libsndfile calls every failure "System error", and says nothing at all where the last frame of a
@@ -80,7 +80,7 @@ class SoundtrackWriter:
 
     def __init__(self, target: Path | FileIO) -> None:
         self._target = target
-        self._own_file: _OwnFile | None = None
+        self._error_keeping_file: _ErrorKeepingFile | None = None
         self._file: soundfile.SoundFile | None = None
         self._resampler: MonoResampler | None = None
         self.pauses = 0
@@ -118,7 +118,7 @@ class SoundtrackWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._own_file is None:
+        if self._error_keeping_file is None:
             return
         try:
             try:
@@ -126,7 +126,7 @@ class SoundtrackWriter:
                     self._end_run()
                     self._write_block()
             finally:
-                self._close(self._own_file)
+                self._close(self._error_keeping_file)
         except BaseException:
             self._discard()
             raise
@@ -137,13 +137,13 @@ class SoundtrackWriter:
         if isinstance(self._target, Path):
             self._target.unlink(missing_ok=True)
 
-    def _close(self, own_file: _OwnFile) -> None:
+    def _close(self, error_keeping_file: _ErrorKeepingFile) -> None:
         """Close the file; an error of the system comes before libsndfile's, which it has caused."""
         try:
             if self._file is not None:
                 self._file.close()
         finally:
-            own_file.close()
+            error_keeping_file.close()
 
     def write(self, sound: Sound) -> None:
         """Append sound; runs whose stamps follow each other are resampled without a seam."""
@@ -165,9 +165,16 @@ class SoundtrackWriter:
 
         if self._file is None:
             target = self._target
-            self._own_file = _OwnFile(FileIO(target, "w+") if isinstance(target, Path) else target)
+            self._error_keeping_file = _ErrorKeepingFile(
+                FileIO(target, "w+") if isinstance(target, Path) else target
+            )
             self._file = soundfile.SoundFile(
-                self._own_file, "w", SAMPLE_RATE, channels=1, format="FLAC", subtype="PCM_16"
+                self._error_keeping_file,
+                "w",
+                SAMPLE_RATE,
+                channels=1,
+                format="FLAC",
+                subtype="PCM_16",
             )
         self._resampler = MonoResampler()
         missing = round(time_s * SAMPLE_RATE) - self._samples

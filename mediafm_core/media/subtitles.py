@@ -12,10 +12,10 @@ from mediafm_core.media.substation import is_substation, read_substation
 from mediafm_core.media.webvtt import SIGNATURE, read_webvtt
 from mediafm_core.readable import quoted
 from mediafm_core.titles.caption_names import CaptionPurpose
-from mediafm_core.titles.encodings import UnknownEncodingError, decode
+from mediafm_core.titles.encoding_detection import UnknownEncodingError, decode
 from mediafm_core.titles.language import primary_language
-from mediafm_core.titles.own_file import OwnFile
 from mediafm_core.titles.text_file import read_text
+from mediafm_core.titles.title_file import TitleFile
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -82,7 +82,7 @@ class TimedText(NamedTuple):
 
 
 def read_side_file(
-    file: OwnFile, language: str | None = None, title_language: str | None = None
+    file: TitleFile, language: str | None = None, title_language: str | None = None
 ) -> TimedText:
     """Read SubRip, WebVTT or SubStation text.
 
@@ -130,7 +130,7 @@ def read_side_file(
 
 
 def read_embedded(
-    file: OwnFile,
+    file: TitleFile,
     stream: "SubtitleStream",
     origin_s: float,
     progress: Callable[[float], None] = lambda _seconds: None,

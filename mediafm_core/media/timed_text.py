@@ -21,8 +21,8 @@ from mediafm_core.media.subtitles import (
 from mediafm_core.overlaps import Indices, Seconds, overlapping_pairs
 from mediafm_core.titles.caption_names import CaptionPurpose
 from mediafm_core.titles.language import primary_language
-from mediafm_core.titles.own_file import OwnFile
-from mediafm_core.titles.title_folder import SideFile
+from mediafm_core.titles.read_title import SideFile
+from mediafm_core.titles.title_file import TitleFile
 
 if TYPE_CHECKING:
     from mediafm_core.media.probe import MediaProbe, SubtitleStream
@@ -73,14 +73,14 @@ class CaptionReaders(Protocol):
     """The two functions that read a source of timed text, wherever they run."""
 
     def side_file(
-        self, file: OwnFile, language: str | None = None, title_language: str | None = None
+        self, file: TitleFile, language: str | None = None, title_language: str | None = None
     ) -> TimedText:
         """As `read_side_file`."""
         ...
 
     def embedded(
         self,
-        file: OwnFile,
+        file: TitleFile,
         stream: "SubtitleStream",
         origin_s: float,
         progress: Callable[[float], None] = lambda _seconds: None,
@@ -96,7 +96,7 @@ class _InThisProcess:
 
 
 def read_timed_text(
-    open_file: Callable[[str], AbstractContextManager[OwnFile]],
+    open_file: Callable[[str], AbstractContextManager[TitleFile]],
     media: str,
     probe: "MediaProbe",
     side_files: Sequence[SideFile],

@@ -51,7 +51,7 @@ class _Stream:
 
 
 @dataclass
-class Coverage:
+class TimelineCoverage:
     """Times at which the streams of a file have packets: runs without a long step, in seconds.
 
     Attributes:
@@ -98,7 +98,7 @@ class Timeline:
         format_name: str,
         start_s: float,
         streams: Iterable[int],
-        read_coverage: Callable[[], Coverage],
+        read_coverage: Callable[[], TimelineCoverage],
     ) -> None:
         self.jumps = 0
         self.jumped_s = 0.0
@@ -109,7 +109,7 @@ class Timeline:
         self._offsets = deque([0.0], maxlen=_OFFSETS_KEPT)
         self._silence_s = 0.0
         self._read_coverage = read_coverage
-        self._coverage: Coverage | None = None
+        self._coverage: TimelineCoverage | None = None
 
     @property
     def stamped_until_s(self) -> float:

@@ -4,14 +4,14 @@ Names are those of transformers where it has one. Imports transformers: import t
 where a network is really used.
 """
 
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from mediafm_core.config.settings import ModelSettings
+from mediafm_core.config.model_settings import ModelSettings
+from mediafm_core.fusion.space import FusedSpace
 
 
 @strict
@@ -59,13 +59,21 @@ class MediaFMConfig(PreTrainedConfig):
         settings: ModelSettings,
         fused_size: int,
         global_size: int,
-        ranges: Mapping[str, tuple[int, int]] | None = None,
-        identities: Mapping[str, str] | None = None,
+        space: FusedSpace | None = None,
         boundary_head: bool = False,
     ) -> "MediaFMConfig":
-        """The configuration for a fused space of `fused_size` and metadata of `global_size`."""
+        """Make the configuration of a network from the settings.
+
+        Args:
+            settings: shape of the network.
+            fused_size: width of the fused vectors.
+            global_size: width of the metadata vectors.
+            space: encoders and columns of the fused vectors, where they are recorded.
+            boundary_head: add a head that predicts where scenes start.
+        """
         from mediafm_core.model.positions import attention_slopes
 
+        space = space or FusedSpace()
         relative = settings.positions == "relative"
         return cls(
             fused_size=fused_size,
@@ -81,14 +89,20 @@ class MediaFMConfig(PreTrainedConfig):
             fusion=settings.fusion,
             positions=settings.positions,
             prediction=settings.prediction,
-            absent=settings.absent,
+            absent=settings.missing_modality,
             boundary_head=boundary_head,
-            structure=settings.structure,
-            surroundings=settings.surroundings,
+            structure=settings.novelty,
+            surroundings=settings.neighbour_means,
             attention_slopes=attention_slopes(settings.heads) if relative else None,
-            fused_ranges={name: list(span) for name, span in (ranges or {}).items()},
-            encoder_identities=dict(identities or {}),
+            fused_ranges={name: list(columns) for name, columns in space.ranges.items()},
+            encoder_identities=dict(space.encoders),
         )
+
+    @property
+    def fused_space(self) -> FusedSpace:
+        """The space of the vectors that the network reads; empty where none was recorded."""
+        ranges = {name: (start, stop) for name, (start, stop) in (self.fused_ranges or {}).items()}
+        return FusedSpace(self.encoder_identities or {}, ranges, self.global_size)
 
     @property
     def modality_ranges(self) -> list[tuple[int, int]]:

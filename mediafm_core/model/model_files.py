@@ -5,6 +5,7 @@ Imports no torch, so that models can be listed and compared quickly.
 
 import stat
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,27 @@ def recorded_identity(folder: Path, training: dict[str, Any]) -> Identity:
         raise ConfigurationError(
             f"{folder / TRAINING_FILE} names no identity: copy the model again."
         ) from None
+
+
+def created_at(folder: Path, training: Mapping[str, Any] | None = None) -> datetime:
+    """Return when a model was trained, UTC, from its record or else the date of its folder.
+
+    Args:
+        folder: of the model.
+        training: its record; None reads it, where it can be read.
+
+    Raises:
+        ValueError, TypeError: the date in `training` is none.
+    """
+    if training is None:
+        try:
+            return created_at(folder, read_json(folder, TRAINING_FILE))
+        except (ConfigurationError, ValueError, TypeError):
+            training = {}
+    recorded = training.get("created_at")
+    if recorded is None:  # damaged, or trained before the date was recorded
+        return datetime.fromtimestamp(int(folder.stat().st_mtime), UTC)
+    return datetime.fromisoformat(recorded).astimezone(UTC)
 
 
 def write_training_record(folder: Path, record: Mapping[str, Any]) -> None:

@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedConfig
 
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError
-from mediafm_core.fusion.concatenation import first_difference
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.identity import Identity, digest_of, digest_of_settings
 from mediafm_core.model.bounds import checked_configuration
 from mediafm_core.model.card import model_card
@@ -36,13 +36,13 @@ from mediafm_core.model.model_files import (
     WEIGHTS_FILE,
     other_version,
     pickles_in,
-    read_json,
     recorded_identity,
     refuse_strange_file,
     require_undamaged,
     write_training_record,
 )
 from mediafm_core.model.network import MediaFM, MediaFMConfig
+from mediafm_core.model.stored_model import StoredModel
 
 _LAYERS = "layers."  # begins the names of a layer's tensors
 
@@ -125,8 +125,14 @@ def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
         ConfigurationError: a file is missing, damaged or altered, the weights are a pickle, or the
             folder holds a model of another architecture or version.
     """
-    config = _load_config(folder)
-    training = read_json(folder, TRAINING_FILE)
+    return load_stored(StoredModel(folder), device)
+
+
+def load_stored(model: StoredModel, device: str = "cpu") -> LoadedModel:
+    """Load a model whose folder was found before, see `load_model`."""
+    folder = model.folder
+    config = _checked_config(model)
+    training = model.training
     recorded = recorded_identity(folder, training)
     refusal = other_version(folder, recorded.version)
     if refusal:
@@ -148,30 +154,21 @@ def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
     return LoadedModel(network.eval(), identity, folder, training)
 
 
-def check_compatible(
-    model: LoadedModel,
-    ranges: Mapping[str, tuple[int, int]],
-    identities: Mapping[str, str],
-) -> None:
-    """Refuse to read fused vectors of other encoders than the model was trained on.
+def check_compatible(model: LoadedModel, space: FusedSpace) -> None:
+    """Refuse fused vectors of another space than the one that a model was trained in.
 
     Args:
         model: the model that is to read the vectors.
-        ranges: each modality's columns `(start, stop)` in the fused vectors.
-        identities: identity of each encoder, by modality.
+        space: of the vectors.
 
     Raises:
         IdentityMismatchError: names the first difference.
     """
-    config = model.network.config
-    found = first_difference(
-        (config.encoder_identities or {}, identities), (config.fused_ranges or {}, ranges)
-    )
-    if found:
+    mismatch = model.network.config.fused_space.mismatch(space)
+    if mismatch:
         raise IdentityMismatchError(
-            f"{model.identity} was trained with {found.modality} {found.what} {found.first} and "
-            f"the fused vectors have {found.second}: train a model on these vectors or embed with "
-            "the model's encoders."
+            f"{model.identity} is not compatible with the fused vectors ({mismatch}): train a "
+            "model on these vectors or embed with the model's encoders."
         )
 
 
@@ -218,14 +215,14 @@ def own_settings(config: MediaFMConfig) -> dict[str, Any]:
     }
 
 
-def _load_config(folder: Path) -> MediaFMConfig:
-    settings = read_json(folder, CONFIG_FILE)
+def _checked_config(model: StoredModel) -> MediaFMConfig:
+    path, settings = model.folder / CONFIG_FILE, model.config
     if settings.get("model_type") != MediaFMConfig.model_type:
         raise ConfigurationError(
-            f"{folder / CONFIG_FILE} describes a {settings.get('model_type')!r} model, not "
+            f"{path} describes a {settings.get('model_type')!r} model, not "
             f"{MediaFMConfig.model_type!r}: name the folder of a MediaFM model."
         )
-    own = checked_configuration(folder / CONFIG_FILE, settings)
+    own = checked_configuration(path, settings)
     return MediaFMConfig(**{name: own[name] for name in own if name != "model_type"})
 
 

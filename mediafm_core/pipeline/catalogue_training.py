@@ -1,18 +1,17 @@
 """The catalogue as training data, and a trained model as the catalogue's."""
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mediafm_core.errors import ConfigurationError, StoreError
+from mediafm_core.errors import ConfigurationError, IdentityMismatchError, StoreError
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.identity import digest_of
-from mediafm_core.model.model_files import TRAINING_FILE, read_json
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.candidates import model_folders
-from mediafm_core.store.model_store import put_up
+from mediafm_core.pipeline.releases.candidates import Candidate
+from mediafm_core.store.model_store import model_folders, put_up
 from mediafm_core.store.store import RECORD_KEY, ArtefactRecord, Store
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from mediafm_core.model.training.progress_events import Observer
     from mediafm_core.model.training.training_data import TrainingData
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def fused_titles(platform: Platform) -> list[str]:
@@ -55,21 +54,25 @@ def training_data(
         ConfigurationError: the catalogue holds nothing to train on.
         IdentityMismatchError: titles were fused from different encoders.
     """
-    from mediafm_core.errors import IdentityMismatchError
     from mediafm_core.model.training.training_data import TitleSource, TrainingData
     from mediafm_core.vectors import to_numpy
 
     store = platform.store
-    sources = []
-    spaces: dict[str, str] = {}
-    details: dict[str, dict] = {}
+    sources: list[TitleSource] = []
+    space = FusedSpace()
     for place, title_id in enumerate(title_ids):
         progress(place / len(title_ids))
         record = store.record("fused_embeddings", title_id)
         if record is None:
             raise StoreError(f"{title_id} has no fused_embeddings: materialise them first.")
-        details = record.details
-        spaces[json.dumps([details["ranges"], details["encoders"]], sort_keys=True)] = title_id
+        of_title = FusedSpace.from_record(record.details)
+        if not sources:
+            space = of_title
+        elif mismatch := space.mismatch(of_title):
+            raise IdentityMismatchError(
+                f"The titles {title_ids[0]} and {title_id} were fused from different encoders "
+                f"({mismatch}): refresh the catalogue before training."
+            )
         metadata = store.read("title_metadata_embedding", title_id)
         # The record that came with this very vector, and without opening the file again.
         made_by = ArtefactRecord.model_validate_json(metadata.schema.metadata[RECORD_KEY])
@@ -87,17 +90,7 @@ def training_data(
         raise ConfigurationError(
             f"The store {store.location} holds no fused titles to train on: take in titles first."
         )
-    if len(spaces) > 1:
-        raise IdentityMismatchError(
-            f"The titles {', '.join(sorted(spaces.values()))} were fused from different encoders: "
-            "refresh the catalogue before training."
-        )
-    return TrainingData(
-        sources,
-        global_size=platform.text_encoder.dimension,
-        ranges={name: (start, stop) for name, (start, stop) in details["ranges"].items()},
-        identities=details["encoders"],
-    )
+    return TrainingData(sources, global_size=platform.text_encoder.dimension, space=space)
 
 
 def _layout(record: ArtefactRecord) -> tuple[int, int] | None:
@@ -111,16 +104,24 @@ class TrainedModel:
     """A trained model of the store.
 
     Attributes:
-        identity: also the name of its folder under `<store>/models`.
-        training: what `training.json` says: settings, titles, curve, baselines, groups.
+        candidate: the model in its folder under `<store>/models`.
         seconds: of training; None if this model had been trained before.
         shots_per_second: likewise.
     """
 
-    identity: str
-    training: dict[str, Any]
+    candidate: Candidate
     seconds: float | None = None
     shots_per_second: float | None = None
+
+    @property
+    def identity(self) -> str:
+        """Identity of the model."""
+        return self.candidate.identity
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """Content of `training.json`: settings, titles, curve, baselines, groups."""
+        return self.candidate.training
 
 
 def train_model(
@@ -167,8 +168,8 @@ def train_model(
         from mediafm_core.model.training.launch import train_in_processes
 
         finished = train_in_processes(settings, progress)
-        record = read_json(platform.store.models / finished.identity, TRAINING_FILE)
-        return TrainedModel(finished.identity, record, finished.seconds, finished.shots_per_second)
+        candidate = Candidate(platform.store.models / finished.identity)
+        return TrainedModel(candidate, finished.seconds, finished.shots_per_second)
     result = train(
         data,
         settings.model,
@@ -183,37 +184,31 @@ def train_model(
     )
     if world is None or (world.is_first and result.folder.exists()):
         put_up(platform.store, str(result.identity), again=True)
-    return TrainedModel(
-        str(result.identity),
-        read_json(result.folder, TRAINING_FILE) if result.folder.exists() else {},
-        result.seconds,
-        result.shots_per_second,
-    )
+    return TrainedModel(Candidate(result.folder), result.seconds, result.shots_per_second)
 
 
 def _trained_before(store: Store, request: Mapping[str, Any]) -> TrainedModel | None:
     """A sound model of the same request; saving a model replaces one that is damaged."""
-    from mediafm_core.model.saved_model import load_model
-
     for folder in model_folders(store):
+        candidate = Candidate(folder)
         try:
-            training = read_json(folder, TRAINING_FILE)
-        except ConfigurationError:  # `mediafm models` tells; it is not the one asked for
+            recorded = {name: candidate.training.get(name) for name in request}
+        except ConfigurationError:  # listed as damaged by `mediafm models`
             continue
-        if request != {name: training.get(name) for name in request}:
+        if request != recorded:
             continue
         try:
-            load_model(folder)
+            candidate.load()
         except ConfigurationError as error:
-            _log.warning("a model that was trained before is trained again: %s", error)
+            logger.warning("a model that was trained before is trained again: %s", error)
         else:
-            put_up(store, folder.name)
-            return TrainedModel(folder.name, training)
+            put_up(store, candidate.identity)
+            return TrainedModel(candidate)
     return None
 
 
-def adopt_model(platform: Platform, folder: Path) -> str:
-    """Copy a model trained elsewhere into the store; returns its identity.
+def adopt_model(platform: Platform, folder: Path) -> Candidate:
+    """Copy a model trained elsewhere into the store, as a candidate.
 
     Raises:
         ConfigurationError: the folder holds no sound model.
@@ -222,4 +217,4 @@ def adopt_model(platform: Platform, folder: Path) -> str:
 
     identity = str(copy_model(folder, platform.store.models))
     put_up(platform.store, identity)
-    return identity
+    return Candidate(platform.store.models / identity)

@@ -9,7 +9,7 @@ from typing import Literal
 from mediafm_core.errors import NotReadyError, TitleError, WorkError
 from mediafm_core.pipeline.checks import CheckResult, run_checks
 from mediafm_core.pipeline.failures.attempts import attempts_in
-from mediafm_core.pipeline.failures.blame import FailedWork, reason_to_hold_back
+from mediafm_core.pipeline.failures.attribution import FailedWork, reason_to_hold_back
 from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.failures.unknown_failures import failures_in
 from mediafm_core.pipeline.graph import SPECS
@@ -40,8 +40,8 @@ from mediafm_core.runtime.interruption import (
     raise_if_interrupted,
 )
 from mediafm_core.store.store import ArtefactRecord
-from mediafm_core.titles.inbox import TitleFolder
 from mediafm_core.titles.manifest import is_title_id
+from mediafm_core.titles.title_folder import TitleFolder
 
 logger = logging.getLogger(__name__)
 

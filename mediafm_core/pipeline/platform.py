@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mediafm_core.config.settings import Settings
+from mediafm_core.errors import StoreError
 from mediafm_core.isolation.readers import TitleReader
+from mediafm_core.model.stored_model import StoredModel
 from mediafm_core.pipeline.releases.serving import serving_model
 from mediafm_core.runtime.error_causes import temporary_folder
 from mediafm_core.store.model_store import model_folder
@@ -57,7 +59,7 @@ class Platform:
         self._s3_client = s3_client
         self.progress: Progress = progress or (lambda _title_id, _asset, _share: None)
         self.training_progress: Observer = lambda _event: None  # called with a training's events
-        self._network: tuple[str, LoadedModel] | None = None
+        self._served: StoredModel | None = None
         self._one_model: tuple[str | None] | None = None
         self.looks: dict[tuple[str, str], float] = {}  # first look at folders dated in the future
         self.lifted: set[str] = set()  # titles whose quarantine was lifted to try them again
@@ -157,15 +159,15 @@ class Platform:
             StoreError: no model has been released.
             ConfigurationError: the released model's folder is damaged.
         """
-        from mediafm_core.errors import StoreError
-        from mediafm_core.model.saved_model import load_model
         from mediafm_core.runtime.device import resolve_device
 
         released = self.serving_model
         if released is None:
             raise StoreError(f"No model is released in {self.store.location}: run `mediafm train`.")
-        if self._network is None or self._network[0] != released:
-            device = resolve_device(self.settings)
-            loaded = load_model(model_folder(self.store, released), device)
-            self._network = (released, loaded)
-        return self._network[1]
+        if self._served is None or self._served.identity != released:
+            self._served = StoredModel(model_folder(self.store, released))
+        return self._served.load(resolve_device(self.settings))
+
+    def keep_network(self, released: StoredModel) -> None:
+        """Keep the network of a model that was loaded to be released, for `network`."""
+        self._served = released

@@ -1,8 +1,11 @@
-"""One title in hand: what a stage's computation reads, writes and reports."""
+"""Work on one title, and the preparation of a run.
+
+`Work` is what a stage computes with: it reads inputs, writes artefacts and reports progress.
+"""
 
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,14 +14,16 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from mediafm_core.errors import ChangedTitleError, StoreError, TitleError
-from mediafm_core.isolation.children import Used
+from mediafm_core.isolation.child_process import Used
 from mediafm_core.isolation.readers import TitleReader
+from mediafm_core.pipeline.catalogue_training import adopt_model
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.planning.asset_states import Wanted, title_content, variant_of
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.releases.release import release
 from mediafm_core.runtime.error_causes import Cause, fault_of
 from mediafm_core.store.store import ArtefactRecord, Measured, Store
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 if TYPE_CHECKING:
     from mediafm_core.media.probe import MediaProbe
@@ -54,6 +59,34 @@ class Stopwatch:
             peak_memory_bytes=_peak_memory_bytes() + self._children_bytes,
             finished_at=datetime.now(UTC).replace(microsecond=0),
             parts={name: round(value, 3) for name, value in (parts or {}).items()},
+        )
+
+
+def prepare(platform: Platform, progress: Callable[[str], None] = lambda _what: None) -> None:
+    """Clean up after killed runs, check the encoders, release the model that the settings name.
+
+    It comes before the work, so that a missing weight or key is reported at once.
+
+    Args:
+        platform: settings, store and encoders.
+        progress: called with a description of each step.
+
+    Raises:
+        ConfigurationError: a weight, package or key is missing; the model folder is damaged.
+        IdentityMismatchError: that model was trained on vectors of other encoders.
+    """
+    progress("clearing what killed runs left")
+    platform.store.sweep()
+    for encoder in (platform.video_encoder, platform.audio_encoder, platform.text_encoder):
+        progress(f"checking the weights of {type(encoder).__name__}")
+        encoder.check()
+    folder = platform.settings.serving_model
+    if folder is not None:
+        progress(f"adopting the model in {folder}")
+        candidate = adopt_model(platform, folder)
+        # The run that follows brings the titles to the settings' encoders.
+        release(
+            platform, candidate, reason=f"setting serving_model: {folder}", compare_titles=False
         )
 
 
@@ -96,7 +129,7 @@ class Work:
         return content
 
     @contextmanager
-    def file(self, name: str) -> Iterator[OwnFile]:
+    def file(self, name: str) -> Iterator[TitleFile]:
         """Open a file of the title folder, in the state that the asset `title` describes.
 
         Raises:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mediafm_core.errors import MediaFMError
-from mediafm_core.queries.processes import Parameters, QueryError, run
+from mediafm_core.queries.worker_pool import Parameters, QueryError, run
 from mediafm_core.readable import shortened
 from mediafm_core.search.clip_numbers import Clips
 from mediafm_core.search.top_k import NOTHING, Candidates, joined

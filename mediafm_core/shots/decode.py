@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from mediafm_core.config.settings import KeyframeSettings
+from mediafm_core.config.media_settings import KeyframeSettings
 from mediafm_core.media.decoding import MediaDecoder, Picture, Sound
 from mediafm_core.media.probe import MediaProbe
 from mediafm_core.media.scaling import PictureScaler, Thumbnails
@@ -31,8 +31,8 @@ from mediafm_core.shots.detector import (
     Probabilities,
     StreamingDetector,
 )
-from mediafm_core.shots.keyframes import Candidate, KeyframeEncoder, OpenShot
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.shots.keyframes import KeyframeCandidate, KeyframeEncoder, OpenShot
+from mediafm_core.titles.title_file import TitleFile
 
 SHOT_SCHEMA = pa.schema(
     [
@@ -80,7 +80,7 @@ class DecodeSummary:
 
 
 def decode_title(
-    file: OwnFile,
+    file: TitleFile,
     title_id: str,
     probe: MediaProbe,
     detector: StreamingDetector,
@@ -124,7 +124,7 @@ def decode_title(
                 case Picture(time_s, frame):
                     batch[frames % _FRAMES_PER_PUSH] = thumbnails.scale(frame)
                     meter.charge("decode")
-                    assembler.wait(Candidate(frames, time_s, scaler.scale(frame)))
+                    assembler.wait(KeyframeCandidate(frames, time_s, scaler.scale(frame)))
                     meter.charge("keyframes")
                     frames += 1
                     if frames % _FRAMES_PER_PUSH == 0:
@@ -177,13 +177,13 @@ class _ShotAssembler:
         self._sink = sink
         self._boundaries = BoundaryFinder(threshold)
         self._encoder = KeyframeEncoder(title_id, probe.video.orientation, settings.jpeg_quality)
-        self._waiting: deque[Candidate] = deque()
+        self._waiting: deque[KeyframeCandidate] = deque()
         self._shot = OpenShot(settings.per_shot)
         self._start_s: list[float] = []
         self._start_frame: list[int] = []
         self.keyframes = 0
 
-    def wait(self, candidate: Candidate) -> None:
+    def wait(self, candidate: KeyframeCandidate) -> None:
         """Take the next frame, whose shot is not known yet."""
         self._waiting.append(candidate)
 

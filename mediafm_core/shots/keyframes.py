@@ -29,7 +29,7 @@ KEYFRAME_SCHEMA = pa.schema(
 CANDIDATES_PER_KEYFRAME = 16
 
 
-class Candidate(NamedTuple):
+class KeyframeCandidate(NamedTuple):
     """A frame that may become a keyframe: its number and time in the title, and the picture."""
 
     frame: int
@@ -53,9 +53,9 @@ class OpenShot:
         self._per_shot = per_shot
         self._stride = 1
         self._frames = 0
-        self._candidates: list[Candidate] = []
+        self._candidates: list[KeyframeCandidate] = []
 
-    def add(self, candidate: Candidate) -> None:
+    def add(self, candidate: KeyframeCandidate) -> None:
         """Offer the next frame of the shot."""
         if self._frames % self._stride == 0:
             self._candidates.append(candidate)
@@ -65,11 +65,11 @@ class OpenShot:
         self._frames += 1
 
     @property
-    def first(self) -> Candidate:
+    def first(self) -> KeyframeCandidate:
         """The first frame of the shot."""
         return self._candidates[0]
 
-    def keyframes(self, end_s: float) -> list[Candidate]:
+    def keyframes(self, end_s: float) -> list[KeyframeCandidate]:
         """The frames nearest to the centres of equal parts of the shot.
 
         Args:
@@ -105,7 +105,7 @@ class KeyframeEncoder:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def add(self, shot_index: int, keyframes: list[Candidate]) -> None:
+    def add(self, shot_index: int, keyframes: list[KeyframeCandidate]) -> None:
         """Encode the keyframes of one shot."""
         from PIL import Image
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mediafm_core.config.settings import Precision, Settings
+from mediafm_core.config.section import Precision
+from mediafm_core.config.settings import Settings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import Identity, digest_of_files, digest_of_settings
 from mediafm_core.runtime.device import resolve_device

@@ -8,7 +8,7 @@ from mediafm_core.storage.files import Files
 from mediafm_core.storage.local import LocalFiles
 
 if TYPE_CHECKING:
-    from mediafm_core.config.settings import S3Settings
+    from mediafm_core.config.store_settings import S3Settings
 
 
 def open_files(place: Path | S3Location, settings: "S3Settings", client: Any = None) -> Files:

@@ -21,7 +21,7 @@ from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from botocore.exceptions import ClientError, FlexibleChecksumError
 
 from mediafm_core.config.location import S3Location
-from mediafm_core.config.settings import S3Settings
+from mediafm_core.config.store_settings import S3Settings
 from mediafm_core.errors import DamagedObjectError, StorageError
 from mediafm_core.identity import digest_of
 from mediafm_core.storage.cache import Copies, in_a_name

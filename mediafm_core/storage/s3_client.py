@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mediafm_core.config.settings import S3Settings
+from mediafm_core.config.store_settings import S3Settings
 from mediafm_core.errors import ConfigurationError, MediaFMError, StorageError
 from mediafm_core.storage.s3_retries import (
     PASSING,

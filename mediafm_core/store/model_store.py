@@ -12,12 +12,15 @@ import shutil
 import uuid
 from pathlib import Path
 
-from mediafm_core.model.model_files import TRAINING_FILE
+from mediafm_core.errors import ConfigurationError
+from mediafm_core.model.model_files import TRAINING_FILE, created_at
 from mediafm_core.store.store import Store
 
 _FOLDER = "models"
 _IDENTITY = re.compile(r"[\w.+-]+@[\w.+-]+")  # the name of a folder, never a path
 _LONGEST_NAME = 255  # of a file, in bytes
+_NAMED_MODELS = 5  # in an error, the newest
+FEWEST_DIGITS = 4  # of a digest's beginning, as git requires
 
 
 def is_identity(name: object) -> bool:
@@ -87,3 +90,52 @@ def put_up(store: Store, identity: str, again: bool = False) -> None:
 
 def _is_put_up(store: Store, identity: str) -> bool:
     return store.files.exists(f"{_FOLDER}/{identity}/{TRAINING_FILE}")
+
+
+def find_model(store: Store, version: str) -> Path:
+    """Return the folder of a model of the store, on this machine.
+
+    Args:
+        store: of the catalogue.
+        version: its identity `name-version@digest`, or the beginning of its digest, four digits or
+            more, that no other model's digest has.
+
+    Raises:
+        ConfigurationError: there is no such model, or there are several.
+    """
+    name, _, digest = version.rpartition("@")
+    found = [
+        identity
+        for identity in model_names(store)
+        if digest
+        and identity.rpartition("@")[2].startswith(digest)
+        and name in ("", identity.rpartition("@")[0])
+    ]
+    if len(found) == 1 and len(digest) >= FEWEST_DIGITS:
+        return model_folder(store, found[0])
+    if len(found) > 1:
+        names = ", ".join(found)
+        raise ConfigurationError(f"{version!r} may be any of {names}: name more of the digest.")
+    if found:
+        raise ConfigurationError(
+            f"{version!r} is too short for {found[0]}: name {FEWEST_DIGITS} digits of its digest "
+            "or more."
+        )
+    raise unknown_model(store, version)
+
+
+def unknown_model(store: Store, version: str) -> ConfigurationError:
+    """Return the error of a model that the store does not hold, with the newest ones it holds."""
+    dates = {folder.name: created_at(folder) for folder in model_folders(store)}
+    there = sorted(dates, key=lambda identity: (dates[identity], identity), reverse=True)
+    names = ", ".join(there[:_NAMED_MODELS]) or "none, so train one"
+    more = f" and {len(there) - _NAMED_MODELS} more" if len(there) > _NAMED_MODELS else ""
+    wanted = f"There is no model {version!r}" if version else "No model is chosen"
+    return ConfigurationError(
+        f"{wanted} in {store.models}, which has {names}{more}: `mediafm models` compares them."
+    )
+
+
+def model_folders(store: Store) -> list[Path]:
+    """Return the folders of all models, on this machine, in the order of their names."""
+    return [model_folder(store, identity) for identity in model_names(store)]

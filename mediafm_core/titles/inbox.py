@@ -1,26 +1,22 @@
 """The inbox: where titles arrive, a folder each, wherever it is kept.
 
 A listing of names, sizes and times says which folders there are, which are complete and which have
-changed; contents are read through an `OwnFile`, of a local copy where the inbox is elsewhere. No
+changed; contents are read through an `TitleFile`, of a local copy where the inbox is elsewhere. No
 link below the inbox is followed.
 """
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mediafm_core.config.settings import Settings
 from mediafm_core.errors import TitleError
-from mediafm_core.identity import digest_of
 from mediafm_core.storage.files import Entry, Files
 from mediafm_core.storage.open_files import open_files
-from mediafm_core.titles.manifest import MANIFEST_NAME, is_title_id
-from mediafm_core.titles.own_file import OwnFile, file_stamp, open_folder
-
-Listing = Mapping[str, Entry]
-"""The files directly in a title folder by their names, in the order of the names."""
+from mediafm_core.titles.title_file import TitleFile, file_stamp, open_folder
+from mediafm_core.titles.title_folder import Listing, TitleFolder
 
 
 class Inbox(ABC):
@@ -38,7 +34,7 @@ class Inbox(ABC):
         return []
 
     @abstractmethod
-    def scan(self) -> Iterator["TitleFolder"]:
+    def scan(self) -> Iterator[TitleFolder]:
         """The folders in the order of their names, complete or not.
 
         Hidden entries and plain files are passed over.
@@ -53,7 +49,7 @@ class Inbox(ABC):
         """
 
     @abstractmethod
-    def open(self, key: str, name: str) -> OwnFile:
+    def open(self, key: str, name: str) -> TitleFile:
         """Open a file of a title folder, as it is now.
 
         Raises:
@@ -61,7 +57,7 @@ class Inbox(ABC):
         """
 
     @abstractmethod
-    def require_own_file(self, key: str, name: str) -> None:
+    def require_regular_file(self, key: str, name: str) -> None:
         """Refuse what is no ordinary file of the title folder.
 
         Raises:
@@ -75,103 +71,9 @@ class Inbox(ABC):
         """A text for people in which paths of copies are replaced by what they are copies of."""
         return text
 
-    def folder(self, title_id: str) -> "TitleFolder":
+    def folder(self, title_id: str) -> TitleFolder:
         """The folder of a title, which need not exist."""
         return TitleFolder(self, title_id)
-
-
-class TitleFolder:
-    """A folder of the inbox as it was when it was first listed; nothing of it is read.
-
-    Args:
-        inbox: where it is.
-        key: the folder's name there.
-        listing: its files if they are known already; listed when first asked for otherwise.
-    """
-
-    def __init__(self, inbox: Inbox, key: str, listing: Listing | None = None) -> None:
-        self._inbox = inbox
-        self._key = key
-        self._listing = listing
-
-    def __repr__(self) -> str:
-        return f"TitleFolder({self.location!r})"
-
-    @property
-    def name(self) -> str:
-        """The title id that the folder stands for, usable or not."""
-        return os.fsencode(self._key).decode("utf-8", "backslashreplace")
-
-    @property
-    def location(self) -> str:
-        """Where the folder is, for people."""
-        return f"{self._inbox.location}/{self.name}"
-
-    @property
-    def files(self) -> Listing:
-        """The files directly in it, hidden ones left out.
-
-        Raises:
-            TitleError: the folder cannot be listed.
-        """
-        if self._listing is None:
-            self._listing = self._inbox.listing(self._key)
-        return self._listing
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether `title.json` is there; until then the folder is still being filled.
-
-        A folder that cannot be listed counts as complete: reading it tells what is wrong.
-        """
-        try:
-            return MANIFEST_NAME in self.files
-        except TitleError:
-            return True
-
-    @property
-    def is_gone(self) -> bool:
-        """Return True if there is no such folder, or nothing is in it."""
-        try:
-            return not self.files
-        except TitleError as error:
-            return isinstance(error.__cause__, FileNotFoundError)
-
-    @property
-    def has_usable_name(self) -> bool:
-        """Whether the name can be a title id, and with it a partition key."""
-        return is_title_id(self.name)
-
-    def fingerprint(self) -> str:
-        """Digest of the names, sizes and times of change (in S3: entity tags) of the files.
-
-        Reads no content: cheap enough to ask for a whole catalogue every minute. A folder that
-        cannot be listed has a fingerprint too, until it can.
-        """
-        try:
-            files = self.files
-        except TitleError:
-            return digest_of("cannot be listed")
-        parts = (part for name, entry in files.items() for part in (name, entry.stamp))
-        return digest_of(*map(os.fsencode, parts))
-
-    def open(self, name: str) -> OwnFile:
-        """Open one of its files, as the file is now.
-
-        Raises:
-            TitleError: it is missing, a link, a pipe or a device.
-        """
-        return self._inbox.open(self._key, name)
-
-    def require_own_file(self, name: str) -> None:
-        """Refuse what is no ordinary file of this folder.
-
-        Raises:
-            TitleError: it is missing, a link, a pipe or a device.
-        """
-        if name not in self.files:
-            raise TitleError(f"{self.location}/{name} is missing: add it.")
-        self._inbox.require_own_file(self._key, name)
 
 
 class LocalInbox(Inbox):
@@ -215,11 +117,11 @@ class LocalInbox(Inbox):
             os.close(folder)
         return {entry.key: entry for entry in sorted(entries, key=lambda entry: entry.key)}
 
-    def open(self, key: str, name: str) -> OwnFile:
+    def open(self, key: str, name: str) -> TitleFile:
         """Open the file itself."""
-        return OwnFile.open(self.root / key, name)
+        return TitleFile.open(self.root / key, name)
 
-    def require_own_file(self, key: str, name: str) -> None:
+    def require_regular_file(self, key: str, name: str) -> None:
         """Open and close it."""
         self.open(key, name).close()
 
@@ -258,12 +160,12 @@ class RemoteInbox(Inbox):
         files = {name: entry._replace(key=name) for name, entry in names if "/" not in name}
         return dict(sorted(files.items()))
 
-    def open(self, key: str, name: str) -> OwnFile:
+    def open(self, key: str, name: str) -> TitleFile:
         """Open a copy of the file as it is now; its stamp is that of the file."""
         copy = self._files.path(f"{key}/{name}")
-        return OwnFile.open(copy.parent, copy.name, self._files.stamp_of(copy))
+        return TitleFile.open(copy.parent, copy.name, self._files.stamp_of(copy))
 
-    def require_own_file(self, key: str, name: str) -> None:
+    def require_regular_file(self, key: str, name: str) -> None:
         """Nothing to refuse: there are no links among objects."""
 
     def put_away(self, title_id: str) -> None:

@@ -18,7 +18,7 @@ from pydantic import (
 from mediafm_core.errors import TitleError
 from mediafm_core.readable import printable, quoted
 from mediafm_core.titles.language import UNDETERMINED, primary_language
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 MANIFEST_NAME = "title.json"
 _MAX_BYTES = 1 << 20
@@ -97,7 +97,7 @@ def require_title_id(value: str, place: Path | str) -> str:
     return value
 
 
-def read_manifest(file: OwnFile, title_id: str) -> Manifest:
+def read_manifest(file: TitleFile, title_id: str) -> Manifest:
     """Read and validate a `title.json`: UTF-8, UTF-16 or UTF-32, with or without byte order mark.
 
     Names of fields may have capitals, blanks and hyphens: `Title-ID` is `title_id`. Where one is
@@ -131,7 +131,7 @@ def read_manifest(file: OwnFile, title_id: str) -> Manifest:
     return manifest
 
 
-def _decode(data: bytes, file: OwnFile) -> str:
+def _decode(data: bytes, file: TitleFile) -> str:
     """Decode JSON by the rule of its standard: the zero bytes among the first four decide."""
     encoding = json.detect_encoding(data)
     try:
@@ -145,7 +145,7 @@ def _decode(data: bytes, file: OwnFile) -> str:
         ) from None
 
 
-def _check_numbers_and_names(text: str, file: OwnFile) -> None:
+def _check_numbers_and_names(text: str, file: TitleFile) -> None:
     """Refuse what JSON parsers disagree about: repeated fields, numbers beyond all bounds."""
 
     def finite(number: str) -> float:

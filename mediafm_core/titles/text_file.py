@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from mediafm_core.errors import TitleError
-from mediafm_core.titles.encodings import DecodedText, UnknownEncodingError, decode
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.encoding_detection import DecodedText, UnknownEncodingError, decode
+from mediafm_core.titles.title_file import TitleFile
 
 
-def read_text(file: OwnFile, max_bytes: int, languages: Sequence[str] = ()) -> DecodedText:
+def read_text(file: TitleFile, max_bytes: int, languages: Sequence[str] = ()) -> DecodedText:
     """Read a text file in Unicode or in an older encoding of its language.
 
     Args:

@@ -1,120 +1,111 @@
-"""Title folders: the ingestion contract, checked before anything is opened.
+"""A title's folder in the inbox, as it was when it was listed."""
 
-    <inbox>/<title_id>/
-      title.json         written last: its presence means "complete"
-      <any>.mp4|...      exactly one media file
-      *.srt|*.vtt|...    optional timed text, language in the name (captions.en.vtt)
-      clips.csv          optional
-
-Other files and folders in it are left alone. Nothing outside the title folder is read.
-"""
-
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import PurePath
-from typing import Self
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from mediafm_core.errors import TitleError
+from mediafm_core.identity import digest_of
 from mediafm_core.storage.files import Entry
-from mediafm_core.titles.caption_names import CaptionPurpose, caption_name
-from mediafm_core.titles.inbox import TitleFolder
-from mediafm_core.titles.manifest import (
-    MANIFEST_NAME,
-    Manifest,
-    read_manifest,
-    require_title_id,
-)
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.manifest import MANIFEST_NAME, is_title_id
+from mediafm_core.titles.title_file import TitleFile
 
-CLIPS_NAME = "clips.csv"
-MEDIA_SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        *("mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "ts", "m2ts", "mts", "mxf"),
-        *("wmv", "flv", "ogv", "3gp", "vob"),
-    )
-)
-SIDE_FILE_SUFFIXES = frozenset({".srt", ".vtt", ".ass", ".ssa"})
+if TYPE_CHECKING:
+    from mediafm_core.titles.inbox import Inbox
+
+Listing = Mapping[str, Entry]
+"""The files directly in a title folder by their names, in the order of the names."""
 
 
-@dataclass(frozen=True, slots=True)
-class SideFile:
-    """A file of timed text beside the media, in the title folder.
-
-    `language` and `purpose` are as the name says them; `language` is None if it does not.
-    """
-
-    name: str
-    language: str | None
-    purpose: CaptionPurpose = "full"
-
-    @classmethod
-    def named(cls, name: str, media_name: str) -> Self:
-        """Describe a file by its name, beside a media file of another name."""
-        return cls(name, *caption_name(name, media_name))
-
-
-@dataclass(frozen=True, slots=True)
-class Title:
-    """A complete title folder that follows the contract.
-
-    Attributes:
-        folder: the folder.
-        manifest: what `title.json` says.
-        media: the media file as it was listed; `folder.open(media.key)` opens it.
-        side_files: timed text beside it.
-        clips: the name of `clips.csv` if there is one.
-    """
-
-    folder: TitleFolder
-    manifest: Manifest
-    media: Entry
-    side_files: tuple[SideFile, ...]
-    clips: str | None
-
-    @property
-    def title_id(self) -> str:
-        """The partition key: the folder's name."""
-        return self.manifest.title_id
-
-
-def read_title(
-    folder: TitleFolder, read: Callable[[OwnFile, str], Manifest] = read_manifest
-) -> Title:
-    """Validate a title folder. The media is not read.
+class TitleFolder:
+    """A folder of the inbox as it was when it was first listed; nothing of it is read.
 
     Args:
-        folder: the folder.
-        read: reads `title.json`.
-
-    Raises:
-        TitleError: an unusable name, a wrong manifest, no or several media files, a link,
-            something that is no ordinary file.
+        inbox: where it is.
+        key: the folder's name there.
+        listing: its files if they are known already; listed when first asked for otherwise.
     """
-    require_title_id(folder.name, folder.location)
-    suffixes = {name: PurePath(name).suffix.lower() for name in folder.files}
-    media = [name for name, suffix in suffixes.items() if suffix in MEDIA_SUFFIXES]
-    side_files = [name for name, suffix in suffixes.items() if suffix in SIDE_FILE_SUFFIXES]
-    clips = [CLIPS_NAME] if CLIPS_NAME in folder.files else []
 
-    for name in (MANIFEST_NAME, *media, *side_files, *clips):
-        folder.require_own_file(name)
-    with folder.open(MANIFEST_NAME) as file:
-        manifest = read(file, folder.name)
-    if not media:
-        raise TitleError(
-            f"{folder.location} holds no media file: add one that ends in "
-            f"{', '.join(sorted(MEDIA_SUFFIXES))}."
-        )
-    if len(media) > 1:
-        raise TitleError(
-            f"{folder.location} holds {len(media)} media files ({', '.join(media)}): leave "
-            "exactly one."
-        )
-    return Title(
-        folder=folder,
-        manifest=manifest,
-        media=folder.files[media[0]],
-        side_files=tuple(SideFile.named(name, media[0]) for name in side_files),
-        clips=CLIPS_NAME if clips else None,
-    )
+    def __init__(self, inbox: "Inbox", key: str, listing: Listing | None = None) -> None:
+        self._inbox = inbox
+        self._key = key
+        self._listing = listing
+
+    def __repr__(self) -> str:
+        return f"TitleFolder({self.location!r})"
+
+    @property
+    def name(self) -> str:
+        """The title id that the folder stands for, usable or not."""
+        return os.fsencode(self._key).decode("utf-8", "backslashreplace")
+
+    @property
+    def location(self) -> str:
+        """Where the folder is, for people."""
+        return f"{self._inbox.location}/{self.name}"
+
+    @property
+    def files(self) -> Listing:
+        """The files directly in it, hidden ones left out.
+
+        Raises:
+            TitleError: the folder cannot be listed.
+        """
+        if self._listing is None:
+            self._listing = self._inbox.listing(self._key)
+        return self._listing
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether `title.json` is there; until then the folder is still being filled.
+
+        A folder that cannot be listed counts as complete: reading it tells what is wrong.
+        """
+        try:
+            return MANIFEST_NAME in self.files
+        except TitleError:
+            return True
+
+    @property
+    def is_gone(self) -> bool:
+        """Return True if there is no such folder, or nothing is in it."""
+        try:
+            return not self.files
+        except TitleError as error:
+            return isinstance(error.__cause__, FileNotFoundError)
+
+    @property
+    def has_usable_name(self) -> bool:
+        """Whether the name can be a title id, and with it a partition key."""
+        return is_title_id(self.name)
+
+    def fingerprint(self) -> str:
+        """Digest of the names, sizes and times of change (in S3: entity tags) of the files.
+
+        Reads no content: cheap enough to ask for a whole catalogue every minute. A folder that
+        cannot be listed has a fingerprint too, until it can.
+        """
+        try:
+            files = self.files
+        except TitleError:
+            return digest_of("cannot be listed")
+        parts = (part for name, entry in files.items() for part in (name, entry.stamp))
+        return digest_of(*map(os.fsencode, parts))
+
+    def open(self, name: str) -> TitleFile:
+        """Open one of its files, as the file is now.
+
+        Raises:
+            TitleError: it is missing, a link, a pipe or a device.
+        """
+        return self._inbox.open(self._key, name)
+
+    def require_regular_file(self, name: str) -> None:
+        """Refuse what is no ordinary file of this folder.
+
+        Raises:
+            TitleError: it is missing, a link, a pipe or a device.
+        """
+        if name not in self.files:
+            raise TitleError(f"{self.location}/{name} is missing: add it.")
+        self._inbox.require_regular_file(self._key, name)

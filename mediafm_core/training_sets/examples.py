@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mediafm_core.errors import MediaFMError
-from mediafm_core.queries.processes import QueryError, run
+from mediafm_core.queries.worker_pool import QueryError, run
 from mediafm_core.readable import shortened
 from mediafm_core.store.store import Store
 from mediafm_core.training_sets.footer import SPLIT

@@ -157,7 +157,8 @@ def _gathered(
             matrices[FUSED] = FileMatrix(folder / f"{FUSED}.npy", (rows, columns))
             return matrices[FUSED]
 
-        space = gather_fused(connection, store, examples, create, advance)._asdict()
+        found = gather_fused(connection, store, examples, create, advance)
+        space = {"encoders": found.encoders, "ranges": found.ranges}
     if done != rows * (1 + fused):
         raise StoreError(
             f"{store.location} has vectors of {done} of {rows * (1 + fused)} rows: `mediafm run` "

@@ -6,7 +6,6 @@ batch is put where it belongs. The matrix is in a file so that memory does not g
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import duckdb
 import numpy as np
@@ -14,7 +13,7 @@ import pyarrow as pa
 
 from mediafm_core.clips.pooling import pool, span_weights
 from mediafm_core.errors import IdentityMismatchError, StoreError
-from mediafm_core.fusion.concatenation import first_difference
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.store.features.snapshot import rows, snapshot_in
 from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_numpy
@@ -24,13 +23,6 @@ _DUCKDB_VECTOR = 2048  # rows that DuckDB hands over at least
 
 Progress = Callable[[int], None]
 """Is called with the number of vectors that have been written since."""
-
-
-class FusedSpace(NamedTuple):
-    """The encoder of each modality, and its columns `[start, stop)` in a fused vector."""
-
-    encoders: dict[str, str]
-    ranges: dict[str, tuple[int, int]]
 
 
 class FileMatrix:
@@ -126,18 +118,16 @@ def gather_fused(
         TitleError: a span reaches outside its title.
     """
     matrix: FileMatrix | None = None
-    first, space = "", FusedSpace({}, {})
+    first, space = "", FusedSpace()
     for shots, spans, places in _titles(connection, store, examples):
         title_id = shots["title_id"][0].as_py()
         fused, of_title = _read_fused(store, title_id, shots)
         if matrix is None:
             matrix, first, space = create(fused.shape[1]), title_id, of_title
-        elif other := first_difference(
-            (space.encoders, of_title.encoders), (space.ranges, of_title.ranges)
-        ):
+        elif mismatch := space.mismatch(of_title):
             raise IdentityMismatchError(
-                f"The {other.modality} {other.what} of {first} and {title_id} differ "
-                f"({other.first} and {other.second}): `mediafm run` brings all titles to one."
+                f"The fused vectors of {first} and {title_id} are incompatible ({mismatch}): "
+                "`mediafm run` brings all titles to the settings' encoders."
             )
         matrix[places] = pool(fused, span_weights(shots, spans))
         progress(len(places))
@@ -198,5 +188,4 @@ def _read_fused(store: Store, title_id: str, shots: pa.Table) -> tuple[np.ndarra
             "it, then export again."
         )
     fused = to_numpy(store.read("fused_embeddings", title_id)["embedding"])
-    ranges = {name: (start, stop) for name, (start, stop) in record.details["ranges"].items()}
-    return fused, FusedSpace(record.details["encoders"], ranges)
+    return fused, FusedSpace.from_record(record.details)

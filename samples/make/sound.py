@@ -139,7 +139,7 @@ def hum(count: int, chance: np.random.Generator) -> Samples:
 
 
 def space(count: int, chance: np.random.Generator) -> Samples:
-    """What films let us hear of outer space: a slow drone."""
+    """Return the sound of outer space as films have it: a slow drone."""
     t = seconds(count)
     drone = sum(np.sin(2 * np.pi * pitch * t + pitch) for pitch in (55, 55.4, 82.6, 110.3))
     return (
@@ -291,7 +291,7 @@ def ambience_track(names: Sequence[str], bounds: Sequence[int], seed: int) -> Sa
 
 
 def mixdown(ambience: Samples, score: NDArray[np.float32], voice: Samples) -> NDArray[np.float32]:
-    """Stereo mix: ambience and score step back while somebody speaks, ends are faded."""
+    """Stereo mix: ambience and score step back while someone speaks, ends are faded."""
     window = np.hanning(round(0.5 * RATE))
     spoken = np.abs(voice) > 0.01
     presence = np.fft.irfft(

@@ -32,7 +32,7 @@ class Utterance:
 
     @property
     def end_s(self) -> float:
-        """When the speaker falls silent."""
+        """End of the speech, in seconds."""
         return self.start_s + len(self.samples) / RATE
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mediafm_core.clips.title_clips import CLIP_SCHEMA, propose_clips, read_clips
 from mediafm_core.errors import TitleError
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 
 def write(tmp_path: Path, content: str | bytes) -> Path:
@@ -34,7 +34,7 @@ def test_clips_with_labels(tmp_path: Path) -> None:
         tmp_path,
         'clip_id,start_s,end_s,mood,cast\nopening,0,12.5,tense,"Ann, Bo"\n\nchase , 10 ,60.02,,\n',
     )
-    clips = read_clips(OwnFile.at(path), "film", 60.0)
+    clips = read_clips(TitleFile.at(path), "film", 60.0)
     assert clips.schema == CLIP_SCHEMA
     assert clips.to_pylist() == [
         {
@@ -68,7 +68,7 @@ def test_clips_with_labels(tmp_path: Path) -> None:
 )
 def test_encodings(tmp_path: Path, mark: bytes, encoding: str) -> None:
     text = "clip_id,start_s,end_s,label\r\nà,0,1,Café\r\n"
-    clips = read_clips(OwnFile.at(write(tmp_path, mark + text.encode(encoding))), "film", 9.0)
+    clips = read_clips(TitleFile.at(write(tmp_path, mark + text.encode(encoding))), "film", 9.0)
     assert clips["clip_id"].to_pylist() == ["à"]
     assert clips["labels"].to_pylist() == [[("label", "Café")]]
 
@@ -122,7 +122,7 @@ HEADER = "clip_id,start_s,end_s\n"
 def test_a_wrong_file_is_one_sentence(tmp_path: Path, content: str | bytes, named: str) -> None:
     path = write(tmp_path, content)
     with pytest.raises(TitleError) as raised:
-        read_clips(OwnFile.at(path), "film", 60.0)
+        read_clips(TitleFile.at(path), "film", 60.0)
     message = str(raised.value)
     assert str(path) in message
     assert named in message
@@ -145,14 +145,14 @@ def test_a_wrong_file_is_one_sentence(tmp_path: Path, content: str | bytes, name
 )
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_tables_of_spreadsheet_programs(tmp_path: Path, content: str, mark: str) -> None:
-    (clip,) = read_clips(OwnFile.at(write(tmp_path, mark + content)), "film", 90.0).to_pylist()
+    (clip,) = read_clips(TitleFile.at(write(tmp_path, mark + content)), "film", 90.0).to_pylist()
     assert (clip["clip_id"], clip["start_s"], clip["end_s"]) == ("a", 61.5, 63.25)
     assert clip["labels"] == [("mood", "tense")]
 
 
 def test_the_language_decides_between_older_encodings(tmp_path: Path) -> None:
     path = write(tmp_path, "clip_id,start_s,end_s,жанр\nа,0,1,комедия\n".encode("cp1251"))
-    clips = read_clips(OwnFile.at(path), "film", 9.0, "ru")
+    clips = read_clips(TitleFile.at(path), "film", 9.0, "ru")
     assert clips["labels"].to_pylist() == [[("жанр", "комедия")]]
 
 
@@ -190,4 +190,4 @@ def test_proposed_clips_of_short_shots_are_close_to_the_target() -> None:
 def test_a_hostile_case(shared_cases: Path) -> None:
     path = shared_cases / "hostile" / "inbox" / "many_columns_csv" / "clips.csv"
     with pytest.raises(TitleError, match=r"line 1: .* columns, more than 1000"):
-        read_clips(OwnFile.at(path), "many_columns_csv", 60.0)
+        read_clips(TitleFile.at(path), "many_columns_csv", 60.0)

@@ -1,7 +1,10 @@
 """The documents agree with the project: links, commands, options, settings, assets and tables."""
 
+import ast
 import re
 import shlex
+import tomllib
+from functools import cache
 from pathlib import Path
 
 import av
@@ -10,19 +13,27 @@ import pytest
 
 from mediafm_core.cli.main import main
 from mediafm_core.config.reference import updated
+from mediafm_core.config.settings import Section, Settings
 from mediafm_core.pipeline.graph import TITLE_ASSETS
 from mediafm_core.store.features import feature_tables
-from mediafm_core.titles.title_folder import MEDIA_SUFFIXES
+from mediafm_core.titles.read_title import MEDIA_SUFFIXES
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = sorted(
     [
         *REPOSITORY.glob("*.md"),
-        *(REPOSITORY / "docs").glob("*.md"),
+        *(REPOSITORY / "docs").rglob("*.md"),
         *REPOSITORY.glob("samples/*.md"),
     ]
 )
+DOCS = REPOSITORY / "docs"
+REFERENCE = DOCS / "reference"
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+FILE_SUFFIXES = {".csv", ".html", ".json", ".parquet", ".safetensors"}
+FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+# A file or folder of the repository, or a module, between backticks.
+PLACE = re.compile(r"`((?:mediafm_core|mediafm_assets|tests|benchmarks|examples)[\w/]*(?:\.py)?)`")
+MODULE = re.compile(r"\b((?:mediafm_core|mediafm_assets|benchmarks)(?:\.\w+)+)")
 # A command of its own line or between backticks, up to a comment or the end.
 COMMAND = re.compile(r"(?:^ {4}|^|`)(mediafm|make) ([^`\n]*)", re.MULTILINE)
 
@@ -38,11 +49,65 @@ def commands(program: str) -> list[list[str]]:
     return [arguments for arguments in found if arguments]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def text_of(document: Path) -> str:
+    return document.read_text(encoding="utf-8")
+
+
+@cache
+def anchors(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub derives them."""
+    headings = re.findall(r"^#+ (.+)$", FENCED.sub("", text_of(document)), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+every_document = pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY))
+)
+
+
+@every_document
 def test_links_inside_the_project_lead_somewhere(document: Path) -> None:
-    for target in LINK.findall(document.read_text(encoding="utf-8")):
-        if not target.startswith(("https:", "http:", "#")):
-            assert (document.parent / target.partition("#")[0]).exists(), target
+    for target in LINK.findall(text_of(document)):
+        if not target.startswith(("https:", "http:")):
+            name, _, anchor = target.partition("#")
+            linked = (document.parent / name).resolve() if name else document
+            assert linked.exists(), target
+            if anchor:
+                assert anchor in anchors(linked), target
+
+
+@every_document
+def test_files_and_modules_exist(document: Path) -> None:
+    text = text_of(document)
+    for place in PLACE.findall(text):
+        assert (REPOSITORY / place).exists(), place
+    for module in MODULE.findall(text):
+        # The last parts may be names within the module.
+        parts = module.split(".")
+        places = [REPOSITORY.joinpath(*parts[:end]) for end in range(len(parts), 1, -1)][:3]
+        assert any(place.is_dir() or place.with_suffix(".py").is_file() for place in places), module
+
+
+@every_document
+def test_code_can_be_parsed(document: Path) -> None:
+    for language, code in re.findall(r"^```(\w+)\n(.*?)^```$", text_of(document), re.M | re.S):
+        if language == "python":
+            ast.parse(code)
+        if language == "toml":
+            tomllib.loads(code)
+
+
+def test_the_entry_lists_every_page() -> None:
+    linked = {
+        (DOCS / target.partition("#")[0]).resolve()
+        for index in (DOCS / "README.md", DOCS / "laboratory" / "README.md")
+        for target in (
+            str((index.parent / name).relative_to(DOCS))
+            for name in LINK.findall(text_of(index))
+            if not name.startswith("..")
+        )
+    }
+    assert set(DOCS.rglob("*.md")) - linked == {DOCS / "README.md"}
 
 
 def test_commands_and_options_exist() -> None:
@@ -62,6 +127,23 @@ def test_commands_and_options_exist() -> None:
                 assert argument in options, call
 
 
+def test_commands_on_a_line_of_their_own_parse(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The folders of examples are not on this machine.
+    monkeypatch.setattr(click.Path, "convert", lambda _type, value, _parameter, _context: value)
+    context = click.Context(main)
+    lines = re.compile(r"^(?: {4})?mediafm ([a-z].*)$", re.MULTILINE)
+    calls = [
+        shlex.split(line, comments=True)
+        for document in DOCUMENTS
+        for line in lines.findall(text_of(document))
+    ]
+    assert len(calls) > 40
+    for name, *arguments in calls:
+        command = main.get_command(context, name)
+        assert command, name
+        command.make_context(name, arguments, parent=context)
+
+
 def test_make_targets_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
     for call in commands("make"):
@@ -69,12 +151,26 @@ def test_make_targets_exist() -> None:
 
 
 def test_the_table_of_settings_is_current() -> None:
-    document = (REPOSITORY / "docs" / "configuration.md").read_text(encoding="utf-8")
+    document = text_of(REFERENCE / "configuration.md")
     assert document == updated(document), "run `make docs`"
 
 
+@every_document
+def test_settings_exist(document: Path) -> None:
+    sections = {
+        name: set(type(field.default).model_fields)
+        for name, field in Settings.model_fields.items()
+        if isinstance(field.default, Section)
+    }
+    for section, name in re.findall(r"`([a-z0-9]+)\.([a-z_0-9]+)(?: = [^`]*)?`", text_of(document)):
+        if section in sections and f".{name}" not in FILE_SUFFIXES:
+            assert name in sections[section], f"{section}.{name}"
+    for section, name in re.findall(r"MEDIAFM_([A-Z0-9]+)__([A-Z0-9_]+)", text_of(document)):
+        assert name.lower() in sections[section.lower()], f"{section}.{name}"
+
+
 def test_every_asset_and_table_is_described() -> None:
-    document = (REPOSITORY / "docs" / "data.md").read_text(encoding="utf-8")
+    document = text_of(REFERENCE / "data.md")
     for spec in TITLE_ASSETS:
         assert spec.name in document
     rows = document.split("\n## DuckDB")[1].splitlines()
@@ -86,8 +182,9 @@ def test_every_asset_and_table_is_described() -> None:
             assert re.search(rf"`{column}\b", row), (table, column)
 
 
-def test_titles_that_the_readme_names_are_those_of_the_demo() -> None:
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+def test_titles_that_the_first_pages_name_are_those_of_the_demo() -> None:
+    text = text_of(REPOSITORY / "README.md")
+    text += text_of(DOCS / "tutorial" / "first_catalogue.md")
     spans = re.findall(r"(?:similar|embed) (\w+) ([\d.]+) ([\d.]+)", text)
     spans += re.findall(r'\w+\("(\w+)", ([\d.]+), ([\d.]+)', text)
     partitions = re.findall(r"--partition (\w+)", text)

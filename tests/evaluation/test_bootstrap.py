@@ -5,8 +5,9 @@ import pytest
 from labelled_units import labels_of, titles_of
 
 from mediafm_core.errors import ConfigurationError, MediaFMError
-from mediafm_core.evaluation.bootstrap import Evaluation, measure
+from mediafm_core.evaluation.bootstrap import measure
 from mediafm_core.evaluation.metrics import value
+from mediafm_core.evaluation.results import Evaluation
 
 
 def _found(evaluation: Evaluation, representation: str, metric: str = "average_precision"):

@@ -6,7 +6,7 @@ from labelled_units import labels_of, titles_of
 from scipy.stats import kendalltau
 from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_score
 
-from mediafm_core.evaluation.evaluation_task import Labels
+from mediafm_core.evaluation.evaluation_task import TaskLabels
 from mediafm_core.evaluation.metrics import kendall_tau, metric_names, recall_at, statistic, value
 
 _CLASSES = ["a", "b", "c"]
@@ -103,7 +103,7 @@ def test_perfect_scores_give_one_and_scores_that_say_nothing_the_base_rate(
     assert value("recall_at_50", perfect, labels_of(positives, "retrieval"), titles) == 1
 
 
-def _several(random: np.random.Generator) -> list[tuple[Labels, np.ndarray]]:
+def _several(random: np.random.Generator) -> list[tuple[TaskLabels, np.ndarray]]:
     binary = random.random(120) < 0.3
     codes = random.integers(3, size=120)
     many = random.random((120, 3)) < 0.3
@@ -132,7 +132,7 @@ def test_a_weight_is_how_often_a_title_occurs(random: np.random.Generator) -> No
             copies = [(title, copy) for title in range(6) for copy in range(weights[1, title])]
             rows = np.concatenate([np.flatnonzero(title_of == title) for title, _ in copies])
             copied = np.repeat([f"{title}-{copy}" for title, copy in copies], 20)
-            repeated = Labels(
+            repeated = TaskLabels(
                 labels.name,
                 labels.task,
                 labels.values[rows],
@@ -150,7 +150,7 @@ def test_neither_order_nor_names_nor_unknown_units_matter(random: np.random.Gene
     for labels, scores in _several(random):
         known = np.arange(140) < 120
         # Units without label, whose values and scores mean nothing, in a title of their own.
-        more = Labels(
+        more = TaskLabels(
             labels.name,
             labels.task,
             np.concatenate([labels.values, labels.values[:20]]),
@@ -158,7 +158,7 @@ def test_neither_order_nor_names_nor_unknown_units_matter(random: np.random.Gene
             known,
         )
         more_scores = np.concatenate([scores, np.full_like(scores[:20], 9)])
-        shuffled = Labels(
+        shuffled = TaskLabels(
             labels.name, labels.task, labels.values[order], labels.classes, labels.known
         )
         for metric in metric_names(labels.task):

@@ -5,7 +5,7 @@ import pytest
 from labelled_units import Vectors, labels_of, titles_of
 
 from mediafm_core.errors import MediaFMError
-from mediafm_core.evaluation.evaluation_task import Labels
+from mediafm_core.evaluation.evaluation_task import TaskLabels
 from mediafm_core.evaluation.folds import folds_of
 from mediafm_core.evaluation.metrics import metric_names, value
 from mediafm_core.evaluation.probes import out_of_fold_scores
@@ -20,14 +20,14 @@ def random() -> np.random.Generator:
 
 
 def _primary(
-    representation: Vectors, labels: Labels, titles: np.ndarray = _TITLES, folds: int = 3
+    representation: Vectors, labels: TaskLabels, titles: np.ndarray = _TITLES, folds: int = 3
 ) -> float:
     fold_of = folds_of(titles, labels, folds, seed=0)
     scores = out_of_fold_scores(representation, labels, titles, fold_of, seed=0)
     return value(metric_names(labels.task)[0], scores, labels, titles)
 
 
-def _tasks(hidden: np.ndarray) -> list[Labels]:
+def _tasks(hidden: np.ndarray) -> list[TaskLabels]:
     """Labels of every task that a linear model reads off `hidden`."""
     return [
         labels_of(hidden[:, 0] > 1),

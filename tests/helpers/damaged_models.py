@@ -1,4 +1,4 @@
-"""What may befall the folder of a trained model, and what is said of it."""
+"""Kinds of damage to the folder of a trained model, and the message expected for each."""
 
 import json
 from collections.abc import Callable

@@ -10,7 +10,7 @@ import soundfile
 from mediafm_core.media.decoding import MediaDecoder, Picture
 from mediafm_core.media.probe import MediaProbe, probe
 from mediafm_core.media.soundtrack import SAMPLE_RATE, SoundtrackWriter
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def decode(path: Path, language: str = "en") -> Decoded:
     """Probe and decode a file as the pipeline does."""
     flac = path.with_name(f"{path.name}.flac")
     times: list[float] = []
-    with OwnFile.at(path) as file:
+    with TitleFile.at(path) as file:
         described = probe(file, language)
         decoder = MediaDecoder(file, described)
         with SoundtrackWriter(flac) as writer:

@@ -89,7 +89,7 @@ def take_in(platform: Platform, title_ids: Sequence[str]) -> dict[tuple[str, str
         outcome for title_id in title_ids for outcome in _assets(platform, title_id, UP_TO_FUSION)
     ]
     if platform.serving_model is None:
-        release(platform, train_model(platform).identity)
+        release(platform, train_model(platform).candidate)
     for title_id in title_ids:
         outcomes += _assets(platform, title_id, FROM_MODEL)
     found = {(outcome.title_id, outcome.asset): outcome for outcome in outcomes}

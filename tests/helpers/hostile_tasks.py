@@ -13,126 +13,126 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mediafm_core.errors import MachineError, TitleError
-from mediafm_core.isolation.conversation import Conversation
+from mediafm_core.isolation.task_context import TaskContext
 from mediafm_core.isolation.wire import Message, packed
 
 
-def crash(_conversation: Conversation) -> bytes:
+def crash(_context: TaskContext) -> bytes:
     """Read where nothing is."""
     ctypes.string_at(0)
     return b"{}"
 
 
-def abort(_conversation: Conversation) -> bytes:
+def abort(_context: TaskContext) -> bytes:
     """End as a failed assertion of a library ends."""
     os.abort()
 
 
-def leave(_conversation: Conversation) -> bytes:
+def leave(_context: TaskContext) -> bytes:
     """End without a result."""
     os._exit(0)
 
 
-def hang(_conversation: Conversation) -> bytes:
+def hang(_context: TaskContext) -> bytes:
     """Do nothing, for ever."""
     while True:
         signal.pause()
 
 
-def stop(_conversation: Conversation) -> bytes:
+def stop(_context: TaskContext) -> bytes:
     """Stop as a debugger stops a process."""
     signal.raise_signal(signal.SIGSTOP)
     return b"{}"
 
 
-def hang_up(conversation: Conversation) -> bytes:
+def hang_up(context: TaskContext) -> bytes:
     """Close the connection and live on."""
-    conversation._data.close()
+    context._data.close()
     while True:
         signal.pause()
 
 
-def burn(_conversation: Conversation) -> bytes:
+def burn(_context: TaskContext) -> bytes:
     """Compute for ever, and ignore the signal that ends it."""
     signal.signal(signal.SIGXCPU, signal.SIG_IGN)
     while True:
         pass
 
 
-def bloat(_conversation: Conversation) -> bytes:
+def bloat(_context: TaskContext) -> bytes:
     """Fill memory."""
     hoard = []
     while True:
         hoard.append(b"x" * (8 << 20) + bytes([len(hoard) % 256]))
 
 
-def write_much(conversation: Conversation) -> bytes:
+def write_much(context: TaskContext) -> bytes:
     """Write without end to the file that may be written."""
-    conversation.file().close()
-    descriptor = conversation.descriptor()
+    context.file().close()
+    descriptor = context.descriptor()
     while True:
         os.write(descriptor, bytes(1 << 20))
 
 
-def open_much(conversation: Conversation) -> bytes:
+def open_much(context: TaskContext) -> bytes:
     """Open files without end."""
-    with conversation.file() as file:
+    with context.file() as file:
         while True:
             os.dup(file.fileno())
 
 
-def read_slowly(conversation: Conversation) -> bytes:
+def read_slowly(context: TaskContext) -> bytes:
     """Say nothing for long, and read on."""
-    with conversation.file() as file:
+    with context.file() as file:
         for position in range(12):
             os.lseek(file.fileno(), position, os.SEEK_SET)
             time.sleep(0.25)
     return b'"read"'
 
 
-def garbage(conversation: Conversation) -> bytes:
+def garbage(context: TaskContext) -> bytes:
     """Send what is no message."""
-    conversation._data.sendall(os.urandom(1000))
+    context._data.sendall(os.urandom(1000))
     return b"{}"
 
 
-def huge(conversation: Conversation) -> bytes:
+def huge(context: TaskContext) -> bytes:
     """Announce a message of four gigabytes."""
-    conversation._data.sendall(struct.pack("!II", 0xFFFF_FFFF, 0xFFFF_FFFF))
-    hang(conversation)
+    context._data.sendall(struct.pack("!II", 0xFFFF_FFFF, 0xFFFF_FFFF))
+    hang(context)
     return b"{}"
 
 
-def unknown(conversation: Conversation) -> bytes:
+def unknown(context: TaskContext) -> bytes:
     """Say what nothing is asked for."""
-    conversation.say(Message("exec", {"command": "rm"}))
-    hang(conversation)
+    context.send(Message("exec", {"command": "rm"}))
+    hang(context)
     return b"{}"
 
 
-def flood(conversation: Conversation) -> bytes:
+def flood(context: TaskContext) -> bytes:
     """Hand over pictures without end."""
     picture = packed(Message("frames", {}, bytes(64 * 27 * 48 * 3)))
     while True:
-        conversation._data.sendall(picture)
-        conversation.answer()
+        context._data.sendall(picture)
+        context.receive_answer()
 
 
-def no_pictures(conversation: Conversation) -> bytes:
+def no_pictures(context: TaskContext) -> bytes:
     """Hand over keyframes that are no JPEG."""
     row = (0, 0, 0.0, 0, 64, 48, 4)
-    conversation.say(Message("keyframes", {"rows": [row]}, b"GIF8"))
-    hang(conversation)
+    context.send(Message("keyframes", {"rows": [row]}, b"GIF8"))
+    hang(context)
     return b"{}"
 
 
-def deaf(conversation: Conversation) -> bytes:
+def deaf(context: TaskContext) -> bytes:
     """Ask without end, and read no answer."""
     while True:
-        conversation.say(Message("frames", {}))
+        context.send(Message("frames", {}))
 
 
-def fail(conversation: Conversation) -> bytes:
+def fail(context: TaskContext) -> bytes:
     """Raise the error that the arguments name."""
     errors: dict[str, Callable[[], None]] = {
         "title": lambda: _raise(TitleError("film.mp4 is empty: copy it again.")),
@@ -140,13 +140,13 @@ def fail(conversation: Conversation) -> bytes:
         "full disk": _title_error_of_a_full_disk,
         "unknown": lambda: _raise(ZeroDivisionError("division by zero")),
     }
-    errors[conversation.arguments["error"]]()
+    errors[context.arguments["error"]]()
     return b"{}"
 
 
-def rights(conversation: Conversation) -> bytes:
+def rights(context: TaskContext) -> bytes:
     """Try what a child has no business to do; returns what came of each."""
-    arguments = conversation.arguments
+    arguments = context.arguments
     secret, folder, parent = arguments["secret"], arguments["folder"], arguments["parent"]
     tries: dict[str, Callable[[], object]] = {
         "read a file elsewhere": lambda: Path(secret).read_bytes(),
@@ -170,7 +170,7 @@ def rights(conversation: Conversation) -> bytes:
     return json.dumps({name: _outcome(action) for name, action in tries.items()}).encode()
 
 
-def environment(_conversation: Conversation) -> bytes:
+def environment(_context: TaskContext) -> bytes:
     """Return the names of all variables, and the open descriptors."""
     found = []
     for descriptor in range(256):
@@ -182,7 +182,7 @@ def environment(_conversation: Conversation) -> bytes:
     return json.dumps({"names": sorted(os.environ), "descriptors": found}).encode()
 
 
-def honest(_conversation: Conversation) -> bytes:
+def honest(_context: TaskContext) -> bytes:
     """Do what was asked."""
     return b'"done"'
 
@@ -194,7 +194,7 @@ TASKS = {
         *(read_slowly, garbage, huge, unknown, flood, fail, rights, environment, honest),
     )
 }
-_LIES: dict[str, Callable[[Conversation], bytes]] = {
+_LIES: dict[str, Callable[[TaskContext], bytes]] = {
     "unknown": unknown,
     "flood": flood,
     "deaf": deaf,
@@ -207,9 +207,7 @@ TASKS |= {
     "probe": lambda _: b'{"container": "mov", "duration_s": "long"}',
     "side_file": lambda _: b'{"source": {}, "cues": [[0, "late", "text"]]}',
     "clips": lambda _: b'{"clip_id": ["a"], "start_s": [5], "end_s": [99], "labels": [[]]}',
-    "decode": lambda conversation: _LIES[conversation.arguments["probe"]["container"]](
-        conversation
-    ),
+    "decode": lambda context: _LIES[context.arguments["probe"]["container"]](context),
 }
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mediafm_core.evaluation.evaluation_task import Labels, Task
+from mediafm_core.evaluation.evaluation_task import Task, TaskLabels
 
 
 class Vectors:
@@ -25,7 +25,7 @@ def labels_of(
     task: Task = "binary",
     classes: list[str] | None = None,
     known: np.ndarray | None = None,
-) -> Labels:
+) -> TaskLabels:
     if known is None:
         known = np.ones(len(values), bool)
-    return Labels("wanted", task, values, classes or [], known)
+    return TaskLabels("wanted", task, values, classes or [], known)

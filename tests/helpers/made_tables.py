@@ -20,7 +20,7 @@ TINY: dict[str, dict[str, object]] = {
         "steps": 2,
         "crop_shots": 30,
         "validate_every": 200,
-        "validation_share": 0,
+        "validation_fraction": 0,
         "muon_learning_rate": 0.01,
         "adamw_learning_rate": 0.01,
     },

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 from films import settings_for
+from released_models import compare_with_serving, release
 from small_catalogue import SmallCatalogue, random_units
 
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.latest_space import FusedSpace, configured_space
-from mediafm_core.pipeline.releases.model_comparison import compare_with_serving
-from mediafm_core.pipeline.releases.release import release
+from mediafm_core.pipeline.releases.latest_space import configured_space
 from mediafm_core.pipeline.releases.stored_evaluation import FOLDER
 from mediafm_core.vectors import to_arrow, unit_length
 
@@ -32,7 +32,7 @@ class MarkedCatalogue(SmallCatalogue):
     def platform(self, **overrides: object) -> Platform:
         inbox = self.root / "inbox"
         inbox.mkdir(parents=True, exist_ok=True)
-        evaluation = {"bootstrap": 200, "folds": 2, **overrides.pop("evaluation", {})}
+        evaluation = {"bootstrap_samples": 200, "folds": 2, **overrides.pop("evaluation", {})}
         return Platform(settings_for(inbox, self.root, evaluation=evaluation, **overrides))
 
     @property

@@ -1,4 +1,4 @@
-"""Somebody who looks at Dagster's UI, clicks, and keeps pictures of what there is to see."""
+"""User of Dagster's UI in a browser: looks, clicks, and saves screenshots."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +33,7 @@ _ENDS = ("Success", "Failure", "Canceled")
 
 
 class Person:
-    """Somebody at a browser.
+    """User at a browser.
 
     Args:
         browser: to look through.
@@ -176,7 +176,7 @@ def page_text(browser: webdriver.Chrome) -> str:
 
 
 def is_shown(name: str, lines: list[str]) -> bool:
-    """Whether a name is on a line of its own; the graph shortens long names in their middle."""
+    """Return True if a line is the name; the graph shortens long names in their middle."""
     for line in lines:
         head, ellipsis, tail = line.strip().partition("…")
         shortened = ellipsis and head and name.startswith(head) and name.endswith(tail)

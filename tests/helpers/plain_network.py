@@ -12,7 +12,7 @@ import torch
 
 @dataclass
 class Reading:
-    """What the network says of one title, float64."""
+    """Outputs of the network for one title, float64."""
 
     layers: list[torch.Tensor]  # [2 + n * tokens per shot, h] after each layer, embeddings first
     shots: torch.Tensor  # [n, h] of the last layer

@@ -87,7 +87,7 @@ def postgres_server() -> Iterator[Postgres]:
                 os.chown(path, account.pw_uid, account.pw_gid)
 
         def run(program: str, *arguments: str) -> bool:
-            """Whether a program of the server's succeeds; what it says goes to a file."""
+            """Run a program of the server, its output into a file; return True if it succeeds."""
             command = [programs / program, "--pgdata", folder / "data", *arguments]
             with said.open("ab") as output:
                 process = subprocess.run(

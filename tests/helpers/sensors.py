@@ -78,7 +78,7 @@ class Sensing:
 
 @dataclass(frozen=True)
 class Tick:
-    """What came of a tick."""
+    """Result of a tick."""
 
     requests: Sequence[dg.RunRequest]
     skipped: str

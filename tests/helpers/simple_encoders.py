@@ -44,7 +44,7 @@ class FrameTimes:
 
 
 class Surroundings(FrameTimes):
-    """A frame's vector tells of all sound of its window as well, as a real encoder's does."""
+    """Frame vectors that also depend on all sound of their window, as a real encoder's do."""
 
     dimension = 3
 

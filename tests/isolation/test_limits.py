@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from media_probes import described
 
-from mediafm_core.config.settings import LimitSettings
+from mediafm_core.config.media_settings import LimitSettings
 from mediafm_core.isolation.limits import limits_for
 
 MIB = 1 << 20

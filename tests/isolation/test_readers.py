@@ -9,7 +9,8 @@ from make_media import moving, tone, write_media
 from simple_detectors import CutEvery
 
 from mediafm_core.clips.title_clips import read_clips
-from mediafm_core.config.settings import LimitSettings, load_settings
+from mediafm_core.config.media_settings import LimitSettings
+from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import TitleError
 from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.media.probe import probe
@@ -20,7 +21,7 @@ from mediafm_core.shots.detector import ShotDetector
 from mediafm_core.shots.keyframes import KEYFRAME_SCHEMA
 from mediafm_core.shots.transnetv2 import TransNetV2Detector
 from mediafm_core.titles.manifest import read_manifest
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 COFFEE = SAMPLES / "the_astronauts_coffee"
 CLIPS = "clip_id,start_s,end_s,mood\na,0,4.5,calm\nb,3,9.25,\n"
@@ -34,7 +35,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def outcome(decode, film: Path, detector: ShotDetector, sound: Path) -> tuple:
-    file = OwnFile.at(film)
+    file = TitleFile.at(film)
     batches: list[pa.RecordBatch] = []
     settings = load_settings().keyframes
     summary: DecodeSummary = decode(
@@ -54,7 +55,7 @@ def test_decoding(film: Path, tmp_path: Path, detector: str) -> None:
         "late": CutEvery(1000, delay=10_000),
     }[detector]
     here = outcome(decode_title, film, chosen, tmp_path / "here.flac")
-    with TitleReader(LimitSettings(), probe=probe(OwnFile.at(film))) as reader:
+    with TitleReader(LimitSettings(), probe=probe(TitleFile.at(film))) as reader:
         there = outcome(reader.decode, film, chosen, tmp_path / "there.flac")
     assert there == here
     assert reader.used.cpu_s > 0
@@ -73,17 +74,17 @@ def test_decoding_without_sound(tmp_path: Path) -> None:
 def test_one_child_reads_the_files_of_a_title(film: Path, tmp_path: Path) -> None:
     write_manifest(tmp_path)
     (tmp_path / "clips.csv").write_text(CLIPS)
-    manifest, clips = OwnFile.at(tmp_path / "title.json"), OwnFile.at(tmp_path / "clips.csv")
-    captions = OwnFile.at(COFFEE / "captions.en.vtt")
+    manifest, clips = TitleFile.at(tmp_path / "title.json"), TitleFile.at(tmp_path / "clips.csv")
+    captions = TitleFile.at(COFFEE / "captions.en.vtt")
     with TitleReader(LimitSettings()) as reader:
         assert reader.manifest(manifest, tmp_path.name) == read_manifest(manifest, tmp_path.name)
-        assert reader.probe(OwnFile.at(film), "en") == probe(OwnFile.at(film), "en")
+        assert reader.probe(TitleFile.at(film), "en") == probe(TitleFile.at(film), "en")
         assert reader.side_file(captions, "en") == read_side_file(captions, "en")
         assert reader.clips(clips, "film", 21.0) == read_clips(clips, "film", 21.0)
 
 
 def test_embedded_captions_and_their_progress(shared_media: Path) -> None:
-    file = OwnFile.at(shared_media / "nasa_13013" / "media.mp4")
+    file = TitleFile.at(shared_media / "nasa_13013" / "media.mp4")
     (track, *_) = probe(file).subtitles
     here: list[float] = []
     there: list[float] = []
@@ -109,4 +110,4 @@ def test_faults_of_files_come_back_as_sentences(film: Path, tmp_path: Path) -> N
         TitleReader(LimitSettings()) as reader,
         pytest.raises(TitleError, match=r"clips\.csv, line 4: clip_id 'a' is there twice"),
     ):
-        reader.clips(OwnFile.at(clips), "film", 21.0)
+        reader.clips(TitleFile.at(clips), "film", 21.0)

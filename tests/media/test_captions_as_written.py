@@ -7,7 +7,7 @@ import pytest
 
 from mediafm_core.errors import TitleError
 from mediafm_core.media.subtitles import Cue, read_side_file
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 Read = Callable[..., list[Cue]]
 
@@ -17,7 +17,7 @@ def read(tmp_path: Path) -> Read:
     def write_and_read(content: str, name: str = "film.srt") -> list[Cue]:
         path = tmp_path / name
         path.write_bytes(content.encode())
-        return list(read_side_file(OwnFile.at(path), "en").cues)
+        return list(read_side_file(TitleFile.at(path), "en").cues)
 
     return write_and_read
 

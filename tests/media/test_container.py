@@ -13,7 +13,7 @@ from make_media import moving, write_media
 from mediafm_core.errors import TitleError
 from mediafm_core.media.container import cause_in, open_media
 from mediafm_core.media.probe import probe
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 MODULE = "mediafm_core.media.container"
 
@@ -41,13 +41,13 @@ def server():
 def test_real_containers_open(tmp_path: Path, suffix: str):
     codec = {"flv": "flv", "ogv": "libvpx", "wmv": "wmv2"}.get(suffix, "mpeg4")
     path = write_media(tmp_path / f"film.{suffix}", moving(10), codec=codec)
-    with open_media(OwnFile.at(path)) as container:
+    with open_media(TitleFile.at(path)) as container:
         assert len(container.streams.video) == 1
 
 
 def test_the_content_decides_not_the_suffix(tmp_path: Path):
     path = write_media(tmp_path / "film.mkv", moving(3)).rename(tmp_path / "film.mp4")
-    with open_media(OwnFile.at(path)) as container:
+    with open_media(TitleFile.at(path)) as container:
         assert container.format.name.startswith("matroska")
 
 
@@ -73,7 +73,7 @@ def test_what_is_no_container_is_refused_in_one_sentence(
     path = tmp_path / "film.mp4"
     content = content.replace(b"{url}", f"{url}/a.ts".encode())
     path.write_bytes(content.replace(b"{file}", str(other).encode()))
-    with pytest.raises(TitleError, match=said) as refused, open_media(OwnFile.at(path)):
+    with pytest.raises(TitleError, match=said) as refused, open_media(TitleFile.at(path)):
         pass
     assert str(path) in str(refused.value)
     assert requests == []
@@ -93,7 +93,7 @@ def test_libav_itself_could_open_nothing_else(tmp_path: Path, server, monkeypatc
 
     def frames() -> int:
         try:
-            with open_media(OwnFile.at(path)) as container:
+            with open_media(TitleFile.at(path)) as container:
                 return sum(len(packet.decode()) for packet in container.demux())
         except av.FFmpegError:
             return 0
@@ -123,11 +123,11 @@ def test_a_reference_movie_is_not_followed(tmp_path: Path):
 
     with av.open(str(path), options={"enable_drefs": "1", "use_absolute_path": "1"}) as unsafe:
         assert frames(unsafe) == 25, "the reference has to be one that libav would follow"
-    with open_media(OwnFile.at(path)) as container:
+    with open_media(TitleFile.at(path)) as container:
         assert container.container_options["enable_drefs"] == "0"
         assert frames(container) == 0
     with pytest.raises(TitleError):
-        probe(OwnFile.at(path))
+        probe(TitleFile.at(path))
 
 
 def reference_movie(other: Path) -> bytes:
@@ -160,13 +160,13 @@ def reference_movie(other: Path) -> bytes:
 
 def test_a_missing_file_is_named(tmp_path: Path):
     with pytest.raises(TitleError, match=r"absent\.mp4 is missing: add it"):
-        OwnFile.at(tmp_path / "absent.mp4")
+        TitleFile.at(tmp_path / "absent.mp4")
 
 
 def test_a_file_cut_before_its_index_is_refused(tmp_path: Path):
     path = write_media(tmp_path / "film.mp4", moving(50))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(TitleError, match="truncated or damaged"), open_media(OwnFile.at(path)):
+    with pytest.raises(TitleError, match="truncated or damaged"), open_media(TitleFile.at(path)):
         pass
 
 
@@ -177,7 +177,7 @@ def test_damage_that_libav_calls_an_input_error_is_no_fault_of_the_device(
     path.write_bytes(b"damaged")
     input_error = OSError(errno.EIO, "Input/output error")
     other = OSError(errno.EINVAL, "Invalid argument")
-    with OwnFile.at(path) as file:
+    with TitleFile.at(path) as file:
         assert cause_in(file, input_error) is None
         assert cause_in(file, other) is other
 

@@ -13,18 +13,18 @@ from mediafm_core.errors import TitleError
 from mediafm_core.media.decoding import FrameClock, MediaDecoder, Picture, Sound
 from mediafm_core.media.probe import probe
 from mediafm_core.media.soundtrack import SAMPLE_RATE, SoundtrackWriter
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 
 def decode(path: Path) -> tuple[list[float], MediaDecoder]:
-    decoder = MediaDecoder(OwnFile.at(path), probe(OwnFile.at(path)))
+    decoder = MediaDecoder(TitleFile.at(path), probe(TitleFile.at(path)))
     return [item.time_s for item in decoder if isinstance(item, Picture)], decoder
 
 
 def soundtrack(path: Path) -> np.ndarray:
     flac = path.with_suffix(".flac")
     with SoundtrackWriter(flac) as writer:
-        for item in MediaDecoder(OwnFile.at(path), probe(OwnFile.at(path))):
+        for item in MediaDecoder(TitleFile.at(path), probe(TitleFile.at(path))):
             if isinstance(item, Sound):
                 writer.write(item)
     assert not flac.exists() or soundfile.info(flac).frames == round(writer.seconds * SAMPLE_RATE)
@@ -47,7 +47,7 @@ def test_times_of_variable_frame_rate_are_the_files(tmp_path: Path, suffix: str)
 def test_a_transport_stream_starts_near_zero(tmp_path: Path):
     stamps = 100 + np.arange(25) / 25
     path = write_media(tmp_path / "film.ts", moving(25), stamps, sound=tone(1), sound_start_s=100)
-    assert probe(OwnFile.at(path)).start_s == pytest.approx(100, abs=0.1)
+    assert probe(TitleFile.at(path)).start_s == pytest.approx(100, abs=0.1)
     times, _ = decode(path)
     assert times == pytest.approx(np.arange(25) / 25, abs=0.05)
     assert loud(soundtrack(path), 0.1, 0.9) > 0.3
@@ -123,7 +123,7 @@ def test_an_error_leaves_no_soundtrack(tmp_path: Path):
 
     def fail_half_way():
         with SoundtrackWriter(flac) as writer:
-            for item in MediaDecoder(OwnFile.at(path), probe(OwnFile.at(path))):
+            for item in MediaDecoder(TitleFile.at(path), probe(TitleFile.at(path))):
                 if isinstance(item, Sound):
                     writer.write(item)
             raise TitleError("half way")
@@ -154,7 +154,7 @@ def test_sound_may_outlast_the_pictures(tmp_path: Path):
 
 def test_a_stream_that_is_gone_since_the_probe_is_the_titles_fault(tmp_path: Path):
     path = write_media(tmp_path / "film.mkv", moving(5), sound=tone(0.2))
-    described = probe(OwnFile.at(path))
+    described = probe(TitleFile.at(path))
     write_media(path, moving(5))
     with pytest.raises(TitleError, match="no longer shows its audio stream 1"):
-        list(MediaDecoder(OwnFile.at(path), described))
+        list(MediaDecoder(TitleFile.at(path), described))

@@ -12,8 +12,8 @@ from mediafm_core.media import subtitles
 from mediafm_core.media.probe import probe
 from mediafm_core.media.subtitles import TimedText, read_embedded
 from mediafm_core.media.timed_text import read_timed_text
-from mediafm_core.titles.own_file import OwnFile
-from mediafm_core.titles.title_folder import SideFile
+from mediafm_core.titles.read_title import SideFile
+from mediafm_core.titles.title_file import TitleFile
 
 MakeFilm = Callable[..., Path]
 PICTURES = "color=red:size=64x64:duration=4:rate=5,format=yuv420p"
@@ -53,9 +53,9 @@ def make_film(tmp_path: Path) -> MakeFilm:
 
 def read(film: Path, language: str = "en", side_files: tuple[str, ...] = ()) -> TimedText:
     return read_timed_text(
-        lambda name: OwnFile.at(film.with_name(name)),
+        lambda name: TitleFile.at(film.with_name(name)),
         film.name,
-        probe(OwnFile.at(film)),
+        probe(TitleFile.at(film)),
         [SideFile.named(name, film.name) for name in side_files],
         language,
     )
@@ -152,6 +152,6 @@ def test_nothing_but_empty_sources_is_a_title_without_text(make_film: MakeFilm) 
 def test_too_many_cues(make_film: MakeFilm, monkeypatch: pytest.MonkeyPatch) -> None:
     film = make_film("-c:s copy", a_srt=SRT)
     monkeypatch.setattr(subtitles, "MAX_CUES", 1)
-    file = OwnFile.at(film)
+    file = TitleFile.at(film)
     with pytest.raises(TitleError, match="has more than 1 cues"):
         read_embedded(file, probe(file).subtitles[0], 0.0)

@@ -8,12 +8,12 @@ import pytest
 from make_media import ffmpeg
 from PIL import Image
 
-from mediafm_core.config.settings import KeyframeSettings
+from mediafm_core.config.media_settings import KeyframeSettings
 from mediafm_core.media.decoding import MediaDecoder, Picture
 from mediafm_core.media.probe import probe
 from mediafm_core.media.scaling import PictureScaler, Thumbnails
 from mediafm_core.shots.keyframes import Candidate, KeyframeEncoder
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 
 def pq_code(nits: float) -> float:
@@ -45,7 +45,7 @@ def film(path: Path, code: float, transfer: str, chroma: tuple[int, int] = (512,
 
 def shown(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Mean colour of the keyframe and of the thumbnail of the first picture."""
-    file = OwnFile.at(path)
+    file = TitleFile.at(path)
     described = probe(file)
     picture = next(item for item in MediaDecoder(file, described) if isinstance(item, Picture))
     settings = KeyframeSettings()

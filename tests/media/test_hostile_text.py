@@ -7,7 +7,7 @@ import pytest
 from mediafm_core.errors import TitleError
 from mediafm_core.media.cue_text import plain_subrip, plain_substation, plain_webvtt
 from mediafm_core.media.subtitles import read_side_file
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 # Guards against hanging: what is quadratic takes hours with these sizes.
 pytestmark = pytest.mark.timeout(300)
@@ -72,10 +72,10 @@ def test_a_hostile_file(tmp_path: Path, content: str, said: str | None) -> None:
     path = tmp_path / "film.srt"
     path.write_text(content)
     if said is None:
-        assert read_side_file(OwnFile.at(path), "en").cues == ()
+        assert read_side_file(TitleFile.at(path), "en").cues == ()
         return
     with pytest.raises(TitleError) as raised:
-        read_side_file(OwnFile.at(path), "en")
+        read_side_file(TitleFile.at(path), "en")
     assert said in str(raised.value)
     assert len(str(raised.value)) - len(str(path)) < 250
 
@@ -84,4 +84,4 @@ def test_a_hostile_file(tmp_path: Path, content: str, said: str | None) -> None:
 def test_hostile_cases(shared_cases: Path, case: str) -> None:
     (path,) = (shared_cases / "hostile" / "inbox" / case).glob("film.en.*")
     with pytest.raises(TitleError, match=r"a cue of .* characters, more than 10000"):
-        read_side_file(OwnFile.at(path), "en")
+        read_side_file(TitleFile.at(path), "en")

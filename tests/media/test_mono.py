@@ -9,7 +9,7 @@ from decoded_media import decode
 from make_media import ffmpeg, moving, tone, write_media
 
 from mediafm_core.media.probe import probe
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 VIDEO = ("-f", "lavfi", "-i", "testsrc2=size=64x64:rate=25:duration=3")
 
@@ -122,6 +122,6 @@ def test_a_track_that_cannot_be_decoded_is_the_last_choice(tmp_path: Path):
     )
     data = path.read_bytes()
     path.write_bytes(data.replace(b"A_AAC", b"A_XYZ", 1))
-    audio = probe(OwnFile.at(path), "en").audio
+    audio = probe(TitleFile.at(path), "en").audio
     assert audio is not None
     assert audio.index == 2

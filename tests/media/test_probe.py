@@ -11,18 +11,18 @@ from make_media import gradient, moving, tone, write_media
 
 from mediafm_core.errors import TitleError
 from mediafm_core.media.probe import MediaProbe, probe
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 
 def test_real_titles(shared_media: Path):
-    nasa = probe(OwnFile.at(shared_media / "nasa_13013" / "media.mp4"), "en")
+    nasa = probe(TitleFile.at(shared_media / "nasa_13013" / "media.mp4"), "en")
     assert (nasa.video.index, nasa.video.width, nasa.video.height) == (0, 320, 180)
     assert nasa.audio is not None
     assert (nasa.audio.index, nasa.audio.sample_rate) == (1, 8000)
     assert [track.index for track in nasa.subtitles] == [2, 5]
     assert {track.codec for track in nasa.subtitles} == {"mov_text"}
 
-    friday = probe(OwnFile.at(shared_media / "his_girl_friday" / "media.mp4"), "en")
+    friday = probe(TitleFile.at(shared_media / "his_girl_friday" / "media.mp4"), "en")
     assert friday.video.index == 1
     assert friday.audio is not None
     assert friday.audio.index == 0
@@ -30,7 +30,7 @@ def test_real_titles(shared_media: Path):
 
 
 def test_a_probe_survives_json(shared_media: Path):
-    described = probe(OwnFile.at(shared_media / "nasa_13013" / "media.mp4"))
+    described = probe(TitleFile.at(shared_media / "nasa_13013" / "media.mp4"))
     assert MediaProbe.model_validate_json(described.model_dump_json()) == described
 
 
@@ -39,7 +39,7 @@ def test_sound_of_the_titles_language_comes_first(tmp_path: Path, language: str,
     path = write_media(
         tmp_path / "film.mkv", moving(25), sound=tone(1), sound_languages=("eng", "deu")
     )
-    audio = probe(OwnFile.at(path), language).audio
+    audio = probe(TitleFile.at(path), language).audio
     assert audio is not None
     assert audio.index == index
 
@@ -55,7 +55,7 @@ def test_cover_art_is_no_video(tmp_path: Path):
         container.mux(cover.encode(frame))
         container.mux(cover.encode(None))
     with pytest.raises(TitleError, match="no video stream"):
-        probe(OwnFile.at(path))
+        probe(TitleFile.at(path))
 
 
 def test_sound_alone_is_no_title(tmp_path: Path):
@@ -67,7 +67,7 @@ def test_sound_alone_is_no_title(tmp_path: Path):
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     with pytest.raises(TitleError, match="no video stream"):
-        probe(OwnFile.at(path))
+        probe(TitleFile.at(path))
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
@@ -75,7 +75,7 @@ def test_display_size_follows_pixel_shape_and_rotation(tmp_path: Path, suffix: s
     wide = write_media(
         tmp_path / f"wide.{suffix}", moving(3), pixel_aspect=Fraction(4, 3), rotation=90
     )
-    video = probe(OwnFile.at(wide)).video
+    video = probe(TitleFile.at(wide)).video
     assert (video.width, video.height) == (96, 64)
     assert (video.display_width, video.display_height) == (64, 128)
     assert video.rotation in (90, 270)
@@ -92,7 +92,7 @@ def test_a_file_without_pictures_in_its_stream_is_refused(tmp_path: Path):
         container.mux(sound.encode(frame))
         container.mux(sound.encode(None))
     with pytest.raises(TitleError, match="no picture that can be decoded"):
-        probe(OwnFile.at(path))
+        probe(TitleFile.at(path))
 
 
 def test_a_decoder_that_does_not_open_is_the_titles_fault(tmp_path: Path):
@@ -102,7 +102,7 @@ def test_a_decoder_that_does_not_open_is_the_titles_fault(tmp_path: Path):
     assert size in data
     path.write_bytes(data.replace(size, struct.pack("<ii", -96, 64)))
     with pytest.raises(TitleError, match="cannot be decoded"):
-        probe(OwnFile.at(path))
+        probe(TitleFile.at(path))
 
 
 @pytest.mark.parametrize(
@@ -126,18 +126,18 @@ def test_a_duration_tag_that_is_nonsense_says_nothing(
     data = path.read_bytes()
     start = data.index(b"00:00:0", data.index(b"DURATION"))
     path.write_bytes(data[:start] + tag.ljust(18, b"\0") + data[start + 18 :])
-    assert probe(OwnFile.at(path)).video.duration_s == seconds
+    assert probe(TitleFile.at(path)).video.duration_s == seconds
 
 
 @pytest.mark.parametrize("pixel_aspect", [Fraction(20), Fraction(1, 20)])
 def test_a_picture_that_no_film_has_the_shape_of_is_refused(tmp_path: Path, pixel_aspect: Fraction):
     path = write_media(tmp_path / "film.mp4", moving(3), pixel_aspect=pixel_aspect)
     with pytest.raises(TitleError, match="aspect ratio"):
-        probe(OwnFile.at(path))
+        probe(TitleFile.at(path))
 
 
 def test_a_shape_at_the_bound_is_a_picture(tmp_path: Path):
-    video = probe(OwnFile.at(write_media(tmp_path / "film.mp4", moving(3, 256, 32)))).video
+    video = probe(TitleFile.at(write_media(tmp_path / "film.mp4", moving(3, 256, 32)))).video
     assert (video.display_width, video.display_height) == (256, 32)
 
 
@@ -145,4 +145,4 @@ def test_a_picture_that_is_too_large_is_refused(tmp_path: Path):
     row = np.zeros((16, 16_400, 3), np.uint8)
     path = write_media(tmp_path / "film.mkv", [row], codec="ffv1")
     with pytest.raises(TitleError, match="16400 x 16, more than"):
-        probe(OwnFile.at(path))
+        probe(TitleFile.at(path))

@@ -20,8 +20,8 @@ from mediafm_core.media.timed_text import (
     read_timed_text,
     timed_text_per_shot,
 )
-from mediafm_core.titles.own_file import OwnFile
-from mediafm_core.titles.title_folder import SideFile
+from mediafm_core.titles.read_title import SideFile
+from mediafm_core.titles.title_file import TitleFile
 
 Read = Callable[..., list[Cue]]
 
@@ -31,7 +31,7 @@ def read(tmp_path: Path) -> Read:
     def write_and_read(content: str | bytes, name: str = "captions.en.srt") -> list[Cue]:
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return list(read_side_file(OwnFile.at(path), "en").cues)
+        return list(read_side_file(TitleFile.at(path), "en").cues)
 
     return write_and_read
 
@@ -41,7 +41,11 @@ def timed_text_of(
 ) -> TimedText:
     """Read the timed text of the title in whose folder a media file lies."""
     return read_timed_text(
-        lambda name: OwnFile.at(media.with_name(name)), media.name, described, side_files, language
+        lambda name: TitleFile.at(media.with_name(name)),
+        media.name,
+        described,
+        side_files,
+        language,
     )
 
 
@@ -58,7 +62,7 @@ def shots_of(edges: list[float]) -> pa.Table:
 
 def test_real_webvtt_with_identifiers(shared_media: Path) -> None:
     path = shared_media / "elephants_dream" / "captions.en.vtt"
-    source, cues = read_side_file(OwnFile.at(path), "en")
+    source, cues = read_side_file(TitleFile.at(path), "en")
     assert cues[0] == (15.0, 17.951, "At the left we can see...")
     assert cues[3].text == "Everything is safe. Perfectly safe."
     assert cues[-1].start_s > 71.9  # captions of the whole film
@@ -68,7 +72,7 @@ def test_real_webvtt_with_identifiers(shared_media: Path) -> None:
 
 def test_real_webvtt_with_settings(shared_media: Path) -> None:
     path = shared_media / "his_girl_friday" / "captions.en.vtt"
-    assert [cue.text for cue in read_side_file(OwnFile.at(path), "en").cues] == [
+    assert [cue.text for cue in read_side_file(TitleFile.at(path), "en").cues] == [
         "Hildy!",
         "How are you?",
         "Tell me, is the lord of the universe in?",
@@ -255,7 +259,7 @@ def test_exactly_the_titles_language_comes_first(language: str, expected: str) -
 
 def test_real_embedded_tracks(shared_media: Path) -> None:
     media = shared_media / "nasa_13013" / "media.mp4"
-    source, cues = timed_text_of(media, probe(OwnFile.at(media)), [], "en")
+    source, cues = timed_text_of(media, probe(TitleFile.at(media)), [], "en")
     assert (source.kind, source.name, source.language) == ("embedded", "stream 2 (mov_text)", "eng")
     assert source.passed_over == ("stream 5 (mov_text)",)
     assert len(cues) == 4
@@ -267,7 +271,7 @@ def test_real_embedded_tracks(shared_media: Path) -> None:
 
 def test_a_real_title_without_timed_text(shared_media: Path) -> None:
     media = shared_media / "sintel_scene" / "media.mp4"
-    source, cues = timed_text_of(media, probe(OwnFile.at(media)), [], "en")
+    source, cues = timed_text_of(media, probe(TitleFile.at(media)), [], "en")
     assert (source.kind, cues, str(source)) == ("none", (), "none")
 
 
@@ -295,7 +299,7 @@ def film_with_tracks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_embedded_tracks_on_the_clock_of_the_title(
     film_with_tracks: Path, language: str, track: int
 ) -> None:
-    described = probe(OwnFile.at(film_with_tracks))
+    described = probe(TitleFile.at(film_with_tracks))
     assert described.start_s == pytest.approx(1.5)
     source, cues = timed_text_of(film_with_tracks, described, [], language)
     assert source.name.startswith(f"stream {track} ")
@@ -308,7 +312,7 @@ def test_a_side_file_wins_over_tracks(film_with_tracks: Path) -> None:
     captions = SideFile("captions.srt", None)
     source, cues = timed_text_of(
         film_with_tracks,
-        probe(OwnFile.at(film_with_tracks)),
+        probe(TitleFile.at(film_with_tracks)),
         [captions],
         "fr",
     )
@@ -317,7 +321,7 @@ def test_a_side_file_wins_over_tracks(film_with_tracks: Path) -> None:
 
 
 def test_pictures_of_text_hold_no_text(film_with_tracks: Path) -> None:
-    described = probe(OwnFile.at(film_with_tracks)).model_copy(
+    described = probe(TitleFile.at(film_with_tracks)).model_copy(
         update={
             "subtitles": tuple(
                 SubtitleStream(index=index, codec=codec, language="en")
@@ -373,7 +377,7 @@ def test_no_cues() -> None:
 
 def test_elephants_dream_starts_with_the_shot_on_screen_at_15_seconds(shared_media: Path) -> None:
     path = shared_media / "elephants_dream" / "captions.en.vtt"
-    cues = read_side_file(OwnFile.at(path), "en").cues
+    cues = read_side_file(TitleFile.at(path), "en").cues
     shots = shots_of([0.0, 14.0, 17.0, 22.0, 40.0, 71.9])
     _, summary = timed_text_per_shot(cues, shots)
     assert summary.first_captioned_shot == 1

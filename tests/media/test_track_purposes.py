@@ -9,7 +9,7 @@ from av.stream import Disposition
 from make_media import ffmpeg, gradient, moving
 
 from mediafm_core.media.probe import probe
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 Track = tuple[str, str, str]  # language, name, flags
 
@@ -58,7 +58,7 @@ def test_sound_about_the_film_is_not_its_sound(tmp_path: Path, suffix: str):
     ]
     tracks = [("eng", *each) for each in about]
     path = with_sound(tmp_path / f"film.{suffix}", *tracks, ("eng", "English 5.1", ""))
-    audio = probe(OwnFile.at(path), "en").audio
+    audio = probe(TitleFile.at(path), "en").audio
     assert audio is not None
     assert audio.index == 1 + len(about)
 
@@ -71,7 +71,7 @@ def test_other_names_of_sound_decide_nothing(tmp_path: Path):
         path = with_sound(
             tmp_path / "film.mkv", *others, ("eng", names[number], "default"), ("eng", "AD", "")
         )
-        audio = probe(OwnFile.at(path), "en").audio
+        audio = probe(TitleFile.at(path), "en").audio
         assert audio is not None
         assert audio.index == len(main)
 
@@ -80,21 +80,21 @@ def test_a_commentary_in_the_titles_language_is_no_dialogue(tmp_path: Path):
     path = with_sound(
         tmp_path / "film.mkv", ("eng", "Commentary", "default"), ("fra", "Original", "")
     )
-    audio = probe(OwnFile.at(path), "en").audio
+    audio = probe(TitleFile.at(path), "en").audio
     assert audio is not None
     assert audio.language == "fra"
 
 
 def test_a_description_in_the_titles_language_comes_before_another_language(tmp_path: Path):
     path = with_sound(tmp_path / "film.mkv", ("fra", "Doublage", "default"), ("eng", "AD", ""))
-    audio = probe(OwnFile.at(path), "en").audio
+    audio = probe(TitleFile.at(path), "en").audio
     assert audio is not None
     assert audio.language == "eng"
 
 
 def test_a_commentary_is_better_than_silence(tmp_path: Path):
     path = with_sound(tmp_path / "film.mkv", ("eng", "Commentary", ""))
-    audio = probe(OwnFile.at(path), "en").audio
+    audio = probe(TitleFile.at(path), "en").audio
     assert audio is not None
     assert audio.index == 1
 
@@ -116,7 +116,7 @@ def test_subtitles_say_what_they_are_for(tmp_path: Path):
     ]
     path = with_subtitles(tmp_path / "film.mkv", *(("eng", *track[:2]) for track in tracks))
     for track, (name, flags, purposes) in zip(
-        probe(OwnFile.at(path)).subtitles, tracks, strict=True
+        probe(TitleFile.at(path)).subtitles, tracks, strict=True
     ):
         fields = ("forced", "hearing_impaired", "commentary")
         assert {each for each in fields if getattr(track, each)} == purposes, (name, flags)
@@ -137,4 +137,4 @@ def test_a_cover_that_is_marked_as_default_is_no_film(tmp_path: Path):
         for picture in moving(5):
             container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(video.encode(None))
-    assert probe(OwnFile.at(path)).video.codec == "mpeg4"
+    assert probe(TitleFile.at(path)).video.codec == "mpeg4"

@@ -7,7 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mediafm_core.config.settings import ModelSettings, TrainingSettings
+from mediafm_core.config.model_settings import ModelSettings
+from mediafm_core.config.training_settings import TrainingSettings
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.model.training.training import TrainingResult, train
 from mediafm_core.model.training.training_data import TitleSource, TrainingData
 from mediafm_core.vectors import to_arrow, unit_length
@@ -36,7 +38,7 @@ def make_catalogue(
             pq.write_table(table, path, row_group_size=row_group_size)
             metadata = rng.standard_normal(6).astype(np.float32)
             titles.append(TitleSource(path.stem, path, f"version{number}", metadata))
-        return TrainingData(titles, 6, RANGES, IDENTITIES)
+        return TrainingData(titles, 6, FusedSpace(IDENTITIES, RANGES))
 
     return make
 

@@ -97,7 +97,9 @@ def store() -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from mediafm_core.config.settings import ModelSettings, ObjectiveSettings, TrainingSettings
+    from mediafm_core.config.model_settings import ModelSettings
+    from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
+    from mediafm_core.fusion.space import FusedSpace
     from mediafm_core.model.training.training import train
     from mediafm_core.model.training.training_data import TitleSource, TrainingData
     from mediafm_core.vectors import to_arrow
@@ -122,8 +124,10 @@ def store() -> None:
         data = TrainingData(
             [TitleSource("long", path, "1", given["metadata"])],
             6,
-            {"video": (0, 12), "audio": (12, 20), "text": (20, 24)},
-            {"video": "eyes-1@aa", "audio": "ears-1@bb", "text": "words-1@cc"},
+            FusedSpace(
+                {"video": "eyes-1@aa", "audio": "ears-1@bb", "text": "words-1@cc"},
+                {"video": (0, 12), "audio": (12, 20), "text": (20, 24)},
+            ),
         )
         result = train(
             data,
@@ -133,11 +137,11 @@ def store() -> None:
                 feed_forward=64,
                 max_shots=WINDOW,
                 prediction="both",
-                absent="learnt",
+                missing_modality="learnt",
             ),
             TrainingSettings(steps=40, crop_shots=32),
             GOLDEN,
-            objective=ObjectiveSettings(boundary_weight=1.0, single_modality_share=0.3),
+            objective=ObjectiveSettings(boundary_weight=1.0, single_modality_ratio=0.3),
         )
     np.savez(OUTPUTS, **given, **outputs(load_model(result.folder), given))
 

@@ -18,7 +18,7 @@ from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.model_files import DIGESTS, read_card, read_json
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.saved_model import identity_of, load_model
-from mediafm_core.pipeline.releases.candidates import read_candidate
+from mediafm_core.pipeline.releases.candidates import Candidate, TrainingRecord
 
 _LONGEST = 300
 _NETWORK_BYTES = 8 << 20  # far more than the small network, far less than a hostile one
@@ -32,6 +32,10 @@ def folder(trained, tmp_path: Path) -> Path:
     del record[DIGESTS]
     (folder / "training.json").write_text(json.dumps(record))
     return folder
+
+
+def read_record(folder: Path) -> TrainingRecord:
+    return Candidate(folder).record
 
 
 def refusal(folder: Path, load: Callable[[Path], object] = load_model) -> str:
@@ -71,7 +75,7 @@ _IMPOSSIBLE = (
 def test_a_size_that_is_impossible_or_huge_is_refused(folder, field: str) -> None:
     for value in _IMPOSSIBLE:
         change(folder, **{field: value})
-        for load in (load_model, read_candidate):
+        for load in (load_model, read_record):
             sentence = refusal(folder, load)
             assert "config.json" in sentence
             assert field in sentence or "is no JSON number" in sentence
@@ -144,7 +148,7 @@ def test_a_configuration_that_is_no_plain_json_is_refused(
 ) -> None:
     (folder / "config.json").write_bytes(content)
     assert reason in refusal(folder)
-    assert reason in refusal(folder, read_candidate)
+    assert reason in refusal(folder, read_record)
 
 
 def test_a_file_of_a_gigabyte_is_not_read(folder) -> None:
@@ -245,7 +249,7 @@ def load_model_config(folder: Path) -> Any:
 def test_a_record_of_training_of_another_form_is_refused(folder, record: bytes) -> None:
     (folder / "training.json").write_bytes(record)
     refusal(folder)
-    refusal(folder, read_candidate)
+    refusal(folder, read_record)
 
 
 @pytest.mark.parametrize(
@@ -270,4 +274,4 @@ def test_a_record_of_training_of_another_form_is_refused(folder, record: bytes) 
 def test_a_record_that_cannot_be_listed_is_refused(folder, fields: dict) -> None:
     path = folder / "training.json"
     path.write_text(json.dumps({**json.loads(path.read_bytes()), **fields}))
-    assert "does not say what was trained" in refusal(folder, read_candidate)
+    assert "does not say what was trained" in refusal(folder, read_record)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mediafm_core.config.settings import ModelSettings
+from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.model.configuration import MediaFMConfig
 from mediafm_core.model.neighbour_means import Surroundings
 from mediafm_core.model.network import MediaFM
@@ -47,9 +47,9 @@ def test_a_probe_reads_the_neighbours_off_contextual_vectors_without_training() 
     title = torch.nn.functional.normalize(shots(400), dim=-1)
     wanted = title[0, :-2].roll(1, dims=0)[1:]  # the shot before
 
-    def share_read(surroundings: int) -> float:
+    def share_read(neighbour_means: int) -> float:
         shape = ModelSettings(
-            hidden=64, layers=2, heads=4, feed_forward=64, surroundings=surroundings
+            hidden=64, layers=2, heads=4, feed_forward=64, neighbour_means=neighbour_means
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

@@ -5,7 +5,8 @@ import torch
 from small_network import make_network
 from torch.nn import functional
 
-from mediafm_core.config.settings import ModelSettings
+from mediafm_core.config.model_settings import ModelSettings
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.model.configuration import MediaFMConfig
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.novelty import Structure
@@ -31,7 +32,8 @@ def fitted_network() -> MediaFM:
     ranges = {"video": (0, 12), "audio": (12, 20)}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = MediaFM(MediaFMConfig.from_settings(shape, 20, 6, ranges)).eval()
+        config = MediaFMConfig.from_settings(shape, 20, 6, FusedSpace(ranges=ranges))
+        network = MediaFM(config).eval()
     assert network.structure is not None
     network.structure.fit(titles(60, 40))
     return network

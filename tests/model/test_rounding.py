@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from mediafm_core.config.settings import ModelSettings
+from mediafm_core.config.model_settings import ModelSettings
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.inference.batching import TitleInput
 from mediafm_core.inference.streaming import embed_up_to
 from mediafm_core.inference.whole_title import (
@@ -56,7 +57,7 @@ def fitted_network(
     shape: ModelSettings, titles: Sequence[np.ndarray], ranges: dict[str, tuple[int, int]]
 ) -> MediaFM:
     """A network with drawn weights, whose bands and scales are those of titles."""
-    config = MediaFMConfig.from_settings(shape, titles[0].shape[1], 6, ranges)
+    config = MediaFMConfig.from_settings(shape, titles[0].shape[1], 6, FusedSpace(ranges=ranges))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = MediaFM(config).eval()

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.inference.whole_title import contextualise
 from mediafm_core.model import saved_model
 from mediafm_core.model.network import MediaFM
@@ -204,21 +205,24 @@ def test_a_damaged_configuration_is_refused(folder, content: bytes) -> None:
 
 def test_vectors_of_the_models_own_encoders_are_accepted(trained) -> None:
     model = load_model(trained.folder)
-    check_compatible(model, RANGES, IDENTITIES)
-    check_compatible(model, {name: list(span) for name, span in RANGES.items()}, IDENTITIES)
+    check_compatible(model, FusedSpace(IDENTITIES, RANGES))
+    stored = {"encoders": IDENTITIES, "ranges": {name: list(span) for name, span in RANGES.items()}}
+    check_compatible(model, FusedSpace.from_record(stored))
 
 
 @pytest.mark.parametrize(
     ("ranges", "identities", "message"),
     [
-        ({}, {"audio": "ears-2@dd"}, "audio encoder ears-1@bb and the fused vectors have ears-2"),
-        ({"text": (20, 25)}, {}, r"text columns \(20, 24\) and the fused vectors have \(20, 25\)"),
+        ({}, {"audio": "ears-2@dd"}, "audio encoder ears-1@bb against ears-2"),
+        ({"text": (20, 25)}, {}, r"text columns \(20, 24\) against \(20, 25\)"),
         ({}, {"smell": "nose-1@ee"}, "smell encoder None"),
     ],
 )
 def test_vectors_of_other_encoders_are_refused(trained, ranges, identities, message: str) -> None:
     with pytest.raises(IdentityMismatchError, match=message):
-        check_compatible(load_model(trained.folder), RANGES | ranges, IDENTITIES | identities)
+        check_compatible(
+            load_model(trained.folder), FusedSpace(IDENTITIES | identities, RANGES | ranges)
+        )
 
 
 def test_the_loss_curve_is_a_picture(trained) -> None:

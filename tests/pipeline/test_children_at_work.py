@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from mediafm_core.config.settings import LimitSettings
+from mediafm_core.config.media_settings import LimitSettings
 from mediafm_core.errors import ChangedTitleError, WorkError
 from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.pipeline.failures.attempts import FOLDER

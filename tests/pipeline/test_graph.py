@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from mediafm_core.config.settings import Precision, load_settings
+from mediafm_core.config.section import Precision
+from mediafm_core.config.settings import load_settings
 from mediafm_core.pipeline.graph import SPECS
 
 

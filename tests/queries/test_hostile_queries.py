@@ -13,7 +13,7 @@ from small_catalogue import SmallCatalogue
 import mediafm_core
 from mediafm_core.api.clip_search import similar
 from mediafm_core.errors import MediaFMError, StoreError
-from mediafm_core.queries import allowed, processes
+from mediafm_core.queries import allowlist, worker_pool
 from mediafm_core.training_sets import export
 
 
@@ -208,7 +208,7 @@ def test_deep_nesting_is_refused(nested: str, depth: int, small: SmallCatalogue)
 
 
 def test_a_query_of_many_megabytes_is_refused(small: SmallCatalogue) -> None:
-    assert "characters" in refused(f"SELECT '{'x' * allowed.LONGEST}'", small)
+    assert "characters" in refused(f"SELECT '{'x' * allowlist.LONGEST}'", small)
 
 
 @pytest.mark.parametrize(
@@ -286,8 +286,8 @@ def test_every_function_with_effects_was_looked_at() -> None:
             "WHERE function_type IN ('table', 'table_macro', 'pragma')"
         ).fetchall()
     refused = {"currval", "nextval", "setseed", "setval", "sleep_ms", "stats", "write_log"}
-    assert {name for (name,) in marked} == allowed._HARMLESS | refused
-    assert {name for (name,) in tables} >= allowed._TABLE_FUNCTIONS - {"generate_subscripts"}
+    assert {name for (name,) in marked} == allowlist._HARMLESS | refused
+    assert {name for (name,) in tables} >= allowlist._TABLE_FUNCTIONS - {"generate_subscripts"}
 
 
 def test_parameters_of_all_kinds_are_passed_on(small: SmallCatalogue) -> None:
@@ -309,7 +309,7 @@ def test_parameters_of_all_kinds_are_passed_on(small: SmallCatalogue) -> None:
 
 def test_a_child_that_has_died_is_replaced(small: SmallCatalogue) -> None:
     mediafm_core.sql("SELECT 1", store=small.root)
-    (child,) = processes._kept[-1:]
+    (child,) = worker_pool._kept[-1:]
     os.kill(child._process.pid, 11)  # it may be seen only when the next query is sent
     assert mediafm_core.sql("SELECT 1 AS one", store=small.root)["one"].to_pylist() == [1]
 
@@ -326,9 +326,9 @@ def test_children_end_with_the_process(small: SmallCatalogue) -> None:
     import psutil
 
     code = (
-        "import os, signal, sys, mediafm_core; from mediafm_core.queries import processes; "
+        "import os, signal, sys, mediafm_core; from mediafm_core.queries import worker_pool; "
         f"mediafm_core.sql('SELECT 1', store={str(small.root)!r}); "
-        "print(processes._kept[0]._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+        "print(worker_pool._kept[0]._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     started = time.monotonic()

@@ -35,7 +35,7 @@ from mediafm_core.media.decoding import MediaDecoder, Sound
 from mediafm_core.media.probe import probe
 from mediafm_core.media.soundtrack import SAMPLE_RATE, SoundtrackWriter
 from mediafm_core.runtime.error_causes import Cause, Fault, fault_of, low_on_room, machine_sentence
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 RANDOM = np.random.default_rng(0)
 
@@ -154,11 +154,11 @@ def test_a_device_that_cannot_read_a_film_is_no_fault_of_the_film(tmp_path: Path
             path = place / "film.mp4"
 
             def decode() -> None:
-                for _ in MediaDecoder(OwnFile.at(path), probe(OwnFile.at(path))):
+                for _ in MediaDecoder(TitleFile.at(path), probe(TitleFile.at(path))):
                     pass
 
             assert fault_in(decode).cause is Cause.MACHINE
-            assert fault_in(lambda: OwnFile.at(path).read_bytes(1 << 30)).cause is Cause.MACHINE
+            assert fault_in(lambda: TitleFile.at(path).read_bytes(1 << 30)).cause is Cause.MACHINE
     except NoMountError:
         pytest.skip(NO_MOUNT)
 
@@ -168,7 +168,7 @@ def test_a_film_that_ends_early_is_at_fault_itself(tmp_path: Path) -> None:
     film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
 
     def decode() -> None:
-        for _ in MediaDecoder(OwnFile.at(film), probe(OwnFile.at(film))):
+        for _ in MediaDecoder(TitleFile.at(film), probe(TitleFile.at(film))):
             pass
 
     assert fault_in(decode).cause is Cause.TITLE
@@ -181,7 +181,7 @@ def test_too_many_open_files_are_no_fault_of_the_film(tmp_path: Path) -> None:
     held = [os.open(os.devnull, os.O_RDONLY) for _ in range(used)]  # no gap below the limit
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(held) + 1, before[1]))
-        fault = fault_in(lambda: probe(OwnFile.at(film)))
+        fault = fault_in(lambda: probe(TitleFile.at(film)))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
         for descriptor in held:
@@ -208,7 +208,7 @@ import resource, sys
 import numpy as np
 from mediafm_core.config.settings import load_settings
 from mediafm_core.runtime.error_causes import fault_of
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 if sys.argv[1] == "onnxruntime":
     from mediafm_core.encoders.minilm import MiniLML6Int8
     encoder = MiniLML6Int8(load_settings())

@@ -12,21 +12,22 @@ from make_media import gradient, moving, tone, write_media
 from PIL import Image
 from simple_detectors import CutEvery
 
-from mediafm_core.config.settings import KeyframeSettings, load_settings
+from mediafm_core.config.media_settings import KeyframeSettings
+from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import TitleError
 from mediafm_core.media.probe import probe
 from mediafm_core.shots.decode import PARTS, SHOT_SCHEMA, DecodeSummary, decode_title
 from mediafm_core.shots.keyframes import KEYFRAME_SCHEMA
 from mediafm_core.shots.transnetv2 import TransNetV2Detector
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 
 def one_pass(path: Path, detector, folder: Path, **settings) -> tuple[DecodeSummary, pa.Table]:
     batches: list[pa.RecordBatch] = []
     summary = decode_title(
-        OwnFile.at(path),
+        TitleFile.at(path),
         "a-title",
-        probe(OwnFile.at(path), "en"),
+        probe(TitleFile.at(path), "en"),
         detector,
         KeyframeSettings(**settings),
         batches.append,
@@ -179,9 +180,9 @@ def test_progress_is_told_in_seconds(tmp_path: Path):
     path = write_media(tmp_path / "film.mp4", moving(200))
     told: list[float] = []
     decode_title(
-        OwnFile.at(path),
+        TitleFile.at(path),
         "a-title",
-        probe(OwnFile.at(path)),
+        probe(TitleFile.at(path)),
         CutEvery(50),
         KeyframeSettings(),
         lambda batch: None,

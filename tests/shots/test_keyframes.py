@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediafm_core.shots.keyframes import CANDIDATES_PER_KEYFRAME, Candidate, OpenShot
+from mediafm_core.shots.keyframes import CANDIDATES_PER_KEYFRAME, KeyframeCandidate, OpenShot
 
 
 def chosen(times: np.ndarray, end_s: float, per_shot: int) -> np.ndarray:
     shot = OpenShot(per_shot)
     for number, time_s in enumerate(times):
-        shot.add(Candidate(number, float(time_s), None))
+        shot.add(KeyframeCandidate(number, float(time_s), None))
     return np.array([candidate.frame for candidate in shot.keyframes(end_s)])
 
 
@@ -48,5 +48,5 @@ def test_long_shots_stay_within_the_stated_distance(frames: int, per_shot: int):
 def test_memory_of_a_shot_is_bounded(per_shot: int):
     shot = OpenShot(per_shot)
     for number in range(20_000):
-        shot.add(Candidate(number, number / 25, None))
+        shot.add(KeyframeCandidate(number, number / 25, None))
         assert len(shot._candidates) <= per_shot * CANDIDATES_PER_KEYFRAME

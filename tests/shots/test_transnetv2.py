@@ -14,7 +14,7 @@ from mediafm_core.media.decoding import MediaDecoder, Picture
 from mediafm_core.media.probe import probe
 from mediafm_core.media.scaling import Thumbnails
 from mediafm_core.shots.transnetv2 import TransNetV2Detector
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 STRETCH = slice(60, 190)  # holds two cuts and fills no whole number of windows
 
@@ -33,9 +33,9 @@ numpy.save(sys.argv[2], probabilities.numpy())
 def frames(shared_media: Path) -> np.ndarray:
     """Thumbnails of a real scene with cuts, `[652, 27, 48, 3]`."""
     path = shared_media / "sintel_scene" / "media.mp4"
-    described = probe(OwnFile.at(path))
+    described = probe(TitleFile.at(path))
     thumbnails = Thumbnails(48, 27, described.video.orientation)
-    media = MediaDecoder(OwnFile.at(path), described)
+    media = MediaDecoder(TitleFile.at(path), described)
     return np.stack([thumbnails.scale(item.frame) for item in media if isinstance(item, Picture)])
 
 

@@ -11,7 +11,7 @@ from s3_server import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
 from stored_files import OpenFiles
 
 from mediafm_core.config.location import S3Location
-from mediafm_core.config.settings import S3Settings
+from mediafm_core.config.store_settings import S3Settings
 from mediafm_core.storage.files import Files
 from mediafm_core.storage.local import LocalFiles
 from mediafm_core.storage.s3 import S3Files

@@ -24,7 +24,7 @@ Program = Callable[..., subprocess.Popen[str]]
 _OPEN = """
 import json, sys
 from pathlib import Path
-from mediafm_core.config.settings import S3Settings
+from mediafm_core.config.store_settings import S3Settings
 from mediafm_core.config.location import parse_location
 from mediafm_core.storage.open_files import open_files
 place, settings = json.loads(sys.argv[1])

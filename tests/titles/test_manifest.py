@@ -6,7 +6,7 @@ import pytest
 
 from mediafm_core.errors import TitleError
 from mediafm_core.titles.manifest import Manifest, is_title_id, read_manifest
-from mediafm_core.titles.own_file import OwnFile
+from mediafm_core.titles.title_file import TitleFile
 
 GOOD: dict[str, Any] = {
     "title_id": "film",
@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def read(folder: Path) -> Manifest:
-    return read_manifest(OwnFile.at(folder / "title.json"), folder.name)
+    return read_manifest(TitleFile.at(folder / "title.json"), folder.name)
 
 
 def write(folder: Path, content: Any) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from mediafm_core.errors import TitleError
-from mediafm_core.titles.own_file import OwnFile
 from mediafm_core.titles.text_file import read_text
+from mediafm_core.titles.title_file import TitleFile
 
 TEXT = "1\n00:00:01,000 --> 00:00:02,000\nCafé à la crème, ça coûte 5 £\n"
 
@@ -28,19 +28,19 @@ TEXT = "1\n00:00:01,000 --> 00:00:02,000\nCafé à la crème, ça coûte 5 £\n"
 def test_encodings(tmp_path: Path, mark: bytes, encoding: str, line_end: str) -> None:
     path = tmp_path / "captions.srt"
     path.write_bytes(mark + TEXT.replace("\n", line_end).encode(encoding))
-    assert read_text(OwnFile.at(path), 1 << 20).text == TEXT
+    assert read_text(TitleFile.at(path), 1 << 20).text == TEXT
 
 
 def test_windows_quotes(tmp_path: Path) -> None:
     path = tmp_path / "captions.srt"
     path.write_bytes("“naïve” – 5 €".encode("cp1252"))
-    assert read_text(OwnFile.at(path), 1 << 20).text == "“naïve” – 5 €"
+    assert read_text(TitleFile.at(path), 1 << 20).text == "“naïve” – 5 €"
 
 
 def test_east_asian_utf16(tmp_path: Path) -> None:
     path = tmp_path / "captions.srt"
     path.write_bytes(("1\n00:00:01,000 --> 00:00:02,000\n" + "日本語" * 9).encode("utf-16-le"))
-    assert read_text(OwnFile.at(path), 1 << 20) == (
+    assert read_text(TitleFile.at(path), 1 << 20) == (
         "1\n00:00:01,000 --> 00:00:02,000\n" + "日本語" * 9,
         "utf-16-le",
         0,
@@ -50,7 +50,7 @@ def test_east_asian_utf16(tmp_path: Path) -> None:
 def test_the_language_decides_between_older_encodings(tmp_path: Path) -> None:
     path = tmp_path / "captions.srt"
     path.write_bytes("Да!".encode("cp1251"))
-    assert read_text(OwnFile.at(path), 1 << 20, ["ru"]).text == "Да!"
+    assert read_text(TitleFile.at(path), 1 << 20, ["ru"]).text == "Да!"
 
 
 def test_a_file_that_reads_well_in_no_encoding_is_refused(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_file_that_reads_well_in_no_encoding_is_refused(tmp_path: Path) -> Non
     with pytest.raises(
         TitleError, match=r"captions\.srt reads well in no .*save it as UTF-8"
     ) as at:
-        read_text(OwnFile.at(path), 1 << 20)
+        read_text(TitleFile.at(path), 1 << 20)
     assert "(utf-8, utf-16, cp1252)" in str(at.value)
 
 
@@ -67,4 +67,4 @@ def test_absurd_sizes_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "captions.srt"
     path.write_bytes(b"a" * ((1 << 20) + 1))
     with pytest.raises(TitleError, match="larger than 1 MiB"):
-        read_text(OwnFile.at(path), 1 << 20)
+        read_text(TitleFile.at(path), 1 << 20)

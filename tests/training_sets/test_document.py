@@ -1,4 +1,4 @@
-"""`docs/training_sets.md` does what it says, and describes what there is."""
+"""The pages on training sets: their commands and code run, their columns and fields exist."""
 
 import re
 import shlex
@@ -16,7 +16,9 @@ from mediafm_core.cli.main import main
 from mediafm_core.training_sets.footer import OWN_COLUMNS, SetRecord
 
 REPOSITORY = Path(__file__).parents[2]
-DOCUMENT = (REPOSITORY / "docs" / "training_sets.md").read_text(encoding="utf-8")
+GUIDE = "docs/how-to/training_sets.md"
+DOCUMENT = (REPOSITORY / GUIDE).read_text(encoding="utf-8")
+REFERENCE = (REPOSITORY / "docs" / "reference" / "training_sets.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ def test_the_code_runs(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(written)
     names: dict[str, object] = {}
     for block in blocks("python"):
-        exec(compile(block, "docs/training_sets.md", "exec"), names)
+        exec(compile(block, GUIDE, "exec"), names)
     assert names["train"].split_names == ["train", "test"]
     assert names["targets"].shape == names["vectors"].shape[:1]
 
@@ -72,11 +74,11 @@ def test_the_example_runs(written: Path) -> None:
 
 
 def test_every_column_and_field_is_described(written: Path) -> None:
-    assert set(OWN_COLUMNS) <= set(re.findall(r"`(\w+)`", DOCUMENT))
+    assert set(OWN_COLUMNS) <= set(re.findall(r"`(\w+)`", REFERENCE))
     for field in SetRecord.model_fields:
-        assert re.search(rf"^\|[^|]*`{field}`", DOCUMENT, re.MULTILINE), field
+        assert re.search(rf"^\|[^|]*`{field}`", REFERENCE, re.MULTILINE), field
     schema = pq.read_schema(written / "genres.parquet")
     for name in ("title_id", "clip_id", "start_s", "proposed", "split"):
-        row = re.search(rf"^\| `{name}`.*? \| `(\w+)` ", DOCUMENT, re.MULTILINE)
+        row = re.search(rf"^\| `{name}`.*? \| `(\w+)` ", REFERENCE, re.MULTILINE)
         assert row is not None
         assert row[1] == str(schema.field(name).type)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from mediafm_core.config.settings import ObjectiveSettings, TrainingSettings
+from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.training.masking import Masks, sample_masks
 from mediafm_core.model.training.objective import Batch, Counts
@@ -173,7 +173,7 @@ class BatchReader:
         seed = _generator(self._seed, _MASKS, step).integers(2**63)
         generator = torch.Generator().manual_seed(int(seed))
         has = None
-        if self._objective.single_modality_share and len(self._ranges) > 1:
+        if self._objective.single_modality_ratio and len(self._ranges) > 1:
             has = has_modalities(self._read(plan, slice(None)), self._ranges)
         lengths = torch.from_numpy(plan.lengths)
         return sample_masks(lengths, has, self._objective, len(self._ranges), generator)

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mediafm_core import errors
-from mediafm_core.config.settings import S3Settings, Settings
+from mediafm_core.config.settings import Settings
+from mediafm_core.config.store_settings import S3Settings
 from mediafm_core.errors import ConfigurationError, MediaFMError
 
 if TYPE_CHECKING:

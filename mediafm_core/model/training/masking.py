@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 
-from mediafm_core.config.settings import ObjectiveSettings
+from mediafm_core.config.training_settings import ObjectiveSettings
 
 
 class Masks(NamedTuple):
@@ -25,8 +25,8 @@ def sample_masks(
 ) -> Masks:
     """Choose what to hide.
 
-    `max(1, round(mask_share * length))` shots of every sequence are hidden, in spans of
-    `span_shots`. Of a share `single_modality_share` of them only one modality is hidden, one that
+    `max(1, round(mask_ratio * length))` shots of every sequence are hidden, in spans of
+    `span_shots`. Of a share `single_modality_ratio` of them only one modality is hidden, one that
     the shot has.
 
     Args:
@@ -37,14 +37,14 @@ def sample_masks(
         generator: on the CPU; the only source of randomness.
     """
     batch, width = len(lengths), int(lengths.max())
-    counts = (lengths * settings.mask_share).round().long().clamp(min=1)  # [b]
+    counts = (lengths * settings.mask_ratio).round().long().clamp(min=1)  # [b]
     hidden = _spans(lengths, counts, width, settings.span_shots, generator)  # [b, n]
     most = int(counts.max())
     rows = hidden.byte().argsort(dim=1, descending=True, stable=True)[:, :most]
     real = torch.arange(most) < counts[:, None]  # [b, k]
     masked = hidden[..., None].expand(-1, -1, modalities)
-    if settings.single_modality_share and modalities > 1:
-        single = torch.rand(batch, width, generator=generator) < settings.single_modality_share
+    if settings.single_modality_ratio and modalities > 1:
+        single = torch.rand(batch, width, generator=generator) < settings.single_modality_ratio
         scores = torch.rand(batch, width, modalities, generator=generator)
         if has is not None:
             scores = scores.masked_fill(~has, -1.0)

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from mediafm_core.config.settings import ObjectiveSettings
+from mediafm_core.config.training_settings import ObjectiveSettings
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.prediction import take_rows
 from mediafm_core.model.training.pseudo_boundaries import pseudo_boundaries
@@ -87,7 +87,7 @@ class Objective(nn.Module):
         )
         target = take_rows(batch.fused, batch.rows)  # [b, k, d]
         prediction = output.reconstruction.float()
-        if settings.single_modality_share:
+        if settings.single_modality_ratio:
             columns = self._hidden_columns(batch)  # [b, k, d]
             prediction, target = prediction * columns, target * columns
         similarity = functional.cosine_similarity(

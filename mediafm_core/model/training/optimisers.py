@@ -12,7 +12,7 @@ import math
 import torch
 from torch import nn
 
-from mediafm_core.config.settings import TrainingSettings
+from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.training.progress_events import ParameterGroup
 
@@ -105,7 +105,7 @@ class Optimisers:
 
 def rate_share(step: int, settings: TrainingSettings) -> float:
     """Share of the learning rates at a step, counted from 1: up in a line, down along a cosine."""
-    warmup = round(settings.warmup_share * settings.steps)
+    warmup = round(settings.warmup_ratio * settings.steps)
     if step <= warmup:
         return step / warmup
     done = (step - 1 - warmup) / (settings.steps - warmup)

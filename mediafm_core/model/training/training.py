@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from mediafm_core.config.settings import ModelSettings, ObjectiveSettings, TrainingSettings
+from mediafm_core.config.model_settings import ModelSettings
+from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import Identity
 from mediafm_core.model.configuration import MediaFMConfig
@@ -123,8 +124,7 @@ def train(
         model,
         data.dimension,
         data.global_size,
-        data.ranges,
-        data.identities,
+        data.space,
         boundary_head=objective.boundary_weight > 0,
     )
     request = training_request(data, model, objective, training, target)
@@ -173,7 +173,7 @@ def train(
                 validation_titles,
                 model.max_shots,
                 training,
-                objective.mask_share,
+                objective.mask_ratio,
                 len(ranges),
                 world,
             ),
@@ -251,9 +251,9 @@ def training_request(
         ConfigurationError: there is nothing to start from in the folder that is to be started from.
     """
     return {
-        "model": model.model_dump(mode="json"),
-        "objective": objective.model_dump(mode="json"),
-        "training": training.model_dump(mode="json", exclude={"start_from"}),
+        "model": model.recorded(),
+        "objective": objective.recorded(),
+        "training": training.recorded(exclude={"start_from"}),
         "titles": {title.title_id: title.data_version for title in data.titles},
         "started_from": starting_identity(training.start_from),
         "arithmetic": resolve_arithmetic(training, device),

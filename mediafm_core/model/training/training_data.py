@@ -6,7 +6,7 @@ the caller knows the number of shots, no file is opened before one of its shots 
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from mediafm_core.disk.sealed_parquet import decoding, open_parquet
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError, TitleError
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.vectors import to_numpy
 
 VECTOR_COLUMN = "embedding"
@@ -52,8 +53,7 @@ class TrainingData:
     Args:
         titles: what to train on; titles without shots are refused.
         global_size: width of the metadata embeddings.
-        ranges: each modality's columns `(start, stop)` in the fused vector.
-        identities: identity of each encoder, by modality.
+        space: encoders and columns of the fused vectors, where they are recorded.
         cache_bytes: bound of the row groups kept in memory, though one is always kept.
 
     Attributes:
@@ -72,16 +72,14 @@ class TrainingData:
         self,
         titles: Sequence[TitleSource],
         global_size: int,
-        ranges: Mapping[str, tuple[int, int]] | None = None,
-        identities: Mapping[str, str] | None = None,
+        space: FusedSpace | None = None,
         cache_bytes: int = 256 << 20,
     ) -> None:
         if not titles:
             raise ConfigurationError("No titles to train on: take in titles before training.")
         self.titles = sorted(titles, key=lambda title: title.title_id)
         self.global_size = global_size
-        self.ranges = dict(ranges or {})
-        self.identities = dict(identities or {})
+        self.space = space or FusedSpace()
         self.globals = np.stack([self._global_of(title) for title in self.titles])  # [titles, g]
         with ThreadPoolExecutor(_OPENING_THREADS) as pool:
             known = list(pool.map(_known_layout, self.titles))

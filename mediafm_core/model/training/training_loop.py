@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from mediafm_core.config.settings import ObjectiveSettings, TrainingSettings
+from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.model_files import MODEL_VERSION
 from mediafm_core.model.network import MediaFM

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from mediafm_core.config.settings import ObjectiveSettings, TrainingSettings
+from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.identity import digest_of
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.prediction import take_rows
@@ -40,9 +40,9 @@ def split_titles(
     shots, and the result says "same titles".
     """
     everything = list(range(len(data)))
-    if len(data) < FEWEST_TITLES_TO_SPLIT or settings.validation_share == 0:
+    if len(data) < FEWEST_TITLES_TO_SPLIT or settings.validation_fraction == 0:
         return everything, everything, "same titles"
-    held_out = max(1, round(settings.validation_share * len(data)))
+    held_out = max(1, round(settings.validation_fraction * len(data)))
     by_digest = sorted(
         everything, key=lambda i: digest_of(data.titles[i].title_id, str(settings.seed))
     )
@@ -57,7 +57,7 @@ class Validation:
         titles: places of the titles to validate on; as many as `VALIDATION_SHOTS` allows are.
         max_shots: of a longer title, the leading shots are read.
         settings: seed.
-        mask_share: share of shots that are hidden.
+        mask_ratio: share of shots that are hidden.
         modalities: of the fused vectors.
         world: the processes that divide the batches among them.
 
@@ -73,7 +73,7 @@ class Validation:
         titles: list[int],
         max_shots: int,
         settings: TrainingSettings,
-        mask_share: float,
+        mask_ratio: float,
         modalities: int,
         world: World,
     ) -> None:
@@ -85,7 +85,7 @@ class Validation:
         self.shots = int(lengths.sum())
         self.title_ids = [data.titles[i].title_id for i in chosen]
         generator = torch.Generator().manual_seed(settings.seed + 1)
-        objective = ObjectiveSettings(mask_share=mask_share)
+        objective = ObjectiveSettings(mask_ratio=mask_ratio)
         masks = [
             sample_masks(torch.tensor([length]), None, objective, modalities, generator)
             for length in lengths

@@ -11,8 +11,8 @@ from mediafm_core.disk.seals import read_sealed_json
 from mediafm_core.errors import TitleError
 from mediafm_core.readable import one_line
 from mediafm_core.store.store import Store
-from mediafm_core.titles.inbox import TitleFolder
 from mediafm_core.titles.manifest import require_title_id
+from mediafm_core.titles.title_folder import TitleFolder
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mediafm_core.errors import TitleError
-from mediafm_core.isolation.errors_on_wire import kind_and_place
+from mediafm_core.isolation.wire_errors import kind_and_place
 from mediafm_core.pipeline.failures.attempts import FOLDER
 from mediafm_core.runtime.error_causes import in_one_line
 

@@ -35,6 +35,7 @@ from mediafm_core.pipeline.integrity.stored_files import (
 )
 from mediafm_core.pipeline.integrity.verification import DamagedFile, Verification, compared
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.releases.candidates import resolve
 from mediafm_core.pipeline.releases.publishing import publish_finished
 from mediafm_core.pipeline.releases.release import release
 from mediafm_core.pipeline.releases.serving import LOCK as RELEASES_LOCK
@@ -225,7 +226,8 @@ def _releases(platform: Platform, damage: DamagedFile, repaired: Repaired) -> No
         return
     platform.store.files.remove(RELEASES_FILE)
     try:
-        release(platform, model, reason=f"{RELEASES_FILE} was damaged; readers saw this model")
+        candidate = resolve(platform.store, model)
+        release(platform, candidate, reason=f"{RELEASES_FILE} was damaged; readers saw this model")
     except MediaFMError as error:
         repaired.left.append(f"{damage}: {model}, which readers see, cannot serve ({error})")
         return
@@ -287,8 +289,6 @@ def _correct(
 
 def _last_good(platform: Platform, but: str) -> str | None:
     """Return the model of the latest release that is another one and sound."""
-    from mediafm_core.pipeline.releases.candidates import find_model
-
     try:
         history = release_history(platform.store)
     except StoreError:
@@ -297,8 +297,8 @@ def _last_good(platform: Platform, but: str) -> str | None:
         if each.model == but:
             continue
         try:
-            folder = find_model(platform.store, each.model)
-            require_undamaged(folder, read_json(folder, TRAINING_FILE))
+            candidate = resolve(platform.store, each.model)
+            require_undamaged(candidate.folder, candidate.training)
         except MediaFMError:
             continue
         return each.model

@@ -9,7 +9,7 @@ from mediafm_core.pipeline.failures.quarantine import Quarantine, has_usable_nam
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.runtime.clock import is_ahead
 from mediafm_core.store.records import RecordedVersion
-from mediafm_core.titles.inbox import TitleFolder
+from mediafm_core.titles.title_folder import TitleFolder
 
 
 @dataclass(frozen=True)

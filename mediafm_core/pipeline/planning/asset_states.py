@@ -14,7 +14,7 @@ from mediafm_core.pipeline.graph import BESIDE_CONTEXTUAL, SPECS, TITLE_ASSETS, 
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.store.records import RecordedVersion
 from mediafm_core.store.store import JSON_ASSETS, ArtefactRecord
-from mediafm_core.titles.inbox import TitleFolder
+from mediafm_core.titles.title_folder import TitleFolder
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
 from mediafm_core.pipeline.planning.asset_states import TitleState
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.candidates import read_candidate
-from mediafm_core.pipeline.releases.latest_space import configured_space, misfit
+from mediafm_core.pipeline.releases.candidates import Candidate
+from mediafm_core.pipeline.releases.latest_space import configured_space
 from mediafm_core.store.model_store import model_folder
 
 Assets = tuple[str, ...]
@@ -72,8 +72,8 @@ def obstacle_to_contextualising(platform: Platform) -> str:
     model = platform.serving_model
     if model is None:
         return "No model serves yet: train and release one."
-    space = read_candidate(model_folder(platform.store, model)).space
-    difference = misfit(space, configured_space(platform))
+    space = Candidate(model_folder(platform.store, model)).record.space
+    difference = space.mismatch(configured_space(platform))
     if difference is None:
         return ""
     return (

@@ -8,7 +8,7 @@ from mediafm_core.errors import ConfigurationError
 from mediafm_core.pipeline.failures.quarantine import Quarantine, has_usable_name
 from mediafm_core.pipeline.planning.asset_states import CatalogueComparison, Comparison, TitleState
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.titles.inbox import TitleFolder
+from mediafm_core.titles.title_folder import TitleFolder
 
 
 @dataclass(frozen=True)

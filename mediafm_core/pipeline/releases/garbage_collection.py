@@ -84,7 +84,7 @@ def obsolete_models(
     newer = latest_first.index(seen) if seen in latest_first else 0
     needed = {seen, *latest_first[: newer + 2]}
     needed.add(next((model for model in latest_first[newer + 1 :] if model in served), None))
-    target = restored_by_rollback(list(history))
+    target = restored_by_rollback(history)
     if target is not None:
         needed.add(history[target].model)
     return set(latest_first) - needed

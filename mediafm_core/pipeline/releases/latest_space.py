@@ -1,47 +1,16 @@
-"""The fused space: which encoders' vectors a model reads, where they lie, and whether they fit."""
+"""The fused spaces of the settings' encoders and of the title that was fused last."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from mediafm_core.fusion.concatenation import MODALITIES, first_difference
+from mediafm_core.fusion.concatenation import MODALITIES
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.runtime.clock import is_ahead
 from mediafm_core.store.store import Store
-
-Span = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class FusedSpace:
-    """What a model reads.
-
-    Attributes:
-        encoders: identity of each modality's encoder.
-        ranges: columns `[start, stop)` of each modality in the fused vectors.
-        metadata_width: width of a title's metadata vector.
-    """
-
-    encoders: dict[str, str]
-    ranges: dict[str, Span]
-    metadata_width: int
-
-
-def space_of_model(config: Mapping[str, Any]) -> FusedSpace:
-    """The space that a model was trained in, from its `config.json`.
-
-    Raises:
-        KeyError, TypeError, ValueError: the configuration does not tell.
-    """
-    return FusedSpace(
-        encoders={name: str(found) for name, found in config["encoder_identities"].items()},
-        ranges=_spans(config["fused_ranges"]),
-        metadata_width=int(config["global_size"]),
-    )
 
 
 def configured_space(platform: Platform) -> FusedSpace:
@@ -82,29 +51,10 @@ def latest_space(store: Store) -> tuple[str, FusedSpace] | None:
     record = store.record("fused_embeddings", title_id) if latest else None
     if record is None:
         return None
-    ranges = _spans(record.details["ranges"])
-    start, stop = ranges["text"]  # the metadata go through the text encoder
+    space = FusedSpace.from_record(record.details)
+    start, stop = space.ranges["text"]  # the metadata go through the text encoder
     width = stop - start
     if store.has("title_metadata_embedding", title_id):
         schema = store.schema("title_metadata_embedding", title_id)
         width = schema.field("embedding").type.list_size
-    return title_id, FusedSpace(dict(record.details["encoders"]), ranges, width)
-
-
-def misfit(model: FusedSpace, found: FusedSpace) -> str | None:
-    """The first difference, as half a sentence, between what a model reads and what is there."""
-    difference = first_difference((model.encoders, found.encoders), (model.ranges, found.ranges))
-    if difference:
-        return (
-            f"its {difference.modality} {difference.what} {difference.first} against "
-            f"{difference.second}"
-        )
-    if model.metadata_width != found.metadata_width:
-        return (
-            f"its metadata vectors of width {model.metadata_width} against {found.metadata_width}"
-        )
-    return None
-
-
-def _spans(ranges: Mapping[str, Any]) -> dict[str, Span]:
-    return {name: (int(start), int(stop)) for name, (start, stop) in ranges.items()}
+    return title_id, replace(space, metadata_width=width)

@@ -1,182 +1,204 @@
-"""What speaks against a candidate: it is compared with the model that serves.
+"""Comparison of a candidate with the serving model.
 
 By labels, where clips have some: both models' contextual vectors of the same clips, in the same
-folds and draws of titles. Without any: how well it predicts hidden shots.
+folds and draws of titles. By hidden shots: the validation losses of both trainings.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mediafm_core.errors import ConfigurationError, MediaFMError, StorageError
 from mediafm_core.evaluation.representations import IN_CONTEXT
-from mediafm_core.model.model_files import CONFIG_FILE, TRAINING_FILE, read_json
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.candidates import find_model, read_candidate
-from mediafm_core.pipeline.releases.release import check_candidate
-from mediafm_core.pipeline.releases.serving import release_history
-from mediafm_core.pipeline.releases.stored_evaluation import Measured, Request, evaluate_catalogue
+from mediafm_core.pipeline.releases.candidates import Candidate, TrainingRecord
+from mediafm_core.pipeline.releases.release import require_releasable
+from mediafm_core.pipeline.releases.serving import Release, release_history
+from mediafm_core.pipeline.releases.stored_evaluation import (
+    EvaluationRequest,
+    MeasuredLabel,
+    evaluate_catalogue,
+)
 from mediafm_core.runtime.progress import Show
+from mediafm_core.store.model_store import model_folder
 
 if TYPE_CHECKING:
-    from mediafm_core.evaluation.bootstrap import Difference
+    from mediafm_core.evaluation.results import Difference
 
 # Losses of trainings that differ in nothing but the seed lie within 1 % of each other.
 _SAME_LOSS = 0.02
 
 
 class Finding(NamedTuple):
-    """What was found about a candidate.
+    """Finding of a comparison.
 
     Attributes:
-        passed: False where it is a warning; None where nothing could be measured.
-        told: a sentence.
+        passed: False for a warning; None where nothing could be measured.
+        sentence: the finding in words.
     """
 
     passed: bool | None
-    told: str
+    sentence: str
 
     @property
     def line(self) -> str:
-        """What is told, marked where it is a warning."""
-        return f"Warning: {self.told}" if self.passed is False else self.told
+        """The sentence, marked if it is a warning."""
+        return f"Warning: {self.sentence}" if self.passed is False else self.sentence
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A candidate and the model it would replace, by labels.
+class ModelComparison:
+    """A candidate and the model it would replace, compared by labels.
 
     Attributes:
         candidate: identity.
         reference: identity of the other; None where there is none.
         measured: by label.
-        finding: what they come to.
+        finding: the conclusion.
     """
 
     candidate: str
     reference: str | None
-    measured: tuple[Measured, ...]
+    measured: tuple[MeasuredLabel, ...]
     finding: Finding
 
 
-def judge(
+def compare_before_release(
     platform: Platform,
-    version: str,
-    tell: Callable[[str], None] = lambda _line: None,
+    candidate: Candidate,
+    log: Callable[[str], None] = lambda _line: None,
     progress: Show = lambda _progress: None,
 ) -> list[Finding]:
-    """Compare a candidate with the model that serves, before it is released.
+    """Compare a candidate with the serving model, and refuse one that `release` would refuse.
 
     A warning forbids nothing, unless the setting `evaluation.refuse_worse` says so.
 
     Args:
         platform: settings and store.
-        version: identity of the candidate, or the beginning of its digest.
-        tell: told what is being done.
+        candidate: the model to release.
+        log: called with a line for each step.
         progress: called with the state of the measurement of each label.
 
     Returns:
-        What was found by labels and by hidden shots; nothing where it serves already.
+        The findings by labels and by hidden shots; none for a model that serves already.
 
     Raises:
         ConfigurationError, IdentityMismatchError, StoreError: as `release`; or the candidate is
             worse and the settings refuse that.
     """
-    candidate = check_candidate(platform, version)
-    if candidate is None:
+    history = release_history(platform.store)
+    if history and history[-1].model == candidate.identity:
         return []
-    found = compare_with_serving(platform, candidate.identity, tell, progress).finding
-    if found.passed is False and platform.settings.evaluation.refuse_worse:
+    require_releasable(platform, candidate)
+    reference = reference_of(platform, candidate, history)
+    by_labels = compare_by_labels(platform, candidate, reference, log, progress).finding
+    if by_labels.passed is False and platform.settings.evaluation.refuse_worse:
         raise ConfigurationError(
-            f"{found.told} The setting evaluation.refuse_worse forbids its release: release "
-            "another model, or unset it."
+            f"{by_labels.sentence} The setting evaluation.refuse_worse forbids its release: "
+            "release another model, or unset it."
         )
-    return [found, predicts_hidden_shots(platform, candidate.identity)]
+    return [by_labels, compare_by_hidden_shots(candidate, reference)]
 
 
-def compare_with_serving(
-    platform: Platform,
-    candidate: str,
-    tell: Callable[[str], None] = lambda _line: None,
-    progress: Show = lambda _progress: None,
-) -> Comparison:
-    """Compare a model with the one that serves by the labels of the catalogue's clips.
+def reference_of(
+    platform: Platform, candidate: Candidate, history: Sequence[Release] | None = None
+) -> Candidate | None:
+    """Return the model that a candidate would replace; None where there is none.
 
-    It is worse if by any label the interval of the difference of its contextual vectors is entirely
-    below zero. One that serves already is compared with the one before it. What was compared
-    before, on the same titles and labels, is read from the store.
+    That is the serving model, or the one before it where the candidate serves itself. Its folder
+    may be gone.
 
     Args:
         platform: settings and store.
-        candidate: identity.
-        tell: told what is being done.
+        candidate: the other model.
+        history: all releases, where they have been read.
+    """
+    releases = release_history(platform.store) if history is None else history
+    if not releases:
+        return None
+    serving = releases[-1]
+    found = serving.previous if serving.model == candidate.identity else serving.model
+    if found is None or found == candidate.identity:
+        return None
+    return Candidate(model_folder(platform.store, found))
+
+
+def compare_by_labels(
+    platform: Platform,
+    candidate: Candidate,
+    reference: Candidate | None,
+    log: Callable[[str], None] = lambda _line: None,
+    progress: Show = lambda _progress: None,
+) -> ModelComparison:
+    """Compare two models by the labels of the catalogue's clips.
+
+    The candidate is worse if by any label the interval of the difference of its contextual vectors
+    is entirely below zero. A comparison made before, on the same titles and labels, is read from
+    the store.
+
+    Args:
+        platform: settings and store.
+        candidate: the one model.
+        reference: the other, as `reference_of` returns it.
+        log: called with a line for each step.
         progress: called with the state of the measurement of each label.
 
     Raises:
         StorageError: the store does not answer.
     """
-    reference = _reference(platform, candidate)
+    name = candidate.identity
     if reference is None:
-        finding = Finding(None, f"{candidate} is not compared by labels: no other model serves.")
-        return Comparison(candidate, None, (), finding)
-    request = Request(models=(reference, candidate), representations=(IN_CONTEXT,))
+        finding = Finding(None, f"{name} is not compared by labels: no other model serves.")
+        return ModelComparison(name, None, (), finding)
+    request = EvaluationRequest(models=(reference, candidate), representations=(IN_CONTEXT,))
     try:
-        evaluation = evaluate_catalogue(platform, request, tell, progress)
+        evaluation = evaluate_catalogue(platform, request, log, progress)
     except StorageError:
         raise
-    except MediaFMError as error:  # the one that serves is of an earlier version, say
-        return Comparison(candidate, reference, (), _not_measurable(candidate, str(error)))
+    except MediaFMError as error:  # the serving model is of an earlier version, for instance
+        finding = _not_measurable(name, str(error))
+        return ModelComparison(name, reference.identity, (), finding)
     if evaluation.why_not is not None:
-        finding = _not_measurable(candidate, f"{evaluation.why_not}.")
-        return Comparison(candidate, reference, (), finding)
-    finding = _finding(candidate, reference, evaluation.measured, evaluation.unmeasured)
-    return Comparison(candidate, reference, evaluation.measured, finding)
+        finding = _not_measurable(name, f"{evaluation.why_not}.")
+        return ModelComparison(name, reference.identity, (), finding)
+    finding = _finding(name, reference.identity, evaluation.measured, evaluation.unmeasured)
+    return ModelComparison(name, reference.identity, evaluation.measured, finding)
 
 
-def predicts_hidden_shots(platform: Platform, candidate: str) -> Finding:
-    """Whether a model predicts hidden shots better than can be done without a network.
+def compare_by_hidden_shots(candidate: Candidate, reference: Candidate | None) -> Finding:
+    """Compare the validation loss of a model with its baselines and with another model.
 
-    It must also be no worse than the one that serves, if both were validated on the same hidden
-    shots. The figures are those of training; nothing is computed.
+    A warning if a prediction without a network has a smaller loss, or if the reference has one and
+    both were validated on the same hidden shots. The losses are those of training; nothing is
+    computed.
 
     Raises:
-        ConfigurationError: the model's record is damaged.
+        ConfigurationError: the record of the candidate is damaged.
     """
-    folder = find_model(platform.store, candidate)
-    found = read_candidate(folder)
+    record = candidate.record
     warnings = []
-    if found.best_baseline is not None and found.validation_loss > found.best_baseline[1]:
+    if record.best_baseline is not None and record.validation_loss > record.best_baseline[1]:
         warnings.append("worse than the best baseline")
     compared = ""
-    reference = _reference(platform, candidate)
-    if reference is not None:
-        try:
-            other = find_model(platform.store, reference)
-            loss = read_candidate(other).validation_loss
-            same = _hidden_shots_of(folder) == _hidden_shots_of(other)
-        except ConfigurationError:  # it is damaged, which is no fault of the candidate
-            same = False
-        if same:
-            compared = f", {reference} {loss:.4f}"
-            if found.validation_loss > loss * (1 + _SAME_LOSS):
-                warnings.append(f"worse than {reference} on the same hidden shots")
-    evidence = f"{candidate}: {found.evidence}{compared}"
+    other = _readable_record(reference)
+    if reference is not None and other is not None and other.hidden_shots == record.hidden_shots:
+        compared = f", {reference.identity} {other.validation_loss:.4f}"
+        if record.validation_loss > other.validation_loss * (1 + _SAME_LOSS):
+            warnings.append(f"worse than {reference.identity} on the same hidden shots")
+    evidence = f"{candidate.identity}: {record.evidence}{compared}"
     if warnings:
-        told = " and ".join(warnings)
-        return Finding(False, f"{evidence}. It predicts hidden shots {told}.")
-    is_known = found.best_baseline is not None or compared
+        faults = " and ".join(warnings)
+        return Finding(False, f"{evidence}. It predicts hidden shots {faults}.")
+    is_known = record.best_baseline is not None or compared
     return Finding(True if is_known else None, f"{evidence}.")
 
 
-def _reference(platform: Platform, candidate: str) -> str | None:
-    """The model that serves, or what served before the candidate if that serves."""
-    history = release_history(platform.store)
-    if not history:
+def _readable_record(reference: Candidate | None) -> TrainingRecord | None:
+    """Return the record of a reference; None if it is damaged: the candidate is not at fault."""
+    try:
+        return None if reference is None else reference.record
+    except ConfigurationError:
         return None
-    serving = history[-1]
-    found = serving.previous if serving.model == candidate else serving.model
-    return None if found == candidate else found
 
 
 def _not_measurable(candidate: str, why_not: str) -> Finding:
@@ -186,7 +208,7 @@ def _not_measurable(candidate: str, why_not: str) -> Finding:
 def _finding(
     candidate: str,
     reference: str,
-    measured: tuple[Measured, ...],
+    measured: tuple[MeasuredLabel, ...],
     unmeasured: tuple[tuple[str, str], ...],
 ) -> Finding:
     from mediafm_core.evaluation.formatting import figure
@@ -209,38 +231,23 @@ def _finding(
         *figures,
         *(f"{', '.join(labels)} not measurable ({why})" for why, labels in unknown.items()),
     ]
-    told = f"{candidate} in context minus {reference}: {'; '.join(parts)}."
+    sentence = f"{candidate} in context minus {reference}: {'; '.join(parts)}."
     if worse:
-        return Finding(False, f"{told} It is worse by {', '.join(worse)}, beyond the interval.")
-    return Finding(True if figures else None, told)
+        worse_by = ", ".join(worse)
+        return Finding(False, f"{sentence} It is worse by {worse_by}, beyond the interval.")
+    return Finding(True if figures else None, sentence)
 
 
 def _clause(sentence: str | None) -> str:
-    """A sentence within another."""
+    """Return a sentence without its full stop, to stand within another."""
     return (sentence or "").removesuffix(".")
 
 
-def difference(measured: Measured) -> "Difference":
-    """The candidate's contextual vectors less those of the model that serves."""
+def difference(measured: MeasuredLabel) -> "Difference":
+    """Return the difference of the candidate's contextual vectors from those of the reference."""
     report = measured.report
     return next(
         row
         for row in report.evaluation.differences
         if row.baseline == IN_CONTEXT and row.metric == report.primary_metric
     )
-
-
-def _hidden_shots_of(folder: Path) -> dict[str, Any]:
-    """What the shots follow from that a model's validation has hidden."""
-    training, config = read_json(folder, TRAINING_FILE), read_json(folder, CONFIG_FILE)
-    titles = training.get("validation_titles", [])
-    versions = training.get("titles", {})
-    return {
-        "validation": training.get("validation"),
-        "shots": training.get("validation_shots"),
-        "titles": {title: versions.get(title) for title in titles},
-        "seed": training.get("training", {}).get("seed"),
-        "mask_share": training.get("objective", {}).get("mask_share"),
-        "version": training.get("identity", {}).get("version"),
-        "ranges": config.get("fused_ranges"),
-    }

@@ -1,7 +1,8 @@
-"""Release a trained model, or go back to the one before: checked first, then recorded."""
+"""Releases and rollbacks: a candidate is checked, then recorded as the serving model."""
 
 import getpass
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,96 +14,91 @@ from mediafm_core.model.model_files import (
     recorded_identity,
 )
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.candidates import (
-    Candidate,
-    check_files,
-    find_model,
-    read_candidate,
-)
-from mediafm_core.pipeline.releases.latest_space import configured_space, latest_space, misfit
+from mediafm_core.pipeline.releases.candidates import Candidate, check_files
+from mediafm_core.pipeline.releases.latest_space import configured_space, latest_space
 from mediafm_core.pipeline.releases.serving import (
     Release,
     add_release,
     deciding,
     release_history,
     restored_by_rollback,
-    serving_model,
 )
 from mediafm_core.store.model_store import model_folder, put_up
 
 
 class Released(NamedTuple):
-    """The release that serves now; `is_new` is False where that model served already."""
+    """Result of a release.
 
-    release: Release
+    Attributes:
+        history: all releases, the serving one last.
+        is_new: False where that model served already.
+    """
+
+    history: Sequence[Release]
     is_new: bool
+
+    @property
+    def release(self) -> Release:
+        """The serving release."""
+        return self.history[-1]
 
 
 def release(
     platform: Platform,
-    version: str,
+    candidate: Candidate,
     *,
     reason: str = "",
     released_by: str = "",
     compare_titles: bool = True,
 ) -> Released:
-    """Make a trained model the one that the catalogue is contextualised with, and record it.
+    """Make a candidate the serving model, and record the release.
 
     A model that serves already is left as it is, so that the command can be repeated after a kill;
-    telling readers of it is `publish_at_once`, which can be repeated too. One that is refused
-    leaves what serves untouched.
+    readers follow with `publish_at_once`, which can be repeated too. A candidate that is refused
+    leaves the serving model untouched.
 
     Args:
         platform: settings and store.
-        version: identity of the model, or the beginning of its digest.
-        reason: why; the model's validation loss beside the best baseline if nothing is said.
-        released_by: who; the login user if nobody is named.
-        compare_titles: also refuse a model that does not fit the fused vectors in the store. False
-            where a run follows that brings these to the settings' encoders.
+        candidate: the model to release.
+        reason: kept with the release; empty for the model's validation loss beside the best
+            baseline.
+        released_by: a name; empty for the login user.
+        compare_titles: also refuse a model that reads other fused vectors than those in the store.
+            False where a run follows that brings these to the settings' encoders.
 
     Raises:
-        ConfigurationError: there is no such model, it is damaged or altered, it holds a pickle, or
-            the setting `serving_model` names another.
+        ConfigurationError: the model is damaged or altered, it holds a pickle, or the setting
+            `serving_model` names another.
         IdentityMismatchError: it was trained on vectors of other encoders than the catalogue's.
         StoreError: the release cannot be recorded, or the record is damaged.
     """
-    with deciding(platform.store):
-        folder = find_model(platform.store, version)
-        history = release_history(platform.store)
-        if history and history[-1].model == folder.name:
-            return Released(history[-1], is_new=False)
-        candidate = _checked(platform, folder, compare_titles)
-        put_up(platform.store, candidate.identity)  # before others are told to use it
+    store = platform.store
+    with deciding(store):
+        history = release_history(store)
+        if history and history[-1].model == candidate.identity:
+            return Released(history, is_new=False)
+        require_releasable(platform, candidate, compare_titles)
+        put_up(store, candidate.identity)  # before a reader of another machine looks for it
         made = add_release(
-            platform.store,
+            store,
+            history,
             candidate.identity,
             released_by or login_name(),
-            reason or candidate.evidence,
+            reason or candidate.record.evidence,
         )
-        return Released(made, is_new=True)
+    platform.keep_network(candidate)
+    return Released((*history, made), is_new=True)
 
 
-def check_candidate(platform: Platform, version: str) -> Candidate | None:
-    """What `release` would refuse is refused; None for a model that serves already.
-
-    Raises:
-        ConfigurationError, IdentityMismatchError, StoreError: as `release`.
-    """
-    folder = find_model(platform.store, version)
-    if serving_model(platform.store) == folder.name:
-        return None
-    return _checked(platform, folder, compare_titles=True)
-
-
-def rollback(platform: Platform, *, reason: str = "", released_by: str = "") -> Release:
+def rollback(platform: Platform, *, reason: str = "", released_by: str = "") -> Released:
     """Go back to the release before the serving one, and record it.
 
     Rolling back twice goes two releases back.
 
     Args:
         platform: settings and store.
-        reason: why.
-        released_by: who; the login user if nobody is named.
+        reason: kept with the release.
+        released_by: a name; empty for the login user.
 
     Raises:
         StoreError: there is no earlier release, or its model is gone.
@@ -119,48 +115,73 @@ def rollback(platform: Platform, *, reason: str = "", released_by: str = "") -> 
                 if history
                 else f"No model is released in {store.location}: `mediafm release` does that."
             )
-        target = history[place].model
-        folder = model_folder(store, target)
-        if not folder.is_dir():
+        candidate = Candidate(model_folder(store, history[place].model))
+        if not candidate.folder.is_dir():
             raise StoreError(
-                f"The model {target}, which served before, is gone from {store.models}: copy it "
-                "back or release another one."
+                f"The model {candidate.identity}, which served before, is gone from "
+                f"{store.models}: copy it back or release another one."
             )
-        _checked(platform, folder, compare_titles=True)
-        return add_release(
+        require_releasable(platform, candidate)
+        made = add_release(
             store,
-            target,
+            history,
+            candidate.identity,
             released_by or login_name(),
             reason or f"rolled back from {history[-1].model}",
             restores=place,
         )
+    platform.keep_network(candidate)
+    return Released((*history, made), is_new=True)
 
 
-def misfit_of(platform: Platform, candidate: Candidate, compare_titles: bool = True) -> str | None:
-    """Why a candidate cannot serve this catalogue, with the remedy; None where it can.
+def require_releasable(
+    platform: Platform, candidate: Candidate, compare_titles: bool = True
+) -> None:
+    """Refuse a candidate that cannot serve this catalogue.
 
-    A model must fit the settings' encoders, to which every run brings the titles. By default it
-    must fit what is in the store as well: otherwise its vectors would wait for that.
+    Its network is loaded for that, and kept by the candidate.
 
     Raises:
-        ConfigurationError: an encoder's package or weights are missing.
+        ConfigurationError, IdentityMismatchError, StoreError: as `release`.
+    """
+    refuse_overruled(platform, candidate.identity)
+    check_files(candidate.folder)
+    identity = candidate.load().identity
+    if str(identity) != candidate.identity:
+        raise ConfigurationError(f"{candidate.folder} holds {identity}: give the folder that name.")
+    refusal = mismatch_of(platform, candidate, compare_titles)
+    if refusal:
+        raise IdentityMismatchError(refusal)
+
+
+def mismatch_of(
+    platform: Platform, candidate: Candidate, compare_titles: bool = True
+) -> str | None:
+    """Return why a candidate cannot serve this catalogue, with the remedy; None where it can.
+
+    A model must read the fused space of the settings' encoders, to which every run brings the
+    titles. By default it must read the vectors in the store as well: otherwise its own vectors
+    would wait for that run.
+
+    Raises:
+        ConfigurationError: an encoder's package or weights are missing, or the model is damaged.
         StoreError: the fused vectors in the store cannot be read.
     """
-    folder = platform.store.models / candidate.identity
-    if refusal := other_version(folder, candidate.version):
+    record = candidate.record
+    if refusal := other_version(candidate.folder, record.version):
         return refusal
-    difference = misfit(candidate.space, configured_space(platform))
+    difference = record.space.mismatch(configured_space(platform))
     if difference:
         return (
             f"{candidate.identity} does not fit the encoders of the settings ({difference}): train "
             "a model on this catalogue or set the encoders that the model was trained with."
         )
     latest = latest_space(platform.store) if compare_titles else None
-    difference = misfit(candidate.space, latest[1]) if latest else None
+    difference = record.space.mismatch(latest[1]) if latest else None
     if latest and difference:
         return (
             f"{candidate.identity} does not fit the fused vectors of {latest[0]} ({difference}): "
-            f"`mediafm run --model {folder}` embeds again."
+            f"`mediafm run --model {candidate.folder}` embeds again."
         )
     return None
 
@@ -170,7 +191,7 @@ def refuse_overruled(platform: Platform, model: str | None = None) -> None:
 
     Args:
         platform: settings and store.
-        model: what is to be released; None for one that is yet to be trained.
+        model: identity of the model to release; None for one that is yet to be trained.
 
     Raises:
         ConfigurationError: the setting `serving_model` names another model.
@@ -184,27 +205,11 @@ def refuse_overruled(platform: Platform, model: str | None = None) -> None:
 
 
 def login_name() -> str:
-    """Who is logged in, or the number of a user without a name, as in a container."""
+    """Return the login user, or the number of a user without a name, as in a container."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"user {os.getuid()}"
-
-
-def _checked(platform: Platform, folder: Path, compare_titles: bool) -> Candidate:
-    """The candidate of a folder, after everything that would refuse it."""
-    from mediafm_core.model.saved_model import load_model
-
-    refuse_overruled(platform, folder.name)
-    check_files(folder)
-    identity = load_model(folder).identity
-    if str(identity) != folder.name:
-        raise ConfigurationError(f"{folder} holds {identity}: give the folder that name.")
-    candidate = read_candidate(folder)
-    refusal = misfit_of(platform, candidate, compare_titles)
-    if refusal:
-        raise IdentityMismatchError(refusal)
-    return candidate
 
 
 def _identity_in(folder: Path) -> str:

@@ -4,7 +4,7 @@
 one step: the pointer and its history cannot disagree, and a killed process leaves the old file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -67,7 +67,7 @@ def release_history(store: Store) -> list[Release]:
         raise _damaged(store, error) from None
 
 
-def restored_by_rollback(history: list[Release]) -> int | None:
+def restored_by_rollback(history: Sequence[Release]) -> int | None:
     """Place in the history of the release that a rollback goes to; None where there is none.
 
     It is the one before the release that serves, where a rollback stands for the release that it
@@ -95,14 +95,26 @@ def deciding(store: Store) -> Iterator[None]:
 
 
 def add_release(
-    store: Store, model: str, released_by: str, reason: str, restores: int | None = None
+    store: Store,
+    history: Sequence[Release],
+    model: str,
+    released_by: str,
+    reason: str,
+    restores: int | None = None,
 ) -> Release:
-    """Make a model the one that serves, atomically. Call it within `deciding`.
+    """Make a model the serving model, atomically.
+
+    Args:
+        store: of the catalogue.
+        history: all releases before, read within the same `deciding` as this call.
+        model: identity of the model.
+        released_by: a name.
+        reason: of the release.
+        restores: of a rollback: place in the history of the release it restores.
 
     Raises:
         StoreError: the file cannot be written (disk full, no permission); the old one is as it was.
     """
-    history = release_history(store)
     release = Release(
         model=model,
         released_at=datetime.now(UTC).replace(microsecond=0),
@@ -125,7 +137,7 @@ def add_release(
     return release
 
 
-def _stands_for(history: list[Release], place: int) -> int:
+def _stands_for(history: Sequence[Release], place: int) -> int:
     restores = history[place].restores
     return place if restores is None else restores
 

@@ -1,10 +1,10 @@
-"""The catalogue's own labelled clips as an evaluation of its models, kept in the store.
+"""Evaluation of models on the labels of the catalogue's clips, kept in the store.
 
     <store>/evaluation/<model>/<digest>/evaluation.json, evaluation.parquet, *.png
 
-The digest covers what the figures follow from: models, titles, clips, labels and how they are
-tested. What is there is not computed again. `evaluation.json` is written last: a folder without it
-is not there.
+The digest covers everything that the figures follow from: models, titles, clips, labels and the
+parameters of the test. Stored figures are not computed again. `evaluation.json` is written last: a
+folder without it does not count.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,13 +25,15 @@ from mediafm_core.errors import (
 from mediafm_core.evaluation.evaluation_task import Task
 from mediafm_core.identity import digest_of, digest_of_settings
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.candidates import find_model
+from mediafm_core.pipeline.releases.candidates import Candidate
 from mediafm_core.runtime.progress import Show, WorkProgress
+from mediafm_core.store.model_store import model_folder, unknown_model
 from mediafm_core.store.store import Store
 
 if TYPE_CHECKING:
     from mediafm_core.config.settings import Settings
-    from mediafm_core.evaluation.measurement import Report
+    from mediafm_core.evaluation.evaluation_sources import Catalogue
+    from mediafm_core.evaluation.results import Report
     from mediafm_core.evaluation.units import Units
 
 FOLDER = "evaluation"
@@ -41,30 +43,30 @@ NO_LABELS = (
 )
 
 _CODE_VERSION = "2"  # raise it when the same labels and vectors would give other figures
-# Text with more values than this is no class, unless somebody names it: a description, say.
+# Text with more values than this, a description for instance, is no class unless it is named.
 _MANY_CLASSES = 50
-# What is wrong with the settings, the machine or the store, and not with a label.
+# Errors of the settings, the machine or the store, and not of a label.
 _NOT_OF_LABELS = (ConfigurationError, IdentityMismatchError, StorageError, StoreError)
 
 
 @dataclass(frozen=True)
-class Request:
-    """What to measure; what is not given is the settings' (`evaluation`).
+class EvaluationRequest:
+    """Parameters of an evaluation; those left out are taken from the settings (`evaluation`).
 
     Attributes:
         labels: each is measured for itself; several joined by commas are one multilabel task.
         task: None guesses it for each label.
-        models: identities, or beginnings of digests; the one that serves if none is named. Of
-            several, the others are compared with the first.
-        representations: None takes all that mean something.
+        models: the serving model if there is none. Of several, the others are compared with the
+            first.
+        representations: None takes all that apply to the catalogue.
         folds: parts of the titles.
         seeds: number of repetitions.
-        bootstrap: draws of titles.
+        bootstrap: number of bootstrap samples of titles.
     """
 
     labels: tuple[str, ...] = ()
     task: Task | None = None
-    models: tuple[str, ...] = ()
+    models: tuple[Candidate, ...] = ()
     representations: tuple[str, ...] | None = None
     folds: int | None = None
     seeds: int | None = None
@@ -72,14 +74,14 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What was measured of a label.
+class MeasuredLabel:
+    """Figures of one label.
 
     Attributes:
         label: its name, or the joined names.
         key: folder of the store's files.
         report: the figures.
-        is_new: whether they were computed just now.
+        is_new: True if they were computed just now, False if they were read from the store.
     """
 
     label: str
@@ -90,33 +92,33 @@ class Measured:
 
 @dataclass(frozen=True)
 class CatalogueEvaluation:
-    """What was measured of a catalogue.
+    """Result of the evaluation of a catalogue.
 
     Attributes:
         models: identities.
         measured: by label.
-        unmeasured: a sentence that says why not, by label.
-        why_not: why nothing could be measured at all, with what to do.
+        unmeasured: the label and a sentence with the reason, of those that cannot be measured.
+        why_not: the reason if nothing could be measured at all, with the remedy.
     """
 
     models: tuple[str, ...]
-    measured: tuple[Measured, ...] = ()
+    measured: tuple[MeasuredLabel, ...] = ()
     unmeasured: tuple[tuple[str, str], ...] = ()
     why_not: str | None = None
 
 
 def evaluate_catalogue(
     platform: Platform,
-    request: Request,
-    tell: Callable[[str], None],
+    request: EvaluationRequest,
+    log: Callable[[str], None],
     progress: Show = lambda _progress: None,
 ) -> CatalogueEvaluation:
-    """Measure models on the labels of the catalogue's clips, as far as that was not done before.
+    """Measure models on the labels of the catalogue's clips, except for what was measured before.
 
     Args:
         platform: settings and store.
-        request: what to measure.
-        tell: told what is being done.
+        request: labels, models and parameters.
+        log: called with a line for each step.
         progress: called with the state of the measurement of each label.
 
     Raises:
@@ -125,32 +127,44 @@ def evaluate_catalogue(
         IdentityMismatchError: it was trained on other vectors than the catalogue's.
         StoreError, StorageError: the catalogue cannot be read.
     """
-    named = request.models or ((platform.serving_model,) if platform.serving_model else ())
-    models = tuple(find_model(platform.store, each).name for each in named)
+    from mediafm_core.evaluation.evaluation_sources import Catalogue
+
+    models = request.models or _serving(platform)
     if not models:
         return CatalogueEvaluation((), why_not="no model serves: `mediafm run` trains one")
+    for model in models:
+        if not model.folder.is_dir():
+            raise unknown_model(platform.store, model.identity)
+    request = replace(request, models=models)
+    identities = tuple(model.identity for model in models)
     known = labels_of_clips(platform.store)
     if not known:
-        return CatalogueEvaluation(models, why_not=NO_LABELS)
-    asked = request.labels or platform.settings.evaluation.labels
+        return CatalogueEvaluation(identities, why_not=NO_LABELS)
+    chosen = request.labels or platform.settings.evaluation.labels
+    source = Catalogue(models)
     measured, unmeasured = [], []
-    for label in asked or known:
+    for label in chosen or known:
         names = _names(label, known)
         progress(WorkProgress(f"{label}: reading the clips"))
         try:
-            units = _measurable(platform.settings, names, request.task, bool(asked))
+            units = _measurable(platform.settings, source, names, request.task, bool(chosen))
         except MediaFMError as error:
             if isinstance(error, _NOT_OF_LABELS):
                 raise
-            tell(f"{label} is not measurable: {error}")
+            log(f"{label} is not measurable: {error}")
             unmeasured.append((label, str(error)))
         else:
-            measured.append(_measure(platform, models, names, request, units, tell, progress))
-    return CatalogueEvaluation(models, tuple(measured), tuple(unmeasured))
+            measured.append(_measure(platform, source, names, request, units, log, progress))
+    return CatalogueEvaluation(identities, tuple(measured), tuple(unmeasured))
+
+
+def _serving(platform: Platform) -> tuple[Candidate, ...]:
+    model = platform.serving_model
+    return () if model is None else (Candidate(model_folder(platform.store, model)),)
 
 
 def labels_of_clips(store: Store) -> list[str]:
-    """Names of the labels that clips have which readers see; empty before anything is published.
+    """Return the names of the labels of published clips; none before anything is published.
 
     Raises:
         StoreError: the catalogue cannot be read.
@@ -166,8 +180,8 @@ def labels_of_clips(store: Store) -> list[str]:
     return [name for (name,) in rows]
 
 
-def picture(store: Store, measured: Measured, name: str) -> bytes:
-    """A picture of what was measured: `results.png` or `differences.png`."""
+def picture(store: Store, measured: MeasuredLabel, name: str) -> bytes:
+    """Return a plot of the figures of a label, PNG: `results.png` or `differences.png`."""
     return store.files.path(f"{measured.key}/{name}").read_bytes()
 
 
@@ -182,18 +196,17 @@ def _names(label: str, known: Sequence[str]) -> list[str]:
 
 
 def _measurable(
-    settings: "Settings", names: list[str], task: Task | None, is_asked_for: bool
+    settings: "Settings", source: "Catalogue", names: list[str], task: Task | None, is_chosen: bool
 ) -> "Units":
-    """The clips that have a label, or several.
+    """Read the clips that have a label, or several.
 
     Raises:
         MediaFMError: nothing can be measured by these labels.
     """
-    from mediafm_core.evaluation.evaluation_sources import Catalogue
     from mediafm_core.evaluation.folds import require_measurable
 
-    units = Catalogue().units(settings, names, task)
-    if len(units.labels.classes) > _MANY_CLASSES and not is_asked_for:
+    units = source.units(settings, names, task)
+    if len(units.labels.classes) > _MANY_CLASSES and not is_chosen:
         raise MediaFMError(
             f"{units.labels.name} has {len(units.labels.classes):,} different values, as text has "
             "that is no class: name the label if it is one."
@@ -204,41 +217,43 @@ def _measurable(
 
 def _measure(
     platform: Platform,
-    models: tuple[str, ...],
+    source: "Catalogue",
     names: list[str],
-    request: Request,
+    request: EvaluationRequest,
     units: "Units",
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
     progress: Show,
-) -> Measured:
-    """Measure models on a label, or take what is in the store."""
-    from mediafm_core.evaluation.evaluation_sources import Catalogue
+) -> MeasuredLabel:
+    """Measure models on a label, or read from the store what was measured before."""
     from mediafm_core.evaluation.measurement import evaluate
 
     settings, label = platform.settings, ",".join(names)
+    models = tuple(model.identity for model in request.models)
     folder = f"{FOLDER}/{models[-1]}/{_digest(settings, units, models, request)}"
     stored = _stored(platform.store, folder)
     if stored is not None:
-        tell(f"{label}: measured before")
-        return Measured(label, folder, stored, is_new=False)
+        log(f"{label}: measured before")
+        return MeasuredLabel(label, folder, stored, is_new=False)
     report = evaluate(
         settings,
-        Catalogue(models),
+        source,
         names,
         task=request.task,
         representations=request.representations,
         folds=request.folds,
         seeds=range(request.seeds or settings.evaluation.seeds),
         bootstrap=request.bootstrap,
-        tell=lambda line: tell(f"{label}: {line}"),
+        tell=lambda line: log(f"{label}: {line}"),
         progress=lambda state: progress(replace(state, doing=f"{label}, {state.doing}")),
     )
     _keep(platform.store, folder, report)
-    return Measured(label, folder, report, is_new=True)
+    return MeasuredLabel(label, folder, report, is_new=True)
 
 
-def _digest(settings: "Settings", units: "Units", models: tuple[str, ...], request: Request) -> str:
-    """Of all that the figures follow from."""
+def _digest(
+    settings: "Settings", units: "Units", models: tuple[str, ...], request: EvaluationRequest
+) -> str:
+    """Return a digest of all that the figures follow from."""
     from mediafm_core.runtime.precision import arithmetic
 
     labels, defaults = units.labels, settings.evaluation
@@ -253,7 +268,7 @@ def _digest(settings: "Settings", units: "Units", models: tuple[str, ...], reque
             "representations": request.representations,
             "folds": request.folds or defaults.folds,
             "seeds": request.seeds or defaults.seeds,
-            "bootstrap": request.bootstrap or defaults.bootstrap,
+            "bootstrap": request.bootstrap or defaults.bootstrap_samples,
             "arithmetic": arithmetic(settings),
         }
     )
@@ -264,12 +279,12 @@ def _keep(store: Store, folder: str, report: "Report") -> None:
 
     with store.staging() as staged:
         paths = write_report(report, staged)
-        for path in sorted(paths, key=lambda path: path.name == JSON_FILE):  # it stands for all
+        for path in sorted(paths, key=lambda path: path.name == JSON_FILE):  # written last
             store.commit(path, f"{folder}/{path.name}")
 
 
 def _stored(store: Store, folder: str) -> "Report | None":
-    """What was measured before; one that is damaged is measured again."""
+    """Return a stored report; None where there is none or it is damaged: it is measured again."""
     from mediafm_core.evaluation.saved_results import JSON_FILE
 
     try:
@@ -280,8 +295,7 @@ def _stored(store: Store, folder: str) -> "Report | None":
 
 
 def _report(document: dict[str, Any]) -> "Report":
-    from mediafm_core.evaluation.bootstrap import Difference, Evaluation, Result
-    from mediafm_core.evaluation.measurement import Report
+    from mediafm_core.evaluation.results import Difference, Evaluation, Report, Result
     from mediafm_core.evaluation.saved_results import DIGESTS
 
     facts = {name: value for name, value in document.items() if name != DIGESTS}

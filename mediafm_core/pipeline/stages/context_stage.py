@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.pipeline.graph import BESIDE_CONTEXTUAL
 from mediafm_core.pipeline.work import Work
 
@@ -25,7 +26,7 @@ def contextual_embeddings(work: Work) -> None:
     model = work.platform.network
     fused_record = store.record("fused_embeddings", title_id)
     if fused_record is not None:
-        check_compatible(model, fused_record.details["ranges"], fused_record.details["encoders"])
+        check_compatible(model, FusedSpace.from_record(fused_record.details))
     fused = work.read("fused_embeddings")
     metadata = to_numpy(work.read("title_metadata_embedding")["embedding"])[0]
     result = contextualise(

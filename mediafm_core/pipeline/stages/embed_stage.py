@@ -18,7 +18,7 @@ def timed_text(work: Work) -> None:
     """Write the text of each shot, from a side file or an embedded track."""
     from mediafm_core.media.probe import MediaProbe
     from mediafm_core.media.timed_text import read_timed_text, timed_text_per_shot
-    from mediafm_core.titles.title_folder import SideFile
+    from mediafm_core.titles.read_title import SideFile
 
     content = work.content
     files = content["files"]

@@ -12,7 +12,8 @@ import webhook_service
 from webhook_service import SECRET, Webhook
 
 from mediafm_assets.alerts.delivery import Alert, send
-from mediafm_core.config.settings import AlertSettings, load_settings
+from mediafm_core.config.orchestration_settings import AlertSettings
+from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import ConfigurationError
 
 ALERT = Alert(

@@ -8,6 +8,7 @@ import sys
 import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
+from released_models import release
 from trained_store import TrainedStore
 
 from mediafm_assets.assets.model_assets import SERVING_MODEL
@@ -17,7 +18,7 @@ from mediafm_assets.definitions import defs
 from mediafm_assets.resources.instance import open_instance
 from mediafm_assets.sensors.run_requests import titles_under_way
 from mediafm_core.cli.main import main
-from mediafm_core.pipeline.releases.release import login_name, release
+from mediafm_core.pipeline.releases.release import login_name
 from mediafm_core.pipeline.releases.serving import release_history, serving_model
 
 

@@ -54,9 +54,9 @@ def release_another_model(catalogue: DagsterCatalogue) -> str:
         clips={"proposed_s": 5.0},
     )
     platform = Platform(settings)
-    model = train_model(platform).identity
-    release(platform, model)
-    return model
+    trained = train_model(platform)
+    release(platform, trained.candidate)
+    return trained.identity
 
 
 def test_a_killed_arrival_and_a_release_made_while_the_daemon_was_down(

@@ -50,9 +50,9 @@ def release_another_model(catalogue: Sensing) -> str:
     small = {"hidden": 32, "layers": 1, "heads": 2, "feed_forward": 64}
     settings = catalogue.settings(model=small, training={"steps": 2, "seed": 7})
     platform = Platform(settings)
-    model = train_model(platform).identity
-    release(platform, model)
-    return model
+    trained = train_model(platform)
+    release(platform, trained.candidate)
+    return trained.identity
 
 
 def test_a_catalogue_that_is_up_to_date_is_left_alone(catalogue: Sensing):

@@ -9,7 +9,8 @@ import pytest
 from mediafm_assets.ui import ui_server
 from mediafm_assets.ui.ui_guard import Guard
 from mediafm_assets.ui.ui_server import address, is_loopback, token_for
-from mediafm_core.config.settings import UISettings, load_settings
+from mediafm_core.config.access_settings import UISettings
+from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import ConfigurationError
 
 TOKEN = "0123456789abcdef"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mediafm_core.config.settings import ObjectiveSettings, TrainingSettings
+from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.training.batches import BatchReader, Plan
 
@@ -63,12 +63,12 @@ def test_a_step_depends_on_seed_and_step_alone(make_catalogue) -> None:
         assert_same(ahead.batches[0], expected.batches[0])
 
 
-@pytest.mark.parametrize("single_modality_share", [0.0, 0.5])
+@pytest.mark.parametrize("single_modality_ratio", [0.0, 0.5])
 def test_processes_and_accumulated_batches_share_one_step(
-    make_catalogue, single_modality_share: float
+    make_catalogue, single_modality_ratio: float
 ) -> None:
     data = make_catalogue(30, 9, 17, 4)
-    objective = ObjectiveSettings(single_modality_share=single_modality_share)
+    objective = ObjectiveSettings(single_modality_ratio=single_modality_ratio)
     whole = reader(data, objective=objective).read(3)
     halves = SETTINGS.model_copy(update={"accumulation": 2})
     parts = [

@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 import mediafm_core.cli.train_worker
-from mediafm_core.config.settings import ModelSettings, ObjectiveSettings, TrainingSettings
+from mediafm_core.config.model_settings import ModelSettings
+from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.training import launch
 from mediafm_core.model.training.distributed import World, joined_world

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediafm_core.config.settings import ObjectiveSettings
+from mediafm_core.config.training_settings import ObjectiveSettings
 from mediafm_core.model.training.masking import Masks, sample_masks
 
 
@@ -28,7 +28,7 @@ def masks_of(lengths: list[int], seed: int = 0, modalities: int = 3, **settings:
 def test_masks_hide_the_asked_share_of_real_shots(
     lengths: list[int], share: float, span: int, seed: int
 ) -> None:
-    masks = masks_of(lengths, seed, mask_share=share, span_shots=span)
+    masks = masks_of(lengths, seed, mask_ratio=share, span_shots=span)
     hidden = masks.masked.all(dim=-1)  # whole shots
     counts = torch.tensor(lengths)
 
@@ -44,7 +44,7 @@ def test_masks_hide_the_asked_share_of_real_shots(
 
 def test_masks_follow_their_generator_and_nothing_else() -> None:
     before = torch.get_rng_state()
-    changes = {"single_modality_share": 0.5, "modality_dropout": 0.5, "span_shots": 2}
+    changes = {"single_modality_ratio": 0.5, "modality_dropout": 0.5, "span_shots": 2}
     first, again, other = (masks_of([40, 30], seed, **changes) for seed in (1, 1, 2))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first.masked, other.masked)
@@ -72,7 +72,7 @@ def test_single_modalities_are_hidden_where_a_shot_has_them() -> None:
     lengths = torch.tensor([50] * 40)
     has = torch.rand(40, 50, 3, generator=torch.Generator().manual_seed(0)) < 0.5
     has[..., 0] = True
-    settings = ObjectiveSettings(single_modality_share=1.0)
+    settings = ObjectiveSettings(single_modality_ratio=1.0)
     masked = sample_masks(lengths, has, settings, 3, torch.Generator().manual_seed(1)).masked
     shots = masked.any(dim=-1)
 
@@ -90,7 +90,7 @@ def test_a_share_of_sequences_loses_one_modality() -> None:
 
 
 def test_a_single_modality_is_never_taken_away() -> None:
-    masks = masks_of([9, 9], modalities=1, single_modality_share=1.0, modality_dropout=0.9)
+    masks = masks_of([9, 9], modalities=1, single_modality_ratio=1.0, modality_dropout=0.9)
     assert masks.masked.shape == (2, 9, 1)
     assert masks.masked.sum(dim=1).flatten().tolist() == [2, 2]
     assert not masks.dropped.any()

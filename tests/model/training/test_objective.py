@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from mediafm_core.config.settings import ModelSettings, ObjectiveSettings
+from mediafm_core.config.model_settings import ModelSettings
+from mediafm_core.config.training_settings import ObjectiveSettings
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.model.configuration import MediaFMConfig
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.training.masking import sample_masks
@@ -15,7 +17,7 @@ from mediafm_core.model.training.objective import Batch, Counts, Losses, Objecti
 RANGES = {"video": (0, 12), "audio": (12, 20), "text": (20, 24)}
 EVERYTHING = ObjectiveSettings(
     span_shots=2,
-    single_modality_share=0.5,
+    single_modality_ratio=0.5,
     modality_dropout=0.5,
     contrastive_weight=0.3,
     boundary_weight=0.7,
@@ -24,7 +26,9 @@ EVERYTHING = ObjectiveSettings(
 
 def make_objective(settings: ObjectiveSettings, **model: object) -> Objective:
     shape = ModelSettings(hidden=16, layers=2, heads=4, feed_forward=32, **model)
-    config = MediaFMConfig.from_settings(shape, 24, 6, RANGES, {}, boundary_head=True)
+    config = MediaFMConfig.from_settings(
+        shape, 24, 6, FusedSpace(ranges=RANGES), boundary_head=True
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = MediaFM(config)
@@ -106,7 +110,9 @@ def test_parts_of_a_step_add_up_to_it(settings: ObjectiveSettings) -> None:
 
 @pytest.mark.parametrize("fusion", ["concatenation", "gate", "tokens"])
 def test_every_weight_has_a_part_in_the_loss(fusion: str) -> None:
-    objective = make_objective(EVERYTHING, fusion=fusion, prediction="both", absent="learnt")
+    objective = make_objective(
+        EVERYTHING, fusion=fusion, prediction="both", missing_modality="learnt"
+    )
     batch = make_batch([30, 14], EVERYTHING)
     objective(batch, counts_of(batch)).total.backward()
     without = [name for name, p in objective.named_parameters() if p.grad is None]
@@ -125,7 +131,7 @@ def test_gradients_stay_bounded_where_nothing_is_visible(prediction: str) -> Non
 
 
 def test_of_a_hidden_modality_only_its_own_columns_count() -> None:
-    settings = ObjectiveSettings(single_modality_share=1.0, boundary_weight=0)
+    settings = ObjectiveSettings(single_modality_ratio=1.0, boundary_weight=0)
     objective, batch = make_objective(settings), make_batch([20, 20], settings)
     before = objective(batch, counts_of(batch)).total
     targets = batch.fused.clone()

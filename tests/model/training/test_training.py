@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mediafm_core.config.settings import ModelSettings, TrainingSettings
+from mediafm_core.config.model_settings import ModelSettings
+from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.training.progress_events import Phase, Progress, Started
 from mediafm_core.model.training.training import train
@@ -159,9 +160,7 @@ def test_held_out_titles_do_not_reach_the_weights(make_catalogue, tmp_path) -> N
     # With patience they choose the step that is kept, and nothing else.
     training = BRIEF.model_copy(update={"patience": 0})
     first = train(data, TINY, training, tmp_path / "a")
-    second = train(
-        TrainingData(swapped, 6, data.ranges, data.identities), TINY, training, tmp_path / "b"
-    )
+    second = train(TrainingData(swapped, 6, data.space), TINY, training, tmp_path / "b")
     assert first.identity == second.identity
     assert first.curve[-1].validation_loss != second.curve[-1].validation_loss
 
@@ -183,7 +182,7 @@ def test_the_record_says_what_the_model_was_made_from(trained) -> None:
     assert record["identity"] == trained.identity.model_dump()
     assert record["titles"] == {"title0": "version0", "title1": "version1"}
     assert record["shots"] == 39
-    assert record["training"] == BRIEF.model_dump(mode="json", exclude={"start_from"})
+    assert record["training"] == BRIEF.recorded(exclude={"start_from"})
     assert record["started_from"] is None
     assert record["kept_step"] == 6
     assert record["model"]["hidden"] == 32

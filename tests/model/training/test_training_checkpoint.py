@@ -10,13 +10,15 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from mediafm_core.config.settings import ModelSettings, TrainingSettings
+from mediafm_core.config.model_settings import ModelSettings
+from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError
 from mediafm_core.model import saved_model
 from mediafm_core.model.training import training, training_checkpoint, training_loop
@@ -92,7 +94,8 @@ def test_a_resumed_training_gives_the_weights_of_an_unbroken_one(
 KILLED = """
 import sys
 from pathlib import Path
-from mediafm_core.config.settings import ModelSettings, TrainingSettings
+from mediafm_core.config.model_settings import ModelSettings
+from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.model.training.training_data import TitleSource, TrainingData
 from mediafm_core.model.training.training import train
 
@@ -244,7 +247,7 @@ def test_a_diverged_training_can_start_again_from_its_last_state(make_catalogue,
     with pytest.raises(
         ConfigurationError, match=r"(nan|not finite).*: lower training.muon"
     ) as error:
-        train(data, TINY, steep.model_copy(update={"warmup_share": 0}), models, states=states)
+        train(data, TINY, steep.model_copy(update={"warmup_ratio": 0}), models, states=states)
     assert "step" in str(error.value)
     assert not models.exists()
     assert state.exists()
@@ -286,7 +289,8 @@ def test_other_networks_are_no_starting_point(make_catalogue, trained, tmp_path)
         ConfigurationError, match="network with num_hidden_layers 2, and this one has 1"
     ):
         train(data, TINY.model_copy(update={"layers": 1, "context_layer": 1}), settings, tmp_path)
-    foreign = TrainingData(data.titles, 6, data.ranges, {**data.identities, "video": "lynx-1@dd"})
+    space = replace(data.space, encoders={**data.space.encoders, "video": "lynx-1@dd"})
+    foreign = TrainingData(data.titles, 6, space)
     with pytest.raises(IdentityMismatchError, match=r"eyes-1@aa.*lynx-1@dd"):
         train(foreign, TINY, settings, tmp_path)
     empty = BRIEF.model_copy(update={"start_from": tmp_path})
@@ -384,7 +388,7 @@ def test_states_of_other_settings_and_data_are_not_taken(make_catalogue, tmp_pat
     train_until(8, data, TINY, BRIEF, tmp_path, states=states)
     for other_data, settings in (
         (data, BRIEF.model_copy(update={"seed": 1})),
-        (TrainingData(data.titles[:1], 6, data.ranges, data.identities), BRIEF),
+        (TrainingData(data.titles[:1], 6, data.space), BRIEF),
     ):
         events: list[Event] = []
         train(other_data, TINY, settings, tmp_path, besides_phases(events), states=states)

@@ -124,7 +124,7 @@ def test_a_title_gone_from_the_inbox_does_not_hold_a_release_back(catalogue):
     platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
     shutil.rmtree(catalogue.inbox / "cat")
     old = platform.serving_model
-    release(platform, train_model(platform).identity)
+    release(platform, train_model(platform).candidate)
     assert platform.serving_model != old
     take_in(platform, ["coffee"])
     assert str(publish_titles(platform, ["coffee"])) == "unchanged: 1 titles"

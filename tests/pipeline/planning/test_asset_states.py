@@ -23,7 +23,7 @@ from mediafm_core.pipeline.planning.asset_states import (
 from mediafm_core.pipeline.planning.coverage import Coverage, coverage, refresh_progress
 from mediafm_core.pipeline.planning.title_selection import select_titles
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.serving import add_release, deciding
+from mediafm_core.pipeline.releases.serving import add_release, deciding, release_history
 
 TITLES = 6
 
@@ -52,7 +52,7 @@ def release_another_model(platform: Platform) -> str:
     """Let a model of another name serve: what is compared is its name."""
     model = "mediafm-4@0123456789abcdef"
     with deciding(platform.store):
-        add_release(platform.store, model, "somebody", "a test")
+        add_release(platform.store, release_history(platform.store), model, "somebody", "a test")
     return model
 
 

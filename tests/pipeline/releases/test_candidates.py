@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from damaged_models import DAMAGE
+from released_models import release
 from trained_store import TrainedStore
 
 from mediafm_core.errors import MediaFMError
@@ -15,9 +16,7 @@ from mediafm_core.pipeline.releases.candidates import (
     Candidate,
     DamagedCandidate,
     list_candidates,
-    read_candidate,
 )
-from mediafm_core.pipeline.releases.release import release
 from mediafm_core.pipeline.releases.serving import (
     serving_model,
 )
@@ -29,9 +28,9 @@ def test_a_training_run_yields_a_candidate_and_releases_nothing(trained_store: T
     assert {each.identity for each in found} == set(trained_store.models)
     for each in found:
         assert isinstance(each, Candidate)
-        assert (each.titles, each.shots, each.steps) == (2, 24, 2)
-        assert each.validation == "same titles"
-        assert each.created_at <= datetime.now(UTC)
+        assert (each.record.titles, each.record.shots, each.record.steps) == (2, 24, 2)
+        assert each.record.validation == "same titles"
+        assert each.record.created_at <= datetime.now(UTC)
 
 
 def test_the_loss_is_that_of_the_weights_that_were_kept(trained_store: TrainedStore):
@@ -42,7 +41,7 @@ def test_the_loss_is_that_of_the_weights_that_were_kept(trained_store: TrainedSt
     ]
     record = {**json.loads(path.read_bytes()), "curve": curve, "kept_step": 20}
     path.write_text(json.dumps(record))
-    found = read_candidate(path.parent)
+    found = Candidate(path.parent).record
     assert (found.steps, found.validation_loss) == (20, 0.4)
 
 

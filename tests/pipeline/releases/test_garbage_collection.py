@@ -63,7 +63,7 @@ def test_readers_a_rollback_and_a_run_find_what_they_need(catalogue):
     models = [catalogue.platform().serving_model]
     for steps in (5, 6):
         platform = catalogue.platform(training={"steps": steps, "validate_every": steps})
-        models.append(release(platform, train_model(platform).identity).release.model)
+        models.append(release(platform, train_model(platform).candidate).release.model)
         take_in(platform, ["cat", "coffee"])
     assert len(set(models)) == 3
     for path in (catalogue.store / "features").rglob("*.*"):
@@ -98,7 +98,7 @@ def folders_with_files(store: Path) -> set[str]:
 def test_a_refresh_under_way_goes_on(catalogue):
     platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
     old = platform.serving_model
-    new = release(platform, train_model(platform).identity).release.model
+    new = release(platform, train_model(platform).candidate).release.model
     take_in(platform, ["cat"])
     clean_up(platform)
     assert published(platform.store).model == old

@@ -16,14 +16,11 @@ import pytest
 from damaged_models import DAMAGE
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from released_models import release
 from trained_store import TrainedStore
 
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError, StoreError
-from mediafm_core.pipeline.preparation import prepare
-from mediafm_core.pipeline.releases.candidates import (
-    find_model,
-)
-from mediafm_core.pipeline.releases.release import login_name, release, rollback
+from mediafm_core.pipeline.releases.release import login_name, rollback
 from mediafm_core.pipeline.releases.serving import (
     add_release,
     deciding,
@@ -31,6 +28,8 @@ from mediafm_core.pipeline.releases.serving import (
     restored_by_rollback,
     serving_model,
 )
+from mediafm_core.pipeline.work import prepare
+from mediafm_core.store.model_store import find_model
 from mediafm_core.store.store import Store
 
 OTHER_ENCODERS = {"video": "eyes-1@aa", "audio": "ears-1@bb", "text": "words-1@cc"}
@@ -89,7 +88,7 @@ class TestRecord:
         earlier = release_history(trained_store.store)[0]
         assert (earlier.model, earlier.released_by, earlier.previous) == (first, "", None)
         assert earlier.released_at == datetime(2026, 3, 1, 10, tzinfo=UTC)
-        assert rollback(trained_store.platform()).model == first
+        assert rollback(trained_store.platform()).release.model == first
 
     @pytest.mark.parametrize(
         "content", [b"{", b"[]", b"{}", b'{"model": 3}', b'{"model": "m@1"}', b"\xff"]
@@ -105,7 +104,7 @@ class TestRecord:
 
         def add(number: int) -> None:
             with deciding(store):
-                add_release(store, f"m@{number}", "", "")
+                add_release(store, release_history(store), f"m@{number}", "", "")
 
         threads = [threading.Thread(target=add, args=(number,)) for number in range(12)]
         for thread in threads:
@@ -179,10 +178,10 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"encoder_identities": OTHER_ENCODERS}, "its audio encoder ears-1@bb against whisper"),
+            ({"encoder_identities": OTHER_ENCODERS}, "audio encoder ears-1@bb against whisper"),
             (
                 {"fused_ranges": {"video": [0, 1280], "audio": [1280, 2000], "text": [2000, 2176]}},
-                r"its audio columns \(1280, 2000\) against \(1280, 1792\)",
+                r"audio columns \(1280, 2000\) against \(1280, 1792\)",
             ),
             ({"global_size": 6}, "metadata vectors of width 6 against 384"),
         ],
@@ -267,10 +266,10 @@ class TestRollback:
         release_all(trained_store)
         platform = trained_store.platform()
         first, second, third = trained_store.models
-        made = rollback(platform, reason="worse names", released_by="Åsa")
+        made = rollback(platform, reason="worse names", released_by="Åsa").release
         assert (made.model, made.previous, made.reason) == (second, third, "worse names")
         assert made.restores == 1
-        assert rollback(platform).model == first
+        assert rollback(platform).release.model == first
         before = trained_store.pointer
         with pytest.raises(StoreError, match="no release before"):
             rollback(platform)
@@ -285,7 +284,7 @@ class TestRollback:
         release(platform, second)
         rollback(platform)
         release(platform, third)
-        assert rollback(platform).model == first
+        assert rollback(platform).release.model == first
 
     def test_nothing_released(self, trained_store: TrainedStore):
         with pytest.raises(StoreError, match="No model is released"):
@@ -304,7 +303,7 @@ class TestRollback:
         other = trained_store.with_another_configuration(encoder_identities=OTHER_ENCODERS)
         store = trained_store.store
         for model in (other, trained_store.models[0]):
-            add_release(store, model, "", "")
+            add_release(store, release_history(store), model, "", "")
         before = trained_store.pointer
         with pytest.raises(IdentityMismatchError, match="encoders of the settings"):
             rollback(trained_store.platform())
@@ -322,21 +321,21 @@ class TestRollback:
             if step is not None:
                 if not expected or expected[-1] != f"m@{step}":
                     expected.append(f"m@{step}")
-                    add_release(store, f"m@{step}", "", "")
+                    add_release(store, history, f"m@{step}", "", "")
                 continue
             place = restored_by_rollback(history)
             assert (place is None) == (len(expected) < 2)
             if place is not None:
                 expected.pop()
                 assert history[place].model == expected[-1]
-                add_release(store, history[place].model, "", "", restores=place)
+                add_release(store, history, history[place].model, "", "", restores=place)
         assert serving_model(store) == (expected[-1] if expected else None)
 
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from mediafm_core.pipeline import serving
+from mediafm_core.pipeline.releases import serving
 from mediafm_core.store.store import Store
 
 def die(*arguments):
@@ -349,7 +348,7 @@ else:
     Path.replace = lambda *arguments: (replace(*arguments), die())
 store = Store(Path(sys.argv[1]))
 with serving.deciding(store):
-    serving.add_release(store, "m@new", "", "")
+    serving.add_release(store, serving.release_history(store), "m@new", "", "")
 """
 
 
@@ -358,7 +357,7 @@ def test_a_killed_release_leaves_the_old_pointer_or_the_new(
     tmp_path: Path, moment: str, model: str
 ):
     store = Store(tmp_path)
-    old = add_release(store, "m@old", "Åsa", "the first")
+    old = add_release(store, release_history(store), "m@old", "Åsa", "the first")
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path), moment], check=False, capture_output=True
     )
@@ -366,6 +365,6 @@ def test_a_killed_release_leaves_the_old_pointer_or_the_new(
     assert serving_model(store) == model
     assert release_history(store)[0] == old
     with deciding(store):  # the lock of the dead is free
-        add_release(store, "m@next", "", "")
+        add_release(store, release_history(store), "m@next", "", "")
     store.sweep()
     assert list((tmp_path / ".staging").iterdir()) == []

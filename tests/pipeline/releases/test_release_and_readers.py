@@ -16,6 +16,7 @@ from mediafm_core.pipeline.materialise import materialise
 from mediafm_core.pipeline.planning.asset_states import title_state
 from mediafm_core.pipeline.planning.title_selection import select_titles
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.releases.candidates import resolve
 from mediafm_core.pipeline.releases.publishing import publish_at_once, publish_titles, unpublished
 from mediafm_core.pipeline.releases.release import release, rollback
 from mediafm_core.pipeline.releases.serving import (
@@ -27,7 +28,7 @@ from mediafm_core.store.features import catalogue as published
 def test_a_rollback_is_seen_at_once_and_leaves_nothing_to_compute(catalogue):
     platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
     old = platform.serving_model
-    new = release(platform, train_model(platform).identity).release.model
+    new = release(platform, train_model(platform).candidate).release.model
     assert publish_at_once(platform) is None, "the new model's features are not there yet"
     take_in(platform, ["cat", "coffee"])
     assert published(platform.store).model == new
@@ -43,7 +44,7 @@ def test_a_rollback_is_instant_and_says_which_titles_follow(catalogue):
     platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
     old = platform.serving_model
     before = clips_of(platform, "coffee")
-    release(platform, train_model(platform).identity)
+    release(platform, train_model(platform).candidate)
     take_in(platform, ["cat", "coffee"])
     clips = catalogue.inbox / "coffee" / "clips.csv"
     clips.write_text("clip_id,start_s,end_s\na,0,3\n")
@@ -64,7 +65,7 @@ def test_a_run_that_ends_after_a_rollback_does_not_undo_it(catalogue):
     training = {"steps": 5, "validate_every": 5}
     running, other = catalogue.platform(training=training), catalogue.platform(training=training)
     old = running.serving_model
-    new = release(running, train_model(running).identity).release.model
+    new = release(running, train_model(running).candidate).release.model
     with running.one_model():  # as every run over titles
         take_in(running, ["cat", "coffee"])
         assert published(running.store).model == new
@@ -83,7 +84,7 @@ def clips_of(platform: Platform, title_id: str) -> list[str]:
 def test_a_title_that_is_stale_under_the_new_model_holds_the_cut_over(catalogue):
     platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
     old = platform.serving_model
-    new = release(platform, train_model(platform).identity).release.model
+    new = release(platform, train_model(platform).candidate).release.model
     materialise_all(platform, "cat")
     assert unpublished(platform, ["cat", "coffee"]) == ["cat"]
     held = publish_titles(platform, ["cat"])
@@ -109,7 +110,7 @@ def test_a_title_that_fails_in_a_refresh_is_given_up_or_waited_for(catalogue, po
         training={"steps": 5, "validate_every": 5}, publishing={"failed_titles": policy}
     )
     old = platform.serving_model
-    new = release(platform, train_model(platform).identity).release.model
+    new = release(platform, train_model(platform).candidate).release.model
     fingerprint = platform.inbox.folder("cat").fingerprint()
     Quarantine(platform.store).add("cat", "contextual_embeddings", "It failed.", fingerprint)
     materialise_all(platform, "coffee")
@@ -137,9 +138,9 @@ def test_repeating_a_release_that_was_killed_before_it_told_them(
 ):
     platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
     old = platform.serving_model
-    new = release(platform, train_model(platform).identity).release.model
+    new = release(platform, train_model(platform).candidate).release.model
     take_in(platform, ["cat", "coffee"])
-    release(platform, old)  # and readers are not told
+    release(platform, resolve(platform.store, old))  # and readers are not told
     assert published(platform.store).model == new
 
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
@@ -159,7 +160,7 @@ def test_repeating_a_release_that_was_killed_before_it_told_them(
 def test_an_inbox_that_is_away_takes_nothing_from_readers(catalogue):
     platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
     before = published(platform.store)
-    release(platform, train_model(platform).identity)
+    release(platform, train_model(platform).candidate)
     for folder in catalogue.inbox.iterdir():
         shutil.rmtree(folder)
     assert publish_at_once(platform) is None
@@ -174,7 +175,7 @@ def test_vectors_are_recorded_under_the_model_that_computed_them(catalogue, monk
     contextualise = mediafm_core.inference.whole_title.contextualise
 
     def with_a_release(*args: object, **options: object) -> object:
-        release(platform, new)
+        release(platform, resolve(platform.store, new))
         return contextualise(*args, **options)
 
     monkeypatch.setattr(mediafm_core.inference.whole_title, "contextualise", with_a_release)

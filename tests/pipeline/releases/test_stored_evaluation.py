@@ -7,31 +7,32 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from marked_catalogue import CLIPS, LABEL, TITLES, MarkedCatalogue, MarkedModels
+from released_models import (
+    compare_before_release,
+    compare_with_serving,
+    predicts_hidden_shots,
+    release,
+)
 from s3_server import ACCESS_KEY, SECRET_KEY, s3_server
 from stored_files import upload_folder
 
 from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.model_comparison import (
-    compare_with_serving,
-    difference,
-    judge,
-    predicts_hidden_shots,
-)
-from mediafm_core.pipeline.releases.release import release
+from mediafm_core.pipeline.releases.candidates import resolve
+from mediafm_core.pipeline.releases.model_comparison import difference
 from mediafm_core.pipeline.releases.serving import serving_model
 from mediafm_core.pipeline.releases.stored_evaluation import (
     NO_LABELS,
     CatalogueEvaluation,
-    Measured,
-    Request,
+    EvaluationRequest,
+    MeasuredLabel,
     evaluate_catalogue,
     picture,
 )
 from mediafm_core.store.features import remove
 
-QUICK = Request(representations=("in_context",))
+QUICK = EvaluationRequest(representations=("in_context",))
 
 
 @pytest.fixture
@@ -40,11 +41,11 @@ def models(marked_models: MarkedModels, tmp_path: Path) -> MarkedModels:
     return marked_models.copy(tmp_path / "store", compared=False)
 
 
-def evaluated(platform: Platform, request: Request = QUICK) -> CatalogueEvaluation:
+def evaluated(platform: Platform, request: EvaluationRequest = QUICK) -> CatalogueEvaluation:
     return evaluate_catalogue(platform, request, lambda _line: None)
 
 
-def only(found: CatalogueEvaluation) -> Measured:
+def only(found: CatalogueEvaluation) -> MeasuredLabel:
     (measured,) = found.measured
     return measured
 
@@ -58,7 +59,7 @@ def with_labels(root: Path, **labels: str) -> MarkedCatalogue:
 
 class TestEvaluation:
     def test_measures_the_model_that_serves(self, models: MarkedModels) -> None:
-        asked = Request(representations=("flat", "in_context"))
+        asked = EvaluationRequest(representations=("flat", "in_context"))
         found = evaluated(models.platform, asked)
         assert found.models == (models.serving,)
         measured = only(found)
@@ -108,11 +109,14 @@ class TestEvaluation:
 
     def test_a_label_that_nobody_has(self, models: MarkedModels) -> None:
         with pytest.raises(ConfigurationError, match=f"a label 'mood': there is {LABEL}"):
-            evaluated(models.platform, Request(labels=("mood",)))
+            evaluated(models.platform, EvaluationRequest(labels=("mood",)))
 
     def test_a_model_that_nobody_has(self, models: MarkedModels) -> None:
         with pytest.raises(ConfigurationError, match="There is no model '0000'"):
-            evaluated(models.platform, Request(models=("0000",)))
+            evaluated(
+                models.platform,
+                EvaluationRequest(models=(resolve(models.catalogue.store, "0000"),)),
+            )
 
     def test_settings_name_labels(self, models: MarkedModels) -> None:
         platform = models.catalogue.platform(evaluation={"labels": ["mood"]})
@@ -161,7 +165,7 @@ class TestNotMeasurable:
         candidate = catalogue.save_model(2)
         told = compare_with_serving(catalogue.platform(), candidate).finding
         assert told.passed is None
-        assert f"not measurable: {NO_LABELS}" in told.told
+        assert f"not measurable: {NO_LABELS}" in told.sentence
         assert not (tmp_path / "evaluation").exists()
 
     def test_labels_that_tell_nothing(self, tmp_path: Path) -> None:
@@ -172,14 +176,14 @@ class TestNotMeasurable:
             assert f"'{label}' is the same for all 36 labelled units" in reason
         told = compare_with_serving(catalogue.platform(), catalogue.save_model(2)).finding
         assert told.passed is None
-        assert "mood not measurable ('mood' is the same" in told.told
+        assert "mood not measurable ('mood' is the same" in told.sentence
 
     def test_a_candidate_by_few_titles(self, models: MarkedModels) -> None:
         catalogue = models.catalogue
         remove(catalogue.store, [TITLES[0]])
         found = compare_with_serving(catalogue.platform(), models.blind).finding
         assert found.passed is None
-        assert f"{LABEL} not measurable (It rests on too few titles" in found.told
+        assert f"{LABEL} not measurable (It rests on too few titles" in found.sentence
 
     def test_nothing_serves(self, tmp_path: Path) -> None:
         found = evaluated(MarkedCatalogue(tmp_path).platform())
@@ -191,12 +195,12 @@ class TestComparison:
     def test_a_blind_model_is_worse(self, marked_models: MarkedModels) -> None:
         found = compare_with_serving(marked_models.platform, marked_models.blind)
         assert found.finding.passed is False
-        assert f"worse by {LABEL}, beyond the interval" in found.finding.told
+        assert f"worse by {LABEL}, beyond the interval" in found.finding.sentence
         row = difference(found.measured[0])
         assert row.value is not None
         assert row.high is not None
         assert row.value < row.high < 0
-        assert f"{row.value:+.3f} ({row.low:+.3f} to {row.high:+.3f})" in found.finding.told
+        assert f"{row.value:+.3f} ({row.low:+.3f} to {row.high:+.3f})" in found.finding.sentence
 
     def test_an_equal_one_is_not(self, marked_models: MarkedModels) -> None:
         found = compare_with_serving(marked_models.platform, marked_models.equal)
@@ -226,31 +230,31 @@ class TestComparison:
         weights.write_bytes(weights.read_bytes()[:-10])
         found = compare_with_serving(models.platform, models.equal).finding
         assert found.passed is None
-        assert "not measurable" in found.told
-        assert "truncated or damaged" in found.told
+        assert "not measurable" in found.sentence
+        assert "truncated or damaged" in found.sentence
 
 
-class TestJudge:
+class TestBeforeRelease:
     def test_a_warning_forbids_nothing(self, marked_models: MarkedModels) -> None:
         digest = marked_models.blind.partition("@")[2]
-        by_labels, by_hidden_shots = judge(marked_models.platform, digest)
+        by_labels, by_hidden_shots = compare_before_release(marked_models.platform, digest)
         assert by_labels.line.startswith(f"Warning: {marked_models.blind} in context minus ")
         assert by_hidden_shots.line.startswith(f"Warning: {marked_models.blind}: validation loss")
 
     def test_settings_can_forbid_it(self, marked_models: MarkedModels) -> None:
         platform = marked_models.catalogue.platform(evaluation={"refuse_worse": True})
         with pytest.raises(ConfigurationError, match=r"evaluation\.refuse_worse forbids"):
-            judge(platform, marked_models.blind)
-        assert judge(platform, marked_models.equal)[0].passed is True
+            compare_before_release(platform, marked_models.blind)
+        assert compare_before_release(platform, marked_models.equal)[0].passed is True
         assert serving_model(platform.store) == marked_models.serving
 
     def test_what_serves_is_not_judged(self, marked_models: MarkedModels) -> None:
-        assert judge(marked_models.platform, marked_models.serving) == []
+        assert compare_before_release(marked_models.platform, marked_models.serving) == []
 
     def test_what_release_refuses_is_refused_first(self, models: MarkedModels) -> None:
         (models.catalogue.store.models / models.equal / "optimiser.pt").write_bytes(b"")
         with pytest.raises(ConfigurationError, match=r"optimiser\.pt, a pickle"):
-            judge(models.platform, models.equal)
+            compare_before_release(models.platform, models.equal)
 
 
 class TestHiddenShots:
@@ -269,7 +273,7 @@ class TestHiddenShots:
         candidate = models.catalogue.save_model(3, loss=loss)
         found = predicts_hidden_shots(models.platform, candidate)
         assert found.passed is passed
-        assert told in found.told
+        assert told in found.sentence
 
     @pytest.mark.parametrize(
         "change",
@@ -289,7 +293,7 @@ class TestHiddenShots:
         candidate = models.catalogue.save_model(3, loss=0.24)
         found = predicts_hidden_shots(models.platform, candidate)
         assert found.passed is True
-        assert models.serving not in found.told
+        assert models.serving not in found.sentence
 
     def test_a_serving_model_that_is_damaged(self, models: MarkedModels) -> None:
         (models.catalogue.store.models / models.serving / "training.json").write_text("{")

@@ -1,0 +1,93 @@
+"""Settings of training: the objective, and how its minimum is looked for."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, PositiveInt
+
+from mediafm_core.config.location import LocalPath
+from mediafm_core.config.section import Fraction, Precision, Section
+
+
+class ObjectiveSettings(Section):
+    """What the network is trained to do: Masked Shot Modeling, and terms beside it."""
+
+    section: ClassVar[str] = "objective"
+
+    mask_ratio: Fraction = Field(0.2, description="fraction of the shots replaced by [MASK]")
+    span_shots: PositiveInt = Field(1, le=65_536, description="shots that are hidden together")
+    single_modality_ratio: float = Field(
+        0.0, ge=0, le=1, description="fraction of the masked shots that lose only one modality"
+    )
+    modality_dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of sequences read without one of their modalities"
+    )
+    contrastive_weight: float = Field(
+        0.0, ge=0, le=1e3, description="of telling a hidden shot from the title's other hidden ones"
+    )
+    contrastive_temperature: float = Field(0.1, gt=0, le=1e3, description="of the contrastive term")
+    boundary_weight: float = Field(
+        1.0,
+        ge=0,
+        le=1e3,
+        description="of telling where scenes start, by pseudo-labels; a second pass",
+    )
+
+
+class TrainingSettings(Section):
+    """Training: the same on a laptop's CPU and on several GPUs."""
+
+    section: ClassVar[str] = "training"
+
+    steps: PositiveInt = Field(200, le=100_000_000, description="optimiser steps")
+    titles_per_batch: PositiveInt = Field(
+        8,
+        le=65_536,
+        description="sequences in one step, over all processes and accumulated batches",
+    )
+    crop_shots: PositiveInt = Field(
+        64, le=65_536, description="longest run of shots of one title in a training sequence"
+    )
+    optimiser: Literal["muon", "adamw"] = Field(
+        "muon", description="of the hidden matrices; AdamW takes everything else"
+    )
+    muon_learning_rate: float = Field(1e-3, gt=0, le=10, description="for the hidden matrices")
+    adamw_learning_rate: float = Field(1e-3, gt=0, le=10, description="for every other parameter")
+    weight_decay: float = Field(0.01, ge=0, le=10, description="for matrices only")
+    warmup_ratio: float = Field(
+        0.1, ge=0, lt=1, description="fraction of the steps in which the learning rates rise"
+    )
+    clip_norm: float = Field(1.0, gt=0, le=1e6, description="largest norm of the gradient")
+    validation_fraction: float = Field(
+        0.2, ge=0, lt=1, description="fraction of the titles held out for validation"
+    )
+    validate_every: PositiveInt = Field(20, le=100_000_000, description="steps between validations")
+    patience: int = Field(
+        10,
+        ge=0,
+        le=1_000_000,
+        description="validations without improvement after which training stops; the best weights "
+        "are kept. 0, or no titles held out: all steps, the last weights",
+    )
+    precision: Precision = Field(
+        "auto", description="of training; auto: bfloat16 on GPUs that have it, float32 elsewhere"
+    )
+    compile: bool = Field(
+        False, description="compile the network first (needs a C++ compiler); pays in long training"
+    )
+    accumulation: PositiveInt = Field(
+        1,
+        le=65_536,
+        description="batches that a step is computed in, one after the other, to save memory",
+    )
+    processes: PositiveInt = Field(1, le=64, description="processes on this machine, one per GPU")
+    checkpoint_every: PositiveInt = Field(
+        100,
+        le=100_000_000,
+        description="steps between saved states, from which a killed training goes on",
+    )
+    start_from: LocalPath | None = Field(
+        None, description="folder of a model, or of a training's state, whose weights to start from"
+    )
+    seed: int = Field(
+        0, ge=0, lt=2**63, description="the same seed gives the same weights on the same machine"
+    )

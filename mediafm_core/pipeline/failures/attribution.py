@@ -1,0 +1,158 @@
+"""Judgement of an error that the work on a title has met."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mediafm_core.errors import (
+    ChangedTitleError,
+    DamagedArtefactError,
+    MachineError,
+    NotReadyError,
+    StoreError,
+    WorkError,
+)
+from mediafm_core.isolation.wire_errors import RemoteSystemError
+from mediafm_core.pipeline.checks import run_checks
+from mediafm_core.pipeline.failures.cross_check import title_to_try, try_on
+from mediafm_core.pipeline.failures.unknown_failures import RUNS_TO_HOLD_BACK, failures_in
+from mediafm_core.pipeline.graph import SPECS
+from mediafm_core.pipeline.planning.asset_states import variant_of
+from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.work import Work
+from mediafm_core.runtime.error_causes import (
+    Cause,
+    fault_of,
+    in_one_line,
+    low_on_room,
+    machine_sentence,
+)
+from mediafm_core.store.store import JSON_ASSETS
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FailedWork:
+    """Work on a title that has failed.
+
+    Attributes:
+        platform: settings, store and networks.
+        title_id: the title.
+        assets: that the work yields together.
+        compute: the work, of this title or another.
+        content: returns a version of what the work reads of this title.
+    """
+
+    platform: Platform
+    title_id: str
+    assets: tuple[str, ...]
+    compute: Callable[[Work], None]
+    content: Callable[[], str]
+
+    def __str__(self) -> str:
+        return f"{self.title_id}: {self.assets[0]}"
+
+
+def reason_to_hold_back(work: FailedWork, error: Exception) -> str:
+    """Return why a title is to be held back after an error, if its input is at fault.
+
+    Raises:
+        MachineError, ConfigurationError, IdentityMismatchError: the machine or the settings are,
+            so that any other title would meet the same error.
+        StoreError, WorkError: it is another artefact, or not known.
+    """
+    platform, fault = work.platform, fault_of(error)
+    if fault.cause is Cause.TITLE or isinstance(error, ChangedTitleError):
+        if platform.inbox.folder(work.title_id).is_gone:
+            raise WorkError(
+                f"{work.title_id} is no longer in the inbox {platform.inbox.location}: put it "
+                f"back, or `mediafm retire {work.title_id}`."
+            ) from error
+        if isinstance(error, ChangedTitleError):
+            raise error
+        return platform.inbox.in_words(str(error))
+    if fault.cause is Cause.SETTINGS or isinstance(error, MachineError | NotReadyError):
+        raise error
+    if fault.cause is Cause.MACHINE:
+        if isinstance(fault.error, RemoteSystemError) and not low_on_room(platform.places):
+            raise WorkError(
+                f"{work} failed: the process that reads it reports {in_one_line(fault.error)!r}, "
+                f"which this machine does not confirm: {fault.remedy}, and run again."
+            ) from error
+        sentence = machine_sentence(fault, platform.places)
+        raise MachineError(f"{work} failed. {sentence}") from error
+    _remove_damaged_inputs(work, error)
+    if isinstance(error, StoreError):
+        raise error
+    if fault.cause is Cause.STORE:
+        raise WorkError(f"{work} failed ({in_one_line(fault.error)}): check this file.") from error
+    if low := low_on_room(platform.places):
+        raise MachineError(f"{work} failed ({in_one_line(error)}). {low}") from error
+    logger.error("%s failed", work, exc_info=error)
+    raise WorkError(f"{work} failed ({in_one_line(error)}). {_evidence(work, error)}") from error
+
+
+def _evidence(work: FailedWork, error: Exception) -> str:
+    """Try the same work on another title, and count the failure against this one if it passes.
+
+    Returns:
+        What came of it, in a sentence.
+
+    Raises:
+        MachineError: the other title fails as well.
+    """
+    platform, asset = work.platform, work.assets[0]
+    with platform.one_model():
+        other = title_to_try(platform, asset, but={work.title_id, *platform.failed})
+        if other is None:
+            return "There is no other title to try the same work on: report it if it comes again."
+        other_error = try_on(platform, other, work.assets, work.compute)
+        content = work.content()
+    platform.inbox.put_away(other)
+    if other_error is None:
+        runs = failures_in(platform).count(work.title_id, asset, content, error, platform.run_id)
+        return (
+            f"The same work on {other} passes, so report it with the media; this is run {runs} of "
+            f"{RUNS_TO_HOLD_BACK} after which the title is held back."
+        )
+    if fault_of(other_error).cause is Cause.TITLE or isinstance(other_error, ChangedTitleError):
+        return f"A trial on {other} proves nothing ({in_one_line(other_error)})."
+    raise MachineError(
+        f"{work} failed ({in_one_line(error)}), and so did the same work on {other}, which has "
+        f"passed before ({in_one_line(other_error)}): look for what has changed on this machine, "
+        "or report it."
+    ) from error
+
+
+def _remove_damaged_inputs(work: FailedWork, error: Exception) -> None:
+    """Remove artefacts that the work reads and that are damaged, after it has failed.
+
+    They are derived: the next run computes them again.
+
+    Raises:
+        StoreError: that is what was at fault.
+    """
+    platform, title_id = work.platform, work.title_id
+    store = platform.store
+    names = {name for asset in work.assets for name in SPECS[asset].dependencies}
+    damaged = [name for name in sorted(names) if _is_damaged(platform, name, title_id, error)]
+    for name in damaged:
+        store.remove(name, title_id, variant_of(platform, SPECS[name]))
+    if damaged:
+        raise StoreError(
+            f"{title_id}: {', '.join(damaged)} could not be read and were removed ({error}): run "
+            "again, which computes them anew."
+        ) from error
+
+
+def _is_damaged(platform: Platform, asset: str, title_id: str, error: Exception) -> bool:
+    """Return True if an artefact is unreadable, fails its checks, or was named by the error."""
+    if isinstance(error, DamagedArtefactError) and error.asset == asset:
+        return True
+    store, variant = platform.store, variant_of(platform, SPECS[asset])
+    if asset in JSON_ASSETS or not store.has(asset, title_id, variant):
+        return False
+    if not store.is_sound(asset, title_id, variant):
+        return True
+    return not all(result.passed for result in run_checks(store, asset, title_id, variant))

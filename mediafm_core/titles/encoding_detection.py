@@ -1,0 +1,347 @@
+"""Find the encoding of a text file: byte order marks, UTF-8, then the language's older encodings.
+
+A file in UTF-8 stays UTF-8 when a few of its bytes are not: each of those costs one letter. Older
+encodings are tried by the languages that the file may be in, and judged by the letters that come of
+them. Where no language helps, the statistics of charset-normalizer have to agree. What stays unsure
+is refused. The same bytes and languages always give the same text.
+"""
+
+import codecs
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from mediafm_core.titles.writing_systems import WRITING_SYSTEMS, WritingSystem, writing_systems_of
+
+# The longer mark first: UTF-32 LE begins with the mark of UTF-16 LE.
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_PROBED_BYTES = 4096
+# In UTF-16 every ASCII character (line ends, digits, punctuation) has a zero byte on one side.
+_ZERO_SHARE_OF_UTF16 = 0.2
+_ISO_2022_JP = b"\x1b$"  # changes to double bytes; a seven-bit encoding
+
+_REPLACEMENT = "\ufffd"
+_MAX_DAMAGED_SHARE = 0.05  # of the characters beyond ASCII
+_SAMPLE_BYTES = 8 << 10
+_MIN_FIT = 0.85
+_CLEAR_FIT = 0.95
+_ENOUGH_LETTERS = 30  # for another language to overrule the title's
+_ENOUGH_CHARACTERS = 5  # for one of the commonest to be among them
+_CLEAR_LEAD = 0.05
+_RARER = 0.002  # what the score of an encoding is less than that of the one before it in the list
+_MIN_SHARE_OF_OWN_SCRIPT = 0.3
+_MAX_SHARE_OF_WORDS_WITHOUT_ASCII = 0.2
+# What may stand beyond ASCII in any Latin text without being a letter of it.
+_PUNCTUATION = frozenset(
+    "’‘“”„‚«»‹›–—…•·¿¡§°€£¥©®™♪♫´½¼¾²³¹±×÷¢¤¦¨¬¯¶¸†‡‰ˆƒ\xa0\xad"
+    "，。、？！：；「」『』（）《》〈〉【】～　・ー"
+    "\u200c\u200d\u200e\u200f"
+)
+_SIGNS = frozenset("µª")  # letters to Unicode
+_AFTER_A_LETTER = re.compile(
+    r"(?<=[^\W\d_])[¿¡¢£€¤¥¦¨¬¯±¸¹²³¼½¾×÷‚„‹†‡‰ˆƒ]|(?<=[^\W\d_])°(?=[^\W\d_])"
+    r"|(?<=[^\W\da-zA-Z_])¶|¶(?=[^\W\da-zA-Z_])"
+)
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
+_LINE_ENDS = re.compile(rb"[\r\n]+")
+_BEFORE, _AFTER = 256, 1024  # bytes of a line around one beyond ASCII
+_WORD = re.compile(r"[^\W\d_]+")
+_CHINESE = re.compile(r"[\u3400-\u9fff\uff10-\uff5a]")
+_SCRIPTS = {
+    "zh": _CHINESE,
+    "ja": re.compile(r"[\u3041-\u30ff\u4e00-\u9fff\uff10-\uff5a]"),
+    "ko": re.compile(r"[\uac00-\ud7a3\uff10-\uff5a]"),
+}
+
+
+class DecodedText(NamedTuple):
+    """Text, the encoding it was in, and how many of its characters are U+FFFD for damaged bytes."""
+
+    text: str
+    encoding: str
+    damaged: int = 0
+
+
+class UnknownEncodingError(Exception):
+    """Bytes that no encoding explains; the message lists the encodings that were tried."""
+
+
+def decode(data: bytes, languages: Sequence[str] = ()) -> DecodedText:
+    """Decode the bytes of a text file.
+
+    Args:
+        data: the whole file.
+        languages: primary tags (`ru`) of the languages it may be in, the likeliest first.
+
+    Raises:
+        UnknownEncodingError: no encoding fits, or several do.
+    """
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            found = _decoded(data, encoding)
+            if 2 * found.damaged > len(found.text):
+                raise UnknownEncodingError(encoding)
+            return found
+    if (unicode := _without_mark(data)) is not None:
+        return unicode
+    return _older(data, languages)
+
+
+def _without_mark(data: bytes) -> DecodedText | None:
+    probed = data[:_PROBED_BYTES]
+    for encoding, zeros in (
+        ("utf-16-le", probed[1::2].count(0)),
+        ("utf-16-be", probed[0::2].count(0)),
+    ):
+        if zeros > _ZERO_SHARE_OF_UTF16 * len(probed) / 2:
+            found = _decoded(data, encoding)
+            if found.damaged <= _MAX_DAMAGED_SHARE * len(found.text):
+                return found
+    if data.isascii() and _ISO_2022_JP in data:
+        found = _decoded(data, "iso2022_jp")
+        if not found.damaged:
+            return found
+    found = _decoded(data, "utf-8")
+    # In no other encoding do letters make up valid sequences of UTF-8 as often as not.
+    return found if 2 * found.damaged <= _beyond_ascii(found.text) else None
+
+
+def _older(data: bytes, languages: Sequence[str]) -> DecodedText:
+    readings = _Readings(data)
+    encodings = [encoding for language in languages for encoding in readings.of(language)]
+    encodings += filter(None, [_of_any_language(readings, languages)])
+    for encoding in encodings:
+        found = _decoded(data, encoding)
+        if found.damaged <= _MAX_DAMAGED_SHARE * _beyond_ascii(found.text):
+            return found
+    raise UnknownEncodingError(", ".join(("utf-8", "utf-16", *readings.tried(languages))))
+
+
+def _of_any_language(readings: "_Readings", languages: Sequence[str]) -> str | None:
+    """The encoding that a language and charset-normalizer agree on; None if none is sure.
+
+    Windows-1252, the commonest by far, needs no agreement where a western language fits it.
+    """
+    from charset_normalizer import from_bytes
+
+    best = readings.best()
+    if readings.fits_western(_CLEAR_FIT) or (not best and readings.fits_western(_MIN_FIT)):
+        return "cp1252"
+    guess = from_bytes(readings.sample).best()
+    if best and guess:
+        text = max(best, key=lambda each: best[each][0])
+        if text == readings.sample.decode(guess.encoding, "replace"):
+            return best[text][1]
+    # English borrows letters from everywhere.
+    is_western = not best or any(
+        writing.encodings[0] == "cp1252"
+        for name in languages
+        for writing in writing_systems_of(name)
+    )
+    return "cp1252" if is_western and readings.fits("en", "cp1252") else None
+
+
+class _Readings:
+    """The part of a file that is not ASCII, read in one encoding after another."""
+
+    def __init__(self, data: bytes) -> None:
+        self.sample = b"\n".join(_lines_beyond_ascii(data))
+        self._known: dict[str, _Reading] = {}
+
+    def __getitem__(self, encoding: str) -> "_Reading":
+        if encoding not in self._known:
+            self._known[encoding] = _Reading.of(self.sample.decode(encoding, "replace"))
+        return self._known[encoding]
+
+    def of(self, language: str) -> list[str]:
+        """The encodings of a language that read well, the best first.
+
+        None where those of other languages read better by far: the file is in another language.
+        An encoding of last resort gives way to a western language in Windows-1252.
+        English decides nothing: see `_of_any_language`.
+        """
+        if language == "en":
+            return []
+        scored = [
+            (fit + common - _RARER * rank, encoding, writing.is_latin)
+            for rank, (writing, encoding, fit, common) in enumerate(self._scores(language))
+            if fit >= _MIN_FIT and (rank == 0 or self[encoding].letters)
+        ]
+        scored.sort(key=lambda each: -each[0])
+        if scored:
+            score, encoding, is_latin = scored[0]
+            reading = self[encoding]
+            is_usual = encoding == writing_systems_of(language)[0].encodings[0]
+            if is_latin and not is_usual and self.fits_western(_CLEAR_FIT):
+                return []
+            if not is_latin and reading.letters.total() >= _ENOUGH_LETTERS:
+                best = self.best()
+                text = max(best, key=lambda each: best[each][0], default=reading.text)
+                if text != reading.text and best[text][0] > score + _CLEAR_LEAD:
+                    return []
+        return [encoding for _, encoding, _ in scored]
+
+    def best(self) -> dict[str, tuple[float, str]]:
+        """Every text that clearly fits a language, not English: its best score, its encoding."""
+        best: dict[str, tuple[float, str]] = {}
+        for language in (*WRITING_SYSTEMS, "sr"):
+            for _, encoding, fit, common in self._scores(language):
+                if fit >= _CLEAR_FIT and language != "en" and self[encoding].letters:
+                    text = self[encoding].text
+                    score, first = best.get(text, (0.0, encoding))
+                    best[text] = max(score, fit + common), first
+        return best
+
+    def fits(self, language: str, encoding: str, least: float = _MIN_FIT) -> bool:
+        return any(fit >= least for _, each, fit, _ in self._scores(language) if each == encoding)
+
+    def fits_western(self, least: float) -> bool:
+        """Return True if a language other than English reads well in Windows-1252."""
+        western = [name for name, each in WRITING_SYSTEMS.items() if each.encodings[0] == "cp1252"]
+        return any(self.fits(name, "cp1252", least) for name in western if name != "en")
+
+    def tried(self, languages: Sequence[str]) -> list[str]:
+        of_languages = [
+            encoding
+            for language in languages
+            for writing in writing_systems_of(language)
+            for encoding in writing.encodings
+        ]
+        return list(dict.fromkeys((*of_languages, "cp1252")))
+
+    def _scores(self, language: str) -> Iterator[tuple[WritingSystem, str, float, float]]:
+        for writing in writing_systems_of(language):
+            for encoding in writing.encodings:
+                yield writing, encoding, *self[encoding].score(writing, _SCRIPTS.get(language))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A text and what speaks for or against it.
+
+    Attributes:
+        text: as decoded.
+        letters: lower-case letters beyond ASCII, counted.
+        mixed: those of them in words that have ASCII letters too.
+        ascii_letters: number of ASCII letters.
+        words: number of words with letters beyond ASCII.
+        foreign_words: those of two letters or more without any ASCII letter.
+        wrong: characters that no text has at their place: control characters, symbols inside words,
+            capitals after small letters.
+    """
+
+    text: str
+    letters: Counter[str]
+    mixed: Counter[str]
+    ascii_letters: int
+    words: int
+    foreign_words: int
+    wrong: int
+
+    @classmethod
+    def of(cls, text: str) -> "_Reading":
+        letters: Counter[str] = Counter()
+        mixed: Counter[str] = Counter()
+        ascii_letters = words = foreign_words = capitals = 0
+        for found in _WORD.finditer(text):
+            word = found[0]
+            in_ascii = sum(map(str.isascii, word))
+            ascii_letters += in_ascii
+            if in_ascii == len(word):
+                continue
+            beyond = [
+                _small(each)
+                for each in word
+                if not each.isascii() and each.isalpha() and each not in _SIGNS
+            ]
+            letters.update(beyond)
+            words += 1
+            if in_ascii:
+                mixed.update(beyond)
+            elif len(word) > 1:
+                foreign_words += 1
+            capitals += sum(a.islower() and b.isupper() for a, b in pairwise(word))
+        others = Counter(
+            character for character in text if not character.isascii() and not character.isalpha()
+        )
+        marks = {each: n for each, n in others.items() if unicodedata.category(each) == "Mn"}
+        letters.update(marks)
+        wrong = sum(
+            n for each, n in others.items() if each not in _PUNCTUATION and each not in marks
+        )
+        return cls(
+            text,
+            letters,
+            mixed,
+            ascii_letters,
+            words,
+            foreign_words,
+            wrong + capitals + len(_AFTER_A_LETTER.findall(text)),
+        )
+
+    def score(
+        self, writing: WritingSystem, script: re.Pattern[str] | None = None
+    ) -> tuple[float, float]:
+        """Share of what fits a language's writing, and how common its letters are, both 0 to 1."""
+        total = self.letters.total()
+        if writing.is_latin:
+            own = {letter: self.letters[letter] for letter in writing.letters}
+            if self.foreign_words > _MAX_SHARE_OF_WORDS_WITHOUT_ASCII * self.words:
+                return 0.0, 0.0
+        else:
+            wanted = script.findall("".join(self.letters)) if script else writing.letters
+            own = {letter: self.letters[letter] - self.mixed[letter] for letter in wanted}
+            if total < _MIN_SHARE_OF_OWN_SCRIPT * (total + self.ascii_letters) or not total:
+                return 0.0, 0.0
+        good = sum(own.values())
+        measured = total + self.wrong
+        if script and total >= _ENOUGH_CHARACTERS and not any(map(own.get, writing.letters)):
+            return 0.0, 0.0  # only rare characters
+        if not measured:  # nothing but punctuation
+            return 1.0, 0.0
+        if writing.is_latin or not good:
+            return good / measured, 0.0
+        count = len(writing.letters)
+        common = sum(
+            own.get(letter, 0) * (1.0 if script else 1.0 - rank / count)
+            for rank, letter in enumerate(writing.letters)
+        )
+        return good / measured, common / good
+
+
+def _small(letter: str) -> str:
+    return "ı" if letter == "İ" else letter.lower()  # lower() makes two characters of it
+
+
+def _decoded(data: bytes, encoding: str) -> DecodedText:
+    text = data.decode(encoding, "replace")
+    damaged = text.count(_REPLACEMENT)
+    if damaged and encoding.startswith("utf"):  # some may be written so
+        damaged -= data.decode(encoding, "ignore").count(_REPLACEMENT)
+    return DecodedText(text, encoding, damaged)
+
+
+def _beyond_ascii(text: str) -> int:
+    return len(text) - len(text.encode("ascii", "ignore"))
+
+
+def _lines_beyond_ascii(data: bytes) -> Iterator[bytes]:
+    """The first lines with bytes beyond ASCII, long ones cut, up to the size of a sample."""
+    end = size = 0
+    while size < _SAMPLE_BYTES and (found := _BEYOND_ASCII.search(data, end)):
+        first = found.start()
+        head = _LINE_ENDS.split(data[max(end, first - _BEFORE) : first])[-1]
+        tail = _LINE_ENDS.split(data[first : first + _AFTER], 1)[0]
+        yield head + tail
+        end = first + len(tail)
+        size += len(head) + len(tail)
