@@ -37,7 +37,7 @@ def webhook():
 def no_pauses(monkeypatch):
     """The pauses between attempts, seconds, instead of waiting for them."""
     pauses = []
-    monkeypatch.setattr("mediafm_assets.alerts.delivery.time.sleep", pauses.append)
+    monkeypatch.setattr("time.sleep", pauses.append)
     return pauses
 
 
