@@ -83,9 +83,9 @@ def small(inputs: SmallInputs) -> list[str]:
 
 def make_catalogue(folder: Path, titles: int, clips: int, width: int) -> None:
     """Write shards of random shots and the snapshot over them, as if they had been published."""
-    from mediafm_core.store.features.publication import SnapshotWriter, writing
     from mediafm_core.store.features.shards import FULL_BYTES, FULL_TITLES, ShardWriter
     from mediafm_core.store.features.snapshot import Snapshot
+    from mediafm_core.store.features.snapshot_writer import SnapshotWriter, writing
     from mediafm_core.store.store import Store
 
     store, shards, first = Store(folder / "store"), [], 0

@@ -37,10 +37,11 @@ import pyarrow.parquet as pq
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
 from mediafm_core.store.features import publish
-from mediafm_core.store.features.publication import SnapshotWriter, writing
 from mediafm_core.store.features.shards import ShardWriter
 from mediafm_core.store.features.snapshot import Snapshot
-from mediafm_core.store.store import ArtefactRecord, Store
+from mediafm_core.store.features.snapshot_writer import SnapshotWriter, writing
+from mediafm_core.store.records import ArtefactRecord
+from mediafm_core.store.store import Store
 
 SHOTS, CLIPS, WIDTH = 50, 10, 256
 TIERS = (512, 64, 8, 1)

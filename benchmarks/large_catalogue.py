@@ -40,7 +40,8 @@ from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.publishing import publish_titles
 from mediafm_core.pipeline.releases.release import release
 from mediafm_core.storage.local import LocalFiles
-from mediafm_core.store.store import ArtefactRecord, Store
+from mediafm_core.store.records import ArtefactRecord
+from mediafm_core.store.store import Store
 from mediafm_core.titles.content_digests import FileRecord, content_digests
 from mediafm_core.titles.manifest import MANIFEST_NAME
 from mediafm_core.titles.read_title import read_title

@@ -41,9 +41,9 @@ import pyarrow as pa
 
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.store.features.publication import SnapshotWriter, writing
 from mediafm_core.store.features.shards import ShardWriter
 from mediafm_core.store.features.snapshot import Snapshot
+from mediafm_core.store.features.snapshot_writer import SnapshotWriter, writing
 from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_arrow, unit_length
 

@@ -51,7 +51,8 @@ from mediafm_core.model.training.training import train
 from mediafm_core.model.training.training_data import TitleSource, TrainingData
 from mediafm_core.model.training.training_loop import resolve_arithmetic
 from mediafm_core.runtime.device import Arithmetic
-from mediafm_core.store.store import ArtefactRecord, Store
+from mediafm_core.store.records import ArtefactRecord
+from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_arrow, to_numpy, unit_length
 
 RANGES = {"video": (0, 1280), "audio": (1280, 1792), "text": (1792, 2176)}

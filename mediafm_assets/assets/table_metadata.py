@@ -15,7 +15,7 @@ from mediafm_core.pipeline.materialise import Outcome, computed_by
 from mediafm_core.pipeline.planning.asset_states import variant_of
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.readable import as_markdown, printable
-from mediafm_core.store.store import JSON_ASSETS
+from mediafm_core.store.records import JSON_ASSETS
 
 MOST_ROWS = 50
 _LONGEST_TEXT = 240

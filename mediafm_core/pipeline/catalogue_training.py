@@ -12,7 +12,8 @@ from mediafm_core.identity import digest_of
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.candidates import Candidate
 from mediafm_core.store.model_store import model_folders, put_up
-from mediafm_core.store.store import RECORD_KEY, ArtefactRecord, Store
+from mediafm_core.store.records import RECORD_KEY, ArtefactRecord
+from mediafm_core.store.store import Store
 
 if TYPE_CHECKING:
     from mediafm_core.model.training.distributed import World

@@ -39,7 +39,7 @@ from mediafm_core.runtime.interruption import (
     holding_interrupts_back,
     raise_if_interrupted,
 )
-from mediafm_core.store.store import ArtefactRecord
+from mediafm_core.store.records import ArtefactRecord
 from mediafm_core.titles.manifest import is_title_id
 from mediafm_core.titles.title_folder import TitleFolder
 

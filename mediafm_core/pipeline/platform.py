@@ -15,6 +15,7 @@ from mediafm_core.pipeline.releases.serving import serving_model
 from mediafm_core.runtime.error_causes import temporary_folder
 from mediafm_core.store.model_store import model_folder
 from mediafm_core.store.open_store import open_store
+from mediafm_core.store.version_index import VersionIndex
 from mediafm_core.titles.inbox import Inbox, open_inbox
 
 if TYPE_CHECKING:
@@ -104,6 +105,11 @@ class Platform:
     ) -> TitleReader:
         """A child process to read files of one title in, see `TitleReader`."""
         return TitleReader(self.settings.limits, size_bytes, probe, waiting)
+
+    @cached_property
+    def version_index(self) -> VersionIndex:
+        """The recorded versions of all titles of the store."""
+        return VersionIndex(self.store)
 
     @cached_property
     def detector(self) -> "ShotDetector":

@@ -22,7 +22,8 @@ from mediafm_core.pipeline.planning.asset_states import Wanted, title_content, v
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.release import release
 from mediafm_core.runtime.error_causes import Cause, fault_of
-from mediafm_core.store.store import ArtefactRecord, Measured, Store
+from mediafm_core.store.records import ArtefactRecord, ResourceUsage
+from mediafm_core.store.store import Store
 from mediafm_core.titles.title_file import TitleFile
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ class Stopwatch:
         self._children_cpu_s += used.cpu_s
         self._children_bytes = max(self._children_bytes, used.peak_bytes)
 
-    def read(self, parts: dict[str, float] | None = None) -> Measured:
+    def read(self, parts: dict[str, float] | None = None) -> ResourceUsage:
         """What was used up to now."""
-        return Measured(
+        return ResourceUsage(
             seconds=round(time.perf_counter() - self._wall, 3),
             cpu_seconds=round(time.process_time() - self._cpu + self._children_cpu_s, 3),
             peak_memory_bytes=_peak_memory_bytes() + self._children_bytes,

@@ -11,7 +11,8 @@ import pyarrow as pa
 from mediafm_core.disk.sealed_parquet import open_parquet
 from mediafm_core.disk.seals import read_sealed_json
 from mediafm_core.store.features import open_features
-from mediafm_core.store.store import RECORD_KEY, Store
+from mediafm_core.store.records import RECORD_KEY
+from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_numpy
 
 # When something happened and what it took differ between two runs by nature.

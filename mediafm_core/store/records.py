@@ -1,10 +1,48 @@
-"""What a record says of how its artefact was made: all that is compared to find what is stale."""
+"""Records of artefacts: what each was made of, and what is compared to find stale ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from mediafm_core.identity import data_version
+
+RECORD_KEY = b"mediafm"
+"""Key of the record in the metadata of a Parquet file."""
+
+JSON_ASSETS = frozenset({"title", "soundtrack"})
+"""Assets that are kept as JSON; every other one is a table with its record in the footer."""
+
+
+class ResourceUsage(BaseModel):
+    """Time and memory that computing an artefact took; no part of data versions and comparisons."""
+
+    model_config = ConfigDict(frozen=True)
+
+    seconds: float
+    cpu_seconds: float
+    peak_memory_bytes: int = 0
+    finished_at: datetime | None = Field(None, description="UTC; None in records before there was")
+    parts: dict[str, float] = Field(default_factory=dict, description="CPU seconds by part")
+
+
+class ArtefactRecord(BaseModel):
+    """What made an artefact, stored with it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    asset: str
+    title_id: str
+    data_version: str
+    inputs: dict[str, str] = Field(default_factory=dict, description="data version by input")
+    identity: str | None = Field(None, description="encoder, detector or model that computed it")
+    code_version: str = "1"
+    details: dict[str, Any] = Field(
+        default_factory=dict, description="facts about the content: counts, dimension, ranges"
+    )
+    measured: ResourceUsage | None = None
 
 
 @dataclass(frozen=True, slots=True)

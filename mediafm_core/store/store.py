@@ -19,75 +19,34 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field
 
 from mediafm_core.disk.sealed_parquet import (
     check_footer,
     decoding,
     open_parquet,
-    parquet_writer,
     reason_of,
-    seal_parquet,
     tail_bytes,
-    write_parquet,
 )
 from mediafm_core.disk.seals import read_sealed_json, sealed_json, sha256_of_file
 from mediafm_core.disk.strict_json import parse_json
 from mediafm_core.errors import DamagedArtefactError, StoreError
 from mediafm_core.storage.files import Files
 from mediafm_core.storage.local import LocalFiles
-from mediafm_core.store.records import RecordedVersion
+from mediafm_core.store.artefact_tables import write_table
+from mediafm_core.store.records import JSON_ASSETS, RECORD_KEY, ArtefactRecord, RecordedVersion
 
-if TYPE_CHECKING:
-    from mediafm_core.store.version_index import VersionIndex
-
-RECORD_KEY = b"mediafm"
-# Kept as JSON; everything else is a table that carries its record in the Parquet footer.
-JSON_ASSETS = frozenset({"title", "soundtrack"})
 FEATURES_FILE = "features.duckdb"
 # A folder that has one of these is a store: any command that writes to one makes them first.
 _FOLDERS = frozenset({"title", "quarantine", "models", "features", "dagster_home"})
 
 _LONGEST_NAME = 240  # bytes of a title id: with a suffix the longest name of a file
 _FOOTER_BYTES = 16 << 10  # read at once: nearly every footer is shorter
-_VECTORS_READ_TOGETHER = 128  # whole titles are read as fast as from one group, 0.5 % larger
-
-
-class Measured(BaseModel):
-    """What computing an artefact took. Never part of a data version or a comparison."""
-
-    model_config = ConfigDict(frozen=True)
-
-    seconds: float
-    cpu_seconds: float
-    peak_memory_bytes: int = 0
-    finished_at: datetime | None = Field(None, description="UTC; None in records before there was")
-    parts: dict[str, float] = Field(default_factory=dict, description="CPU seconds by part")
-
-
-class ArtefactRecord(BaseModel):
-    """What made an artefact, stored with it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    asset: str
-    title_id: str
-    data_version: str
-    inputs: dict[str, str] = Field(default_factory=dict, description="data version by input")
-    identity: str | None = Field(None, description="encoder, detector or model that computed it")
-    code_version: str = "1"
-    details: dict[str, Any] = Field(
-        default_factory=dict, description="facts about the content: counts, dimension, ranges"
-    )
-    measured: Measured | None = None
 
 
 class Store:
@@ -161,13 +120,6 @@ class Store:
         """
         self.require_existing()
         return StoreError(f"{self.location} has no features yet: `mediafm run` makes them.")
-
-    @cached_property
-    def index(self) -> "VersionIndex":
-        """The recorded versions of all titles, kept for as long as this object lives."""
-        from mediafm_core.store.version_index import VersionIndex
-
-        return VersionIndex(self)
 
     # Reading
 
@@ -350,20 +302,7 @@ class Store:
         """Write a table with its record, atomically."""
         with self.staging() as folder:
             prepared = folder / "table.parquet"
-            # Vectors split into their bytes take a tenth less room and are read nearly twice as
-            # fast; a dictionary of numbers that never come twice would only cost. Training reads
-            # runs of shots and not whole titles, so that small row groups serve it.
-            vectors = [
-                name for name in table.column_names if _holds_floats(table.schema.field(name))
-            ]
-            write_parquet(
-                _with_record(table, record),
-                prepared,
-                compression="zstd",
-                use_dictionary=[name for name in table.column_names if name not in vectors],
-                row_group_size=_VECTORS_READ_TOGETHER if vectors else None,
-                use_byte_stream_split=[f"{name}.list.element" for name in vectors],
-            )
+            write_table(table, record, prepared)
             self.commit(prepared, self.key(record.asset, record.title_id, variant))
 
     def write_json(self, record: ArtefactRecord, content: dict[str, Any]) -> None:
@@ -388,39 +327,9 @@ class Store:
             self.files.remove(self.key(asset, title_id, variant, suffix))
 
 
-class TableWriter:
-    """Writes a table batch by batch into a staged file; its record is added at the end."""
-
-    def __init__(self, prepared: Path, schema: pa.Schema, compression: str = "zstd") -> None:
-        self.prepared = prepared
-        self.rows = 0
-        self._writer = parquet_writer(prepared, schema, compression=compression)
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Append a batch."""
-        self._writer.write_batch(batch)
-        self.rows += batch.num_rows
-
-    def close(self, record: ArtefactRecord) -> None:
-        """Add the record and finish the file."""
-        self._writer.add_key_value_metadata({RECORD_KEY: record.model_dump_json().encode()})
-        self._writer.close()
-        seal_parquet(self.prepared)
-
-
 def _can_name_a_file(title_id: str) -> bool:
     try:
         encoded = os.fsencode(title_id)
     except UnicodeEncodeError:  # a lone surrogate that stands for no byte
         return False
     return b"/" not in encoded and b"\0" not in encoded and len(encoded) <= _LONGEST_NAME
-
-
-def _holds_floats(field: pa.Field) -> bool:
-    return pa.types.is_fixed_size_list(field.type) and pa.types.is_floating(field.type.value_type)
-
-
-def _with_record(table: pa.Table, record: ArtefactRecord) -> pa.Table:
-    return table.replace_schema_metadata(
-        {**(table.schema.metadata or {}), RECORD_KEY: record.model_dump_json().encode()}
-    )

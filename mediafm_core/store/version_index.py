@@ -24,8 +24,8 @@ from mediafm_core.disk.sealed_parquet import decoding, open_parquet, write_parqu
 from mediafm_core.disk.seals import SealError
 from mediafm_core.errors import StoreError
 from mediafm_core.storage.files import Entry
-from mediafm_core.store.records import RecordedVersion
-from mediafm_core.store.store import JSON_ASSETS, Store
+from mediafm_core.store.records import JSON_ASSETS, RecordedVersion
+from mediafm_core.store.store import Store
 
 logger = logging.getLogger(__name__)
 

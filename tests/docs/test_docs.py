@@ -13,7 +13,8 @@ import pytest
 
 from mediafm_core.cli.main import main
 from mediafm_core.config.reference import updated
-from mediafm_core.config.settings import Section, Settings
+from mediafm_core.config.section import Section
+from mediafm_core.config.settings import Settings
 from mediafm_core.pipeline.graph import TITLE_ASSETS
 from mediafm_core.store.features import feature_tables
 from mediafm_core.titles.read_title import MEDIA_SUFFIXES

@@ -9,7 +9,8 @@ import pyarrow as pa
 from mediafm_core.clips.pooling import overlap_weights, pool
 from mediafm_core.clips.title_clips import propose_clips
 from mediafm_core.store.features import Publication, publish
-from mediafm_core.store.store import ArtefactRecord, Store
+from mediafm_core.store.records import ArtefactRecord
+from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_arrow, unit_length
 
 MODEL, OTHER_MODEL = "mediafm-1@aaaaaaaaaaaaaaaa", "mediafm-1@bbbbbbbbbbbbbbbb"

@@ -12,7 +12,7 @@ from mediafm_core.config.settings import load_settings
 from mediafm_core.encoders.embed.text import embed_text
 from mediafm_core.encoders.profiles import text_encoder
 from mediafm_core.shots.keyframes import KEYFRAME_SCHEMA
-from mediafm_core.store.store import ArtefactRecord
+from mediafm_core.store.records import ArtefactRecord
 
 TEXTS: Mapping[str, Sequence[str | None]] = {
     "kennel": [

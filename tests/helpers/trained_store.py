@@ -14,7 +14,8 @@ from mediafm_core.model.saved_model import save_model
 from mediafm_core.pipeline.catalogue_training import train_model
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.latest_space import configured_space
-from mediafm_core.store.store import ArtefactRecord, Store
+from mediafm_core.store.records import ArtefactRecord
+from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_arrow, unit_length
 
 TITLES = ("alpha", "beta")

@@ -9,7 +9,7 @@ from mediafm_core.pipeline.planning.title_selection import select_titles
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.publishing import publish_titles
 from mediafm_core.store.features import catalogue as readers_catalogue
-from mediafm_core.store.store import JSON_ASSETS
+from mediafm_core.store.records import JSON_ASSETS
 
 GROUPS = [DECODED, *((name,) for name in SPECS if name not in DECODED)]
 EMBEDDINGS = ("video_embeddings", "audio_embeddings", "text_embeddings")

@@ -98,7 +98,7 @@ def test_shards_dropped_ahead_have_their_time_of_grace_from_now_on(
     small = SmallCatalogue(tmp_path)
     later = SimpleNamespace(time=lambda: time.time() + YEAR_S)
     with monkeypatch.context() as patched:
-        patched.setattr("mediafm_core.store.features.publication.time", later)
+        patched.setattr("mediafm_core.store.features.snapshot_writer.time", later)
         small.filled("alpha")
         small.write("alpha", edition=2)
         small.publish("alpha")

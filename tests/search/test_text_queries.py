@@ -15,7 +15,7 @@ import mediafm_core
 from mediafm_core.config.settings import load_settings
 from mediafm_core.encoders.profiles import video_encoder
 from mediafm_core.errors import ConfigurationError, MediaFMError
-from mediafm_core.store.store import ArtefactRecord
+from mediafm_core.store.records import ArtefactRecord
 from mediafm_core.vectors import to_arrow, unit_length
 
 DOGS, DINNER = ("kennel", "proposed-0000"), ("kennel", "proposed-0001")

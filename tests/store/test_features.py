@@ -15,7 +15,7 @@ from small_catalogue import HIDDEN, MODEL, OTHER_MODEL, SmallCatalogue
 
 from mediafm_core.errors import StoreError
 from mediafm_core.store.features import Conditions, TitleVersions, catalogue, remove, serve
-from mediafm_core.store.features.publication import recorded_versions
+from mediafm_core.store.features.snapshot_writer import recorded_versions
 from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_numpy
 

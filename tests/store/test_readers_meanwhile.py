@@ -13,8 +13,9 @@ from small_catalogue import MODEL, OTHER_MODEL, SmallCatalogue
 
 import mediafm_core
 from mediafm_core.store.features import publish
-from mediafm_core.store.features.publication import published_versions, recorded_versions
+from mediafm_core.store.features.publication import published_versions
 from mediafm_core.store.features.snapshot import read_snapshot
+from mediafm_core.store.features.snapshot_writer import recorded_versions
 from mediafm_core.vectors import to_numpy
 
 TITLES = [f"title-{number}" for number in range(6)]

@@ -11,8 +11,9 @@ from small_catalogue import MODEL, OTHER_MODEL, SmallCatalogue
 
 from mediafm_core.errors import StoreError
 from mediafm_core.storage.local import LocalFiles
-from mediafm_core.store.store import ArtefactRecord, Store
-from mediafm_core.store.version_index import FOLDER
+from mediafm_core.store.records import ArtefactRecord
+from mediafm_core.store.store import Store
+from mediafm_core.store.version_index import FOLDER, VersionIndex
 
 TITLES = ("alpha", "beta.2", "gamma")
 FOLDERS = (
@@ -73,23 +74,24 @@ def answers(source: object, titles: tuple[str, ...] = (*TITLES, "new")) -> list[
 
 def test_answers_are_those_of_the_files(small):
     expected = answers(small.store)
-    assert answers(small.store.index.look(FOLDERS)) == expected
+    index = VersionIndex(small.store)
+    assert answers(index.look(FOLDERS)) == expected
     record = small.store.record("shots", "alpha")
-    version = small.store.index.look(FOLDERS).version("shots", "alpha")
+    version = index.look(FOLDERS).version("shots", "alpha")
     assert (version.data_version, version.inputs) == (record.data_version, record.inputs)
-    assert small.store.index.look(FOLDERS).title_ids() == set(TITLES)
+    assert index.look(FOLDERS).title_ids() == set(TITLES)
 
 
 def test_files_are_opened_once_and_again_when_they_have_changed(small):
-    small.store.index.look(FOLDERS)
+    VersionIndex(small.store).look(FOLDERS)
     files = CountingFiles(small.root)
-    store = Store(files)
-    store.index.look(FOLDERS)
+    index = VersionIndex(Store(files))
+    index.look(FOLDERS)
     assert files.opened == 0, "another process has read them before"
     small.write("alpha", edition=2)
-    store.index.look(FOLDERS)
+    index.look(FOLDERS)
     assert files.opened == 3, "title, shots and contextual embeddings"
-    store.index.look(FOLDERS)
+    index.look(FOLDERS)
     assert files.opened == 3
 
 
@@ -170,49 +172,50 @@ class RemoteFiles(LocalFiles):
 @pytest.mark.parametrize("seed", range(8))
 def test_answers_are_those_of_the_files_after_any_change(small, seed):
     choice = random.Random(seed)
-    lasting = Store(small.root)  # as a sensor keeps it between its ticks
+    lasting = VersionIndex(Store(small.root))  # as a sensor keeps it between its ticks
     for _ in range(20):
         for _ in range(choice.randrange(1, 4)):
             choice.choice(CHANGES)(small.store, choice.choice(TITLES), choice)
         expected = answers(Store(small.root))
-        assert answers(lasting.index.look(FOLDERS)) == expected
-        assert answers(Store(small.root).index.look(FOLDERS)) == expected, "from its file"
-        remote = Store(RemoteFiles(small.root))
-        assert answers(remote.index.look(FOLDERS)) == expected
+        assert answers(lasting.look(FOLDERS)) == expected
+        assert answers(VersionIndex(Store(small.root)).look(FOLDERS)) == expected, "from its file"
+        remote = VersionIndex(Store(RemoteFiles(small.root)))
+        assert answers(remote.look(FOLDERS)) == expected
 
 
 def test_an_index_of_another_format_is_not_believed(small):
     import pyarrow.parquet as pq
 
-    small.store.index.look(FOLDERS)
+    VersionIndex(small.store).look(FOLDERS)
     path = small.root / FOLDER / "shots.parquet"
     table = pq.read_table(path)
     pq.write_table(table.replace_schema_metadata({"mediafm_versions": "0"}), path)
     files = CountingFiles(small.root)
-    Store(files).index.look([("shots", "")])
+    VersionIndex(Store(files)).look([("shots", "")])
     assert files.opened == len(TITLES)
 
 
 def test_a_model_that_was_cleaned_away_leaves_no_index(small):
     small.write("alpha", OTHER_MODEL)
-    small.store.index.look(FOLDERS)
+    index = VersionIndex(small.store)
+    index.look(FOLDERS)
     folder = small.root / FOLDER / "contextual_embeddings"
     assert {path.stem for path in folder.iterdir()} == {MODEL, OTHER_MODEL}
     (small.root / "contextual_embeddings" / OTHER_MODEL / "alpha.parquet").unlink()
-    small.store.index.look(FOLDERS)
+    index.look(FOLDERS)
     assert {path.stem for path in folder.iterdir()} == {MODEL}
 
 
 def test_a_store_that_cannot_be_written_is_read_every_time(small, caplog):
     (small.root / FOLDER).write_text("no folder")
     expected = answers(small.store)
-    assert answers(small.store.index.look(FOLDERS)) == expected
+    assert answers(VersionIndex(small.store).look(FOLDERS)) == expected
     assert "read again next time" in caplog.text
 
 
 def test_looking_creates_nothing_where_there_is_no_store(tmp_path):
     store = Store(tmp_path / "none")
-    assert store.index.look(FOLDERS).title_ids() == set()
+    assert VersionIndex(store).look(FOLDERS).title_ids() == set()
     assert not store.root.exists()
 
 
@@ -220,11 +223,12 @@ WRITER = """
 import sys
 from pathlib import Path
 from mediafm_core.store.store import Store
+from mediafm_core.store.version_index import VersionIndex
 folders = [("title", ""), ("shots", ""), ("contextual_embeddings", sys.argv[2])]
 for _ in range(25):
     store = Store(Path(sys.argv[1]))
     (store.root / ".versions" / "shots.parquet").unlink(missing_ok=True)
-    assert store.index.look(folders).version("title", "alpha") is not None
+    assert VersionIndex(store).look(folders).version("title", "alpha") is not None
 """
 
 
@@ -232,10 +236,11 @@ def test_processes_may_write_it_at_once(small):
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, str(small.root), MODEL]) for _ in range(3)
     ]
+    index = VersionIndex(small.store)
     for edition in range(10):
         small.write("alpha", edition=edition)
-        assert answers(small.store.index.look(FOLDERS)) == answers(Store(small.root))
+        assert answers(index.look(FOLDERS)) == answers(Store(small.root))
     assert [writer.wait(300) for writer in writers] == [0, 0, 0]
     expected = answers(Store(small.root))
-    assert answers(Store(small.root).index.look(FOLDERS)) == expected
+    assert answers(VersionIndex(Store(small.root)).look(FOLDERS)) == expected
     assert not list((small.root / ".staging").iterdir())

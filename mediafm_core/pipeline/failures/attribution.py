@@ -27,7 +27,7 @@ from mediafm_core.runtime.error_causes import (
     low_on_room,
     machine_sentence,
 )
-from mediafm_core.store.store import JSON_ASSETS
+from mediafm_core.store.records import JSON_ASSETS
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,8 @@ from mediafm_core.pipeline.stages.title_stage import describe_title
 from mediafm_core.pipeline.work import Work
 from mediafm_core.runtime.interruption import raise_if_interrupted
 from mediafm_core.storage.files import Files
-from mediafm_core.store.store import JSON_ASSETS, ArtefactRecord, Store
+from mediafm_core.store.records import JSON_ASSETS, ArtefactRecord
+from mediafm_core.store.store import Store
 
 _LOOKED_AT = 20  # titles at most, the ones with the smallest artefacts first
 

@@ -41,8 +41,8 @@ from mediafm_core.pipeline.releases.release import release
 from mediafm_core.pipeline.releases.serving import LOCK as RELEASES_LOCK
 from mediafm_core.pipeline.releases.serving import release_history, serving_model
 from mediafm_core.store.features import catalogue
-from mediafm_core.store.features.publication import LOCK
 from mediafm_core.store.features.rebuild import rebuild_features
+from mediafm_core.store.features.snapshot_writer import LOCK
 from mediafm_core.store.model_store import put_up
 
 logger = logging.getLogger(__name__)

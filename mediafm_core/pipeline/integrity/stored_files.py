@@ -24,7 +24,8 @@ from mediafm_core.store.features.snapshot import (
     read_snapshot,
     shard_key,
 )
-from mediafm_core.store.store import FEATURES_FILE, JSON_ASSETS, Store
+from mediafm_core.store.records import JSON_ASSETS
+from mediafm_core.store.store import FEATURES_FILE, Store
 
 RELEASES_FILE = "serving.json"
 EVALUATION_FILE = "evaluation.json"

@@ -52,7 +52,7 @@ class Arrivals:
 
 def taken_in(platform: Platform) -> dict[str, str]:
     """Fingerprint of each title's folder when it was taken in."""
-    titles = platform.store.index.look([("title", "")]).files("title", "")
+    titles = platform.version_index.look([("title", "")]).files("title", "")
     return {
         title_id: file.found.fingerprint
         for title_id, file in titles.items()

@@ -12,8 +12,7 @@ from mediafm_core.identity import data_version
 from mediafm_core.pipeline.failures.quarantine import Quarantine, Quarantined
 from mediafm_core.pipeline.graph import BESIDE_CONTEXTUAL, SPECS, TITLE_ASSETS, AssetSpec
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.store.records import RecordedVersion
-from mediafm_core.store.store import JSON_ASSETS, ArtefactRecord
+from mediafm_core.store.records import JSON_ASSETS, ArtefactRecord, RecordedVersion
 from mediafm_core.titles.title_folder import TitleFolder
 
 logger = logging.getLogger(__name__)
@@ -189,7 +188,7 @@ class CatalogueComparison(Comparison):
     def __init__(self, platform: Platform) -> None:
         super().__init__(platform)
         folders = [*self.variants.items(), (BESIDE_CONTEXTUAL, self.model or NO_MODEL)]
-        self.index = platform.store.index.look(folders)
+        self.index = platform.version_index.look(folders)
         self._versions = self.index
         self._quarantined = {entry.title_id: entry for entry in Quarantine(platform.store)}.get
 

@@ -2,7 +2,7 @@
 
 from mediafm_core.disk.seals import sha256_of_file
 from mediafm_core.pipeline.work import Work
-from mediafm_core.store.store import TableWriter
+from mediafm_core.store.artefact_tables import TableWriter
 
 
 def decode(work: Work) -> None:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from mediafm_core.errors import DamagedArtefactError, StoreError
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.work import Work
-from mediafm_core.store.store import RECORD_KEY, ArtefactRecord
+from mediafm_core.store.records import RECORD_KEY, ArtefactRecord
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.work import MOST_SHARE, Stopwatch
 from mediafm_core.runtime.error_causes import in_one_line
-from mediafm_core.store.store import ArtefactRecord
+from mediafm_core.store.records import ArtefactRecord
 from mediafm_core.titles.content_digests import FileRecord, content_digests
 from mediafm_core.titles.read_title import Title, read_title
 from mediafm_core.titles.title_folder import TitleFolder

@@ -12,13 +12,7 @@ is served by replacing the small file alone. Everything here is derived from the
 be made again from them. `mediafm_core.store.features.feature_tables` describes what readers see.
 """
 
-from mediafm_core.store.features.publication import (
-    Conditions,
-    Publication,
-    publish,
-    remove,
-    serve,
-)
+from mediafm_core.store.features.publication import Conditions, Publication, publish, remove, serve
 from mediafm_core.store.features.read_tables import Catalogue, catalogue, open_features
 from mediafm_core.store.features.shards import TitleVersions
 from mediafm_core.store.features.unused_shards import CleanedFeatures, clean

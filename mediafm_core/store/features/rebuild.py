@@ -7,19 +7,19 @@ from dataclasses import replace
 
 from mediafm_core.errors import StoreError
 from mediafm_core.store.features import feature_tables
-from mediafm_core.store.features.publication import (
-    LOCK,
-    SnapshotWriter,
-    finished,
-    recorded_versions,
-    writing,
-)
 from mediafm_core.store.features.shards import titles_in
 from mediafm_core.store.features.snapshot import (
     Snapshot,
     read_snapshot,
     shard_key,
     snapshot_key,
+)
+from mediafm_core.store.features.snapshot_writer import (
+    LOCK,
+    SnapshotWriter,
+    finished,
+    recorded_versions,
+    writing,
 )
 from mediafm_core.store.store import FEATURES_FILE, Store
 

@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 from mediafm_core.runtime.clock import is_ahead
 from mediafm_core.storage.files import Entry
 from mediafm_core.store.features.indexes import latest_index
-from mediafm_core.store.features.publication import LOCK, SnapshotWriter, writing
 from mediafm_core.store.features.shards import is_full, portions
 from mediafm_core.store.features.snapshot import (
     FOLDER,
@@ -17,6 +16,7 @@ from mediafm_core.store.features.snapshot import (
     read_snapshot,
     snapshot_key,
 )
+from mediafm_core.store.features.snapshot_writer import LOCK, SnapshotWriter, writing
 from mediafm_core.store.store import FEATURES_FILE, Store
 
 

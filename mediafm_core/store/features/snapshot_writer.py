@@ -1,0 +1,183 @@
+"""Snapshots of features and their changes: rows added, superseded and merged; within one lock."""
+
+import logging
+import shutil
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+import duckdb
+import pyarrow as pa
+
+from mediafm_core.disk.seals import seal_file
+from mediafm_core.errors import StoreError
+from mediafm_core.store.features.shards import (
+    Published,
+    TitleVersions,
+    merge_shards,
+    mergeable,
+    titles_in,
+    write_shards,
+)
+from mediafm_core.store.features.snapshot import (
+    SNAPSHOT_FILE,
+    Shard,
+    Snapshot,
+    duckdb_errors,
+    literal,
+    snapshot_key,
+    write_snapshot,
+)
+from mediafm_core.store.store import FEATURES_FILE, Store
+
+logger = logging.getLogger(__name__)
+
+LOCK = "features"
+"""Name of the lock that one writer at a time holds."""
+
+REMEDY = "see that every title is complete and the disk has space, then run again"
+_WRITER_MEMORY = "1GB"  # beyond it DuckDB spills into the staging folder
+
+
+class SnapshotWriter:
+    """Makes the next snapshot of a model from the one before; within the writers' lock.
+
+    Args:
+        store: the catalogue's store.
+        connection: one that may write.
+        snapshot: the snapshot before.
+    """
+
+    def __init__(
+        self, store: Store, connection: duckdb.DuckDBPyConnection, snapshot: Snapshot
+    ) -> None:
+        self.store = store
+        self.connection = connection
+        self.snapshot = snapshot
+
+    def titles(self, title_ids: Iterable[str] | None = None) -> dict[str, TitleVersions]:
+        """The titles that it shows, or those of some that it shows."""
+        found = titles_in(self.connection, self.store, self.snapshot, title_ids)
+        return {title_id: published.versions for title_id, published in found.items()}
+
+    def add(self, title_ids: Collection[str], again: bool = False) -> int:
+        """Add titles that are finished in Parquet, or replace their rows; how many were written.
+
+        Args:
+            title_ids: the titles.
+            again: replace rows also where their versions are the same.
+
+        Raises:
+            StoreError: an artefact of one of them is missing or does not fit the others.
+        """
+        model = self.snapshot.model
+        ready = recorded_versions(self.store, model, title_ids)
+        if len(ready) < len(title_ids):
+            missing = min(set(title_ids) - set(ready))
+            raise StoreError(f"{missing} has no clip features of {model} to publish: run it first.")
+        there = titles_in(self.connection, self.store, self.snapshot, ready)
+        changed = {
+            title_id: versions
+            for title_id, versions in ready.items()
+            if again or title_id not in there or versions != there[title_id].versions
+        }
+        if not changed:
+            return 0
+        if not self.snapshot.dimension:
+            dimension = _dimension(self.store, min(changed), model)
+            self.snapshot = replace(self.snapshot, dimension=dimension)
+        written = write_shards(self.connection, self.store, model, self.snapshot.dimension, changed)
+        self._supersede({name: there[name] for name in changed.keys() & there.keys()})
+        self.snapshot = replace(self.snapshot, shards=(*self.snapshot.shards, *written))
+        while groups := list(mergeable(self.snapshot.shards)):
+            self.merge(groups)
+        logger.info("Features of %d titles written", len(changed))
+        return len(changed)
+
+    def supersede(self, title_ids: Collection[str]) -> int:
+        """Let rows of titles no longer count; how many titles had any."""
+        found = titles_in(self.connection, self.store, self.snapshot, title_ids)
+        self._supersede(found)
+        return len(found)
+
+    def _supersede(self, found: Mapping[str, Published]) -> None:
+        of_shard: dict[str, set[str]] = {}
+        for title_id, published in found.items():
+            of_shard.setdefault(published.shard, set()).add(title_id)
+        shards = tuple(
+            replace(shard, superseded=shard.superseded | of_shard.get(shard.name, set()))
+            for shard in self.snapshot.shards
+        )
+        self.snapshot = replace(self.snapshot, shards=shards)
+
+    def merge(self, groups: Iterable[Sequence[Shard]]) -> None:
+        """Let one new shard take the place of each group."""
+        for group in groups:
+            merged = merge_shards(self.connection, self.store, self.snapshot.model, group)
+            left = self.snapshot.without((shard.name for shard in group), time.time())
+            self.snapshot = replace(left, shards=(*left.shards, merged))
+
+    def save(self, key: str) -> None:
+        """Put the snapshot in its place, in one step."""
+        empty = [shard.name for shard in self.snapshot.shards if not shard.live]
+        if len(empty) == len(self.snapshot.shards):
+            empty = empty[1:]  # a view has to be over something
+        self.snapshot = self.snapshot.without(empty, time.time())
+        with self.store.staging() as folder:
+            prepared = folder / SNAPSHOT_FILE
+            write_snapshot(self.connection, self.store, self.snapshot, prepared, local=False)
+            seal_file(prepared)
+            self.store.commit(prepared, key)
+
+    def cut_over(self, seen: Snapshot | None) -> None:
+        """Let readers see this snapshot in place of the one that they see."""
+        if seen is not None and seen.is_sharded:
+            # It has been served, and may be again: kept as it is.
+            with self.store.staging() as folder:
+                kept = folder / SNAPSHOT_FILE
+                shutil.copyfile(self.store.features, kept)
+                self.store.commit(kept, snapshot_key(seen.model))
+        self.snapshot = replace(self.snapshot, served=True)
+        self.save(FEATURES_FILE)
+
+
+@contextmanager
+def writing(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that writes shards and snapshots, spilling into the staging folder."""
+    with (
+        store.staging() as folder,
+        duckdb_errors(store.features, REMEDY),
+        closing(duckdb.connect(config={"memory_limit": _WRITER_MEMORY})) as connection,
+    ):
+        connection.execute(f"SET temp_directory = {literal(str(folder / 'spill'))}")
+        yield connection
+
+
+def recorded_versions(
+    store: Store, model: str, title_ids: Iterable[str]
+) -> dict[str, TitleVersions]:
+    """Versions of what is in Parquet, of those titles that are finished under a model."""
+    versions = {}
+    for title_id in title_ids:
+        features = store.record("clip_features", title_id, model)
+        title = store.json_record("title", title_id) if features else None
+        if features and title:
+            versions[title_id] = TitleVersions(features.data_version, title[0].data_version)
+    return versions
+
+
+def finished(store: Store, model: str) -> set[str]:
+    """Titles that have clip features of a model in Parquet."""
+    entries = store.files.entries(f"clip_features/{model}")
+    return {PurePosixPath(entry.key).stem for entry in entries}
+
+
+def _dimension(store: Store, title_id: str, model: str) -> int:
+    asset = "contextual_embeddings"
+    kind = store.schema(asset, title_id, model).field("embedding").type
+    if not pa.types.is_fixed_size_list(kind):
+        key = f"{store.location}/{store.key(asset, title_id, model)}"
+        raise StoreError(f"{key} holds {kind} and no vectors: delete it and run again.")
+    return int(kind.list_size)
