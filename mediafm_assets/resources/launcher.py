@@ -7,7 +7,6 @@ Whoever starts a run here notes that on the run, and so does the process that ex
 without such a note, or of another machine or container, is left to whatever started it.
 """
 
-import json
 import socket
 from contextlib import suppress
 from typing import NamedTuple, Self
@@ -20,6 +19,7 @@ from dagster._core.launcher import (
     LaunchRunContext,
     WorkerStatus,
 )
+from pydantic import BaseModel
 
 from mediafm_assets.resources.run_limits import stalled_for
 from mediafm_core.config.settings import load_settings
@@ -53,6 +53,15 @@ class Worker(NamedTuple):
     def current(cls, launcher: str) -> Self:
         """Return the calling process as a worker."""
         return cls(launcher, this_system(), ProcessMark.of_this_process())
+
+
+class _WorkerNote(BaseModel):
+    """A `Worker` as a tag holds it, with the run that it belongs to."""
+
+    run: str
+    launcher: str
+    system: str
+    process: ProcessMark | None
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
@@ -107,9 +116,8 @@ def tags_of(run_id: str, worker: Worker) -> dict[str, str]:
 
     Dagster copies the tags of a run to the one that repeats it, so the note names its own run.
     """
-    process = worker.process.model_dump() if worker.process else None
-    note = {"run": run_id, **worker._asdict(), "process": process}
-    return {HOST_TAG: socket.gethostname(), WORKER_TAG: json.dumps(note)}
+    note = _WorkerNote(run=run_id, **worker._asdict())
+    return {HOST_TAG: socket.gethostname(), WORKER_TAG: note.model_dump_json()}
 
 
 def note_worker(instance: DagsterInstance, run: DagsterRun, launcher: str | None = None) -> None:
@@ -131,13 +139,12 @@ def note_worker(instance: DagsterInstance, run: DagsterRun, launcher: str | None
 def worker_of(run: DagsterRun) -> Worker | None:
     """Return what is noted of a run's process; None where nothing is, or only of another run."""
     try:
-        note = json.loads(run.tags[WORKER_TAG])
-        if note["run"] != run.run_id:
-            return None
-        process = ProcessMark(**note["process"]) if note["process"] else None
-        return Worker(note["launcher"], note["system"], process)
-    except (KeyError, TypeError, ValueError):
+        note = _WorkerNote.model_validate_json(run.tags[WORKER_TAG])
+    except (KeyError, ValueError):
         return None
+    if note.run != run.run_id:
+        return None
+    return Worker(note.launcher, note.system, note.process)
 
 
 def end_dead_runs(instance: DagsterInstance) -> list[str]:

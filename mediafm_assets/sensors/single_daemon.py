@@ -1,7 +1,8 @@
 """One daemon at a time: a second one by mistake would ask for everything twice."""
 
-import json
 import time
+
+from pydantic import BaseModel
 
 from mediafm_core.disk.locks import acquire
 from mediafm_core.runtime.process import ProcessMark
@@ -9,6 +10,13 @@ from mediafm_core.store.store import Store
 
 _FILE = ".watching.json"
 _SILENCE_S = 180.0  # several intervals of any sensor
+
+
+class _Look(BaseModel):
+    """The last time that a process looked at the catalogue, in seconds since 1970."""
+
+    process: ProcessMark
+    looked: float
 
 
 def other_watcher(store: Store) -> str:
@@ -32,8 +40,8 @@ def other_watcher(store: Store) -> str:
                 f"Process {other.pid}{place} watches {store.location} already: stop one of the two "
                 "daemons."
             )
-        note = {"process": ProcessMark.of_this_process().model_dump(), "looked": time.time()}
-        path.write_text(json.dumps(note))
+        note = _Look(process=ProcessMark.of_this_process(), looked=time.time())
+        path.write_text(note.model_dump_json())
     finally:
         lock.release()
     return ""
@@ -42,12 +50,12 @@ def other_watcher(store: Store) -> str:
 def _watcher(note: str) -> ProcessMark | None:
     """Return the other process that watches, by the last note; None where none does."""
     try:
-        noted = json.loads(note)
-        process, looked = ProcessMark(**noted["process"]), float(noted["looked"])
-    except (ValueError, KeyError, TypeError):  # none yet, or damaged by a power cut
+        noted = _Look.model_validate_json(note)
+    except ValueError:  # none yet, or damaged by a power cut
         return None
     # Either way round: a clock that was set back must not hold anything up for long.
-    silent = abs(time.time() - looked) > _SILENCE_S
+    silent = abs(time.time() - noted.looked) > _SILENCE_S
+    process = noted.process
     if process == ProcessMark.of_this_process() or silent or process.state == "dead":
         return None
     return process

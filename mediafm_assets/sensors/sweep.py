@@ -6,12 +6,12 @@ and asks for what is missing or stale, unless a run or backfill is at it already
 which model and encoders are wanted now, which is what the condition sees change.
 """
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import dagster as dg
+from pydantic import TypeAdapter
 
 from mediafm_assets.assets.catalogue_asset import observe_catalogue
 from mediafm_assets.assets.encoder_assets import observe_encoders
@@ -49,6 +49,7 @@ from mediafm_core.pipeline.releases.publishing import cut_over_waits_for, unpubl
 from mediafm_core.pipeline.releases.serving import release_history
 
 NAME = "catalogue_sweep"
+_CURSOR = TypeAdapter(tuple[str, float])  # digest of the wanted versions, known since
 _UNDER_WAY = "The runs of earlier ticks are still under way."
 _NAMED_TITLES = 5
 
@@ -111,7 +112,7 @@ def sweep_sensor(settings: Settings) -> dg.SensorDefinition:
                 *model_changes(context.instance, platform.store),
             ],
             asset_events=list(unrecorded(context.instance, observed)),
-            cursor=json.dumps(since),
+            cursor=_CURSOR.dump_json(since).decode(),
         )
 
     return catalogue_sweep
@@ -233,6 +234,6 @@ def _wanted_since(cursor: str | None, observed: list[dg.AssetObservation]) -> tu
     A lost cursor makes it wait once more, and nothing else.
     """
     now = digest_of(*(each.tags.get(DATA_VERSION, "") for each in observed))
-    known, since = json.loads(cursor) if cursor else ("", 0.0)
+    known, since = _CURSOR.validate_json(cursor) if cursor else ("", 0.0)
     clock = time.time()
     return now, min(since, clock) if known == now else clock

@@ -7,7 +7,6 @@ the holder is dead and another may take over. The clocks of the machines play no
 could not renew in time knows so by the seconds that have passed since, and stops writing.
 """
 
-import json
 import logging
 import os
 import random
@@ -19,10 +18,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from operator import itemgetter
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import BaseModel
 
 from mediafm_core.errors import StorageError
 from mediafm_core.storage.s3_client import is_changed, is_missing, read_object
@@ -32,6 +31,14 @@ logger = logging.getLogger(__name__)
 _RENEWALS = 4  # in the time of a lease
 _CLOCK_STEP_S = 1.0  # S3 tells times in whole seconds
 _FIRST_LOOK_S, _LONGEST_LOOK_S = 0.05, 2.0  # between two looks at a lock that another holds
+
+
+class _LockObject(BaseModel):
+    """Content of the object: the holder, None if the lock is free, and the length of its lease."""
+
+    holder: str | None
+    seconds: float
+    written: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,22 +140,22 @@ class Lease:
                 return None
             raise
         try:
-            holder, seconds = itemgetter("holder", "seconds")(json.loads(body))
-        except (ValueError, TypeError, KeyError):  # the empty lock of a store copied from a disk
-            holder, seconds = None, 0.0
+            held = _LockObject.model_validate_json(body)
+        except ValueError:  # the empty lock of a store copied from a disk
+            held = _LockObject(holder=None, seconds=0)
         now = parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"]["date"])
         age_s = (now - found["LastModified"]).total_seconds()
-        return _Seen(holder, seconds, found["ETag"], age_s)
+        return _Seen(held.holder, held.seconds, found["ETag"], age_s)
 
     def _write(self, holder: str | None, tag: str | None) -> bool:
         """Write the object if it still is as it was seen; whether that succeeded."""
         # Unlike any other, so that each renewal changes the tag.
-        document = {"holder": holder, "seconds": self._seconds, "written": uuid.uuid4().hex}
+        content = _LockObject(holder=holder, seconds=self._seconds, written=uuid.uuid4().hex)
         condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
         started = time.monotonic()
         try:
             made = self._client.put_object(
-                **self._place, Body=json.dumps(document).encode(), **condition
+                **self._place, Body=content.model_dump_json().encode(), **condition
             )
             self._tag = made["ETag"]
         except ClientError as error:
