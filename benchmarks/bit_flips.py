@@ -40,11 +40,11 @@ from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import MediaFMError
 from mediafm_core.model.saved_model import load_model
 from mediafm_core.model.training.training_data import TitleSource, TrainingData
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.integrity.stored_files import StoredFile, stored_files
 from mediafm_core.pipeline.integrity.verification import verify, verify_again
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.serving import release_history
+from mediafm_core.pipeline.quarantine import Quarantine
+from mediafm_core.pipeline.serving import release_history
 from mediafm_core.search.clip_keyframes import keyframes_of
 from mediafm_core.store.equality import differences
 from mediafm_core.store.features import feature_tables

@@ -26,7 +26,7 @@ from benchmarks.processes import mediafm
 from benchmarks.processes import timed as run_timed
 from benchmarks.small_inputs import SmallInputs
 from mediafm_core.config.settings import load_settings
-from mediafm_core.pipeline.planning.asset_states import CatalogueComparison, Comparison
+from mediafm_core.pipeline.planning.asset_states import CatalogueComparison, VersionComparison
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.store.version_index import FOLDER
 
@@ -68,7 +68,7 @@ def measure(way: str, inbox: Path, store: Path) -> Any:
     """States of the whole catalogue in this process."""
     platform = Platform(load_settings(inbox=inbox, store=store))
     if way == WAYS[0]:
-        comparison = Comparison(platform)
+        comparison = VersionComparison(platform)
         yield timed(way, lambda: map(comparison.title_state, platform.inbox.scan()))
         return
 

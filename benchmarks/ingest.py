@@ -90,13 +90,14 @@ def measure(film: Path, folder: Path, baselines: bool) -> dict:
 def stages(store: Path) -> dict[str, dict]:
     """Return the cost that each artefact of the title recorded when it was computed."""
     from mediafm_core.config.settings import load_settings
-    from mediafm_core.pipeline.planning.asset_states import recorded
+    from mediafm_core.pipeline.planning.title_comparison import TitleComparison
     from mediafm_core.pipeline.platform import Platform
 
     platform = Platform(load_settings(store=store))
+    comparison = TitleComparison(platform, "film")
     found = {}
     for name in STAGES:
-        record = recorded(platform, name, "film")
+        record = comparison.record(name)
         if record is None or record.measured is None:
             continue
         measured = record.measured

@@ -37,8 +37,8 @@ from mediafm_core.isolation.readers import Handler, TitleReader
 from mediafm_core.isolation.task_context import TaskContext
 from mediafm_core.isolation.wire import Message
 from mediafm_core.media.probe import MediaProbe, probe
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.planning.asset_states import catalogue_states
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.shots.decode import decode_title
 from mediafm_core.shots.transnetv2 import TransNetV2Detector
 from mediafm_core.titles.title_file import TitleFile

@@ -29,7 +29,7 @@ from pathlib import Path
 from benchmarks.options import parse, write_json
 from benchmarks.processes import mediafm
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.pipeline.failures.quarantine import Quarantine
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.store.equality import differences
 from mediafm_core.store.store import Store
 

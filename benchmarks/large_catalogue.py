@@ -35,9 +35,9 @@ from mediafm_core.identity import data_version
 from mediafm_core.pipeline.catalogue_training import train_model
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, TITLE_ASSETS, UP_TO_FUSION
 from mediafm_core.pipeline.materialise import DECODED, materialise
-from mediafm_core.pipeline.planning.asset_states import wanted
+from mediafm_core.pipeline.planning.title_comparison import wanted_version
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.publishing import publish_titles
+from mediafm_core.pipeline.publishing import publish_titles
 from mediafm_core.pipeline.releases.release import release
 from mediafm_core.storage.local import LocalFiles
 from mediafm_core.store.records import ArtefactRecord
@@ -293,7 +293,8 @@ def _write_artefacts(platform: Platform, template: Template, number: int, first:
     }
     store.write_json(record, content)
     for spec in TITLE_ASSETS[1:]:
-        target = wanted(platform, spec.name, versions)
+        identity = spec.identity(platform)
+        target = wanted_version(spec.name, versions, str(identity) if identity else None)
         versions[spec.name] = target.version
         record = template.records[spec.name].model_copy(
             update={

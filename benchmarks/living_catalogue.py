@@ -40,7 +40,7 @@ from mediafm_core.pipeline.graph import FROM_MODEL
 from mediafm_core.pipeline.materialise import materialise
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.candidates import resolve
-from mediafm_core.pipeline.releases.publishing import publish_titles
+from mediafm_core.pipeline.publishing import publish_titles
 from mediafm_core.pipeline.releases.release import release
 platform = Platform(load_settings(inbox=sys.argv[2], store=sys.argv[3]))
 release(platform, resolve(platform.store, sys.argv[1]))

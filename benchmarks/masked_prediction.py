@@ -44,7 +44,6 @@ from mediafm_core.config.settings import Settings
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.model.network import MediaFM
-from mediafm_core.model.positions import SPECIAL_TOKENS
 from mediafm_core.model.training.baselines import baseline_predictions
 from mediafm_core.model.training.masking import Masks, sample_masks
 from mediafm_core.model.training.training import train
@@ -356,7 +355,7 @@ def contextual(network: MediaFM, catalogue: Catalogue) -> list[dict[str, np.ndar
         fused = torch.tensor(catalogue.fused(title))[None]
         states = network.hidden_states(fused, torch.zeros(1, network.config.global_size))
         for layer, state in zip(layers, states[1:], strict=True):
-            layer[title.title_id] = network.shot_tokens.shots(state[:, SPECIAL_TOKENS:])[0].numpy()
+            layer[title.title_id] = network.shots_of(state)[0].numpy()
     return layers
 
 

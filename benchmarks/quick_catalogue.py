@@ -26,7 +26,7 @@ from mediafm_core.pipeline.materialise import DECODED, materialise
 from mediafm_core.pipeline.planning.asset_states import catalogue_states
 from mediafm_core.pipeline.planning.title_selection import select_titles
 from mediafm_core.pipeline.platform import FailedTitle, Platform
-from mediafm_core.pipeline.releases.publishing import publish_titles
+from mediafm_core.pipeline.publishing import publish_titles
 from mediafm_core.pipeline.releases.release import release
 from mediafm_core.runtime.error_causes import Cause, fault_of, machine_sentence
 

@@ -25,7 +25,7 @@ from stored_files import upload_folder
 from benchmarks.options import parse, write_json
 from benchmarks.quick_catalogue import QuickPlatform, ingest, make_titles, settings_for
 from benchmarks.small_inputs import SmallInputs
-from mediafm_core.pipeline.failures.quarantine import Quarantine
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.store.equality import differences
 from mediafm_core.store.store import Store
 

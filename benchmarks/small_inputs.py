@@ -67,7 +67,7 @@ class SmallInputs:
     @property
     def model(self) -> Path:
         """The folder of the serving model."""
-        from mediafm_core.pipeline.releases.serving import serving_model
+        from mediafm_core.pipeline.serving import serving_model
         from mediafm_core.store.store import Store
 
         store = Store(self.store)

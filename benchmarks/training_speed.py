@@ -49,8 +49,7 @@ from mediafm_core.model.training.optimisers import Optimisers
 from mediafm_core.model.training.progress_events import Event, Phase
 from mediafm_core.model.training.training import train
 from mediafm_core.model.training.training_data import TitleSource, TrainingData
-from mediafm_core.model.training.training_loop import resolve_arithmetic
-from mediafm_core.runtime.device import Arithmetic
+from mediafm_core.runtime.precision import Precision, fast_precision
 from mediafm_core.store.records import ArtefactRecord
 from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_arrow, to_numpy, unit_length
@@ -114,7 +113,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         precision=arguments.precision,
         compile=arguments.compile,
     )
-    arithmetic = resolve_arithmetic(training, device)
+    arithmetic = fast_precision(training.precision, device)
     data = write_titles(folder, arguments.titles)
     boundary_head = ObjectiveSettings().boundary_weight > 0  # as `train` makes it
     config = MediaFMConfig.from_settings(
@@ -212,7 +211,7 @@ class BareTraining:
         model: ModelSettings,
         training: TrainingSettings,
         network: MediaFM,
-        arithmetic: Arithmetic,
+        arithmetic: Precision,
     ) -> None:
         plan = Plan(data.shots, range(len(data)), training, model.max_shots)
         ranges = network.config.modality_ranges
@@ -269,7 +268,7 @@ class BareTraining:
 class BareReading:
     """Contextualisation from files, and the forward passes that it consists of."""
 
-    def __init__(self, network: MediaFM, arithmetic: Arithmetic) -> None:
+    def __init__(self, network: MediaFM, arithmetic: Precision) -> None:
         self._network = network
         self._arithmetic = arithmetic
         self._batches: list[tuple[Any, ...]] = []

@@ -19,10 +19,10 @@ from mediafm_core.cli.main import main
 from mediafm_core.config.settings import load_settings
 from mediafm_core.disk.seals import read_sealed_json
 from mediafm_core.errors import TitleError
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.materialise import materialise
 from mediafm_core.pipeline.planning.asset_states import catalogue_states
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.readable import LONGEST_LINE, UNSAFE, as_markdown, inert, one_line, printable
 
 EVIL = "a\x1b[2J\x9b31m\x07\nb\rc\u202ed\u2066e\u2028f[red]"

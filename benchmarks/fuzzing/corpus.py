@@ -128,7 +128,7 @@ class Corpus:
         """Make all inputs."""
         from benchmarks.quick_catalogue import QuickPlatform, ingest, settings_for
         from mediafm_core.model.model_files import DIGESTS, TRAINING_FILE, read_json
-        from mediafm_core.pipeline.failures.quarantine import Quarantine
+        from mediafm_core.pipeline.quarantine import Quarantine
 
         (self.folder / "captions.srt").write_text(_SRT)
         for suffix in MEDIA:

@@ -423,7 +423,7 @@ def _serving(rng: Random, _corpus: Corpus, root: Path) -> Input:
 
 
 def _read_serving(root: Path, _made: Input) -> None:
-    from mediafm_core.pipeline.releases.serving import (
+    from mediafm_core.pipeline.serving import (
         release_history,
         restored_by_rollback,
         serving_model,

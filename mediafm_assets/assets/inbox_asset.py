@@ -10,9 +10,9 @@ from mediafm_assets.owners import OWNERS
 from mediafm_assets.resources.platform_resource import PlatformResource
 from mediafm_assets.tags import TOLD
 from mediafm_core.identity import digest_of_settings
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.planning.asset_states import TitleState
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.quarantine import Quarantine
 
 INBOX = "inbox"
 

@@ -13,7 +13,7 @@ from mediafm_assets.pools import ACCELERATOR
 from mediafm_assets.resources.platform_resource import PlatformResource
 from mediafm_assets.tags import DATA_VERSION
 from mediafm_core.pipeline.releases.release import refuse_overruled, release
-from mediafm_core.pipeline.releases.serving import Release, release_history
+from mediafm_core.pipeline.serving import Release, release_history
 
 if TYPE_CHECKING:
     from mediafm_core.model.training.progress_events import Event

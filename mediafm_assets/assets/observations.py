@@ -8,7 +8,7 @@ from mediafm_assets.assets.encoder_assets import observe_encoders
 from mediafm_assets.assets.model_assets import observe_serving_model
 from mediafm_assets.tags import DATA_VERSION, TOLD
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.serving import release_history
+from mediafm_core.pipeline.serving import release_history
 
 
 def unrecorded(

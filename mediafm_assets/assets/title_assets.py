@@ -84,8 +84,8 @@ def title_asset(name: str) -> dg.AssetsDefinition:
 
 def publish(context: dg.AssetExecutionContext, platform: PlatformResource, force: bool) -> None:
     """Show readers what the run has computed."""
-    from mediafm_core.pipeline.failures.quarantine import Quarantine
-    from mediafm_core.pipeline.releases.publishing import publish_titles
+    from mediafm_core.pipeline.publishing import publish_titles
+    from mediafm_core.pipeline.quarantine import Quarantine
     from mediafm_core.runtime.progress import WorkProgress, progress_lines
 
     quarantine = Quarantine(platform.store)

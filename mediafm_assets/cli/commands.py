@@ -63,7 +63,7 @@ def run(
     from mediafm_core.pipeline.catalogue_progress import CatalogueProgress, recorded_length_s
     from mediafm_core.pipeline.planning.title_selection import select_titles
     from mediafm_core.pipeline.platform import Platform
-    from mediafm_core.pipeline.releases.publishing import publish_titles
+    from mediafm_core.pipeline.publishing import publish_titles
     from mediafm_core.pipeline.work import prepare
     from mediafm_core.runtime.interruption import closing_with
     from mediafm_core.runtime.progress import WorkProgress, percent
@@ -260,7 +260,7 @@ def rollback(settings: "Settings", reason: str, released_by: str) -> None:
 
 
 def _show_to_readers(platform: "Platform") -> None:
-    from mediafm_core.pipeline.releases.publishing import publish_at_once
+    from mediafm_core.pipeline.publishing import publish_at_once
     from mediafm_core.store.features import catalogue
 
     publication = publish_at_once(platform)

@@ -83,13 +83,14 @@ def _numbers(platform: Platform, title_id: str) -> list[str]:
 
 def _cpu_seconds(platform: Platform, title_id: str) -> str:
     """CPU seconds that the artefacts of a title took, whenever they were computed."""
-    from mediafm_core.pipeline.planning.asset_states import recorded
+    from mediafm_core.pipeline.planning.title_comparison import TitleComparison
 
+    comparison = TitleComparison(platform, title_id)
     total = 0.0
     for asset in SPECS:
         if asset in ("keyframes", "soundtrack"):  # measured with the shots: one decode
             continue
-        record = recorded(platform, asset, title_id)
+        record = comparison.record(asset)
         if record and record.measured:
             total += record.measured.cpu_seconds
     return f"{total:.1f}" if total else ""

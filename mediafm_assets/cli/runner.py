@@ -19,10 +19,10 @@ from mediafm_assets.sensors.run_requests import chunks
 from mediafm_assets.tags import DATA_VERSION
 from mediafm_core.errors import MediaFMError
 from mediafm_core.pipeline.catalogue_training import fused_titles
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.serving import release_history
+from mediafm_core.pipeline.quarantine import Quarantine
+from mediafm_core.pipeline.serving import release_history
 from mediafm_core.readable import one_line
 from mediafm_core.runtime.interruption import Interrupt, raise_if_interrupted
 

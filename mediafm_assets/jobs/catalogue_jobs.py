@@ -26,7 +26,7 @@ class RetirementConfig(dg.Config):
 def publish_finished_titles(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
     """Let readers see every finished title that a killed run did not come to publish."""
     from mediafm_core.pipeline.planning.asset_states import catalogue_states
-    from mediafm_core.pipeline.releases.publishing import publish_titles
+    from mediafm_core.pipeline.publishing import publish_titles
 
     present = [state.title_id for state in catalogue_states(platform) if state.state == "present"]
     context.log.info(f"features.duckdb {publish_titles(platform, present)}")

@@ -10,9 +10,9 @@ from mediafm_assets.resources.platform_resource import PlatformResource
 from mediafm_assets.sensors.priorities import RELEASE, priority
 from mediafm_core.errors import MediaFMError
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.publishing import publish_at_once
 from mediafm_core.pipeline.releases.candidates import resolve
 from mediafm_core.pipeline.releases.model_comparison import Finding, compare_before_release
-from mediafm_core.pipeline.releases.publishing import publish_at_once
 from mediafm_core.pipeline.releases.release import Released, release, rollback
 from mediafm_core.runtime.progress import progress_lines
 

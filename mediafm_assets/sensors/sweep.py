@@ -45,8 +45,8 @@ from mediafm_core.pipeline.planning.arrivals import arrivals, taken_in
 from mediafm_core.pipeline.planning.asset_states import CatalogueComparison, TitleState
 from mediafm_core.pipeline.planning.refresh import RefreshPlan, is_about_model, plan_refresh
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.publishing import cut_over_waits_for, unpublished
-from mediafm_core.pipeline.releases.serving import release_history
+from mediafm_core.pipeline.publishing import cut_over_waits_for, unpublished
+from mediafm_core.pipeline.serving import release_history
 
 NAME = "catalogue_sweep"
 _CURSOR = TypeAdapter(tuple[str, float])  # digest of the wanted versions, known since

@@ -249,7 +249,7 @@ def _read_again(
     from mediafm_core.inference.streaming import embed_span_up_to
     from mediafm_core.inference.whole_title import embed_alone
     from mediafm_core.model.saved_model import check_compatible
-    from mediafm_core.runtime.precision import arithmetic
+    from mediafm_core.runtime.precision import vector_precision
 
     record = store.record("fused_embeddings", title)
     if record is None:
@@ -275,14 +275,14 @@ def _read_again(
             metadata,
             look_back=look_back,
             title_id=title,
-            arithmetic=arithmetic(settings),
+            arithmetic=vector_precision(settings),
         )
     return embed_alone(
         model.network,
         fused[span.rows],
         metadata,
         title_id=title,
-        arithmetic=arithmetic(settings),
+        arithmetic=vector_precision(settings),
     ).shots
 
 

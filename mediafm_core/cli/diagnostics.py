@@ -114,7 +114,7 @@ def _device(settings: Settings) -> Iterator[tuple[Level, str]]:
     import torch
 
     from mediafm_core.runtime.device import resolve_device
-    from mediafm_core.runtime.precision import arithmetic
+    from mediafm_core.runtime.precision import vector_precision
 
     device = resolve_device(settings)
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "the processor"
@@ -122,7 +122,7 @@ def _device(settings: Settings) -> Iterator[tuple[Level, str]]:
     threads = settings.threads or cores
     yield (
         "ok",
-        f"encoders run on {name} ({device}) in {arithmetic(settings)}, {threads} threads, "
+        f"encoders run on {name} ({device}) in {vector_precision(settings)}, {threads} threads, "
         f"{cores} cores",
     )
 
@@ -231,7 +231,7 @@ def _inbox(settings: Settings) -> Iterator[tuple[Level, str]]:
 
 def _model(settings: Settings) -> Iterator[tuple[Level, str]]:
     from mediafm_core.pipeline.platform import Platform
-    from mediafm_core.pipeline.releases.serving import release_history
+    from mediafm_core.pipeline.serving import release_history
     from mediafm_core.store.model_store import model_folder
 
     platform = Platform(settings)

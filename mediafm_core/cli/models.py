@@ -12,7 +12,7 @@ from mediafm_core.config.settings import Settings
 if TYPE_CHECKING:
     from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.releases.candidates import Candidate, DamagedCandidate
-    from mediafm_core.pipeline.releases.serving import Release
+    from mediafm_core.pipeline.serving import Release
 
 
 @click.command()
@@ -29,7 +29,7 @@ def models(settings: Settings, version: str | None, releases: bool, as_json: boo
     from mediafm_core.model.model_files import read_card
     from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.releases.candidates import list_candidates, resolve
-    from mediafm_core.pipeline.releases.serving import release_history
+    from mediafm_core.pipeline.serving import release_history
 
     platform = Platform(settings)
     platform.store.require_existing()
@@ -82,7 +82,7 @@ def _row(
 
 
 def _state(identity: str, history: "list[Release]") -> str:
-    from mediafm_core.pipeline.releases.serving import restored_by_rollback
+    from mediafm_core.pipeline.serving import restored_by_rollback
 
     before = restored_by_rollback(history)
     if history and identity == history[-1].model:

@@ -79,9 +79,9 @@ def status(settings: Settings, titles: str | None, show_all: bool, as_json: bool
 
 def _named(platform: "Platform", names: Sequence[str]) -> "list[TitleState]":
     """States of a few titles, each read from its own files."""
-    from mediafm_core.pipeline.planning.asset_states import Comparison
+    from mediafm_core.pipeline.planning.asset_states import VersionComparison
 
-    comparison = Comparison(platform)
+    comparison = VersionComparison(platform)
     folders = {folder.name: folder for folder in platform.inbox.scan()}
     found = []
     for name in dict.fromkeys(names):

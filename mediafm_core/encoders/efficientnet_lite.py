@@ -11,16 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mediafm_core.config.settings import Settings
-from mediafm_core.encoders.weights import packaged_file, sha256_of, verify
+from mediafm_core.encoders.weights import packaged_file, require_module, sha256_of, verify
 from mediafm_core.identity import Identity, digest_of
-from mediafm_core.runtime.device import resolve_device
-from mediafm_core.runtime.precision import (
-    arithmetic,
-    check_device,
-    inference,
-    require_module,
-    torch_dtype,
-)
+from mediafm_core.runtime.device import check_device, inference, resolve_device
+from mediafm_core.runtime.precision import torch_dtype, vector_precision
 
 if TYPE_CHECKING:
     from efficientnet_lite_pytorch import EfficientNet
@@ -53,7 +47,7 @@ class EfficientNetLite2:
             name="efficientnet_lite2",
             version="1",
             digest=digest_of(
-                sha256_of([self._file]), f"squash-{_SIZE}", arithmetic(self._settings)
+                sha256_of([self._file]), f"squash-{_SIZE}", vector_precision(self._settings)
             ),
         )
 
@@ -75,7 +69,7 @@ class EfficientNetLite2:
                 pixels = np.stack([_squash(image) for image in images[start : start + step]])
                 batch = torch.from_numpy(pixels).to(device)  # [b, 260, 260, 3] uint8
                 # A permuted [b, h, w, c] is channels_last already: no copy.
-                batch = batch.permute(0, 3, 1, 2).to(torch_dtype(self._settings))
+                batch = batch.permute(0, 3, 1, 2).to(torch_dtype(vector_precision(self._settings)))
                 features = network.extract_features(batch.sub_(127.0).div_(128.0))
                 pooled = features.float().mean(dim=(2, 3))  # [b, 1280]
                 vectors[start : start + step] = pooled.cpu().numpy()
@@ -96,7 +90,7 @@ class EfficientNetLite2:
         _fold_for_inference(network)
         return network.to(
             resolve_device(self._settings),
-            torch_dtype(self._settings),
+            torch_dtype(vector_precision(self._settings)),
             memory_format=torch.channels_last,
         )
 

@@ -12,9 +12,8 @@ import numpy as np
 
 from mediafm_core.config.settings import Settings
 from mediafm_core.encoders.base import Usage
-from mediafm_core.encoders.weights import packaged_file, sha256_of, verify
+from mediafm_core.encoders.weights import packaged_file, require_module, sha256_of, verify
 from mediafm_core.identity import Identity, digest_of
-from mediafm_core.runtime.precision import require_module
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

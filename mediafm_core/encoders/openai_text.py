@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from mediafm_core.config.settings import Settings
+from mediafm_core.disk.cache_folders import cache_folder
 from mediafm_core.encoders.base import Usage
 from mediafm_core.encoders.vector_cache import VectorCache
-from mediafm_core.encoders.weights import cache_folder
+from mediafm_core.encoders.weights import require_module
 from mediafm_core.errors import ConfigurationError, TitleError
 from mediafm_core.identity import Identity, digest_of
-from mediafm_core.runtime.precision import require_module
 
 if TYPE_CHECKING:
     from mediafm_core.encoders.openai_service import EmbeddingService

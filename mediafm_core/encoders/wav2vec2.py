@@ -19,20 +19,15 @@ from mediafm_core.encoders.checkpoint_bounds import (
 from mediafm_core.encoders.weights import (
     checkpoint_folder,
     digest_of_checkpoint,
+    require_module,
     verify_checkpoint,
     weights_in,
 )
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import Identity, digest_of
-from mediafm_core.runtime.device import resolve_device
+from mediafm_core.runtime.device import check_device, inference, resolve_device
 from mediafm_core.runtime.error_causes import in_one_line
-from mediafm_core.runtime.precision import (
-    arithmetic,
-    check_device,
-    inference,
-    require_module,
-    torch_dtype,
-)
+from mediafm_core.runtime.precision import torch_dtype, vector_precision
 
 if TYPE_CHECKING:
     from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
@@ -69,7 +64,7 @@ class Wav2Vec2:
         return Identity(
             name="wav2vec2",
             version=Path(self._model).name,
-            digest=digest_of("1", digest_of_checkpoint(files), arithmetic(self._settings)),
+            digest=digest_of("1", digest_of_checkpoint(files), vector_precision(self._settings)),
         )
 
     @cached_property
@@ -155,7 +150,7 @@ class Wav2Vec2:
         try:
             loaded: Any = Wav2Vec2Model.from_pretrained(
                 self._folder,
-                dtype=torch_dtype(self._settings),
+                dtype=torch_dtype(vector_precision(self._settings)),
                 local_files_only=True,
                 output_loading_info=True,
             )

@@ -7,31 +7,16 @@ local checkpoint files or folders, and the Hugging Face hub (its local cache fir
 import hashlib
 import importlib.util
 import json
-import os
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from mediafm_core.disk.atomic import atomic_file
+from mediafm_core.disk.cache_folders import cache_folder
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import digest_of
 
 _READ_BYTES = 1 << 20
-
-
-def cache_folder() -> Path:
-    """The per-user folder for what can be made again: `$XDG_CACHE_HOME/mediafm` (created)."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    folder = (Path(home) if home else Path.home() / ".cache") / "mediafm"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"The cache folder {folder} cannot be made ({error.strerror}): set XDG_CACHE_HOME to a "
-            "folder that can be written."
-        ) from None
-    return folder
 
 
 def require_package(package: str, distribution: str) -> Path:
@@ -50,6 +35,18 @@ def require_package(package: str, distribution: str) -> Path:
             f"The package {distribution} is not installed: run `pip install {distribution}`."
         )
     return Path(spec.submodule_search_locations[0])
+
+
+def require_module(module: str, distribution: str) -> None:
+    """Refuse a package that cannot be imported, without importing it.
+
+    Raises:
+        ConfigurationError: it is not installed.
+    """
+    if importlib.util.find_spec(module) is None:
+        raise ConfigurationError(
+            f"The package {distribution} is not installed: run `pip install {distribution}`."
+        )
 
 
 def packaged_file(package: str, distribution: str, path: str) -> Path:
@@ -108,19 +105,6 @@ def digest_of_checkpoint(files: Iterable[Path]) -> str:
     """Digest over the names and contents of a checkpoint's files, wherever they lie."""
     parts = [part for file in sorted(files) for part in (file.name, sha256_of([file]))]
     return digest_of(*parts)
-
-
-@contextmanager
-def atomic_file(target: Path) -> Iterator[Path]:
-    """A temporary path beside `target` that takes its place when the block ends without error."""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def checkpoint_folder(
@@ -202,7 +186,7 @@ def _state(file: Path) -> tuple[int, int, int]:
 
 @lru_cache
 def _remembered_sha256(states: tuple[tuple[str, int, int, int], ...]) -> str:
-    memory = cache_folder() / "digests" / f"{digest_of(json.dumps(states))}.json"
+    memory = cache_folder("digests") / f"{digest_of(json.dumps(states))}.json"
     if memory.is_file():
         return str(json.loads(memory.read_text())["sha256"])
     sha = hashlib.sha256()
@@ -210,7 +194,6 @@ def _remembered_sha256(states: tuple[tuple[str, int, int, int], ...]) -> str:
         with Path(path).open("rb") as file:
             while piece := file.read(_READ_BYTES):
                 sha.update(piece)
-    memory.parent.mkdir(exist_ok=True)
     with atomic_file(memory) as temporary:
         temporary.write_text(json.dumps({"files": states, "sha256": sha.hexdigest()}))
     return sha.hexdigest()

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mediafm_core.config.settings import Settings
-from mediafm_core.encoders.weights import packaged_file, sha256_of, verify
+from mediafm_core.encoders.weights import packaged_file, require_module, sha256_of, verify
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import Identity, digest_of
-from mediafm_core.runtime.precision import check_device, require_module
+from mediafm_core.runtime.device import check_device
 
 if TYPE_CHECKING:
     from ctranslate2.models import Whisper

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from mediafm_core.disk.atomic import atomic_file
 from mediafm_core.evaluation.networks import Networks
 from mediafm_core.evaluation.units import NotMeasurableError, TitleUnits, Units, with_zeros_for
 from mediafm_core.identity import digest_of
-from mediafm_core.runtime.device import Arithmetic
+from mediafm_core.runtime.precision import Precision
 
 if TYPE_CHECKING:
     from mediafm_core.model.network import MediaFM
@@ -48,7 +49,7 @@ class Readings:
     networks: Networks
     asked: list[Reading]
     folder: Path
-    arithmetic: Arithmetic = "float32"
+    arithmetic: Precision = "float32"
 
     def vectors(self, fold: int, reading: Reading) -> np.ndarray:
         """The vectors of all units as a fold's network reads them.
@@ -74,9 +75,8 @@ class Readings:
                         raise
                     continue  # it is raised when this one is asked for
                 wanted.parent.mkdir(parents=True, exist_ok=True)
-                written = wanted.with_suffix(".part.npy")
-                np.save(written, said)
-                written.rename(wanted)
+                with atomic_file(wanted) as prepared:
+                    np.save(prepared, said)
         vectors: np.ndarray = np.load(path, mmap_mode="r")
         return vectors
 
@@ -86,7 +86,7 @@ class Readings:
 
 
 def read_units(
-    network: "MediaFM", units: Units, reading: Reading, arithmetic: Arithmetic
+    network: "MediaFM", units: Units, reading: Reading, arithmetic: Precision
 ) -> np.ndarray:
     """Ask a network of all units.
 
@@ -104,7 +104,7 @@ def read_units(
 
 
 def _whole_titles(
-    network: "MediaFM", units: Units, title_vector: bool, arithmetic: Arithmetic
+    network: "MediaFM", units: Units, title_vector: bool, arithmetic: Precision
 ) -> np.ndarray:
     from mediafm_core.inference.batching import TitleInput
     from mediafm_core.inference.whole_title import contextualise_titles
@@ -123,7 +123,7 @@ def _whole_titles(
     return vectors
 
 
-def _spans(network: "MediaFM", units: Units, prefix: bool, arithmetic: Arithmetic) -> np.ndarray:
+def _spans(network: "MediaFM", units: Units, prefix: bool, arithmetic: Precision) -> np.ndarray:
     known = units.labels.known
     vectors = np.zeros((len(known), network.config.hidden_size), dtype=np.float32)
     for rows, title in units.each_title():
@@ -135,7 +135,7 @@ def _spans(network: "MediaFM", units: Units, prefix: bool, arithmetic: Arithmeti
 
 
 def _shots_of(
-    network: "MediaFM", title: TitleUnits, asked: np.ndarray, prefix: bool, arithmetic: Arithmetic
+    network: "MediaFM", title: TitleUnits, asked: np.ndarray, prefix: bool, arithmetic: Precision
 ) -> np.ndarray:
     """Vectors of single shots; one that is alone is the end of a window of one."""
     from mediafm_core.inference.streaming import embed_up_to
@@ -152,7 +152,7 @@ def _shots_of(
 
 
 def _clips_of(
-    network: "MediaFM", title: TitleUnits, asked: np.ndarray, prefix: bool, arithmetic: Arithmetic
+    network: "MediaFM", title: TitleUnits, asked: np.ndarray, prefix: bool, arithmetic: Precision
 ) -> np.ndarray:
     """Vectors of clips, each from a reading of its own that ends where the clip ends."""
     from mediafm_core.inference.batching import TitleInput

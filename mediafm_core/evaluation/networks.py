@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.config.settings import Settings
 from mediafm_core.config.training_settings import TrainingSettings
+from mediafm_core.disk.atomic import atomic_file
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.evaluation.units import Units
 from mediafm_core.fusion.space import FusedSpace
@@ -177,9 +178,8 @@ class FoldNetworks:
             title = self.units.read(place)
             path = folder / f"{place:06d}.parquet"
             if not path.exists():
-                written = path.with_suffix(".part")
-                pq.write_table(pa.table({"embedding": to_arrow(title.fused)}), written)
-                written.rename(path)
+                with atomic_file(path) as prepared:
+                    pq.write_table(pa.table({"embedding": to_arrow(title.fused)}), prepared)
             version = digest_of(ranges, title.fused.tobytes())
             layout = title.fused.shape
             sources.append(

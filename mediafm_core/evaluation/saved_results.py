@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mediafm_core.disk.atomic import atomic_file
 from mediafm_core.disk.seals import sealed_json
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.evaluation.results import Difference, Result
@@ -96,9 +97,8 @@ def write_report(report: "Report", folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
-            part = folder / f".{name}.part"
-            part.write_bytes(content)
-            part.replace(folder / name)
+            with atomic_file(folder / name) as prepared:
+                prepared.write_bytes(content)
     except OSError as error:
         raise ConfigurationError(
             f"The report cannot be written to {folder} ({error}): make space or name another one."

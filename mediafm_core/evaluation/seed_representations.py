@@ -13,7 +13,7 @@ from mediafm_core.evaluation.network_vectors import Readings
 from mediafm_core.evaluation.networks import Networks, Tell
 from mediafm_core.evaluation.representations import Network, Read, asked_of_network, described
 from mediafm_core.evaluation.units import Units
-from mediafm_core.runtime.precision import arithmetic
+from mediafm_core.runtime.precision import vector_precision
 
 
 class Bench:
@@ -57,7 +57,7 @@ class Bench:
             if network not in self._readings:
                 made = source.networks(settings, units, network, fold_of, seed, work, tell, doing)
                 folder = work / "readings"
-                self._readings[network] = Readings(made, [], folder, arithmetic(settings))
+                self._readings[network] = Readings(made, [], folder, vector_precision(settings))
             self._readings[network].asked.append(reading)
 
     def make(self, name: str) -> Representation:

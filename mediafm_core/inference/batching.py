@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from mediafm_core.model.configuration import SPECIAL_TOKENS
+from mediafm_core.model.inputs import check_fused, check_global
 from mediafm_core.model.network import MediaFM
-from mediafm_core.model.positions import SPECIAL_TOKENS
-from mediafm_core.model.training.training_data import check_fused, check_global
-from mediafm_core.runtime.device import Arithmetic
+from mediafm_core.runtime.precision import Precision, autocast
 
 # Sequences of `max_shots` in one batch. A GPU needs more to be busy.
 WINDOWS_PER_BATCH = {"cpu": 8, "cuda": 64}
@@ -89,7 +89,7 @@ def read_runs(
     runs: Sequence[Run],
     *,
     batch_shots: int | None = None,
-    arithmetic: Arithmetic = "float32",
+    arithmetic: Precision = "float32",
 ) -> Iterator[RunStates]:
     """Read runs of shots, each on its own, in batches of runs of like length.
 
@@ -120,7 +120,7 @@ def read_runs(
     for batch in _batches(lengths, batch_shots or shots_per_batch(network), network):
         rows = [fused[runs[i].title][runs[i].start : runs[i].stop] for i in batch]
         present = _present(lengths[batch], device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=arithmetic == "bfloat16"):
+        with autocast(device, arithmetic):
             shots, title = network.contextual(
                 torch.stack(rows) if present is None else pad_sequence(rows, batch_first=True),
                 metadata[[runs[i].title for i in batch]],

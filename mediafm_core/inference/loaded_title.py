@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from mediafm_core.clips.pooling import as_pairs, pool, span_weights
 from mediafm_core.errors import TitleError
-from mediafm_core.runtime.device import Arithmetic
+from mediafm_core.runtime.precision import Precision
 
 if TYPE_CHECKING:
     from mediafm_core.model.network import MediaFM
@@ -48,7 +48,7 @@ class TitleInContext:
         *,
         times_s: ArrayLike | None = None,
         title_id: str = "the title",
-        arithmetic: Arithmetic = "float32",
+        arithmetic: Precision = "float32",
     ) -> "TitleInContext":
         """Run the network over the whole title, once.
 

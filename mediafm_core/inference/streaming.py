@@ -21,9 +21,9 @@ from mediafm_core.inference.batching import (
     inference,
     read_runs,
 )
+from mediafm_core.model.inputs import check_global
 from mediafm_core.model.network import MediaFM
-from mediafm_core.model.training.training_data import check_global
-from mediafm_core.runtime.device import Arithmetic
+from mediafm_core.runtime.precision import Precision
 
 
 def look_back_of(network: MediaFM, look_back: int | None) -> int:
@@ -51,7 +51,7 @@ def embed_up_to(
     *,
     look_back: int | None = None,
     title_id: str = "the title",
-    arithmetic: Arithmetic = "float32",
+    arithmetic: Precision = "float32",
 ) -> np.ndarray:
     """The last shot before each end, read with nothing after it.
 
@@ -94,7 +94,7 @@ def embed_span_up_to(
     *,
     look_back: int | None = None,
     title_id: str = "the title",
-    arithmetic: Arithmetic = "float32",
+    arithmetic: Precision = "float32",
 ) -> np.ndarray:
     """The shots `[start, stop)`, read together with what came before them and nothing after.
 
@@ -161,14 +161,14 @@ class LiveReader:
         *,
         look_back: int | None = None,
         title_id: str = "the title",
-        arithmetic: Arithmetic = "float32",
+        arithmetic: Precision = "float32",
     ) -> None:
         self.shots_read = 0
         self._network = network
         self._global = check_global(global_vector, network.config.global_size, title_id)
         self._look_back = look_back_of(network, look_back)
         self._title_id = title_id
-        self._arithmetic: Arithmetic = arithmetic
+        self._arithmetic: Precision = arithmetic
         self._held = np.empty((0, network.config.fused_size), dtype=np.float32)
 
     def read(self, fused: np.ndarray) -> np.ndarray:
@@ -198,7 +198,7 @@ class LiveReader:
 
 
 def _last_of_windows(
-    network: MediaFM, title: CheckedTitle, ends: np.ndarray, look_back: int, arithmetic: Arithmetic
+    network: MediaFM, title: CheckedTitle, ends: np.ndarray, look_back: int, arithmetic: Precision
 ) -> np.ndarray:
     """Vector of the last shot of each window `[end - look_back, end)`, `[k, h]`."""
     runs = [Run(0, max(0, end - look_back), end) for end in ends.tolist()]

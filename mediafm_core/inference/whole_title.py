@@ -24,7 +24,7 @@ from mediafm_core.inference.batching import (
     shots_per_batch,
 )
 from mediafm_core.model.network import MediaFM
-from mediafm_core.runtime.device import Arithmetic
+from mediafm_core.runtime.precision import Precision
 from mediafm_core.runtime.prefetch import ahead
 
 # Titles are taken together until they fill so many batches: enough to find some of like length.
@@ -82,7 +82,7 @@ def contextualise(
     *,
     title_id: str = "the title",
     max_shots: int | None = None,
-    arithmetic: Arithmetic = "float32",
+    arithmetic: Precision = "float32",
     progress: Callable[[float], None] = lambda _share: None,
 ) -> Contextual:
     """Contextual vectors of a whole title.
@@ -115,7 +115,7 @@ def contextualise_titles(
     titles: Iterable[TitleInput],
     *,
     batch_shots: int | None = None,
-    arithmetic: Arithmetic = "float32",
+    arithmetic: Precision = "float32",
 ) -> Iterator[Contextual]:
     """Contextual vectors of many titles, as `contextualise` gives them, to 1e-5.
 
@@ -148,7 +148,7 @@ def embed_alone(
     global_vector: np.ndarray | None = None,
     *,
     title_id: str = "the title",
-    arithmetic: Arithmetic = "float32",
+    arithmetic: Precision = "float32",
 ) -> Contextual:
     """A clip read without its title's other shots, to compare with its slice in context.
 
@@ -191,7 +191,7 @@ def _read_together(
     titles: Sequence[CheckedTitle],
     max_shots: int,
     batch_shots: int | None,
-    arithmetic: Arithmetic,
+    arithmetic: Precision,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> list[Contextual]:
     """Read checked titles, their windows batched together."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from mediafm_core.disk.atomic import atomic_file
 from mediafm_core.disk.seals import read_sealed_json, sealed_json, sha256_of_file
 from mediafm_core.disk.strict_json import parse_json, read_bounded
 from mediafm_core.errors import ConfigurationError
@@ -128,9 +129,8 @@ def write_training_record(folder: Path, record: Mapping[str, Any]) -> None:
     """Write the record of a training, last: it has the digests of the folder's other files."""
     names = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
     digests = {name: sha256_of_file(folder / name).hex() for name in names}
-    part = folder / f".{TRAINING_FILE}.part"
-    part.write_bytes(sealed_json({**record, DIGESTS: digests}))
-    part.replace(folder / TRAINING_FILE)
+    with atomic_file(folder / TRAINING_FILE) as prepared:
+        prepared.write_bytes(sealed_json({**record, DIGESTS: digests}))
 
 
 def require_undamaged(

@@ -1,282 +1,399 @@
 """The MediaFM network: a BERT-like Transformer over the shots of one title.
 
-    fused [n, d] -> tokens -> [CLS] [GLOBAL] shot 1 ... shot n -> + positions -> BERT layers
+    fused vectors [b, n, d] -> shot tokens [b, n * t, h] + novelty features + neighbour means
+    [CLS] [GLOBAL] tokens   -> + positions -> BERT layers
+    after `context_layer` layers: contextual vectors [b, n, h], and the title's [b, h]
+    after the last layer:         predictions of masked shots [b, k, d]
 
-    after `context_layer` layers:  contextual shots [n, h], title [h] ([CLS])
-    after the last layer:          prediction of hidden shots [k, d]
+Sizes: `b` titles, `n` shots, `d` width of fused vectors, `g` of metadata vectors, `h` of hidden
+states, `m` modalities, `t` tokens per shot, `s` novelty features, `k` shots to predict.
 
 After Netflix's technology blog, "MediaFM: The Multimodal AI Foundation for Media Understanding at
-Netflix", 23 February 2026. Where the blog is silent we chose, or made it a choice:
-
-- how a fused vector becomes tokens: `mediafm_core.model.shot_tokens`
-- where a shot stands: `mediafm_core.model.positions`
-- how a hidden shot is predicted: `mediafm_core.model.prediction`
-- what a shot is told of the shots around it: `mediafm_core.model.neighbour_means`, and how alike
-  they are: `mediafm_core.model.novelty`
-- `[MASK]` is a vector of the fused space and replaces a shot before the projection. It has one part
-  per modality, so that hiding a single modality is the same operation on fewer columns. The learnt
-  vector for an absent modality works the same way.
-- Layers are those of BERT (arXiv 1810.04805) as transformers has them: normalisation after each
-  residual sum, GELU, dropout.
-
-Imports torch and transformers: import this module only where a network is really used.
+Netflix", 23 February 2026; layers are those of BERT (arXiv 1810.04805) as transformers has them:
+normalisation after each residual sum, GELU, dropout. Where the blog is silent, `ModelSettings`
+offers a choice: `mediafm_core.model.variants` has the optional parts.
 """
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple, cast
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple, cast
 
 import torch
-from torch import nn
-from transformers import PreTrainedModel
-from transformers import initialization as init
+from torch import Tensor, nn
+from torch.nn import functional
 from transformers.models.bert.modeling_bert import BertLayer
 
-from mediafm_core.model.configuration import MediaFMConfig
-from mediafm_core.model.neighbour_means import Surroundings
-from mediafm_core.model.novelty import Structure
-from mediafm_core.model.positions import (
-    SPECIAL_TOKENS,
-    LearntPositions,
-    attention_dtype,
-    build_positions,
-)
-from mediafm_core.model.prediction import Prediction
-from mediafm_core.model.shot_tokens import build_shot_tokens
+from mediafm_core.model.configuration import SPECIAL_TOKENS, MediaFMConfig, attention_slopes
+from mediafm_core.model.network_base import MediaFMBase, ScaledLinear, attention_dtype
+from mediafm_core.model.variants import LearntPositions, optional_tokens
+
+_REACHES = (1, 2, 4, 8)  # shots; each twice the one before, see `_novelty_of`
+_BAND_EDGES = (0, 16, 64, 256)  # principal components
+_MEASURES = 3 * len(_REACHES) - 2  # novelty features of each band
+_QUERY_WIDTH = 64  # of the attention that copies visible shots
+_FIRST_DECAY = 0.3  # of copying, per shot of distance; near the best fixed one on films, episodes
+_CACHED_NUMBERS = 1 << 24  # largest position bias that is kept
 
 
 class MediaFMOutput(NamedTuple):
-    """What the network says about a batch of titles."""
+    """Contextual vectors and predictions of a batch of titles."""
 
-    shots: torch.Tensor  # [b, n, h] contextual embedding per shot
-    title: torch.Tensor  # [b, h] the [CLS] token
-    reconstruction: torch.Tensor  # [b, k, d] predicted fused vectors, of any length
+    shots: Tensor  # [b, n, h] contextual vector per shot
+    title: Tensor  # [b, h] the [CLS] token
+    reconstruction: Tensor  # [b, k, d] predicted fused vectors, of any length
 
 
-class MediaFM(PreTrainedModel):
+class MediaFM(MediaFMBase):
     """The network. Load a trained one with `mediafm_core.model.saved_model.load_model`."""
-
-    config: MediaFMConfig
-    config_class = MediaFMConfig
-    base_model_prefix = "mediafm"
-    main_input_name = "fused"
-    _supports_sdpa = True
-    _no_split_modules = ["BertLayer"]  # noqa: RUF012 - declared so by transformers
 
     def __init__(self, config: MediaFMConfig) -> None:
         super().__init__(config)
-        hidden = config.hidden_size
+        config.check_choices()
+        hidden, fused = config.hidden_size, config.fused_size
         self.modality_ranges = config.modality_ranges
-        self.shot_tokens = build_shot_tokens(config)
-        self.global_projection = nn.Linear(config.global_size, hidden)
+        # Tensors in stored weights have the names of these attributes: `absent_token` is the vector
+        # of a missing modality, `structure` the novelty and `surroundings` the neighbours' means.
+        published = config.fusion == "concatenation"
+        self.shot_tokens = ConcatenationTokens(config) if published else optional_tokens(config)
+        # The vectors have unit length; content starts out ten times as large as positions.
+        self.global_projection = ScaledLinear(config.global_size, hidden, scale=10)
         self.cls_token = nn.Parameter(torch.empty(hidden))
-        self.mask_token = nn.Parameter(torch.empty(config.fused_size))
-        if config.absent not in ("zeros", "learnt"):
-            raise ValueError(f"absent is {config.absent!r}: choose zeros or learnt.")
-        learnt = config.absent == "learnt"
-        self.absent_token = nn.Parameter(torch.empty(config.fused_size)) if learnt else None
+        # In the fused space: masking one modality replaces its columns only.
+        self.mask_token = nn.Parameter(torch.empty(fused))
+        learnt = config.missing_modality == "learnt"
+        self.absent_token = nn.Parameter(torch.empty(fused)) if learnt else None
         self.structure, self.structure_projection = None, None
-        if config.structure:
-            self.structure = Structure(self.modality_ranges)
+        if config.novelty:
+            self.structure = NoveltyFeatures(self.modality_ranges)
             self.structure_projection = nn.Linear(self.structure.size, hidden)
-        self.surroundings = None
-        if config.surroundings:
-            self.surroundings = Surroundings(config.fused_size, hidden, config.surroundings)
-        self.positions = build_positions(config)
+        reach = config.neighbour_means
+        self.surroundings = NeighbourMeans(fused, hidden, reach) if reach else None
+        relative = config.positions == "relative"
+        self.positions = RelativePositions(config) if relative else LearntPositions(config)
         self.norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        self.layers = nn.ModuleList(
-            BertLayer(config, layer_idx=index) for index in range(config.num_hidden_layers)
-        )
+        layers = range(config.num_hidden_layers)
+        self.layers = nn.ModuleList(BertLayer(config, layer_idx=index) for index in layers)
         self.prediction = Prediction(config)
         self.boundary_head = nn.Linear(hidden, 1) if config.boundary_head else None
         self.post_init()
 
-    @classmethod
-    def from_pretrained(cls, *args: Any, **kwargs: Any) -> "MediaFM":
-        """As transformers loads a model's folder, from safetensors alone: no pickle is read."""
-        return cast(MediaFM, super().from_pretrained(*args, **{**kwargs, "use_safetensors": True}))
-
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
-        spread = self.config.initializer_range
-        if isinstance(module, nn.Linear):
-            if module is self.global_projection or module in self._input_projections():
-                # The vectors have unit length; content starts out ten times as large as positions.
-                init.normal_(module.weight, std=10 * spread)
-            elif self.surroundings is not None and module is self.surroundings.projection:
-                # Half as large: what is shown now must not drown in what is shown around it.
-                init.normal_(module.weight, std=5 * spread)
-            elif module is self.prediction.linear and self.prediction.copy is not None:
-                init.zeros_(module.weight)
-        elif module is self:
-            init.normal_(self.cls_token, std=spread)
-            init.normal_(self.mask_token, std=self.config.fused_size**-0.5)  # length near one
-            if self.absent_token is not None:
-                init.zeros_(self.absent_token)
-        elif isinstance(module, LearntPositions):
-            module.reset()
-
-    def _input_projections(self) -> Iterator[nn.Module]:
-        return (
-            child
-            for name, child in self.shot_tokens.named_modules()
-            if isinstance(child, nn.Linear) and name.startswith("projection")
-        )
-
     def forward(
         self,
-        fused: torch.Tensor,
-        global_: torch.Tensor,
-        present: torch.Tensor | None = None,
-        masked: torch.Tensor | None = None,
-        first_position: torch.Tensor | None = None,
-        rows: torch.Tensor | None = None,
+        fused: Tensor,
+        global_: Tensor,
+        present: Tensor | None = None,
+        masked: Tensor | None = None,
+        first_position: Tensor | None = None,
+        rows: Tensor | None = None,
     ) -> MediaFMOutput:
-        """Read titles and predict shots.
+        """Compute contextual vectors and predict shots; rows of padding are meaningless.
 
         Args:
             fused: `[b, n, d]` unit vectors; with learnt positions `n` is at most `max_shots`.
-            global_: `[b, g]` metadata embeddings; zeros where a title has no metadata.
+            global_: `[b, g]` metadata vectors; zeros where a title has no metadata.
             present: `[b, n]` bool, False where a row is padding; None when nothing is padded.
-            masked: `[b, n]` bool, True where `[MASK]` takes the shot's place, or `[b, n, m]` where
-                it takes the place of single modalities, in the order of their columns.
+            masked: `[b, n]` bool, True where `[MASK]` replaces the shot, or `[b, n, m]` where it
+                replaces single modalities, in the order of their columns.
             first_position: `[b]` int64, position of each sequence's first shot, 0 by default; only
                 learnt positions read it.
             rows: `[b, k]` int64, the shots to predict; all by default.
-
-        Returns:
-            `shots` and `title` from the configured context layer. Rows of padding are meaningless.
         """
         states = self.hidden_states(fused, global_, present, masked, first_position)
-        context = states[self.config.context_layer]  # [b, tokens, h]
+        context, last = states[self.config.context_layer], states[-1]  # [b, 2 + n * t, h] each
         visible = fused.new_ones(fused.shape[:2], dtype=torch.bool) if present is None else present
         if masked is not None:
-            masked = self._per_modality(masked)
-            fused = self._fill(fused, masked, fused.new_zeros(fused.shape[-1]))
-            visible = visible & ~masked.any(dim=-1)
-        last = self.shot_tokens.shots(states[-1][:, SPECIAL_TOKENS:])  # [b, n, h]
+            visible = visible & ~(masked if masked.ndim == 2 else masked.any(dim=-1))  # [b, n]
+            fused = self._replace(fused, masked, None)  # [b, n, d]
         return MediaFMOutput(
-            shots=self.shot_tokens.shots(context[:, SPECIAL_TOKENS:]),
-            title=context[:, 0],
-            reconstruction=self.prediction(last, fused, visible, rows),
+            shots=self.shots_of(context),  # [b, n, h]
+            title=context[:, 0],  # [b, h]
+            reconstruction=self.prediction(self.shots_of(last), fused, visible, rows),  # [b, k, d]
         )
-
-    def contextual(
-        self,
-        fused: torch.Tensor,
-        global_: torch.Tensor,
-        present: torch.Tensor | None = None,
-        first_position: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What inference needs: `shots [b, n, h]` and `title [b, h]`, no layer beyond theirs."""
-        states = self.hidden_states(
-            fused,
-            global_,
-            present,
-            first_position=first_position,
-            layers=self.config.context_layer,
-        )[-1]
-        return self.shot_tokens.shots(states[:, SPECIAL_TOKENS:]), states[:, 0]
-
-    def boundaries(
-        self,
-        fused: torch.Tensor,
-        global_: torch.Tensor,
-        present: torch.Tensor | None = None,
-        first_position: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """Logits `[b, n]` that a new scene starts at a shot, read off the contextual vectors.
-
-        Raises:
-            ValueError: the network was trained without a boundary head.
-        """
-        if self.boundary_head is None:
-            raise ValueError(
-                "This network has no boundary head: train with objective.boundary_weight above 0."
-            )
-        shots, _ = self.contextual(fused, global_, present, first_position)
-        logits: torch.Tensor = self.boundary_head(shots)[..., 0]
-        return logits
 
     def hidden_states(
         self,
-        fused: torch.Tensor,
-        global_: torch.Tensor,
-        present: torch.Tensor | None = None,
-        masked: torch.Tensor | None = None,
-        first_position: torch.Tensor | None = None,
+        fused: Tensor,
+        global_: Tensor,
+        present: Tensor | None = None,
+        masked: Tensor | None = None,
+        first_position: Tensor | None = None,
         layers: int | None = None,
-    ) -> list[torch.Tensor]:
-        """Embeddings, then the output of each of the first `layers` layers (all by default).
-
-        Returns:
-            `1 + layers` tensors `[b, 2 + n * tokens per shot, h]`; arguments as in `forward`.
-        """
-        batch = fused.shape[0]
-        around = self._read_around(fused, present, masked)  # [b, n, h]
+    ) -> list[Tensor]:
+        """Compute `[b, 2 + n * t, h]` after the embeddings and after each of `layers` (or all)."""
+        # Novelty and neighbour features, of which masked shots are no part.
+        shown = fused if masked is None else self._replace(fused, masked, None)  # [b, n, d]
+        features = []  # [b, n, h] each
+        if self.structure is not None and self.structure_projection is not None:
+            features.append(self.structure_projection(self.structure(shown, present)))
+        if self.surroundings is not None:
+            features.append(self.surroundings(shown, present))
+        # Tokens.
         if self.absent_token is not None:
             absent = [~fused[..., start:stop].any(dim=-1) for start, stop in self.modality_ranges]
-            fused = self._fill(fused, torch.stack(absent, dim=-1), self.absent_token)
+            fused = self._replace(fused, torch.stack(absent, dim=-1), self.absent_token)
         if masked is not None:
-            fused = self._fill(fused, self._per_modality(masked), self.mask_token)
-        per_shot = self.shot_tokens.tokens_per_shot
-        shots = self.shot_tokens(fused)
-        if around is not None:
-            shots = shots + around.repeat_interleave(per_shot, dim=1)
-        tokens = torch.cat(
-            [self.cls_token.expand(batch, 1, -1), self.global_projection(global_)[:, None], shots],
-            dim=1,
-        )  # [b, 2 + n * k, h]
+            fused = self._replace(fused, masked, self.mask_token)
+        tokens = self.shot_tokens(fused)  # [b, n * t, h]
+        per_shot = self.shot_tokens.tokens_per_shot  # t
+        if features:
+            tokens = tokens + sum(features[1:], features[0]).repeat_interleave(per_shot, dim=1)
+        cls = self.cls_token.expand(len(fused), 1, -1)  # [b, 1, h]
+        tokens = torch.cat([cls, self.global_projection(global_)[:, None], tokens], dim=1)
+        # Positions, and a mask of padding; without either, attention has its fastest kernels.
         hidden = self.dropout(self.norm(self.positions.embed(tokens, per_shot, first_position)))
-        attention_mask = self._attention_mask(hidden, present)
-        states = [hidden]
+        bias = self.positions.bias(hidden, per_shot)  # [1, heads, 2 + n * t, 2 + n * t]
+        if present is not None:
+            special = present.new_ones(present.shape[0], SPECIAL_TOKENS)
+            keys = torch.cat([special, present.repeat_interleave(per_shot, dim=1)], dim=1)
+            bias = hidden.new_zeros((), dtype=attention_dtype(hidden)) if bias is None else bias
+            bias = bias.masked_fill(~keys[:, None, None, :], float("-inf"))  # [b, ...]
+        # Layers.
+        states = [hidden]  # [b, 2 + n * t, h]
         for layer in self.layers[:layers]:
-            states.append(layer(states[-1], attention_mask))
+            states.append(layer(states[-1], bias))
         return states
 
-    def _read_around(
-        self, fused: torch.Tensor, present: torch.Tensor | None, masked: torch.Tensor | None
-    ) -> torch.Tensor | None:
-        """What each token is told of the shots around it, `[b, n, h]`; hidden shots are absent."""
-        if masked is not None:
-            nothing = fused.new_zeros(fused.shape[-1])
-            fused = self._fill(fused, self._per_modality(masked), nothing)
-        told: torch.Tensor | None = None
-        if self.structure is not None and self.structure_projection is not None:
-            told = self.structure_projection(self.structure(fused, present))
-        if self.surroundings is not None:
-            shown = self.surroundings(fused, present)
-            told = shown if told is None else told + shown
-        return told
-
-    def _per_modality(self, masked: torch.Tensor) -> torch.Tensor:
-        """`[b, n]` or `[b, n, m]` as `[b, n, m]`."""
-        if masked.ndim == 3:
-            return masked
-        return masked[..., None].expand(-1, -1, len(self.modality_ranges))
-
-    def _fill(self, fused: torch.Tensor, where: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        """Fused vectors with the columns of `value [d]` where `[b, n, m]` says so."""
+    def _replace(self, fused: Tensor, where: Tensor, value: Tensor | None) -> Tensor:
+        """Put `value [d]`, or zeros, where `[b, n]` shots or `[b, n, m]` modalities are True."""
         parts = []
         for i, (start, stop) in enumerate(self.modality_ranges):
-            replaced = value[start:stop].to(fused.dtype)
-            parts.append(torch.where(where[..., i, None], replaced, fused[..., start:stop]))
+            part = fused[..., start:stop]
+            chosen = where if where.ndim == 2 else where[..., i]  # [b, n]
+            new = part.new_zeros(()) if value is None else value[start:stop].to(fused.dtype)
+            parts.append(torch.where(chosen[..., None], new, part))
         return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
-    def _attention_mask(
-        self, hidden: torch.Tensor, present: torch.Tensor | None
-    ) -> torch.Tensor | None:
-        """Terms of attention scores: of positions, and so that nothing attends to padding.
 
-        None when there are neither, which permits the fastest kernels.
+class ConcatenationTokens(nn.Module):
+    """One token per shot: a linear map of the whole fused vector (as published)."""
+
+    tokens_per_shot = 1
+
+    def __init__(self, config: MediaFMConfig) -> None:
+        super().__init__()
+        self.projection = ScaledLinear(config.fused_size, config.hidden_size, scale=10)
+
+    def forward(self, fused: Tensor) -> Tensor:
+        """Compute the tokens of shots."""
+        return cast(Tensor, self.projection(fused))  # [b, n, d] to [b, n, h]
+
+    def shots(self, states: Tensor) -> Tensor:
+        """Return states `[b, n, h]` as they are: one per shot."""
+        return states
+
+
+class NoveltyFeatures(nn.Module):
+    """Similarity of the shots before and after each shot, in units of its standard deviation.
+
+    A scene's start is a relation between shots, which attention, a sum of shots, expresses badly.
+    These are novelties along the diagonal of the self-similarity matrix (J. Foote, ICME 2000), at
+    several reaches, in several bands of principal components of each modality; their rounding and
+    scales are explained in `mediafm_core.model.training.novelty_statistics`.
+    """
+
+    mean: Tensor  # [s]
+    scale: Tensor  # [s], one over the standard deviation
+
+    def __init__(self, ranges: Sequence[tuple[int, int]]) -> None:
+        super().__init__()
+        self.ranges = list(ranges)
+        bands = [PrincipalBands(stop - start) for start, stop in ranges]
+        self.modalities = nn.ModuleList(bands)
+        self.size = _MEASURES * sum(len(each.columns) for each in bands)  # s
+        self.register_buffer("mean", torch.zeros(self.size))
+        self.register_buffer("scale", torch.ones(self.size))
+
+    def forward(self, fused: Tensor, present: Tensor | None = None) -> Tensor:
+        """Compute `[b, n, s]`, in float32 or float64; `fused` is zero for missing modalities."""
+        features = []
+        with torch.autocast(fused.device.type, enabled=False):
+            for (start, stop), bands in zip(self.ranges, self.modalities, strict=True):
+                part = fused[..., start:stop].to(torch.promote_types(fused.dtype, torch.float32))
+                there = part.any(dim=-1, keepdim=True)  # [b, n, 1]
+                if present is not None:
+                    there = there & present[..., None]
+                for band in bands(part):  # [b, n, c]
+                    features += _novelty_of(band * there)
+            return (torch.stack(features, dim=-1) - self.mean) * self.scale  # [b, n, s]
+
+
+class PrincipalBands(nn.Module):
+    """Ranges of principal components of one modality's vectors: the strong would drown the weak."""
+
+    centre: Tensor  # [width]
+    axes: Tensor  # [width, components]
+    shortest: Tensor  # [bands], the least length that is scaled to one
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        components = min(width, _BAND_EDGES[-1])
+        edges = pairwise(_BAND_EDGES)  # `columns` are half-open, in the order of falling variance
+        self.columns = [(low, min(high, components)) for low, high in edges if low < components]
+        self.register_buffer("centre", torch.zeros(width))
+        self.register_buffer("axes", torch.zeros(width, components))
+        self.register_buffer("shortest", torch.ones(len(self.columns)))
+
+    def forward(self, vectors: Tensor) -> list[Tensor]:
+        """Compute vectors `[b, n, c]` of each band, of length one, or less if insignificant."""
+        rotated = (functional.normalize(vectors, dim=-1) - self.centre) @ self.axes
+        parts = [(rotated[..., low:high], i) for i, (low, high) in enumerate(self.columns)]
+        return [x / x.norm(dim=-1, keepdim=True).maximum(self.shortest[i]) for x, i in parts]
+
+
+def _novelty_of(band: Tensor) -> list[Tensor]:
+    """Compute features `[b, n]` of a band `[b, n, c]`, whose vectors are zeros without a shot.
+
+    At reach `r`, with `x` the sum of the `r` shots before a shot divided by `r`, and `y` that of
+    the `r` shots from it on: `x . y`, `|x|` and `|y|`; at reach 1 the lengths are one and left out.
+    """
+    count, widest = band.shape[1], _REACHES[-1]
+    # Row `i` is the sum of `reach` shots from shot `i - widest` on, added pair by pair: the same
+    # numbers in the same order for every place of a shot and every batch.
+    sums = functional.pad(band, (0, 0, widest, widest))  # [b, n + 2 widest, c]
+    features = []
+    for reach in _REACHES:
+        if reach > 1:
+            sums = sums[:, : -(reach // 2)] + sums[:, reach // 2 :]
+        before, after = (slice(at, at + count) for at in (widest - reach, widest))
+        features.append((sums[:, before] * sums[:, after]).sum(dim=-1) / reach**2)
+        if reach > 1:
+            lengths = sums.norm(dim=-1) / reach
+            features += [lengths[:, before], lengths[:, after]]
+    return features
+
+
+class NeighbourMeans(nn.Module):
+    """A linear map of the mean fused vectors of `reach` shots before and after each shot.
+
+    Training that copies masked shots from visible ones needs no layer to carry what neighbours
+    show, and in a few hundred steps none learns to: contextual vectors of 15 films held as little
+    of the shot before as the shot itself. So each token has it from the first step on.
+    """
+
+    def __init__(self, fused_size: int, hidden_size: int, reach: int) -> None:
+        super().__init__()
+        self.reach = reach
+        # Half as large as content, which must not drown in that of the neighbours.
+        self.projection = ScaledLinear(2 * fused_size, hidden_size, scale=5)
+
+    def forward(self, fused: Tensor, present: Tensor | None = None) -> Tensor:
+        """Compute features `[b, n, h]` of `[b, n, d]`; padding and missing shots count as zeros."""
+        if present is not None:
+            fused = fused.masked_fill(~present[..., None], 0)
+        count, reach = fused.shape[1], self.reach
+        padded = functional.pad(fused, (0, 0, reach, reach))  # [b, n + 2 reach, d]
+        means = padded.unfold(1, reach, 1).mean(dim=-1)  # [b, n + reach + 1, d]
+        before, after = means[:, :count], means[:, reach + 1 :]  # [b, n, d] each
+        return cast(Tensor, self.projection(torch.cat([before, after], dim=-1)))
+
+
+class RelativePositions(nn.Module):
+    """Distances in shots as a term of every attention score (ALiBi); has no weights."""
+
+    def __init__(self, config: MediaFMConfig) -> None:
+        super().__init__()
+        self.slopes = config.attention_slopes or attention_slopes(config.num_attention_heads)
+        self._cached: tuple[object, Tensor] | None = None
+
+    def embed(self, tokens: Tensor, *_: object) -> Tensor:
+        """Return tokens `[b, 2 + n * t, h]` as they are."""
+        return tokens
+
+    def bias(self, tokens: Tensor, tokens_per_shot: int) -> Tensor:
+        """Return the term `[1, heads, 2 + n * t, 2 + n * t]`, queries are rows, or the last one."""
+        key = (tokens.shape[1], tokens_per_shot, tokens.device, attention_dtype(tokens))
+        if torch.compiler.is_compiling():  # the compiler makes the computation part of its graph
+            return self._bias(*key)
+        cached = self._cached  # read once: threads share a network for inference
+        if cached is not None and cached[0] == key:
+            return cached[1]
+        with torch.inference_mode(False):  # an inference tensor could not be used in training
+            bias = self._bias(*key)
+        if bias.numel() <= _CACHED_NUMBERS:
+            self._cached = (key, bias)
+        return bias
+
+    def _bias(self, count: int, per_shot: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+        place = torch.arange(count - SPECIAL_TOKENS, device=device) // per_shot  # [n * t]
+        ahead = (place[None, :] - place[:, None]).float()  # [n * t, n * t] key's less query's shot
+        to_before, to_after = (-ahead).clamp(min=0), ahead.clamp(min=0)
+        # Slopes as numbers: a tensor of them would have to be copied to a GPU, which waits for it.
+        loss = torch.stack([to_before * before + to_after * after for before, after in self.slopes])
+        return functional.pad(-loss, (SPECIAL_TOKENS, 0) * 2)[None].to(dtype)
+
+
+class Prediction(nn.Module):
+    """Predictions of masked shots: copied from visible shots, by a linear map, or their sum.
+
+    A linear map (as published) learns a few titles by heart: on unseen films it predicts worse than
+    the mean of the title's visible shots after training on ten films, far worse after four; copying
+    predicts better than it. In their sum the linear map starts at zero and learns what copying
+    misses, given tens of thousands of titles. `docs/models.md` has the figures.
+    """
+
+    def __init__(self, config: MediaFMConfig) -> None:
+        super().__init__()
+        hidden, kind = config.hidden_size, config.prediction
+        self.linear: nn.Linear | None = None
+        if kind == "linear":
+            self.linear = nn.Linear(hidden, config.fused_size)
+        elif kind == "both":
+            self.linear = ScaledLinear(hidden, config.fused_size, scale=0)
+        self.copy = CopyAttention(config) if kind != "linear" else None
+
+    def forward(
+        self, states: Tensor, fused: Tensor, visible: Tensor, rows: Tensor | None = None
+    ) -> Tensor:
+        """Predict the shots `rows [b, k]` int64, or all, as `[b, k, d]` of any length.
+
+        `states [b, n, h]` are of the last layer; `fused [b, n, d]` is zero where masked; `visible`
+        `[b, n]` bool is False for padding and for shots with a masked modality.
         """
-        per_shot = self.shot_tokens.tokens_per_shot
-        bias = self.positions.bias(hidden, per_shot)  # [1, heads, tokens, tokens]
-        if present is None:
-            return bias
-        special = present.new_ones(present.shape[0], SPECIAL_TOKENS)
-        tokens = torch.cat([special, present.repeat_interleave(per_shot, dim=1)], dim=1)
-        if bias is None:
-            bias = hidden.new_zeros((), dtype=attention_dtype(hidden))
-        return bias.masked_fill(~tokens[:, None, None, :], float("-inf"))
+        queries = states  # [b, k, h]
+        if rows is not None:
+            queries = torch.take_along_dim(states, rows[..., None], dim=1)
+        predictions = []  # [b, k, d] each
+        if self.linear is not None:
+            predictions.append(self.linear(queries))
+        if self.copy is not None:
+            predictions.append(self.copy(queries, rows, states, fused, visible))
+        return torch.stack(predictions).sum(dim=0) if len(predictions) > 1 else predictions[0]
+
+
+class CopyAttention(nn.Module):
+    """Attention of masked shots to visible ones, whose values are the fused vectors themselves.
+
+    Each modality has weights of its own: music goes on where the picture changes.
+    """
+
+    def __init__(self, config: MediaFMConfig) -> None:
+        super().__init__()
+        self.widths = [stop - start for start, stop in config.modality_ranges]
+        modalities = len(self.widths)
+        self.query = nn.Linear(config.hidden_size, modalities * _QUERY_WIDTH)
+        self.key = nn.Linear(config.hidden_size, modalities * _QUERY_WIDTH)
+        # Positive by the exponential; of each modality to shots before, then to shots after. A flat
+        # vector, because weight decay is for matrices.
+        self.log_decay = nn.Parameter(torch.full((2 * modalities,), math.log(_FIRST_DECAY)))
+
+    def forward(
+        self, queries: Tensor, rows: Tensor | None, states: Tensor, fused: Tensor, visible: Tensor
+    ) -> Tensor:
+        """Predict shots as `Prediction.forward`; `queries [b, k, h]` are the states of `rows`."""
+        place = torch.arange(states.shape[1], device=states.device)
+        query_place = place[None] if rows is None else rows  # [b, k]
+        ahead = (place - query_place[..., None]).float()[:, None]  # [b, 1, k, n]
+        before, after = self.log_decay.exp().view(2, -1, 1, 1)  # [m, 1, 1] each
+        split = (len(self.widths), _QUERY_WIDTH)
+        query = self.query(queries).unflatten(-1, split).transpose(1, 2)  # [b, m, k, w]
+        key = self.key(states).unflatten(-1, split).transpose(1, 2)  # [b, m, n, w]
+        scores = query @ key.transpose(2, 3) / _QUERY_WIDTH**0.5  # [b, m, k, n]
+        scores = scores.float() - (-ahead).clamp(min=0) * before - ahead.clamp(min=0) * after
+        # A large number and not infinity: where nothing is visible the weights are even, and what
+        # is copied is zero.
+        scores = scores.masked_fill(~visible[:, None, None, :], torch.finfo(scores.dtype).min)
+        weights = scores.softmax(dim=-1).to(fused.dtype).unbind(1)  # m times [b, k, n]
+        parts = fused.split(self.widths, dim=-1)  # m times [b, n, width]
+        return torch.cat([w @ part for w, part in zip(weights, parts, strict=True)], dim=-1)

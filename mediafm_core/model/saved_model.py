@@ -8,9 +8,7 @@
   README.md           model card
 """
 
-import os
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -23,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedConfig
 
+from mediafm_core.disk.atomic import atomic_folder
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError
 from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.identity import Identity, digest_of, digest_of_settings
@@ -175,26 +174,15 @@ def check_compatible(model: LoadedModel, space: FusedSpace) -> None:
 @contextmanager
 def _staged(models: Path, identity: Identity) -> Iterator[Path]:
     """A folder to write a model into, which becomes `models/<identity>` once it is complete."""
-    folder = models / str(identity)
-    staged = models / f".{identity}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    damaged = models / f"{staged.name}.damaged"
     try:
-        staged.mkdir(parents=True)
-        yield staged
-        for path in staged.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        if folder.exists() and not _is_sound(folder):
-            folder.rename(damaged)
-        if not folder.exists():
-            staged.rename(folder)
+        with atomic_folder(
+            models / str(identity), durable=True, is_replaced=lambda path: not _is_sound(path)
+        ) as staged:
+            yield staged
     except (OSError, SafetensorError) as error:
         raise ConfigurationError(
             f"The model cannot be saved in {models} ({error}): make space or choose another folder."
         ) from None
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-        shutil.rmtree(damaged, ignore_errors=True)
 
 
 def _is_sound(folder: Path) -> bool:

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 def fused_titles(platform: Platform) -> list[str]:
     """Ids of the inbox's titles that have fused vectors and are not quarantined."""
-    from mediafm_core.pipeline.failures.quarantine import Quarantine
+    from mediafm_core.pipeline.quarantine import Quarantine
 
     store = platform.store
     held_back = {entry.title_id for entry in Quarantine(store)}

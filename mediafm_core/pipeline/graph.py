@@ -13,7 +13,7 @@ from mediafm_core.encoders import embed
 from mediafm_core.fusion import concatenation
 from mediafm_core.identity import Identity, digest_of_settings
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.runtime.precision import arithmetic
+from mediafm_core.runtime.precision import vector_precision
 
 IdentityOf = Callable[[Platform], Identity | str | None]
 
@@ -63,7 +63,7 @@ def _clip_identity(platform: Platform) -> Identity:
 def _context_identity(platform: Platform) -> str | None:
     """The served model, and its arithmetic where that is less than float32."""
     model = platform.serving_model
-    rounded = arithmetic(platform.settings)
+    rounded = vector_precision(platform.settings)
     return model if model is None or rounded == "float32" else f"{model} in {rounded}"
 
 

@@ -1,4 +1,4 @@
-"""Compute what is missing or stale of one title, and nothing else."""
+"""Compute the missing and stale assets of one title, and no others."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -10,18 +10,12 @@ from mediafm_core.errors import NotReadyError, TitleError, WorkError
 from mediafm_core.pipeline.checks import CheckResult, run_checks
 from mediafm_core.pipeline.failures.attempts import attempts_in
 from mediafm_core.pipeline.failures.attribution import FailedWork, reason_to_hold_back
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.failures.unknown_failures import failures_in
 from mediafm_core.pipeline.graph import SPECS
-from mediafm_core.pipeline.planning.asset_states import (
-    Wanted,
-    input_versions,
-    is_current_title,
-    recorded,
-    variant_of,
-    wanted,
-)
+from mediafm_core.pipeline.planning.asset_states import is_current_title
+from mediafm_core.pipeline.planning.title_comparison import TitleComparison, WantedVersion
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.stages.context_stage import clip_features, contextual_embeddings
 from mediafm_core.pipeline.stages.decode_stage import decode
 from mediafm_core.pipeline.stages.embed_stage import (
@@ -147,17 +141,26 @@ def materialise(
         quarantine.lift(title_id)
     elif entry := quarantine.get(title_id):
         return [Outcome(asset, title_id, "quarantined", reason=entry.reason) for asset in assets]
-    # As it was before the work: a folder that is mended meanwhile is to be tried again.
-    known = recorded(platform, "title", title_id)
+    with platform.one_model():
+        return _materialise(TitleComparison(platform, title_id), assets, folder, force)
+
+
+def _materialise(
+    comparison: TitleComparison, assets: tuple[str, ...], folder: TitleFolder, force: bool
+) -> list[Outcome]:
+    """Bring assets up to date, or quarantine the title if it is at fault for a failure."""
+    platform, title_id = comparison.platform, comparison.title_id
+    # As it was before the work: a folder that is fixed meanwhile has to be tried again.
+    known = comparison.record("title")
     seen = (
         folder.fingerprint() if assets == ("title",) or not known else known.details["fingerprint"]
     )
     try:
-        with platform.one_model(), _stopping_at_progress(platform):
-            outcomes = _materialise(platform, assets, folder, force)
-    except Exception as error:  # noqa: BLE001 - judged, and raised unless the title is at fault
+        with _stopping_at_progress(platform):
+            outcomes = _bring_up_to_date(comparison, assets, folder, force)
+    except Exception as error:  # noqa: BLE001 - attributed, and raised unless the title is at fault
         raise_if_interrupted()  # libraries turn interrupts into errors of their own
-        reason = reason_to_hold_back(_failed_work(platform, assets, folder), error)
+        reason = reason_to_hold_back(_failed_work(comparison, assets, folder), error)
     else:
         reason = ""
     finally:
@@ -165,7 +168,7 @@ def materialise(
             platform.inbox.put_away(title_id)
     if reason:
         platform.inbox.put_away(title_id)
-        reason = quarantine.add(title_id, assets[0], reason, seen).reason
+        reason = Quarantine(platform.store).add(title_id, assets[0], reason, seen).reason
         # Nothing is left to do for it. The last asset comes first: the title is not complete.
         for asset in reversed(SPECS):
             platform.progress(title_id, asset, 1.0)
@@ -193,37 +196,36 @@ def _stopping_at_progress(platform: Platform) -> Iterator[None]:
             yield
 
 
-def _materialise(
-    platform: Platform, assets: tuple[str, ...], folder: TitleFolder, force: bool
+def _bring_up_to_date(
+    comparison: TitleComparison, assets: tuple[str, ...], folder: TitleFolder, force: bool
 ) -> list[Outcome]:
-    title_id = folder.name
+    platform, title_id = comparison.platform, comparison.title_id
     if assets == ("title",):
-        known = recorded(platform, "title", title_id)
-        if known and is_current_title(known, folder) and not force:
-            return [Outcome("title", title_id, "unchanged", known)]
+        known = comparison.title
+        if known and is_current_title(known[0], folder) and not force:
+            return [Outcome("title", title_id, "unchanged", known[0])]
         platform.progress(title_id, "title", 0.0)
         failures_in(platform).require_hope(title_id, "title", folder.fingerprint())
         with attempts_in(platform).attempt(title_id, "title"):
-            record = register_title(platform, folder)
+            record = register_title(platform, folder, known)
         failures_in(platform).forget(title_id, "title")
         return [Outcome("title", title_id, "computed", record)]
 
-    # One decode writes all that it yields, so all of it must be asked for to be current.
+    # One decode writes all three of its assets, so that all of them have to be current.
     group = _computed_together(assets)
-    targets = {asset: _target(platform, asset, title_id) for asset in group}
-    found = {asset: recorded(platform, asset, title_id) for asset in group}
-    versions = {asset: made.data_version for asset, made in found.items() if made}
+    targets = {asset: _target(comparison, asset) for asset in group}
+    found = {asset: comparison.record(asset) for asset in group}
     status: Status = "unchanged"
-    if force or versions != {asset: target.version for asset, target in targets.items()}:
+    if force or not all(comparison.is_current(asset) for asset in group):
         status = "computed"
         failures_in(platform).require_hope(title_id, group[0], targets[group[0]].version)
-        work = Work(platform, title_id, targets, reuse=not force)
+        work = Work(comparison, targets, reuse=not force)
         work.report(group[0], 0.0)
         with attempts_in(platform).attempt(title_id, group[0]):
             _compute(work, group)
         found |= work.written
-    # What was there is checked too: the run that wrote it may have been killed before it could.
-    checks = {asset: _check(platform, asset, title_id) for asset in group}
+    # Unchanged artefacts too: the run that wrote one may have been killed before its check.
+    checks = {asset: _check(comparison, asset) for asset in group}
     failures_in(platform).forget(title_id, group[0])
     return [
         Outcome(asset, title_id, status, found[asset], checks=checks[asset]) for asset in assets
@@ -249,41 +251,52 @@ def _compute(work: Work, group: tuple[str, ...]) -> None:
         raise WorkError(str(error)) from error
 
 
-def _failed_work(platform: Platform, assets: tuple[str, ...], folder: TitleFolder) -> FailedWork:
+def _failed_work(
+    comparison: TitleComparison, assets: tuple[str, ...], folder: TitleFolder
+) -> FailedWork:
     group = _computed_together(assets)
 
     def content() -> str:
         if group == ("title",):
             return folder.fingerprint()
-        return _target(platform, group[0], folder.name).version
+        return _target(comparison, group[0]).version
 
-    return FailedWork(platform, folder.name, group, lambda work: _compute(work, group), content)
+    return FailedWork(comparison, group, lambda work: _compute(work, group), content)
 
 
-def _target(platform: Platform, asset: str, title_id: str) -> Wanted:
-    versions = input_versions(platform, asset, title_id)
-    if versions is None:
-        names = ", ".join(SPECS[asset].dependencies)
+def _target(comparison: TitleComparison, asset: str) -> WantedVersion:
+    """Return the version of an asset to compute.
+
+    Raises:
+        NotReadyError: an input is missing, or no model serves.
+    """
+    spec = SPECS[asset]
+    if not all(comparison.record(name) for name in spec.dependencies):
+        names = ", ".join(spec.dependencies)
         raise NotReadyError(
-            f"{title_id} lacks an input of {asset} ({names}): materialise it first."
+            f"{comparison.title_id} lacks an input of {asset} ({names}): materialise it first."
         )
-    target = wanted(platform, asset, versions)
+    target = comparison.wanted(asset)
     if target is None:
-        raise NotReadyError(f"No model is released for {asset} of {title_id}: run `mediafm train`.")
+        raise NotReadyError(
+            f"No model is released for {asset} of {comparison.title_id}: run `mediafm train`."
+        )
     return target
 
 
-def _check(platform: Platform, asset: str, title_id: str) -> tuple[CheckResult, ...]:
+def _check(comparison: TitleComparison, asset: str) -> tuple[CheckResult, ...]:
     """Check an artefact; one that fails is removed, so that nothing is built on it.
 
     Raises:
-        WorkError: a check failed. What has computed it may be at fault, a GPU for instance.
+        WorkError: a check failed. The machine that has computed it may be at fault, a GPU for
+            instance.
     """
-    variant = variant_of(platform, SPECS[asset])
-    results = run_checks(platform.store, asset, title_id, variant)
+    store, title_id = comparison.platform.store, comparison.title_id
+    variant = comparison.variants[asset]
+    results = run_checks(store, asset, title_id, variant)
     failed = [result for result in results if not result.passed]
     if failed:
-        platform.store.remove(asset, title_id, variant)
+        store.remove(asset, title_id, variant)
         faults = "; ".join(f"{result.name}: {result.detail}" for result in failed)
         raise WorkError(f"{title_id} has unusable {asset} ({faults})")
     return tuple(results)

@@ -11,7 +11,7 @@ from mediafm_core.config.settings import Settings
 from mediafm_core.errors import StoreError
 from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.model.stored_model import StoredModel
-from mediafm_core.pipeline.releases.serving import serving_model
+from mediafm_core.pipeline.serving import serving_model
 from mediafm_core.runtime.error_causes import temporary_folder
 from mediafm_core.store.model_store import model_folder
 from mediafm_core.store.open_store import open_store

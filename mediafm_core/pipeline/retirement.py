@@ -4,9 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.graph import BESIDE_CONTEXTUAL, SPECS
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.store.features import remove
 from mediafm_core.store.store import Store
 

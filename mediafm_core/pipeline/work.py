@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from mediafm_core.errors import ChangedTitleError, StoreError, TitleError
+from mediafm_core.errors import ChangedTitleError, TitleError
 from mediafm_core.isolation.child_process import Used
 from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.pipeline.catalogue_training import adopt_model
 from mediafm_core.pipeline.graph import SPECS
-from mediafm_core.pipeline.planning.asset_states import Wanted, title_content, variant_of
+from mediafm_core.pipeline.planning.title_comparison import TitleComparison, WantedVersion
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.release import release
 from mediafm_core.runtime.error_causes import Cause, fault_of
@@ -95,21 +95,20 @@ class Work:
     """The computation of some assets of one title.
 
     Args:
-        platform: settings, store and networks.
-        title_id: the title.
-        targets: what each asset to be written should be.
-        reuse: whether parts of the earlier artefact may be taken over where they still hold.
+        comparison: of the title, made before the work.
+        targets: wanted version of each asset to be written.
+        reuse: copy parts of the earlier artefact that are still valid.
     """
 
     def __init__(
         self,
-        platform: Platform,
-        title_id: str,
-        targets: dict[str, Wanted],
+        comparison: TitleComparison,
+        targets: dict[str, WantedVersion],
         reuse: bool = True,
     ) -> None:
-        self.platform = platform
-        self.title_id = title_id
+        self.platform = comparison.platform
+        self.title_id = comparison.title_id
+        self.comparison = comparison
         self.targets = targets
         self.reuse = reuse
         self.written: dict[str, ArtefactRecord] = {}
@@ -124,10 +123,7 @@ class Work:
     @property
     def content(self) -> dict[str, Any]:
         """The content of the asset `title`: manifest, probe, names of files, digests."""
-        content = title_content(self.platform, self.title_id)
-        if content is None:
-            raise StoreError(f"{self.title_id} has no asset title: materialise it first.")
-        return content
+        return self.comparison.content
 
     @contextmanager
     def file(self, name: str) -> Iterator[TitleFile]:
@@ -181,7 +177,7 @@ class Work:
 
     def read(self, asset: str) -> pa.Table:
         """An upstream table of this title."""
-        return self.store.read(asset, self.title_id, variant_of(self.platform, SPECS[asset]))
+        return self.store.read(asset, self.title_id, self.comparison.variants[asset])
 
     def batches(self, asset: str) -> Iterator[pa.RecordBatch]:
         """An upstream table of this title, in pieces."""
@@ -217,7 +213,7 @@ class Work:
     def write(self, asset: str, table: pa.Table, **details: Any) -> None:
         """Write a table of this title; the number of rows is added to the details."""
         record = self.record(asset, {"rows": table.num_rows, **details})
-        self.store.write(record, table, variant_of(self.platform, SPECS[asset]))
+        self.store.write(record, table, self.comparison.variants[asset])
 
 
 def _peak_memory_bytes() -> int:

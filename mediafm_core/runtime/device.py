@@ -1,15 +1,15 @@
-"""Where and in what arithmetic networks run."""
+"""Device that networks run on, and the context of their inference."""
 
-from typing import Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mediafm_core.config.settings import Settings
 from mediafm_core.errors import ConfigurationError
-
-Arithmetic = Literal["float32", "bfloat16"]
+from mediafm_core.runtime.threads import torch_threads
 
 
 def resolve_device(settings: Settings) -> str:
-    """The torch device that the settings mean: `auto` takes CUDA where there is any.
+    """Return the torch device that the settings mean: `auto` is CUDA where there is any.
 
     Raises:
         ConfigurationError: the machine has no such device.
@@ -30,3 +30,22 @@ def resolve_device(settings: Settings) -> str:
             f"{torch.cuda.device_count()} CUDA devices: choose another or auto."
         )
     return settings.device
+
+
+def check_device(settings: Settings) -> None:
+    """Refuse a device that this machine lacks; torch is imported only to look for a GPU.
+
+    Raises:
+        ConfigurationError: there is no such device.
+    """
+    if settings.device not in ("auto", "cpu"):
+        resolve_device(settings)
+
+
+@contextmanager
+def inference(settings: Settings) -> Iterator[None]:
+    """Run torch without gradients and with the number of threads of the settings."""
+    import torch
+
+    with torch_threads(settings.threads), torch.inference_mode():
+        yield

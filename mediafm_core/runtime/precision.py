@@ -1,67 +1,55 @@
-"""How an encoder's network runs: arithmetic and threads. The device: `runtime.device`."""
+"""Precision of networks: what the settings mean on a device, and torch's names for it."""
 
-import importlib.util
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from mediafm_core.config.section import PrecisionSetting
 from mediafm_core.config.settings import Settings
-from mediafm_core.errors import ConfigurationError
-from mediafm_core.runtime.device import Arithmetic, resolve_device
 
 if TYPE_CHECKING:
     import torch
 
+Precision = Literal["float32", "bfloat16"]
 
-def arithmetic(settings: Settings) -> Arithmetic:
-    """`float32` or `bfloat16`: part of the identity of every encoder.
 
-    "auto" is float32, so that all machines of a catalogue make the same vectors. bfloat16 is two
-    to five times as fast where it is native, and has to be asked for.
+def vector_precision(settings: Settings) -> Precision:
+    """Return the precision of networks whose vectors are stored: part of encoders' identities.
+
+    "auto" is float32, so that all machines of a catalogue compute the same vectors. bfloat16 is two
+    to five times as fast where it is native, and is used only where the settings say so.
     """
     return "float32" if settings.precision == "auto" else settings.precision
 
 
-def torch_dtype(settings: Settings) -> "torch.dtype":
-    """The arithmetic as torch names it."""
+def fast_precision(
+    setting: PrecisionSetting, device: "torch.device | str", on_cpu: bool = False
+) -> Precision:
+    """Return the precision of a computation that may use what its machine is fast at.
+
+    Args:
+        setting: "auto" is bfloat16 where the device supports it natively, else float32.
+        device: such as `cpu` or `cuda:0`.
+        on_cpu: take bfloat16 also on CPUs that have matrix units for it (AMX).
+    """
+    if setting != "auto":
+        return setting
     import torch
 
-    return torch.bfloat16 if arithmetic(settings) == "bfloat16" else torch.float32
+    if torch.device(device).type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = on_cpu and bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    return "bfloat16" if native else "float32"
 
 
-@contextmanager
-def inference(settings: Settings) -> Iterator[None]:
-    """Run torch without gradients and with the asked-for threads, then restore their number."""
+def torch_dtype(precision: Precision) -> "torch.dtype":
+    """Return torch's name of a precision."""
     import torch
 
-    before = torch.get_num_threads()
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        if settings.threads:
-            torch.set_num_threads(before)
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
 
 
-def check_device(settings: Settings) -> None:
-    """Make sure that the device is on this machine; torch is imported only to look for a GPU.
+def autocast(device: "torch.device", precision: Precision) -> "torch.autocast":
+    """Return the context in which a network computes in a precision; its weights stay float32."""
+    import torch
 
-    Raises:
-        ConfigurationError: there is no such device.
-    """
-    if settings.device not in ("auto", "cpu"):
-        resolve_device(settings)
-
-
-def require_module(module: str, distribution: str) -> None:
-    """Make sure that a package can be imported, without importing it.
-
-    Raises:
-        ConfigurationError: it is not installed.
-    """
-    if importlib.util.find_spec(module) is None:
-        raise ConfigurationError(
-            f"The package {distribution} is not installed: run `pip install {distribution}`."
-        )
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")

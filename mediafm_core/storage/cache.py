@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from mediafm_core.disk.atomic import replace_file
 from mediafm_core.runtime.clock import is_ahead
 
 _ABSENT = "absent"
@@ -73,7 +74,7 @@ class Copies:
         size = prepared.stat().st_size
         self._make_room(size)
         path.parent.mkdir(parents=True, exist_ok=True)
-        prepared.replace(path)
+        replace_file(prepared, path)
         self.touch(path)
         return path
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from mediafm_core.disk.atomic import replace_file, to_disk
 from mediafm_core.disk.locks import acquire
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.storage.files import Entry, Files
@@ -87,12 +88,11 @@ class LocalFiles(Files):
 
     def put(self, prepared: Path, key: str) -> None:
         """Move a file into place, on disk before it is visible."""
-        with prepared.open("rb") as file:
-            os.fsync(file.fileno())
+        to_disk(prepared)
         target = self.root / key
         with self._writing():
             target.parent.mkdir(parents=True, exist_ok=True)
-            prepared.replace(target)
+            replace_file(prepared, target)
 
     def touch(self, key: str) -> None:
         """Set its modification time."""

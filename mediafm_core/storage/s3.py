@@ -8,7 +8,6 @@ tag (ETag) is the same, which costs one small request.
 
 import hashlib
 import logging
-import os
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from botocore.exceptions import ClientError, FlexibleChecksumError
 
 from mediafm_core.config.location import S3Location
 from mediafm_core.config.store_settings import S3Settings
+from mediafm_core.disk.cache_folders import user_cache
 from mediafm_core.errors import DamagedObjectError, StorageError
 from mediafm_core.identity import digest_of
 from mediafm_core.storage.cache import Copies, in_a_name
@@ -68,7 +68,7 @@ class S3Files(Files):
         self._endpoint = self._client.meta.endpoint_url
         self._attempts = settings.max_attempts
         self._lease_s = settings.lease_s
-        self.root = (settings.cache or _user_cache()) / _folder_name(place, self._endpoint)
+        self.root = (settings.cache or user_cache()) / _folder_name(place, self._endpoint)
         self._local = LocalFiles(self.root)
         self._copies = Copies(self.root / "copies", self.location, settings.cache_gib * (1 << 30))
         self._leases: list[Lease] = []
@@ -329,10 +329,6 @@ def _fault(response: dict[str, Any], size: int, digest: str) -> str:
         return f"{size} of {response['ContentLength']} bytes"
     expected = response.get("Metadata", {}).get(_DIGEST, digest)
     return "" if expected == digest else _WRONG_DIGEST
-
-
-def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mediafm"
 
 
 def _folder_name(place: S3Location, endpoint: str) -> str:

@@ -6,12 +6,11 @@ needed. A model is known by its `training.json`, which is put up last: one that 
 not there. A model of an identity is never another one, so that what is here need not be asked for.
 """
 
-import os
 import re
 import shutil
-import uuid
 from pathlib import Path
 
+from mediafm_core.disk.atomic import atomic_folder
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.model_files import TRAINING_FILE, created_at
 from mediafm_core.store.store import Store
@@ -52,17 +51,11 @@ def model_folder(store: Store, identity: str) -> Path:
     folder = store.models / identity
     if not store.files.is_remote or folder.is_dir() or not _is_put_up(store, identity):
         return folder
-    brought = store.models / f".{identity}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    brought.mkdir(parents=True)
-    try:
+    with atomic_folder(folder) as prepared:
         place = f"{_FOLDER}/{identity}"
         for entry in store.files.entries(place):
-            shutil.copyfile(store.files.path(entry.key), brought / Path(entry.key).name)
+            shutil.copyfile(store.files.path(entry.key), prepared / Path(entry.key).name)
         store.files.drop_copies(place)
-        if not folder.exists():
-            brought.rename(folder)
-    finally:
-        shutil.rmtree(brought, ignore_errors=True)
     return folder
 
 

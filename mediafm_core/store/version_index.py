@@ -20,6 +20,7 @@ from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 
+from mediafm_core.disk.atomic import replace_file
 from mediafm_core.disk.sealed_parquet import decoding, open_parquet, write_parquet
 from mediafm_core.disk.seals import SealError
 from mediafm_core.errors import StoreError
@@ -191,7 +192,7 @@ class VersionIndex:
             path.parent.mkdir(parents=True, exist_ok=True)
             with self._store.staging() as prepared:
                 write_parquet(_table(index.records), prepared / path.name, compression="zstd")
-                (prepared / path.name).replace(path)
+                replace_file(prepared / path.name, path)
             if folder[1]:
                 models = self._store.files.folders(folder[0])
                 for other in path.parent.glob("*.parquet"):

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from mediafm_core.config.location import S3Location, parse_location
 from mediafm_core.config.settings import load_settings
+from mediafm_core.disk.atomic import atomic_file
 from mediafm_core.errors import IdentityMismatchError, MediaFMError
 from mediafm_core.storage.open_files import open_files
 from mediafm_core.training_sets.footer import SPLIT, VECTORS, SetRecord, opened_set, read_schema
@@ -131,15 +132,14 @@ class Content:
             raise MediaFMError(f"{name!r} is a label, not a column of vectors: see `labels`.")
         path = self._folder / f"{name}.npy"
         if not path.exists():
-            unpacked = path.with_suffix(".part")
             try:
-                self._unpack(name, unpacked)
+                with atomic_file(path) as prepared:
+                    self._unpack(name, prepared)
             except OSError as error:
                 raise MediaFMError(
                     f"The vectors of {self.sources[0].place} cannot be unpacked in {path.parent} "
                     f"({error}): see that it has space, or set TMPDIR."
                 ) from error
-            unpacked.rename(path)
         return path
 
     def _unpack(self, name: str, path: Path) -> None:

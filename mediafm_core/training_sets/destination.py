@@ -1,7 +1,6 @@
 """Where a training set is written to: one file, or a folder of files that appears in one step."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from mediafm_core.config.location import S3Location, parse_location
 from mediafm_core.config.settings import Settings
+from mediafm_core.disk.atomic import replace_folder
 from mediafm_core.errors import MediaFMError, StoreError
 from mediafm_core.storage.files import Files
 from mediafm_core.storage.open_files import open_files
@@ -93,7 +93,7 @@ class Destination:
                 if self.is_file:
                     self.files.put(prepared, self.name)
                 else:
-                    _move_folder(prepared, self.files.path(self.name), folder / "before")
+                    replace_folder(prepared, self.files.path(self.name), durable=True)
         except OSError as error:
             if error.errno is None:
                 raise  # not of the machine: Arrow's for a file that it cannot decode
@@ -101,17 +101,6 @@ class Destination:
                 f"{self.files.location}/{self.name} cannot be written ({error}): make space, or "
                 "take another place."
             ) from error
-
-
-def _move_folder(prepared: Path, target: Path, aside: Path) -> None:
-    """Let a folder take its place, on disk before it is visible."""
-    for path in prepared.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    if target.exists():
-        target.rename(aside)
-    prepared.rename(target)
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _parsed(out: Path | S3Location | str) -> Path | S3Location:

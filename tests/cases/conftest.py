@@ -12,7 +12,7 @@ import pytest
 from mediafm_core.config.settings import load_settings
 from mediafm_core.identity import Identity
 from mediafm_core.pipeline.materialise import DECODED, materialise
-from mediafm_core.pipeline.planning.asset_states import recorded
+from mediafm_core.pipeline.planning.title_comparison import TitleComparison
 from mediafm_core.pipeline.platform import Platform
 
 
@@ -71,7 +71,8 @@ def take_in(shared_cases: Path, tmp_path: Path) -> Callable[..., TakenIn]:
             if outcomes[0].status == "quarantined":
                 return TakenIn(reason=outcomes[0].reason)
             checks |= {check.name: check.detail for each in outcomes for check in each.checks}
-        shots, timed_text = (recorded(platform, each, case) for each in ("shots", "timed_text"))
+        comparison = TitleComparison(platform, case)
+        shots, timed_text = map(comparison.record, ("shots", "timed_text"))
         assert shots is not None
         assert timed_text is not None
         texts = platform.store.read("timed_text", case)["text"].to_pylist()

@@ -12,7 +12,7 @@ from mediafm_core.pipeline.catalogue_training import train_model
 from mediafm_core.pipeline.graph import FROM_MODEL, UP_TO_FUSION
 from mediafm_core.pipeline.materialise import DECODED, Outcome, materialise
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.publishing import publish_titles
+from mediafm_core.pipeline.publishing import publish_titles
 from mediafm_core.pipeline.releases.release import release
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "catalogue"

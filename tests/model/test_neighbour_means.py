@@ -5,18 +5,17 @@ import torch
 
 from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.model.configuration import MediaFMConfig
-from mediafm_core.model.neighbour_means import Surroundings
-from mediafm_core.model.network import MediaFM
+from mediafm_core.model.network import MediaFM, NeighbourMeans
 
 
 def shots(count: int, width: int = 20) -> torch.Tensor:
     return torch.randn(1, count, width, generator=torch.Generator().manual_seed(1))
 
 
-def make(reach: int = 2) -> Surroundings:
+def make(reach: int = 2) -> NeighbourMeans:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return Surroundings(20, 16, reach)
+        return NeighbourMeans(20, 16, reach)
 
 
 @torch.inference_mode()

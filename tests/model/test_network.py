@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_network import PlainNetwork
 
-from mediafm_core.model.configuration import MediaFMConfig
+from mediafm_core.model.configuration import SPECIAL_TOKENS, MediaFMConfig, attention_slopes
 from mediafm_core.model.network import MediaFM
-from mediafm_core.model.positions import SPECIAL_TOKENS, attention_slopes
 
 FUSED, GLOBAL, HIDDEN, HEADS, LAYERS = 24, 6, 16, 4, 3
 RANGES = {"video": [0, 12], "audio": [12, 20], "text": [20, 24]}

@@ -8,8 +8,8 @@ from torch.nn import functional
 from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.model.configuration import MediaFMConfig
-from mediafm_core.model.network import MediaFM
-from mediafm_core.model.novelty import Structure
+from mediafm_core.model.network import MediaFM, NoveltyFeatures
+from mediafm_core.model.training.novelty_statistics import fit_novelty
 
 RANGES = [(0, 12), (12, 20)]
 COSINES = [0, 1, 4, 7, 10, 11, 14, 17]  # `a . b` of both bands at all reaches
@@ -21,9 +21,9 @@ def titles(*lengths: int) -> list[torch.Tensor]:
 
 
 @pytest.fixture
-def structure() -> Structure:
-    made = Structure(RANGES)
-    made.fit(titles(60, 40))
+def structure() -> NoveltyFeatures:
+    made = NoveltyFeatures(RANGES)
+    fit_novelty(made, titles(60, 40))
     return made
 
 
@@ -35,7 +35,7 @@ def fitted_network() -> MediaFM:
         config = MediaFMConfig.from_settings(shape, 20, 6, FusedSpace(ranges=ranges))
         network = MediaFM(config).eval()
     assert network.structure is not None
-    network.structure.fit(titles(60, 40))
+    fit_novelty(network.structure, titles(60, 40))
     return network
 
 
@@ -74,8 +74,8 @@ def test_few_alike_and_absent_shots_are_no_trouble() -> None:
     alike = torch.ones(5, 20).contiguous()
     alike[:, 12:] = 0  # no shot has the second modality
     for fitted_on in ([alike], titles(60), [alike[:1]]):
-        made = Structure(RANGES)
-        made.fit(fitted_on)
+        made = NoveltyFeatures(RANGES)
+        fit_novelty(made, fitted_on)
         for title in (alike, alike[:1], *titles(3)):
             assert made(title[None]).isfinite().all()
 

@@ -26,8 +26,8 @@ from mediafm_core.inference.whole_title import (
     windows,
 )
 from mediafm_core.model.configuration import MediaFMConfig
-from mediafm_core.model.network import MediaFM
-from mediafm_core.model.novelty import Structure
+from mediafm_core.model.network import MediaFM, NoveltyFeatures
+from mediafm_core.model.training.novelty_statistics import fit_novelty
 from mediafm_core.vectors import unit_length
 
 # Vectors are of size one. Any two ways in float32 then differ by 1e-4 at most; 3e-6 was seen.
@@ -62,7 +62,7 @@ def fitted_network(
         torch.manual_seed(0)
         network = MediaFM(config).eval()
     assert network.structure is not None
-    network.structure.fit([torch.from_numpy(title) for title in titles])
+    fit_novelty(network.structure, [torch.from_numpy(title) for title in titles])
     return network
 
 
@@ -244,13 +244,14 @@ def test_titles_of_almost_equal_shots_are_no_noise(spread: float, fitted_on: str
     is divided by a hundredth: 2e-3 could be reached.
     """
     title = still(400, spread)
-    structure = Structure(list(RANGES.values()))
-    structure.fit(
+    structure = NoveltyFeatures(list(RANGES.values()))
+    fit_novelty(
+        structure,
         {
             "the same": [title, still(300, spread, 1)],
             "one shot": [title[:1]],
             "others": [torch.from_numpy(made_title(300))],
-        }[fitted_on]
+        }[fitted_on],
     )
     found = structure(title[None])
     generator = torch.Generator().manual_seed(0)

@@ -5,8 +5,9 @@ import os
 import pytest
 
 from mediafm_core.errors import ChangedTitleError
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.materialise import DECODED, materialise
+from mediafm_core.pipeline.planning.title_comparison import TitleComparison
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.work import Work
 
 STEPS = {"media.mp4": DECODED, "captions.en.vtt": ("timed_text",), "clips.csv": ("clip_features",)}
@@ -40,7 +41,7 @@ def test_what_is_swapped_for_a_file_is_neither_read_nor_waited_for(catalogue, sw
 
 def test_a_file_that_changes_during_the_work_is_refused(catalogue):
     platform, path = catalogue.platform(), catalogue.inbox / "coffee" / "media.mp4"
-    work = Work(platform, "coffee", {})
+    work = Work(TitleComparison(platform, "coffee"), {})
     with (
         pytest.raises(ChangedTitleError, match=r"media\.mp4 has changed since it was taken in"),
         work.file("media.mp4"),

@@ -8,9 +8,9 @@ from mediafm_core.config.media_settings import LimitSettings
 from mediafm_core.errors import ChangedTitleError, WorkError
 from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.pipeline.failures.attempts import FOLDER
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.materialise import DECODED, materialise
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.quarantine import Quarantine
 
 
 @pytest.fixture

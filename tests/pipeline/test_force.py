@@ -4,10 +4,10 @@ import pytest
 
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.materialise import DECODED, Outcome, materialise
-from mediafm_core.pipeline.planning.asset_states import recorded
+from mediafm_core.pipeline.planning.title_comparison import TitleComparison
 from mediafm_core.pipeline.planning.title_selection import select_titles
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.publishing import publish_titles
+from mediafm_core.pipeline.publishing import publish_titles
 from mediafm_core.store.features import catalogue as readers_catalogue
 from mediafm_core.store.records import JSON_ASSETS
 
@@ -28,7 +28,7 @@ def stamp(platform: Platform, asset: str, title_id: str) -> str:
 def test_everything_is_computed_again_and_nothing_becomes_stale(catalogue):
     platform = catalogue.platform()
     title_id = "coffee"
-    before = {name: recorded(platform, name, title_id) for name in SPECS}
+    before = {name: TitleComparison(platform, title_id).record(name) for name in SPECS}
     stamps = {name: stamp(platform, name, title_id) for name in SPECS}
     for group in GROUPS:
         for outcome in materialise(platform, group, title_id, force=True):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mediafm_core.config.section import Precision
+from mediafm_core.config.section import PrecisionSetting
 from mediafm_core.config.settings import load_settings
 from mediafm_core.pipeline.graph import SPECS
 
@@ -14,7 +14,7 @@ from mediafm_core.pipeline.graph import SPECS
     [("auto", "a-model"), ("float32", "a-model"), ("bfloat16", "a-model in bfloat16")],
 )
 def test_contextual_vectors_of_other_arithmetic_are_others(
-    precision: Precision, identity: str
+    precision: PrecisionSetting, identity: str
 ) -> None:
     settings = load_settings(precision=precision)
     identity_of = SPECS["contextual_embeddings"].identity

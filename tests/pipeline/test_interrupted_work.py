@@ -8,8 +8,8 @@ import pytest
 
 from mediafm_core.pipeline import materialise as materialising
 from mediafm_core.pipeline.failures.attempts import FOLDER, MOST_DEATHS
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.materialise import materialise
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.store.equality import differences
 
 SOUND = ("audio_embeddings",)

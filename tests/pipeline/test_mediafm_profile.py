@@ -8,8 +8,8 @@ from films import take_in
 from small_checkpoints import save_clip, save_wav2vec2
 
 from mediafm_core.errors import ServiceError
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.materialise import materialise
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.vectors import to_numpy
 
 KEY = "sk-not-for-any-log"

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import mediafm_core
 from mediafm_core.cli.main import main
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.pipeline.failures.quarantine import Quarantine
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.retirement import retire
 from mediafm_core.store.features import catalogue as published
 

@@ -18,7 +18,6 @@ from torch.nn import functional
 
 from mediafm_core.config.training_settings import ObjectiveSettings
 from mediafm_core.model.network import MediaFM
-from mediafm_core.model.prediction import take_rows
 from mediafm_core.model.training.pseudo_boundaries import pseudo_boundaries
 
 # Of a prediction that is compared: where nothing is visible it is zero, and the gradient of a
@@ -164,3 +163,8 @@ def drop_modalities(
     left = torch.cat(parts, dim=-1)
     left = torch.where(left.any(dim=-1, keepdim=True), left, fused)
     return functional.normalize(left, dim=-1)
+
+
+def take_rows(values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Return rows `[b, k]` of `[b, n, w]` as `[b, k, w]`."""
+    return torch.take_along_dim(values, rows[..., None], dim=1)

@@ -11,13 +11,12 @@ state, flags and thread counts are left as they were.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from mediafm_core.config.model_settings import ModelSettings
@@ -27,10 +26,10 @@ from mediafm_core.identity import Identity
 from mediafm_core.model.configuration import MediaFMConfig
 from mediafm_core.model.model_files import MODEL_VERSION
 from mediafm_core.model.network import MediaFM
-from mediafm_core.model.novelty import SAMPLE_SHOTS
 from mediafm_core.model.saved_model import identity_of, own_settings, save_model
 from mediafm_core.model.training.batches import BatchReader, Plan
 from mediafm_core.model.training.distributed import World
+from mediafm_core.model.training.novelty_statistics import fit_novelty, sampled_titles
 from mediafm_core.model.training.progress_events import (
     CurvePoint,
     Observer,
@@ -40,9 +39,11 @@ from mediafm_core.model.training.progress_events import (
 )
 from mediafm_core.model.training.training_checkpoint import TrainingStates, remove_old_states
 from mediafm_core.model.training.training_data import TrainingData
-from mediafm_core.model.training.training_loop import Descent, resolve_arithmetic
+from mediafm_core.model.training.training_loop import Descent
 from mediafm_core.model.training.validation import Kind, Validation, split_titles
 from mediafm_core.model.training.warm_start import starting_identity, starting_weights
+from mediafm_core.runtime.precision import fast_precision
+from mediafm_core.runtime.threads import torch_threads
 
 _log = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ def train(
         # Before the processes agree: none loads what another training still writes.
         saved.held() if saved and world.is_first else nullcontext(),
         _own_randomness(training.seed, target),
-        _threads(threads),
+        torch_threads(threads),
     ):
         world.agree("data or settings", asked.key)
         if saved and states and world.is_first:
@@ -150,7 +151,7 @@ def train(
         if training.start_from is not None:
             _start_from(network, training.start_from)
         elif network.structure is not None:
-            network.structure.fit(sampled_titles(data, train_titles, training.seed))
+            fit_novelty(network.structure, sampled_titles(data, train_titles, training.seed))
         observe(Phase("preparing validation"))
         network.to(target)  # type: ignore[arg-type]  # transformers wraps its signature
         ranges = config.modality_ranges
@@ -256,21 +257,8 @@ def training_request(
         "training": training.recorded(exclude={"start_from"}),
         "titles": {title.title_id: title.data_version for title in data.titles},
         "started_from": starting_identity(training.start_from),
-        "arithmetic": resolve_arithmetic(training, device),
+        "arithmetic": fast_precision(training.precision, device),
     }
-
-
-def sampled_titles(data: TrainingData, titles: Sequence[int], seed: int) -> list[torch.Tensor]:
-    """Whole titles `[n, d]` of about `SAMPLE_SHOTS` shots together; all titles where they fit.
-
-    The first of them is cut where it alone has more.
-    """
-    drawn = np.random.default_rng([seed % 2**64, len(titles)]).permutation(titles)
-    before = data.shots[drawn].cumsum() - data.shots[drawn]
-    return [
-        torch.tensor(data.read(title, 0, min(int(data.shots[title]), SAMPLE_SHOTS)))
-        for title in np.sort(drawn[before < SAMPLE_SHOTS]).tolist()
-    ]
 
 
 def _start_from(network: MediaFM, folder: Path) -> None:
@@ -314,14 +302,3 @@ def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
         with torch.cuda.device(device):
             torch.cuda.manual_seed(seed)
             yield
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Another number of CPU threads for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

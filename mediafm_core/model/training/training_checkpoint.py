@@ -18,7 +18,6 @@ import json
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -28,6 +27,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from mediafm_core.disk.atomic import atomic_folder, to_disk
 from mediafm_core.disk.locks import locked_if_free
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import digest_of_settings
@@ -121,24 +121,19 @@ class TrainingStates:
         """
         before = list(self.folder.glob("step-*"))
         folder = self.folder / f"step-{step:08}"
-        prepared = self.folder / f".{folder.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         try:
             for unfinished in self.folder.glob(".step-*"):  # of a killed process
                 shutil.rmtree(unfinished)
-            prepared.mkdir(parents=True)
-            save_file(
-                {name: _plain(each) for name, each in tensors.items()}, prepared / TENSORS_FILE
-            )
-            digest = _digest(prepared / TENSORS_FILE)
-            document = {"step": step, "key": self.key, "digest": digest, **facts}
-            document["check"] = digest_of_settings(document)
-            (prepared / STATE_FILE).write_text(json.dumps(document, indent=1) + "\n")
-            for name in (TENSORS_FILE, STATE_FILE):
-                _to_disk(prepared / name)
-            prepared.rename(folder)
-            _to_disk(self.folder)
+            with atomic_folder(folder, durable=True, is_replaced=lambda _folder: True) as prepared:
+                save_file(
+                    {name: _plain(each) for name, each in tensors.items()}, prepared / TENSORS_FILE
+                )
+                digest = _digest(prepared / TENSORS_FILE)
+                document = {"step": step, "key": self.key, "digest": digest, **facts}
+                document["check"] = digest_of_settings(document)
+                (prepared / STATE_FILE).write_text(json.dumps(document, indent=1) + "\n")
+            to_disk(self.folder)
         except (OSError, SafetensorError) as error:
-            shutil.rmtree(prepared, ignore_errors=True)
             kept = f"step {_step(before[-1])} is kept" if before else "none is kept"
             raise ConfigurationError(
                 f"The state of the training after step {step} cannot be saved in {self.folder} "
@@ -252,11 +247,3 @@ def _plain(tensor: torch.Tensor) -> torch.Tensor:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

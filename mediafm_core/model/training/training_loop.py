@@ -27,12 +27,12 @@ from mediafm_core.model.training.progress_events import CurvePoint, Observer, Ph
 from mediafm_core.model.training.training_checkpoint import TrainingStates, damaged_state
 from mediafm_core.model.training.validation import Validation
 from mediafm_core.model.training.warm_start import WEIGHTS
-from mediafm_core.runtime.device import Arithmetic
 from mediafm_core.runtime.interruption import (
     Interrupt,
     closing_with,
     holding_interrupts_back,
 )
+from mediafm_core.runtime.precision import autocast, fast_precision
 
 # Steps whose losses are fetched together: asking a GPU for a number waits for all it has to do.
 _FETCHED_STEPS = {"cpu": 1, "cuda": 10}
@@ -83,7 +83,7 @@ class Descent:
     ) -> None:
         self.network = network
         self.device = network.device
-        self.arithmetic = resolve_arithmetic(settings, self.device)
+        self.arithmetic = fast_precision(settings.precision, self.device)
         self.optimisers = Optimisers(network, settings)
         self.check = check
         self.course = Course()
@@ -183,7 +183,7 @@ class Descent:
         for place, batch in enumerate(batches.batches):
             batch = batch.to(self.device, non_blocking=True)
             with without_exchange(self._objective, place < count - 1):
-                with self._autocast():
+                with autocast(self.device, self.arithmetic):
                     losses = cast(Losses, self._objective(batch, batches.counts))
                 # Gradients are averaged over the processes, and they should be added up.
                 (losses.total * self._world.size).backward()
@@ -277,21 +277,6 @@ class Descent:
         if self.device.type == "cuda":
             torch.cuda.manual_seed(number)
 
-    def _autocast(self) -> torch.autocast:
-        enabled = self.arithmetic == "bfloat16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
-
 
 def _above(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {prefix + name: tensor for name, tensor in tensors.items()}
-
-
-def resolve_arithmetic(training: TrainingSettings, device: torch.device) -> Arithmetic:
-    """What the network computes in: `auto` takes bfloat16 on GPUs that have it by nature.
-
-    Weights, losses and updates are float32 either way.
-    """
-    if training.precision != "auto":
-        return training.precision
-    native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bfloat16" if native else "float32"

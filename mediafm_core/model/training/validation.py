@@ -15,13 +15,12 @@ from torch.nn.utils.rnn import pad_sequence
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.identity import digest_of
 from mediafm_core.model.network import MediaFM
-from mediafm_core.model.prediction import take_rows
 from mediafm_core.model.training.baselines import baseline_predictions
 from mediafm_core.model.training.distributed import World
 from mediafm_core.model.training.masking import Masks, sample_masks
-from mediafm_core.model.training.objective import Batch
+from mediafm_core.model.training.objective import Batch, take_rows
 from mediafm_core.model.training.training_data import TrainingData
-from mediafm_core.runtime.device import Arithmetic
+from mediafm_core.runtime.precision import Precision, autocast
 
 FEWEST_TITLES_TO_SPLIT = 10  # with fewer, one more to learn from is worth more than the figure
 VALIDATION_SHOTS = 8192  # bound of what one validation reads and keeps in memory
@@ -104,7 +103,7 @@ class Validation:
     def loss(
         self,
         network: MediaFM,
-        arithmetic: Arithmetic,
+        arithmetic: Precision,
         progress: Callable[[float], None] = lambda _share: None,
     ) -> float:
         """Mean cosine distance of all hidden shots.
@@ -121,7 +120,7 @@ class Validation:
         for place, batch in enumerate(self._batches):
             progress(place / len(self._batches))
             batch = batch.to(device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=arithmetic == "bfloat16"):
+            with autocast(device, arithmetic):
                 output = network(
                     batch.fused,
                     batch.global_,

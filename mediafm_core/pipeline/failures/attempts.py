@@ -12,7 +12,6 @@ memory. After `MOST_DEATHS` of those in a row the title is quarantined.
 
 import atexit
 import faulthandler
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import IO, TYPE_CHECKING
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mediafm_core.disk.atomic import atomic_file
 from mediafm_core.errors import TitleError
 from mediafm_core.runtime.interruption import cleaning_up_with
 from mediafm_core.runtime.process import ProcessMark, out_of_memory_kills
@@ -94,9 +94,8 @@ class Attempts:
             memory_kills=out_of_memory_kills(),
             crash_report=_report_crashes(self._folder / _CRASH_REPORTS).name,
         )
-        prepared = path.with_suffix(f".{os.getpid()}")
-        prepared.write_text(note.model_dump_json())
-        prepared.replace(path)
+        with atomic_file(path) as prepared:
+            prepared.write_text(note.model_dump_json())
         with cleaning_up_with(lambda: path.unlink(missing_ok=True)):
             try:
                 yield

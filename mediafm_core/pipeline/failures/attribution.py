@@ -17,7 +17,7 @@ from mediafm_core.pipeline.checks import run_checks
 from mediafm_core.pipeline.failures.cross_check import title_to_try, try_on
 from mediafm_core.pipeline.failures.unknown_failures import RUNS_TO_HOLD_BACK, failures_in
 from mediafm_core.pipeline.graph import SPECS
-from mediafm_core.pipeline.planning.asset_states import variant_of
+from mediafm_core.pipeline.planning.title_comparison import TitleComparison
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.work import Work
 from mediafm_core.runtime.error_causes import (
@@ -37,18 +37,26 @@ class FailedWork:
     """Work on a title that has failed.
 
     Attributes:
-        platform: settings, store and networks.
-        title_id: the title.
+        comparison: of the title, made before the work.
         assets: that the work yields together.
         compute: the work, of this title or another.
         content: returns a version of what the work reads of this title.
     """
 
-    platform: Platform
-    title_id: str
+    comparison: TitleComparison
     assets: tuple[str, ...]
     compute: Callable[[Work], None]
     content: Callable[[], str]
+
+    @property
+    def platform(self) -> Platform:
+        """Settings, store and networks."""
+        return self.comparison.platform
+
+    @property
+    def title_id(self) -> str:
+        """The title."""
+        return self.comparison.title_id
 
     def __str__(self) -> str:
         return f"{self.title_id}: {self.assets[0]}"
@@ -104,11 +112,12 @@ def _evidence(work: FailedWork, error: Exception) -> str:
     """
     platform, asset = work.platform, work.assets[0]
     with platform.one_model():
-        other = title_to_try(platform, asset, but={work.title_id, *platform.failed})
-        if other is None:
+        found = title_to_try(platform, asset, but={work.title_id, *platform.failed})
+        if found is None:
             return "There is no other title to try the same work on: report it if it comes again."
-        other_error = try_on(platform, other, work.assets, work.compute)
+        other_error = try_on(found, work.assets, work.compute)
         content = work.content()
+    other = found.title_id
     platform.inbox.put_away(other)
     if other_error is None:
         runs = failures_in(platform).count(work.title_id, asset, content, error, platform.run_id)
@@ -133,12 +142,11 @@ def _remove_damaged_inputs(work: FailedWork, error: Exception) -> None:
     Raises:
         StoreError: that is what was at fault.
     """
-    platform, title_id = work.platform, work.title_id
-    store = platform.store
+    store, title_id = work.platform.store, work.title_id
     names = {name for asset in work.assets for name in SPECS[asset].dependencies}
-    damaged = [name for name in sorted(names) if _is_damaged(platform, name, title_id, error)]
+    damaged = [name for name in sorted(names) if _is_damaged(work.comparison, name, error)]
     for name in damaged:
-        store.remove(name, title_id, variant_of(platform, SPECS[name]))
+        store.remove(name, title_id, work.comparison.variants[name])
     if damaged:
         raise StoreError(
             f"{title_id}: {', '.join(damaged)} could not be read and were removed ({error}): run "
@@ -146,11 +154,12 @@ def _remove_damaged_inputs(work: FailedWork, error: Exception) -> None:
         ) from error
 
 
-def _is_damaged(platform: Platform, asset: str, title_id: str, error: Exception) -> bool:
+def _is_damaged(comparison: TitleComparison, asset: str, error: Exception) -> bool:
     """Return True if an artefact is unreadable, fails its checks, or was named by the error."""
     if isinstance(error, DamagedArtefactError) and error.asset == asset:
         return True
-    store, variant = platform.store, variant_of(platform, SPECS[asset])
+    store, title_id = comparison.platform.store, comparison.title_id
+    variant = comparison.variants[asset]
     if asset in JSON_ASSETS or not store.has(asset, title_id, variant):
         return False
     if not store.is_sound(asset, title_id, variant):

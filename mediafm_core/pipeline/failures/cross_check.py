@@ -7,16 +7,11 @@ import pyarrow as pa
 
 from mediafm_core.errors import StoreError, TitleError, WorkError
 from mediafm_core.pipeline.checks import run_checks
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.graph import SPECS
-from mediafm_core.pipeline.planning.asset_states import (
-    Wanted,
-    input_versions,
-    recorded,
-    variant_of,
-    wanted,
-)
+from mediafm_core.pipeline.planning.asset_states import variant_of
+from mediafm_core.pipeline.planning.title_comparison import TitleComparison
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.stages.title_stage import describe_title
 from mediafm_core.pipeline.work import Work
 from mediafm_core.runtime.interruption import raise_if_interrupted
@@ -27,13 +22,16 @@ from mediafm_core.store.store import Store
 _LOOKED_AT = 20  # titles at most, the ones with the smallest artefacts first
 
 
-def title_to_try(platform: Platform, asset: str, but: Collection[str]) -> str | None:
+def title_to_try(platform: Platform, asset: str, but: Collection[str]) -> TitleComparison | None:
     """Find a title that has an asset as it would be computed now; the smallest one of a few.
 
     Args:
         platform: settings and store.
         asset: its name.
-        but: titles that are no candidates.
+        but: titles that are left out.
+
+    Returns:
+        The comparison that has shown it.
     """
     variant = variant_of(platform, SPECS[asset])
     suffix = ".json" if asset in JSON_ASSETS else ".parquet"
@@ -45,19 +43,21 @@ def title_to_try(platform: Platform, asset: str, but: Collection[str]) -> str | 
     }
     quarantine = Quarantine(platform.store)
     for title_id in sorted(sizes.keys() - set(but), key=lambda name: sizes[name])[:_LOOKED_AT]:
-        if quarantine.get(title_id) is None and _is_current(platform, asset, title_id):
-            return title_id
+        if quarantine.get(title_id) is not None:
+            continue
+        comparison = TitleComparison(platform, title_id)
+        if comparison.record("title") if asset == "title" else comparison.is_current(asset):
+            return comparison
     return None
 
 
 def try_on(
-    platform: Platform, title_id: str, assets: Collection[str], compute: Callable[[Work], None]
+    comparison: TitleComparison, assets: Collection[str], compute: Callable[[Work], None]
 ) -> Exception | None:
     """Do the work on a title that has its result already; nothing is written.
 
     Args:
-        platform: settings, store and networks.
-        title_id: see `title_to_try`.
+        comparison: of the title, see `title_to_try`.
         assets: that the work yields.
         compute: the work; of the asset `title` it is not used.
 
@@ -67,9 +67,10 @@ def try_on(
     """
     try:
         if assets == ("title",):
-            describe_title(platform.inbox.folder(title_id), platform)
+            platform = comparison.platform
+            describe_title(platform.inbox.folder(comparison.title_id), platform)
         else:
-            work = _TrialWork(platform, title_id, assets)
+            work = _TrialWork(comparison, assets)
             compute(work)
             for asset in assets:
                 _require_passed_checks(work, asset)
@@ -80,7 +81,7 @@ def try_on(
 
 
 def _require_passed_checks(work: Work, asset: str) -> None:
-    variant = variant_of(work.platform, SPECS[asset])
+    variant = work.comparison.variants[asset]
     for result in run_checks(work.store, asset, work.title_id, variant):
         if not result.passed:
             raise WorkError(
@@ -88,28 +89,16 @@ def _require_passed_checks(work: Work, asset: str) -> None:
             )
 
 
-def _is_current(platform: Platform, asset: str, title_id: str) -> bool:
-    found = recorded(platform, asset, title_id)
-    if asset == "title" or found is None:
-        return found is not None
-    target = _wanted(platform, asset, title_id)
-    return target is not None and found.data_version == target.version
-
-
-def _wanted(platform: Platform, asset: str, title_id: str) -> Wanted | None:
-    versions = input_versions(platform, asset, title_id)
-    return wanted(platform, asset, versions) if versions is not None else None
-
-
 class _TrialWork(Work):
     """Work whose results are thrown away."""
 
-    def __init__(self, platform: Platform, title_id: str, assets: Collection[str]) -> None:
-        targets = {asset: _wanted(platform, asset, title_id) for asset in assets}
-        if not all(targets.values()):
-            raise TitleError(f"{title_id} is no longer ready for {', '.join(assets)}.")
-        super().__init__(platform, title_id, {name: each for name, each in targets.items() if each})
-        self._store = _DiscardingStore(platform.store.files, assets)
+    def __init__(self, comparison: TitleComparison, assets: Collection[str]) -> None:
+        wanted = {asset: comparison.wanted(asset) for asset in assets}
+        targets = {asset: version for asset, version in wanted.items() if version}
+        if len(targets) < len(wanted):
+            raise TitleError(f"{comparison.title_id} is not ready for {', '.join(assets)}.")
+        super().__init__(comparison, targets)
+        self._store = _DiscardingStore(self.platform.store.files, assets)
 
     @property
     def store(self) -> Store:

@@ -7,12 +7,12 @@ is evidence against the title when the same work on another title passes right a
 in `<store>/.attempts/failures`.
 """
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from mediafm_core.disk.atomic import atomic_file
 from mediafm_core.errors import TitleError
 from mediafm_core.isolation.wire_errors import kind_and_place
 from mediafm_core.pipeline.failures.attempts import FOLDER
@@ -84,9 +84,8 @@ class Failures:
             now.runs = sorted({run, *known.runs})
         path = self._path(title_id)
         path.parent.mkdir(parents=True, exist_ok=True)
-        prepared = path.with_suffix(f".{os.getpid()}")
-        prepared.write_text(now.model_dump_json())
-        prepared.replace(path)
+        with atomic_file(path) as prepared:
+            prepared.write_text(now.model_dump_json())
         return len(now.runs)
 
     def require_hope(self, title_id: str, asset: str, content: str) -> None:

@@ -25,7 +25,6 @@ from mediafm_core.model.model_files import (
     require_undamaged,
     write_training_record,
 )
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.graph import BESIDE_CONTEXTUAL
 from mediafm_core.pipeline.integrity.stored_files import (
     EVALUATION_FILE,
@@ -35,11 +34,12 @@ from mediafm_core.pipeline.integrity.stored_files import (
 )
 from mediafm_core.pipeline.integrity.verification import DamagedFile, Verification, compared
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.publishing import publish_finished
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.releases.candidates import resolve
-from mediafm_core.pipeline.releases.publishing import publish_finished
 from mediafm_core.pipeline.releases.release import release
-from mediafm_core.pipeline.releases.serving import LOCK as RELEASES_LOCK
-from mediafm_core.pipeline.releases.serving import release_history, serving_model
+from mediafm_core.pipeline.serving import LOCK as RELEASES_LOCK
+from mediafm_core.pipeline.serving import release_history, serving_model
 from mediafm_core.store.features import catalogue
 from mediafm_core.store.features.rebuild import rebuild_features
 from mediafm_core.store.features.snapshot_writer import LOCK

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mediafm_core.errors import TitleError
-from mediafm_core.pipeline.failures.quarantine import Quarantine, has_usable_name
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.quarantine import Quarantine, has_usable_name
 from mediafm_core.runtime.clock import is_ahead
 from mediafm_core.store.records import RecordedVersion
 from mediafm_core.titles.title_folder import TitleFolder

@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from mediafm_core.errors import StoreError
-from mediafm_core.identity import data_version
-from mediafm_core.pipeline.failures.quarantine import Quarantine, Quarantined
 from mediafm_core.pipeline.graph import BESIDE_CONTEXTUAL, SPECS, TITLE_ASSETS, AssetSpec
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.store.records import JSON_ASSETS, ArtefactRecord, RecordedVersion
+from mediafm_core.pipeline.quarantine import Quarantine, Quarantined
+from mediafm_core.store.records import ArtefactRecord, RecordedVersion
 from mediafm_core.titles.title_folder import TitleFolder
 
 logger = logging.getLogger(__name__)
@@ -20,16 +19,6 @@ logger = logging.getLogger(__name__)
 State = Literal["present", "missing", "stale", "quarantined", "waiting", "orphaned"]
 
 NO_MODEL = "no-model"  # the variant of what is kept per model, before the first release
-# The table of titles' own vectors, written beside the contextual ones with the same record.
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What an artefact would be if it were computed now."""
-
-    version: str
-    inputs: dict[str, str]
-    identity: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +41,7 @@ class Versions(Protocol):
         """As `Store.has`."""
 
 
-class Comparison:
+class VersionComparison:
     """Compares what is recorded of titles with what is wanted of them, for one moment.
 
     For one title or a few: every answer is read from its file.
@@ -111,7 +100,7 @@ class Comparison:
                 of_others = spec.per_model and title_id in self._titles_of_other_models(name)
                 states[name] = "stale" if of_others else "missing"
                 continue
-            _add_versions(versions, name, found)
+            add_versions(versions, name, found)
             if name == "title":
                 current = _is_current_title(found.fingerprint, found.code_version, folder)
             else:
@@ -178,7 +167,7 @@ class Comparison:
         return str(identity) if identity else None
 
 
-class CatalogueComparison(Comparison):
+class CatalogueComparison(VersionComparison):
     """The comparison for all titles of the catalogue: only files that have changed are read.
 
     Attributes:
@@ -202,59 +191,9 @@ class CatalogueComparison(Comparison):
                 yield self.orphan_state(title_id)
 
 
-def recorded(platform: Platform, asset: str, title_id: str) -> ArtefactRecord | None:
-    """The record of an asset of a title as the store has it, for the serving model.
-
-    None where the artefact, or a file that belongs to it, is missing or damaged: it is then
-    computed again.
-    """
-    comparison = Comparison(platform)
-    if comparison.recorded(asset, title_id) is None:
-        return None
-    store = platform.store
-    try:
-        if asset in JSON_ASSETS:
-            found = store.json_record(asset, title_id)
-            return found[0] if found else None
-        return store.record(asset, title_id, comparison.variants[asset])
-    except StoreError as error:
-        logger.warning("%s of %s counts as missing: %s", asset, title_id, error)
-        return None
-
-
 def variant_of(platform: Platform, spec: AssetSpec) -> str:
     """The folder inside the asset's own: the serving model's, for what is kept per model."""
     return _variant(spec, platform.serving_model) if spec.per_model else ""
-
-
-def title_content(platform: Platform, title_id: str) -> dict[str, Any] | None:
-    """The content of the asset `title`: manifest, probe, files and digests; None before."""
-    found = platform.store.json_record("title", title_id)
-    return found[1] if found else None
-
-
-def input_versions(platform: Platform, asset: str, title_id: str) -> dict[str, str] | None:
-    """Data version of each input of an asset as recorded now; None while one is missing."""
-    comparison = Comparison(platform)
-    spec = SPECS[asset]
-    versions: dict[str, str] = {}
-    for name in spec.dependencies:
-        found = comparison.recorded(name, title_id)
-        if found is None:
-            return None
-        _add_versions(versions, name, found)
-    return {name: versions[name] for name in spec.inputs}
-
-
-def wanted(platform: Platform, asset: str, versions: Mapping[str, str]) -> Wanted | None:
-    """What an artefact should be, given its inputs; None while no model serves what needs one."""
-    spec = SPECS[asset]
-    identity = spec.identity(platform)
-    if spec.per_model and platform.serving_model is None:
-        return None
-    inputs = {name: versions[name] for name in spec.inputs}
-    text = str(identity) if identity else None
-    return Wanted(data_version(inputs, text, spec.code_version), inputs, text)
 
 
 def is_current_title(record: ArtefactRecord, folder: TitleFolder) -> bool:
@@ -264,7 +203,7 @@ def is_current_title(record: ArtefactRecord, folder: TitleFolder) -> bool:
 
 def title_state(platform: Platform, folder: TitleFolder) -> TitleState:
     """State of one title of the inbox."""
-    return Comparison(platform).title_state(folder)
+    return VersionComparison(platform).title_state(folder)
 
 
 def catalogue_states(platform: Platform) -> Iterator[TitleState]:
@@ -280,8 +219,10 @@ def _is_current_title(fingerprint: str | None, code_version: str, folder: TitleF
     return (fingerprint, code_version) == (folder.fingerprint(), SPECS["title"].code_version)
 
 
-def _add_versions(versions: dict[str, str], asset: str, found: RecordedVersion) -> None:
-    """Add the data version of an asset by the names that others call it: `title` by its facets."""
+def add_versions(
+    versions: dict[str, str], asset: str, found: RecordedVersion | ArtefactRecord
+) -> None:
+    """Add the data version of an asset under its names as an input; `title` has one per facet."""
     if asset != "title":
         versions[asset] = found.data_version
         return

@@ -5,9 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.pipeline.failures.quarantine import Quarantine, has_usable_name
-from mediafm_core.pipeline.planning.asset_states import CatalogueComparison, Comparison, TitleState
+from mediafm_core.pipeline.planning.asset_states import (
+    CatalogueComparison,
+    TitleState,
+    VersionComparison,
+)
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.quarantine import Quarantine, has_usable_name
 from mediafm_core.titles.title_folder import TitleFolder
 
 
@@ -73,8 +77,8 @@ def select_titles(
     return Selection(folders, list(states.values()), work, is_whole=names is None)
 
 
-def _comparison(platform: Platform, is_whole: bool) -> Comparison:
-    return CatalogueComparison(platform) if is_whole else Comparison(platform)
+def _comparison(platform: Platform, is_whole: bool) -> VersionComparison:
+    return CatalogueComparison(platform) if is_whole else VersionComparison(platform)
 
 
 def _named(folders: Sequence[TitleFolder], names: Sequence[str]) -> list[TitleFolder]:

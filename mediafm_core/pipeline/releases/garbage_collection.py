@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mediafm_core.pipeline.graph import BESIDE_CONTEXTUAL, FROM_MODEL
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.serving import Release, release_history, restored_by_rollback
+from mediafm_core.pipeline.serving import Release, release_history, restored_by_rollback
 from mediafm_core.store.features import clean
 from mediafm_core.store.features.snapshot import FOLDER, read_snapshot, snapshot_key
 from mediafm_core.store.store import Store

@@ -13,12 +13,12 @@ from mediafm_core.evaluation.representations import IN_CONTEXT
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.candidates import Candidate, TrainingRecord
 from mediafm_core.pipeline.releases.release import require_releasable
-from mediafm_core.pipeline.releases.serving import Release, release_history
 from mediafm_core.pipeline.releases.stored_evaluation import (
     EvaluationRequest,
     MeasuredLabel,
     evaluate_catalogue,
 )
+from mediafm_core.pipeline.serving import Release, release_history
 from mediafm_core.runtime.progress import Show
 from mediafm_core.store.model_store import model_folder
 

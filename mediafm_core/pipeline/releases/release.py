@@ -16,7 +16,7 @@ from mediafm_core.model.model_files import (
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.candidates import Candidate, check_files
 from mediafm_core.pipeline.releases.latest_space import configured_space, latest_space
-from mediafm_core.pipeline.releases.serving import (
+from mediafm_core.pipeline.serving import (
     Release,
     add_release,
     deciding,

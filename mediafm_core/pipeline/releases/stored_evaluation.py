@@ -254,7 +254,7 @@ def _digest(
     settings: "Settings", units: "Units", models: tuple[str, ...], request: EvaluationRequest
 ) -> str:
     """Return a digest of all that the figures follow from."""
-    from mediafm_core.runtime.precision import arithmetic
+    from mediafm_core.runtime.precision import vector_precision
 
     labels, defaults = units.labels, settings.evaluation
     return digest_of_settings(
@@ -269,7 +269,7 @@ def _digest(
             "folds": request.folds or defaults.folds,
             "seeds": request.seeds or defaults.seeds,
             "bootstrap": request.bootstrap or defaults.bootstrap_samples,
-            "arithmetic": arithmetic(settings),
+            "arithmetic": vector_precision(settings),
         }
     )
 

@@ -19,7 +19,7 @@ def contextual_embeddings(work: Work) -> None:
     """
     from mediafm_core.inference.whole_title import contextualise
     from mediafm_core.model.saved_model import check_compatible
-    from mediafm_core.runtime.precision import arithmetic
+    from mediafm_core.runtime.precision import vector_precision
     from mediafm_core.vectors import to_arrow, to_numpy
 
     store, title_id = work.store, work.title_id
@@ -34,7 +34,7 @@ def contextual_embeddings(work: Work) -> None:
         to_numpy(fused["embedding"]),
         metadata,
         title_id=title_id,
-        arithmetic=arithmetic(work.platform.settings),
+        arithmetic=vector_precision(work.platform.settings),
         progress=lambda share: work.report("contextual_embeddings", share),
     )
     record = work.record(

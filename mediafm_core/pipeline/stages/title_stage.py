@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from mediafm_core.errors import StoreError
 from mediafm_core.identity import data_version
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.platform import Platform
@@ -24,10 +23,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
-    """Validate a title folder and record what it holds.
+def register_title(
+    platform: Platform,
+    folder: TitleFolder,
+    known: tuple[ArtefactRecord, dict[str, Any]] | None = None,
+) -> ArtefactRecord:
+    """Validate a title folder and record its content.
 
     Media whose size and times of change are as recorded is not read again.
+
+    Args:
+        platform: settings and store.
+        folder: the folder.
+        known: record and content of the asset `title` before.
 
     Raises:
         TitleError: the folder does not follow the ingestion contract or the media is unusable.
@@ -35,7 +43,7 @@ def register_title(platform: Platform, folder: TitleFolder) -> ArtefactRecord:
     record, content = describe_title(
         folder,
         platform,
-        _known(platform, folder.name),
+        _usable(folder.name, known),
         lambda share: platform.progress(folder.name, "title", min(share, MOST_SHARE)),
     )
     platform.store.write_json(record, content)
@@ -116,13 +124,15 @@ class _Content(BaseModel):
     manifest: _ManifestContent
 
 
-def _known(platform: Platform, title_id: str) -> tuple[ArtefactRecord, dict[str, Any]] | None:
-    """What is recorded of the title; a damaged record is made anew like one that is missing."""
+def _usable(
+    title_id: str, known: tuple[ArtefactRecord, dict[str, Any]] | None
+) -> tuple[ArtefactRecord, dict[str, Any]] | None:
+    """Return an earlier record and content; None where the parts to read again are unusable."""
+    if known is None:
+        return None
     try:
-        known = platform.store.json_record("title", title_id)
-        if known is not None:
-            _Content.model_validate(known[1])
-    except (StoreError, ValidationError) as error:
+        _Content.model_validate(known[1])
+    except ValidationError as error:
         logger.warning("%s is read anew: %s", title_id, in_one_line(error))
         return None
     return known

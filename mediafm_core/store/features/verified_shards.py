@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+from mediafm_core.disk.cache_folders import cache_folder
 from mediafm_core.disk.sealed_parquet import check_parquet, check_unsealed, decoding
-from mediafm_core.encoders.weights import cache_folder
 from mediafm_core.errors import ConfigurationError, StoreError
 from mediafm_core.identity import digest_of
 from mediafm_core.store.store import Store
@@ -87,7 +87,6 @@ def _mark(names: Iterable[str]) -> None:
     # Without a cache folder the next process compares the files again.
     with suppress(OSError, ConfigurationError):
         folder = _folder()
-        folder.mkdir(exist_ok=True)
         for name in names:
             (folder / name).touch()
         marks = list(folder.iterdir())
@@ -107,4 +106,4 @@ def _name(path: Path) -> str | None:
 
 
 def _folder() -> Path:
-    return cache_folder() / "compared"
+    return cache_folder("compared")

@@ -14,7 +14,7 @@ from mediafm_assets.definitions import defs
 from mediafm_assets.resources.instance import open_instance
 from mediafm_assets.tags import DATA_VERSION
 from mediafm_core.cli.main import main
-from mediafm_core.pipeline.releases.serving import release_history
+from mediafm_core.pipeline.serving import release_history
 from mediafm_core.readable import as_markdown
 
 METRIC = "average_precision"

@@ -12,9 +12,9 @@ from mediafm_assets.assets import retries
 from mediafm_assets.cli.runner import CatalogueRunner
 from mediafm_core.errors import MachineError
 from mediafm_core.pipeline import materialise as materialising
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.planning.asset_states import catalogue_states, variant_of
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.work import Work
 from mediafm_core.store.store import Store
 

@@ -15,7 +15,7 @@ from mediafm_assets.cli.runner import CatalogueRunner
 from mediafm_assets.resources.platform_resource import Options
 from mediafm_core.pipeline.checks import CHECKS
 from mediafm_core.pipeline.graph import SPECS, UP_TO_FUSION
-from mediafm_core.pipeline.planning.asset_states import recorded
+from mediafm_core.pipeline.planning.title_comparison import TitleComparison
 from mediafm_core.pipeline.planning.title_selection import select_titles
 
 EventType = dg.DagsterEventType
@@ -101,7 +101,9 @@ def test_each_good_title_is_materialised_with_the_version_of_its_artefact(
             assert key not in versions, "one materialisation per title and asset"
             versions[key] = made.tags["dagster/data_version"]
     records = {
-        (asset, title): recorded(platform, asset, title) for asset in SPECS for title in GOOD
+        (asset, title): TitleComparison(platform, title).record(asset)
+        for asset in SPECS
+        for title in GOOD
     }
     assert versions == {key: record.data_version for key, record in records.items() if record}
     assert len(versions) == len(SPECS) * len(GOOD)

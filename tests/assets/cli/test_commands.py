@@ -15,7 +15,7 @@ from films import SMALL_MODEL
 
 from mediafm_assets.resources.executor import INTERRUPTED
 from mediafm_assets.resources.instance import dagster_home, open_instance
-from mediafm_core.pipeline.failures.quarantine import Quarantine
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.store.equality import differences
 from mediafm_core.store.store import Store
 

@@ -19,7 +19,7 @@ from mediafm_assets.resources.instance import open_instance
 from mediafm_assets.sensors.run_requests import titles_under_way
 from mediafm_core.cli.main import main
 from mediafm_core.pipeline.releases.release import login_name
-from mediafm_core.pipeline.releases.serving import release_history, serving_model
+from mediafm_core.pipeline.serving import release_history, serving_model
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from mediafm_assets.resources.run_limits import (
 )
 from mediafm_assets.sensors.inbox_sensor import arrivals_sensor
 from mediafm_core.config.orchestration_settings import RunSettings
-from mediafm_core.pipeline.failures.quarantine import Quarantine
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.runtime.process import ProcessMark, this_system
 from mediafm_core.runtime.progress import WorkProgress, progress_lines
 

@@ -14,8 +14,8 @@ from sensors import Sensing, Tick, sensing
 from mediafm_assets.assets.partitions import TITLES
 from mediafm_assets.sensors.inbox_sensor import NAME, arrivals_sensor
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.graph import SPECS, UP_TO_FUSION
+from mediafm_core.pipeline.quarantine import Quarantine
 
 
 @pytest.fixture

@@ -18,11 +18,11 @@ from mediafm_assets.resources.executor import INTERRUPTED
 from mediafm_assets.resources.platform_resource import watching_platform
 from mediafm_assets.sensors.sweep import NAME, sweep_sensor
 from mediafm_core.pipeline.catalogue_training import train_model
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
 from mediafm_core.pipeline.materialise import materialise
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.publishing import publish_titles
+from mediafm_core.pipeline.publishing import publish_titles
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.releases.release import release
 
 

@@ -21,7 +21,7 @@ from person import PATIENCE_S, Person
 from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
-from mediafm_core.pipeline.releases.serving import serving_model
+from mediafm_core.pipeline.serving import serving_model
 from mediafm_core.store.features import publish, remove
 from mediafm_core.store.store import Store
 

@@ -12,6 +12,7 @@ from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.model.configuration import MediaFMConfig
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.training.masking import sample_masks
+from mediafm_core.model.training.novelty_statistics import fit_novelty
 from mediafm_core.model.training.objective import Batch, Counts, Losses, Objective, drop_modalities
 
 RANGES = {"video": (0, 12), "audio": (12, 20), "text": (20, 24)}
@@ -33,7 +34,7 @@ def make_objective(settings: ObjectiveSettings, **model: object) -> Objective:
         torch.manual_seed(0)
         network = MediaFM(config)
         assert network.structure is not None
-        network.structure.fit([torch.randn(40, 24)])
+        fit_novelty(network.structure, [torch.randn(40, 24)])
         return Objective(network, settings).eval()
 
 

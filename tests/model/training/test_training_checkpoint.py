@@ -415,7 +415,7 @@ def test_a_state_of_other_arithmetic_is_not_taken(make_catalogue, tmp_path, monk
     states = tmp_path / "states"
     train_until(8, data, TINY, BRIEF, tmp_path, states=states)
     for module in (training, training_loop):
-        monkeypatch.setattr(module, "resolve_arithmetic", lambda *_: "bfloat16")
+        monkeypatch.setattr(module, "fast_precision", lambda *_: "bfloat16")
     events: list[Event] = []
     result = train(data, TINY, BRIEF, tmp_path, besides_phases(events), states=states)
     assert events[0].step == 0

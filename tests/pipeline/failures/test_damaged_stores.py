@@ -12,11 +12,11 @@ from films import SAMPLES, make_title, take_in, write_manifest
 from mediafm_core.errors import StoreError, TitleError
 from mediafm_core.pipeline import materialise as materialising
 from mediafm_core.pipeline.catalogue_training import train_model
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.materialise import materialise
 from mediafm_core.pipeline.planning.asset_states import catalogue_states
 from mediafm_core.pipeline.planning.title_selection import select_titles
-from mediafm_core.pipeline.releases.publishing import publish_titles
+from mediafm_core.pipeline.publishing import publish_titles
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.releases.release import release
 from mediafm_core.store.equality import differences
 from mediafm_core.store.store import Store

@@ -10,11 +10,11 @@ from films import take_in
 
 from mediafm_core.errors import MachineError, StoreError, WorkError
 from mediafm_core.pipeline import materialise as materialising
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.failures.unknown_failures import RUNS_TO_HOLD_BACK
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.materialise import DECODED, materialise
 from mediafm_core.pipeline.planning.asset_states import catalogue_states, variant_of
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.work import Work
 from mediafm_core.store.equality import differences
 from mediafm_core.store.store import Store

@@ -11,10 +11,10 @@ from films import take_in
 from mediafm_core.api.catalogue_reader import sql
 from mediafm_core.cli.main import main
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.integrity.repair import repair, repair_and_publish
 from mediafm_core.pipeline.integrity.stored_files import stored_files
 from mediafm_core.pipeline.integrity.verification import Share, verify, verify_again
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.store.equality import differences
 from mediafm_core.store.store import Store
 

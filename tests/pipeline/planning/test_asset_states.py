@@ -12,7 +12,6 @@ from copied_catalogue import copy_catalogue
 from films import settings_for, write_manifest
 
 from benchmarks.large_catalogue import enlarge, title_name
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS
 from mediafm_core.pipeline.planning import coverage as covering
 from mediafm_core.pipeline.planning.asset_states import (
@@ -23,7 +22,8 @@ from mediafm_core.pipeline.planning.asset_states import (
 from mediafm_core.pipeline.planning.coverage import Coverage, coverage, refresh_progress
 from mediafm_core.pipeline.planning.title_selection import select_titles
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.serving import add_release, deciding, release_history
+from mediafm_core.pipeline.quarantine import Quarantine
+from mediafm_core.pipeline.serving import add_release, deciding, release_history
 
 TITLES = 6
 

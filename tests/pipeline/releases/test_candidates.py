@@ -17,7 +17,7 @@ from mediafm_core.pipeline.releases.candidates import (
     DamagedCandidate,
     list_candidates,
 )
-from mediafm_core.pipeline.releases.serving import (
+from mediafm_core.pipeline.serving import (
     serving_model,
 )
 
@@ -103,8 +103,8 @@ def test_one_of_other_arithmetic_is_not_the_one_asked_for(
     trained_store: TrainedStore, monkeypatch: pytest.MonkeyPatch
 ):
     """As where a store moves to a machine with a GPU."""
-    monkeypatch.setattr(training_loop, "resolve_arithmetic", lambda *_: "bfloat16")
-    monkeypatch.setattr(training, "resolve_arithmetic", lambda *_: "bfloat16")
+    monkeypatch.setattr(training_loop, "fast_precision", lambda *_: "bfloat16")
+    monkeypatch.setattr(training, "fast_precision", lambda *_: "bfloat16")
     other = train_model(trained_store.platform())
     assert other.identity not in trained_store.models
     assert other.training["arithmetic"] == "bfloat16"

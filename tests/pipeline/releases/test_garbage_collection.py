@@ -13,10 +13,10 @@ from mediafm_core.cli.main import main
 from mediafm_core.pipeline.catalogue_training import train_model
 from mediafm_core.pipeline.planning.title_selection import select_titles
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.publishing import publish_at_once
 from mediafm_core.pipeline.releases.garbage_collection import clean_up, obsolete_models
-from mediafm_core.pipeline.releases.publishing import publish_at_once
 from mediafm_core.pipeline.releases.release import release, rollback
-from mediafm_core.pipeline.releases.serving import Release
+from mediafm_core.pipeline.serving import Release
 from mediafm_core.store.features import catalogue as published
 
 DAY_S = 24 * 3600

@@ -21,7 +21,7 @@ from trained_store import TrainedStore
 
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError, StoreError
 from mediafm_core.pipeline.releases.release import login_name, rollback
-from mediafm_core.pipeline.releases.serving import (
+from mediafm_core.pipeline.serving import (
     add_release,
     deciding,
     release_history,
@@ -335,7 +335,7 @@ class TestRollback:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from mediafm_core.pipeline.releases import serving
+from mediafm_core.pipeline import serving
 from mediafm_core.store.store import Store
 
 def die(*arguments):

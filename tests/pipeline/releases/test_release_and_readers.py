@@ -10,16 +10,16 @@ import mediafm_core
 import mediafm_core.inference.whole_title
 from mediafm_core.cli.main import main
 from mediafm_core.pipeline.catalogue_training import train_model
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.materialise import materialise
 from mediafm_core.pipeline.planning.asset_states import title_state
 from mediafm_core.pipeline.planning.title_selection import select_titles
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.publishing import publish_at_once, publish_titles, unpublished
+from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.releases.candidates import resolve
-from mediafm_core.pipeline.releases.publishing import publish_at_once, publish_titles, unpublished
 from mediafm_core.pipeline.releases.release import release, rollback
-from mediafm_core.pipeline.releases.serving import (
+from mediafm_core.pipeline.serving import (
     release_history,
 )
 from mediafm_core.store.features import catalogue as published

@@ -21,7 +21,6 @@ from mediafm_core.errors import ConfigurationError
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.candidates import resolve
 from mediafm_core.pipeline.releases.model_comparison import difference
-from mediafm_core.pipeline.releases.serving import serving_model
 from mediafm_core.pipeline.releases.stored_evaluation import (
     NO_LABELS,
     CatalogueEvaluation,
@@ -30,6 +29,7 @@ from mediafm_core.pipeline.releases.stored_evaluation import (
     evaluate_catalogue,
     picture,
 )
+from mediafm_core.pipeline.serving import serving_model
 from mediafm_core.store.features import remove
 
 QUICK = EvaluationRequest(representations=("in_context",))

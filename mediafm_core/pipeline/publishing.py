@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping
 
 from mediafm_core.errors import StoreError
-from mediafm_core.pipeline.failures.quarantine import Quarantine
 from mediafm_core.pipeline.planning.asset_states import CatalogueComparison
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.serving import release_history, serving_model
+from mediafm_core.pipeline.quarantine import Quarantine
+from mediafm_core.pipeline.serving import release_history, serving_model
 from mediafm_core.store.features import (
     Conditions,
     Publication,

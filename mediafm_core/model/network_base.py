@@ -1,0 +1,127 @@
+"""Base class of the network: loading, initial weights, and vectors without predictions.
+
+`mediafm_core.model.network` has the network itself and explains the sizes in comments.
+
+Imports torch and transformers: import this module only where a network is used.
+"""
+
+from typing import Any, Protocol, Self, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+
+from mediafm_core.model.configuration import SPECIAL_TOKENS, MediaFMConfig
+
+
+class ScaledLinear(nn.Linear):
+    """A linear map whose weights start out `scale` times as large as those of others; 0: zeros."""
+
+    def __init__(self, in_features: int, out_features: int, scale: float) -> None:
+        super().__init__(in_features, out_features)
+        self.scale = scale
+
+
+class ShotTokens(Protocol):
+    """How a fused vector becomes tokens, and how a shot is read from them."""
+
+    tokens_per_shot: int
+
+    def __call__(self, fused: Tensor) -> Tensor:
+        """Compute tokens `[b, n * t, h]` of fused vectors `[b, n, d]`, in the order of shots."""
+
+    def shots(self, states: Tensor) -> Tensor:
+        """Compute states `[b, n, h]` of shots from those of their tokens, `[b, n * t, h]`."""
+
+
+class MediaFMBase(PreTrainedModel):
+    """What surrounds `MediaFM.hidden_states`."""
+
+    config: MediaFMConfig
+    config_class = MediaFMConfig
+    base_model_prefix = "mediafm"
+    main_input_name = "fused"
+    _supports_sdpa = True
+    _no_split_modules = ["BertLayer"]  # noqa: RUF012 - declared so by transformers
+
+    shot_tokens: ShotTokens
+    cls_token: nn.Parameter
+    mask_token: nn.Parameter
+    absent_token: nn.Parameter | None
+    boundary_head: nn.Linear | None
+
+    def hidden_states(
+        self,
+        fused: Tensor,
+        global_: Tensor,
+        present: Tensor | None = None,
+        masked: Tensor | None = None,
+        first_position: Tensor | None = None,
+        layers: int | None = None,
+    ) -> list[Tensor]:
+        """Compute the embeddings and the output of each layer."""
+        raise NotImplementedError
+
+    def contextual(
+        self,
+        fused: Tensor,
+        global_: Tensor,
+        present: Tensor | None = None,
+        first_position: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Compute `shots [b, n, h]` and `title [b, h]` alone, for inference."""
+        layers = self.config.context_layer
+        context = self.hidden_states(
+            fused, global_, present, first_position=first_position, layers=layers
+        )[-1]
+        return self.shots_of(context), context[:, 0]
+
+    def boundaries(
+        self,
+        fused: Tensor,
+        global_: Tensor,
+        present: Tensor | None = None,
+        first_position: Tensor | None = None,
+    ) -> Tensor:
+        """Compute logits `[b, n]` that a new scene starts at a shot, from the contextual vectors.
+
+        Raises:
+            ValueError: the network was trained without a boundary head.
+        """
+        if self.boundary_head is None:
+            raise ValueError(
+                "This network has no boundary head: train with objective.boundary_weight above 0."
+            )
+        shots, _ = self.contextual(fused, global_, present, first_position)
+        return cast(Tensor, self.boundary_head(shots))[..., 0]
+
+    def shots_of(self, states: Tensor) -> Tensor:
+        """Compute the states `[b, n, h]` of shots from those of all tokens, `[b, 2 + n * t, h]`."""
+        return self.shot_tokens.shots(states[:, SPECIAL_TOKENS:])
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:
+        """Load a model's folder as transformers does, from safetensors only: never a pickle."""
+        return cast(Self, super().from_pretrained(*args, **{**kwargs, "use_safetensors": True}))
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        std = self.config.initializer_range
+        if isinstance(module, ScaledLinear):
+            if module.scale:
+                init.normal_(module.weight, std=module.scale * std)
+            else:
+                init.zeros_(module.weight)
+        elif module is self:
+            init.normal_(self.cls_token, std=std)
+            init.normal_(self.mask_token, std=self.config.fused_size**-0.5)  # length near one
+            if self.absent_token is not None:
+                init.zeros_(self.absent_token)
+
+
+def attention_dtype(tokens: Tensor) -> torch.dtype:
+    """Return the precision of attention over tokens: that of autocast where it is on."""
+    kind = tokens.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else tokens.dtype

@@ -1,0 +1,107 @@
+"""Optional parts of the network, chosen by `model.fusion` and `model.positions`.
+
+Each has the methods of its default in `mediafm_core.model.network`: `ConcatenationTokens` and
+`RelativePositions`. Sizes in comments are those of that module.
+
+Imports torch and transformers: import this module only where a network is used.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from mediafm_core.model.configuration import SPECIAL_TOKENS, MediaFMConfig
+from mediafm_core.model.network_base import ScaledLinear
+
+
+class GatedTokens(nn.Module):
+    """One token per shot: the modalities' linear maps, weighted by learnt gates.
+
+    A gate in (0, 2) is computed from the whole shot. Gates start at 1, where this is
+    `ConcatenationTokens`.
+    """
+
+    tokens_per_shot = 1
+
+    def __init__(self, config: MediaFMConfig) -> None:
+        super().__init__()
+        self.widths = [stop - start for start, stop in config.modality_ranges]
+        self.projections = _projections(self.widths, config.hidden_size)
+        self.gates = nn.Linear(config.fused_size, len(self.widths))
+
+    def forward(self, fused: Tensor) -> Tensor:
+        """Compute the tokens `[b, n, h]` of shots `[b, n, d]`."""
+        gates = 2 * self.gates(fused).sigmoid()  # [b, n, m]
+        parts = zip(self.projections, fused.split(self.widths, dim=-1), strict=True)
+        projected = torch.stack([projection(part) for projection, part in parts], dim=-1)
+        return (projected * gates[:, :, None]).sum(dim=-1)  # [b, n, h, m] to [b, n, h]
+
+    def shots(self, states: Tensor) -> Tensor:
+        """Return states `[b, n, h]` as they are: one per shot."""
+        return states
+
+
+class ModalityTokens(nn.Module):
+    """One token per modality and shot, so that modalities attend to each other."""
+
+    def __init__(self, config: MediaFMConfig) -> None:
+        super().__init__()
+        self.widths = [stop - start for start, stop in config.modality_ranges]
+        self.tokens_per_shot = len(self.widths)
+        # The bias of each map is the vector that identifies its modality.
+        self.projections = _projections(self.widths, config.hidden_size)
+
+    def forward(self, fused: Tensor) -> Tensor:
+        """Compute the tokens `[b, n * m, h]` of shots `[b, n, d]`, in the order of shots."""
+        parts = zip(self.projections, fused.split(self.widths, dim=-1), strict=True)
+        tokens = torch.stack([projection(part) for projection, part in parts], dim=2)
+        return tokens.flatten(1, 2)  # [b, n, m, h] to [b, n * m, h]
+
+    def shots(self, states: Tensor) -> Tensor:
+        """Compute the mean `[b, n, h]` over the tokens `[b, n * m, h]` of each shot."""
+        return states.unflatten(1, (-1, self.tokens_per_shot)).mean(dim=2)
+
+
+class LearntPositions(nn.Module):
+    """One vector per place in the sequence, added to the token; at most `max_shots` places.
+
+    A training crop is put at a random place, so that every position is trained however short the
+    titles are.
+    """
+
+    def __init__(self, config: MediaFMConfig) -> None:
+        super().__init__()
+        places = SPECIAL_TOKENS + config.max_shots
+        self.embedding = nn.Embedding(places, config.hidden_size)
+
+    def embed(self, tokens: Tensor, tokens_per_shot: int, first_position: Tensor | None) -> Tensor:
+        """Add the positions to tokens `[b, 2 + n * t, h]`.
+
+        Raises:
+            ValueError: more shots than there are positions.
+        """
+        batch, count, _ = tokens.shape
+        shots = (count - SPECIAL_TOKENS) // tokens_per_shot
+        places = self.embedding.num_embeddings - SPECIAL_TOKENS
+        if shots > places:
+            raise ValueError(f"{shots} shots in one pass, and there are {places} learnt positions.")
+        special = torch.arange(SPECIAL_TOKENS, device=tokens.device).expand(batch, -1)  # [b, 2]
+        place = torch.arange(shots, device=tokens.device).repeat_interleave(tokens_per_shot)
+        place = SPECIAL_TOKENS + place.expand(batch, -1)  # [b, n * t]
+        if first_position is not None:
+            place = place + first_position[:, None]
+        positions: Tensor = self.embedding(torch.cat([special, place], dim=1))
+        return tokens + positions
+
+    def bias(self, tokens: Tensor, tokens_per_shot: int) -> None:  # noqa: ARG002
+        """Return None: nothing is added to attention scores."""
+        return
+
+
+def optional_tokens(config: MediaFMConfig) -> GatedTokens | ModalityTokens:
+    """Make the tokens that a configuration names."""
+    return GatedTokens(config) if config.fusion == "gate" else ModalityTokens(config)
+
+
+def _projections(widths: list[int], hidden_size: int) -> nn.ModuleList:
+    """Return a linear map per modality, scaled as `ConcatenationTokens` scales its own."""
+    return nn.ModuleList(ScaledLinear(width, hidden_size, scale=10) for width in widths)
