@@ -1,4 +1,4 @@
-# Everything needs only Python 3.11 or later and make. Each target does its own set-up in .venv.
+# Everything needs only Python 3.11 or later and make. Each target sets up .venv if needed.
 
 MEDIA ?= samples/catalogue
 STORE ?= demo_store
@@ -6,7 +6,7 @@ PORT ?= 3000
 PYTEST_ARGS ?=
 TEST_PROCESSES ?= 2
 
-# The first of these that is new enough makes the virtual environment.
+# The first of these that is new enough creates the virtual environment.
 PYTHON ?= python3.13 python3.12 python3.11 python3
 
 VENV := .venv
@@ -21,15 +21,15 @@ export UV_HTTP_TIMEOUT ?= 300
 .PHONY: help setup setup-dev demo ui test lint format lock docs clean
 
 help:
-	@echo "make demo            the sample films, from title folders to clip features in DuckDB"
-	@echo "make demo MEDIA=DIR  the same with the title folders in DIR (STORE=DIR for the results)"
-	@echo "make ui              Dagster's UI on the demo's catalogue"
-	@echo "make setup           install into $(VENV), the versions and hashes of $(LOCK)"
-	@echo "make test            the tests; PYTEST_ARGS='-k shots' for some of them"
-	@echo "make lint            ruff and mypy"
-	@echo "make format          let ruff mend what it can"
-	@echo "make lock            make $(LOCK) again after a change of dependencies"
-	@echo "make docs            write the table of settings in docs/configuration.md again"
+	@echo "make demo            process the sample films, from title folders to clip features in DuckDB"
+	@echo "make demo MEDIA=DIR  process the title folders in DIR instead (STORE=DIR for the results)"
+	@echo "make ui              start Dagster's UI on the demo's catalogue"
+	@echo "make setup           install into $(VENV), with the versions and hashes of $(LOCK)"
+	@echo "make test            run the tests; PYTEST_ARGS='-k shots' for some of them"
+	@echo "make lint            run ruff and mypy"
+	@echo "make format          format the code, and apply ruff's automatic fixes"
+	@echo "make lock            update $(LOCK) after a change of dependencies"
+	@echo "make docs            regenerate the table of settings in docs/reference/configuration.md"
 	@echo "make clean           remove caches and the demo's store"
 
 # --- set-up -------------------------------------------------------------------------------------
@@ -46,16 +46,16 @@ $(VENV)/.installed-dev: pyproject.toml $(LOCK) | $(VENV)/.created
 	$(call install,.[dev])
 	@touch $(VENV)/.installed $@
 
-# Nothing is installed whose hash differs from the lock file's, the tools that install included. uv
-# is several times as fast as pip. It has its own configuration, so where only pip is set up to reach
-# an index, pip does the work, which takes the tests' packages too.
+# Packages are installed only if their hash is in the lock file, including the tools that install
+# them. uv is several times as fast as pip. It has its own configuration, so if only pip is configured
+# to reach an index, pip installs instead, and installs the tests' packages too.
 define install
 @echo "Installing into $(VENV): some minutes and 7 GB the first time."
 @sed -n '/^uv==/,/[^\\]$$/p' $(LOCK) > $(VENV)/uv.txt
 @$(PIP) --quiet --require-hashes -r $(VENV)/uv.txt \
 	&& $(BIN)/uv pip install --compile-bytecode --python $(BIN)/python \
 		--constraint $(LOCK) --build-constraint $(LOCK) --editable "$(1)" \
-	|| { echo "Without uv, then: pip does the work."; \
+	|| { echo "uv has failed: installing with pip."; \
 	     $(PIP) --require-hashes -r $(LOCK) && $(PIP) --no-deps --no-build-isolation --editable .; }
 endef
 
@@ -113,8 +113,8 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Versions in the file are kept where they still fit; delete it first to move everything forward.
-# One version for all Pythons, so that what was tested on one is what runs on the others.
+# Versions in the file are kept if they are still allowed; delete it first to update all of them.
+# One version for all Pythons, so that the tested versions run on each of them.
 lock: | $(VENV)/.created
 	@$(PIP) --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group build --universal \
@@ -123,7 +123,7 @@ lock: | $(VENV)/.created
 		--custom-compile-command "make lock" --quiet --output-file $(LOCK)
 
 docs: setup
-	$(BIN)/python -m mediafm_core.config.reference docs/configuration.md
+	$(BIN)/python -m mediafm_core.config.reference docs/reference/configuration.md
 
 clean:
 	rm -rf demo_store build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -203,15 +203,15 @@ class AccidentReader(TitleReader):
     def run(
         self,
         task: str,
-        doing: str,
+        activity: str,
         files: Sequence[TitleFile],
         arguments: dict[str, Any],
         handle: Handler = lambda _message: None,
-        written: Sequence[int] = (),
+        writable: Sequence[int] = (),
     ) -> bytes:
         """As `TitleReader.run`."""
         deed, after = self.plan.pop((files[0].path.parent.name, task), ("", 0))
-        child = self._child_for(files[0], doing)
+        child = self._child_for(files[0], activity)
         heard = 0
 
         def strike() -> None:
@@ -226,7 +226,7 @@ class AccidentReader(TitleReader):
 
         strike()
         task = "bloat" if deed == "bloated" else task
-        return super().run(task, doing, files, arguments, listen, written)
+        return super().run(task, activity, files, arguments, listen, writable)
 
 
 def measure_accidents(titles: int, seed: int) -> dict[str, Any]:

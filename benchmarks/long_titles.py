@@ -35,11 +35,11 @@ from rich.table import Table
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import TITLE, SmallInputs
 from mediafm_core.inference.batching import (
-    Run,
+    ShotSequence,
     TitleInput,
     checked,
     inference,
-    read_runs,
+    read_sequences,
     shots_per_batch,
 )
 from mediafm_core.inference.whole_title import contextualise, windows
@@ -207,12 +207,12 @@ def cut(plan: Plan) -> Plan:
 def read_windows(network: MediaFM, fused: np.ndarray, plan: Plan) -> np.ndarray:
     """One reading of each window, `[windows, length, h]`."""
     rows = plan.rows()
-    runs = [Run(0, int(row[0]), int(row[-1]) + 1) for row in rows]
+    runs = [ShotSequence(0, int(row[0]), int(row[-1]) + 1) for row in rows]
     title = checked(network, TitleInput(fused))
     with inference(network):
         readings = np.empty((*rows.shape, network.config.hidden_size), np.float32)
-        for read in read_runs(network, [title], runs):
-            readings[read.run] = read.shots.cpu()
+        for read in read_sequences(network, [title], runs):
+            readings[read.sequence] = read.shots.cpu()
     return readings
 
 

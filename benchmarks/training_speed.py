@@ -299,7 +299,7 @@ class BareReading:
 
     def _read(self, data: TrainingData, count: int) -> None:
         for _ in contextualise_titles(
-            self._network, stored(data.titles[:count]), arithmetic=self._arithmetic
+            self._network, stored(data.titles[:count]), precision=self._arithmetic
         ):
             pass
 

@@ -1,4 +1,4 @@
-"""Everything that Dagster loads."""
+"""Definitions that Dagster loads: assets, checks, jobs, sensors, schedules and resources."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,11 +14,11 @@ from mediafm_assets.assets.model_assets import mediafm_model, serving_model
 from mediafm_assets.assets.title_assets import TITLE_ASSETS
 from mediafm_assets.jobs.catalogue_jobs import (
     clean_catalogue,
-    clean_daily,
     publish_features,
     retire_titles,
 )
 from mediafm_assets.jobs.release_jobs import release_model, rollback_model
+from mediafm_assets.jobs.schedules import clean_daily, verify_nightly
 from mediafm_assets.jobs.title_jobs import (
     embed_title,
     evaluate_catalogue,
@@ -26,7 +26,7 @@ from mediafm_assets.jobs.title_jobs import (
     refresh_catalogue,
     train_model,
 )
-from mediafm_assets.jobs.verification_job import verify_catalogue, verify_nightly
+from mediafm_assets.jobs.verification_job import verify_catalogue
 from mediafm_assets.resources.executor import interruptible_executor
 from mediafm_assets.resources.platform_resource import options_of_run, resources
 from mediafm_assets.sensors.automation import automation_sensor
@@ -39,7 +39,7 @@ settings = load_settings()
 
 
 def definitions(resources: Mapping[str, Any]) -> dg.Definitions:
-    """Everything, with the resources of runs: `platform` gives them their `Platform`."""
+    """Return all definitions, with the given resources beside those that every run has."""
     return dg.Definitions(
         assets=[
             *(inbox, encoders, *TITLE_ASSETS),
@@ -58,13 +58,13 @@ def definitions(resources: Mapping[str, Any]) -> dg.Definitions:
             alert_on_failure(settings),
         ],
         schedules=[clean_daily(settings), verify_nightly(settings)],
-        # Steps pass each other no values. The manager that Dagster would add writes pickles.
+        # Steps pass no values to each other. The IO manager that Dagster would add writes pickles.
         resources={
             "io_manager": dg.mem_io_manager,
             "options": options_of_run,
             **resources,
         },
-        # Steps share the process, and with it the networks that a run has loaded.
+        # Steps share the process and so the networks that a run has loaded.
         executor=interruptible_executor,
     )
 

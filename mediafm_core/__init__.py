@@ -1,4 +1,4 @@
-"""MediaFM: contextual features for every clip of a catalogue of films.
+"""MediaFM: contextual features for the clips of a catalogue of films.
 
     import mediafm_core as mediafm
 
@@ -8,8 +8,8 @@
     mediafm.export("genres.parquet", split={"train": 0.8, "test": 0.2})
     mediafm.TrainingSet.open("genres.parquet")
 
-The store is the one of the settings (`MEDIAFM_STORE`) unless `store=` names one. Importing this
-package is light: what a call needs is imported by the call.
+Without `store=`, functions use the store of the settings (`MEDIAFM_STORE`). Importing this package
+is light: each call imports what it needs.
 """
 
 import importlib
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mediafm_core.api.clip_search import Searcher, search_text, similar, similar_many
     from mediafm_core.training_sets import TrainingSet, export
 
-_PLACES = {
+_MODULES = {
     "Searcher": "mediafm_core.api.clip_search",
     "TrainingSet": "mediafm_core.training_sets",
     "embed": "mediafm_core.api.catalogue_reader",
@@ -51,8 +51,8 @@ find_renamed_modules()
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PLACES:
-        return getattr(importlib.import_module(_PLACES[name]), name)
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,4 +1,4 @@
-"""The errors that people are meant to read.
+"""Errors whose messages are meant for people.
 
 Every message is one sentence that names the file or title, the offending value and the remedy.
 """
@@ -17,7 +17,7 @@ class MediaFMError(Exception):
 
 
 class ConfigurationError(MediaFMError):
-    """The settings, the machine or an optional dependency cannot do what was asked.
+    """The settings, the machine or an optional dependency do not allow the work.
 
     Raised before any work starts; it concerns the whole run, never one title.
     """
@@ -27,62 +27,61 @@ class TitleError(MediaFMError):
     """One title cannot be processed: its input is at fault.
 
     Raised only by code that has examined the input. The pipeline quarantines the title with this
-    message and goes on with the others.
+    message and continues with the others.
     """
 
 
 class IdentityMismatchError(MediaFMError):
-    """Vectors of different encoders or models were about to meet in one table or forward pass."""
+    """Vectors of different encoders or models would be mixed in one table or forward pass."""
 
 
 class MachineError(MediaFMError):
-    """The machine fails, and would fail any other title: a full disk, a device, open files.
+    """A fault of the machine that any title would meet: a full disk, a device, open files.
 
-    The run stops with this message and holds no title back; it may be run again later.
+    The run stops with this message and quarantines no title; run it again later.
     """
 
 
 class WorkError(MediaFMError):
-    """The work on one title has failed, and it is not known that its input is at fault.
+    """A failure on one title that is not known to be the fault of its input.
 
-    The run goes on with the other titles and fails in the end; the title is tried again by the
-    next run.
+    The run continues with the other titles and fails in the end; the next run tries the title
+    again.
     """
 
 
 class ChangedTitleError(WorkError):
-    """A file of a title is no longer the one that was taken in: the next run takes it in again."""
+    """A file of a title has changed since it was registered: the next run registers it again."""
 
 
 class StorageError(MachineError):
-    """Where the inbox or the store is kept does not answer, after the tries that might have helped.
+    """Storage of the inbox or the store that does not answer, after all retries.
 
-    It concerns the whole run and may pass: running again later is the remedy.
+    It concerns the whole run and may pass: run again later.
     """
 
 
 class DamagedObjectError(StorageError):
-    """An object of S3 arrives whole each time and is not what was written."""
+    """An object of S3 whose content is not what was written, although each transfer is complete."""
 
 
 class ServiceError(MachineError):
-    """A service that the run depends on, such as a paid encoder's, is out of reach or out of order.
+    """A service that the run depends on, such as a paid encoder's, is unreachable or out of order.
 
-    Raised after the tries that might have helped. It concerns the whole run and may pass: running
-    again later is the remedy.
+    Raised after all retries. It concerns the whole run and may pass: run again later.
     """
 
 
 class StoreError(MediaFMError):
-    """The store cannot answer: an artefact is missing, or a file in it is not what it should be."""
+    """An artefact is missing from the store, or one of its files is wrong."""
 
 
 class DamagedArtefactError(StoreError):
-    """An artefact of a title that others are made from cannot be read.
+    """An artefact of a title that cannot be read.
 
     Attributes:
-        asset: the artefact's; it is derived, so that the pipeline removes it and the next run
-            computes it anew.
+        asset: the artefact's asset. It is derived: the pipeline removes the artefact, and the
+            next run computes it again.
     """
 
     def __init__(self, asset: str, message: str) -> None:
@@ -91,4 +90,4 @@ class DamagedArtefactError(StoreError):
 
 
 class NotReadyError(StoreError):
-    """Something else is to be computed first: an input of an artefact, or a model."""
+    """An input of an artefact, or a model, has to be computed first."""

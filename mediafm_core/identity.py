@@ -36,7 +36,7 @@ class Identity(BaseModel):
 
 
 def digest_of(*parts: bytes | str) -> str:
-    """SHA-256 over length-prefixed parts, shortened to `DIGEST_LENGTH` hexadecimal digits."""
+    """Return the SHA-256 of length-prefixed parts, cut to `DIGEST_LENGTH` hexadecimal digits."""
     sha = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -48,7 +48,7 @@ def digest_of(*parts: bytes | str) -> str:
 def digest_of_files(
     paths: Iterable[Path], progress: Callable[[int], None] = lambda _bytes: None
 ) -> str:
-    """Digest of the contents of files, in the given order, read in bounded pieces.
+    """Return the digest of the contents of files, in the given order, read in bounded pieces.
 
     Args:
         paths: the files.
@@ -67,7 +67,7 @@ def digest_of_files(
 def digest_of_pieces(
     pieces: Iterable[bytes], progress: Callable[[int], None] = lambda _bytes: None
 ) -> str:
-    """Digest of a content that comes in pieces, however it is divided.
+    """Return the digest of a content that comes in pieces; it does not depend on the division.
 
     Args:
         pieces: the content.
@@ -83,14 +83,14 @@ def digest_of_pieces(
 
 
 def digest_of_settings(settings: Mapping[str, Any]) -> str:
-    """Digest of JSON-representable settings, independent of their order."""
+    """Return the digest of JSON-representable settings, independent of their order."""
     return digest_of(_SORTED_JSON.encode(settings))
 
 
 def data_version(
     inputs: Mapping[str, str], identity: Identity | str | None, code_version: str
 ) -> str:
-    """The data version of a result.
+    """Return the data version of a result.
 
     Args:
         inputs: data version of each input, by name.

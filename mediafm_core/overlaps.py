@@ -1,4 +1,4 @@
-"""Half-open time intervals laid over the shots of a title, vectorised."""
+"""Overlaps of half-open time intervals with the shots of a title, vectorised."""
 
 from typing import NamedTuple
 
@@ -10,10 +10,10 @@ Indices = NDArray[np.int64]
 
 
 class OverlappingPairs(NamedTuple):
-    """Every pair of an interval and a shot that it touches, ordered by interval, then shot.
+    """All pairs of an interval and a shot that it overlaps, sorted by interval, then shot.
 
-    Shapes are `[pairs]`. `seconds` is the length of the common part: zero for an interval without
-    length, negative for an interval that lies outside all shots (paired with the nearest one).
+    Shapes are `[pairs]`. `seconds` is the length of the overlap: zero for an interval of length
+    zero, negative for an interval outside all shots, which is paired with the nearest shot.
     """
 
     interval: Indices
@@ -21,11 +21,11 @@ class OverlappingPairs(NamedTuple):
     seconds: Seconds
 
     def offsets(self) -> Indices:
-        """Position of each interval's first pair, `[intervals]`."""
+        """Return the index of each interval's first pair, `[intervals]`."""
         return np.flatnonzero(np.diff(self.interval, prepend=-1))
 
     def shot_ranges(self) -> tuple[Indices, Indices]:
-        """First and last (inclusive) shot of each interval, both `[intervals]`."""
+        """Return the first and last (inclusive) shot of each interval, both `[intervals]`."""
         first = self.offsets()
         return self.shot[first], self.shot[np.append(first[1:], len(self.shot)) - 1]
 
@@ -33,7 +33,7 @@ class OverlappingPairs(NamedTuple):
 def overlapping_pairs(
     starts: Seconds, ends: Seconds, shot_starts: Seconds, shot_ends: Seconds
 ) -> OverlappingPairs:
-    """Pair each interval `[start, end)` with the shots it overlaps; at least one pair each.
+    """Pair each interval `[start, end)` with the shots it overlaps; each gets at least one pair.
 
     Args:
         starts: seconds, `[intervals]`, in any order.

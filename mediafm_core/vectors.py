@@ -1,8 +1,8 @@
-"""Vectors between Arrow and numpy, without a copy.
+"""Zero-copy conversion of vectors between Arrow and numpy.
 
 A column of vectors is a `FixedSizeList<float32>[dimension]` (or float16) with one row per shot or
-clip. Its buffer is a matrix already, so both directions are views: ten million shots through lists
-of Python floats would cost some thousand times more.
+clip. Its buffer is a matrix, so both directions are views: lists of Python floats would cost some
+thousand times more for ten million shots.
 """
 
 import numpy as np
@@ -57,7 +57,7 @@ def to_arrow(matrix: np.ndarray) -> pa.FixedSizeListArray:
 
 
 def vector_type(dimension: int, value_type: pa.DataType | None = None) -> pa.DataType:
-    """The Arrow type of a vector column: float32 unless said otherwise."""
+    """Return the Arrow type of a vector column, float32 by default."""
     return pa.list_(value_type or pa.float32(), dimension)
 
 
@@ -69,7 +69,7 @@ def unit_length(matrix: np.ndarray) -> np.ndarray:
 
     Returns:
         A new float32 `[n, dimension]`. Lengths are summed in float64, so that float16 input and
-        wide vectors lose nothing. A row that is not finite becomes NaN.
+        wide vectors lose no precision. A row that is not finite becomes NaN.
     """
     lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
     scales = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > _NORM_FLOOR)
@@ -78,7 +78,7 @@ def unit_length(matrix: np.ndarray) -> np.ndarray:
 
 
 def _view(chunk: pa.FixedSizeListArray, dimension: int) -> np.ndarray:
-    # flatten() heeds the chunk's offset, which .values does not.
+    # flatten() respects the chunk's offset, which .values does not.
     values = chunk.flatten()
     if values.null_count:
         raise ValueError(f"{values.null_count} elements of vectors are null: write numbers.")

@@ -1,4 +1,4 @@
-"""Arrow and numpy share one buffer; what cannot be a matrix is refused."""
+"""Zero-copy conversion between Arrow and numpy, and refusals."""
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ matrices = hnp.arrays(
 
 
 @given(matrices)
-def test_there_and_back_is_the_same_memory(matrix):
+def test_a_round_trip_shares_memory(matrix):
     column = to_arrow(matrix)
     back = to_numpy(column)
     assert column.type == vector_type(matrix.shape[1], pa.from_numpy_dtype(matrix.dtype))
@@ -50,7 +50,7 @@ def test_empty_column_keeps_its_width():
     assert to_arrow(np.empty((0, 5), dtype=np.float32)).type == vector_type(5)
 
 
-def test_rows_that_are_not_contiguous_are_copied_right():
+def test_non_contiguous_rows_are_copied():
     matrix = np.arange(12, dtype=np.float32).reshape(3, 4).T
     np.testing.assert_array_equal(to_numpy(to_arrow(matrix)), matrix)
 
@@ -70,7 +70,7 @@ def test_other_types_are_refused(column):
         to_numpy(column)
 
 
-def test_what_is_no_matrix_is_refused():
+def test_arrays_that_are_no_matrix_are_refused():
     with pytest.raises(ValueError, match=r"\(3,\)"):
         to_arrow(np.zeros(3, dtype=np.float32))
     with pytest.raises(TypeError, match="int64"):

@@ -1,35 +1,33 @@
-"""A sensor that tells people of failed runs.
+"""Sensor that sends an alert for each failed run.
 
 Dagster's own run failure sensor goes on to the next run when its function fails, and that alert
-would be lost. This one moves its cursor only past what has been delivered: while a target is out
-of order its ticks fail, where people see it, and everything is sent once the target works again.
+would be lost. This one moves its cursor only past alerts that were delivered. While a target does
+not work, ticks fail, which the UI shows; once it works again, all alerts are sent.
 """
 
 from datetime import UTC, datetime
 
 import dagster as dg
-from dagster._core.events import JobFailureData
-from dagster._core.storage.tags import (
+
+from mediafm_assets.alerts.delivery import Alert, send
+from mediafm_assets.alerts.run_failures import first_failure
+from mediafm_assets.dagster_internals import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
     WILL_RETRY_TAG,
 )
-from dagster._utils.error import SerializableErrorInfo
-
-from mediafm_assets.alerts.delivery import Alert, send
-from mediafm_assets.assets.quarantined_runs import MET_IN
+from mediafm_assets.tags import QUARANTINED_IN_TAG
 from mediafm_core.config.settings import Settings
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.readable import one_line
 
 NAME = "alert_on_failure"
 _INTERVAL_S = 30
-_ALERTS_PER_TICK = 10  # a tick has a minute
+_ALERTS_PER_TICK = 10  # a tick may take a minute
 
 
 def alert_on_failure(settings: Settings) -> dg.SensorDefinition:
-    """The sensor, as the settings want it; it runs where `alerts.target` names a target."""
+    """Return the sensor; by default it runs if the setting `alerts.target` names a target."""
     alerts = settings.alerts
 
     @dg.sensor(
@@ -40,8 +38,8 @@ def alert_on_failure(settings: Settings) -> dg.SensorDefinition:
             if alerts.target == "none"
             else dg.DefaultSensorStatus.RUNNING
         ),
-        description="Tells people of failed runs, by the setting `alerts.target`. A tick that "
-        "fails has not delivered its alert; the next one tries again.",
+        description="Sends an alert for each failed run to the target in the setting "
+        "`alerts.target`. A failed tick has not delivered its alert; the next one tries again.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         instance = context.instance
@@ -59,7 +57,7 @@ def alert_on_failure(settings: Settings) -> dg.SensorDefinition:
         sent: list[str] = []
         for record in failures.records:
             run = instance.get_run_by_id(record.run_id)
-            if run is not None and _is_alerted(run, context):
+            if run is not None and _needs_alert(run, context):
                 alert = describe(instance, run, record.timestamp, alerts.ui_url)
                 try:
                     send(alert, alerts)
@@ -73,7 +71,9 @@ def alert_on_failure(settings: Settings) -> dg.SensorDefinition:
             context.update_cursor(str(record.storage_id))
         if not sent:
             return dg.SkipReason("No run has failed.")
-        return dg.SkipReason(f"Told by {alerts.target} of {len(sent)} runs: {', '.join(sent)}.")
+        return dg.SkipReason(
+            f"Sent alerts of {len(sent)} runs by {alerts.target}: {', '.join(sent)}."
+        )
 
     return sensor
 
@@ -81,7 +81,7 @@ def alert_on_failure(settings: Settings) -> dg.SensorDefinition:
 def describe(
     instance: dg.DagsterInstance, run: dg.DagsterRun, failed_at: float, ui_url: str | None
 ) -> Alert:
-    """What there is to say of a failed run.
+    """Return the alert for a failed run.
 
     Args:
         instance: holds the run's events.
@@ -102,35 +102,6 @@ def describe(
     )
 
 
-def first_failure(instance: dg.DagsterInstance, run_id: str) -> str:
-    """The sentence of the first step that failed, or what Dagster says where none has."""
-    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
-        event = entry.dagster_event
-        if event is None:
-            continue
-        data = event.step_failure_data
-        if data.user_failure_data and data.user_failure_data.description:
-            return one_line(f"{event.step_key}: {data.user_failure_data.description}")
-        if data.error is not None:
-            return one_line(f"{event.step_key}: {_root_cause(data.error)}")
-    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE):
-        event = entry.dagster_event
-        if event is None:
-            continue
-        failure = event.event_specific_data  # a run that another process has ended has none
-        if isinstance(failure, JobFailureData) and failure.error is not None:
-            return one_line(_root_cause(failure.error))
-        if event.message:
-            return one_line(event.message)
-    return "no reason was recorded; see the run's log."
-
-
-def _root_cause(error: SerializableErrorInfo) -> str:
-    while error.cause is not None:
-        error = error.cause
-    return error.message
-
-
 def _titles(run: dg.DagsterRun) -> str:
     tags = run.tags
     first, last = (
@@ -141,15 +112,15 @@ def _titles(run: dg.DagsterRun) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-def _is_alerted(run: dg.DagsterRun, context: dg.SensorEvaluationContext) -> bool:
-    """Return whether people are alerted of a failed run: not of a title among many others."""
+def _needs_alert(run: dg.DagsterRun, context: dg.SensorEvaluationContext) -> bool:
+    """Return False for the failed run of one quarantined title among many others."""
     # A run that executes such a run again has its tags, and a parent.
-    is_met = MET_IN in run.tags and run.parent_run_id is None
-    return not is_met and _is_of_this_location(run, context)
+    is_of_quarantined_title = QUARANTINED_IN_TAG in run.tags and run.parent_run_id is None
+    return not is_of_quarantined_title and _is_of_this_location(run, context)
 
 
 def _is_of_this_location(run: dg.DagsterRun, context: dg.SensorEvaluationContext) -> bool:
-    """Whether this project's code made the run, as far as either of them says where it is from."""
+    """Return True unless the run is known to be of another code location."""
     theirs, ours = run.remote_job_origin, context.code_location_origin
     if theirs is None or ours is None:
         return True

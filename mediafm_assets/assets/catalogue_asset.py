@@ -1,4 +1,4 @@
-"""The catalogue as a whole: what readers see, and which titles have which versions."""
+"""Asset `catalogue`: the published model, and the number of titles at each version."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from typing import Any
 import dagster as dg
 
 from mediafm_assets.assets.table_metadata import markdown_table, reasons, table
-from mediafm_assets.owners import OWNERS
+from mediafm_assets.dagster_internals import DATA_VERSION_TAG
 from mediafm_assets.resources.platform_resource import PlatformResource
-from mediafm_assets.tags import DATA_VERSION
+from mediafm_assets.tags import OWNERS
 from mediafm_core.identity import digest_of_settings
 from mediafm_core.pipeline.planning.asset_states import CatalogueComparison, TitleState
 from mediafm_core.pipeline.planning.coverage import Coverage, coverage, duration, refresh_progress
@@ -17,18 +17,18 @@ from mediafm_core.store.features import catalogue as readers_catalogue
 
 CATALOGUE = "catalogue"
 _COLUMNS = ("asset", "titles", "wanted", "identity", "code", "model")
-_NARROW = ("asset", "titles", "wanted")  # what the page of the asset has room for
+_NARROW = ("asset", "titles", "wanted")  # the page of the asset has no room for more columns
 
 
 def describe_catalogue(
     comparison: CatalogueComparison, states: Sequence[TitleState]
 ) -> dict[str, dg.MetadataValue]:
-    """Counts, versions and progress of a catalogue, and the titles that need somebody."""
+    """Return counts, versions and progress of a catalogue, and the titles that need attention."""
     platform = comparison.platform
     counts = Counter(state.state for state in states)
     seen = readers_catalogue(platform.store)
     rows = [_row(each) for each in coverage(comparison)]
-    troubled = [state for state in states if state.state in ("quarantined", "orphaned")]
+    problems = [state for state in states if state.state in ("quarantined", "orphaned")]
     metadata: dict[str, dg.MetadataValue] = {
         "titles": dg.MetadataValue.int(len(states)),
         **{name: dg.MetadataValue.int(count) for name, count in sorted(counts.items())},
@@ -45,19 +45,18 @@ def describe_catalogue(
         metadata["up_to_date"] = dg.MetadataValue.int(progress.titles_done)
         if progress.seconds_left is not None:
             metadata["time_left"] = dg.MetadataValue.text(duration(progress.seconds_left))
-    if troubled:
-        held_back = [(each.title_id, each.reason) for each in troubled]
-        metadata["held_back"] = reasons(held_back)
+    if problems:
+        metadata["needs_attention"] = reasons([(each.title_id, each.reason) for each in problems])
     return metadata
 
 
 def observe_catalogue(
     comparison: CatalogueComparison, states: Sequence[TitleState]
 ) -> dg.AssetObservation:
-    """How the catalogue stands, as an event; its version changes with what it tells."""
+    """Return the state of the catalogue as an event whose data version is its content's digest."""
     metadata = describe_catalogue(comparison, states)
-    told = digest_of_settings({name: str(value) for name, value in metadata.items()})
-    return dg.AssetObservation(CATALOGUE, metadata=metadata, tags={DATA_VERSION: told})
+    digest = digest_of_settings({name: str(value) for name, value in metadata.items()})
+    return dg.AssetObservation(CATALOGUE, metadata=metadata, tags={DATA_VERSION_TAG: digest})
 
 
 @dg.multi_observable_source_asset(
@@ -66,8 +65,8 @@ def observe_catalogue(
         dg.AssetSpec(
             CATALOGUE,
             deps=["clip_features"],
-            description="What readers see, how many titles have which version of each asset, and "
-            "how far a refresh has come.",
+            description="The model and titles that readers see, the number of titles at each "
+            "version of each asset, and the progress of a refresh.",
             group_name="context",
             kinds={"duckdb"},
             owners=OWNERS,
@@ -75,12 +74,13 @@ def observe_catalogue(
     ],
 )
 def catalogue(platform: PlatformResource) -> dg.ObserveResult:
-    """Observed by the sweep whenever something has changed."""
+    """Observe the catalogue; the sweep does so whenever something has changed."""
     comparison = CatalogueComparison(platform)
     return dg.ObserveResult(metadata=describe_catalogue(comparison, list(comparison.states())))
 
 
 def _row(covered: Coverage) -> dict[str, Any]:
+    """Return a row of the table of versions."""
     return {
         "asset": covered.asset,
         "titles": covered.titles,

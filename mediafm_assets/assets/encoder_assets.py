@@ -1,28 +1,28 @@
-"""What computes the vectors, observed: an asset each, whose data version is the identity.
+"""Encoders and shot detector as observed assets whose data version is their identity.
 
-Setting another encoder changes the identity, and with it the data version; setting the same again
-changes nothing.
+Another encoder in the settings has another identity and so another data version; the same encoder
+has the same.
 """
 
 from collections.abc import Iterator
 
 import dagster as dg
 
-from mediafm_assets.owners import OWNERS
+from mediafm_assets.dagster_internals import DATA_VERSION_TAG
 from mediafm_assets.resources.platform_resource import PlatformResource
-from mediafm_assets.tags import DATA_VERSION
+from mediafm_assets.tags import OWNERS
 from mediafm_core.pipeline.platform import Platform
 
 _DESCRIPTIONS = {
-    "shot_detector": "What finds the shots, as the settings name it.",
-    "video_encoder": "What embeds keyframes, as the settings name it.",
-    "audio_encoder": "What embeds sound, as the settings name it.",
-    "text_encoder": "What embeds timed text and the title's metadata, as the settings name it.",
+    "shot_detector": "The shot detector in the settings.",
+    "video_encoder": "The encoder of keyframes in the settings.",
+    "audio_encoder": "The encoder of sound in the settings.",
+    "text_encoder": "The encoder of timed text and of the title's metadata in the settings.",
 }
 
 
 def identities(platform: Platform) -> dict[str, str]:
-    """The identity of each network that the settings name, by its asset."""
+    """Return the identity of each encoder and of the shot detector, by asset."""
     return {
         "shot_detector": str(platform.detector.identity),
         "video_encoder": str(platform.video_encoder.identity),
@@ -32,9 +32,11 @@ def identities(platform: Platform) -> dict[str, str]:
 
 
 def observe_encoders(platform: Platform) -> list[dg.AssetObservation]:
-    """Which networks are wanted now, as events."""
+    """Return the identities of the encoders and of the shot detector now, as events."""
     return [
-        dg.AssetObservation(name, metadata={"identity": identity}, tags={DATA_VERSION: identity})
+        dg.AssetObservation(
+            name, metadata={"identity": identity}, tags={DATA_VERSION_TAG: identity}
+        )
         for name, identity in identities(platform).items()
     ]
 
@@ -52,7 +54,7 @@ def observe_encoders(platform: Platform) -> list[dg.AssetObservation]:
 def encoders(
     context: dg.AssetExecutionContext, platform: PlatformResource
 ) -> Iterator[dg.ObserveResult]:
-    """The identities as the settings are now."""
+    """Observe the identities with the settings as they are now."""
     for name, identity in identities(platform).items():
         if dg.AssetKey(name) in context.selected_asset_keys:
             yield dg.ObserveResult(

@@ -1,4 +1,4 @@
-"""What models are worth: measured on the catalogue's labels, and candidates beside what serves."""
+"""Asset `evaluation`, and the checks that compare a trained model with the serving one."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -7,10 +7,9 @@ import dagster as dg
 from pydantic import Field
 
 from mediafm_assets.assets.metadata import describe_difference, describe_evaluation
-from mediafm_assets.owners import OWNERS
-from mediafm_assets.pools import ACCELERATOR
+from mediafm_assets.dagster_internals import DATA_VERSION_TAG
 from mediafm_assets.resources.platform_resource import PlatformResource
-from mediafm_assets.tags import DATA_VERSION
+from mediafm_assets.tags import ACCELERATOR_POOL, OWNERS
 from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import MediaFMError
 from mediafm_core.evaluation.evaluation_task import Task
@@ -33,32 +32,34 @@ DEFAULTS = load_settings().evaluation
 
 
 class EvaluationConfig(dg.Config):
-    """What to measure."""
+    """Labels, models and sizes of an evaluation."""
 
     labels: list[str] = Field(
         list(DEFAULTS.labels),
-        description="labels of clips, each for itself; `a,b` together as one multilabel task; all "
-        "if none is named",
+        description="labels of clips, one task each; `a,b` is one multilabel task; empty: all "
+        "labels",
     )
     task: Literal["guessed", Task] = Field(
-        "guessed", description="of probes; guessed from the values of each label"
+        "guessed", description="task of the probes; guessed: from the values of each label"
     )
     models: list[str] = Field(
         [],
-        description="identities or first digits of digests, the first compared with the others; "
-        "what serves if none is named",
+        description="identities or first digits of digests; the first is compared with the others; "
+        "empty: the serving model",
     )
     representations: list[str] = Field(
-        [], description="such as flat, alone, in_context; all that make sense if none is named"
+        [], description="such as flat, alone, in_context; empty: all that apply"
     )
     folds: int = Field(
         DEFAULTS.folds or 0,
         ge=0,
-        description="parts of the titles, each tested once; 0 stands for five, or ten for ranking",
+        description="folds of the cross-validation over titles; 0: five, or ten for ranking",
     )
-    seeds: int = Field(DEFAULTS.seeds, ge=1, description="repetitions, averaged")
+    seeds: int = Field(
+        DEFAULTS.seeds, ge=1, description="number of seeds whose results are averaged"
+    )
     bootstrap: int = Field(
-        DEFAULTS.bootstrap_samples, ge=1, description="draws of titles for intervals"
+        DEFAULTS.bootstrap_samples, ge=1, description="bootstrap samples of titles"
     )
 
 
@@ -69,12 +70,12 @@ class EvaluationConfig(dg.Config):
     kinds={"parquet", "pytorch"},
     owners=OWNERS,
     code_version="1",
-    pool=ACCELERATOR,
+    pool=ACCELERATOR_POOL,
 )
 def evaluation(
     context: dg.AssetExecutionContext, config: EvaluationConfig, platform: PlatformResource
 ) -> dg.MaterializeResult:
-    """What context is worth to linear probes on the labels of the catalogue's clips."""
+    """Metrics of linear probes on the labels of clips, with and without the title's context."""
     try:
         with progress_lines(context.log.info) as lines:
             found = evaluate_catalogue(
@@ -88,13 +89,13 @@ def evaluation(
     )
 
 
-@dg.asset_check(asset=MODEL, pool=ACCELERATOR)
+@dg.asset_check(asset=MODEL, pool=ACCELERATOR_POOL)
 def in_context_as_good_as_serving(
     context: dg.AssetCheckExecutionContext, platform: PlatformResource
 ) -> dg.AssetCheckResult:
-    """By no label are its contextual vectors worse than those of the model that serves.
+    """Check that for no label its contextual vectors are worse than those of the serving model.
 
-    A warning if the interval of a difference lies below zero. It forbids no release.
+    Warns if the interval of a difference lies below zero. It prevents no release.
     """
     model = _latest_model(context.instance, platform)
     if model is None:
@@ -109,10 +110,10 @@ def in_context_as_good_as_serving(
 def hidden_shots_are_predicted(
     context: dg.AssetCheckExecutionContext, platform: PlatformResource
 ) -> dg.AssetCheckResult:
-    """Hidden shots are predicted better than without a network, and no worse than before.
+    """Check that masked shots are predicted better than by the baselines, and no worse than before.
 
-    A warning if not: the best baseline of its training, or the model that serves where both were
-    validated on the same hidden shots, has a smaller loss. It forbids no release.
+    Warns if the best baseline of its training has a smaller loss, or the serving model has, where
+    both were validated on the same masked shots. It prevents no release.
     """
     model = _latest_model(context.instance, platform)
     if model is None:
@@ -139,10 +140,10 @@ def _request(platform: Platform, config: EvaluationConfig) -> EvaluationRequest:
 
 
 def _latest_model(instance: dg.DagsterInstance, platform: Platform) -> Candidate | None:
-    """Return the model that was materialised last; of another instance's models, the newest."""
+    """Return the model that was materialised last; without such an event, the store's newest."""
     event = instance.get_latest_materialization_event(dg.AssetKey(MODEL))
     if event is not None and event.asset_materialization is not None:
-        identity = (event.asset_materialization.tags or {}).get(DATA_VERSION)
+        identity = (event.asset_materialization.tags or {}).get(DATA_VERSION_TAG)
     else:
         identity = next((each.identity for each in list_candidates(platform.store)), None)
     return Candidate(model_folder(platform.store, identity)) if identity else None
@@ -154,5 +155,5 @@ def _result(finding: Finding, metadata: dict[str, Any] | None = None) -> dg.Asse
         passed=finding.passed is not False,
         severity=dg.AssetCheckSeverity.WARN,
         description=inert(finding.sentence),
-        metadata={"state": state, "found": finding.sentence, **(metadata or {})},
+        metadata={"state": state, "finding": finding.sentence, **(metadata or {})},
     )

@@ -1,4 +1,4 @@
-"""What the Dagster UI shows of an artefact: numbers and pictures."""
+"""Metadata of artefacts, models and evaluations for the Dagster UI: numbers and pictures."""
 
 import base64
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ _PICTURED_LABELS = 6  # an event holds its pictures
 def describe(
     platform: Platform, outcome: Outcome, in_pictures: bool = True
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Numbers and pictures of an artefact, as metadata values."""
+    """Return the numbers, and the nested values and pictures, of an artefact as metadata."""
     record = outcome.record
     if record is None:
         return {}, {}
@@ -60,7 +60,7 @@ def describe(
 
 
 def describe_model(platform: Platform, trained: TrainedModel) -> dict[str, Any]:
-    """Losses, curve, parameter groups and place of a trained model."""
+    """Return losses, loss curve, parameter groups and folder of a trained model as metadata."""
     from mediafm_core.model.training.loss_curve import loss_curve_png
     from mediafm_core.model.training.progress_events import CurvePoint
 
@@ -87,10 +87,10 @@ def describe_model(platform: Platform, trained: TrainedModel) -> dict[str, Any]:
 
 
 def describe_evaluation(platform: Platform, found: CatalogueEvaluation) -> dict[str, Any]:
-    """Table, plots and figures of what was measured, or why nothing was."""
+    """Return table, plots and figures of an evaluation, or the reason why nothing was measured."""
     metadata: dict[str, Any] = {"models": ", ".join(found.models) or "none"}
     if found.why_not is not None:
-        return {**metadata, "state": "not measurable", "why_not": found.why_not}
+        return {**metadata, "state": "not measurable", "reason": found.why_not}
     new = sum(each.is_new for each in found.measured)
     metadata |= {
         "state": "measured" if found.measured else "not measurable",
@@ -112,7 +112,7 @@ def describe_evaluation(platform: Platform, found: CatalogueEvaluation) -> dict[
 
 
 def describe_difference(platform: Platform, compared: ModelComparison) -> dict[str, Any]:
-    """Figures of a candidate beside those of the model that serves."""
+    """Return the figures of a candidate compared with the serving model."""
     metadata: dict[str, Any] = {
         "candidate": compared.candidate,
         "compared_with": compared.reference or "none",
@@ -129,7 +129,7 @@ def describe_difference(platform: Platform, compared: ModelComparison) -> dict[s
 
 
 def image(data: bytes, kind: str, title: str) -> dg.MarkdownMetadataValue:
-    """A picture inside the metadata itself, so that it needs no file server."""
+    """Return a picture as a data URL in Markdown, so that it needs no file server."""
     return dg.MetadataValue.md(_embedded(data, kind, title))
 
 
@@ -155,7 +155,7 @@ def _tables(measured: Sequence[MeasuredLabel]) -> str:
 
 
 def _figures(measured: MeasuredLabel) -> dict[str, float]:
-    """The primary metric of each representation, for Dagster's plots over time."""
+    """Return the primary metric of each representation, for Dagster's plots over time."""
     report = measured.report
     metric = report.primary_metric
     rows = {

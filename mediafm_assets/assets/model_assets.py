@@ -1,4 +1,4 @@
-"""The model: trained when someone asks for it, released, and observed by what it serves."""
+"""Assets `mediafm_model`, which a run of `train_model` trains, and `serving_model`."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,29 +7,30 @@ import dagster as dg
 from pydantic import Field
 
 from mediafm_assets.assets.metadata import describe_model
-from mediafm_assets.assets.model_partitions import offer_models
-from mediafm_assets.owners import OWNERS
-from mediafm_assets.pools import ACCELERATOR
+from mediafm_assets.assets.partitions import offer_models
+from mediafm_assets.dagster_internals import DATA_VERSION_TAG
 from mediafm_assets.resources.platform_resource import PlatformResource
-from mediafm_assets.tags import DATA_VERSION
+from mediafm_assets.tags import ACCELERATOR_POOL, OWNERS
+from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.release import refuse_overruled, release
 from mediafm_core.pipeline.serving import Release, release_history
 
 if TYPE_CHECKING:
     from mediafm_core.model.training.progress_events import Event
+    from mediafm_core.pipeline.catalogue_training import TrainedModel
 
 SERVING_MODEL = "serving_model"
 
 
 class ReleaseRecord(dg.Config):
-    """Who releases, and why."""
+    """Person and reason of a release."""
 
-    reason: str = Field("", description="why; by default the model's validation loss")
-    released_by: str = Field("", description="who; by default the login user of this process")
+    reason: str = Field("", description="reason; by default the model's validation loss")
+    released_by: str = Field("", description="person; by default the login user of this process")
 
 
 class TrainingConfig(ReleaseRecord):
-    """What to do with the trained model."""
+    """Release of the trained model."""
 
     release: bool = Field(
         False, description="serve it at once; otherwise it is a candidate for `release_model`"
@@ -42,27 +43,15 @@ class TrainingConfig(ReleaseRecord):
     kinds={"pytorch", "safetensors"},
     owners=OWNERS,
     code_version="1",
-    pool=ACCELERATOR,
+    pool=ACCELERATOR_POOL,
 )
 def mediafm_model(
     context: dg.AssetExecutionContext, config: TrainingConfig, platform: PlatformResource
 ) -> dg.MaterializeResult:
     """The MediaFM Transformer, trained by Masked Shot Modeling on every title's fused vectors."""
-    from mediafm_core.model.training.progress_events import training_observer
-    from mediafm_core.pipeline.catalogue_training import train_model
-    from mediafm_core.runtime.progress import progress_lines
-
     if config.release:
         refuse_overruled(platform)
-    with progress_lines(context.log.info) as lines:
-        log = training_observer(lines.show, context.log.info)
-
-        def report(event: "Event") -> None:
-            platform.training_progress(event)
-            log(event)
-
-        trained = train_model(platform, report)
-        lines.finish()
+    trained = _train(context, platform)
     offer_models(context.instance, platform.store)
     if config.release:
         release(platform, trained.candidate, reason=config.reason, released_by=config.released_by)
@@ -73,8 +62,26 @@ def mediafm_model(
     )
 
 
+def _train(context: dg.AssetExecutionContext, platform: Platform) -> "TrainedModel":
+    """Train a model, with its progress in the run's log."""
+    from mediafm_core.model.training.progress_events import training_observer
+    from mediafm_core.pipeline.catalogue_training import train_model
+    from mediafm_core.runtime.progress import progress_lines
+
+    with progress_lines(context.log.info) as lines:
+        log = training_observer(lines.show, context.log.info)
+
+        def report(event: "Event") -> None:
+            platform.training_progress(event)
+            log(event)
+
+        trained = train_model(platform, report)
+        lines.finish()
+    return trained
+
+
 def training_config(release: bool, reason: str = "", released_by: str = "") -> dict[str, Any]:
-    """The configuration of a run of `train_model`."""
+    """Return the configuration of a run of `train_model`."""
     chosen = {"release": release, "reason": reason, "released_by": released_by}
     return {"ops": {"mediafm_model": {"config": chosen}}}
 
@@ -84,7 +91,7 @@ def training_config(release: bool, reason: str = "", released_by: str = "") -> d
         dg.AssetSpec(
             SERVING_MODEL,
             deps=["mediafm_model"],
-            description="The released model version: what the catalogue is contextualised with.",
+            description="The released model, which computes the catalogue's contextual vectors.",
             group_name="model",
             kinds={"json"},
             owners=OWNERS,
@@ -92,7 +99,7 @@ def training_config(release: bool, reason: str = "", released_by: str = "") -> d
     ]
 )
 def serving_model(platform: PlatformResource) -> dg.ObserveResult | None:
-    """Its data version is the model's identity: releasing the same model again changes nothing."""
+    """Observe the serving model; releasing the same one again does not change its data version."""
     served = describe_release(release_history(platform.store))
     if served is None:
         return None
@@ -100,22 +107,22 @@ def serving_model(platform: PlatformResource) -> dg.ObserveResult | None:
 
 
 def observe_serving_model(history: Sequence[Release]) -> list[dg.AssetObservation]:
-    """Return the serving model as an event; none before the first release."""
+    """Return the serving model as an event; nothing before the first release."""
     served = describe_release(history)
     if served is None:
         return []
-    tags = {DATA_VERSION: served["model"]}
+    tags = {DATA_VERSION_TAG: served["model"]}
     return [dg.AssetObservation(SERVING_MODEL, metadata=served, tags=tags)]
 
 
 def report_serving_model(instance: dg.DagsterInstance, history: Sequence[Release]) -> None:
-    """Record the serving model, the last of a history of releases."""
+    """Record an observation of the serving model, the last of a history of releases."""
     for observation in observe_serving_model(history):
         instance.report_runless_asset_event(observation)
 
 
 def describe_release(history: Sequence[Release]) -> dict[str, Any] | None:
-    """Return the serving release as metadata: model, date, person, reason, the model before."""
+    """Return the serving release as metadata: model, time, person, reason and predecessor."""
     if not history:
         return None
     serving = history[-1]

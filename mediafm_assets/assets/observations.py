@@ -1,4 +1,4 @@
-"""Observed versions, recorded when they change."""
+"""Observations of encoders and of the serving model, recorded when they change."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,7 +6,8 @@ import dagster as dg
 
 from mediafm_assets.assets.encoder_assets import observe_encoders
 from mediafm_assets.assets.model_assets import observe_serving_model
-from mediafm_assets.tags import DATA_VERSION, TOLD
+from mediafm_assets.dagster_internals import DATA_VERSION_TAG
+from mediafm_assets.tags import CONTENT_TAG
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.serving import release_history
 
@@ -14,12 +15,12 @@ from mediafm_core.pipeline.serving import release_history
 def unrecorded(
     instance: dg.DagsterInstance, observations: Iterable[dg.AssetObservation]
 ) -> Iterator[dg.AssetObservation]:
-    """Observations that say something else than the last one of their asset."""
+    """Yield the observations that differ from the last recorded one of their asset."""
     for each in observations:
         last = instance.fetch_observations(each.asset_key, limit=1).records
-        said = last[0].asset_observation if last else None
-        if said is None or any(
-            said.tags.get(tag) != each.tags.get(tag) for tag in (DATA_VERSION, TOLD)
+        recorded = last[0].asset_observation if last else None
+        if recorded is None or any(
+            recorded.tags.get(tag) != each.tags.get(tag) for tag in (DATA_VERSION_TAG, CONTENT_TAG)
         ):
             yield each
 
@@ -27,9 +28,9 @@ def unrecorded(
 def versions_to_record(
     instance: dg.DagsterInstance, platform: Platform
 ) -> list[dg.AssetObservation]:
-    """What computes from here on, where Dagster does not know it yet.
+    """Return the encoder and model versions that Dagster has not recorded yet.
 
-    To be recorded before titles are computed: what is observed later counts as a change.
+    Record them before titles are computed: Dagster takes a later observation for a change.
     """
     observed = [
         *observe_encoders(platform),

@@ -1,8 +1,8 @@
-"""Try a step again after what may pass: a full disk that is being cleaned, storage out of reach.
+"""Retry of a step after an error that may pass, such as a full disk or unreachable storage.
 
-A title's own faults quarantine it and are not tried again; other errors that a second try cannot
-change say so with `Failure(allow_retries=False)`. Dagster's `RetryPolicy` would do, if it did not
-take an interrupt for a fault that may pass and start the interrupted step again.
+A title's own fault quarantines it and is not retried; other errors that a retry cannot change raise
+`Failure(allow_retries=False)`. Dagster's `RetryPolicy` would be enough if it did not treat an
+interrupt as an error that may pass, and restart the interrupted step.
 """
 
 import random
@@ -13,12 +13,12 @@ import dagster as dg
 
 MOST_RETRIES = 2
 _FIRST_DELAY_S = 20.0
-_JITTER = 0.25  # share of the delay, so that runs that failed together do not come back together
+_JITTER = 0.25  # of the delay, so that runs that failed together are not retried together
 
 
 @contextmanager
 def retried(context: dg.AssetExecutionContext) -> Iterator[None]:
-    """Ask Dagster to run a step again when it fails.
+    """Make Dagster retry a step when the block fails.
 
     Raises:
         RetryRequested: in place of any error but a `Failure` that allows no retries.
@@ -35,5 +35,5 @@ def retried(context: dg.AssetExecutionContext) -> Iterator[None]:
 
 def _retry(context: dg.AssetExecutionContext) -> dg.RetryRequested:
     delay = _FIRST_DELAY_S * 2**context.retry_number
-    jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
+    jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - not used for a secret
     return dg.RetryRequested(max_retries=MOST_RETRIES, seconds_to_wait=delay * jitter)

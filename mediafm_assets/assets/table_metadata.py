@@ -1,4 +1,4 @@
-"""Tables in the metadata of assets: what Dagster knows of an artefact's file, and rows to read."""
+"""File metadata (URI, columns, rows, source) and tables for the metadata of assets."""
 
 import re
 import warnings
@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from mediafm_assets.dagster_internals import CODE_REFERENCES, COLUMN_SCHEMA, ROW_COUNT, URI
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.materialise import Outcome, computed_by
 from mediafm_core.pipeline.planning.asset_states import variant_of
@@ -32,11 +33,11 @@ def source_of(asset: str) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
         file = dg.LocalFileCodeReference(file_path=path, line_number=line, label=name)
-        return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[file])}
+        return {CODE_REFERENCES: dg.CodeReferencesMetadataValue(code_references=[file])}
 
 
 class FileMetadata:
-    """Rows, columns and place of the files of artefacts, by the names that Dagster gives them.
+    """URI, column schema and row count of artefacts' files, under Dagster's own keys.
 
     Args:
         platform: settings and store.
@@ -47,7 +48,7 @@ class FileMetadata:
         self._columns: dict[tuple[str, str | None], dg.TableSchema] = {}
 
     def of(self, outcome: Outcome) -> dict[str, Any]:
-        """Return the metadata of an outcome's file; empty where a title is quarantined."""
+        """Return the metadata of an outcome's file; empty for a quarantined title."""
         record, store = outcome.record, self._platform.store
         if record is None:
             return {}
@@ -55,16 +56,16 @@ class FileMetadata:
         variant = variant_of(self._platform, SPECS[outcome.asset])
         suffix = ".json" if is_json else ".parquet"
         key = store.key(outcome.asset, outcome.title_id, variant, suffix)
-        found: dict[str, Any] = {"dagster/uri": uri(f"{store.location}/{key}")}
+        found: dict[str, Any] = {URI: uri(f"{store.location}/{key}")}
         if is_json:
             return found
         columns = (outcome.asset, record.identity)  # the same for all titles
         if columns not in self._columns:
             schema = store.schema(outcome.asset, outcome.title_id, variant)
             self._columns[columns] = column_schema(schema)
-        found["dagster/column_schema"] = self._columns[columns]
+        found[COLUMN_SCHEMA] = self._columns[columns]
         if "rows" in record.details:
-            found["dagster/row_count"] = record.details["rows"]
+            found[ROW_COUNT] = record.details["rows"]
         return found
 
 
@@ -83,12 +84,12 @@ def column_schema(schema: pa.Schema) -> dg.TableSchema:
 
 
 def uri(location: str) -> str:
-    """Return a place of the store as a URI, of the scheme `file` where it has none."""
+    """Return a location of the store as a URI, with the scheme `file` if it has none."""
     return location if "://" in location else Path(location).absolute().as_uri()
 
 
 def table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
-    """Make a table for the page of an asset, which shows the first `MOST_ROWS` rows.
+    """Return a table for the page of an asset, with the first `MOST_ROWS` rows.
 
     Args:
         columns: names, few and short: the page is narrow.
@@ -103,7 +104,7 @@ def table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dg.Table
 
 
 def clip_table(clips: pa.Table) -> dg.TableMetadataValue:
-    """List the clips of a title with their times in seconds and their labels.
+    """Return a table of the clips of a title with their times in seconds and their labels.
 
     Args:
         clips: the asset `clip_features` of a title, a row per clip.
@@ -141,7 +142,7 @@ def _kind(values: Sequence[Any]) -> str:
 def markdown_table(
     columns: Sequence[str], rows: Sequence[Mapping[str, Any]]
 ) -> dg.MarkdownMetadataValue:
-    """Make a table that the UI opens in a dialog, as wide as its columns need.
+    """Return a Markdown table, which the UI opens in a dialog as wide as its columns need.
 
     Args:
         columns: names.
@@ -158,17 +159,17 @@ def markdown_table(
     return dg.MetadataValue.md(text.ljust(_IN_A_DIALOG))
 
 
-def reasons(held_back: Iterable[tuple[str, str]]) -> dg.TableMetadataValue:
-    """List titles with the reason why each is held back, paths without their directories.
+def reasons(titles: Iterable[tuple[str, str]]) -> dg.TableMetadataValue:
+    """Return a table of titles and reasons, with the directories of paths left out.
 
     Args:
-        held_back: title ids and reasons.
+        titles: title ids and the reason of each.
     """
     # One column and no long words: the page is narrow and wraps between words only.
     rows = []
-    for title_id, reason in held_back:
-        said = _DIRECTORIES.sub("", reason)
-        named = said if said.startswith(f"{title_id}: ") else f"{title_id}: {said}"
+    for title_id, reason in titles:
+        text = _DIRECTORIES.sub("", reason)
+        named = text if text.startswith(f"{title_id}: ") else f"{title_id}: {text}"
         rows.append({"title and reason": named})
     return table(("title and reason",), rows)
 

@@ -1,4 +1,4 @@
-"""The assets of a title, from its folder to clip features: one partition per title."""
+"""Assets of a title, from its folder to its clip features: one partition per title."""
 
 from collections.abc import Iterator
 
@@ -9,10 +9,9 @@ from mediafm_assets.assets.retries import retried
 from mediafm_assets.assets.table_metadata import source_of
 from mediafm_assets.assets.title_events import check_specs
 from mediafm_assets.assets.title_runs import materialise_titles
-from mediafm_assets.owners import OWNERS
-from mediafm_assets.pools import ACCELERATOR, pool_of
 from mediafm_assets.resources.platform_resource import OptionsResource, PlatformResource
 from mediafm_assets.sensors.automation import REFRESH_ON_CHANGE
+from mediafm_assets.tags import ACCELERATOR_POOL, OWNERS, pool_of
 from mediafm_core.config.settings import load_settings
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS
 from mediafm_core.pipeline.materialise import DECODED
@@ -32,7 +31,7 @@ GROUPS = {
     ),
     "context": ("contextual_embeddings", "clip_features"),
 }
-# What the core's graph has no asset of a title for.
+# Dependencies that are no assets of titles, so that the core's graph does not have them.
 UNPARTITIONED_DEPENDENCIES = {
     "title": ("inbox",),
     **dict.fromkeys(DECODED, ("shot_detector",)),
@@ -53,7 +52,7 @@ KINDS = {
 
 
 def title_asset(name: str) -> dg.AssetsDefinition:
-    """An asset of the core's graph as a Dagster asset."""
+    """Return an asset of the core's graph as a Dagster asset."""
     spec = dagster_spec(name)
 
     @dg.asset(
@@ -83,7 +82,7 @@ def title_asset(name: str) -> dg.AssetsDefinition:
 
 
 def publish(context: dg.AssetExecutionContext, platform: PlatformResource, force: bool) -> None:
-    """Show readers what the run has computed."""
+    """Publish the titles of the run that are not quarantined."""
     from mediafm_core.pipeline.publishing import publish_titles
     from mediafm_core.pipeline.quarantine import Quarantine
     from mediafm_core.runtime.progress import WorkProgress, progress_lines
@@ -97,7 +96,7 @@ def publish(context: dg.AssetExecutionContext, platform: PlatformResource, force
 
 
 def dagster_spec(name: str, skippable: bool = False) -> dg.AssetSpec:
-    """Name, lineage and description of an asset, from the core's graph."""
+    """Return name, lineage and description of an asset, from the core's graph."""
     spec = SPECS[name]
     return dg.AssetSpec(
         name,
@@ -109,7 +108,7 @@ def dagster_spec(name: str, skippable: bool = False) -> dg.AssetSpec:
         owners=OWNERS,
         skippable=skippable,
         metadata=source_of(name),
-        # The folder of a title is looked at by the sensor of the inbox.
+        # The sensor of the inbox watches the folders of titles.
         automation_condition=None if name == "title" else REFRESH_ON_CHANGE,
     )
 
@@ -120,13 +119,13 @@ def dagster_spec(name: str, skippable: bool = False) -> dg.AssetSpec:
     can_subset=True,
     partitions_def=titles,
     backfill_policy=BACKFILL,
-    pool=ACCELERATOR,
+    pool=ACCELERATOR_POOL,
     check_specs=[check for name in DECODED for check in check_specs(name, titles)],
 )
 def decoded(
     context: dg.AssetExecutionContext, platform: PlatformResource, options: OptionsResource
 ) -> Iterator:
-    """Shots, keyframes and soundtrack, from a single pass over the media."""
+    """Compute shots, keyframes and soundtrack in a single pass over the media."""
     selected = {key.to_user_string() for key in context.selected_asset_keys}
     names = [name for name in DECODED if name in selected]
     with retried(context):

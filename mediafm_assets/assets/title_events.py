@@ -1,8 +1,8 @@
 """Events of titles: materialisations, quarantines and check results, one partition each.
 
-Dagster's own way of recording a run over many partitions gives every partition the same event
-whether or not it came out well. Here each title gets its own, and events of several titles are
-stored together: in SQLite an event takes about 1 ms that way instead of 10.
+For a run over many partitions Dagster itself records the same event for every partition, whether it
+has succeeded or not. Here each title gets its own, and events of several titles are stored
+together: in SQLite an event takes about 1 ms that way instead of 10.
 """
 
 import time
@@ -14,24 +14,23 @@ import dagster as dg
 from mediafm_assets.assets.metadata import describe
 from mediafm_assets.assets.quarantined_runs import record_failed_run
 from mediafm_assets.assets.table_metadata import FileMetadata
-from mediafm_assets.dagster_internals import stored_together, target_of_check
-from mediafm_assets.tags import DATA_VERSION
+from mediafm_assets.dagster_internals import DATA_VERSION_TAG, stored_together, target_of_check
 from mediafm_core.pipeline.checks import CHECKS
 from mediafm_core.pipeline.materialise import Outcome
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.readable import inert
 
-# A picture takes half a second to draw, and an event holds its pictures. In a run over more titles
-# than this they are left out: materialising one of the titles draws them, and computes nothing.
+# A picture takes half a second to draw, and an event holds its pictures. A run over more titles
+# leaves them out; materialising one of the titles draws them and computes nothing.
 MANY = 50
-# Events wait this long, and for so many others, to be stored together: a run that is watched shows
-# what it does, and no other process waits long to write.
-_HELD_S = 1.0
-_MOST_HELD = 50
+# Events are collected for so long, or up to this number, and then stored together: long enough to
+# be cheap, short enough that the UI is up to date and other processes do not wait long to write.
+_LONGEST_WAIT_S = 1.0
+_MOST_WAITING = 50
 
 ACCEPTED = "title_is_accepted"
-HELD_BACK = "A title that fails is held back: nothing is built on it."
-ACCEPTED_DESCRIPTION = "The title is not quarantined at this asset; if it is, the reason."
+_ON_FAILURE = "A title that fails is quarantined: nothing is computed from it."
+_ACCEPTED_DESCRIPTION = "The title is not quarantined at this asset; otherwise the reason."
 
 
 def check_specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
@@ -40,16 +39,16 @@ def check_specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.Asse
     return [
         dg.AssetCheckSpec(name, asset=asset, description=text, partitions_def=partitions)
         for name, text in {
-            ACCEPTED: ACCEPTED_DESCRIPTION,
-            **{name: f"{text} {HELD_BACK}" for name, text in checks.items()},
+            ACCEPTED: _ACCEPTED_DESCRIPTION,
+            **{name: f"{text} {_ON_FAILURE}" for name, text in checks.items()},
         }.items()
     ]
 
 
 class TitleEvents:
-    """Record what became of the titles that a step works on.
+    """Recorder of the outcomes of a step's titles.
 
-    A context manager: what is left is stored at its end, also when the step fails or is
+    A context manager: waiting events are stored at its end, also when the step fails or is
     interrupted.
 
     Args:
@@ -78,14 +77,14 @@ class TitleEvents:
         self.store()
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
-        """Record outcomes, at once or together with those of the next titles."""
+        """Record outcomes now, or later together with those of the next titles."""
         self._waiting += [(outcome, self._event(outcome)) for outcome in outcomes]
-        held_s = time.monotonic() - self._stored_at
-        if held_s >= _HELD_S or len(self._waiting) >= _MOST_HELD:
+        waited_s = time.monotonic() - self._stored_at
+        if waited_s >= _LONGEST_WAIT_S or len(self._waiting) >= _MOST_WAITING:
             self.store()
 
     def store(self) -> None:
-        """Store the events that wait; they wait on where that fails or is interrupted."""
+        """Store the waiting events; they go on waiting if that fails or is interrupted."""
         waiting = self._waiting
         outcomes = [outcome for outcome, _ in waiting]
         with stored_together(self._context.instance):
@@ -121,7 +120,7 @@ class TitleEvents:
                 **numbers,
                 **self._files.of(outcome),
             },
-            tags={DATA_VERSION: outcome.record.data_version},
+            tags={DATA_VERSION_TAG: outcome.record.data_version},
         )
 
     def _store_checks(self, asset: str, outcomes: Sequence[Outcome]) -> None:
@@ -145,8 +144,8 @@ class TitleEvents:
     def _latest_materialisations(
         self, asset: str, outcomes: Sequence[Outcome]
     ) -> Mapping[str, dg.EventLogRecord]:
-        # The latest events of all are those of the titles that have just been stored; one that is
-        # quarantined was materialised at any time before, if ever.
+        # The newest events are those of the titles that have just been stored. A quarantined title
+        # was materialised at some time before, or never, and is looked up by itself.
         made = [each.title_id for each in outcomes if each.record]
         groups = [made, *([each.title_id] for each in outcomes if each.record is None)]
         return {
@@ -161,7 +160,7 @@ class TitleEvents:
 
 
 def overall_checks(asset: str, outcomes: Sequence[Outcome]) -> Iterator[dg.AssetCheckResult]:
-    """Yield one result per check for the whole run, with the titles that did not pass."""
+    """Yield one result per check for the whole run, with the titles that have failed it."""
     details: dict[str, dict[str, str]] = {
         ACCEPTED: {},
         **{check.__name__: {} for check in CHECKS.get(asset, ())},
@@ -181,7 +180,7 @@ def overall_checks(asset: str, outcomes: Sequence[Outcome]) -> Iterator[dg.Asset
             check_name=name,
             passed=not failed[name],
             metadata=(
-                {"seen": next(iter({**passed, **failed[name]}.values()), "")}
+                {"detail": next(iter({**passed, **failed[name]}.values()), "")}
                 if len(outcomes) == 1
                 else {"titles_passed": len(passed), **failed[name]}
             ),
@@ -202,7 +201,7 @@ def _title_checks(outcome: Outcome) -> list[dg.AssetCheckResult]:
                 asset_key=outcome.asset,
                 check_name=result.name,
                 passed=result.passed,
-                metadata={"seen": result.detail},
+                metadata={"detail": result.detail},
             )
             for result in outcome.checks
         ),

@@ -28,7 +28,7 @@ def title_progress(
     Args:
         log: writes a line to the run's log.
         platform: reports shares within a title.
-        asset: that is computed, or the first of several by one computation.
+        asset: the asset that is computed, or the first of several that one computation yields.
         title_ids: the titles.
     """
     with progress_lines(log) as lines:
@@ -40,7 +40,10 @@ def title_progress(
 
 
 def _lengths(platform: Platform, title_ids: Sequence[str]) -> dict[str, float]:
-    """Lengths of titles in seconds; the same for all of many, whose records take long to read."""
+    """Return the lengths of titles in seconds.
+
+    For more than `MANY` titles all lengths are equal, since their records take long to read.
+    """
     known = {
         title_id: length
         for title_id in (title_ids if len(title_ids) <= MANY else ())
@@ -51,14 +54,14 @@ def _lengths(platform: Platform, title_ids: Sequence[str]) -> dict[str, float]:
 
 
 class TitleProgress:
-    """Titles done of an asset, and the share of the one that is worked on.
+    """Progress of an asset: the titles that are done, and the share of the current one.
 
-    A title's share of the whole is that of its length.
+    Each title counts in proportion to its length.
 
     Args:
-        log: writes a line to the run's log; each title of few gets one.
+        log: writes a line to the run's log; a run over at most `MANY` titles writes one for each.
         lines: throttled lines.
-        asset: as reported with the shares.
+        asset: name of the asset.
         lengths: of all titles, seconds.
         now: a monotonic clock, seconds.
     """
@@ -83,7 +86,7 @@ class TitleProgress:
         self._done_length = 0.0
 
     def report(self, title_id: str, asset: str, share: float) -> None:
-        """Take a share within a title: a callback of `Platform.progress`."""
+        """Show the share of a title that is done (a callback of `Platform.progress`)."""
         if share < 1.0:
             self._show(describe(title_id, asset, share), title_id, share)
 

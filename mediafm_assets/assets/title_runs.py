@@ -1,4 +1,4 @@
-"""Run an asset of titles, title by title: one that fails neither stops nor colours another."""
+"""Materialisation of assets title by title, so that one that fails does not affect the others."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,6 +6,7 @@ import dagster as dg
 
 from mediafm_assets.assets.title_events import TitleEvents, overall_checks
 from mediafm_assets.assets.title_progress import title_progress
+from mediafm_assets.dagster_internals import WITHOUT_EVENTS
 from mediafm_core.errors import (
     ConfigurationError,
     IdentityMismatchError,
@@ -18,9 +19,6 @@ from mediafm_core.pipeline.platform import FailedTitle, Platform
 from mediafm_core.readable import one_line
 from mediafm_core.runtime.interruption import closing_with
 
-# Dagster leaves out its own events for an output that carries this key; ours are exact.
-_OWN_EVENTS = {"__source_asset_observation__": True}
-
 Events = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
 
@@ -32,13 +30,13 @@ def materialise_titles(
 ) -> Events:
     """Materialise assets that one computation yields, for every title of the run.
 
-    A title whose work fails for another reason than its input is left out by the steps that come
-    after, and the run goes on with the others; its last step fails and names such titles.
+    A title that fails for another reason than its input is skipped by later steps, and the run goes
+    on with the others; the last step of the run fails and names such titles.
 
     Raises:
-        dagster.Failure: every title of the run is quarantined or has failed, so that nothing is
-            left to do. Or titles have failed and no later step of the run depends on this one. Or
-            the machine or the settings are at fault: then the titles after that are not tried.
+        dagster.Failure: every title of the run is quarantined or has failed; or titles have failed
+            and no later step of the run depends on this one; or the machine or the settings are at
+            fault, and the remaining titles are not tried.
     """
     title_ids = list(context.partition_keys)
     outcomes: list[Outcome] = []
@@ -94,7 +92,8 @@ def materialise_titles(
             allow_retries=False,
         )
     for asset in assets:
-        yield dg.MaterializeResult(asset_key=asset, metadata=_OWN_EVENTS)
+        # `TitleEvents` has recorded an event for each title.
+        yield dg.MaterializeResult(asset_key=asset, metadata=WITHOUT_EVENTS)
         yield from overall_checks(asset, [each for each in outcomes if each.asset == asset])
 
 

@@ -1,4 +1,4 @@
-"""Commands of `mediafm` that Dagster records: run, train, release, rollback, ui.
+"""Commands of `mediafm` that need Dagster: run, train, release, rollback, ui.
 
 In: options of the command line. Out: Dagster runs in this process, with their progress.
 """

@@ -1,4 +1,4 @@
-"""The commands of `mediafm` that Dagster records: run, train, release, rollback, ui."""
+"""The commands of `mediafm` that need Dagster: run, train, release, rollback, ui."""
 
 import os
 import sys
@@ -26,23 +26,27 @@ _DIGITS_SHOWN = 8  # of a digest, in a command to type
 
 def _recorded(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--reason` and `--by`, passed as `reason` and `released_by`."""
-    reason = click.option("-m", "--reason", default="", help="Why; kept with the release.")
-    by = click.option("--by", "released_by", default="", help="Who; the login user by default.")
+    reason = click.option("-m", "--reason", default="", help="Reason, recorded with the release.")
+    by = click.option(
+        "--by", "released_by", default="", help="Person who releases  [default: the login user]"
+    )
     return reason(by(command))
 
 
 @click.command()
 @click.option("--titles", metavar="A,B", help="Only these titles.")
 @click.option(
-    "--retry", is_flag=True, help="Also try quarantined titles whose folder is as it was."
+    "--retry", is_flag=True, help="Also retry quarantined titles whose folder is unchanged."
 )
 @click.option(
-    "--force", is_flag=True, help="Compute again what is up to date; --titles limits it to some."
+    "--force",
+    is_flag=True,
+    help="Recompute artefacts that are up to date; --titles limits it to some titles.",
 )
 @click.option(
     "--model",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Serve the trained model in this folder.",
+    help="Use the trained model in this folder as the serving model.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 3 if a title is quarantined.")
 @catalogue_options
@@ -54,7 +58,7 @@ def run(
     model: Path | None,
     strict: bool,
 ) -> None:
-    """Take in the inbox: compute what is missing or stale of every title, and nothing else."""
+    """Ingest the inbox: compute missing or stale artefacts of every title."""
     from rich.console import Console
 
     from mediafm_assets.cli.run_table import closing_table, print_reasons
@@ -120,7 +124,7 @@ def run(
         console.print(f"Nothing to do ({seconds:.1f} s).")
     else:
         console.print(f"{len(selection.work)} titles worked on in {seconds:.1f} s.")
-    # A run whose titles were all quarantined fails in Dagster; the table has said so already.
+    # A run whose titles were all quarantined fails in Dagster; the table shows that already.
     if any(state.state in ("missing", "stale") for state in states):
         for run_id, failure in failures.items():
             say(f"Dagster run {run_id} failed: {failure}", err=True)
@@ -130,13 +134,14 @@ def run(
 
 
 @click.command()
-@click.option(
-    "--release/--no-release", default=False, help="Serve the model once it is trained, or not."
-)
+@click.option("--release/--no-release", default=False, help="Release the model once it is trained.")
 @_recorded
 @catalogue_options
 def train(settings: "Settings", release: bool, reason: str, released_by: str) -> None:
-    """Train MediaFM on every title of the store; the model is a candidate until it is released."""
+    """Train MediaFM on every title of the store.
+
+    The model is a candidate until it is released.
+    """
     from mediafm_core.cli.progress_display import progress_display
     from mediafm_core.model.training.progress_events import training_observer
     from mediafm_core.pipeline.platform import Platform
@@ -172,7 +177,7 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
     if report.failures or report.model is None:
         sys.exit(1)
     if report.trained_before:
-        say("Trained before with these settings on these titles: no step was needed.")
+        say("An earlier training with these settings on these titles made this model.")
     candidate = Candidate(platform.store.models / report.model)
     say(f"{candidate.identity}: {candidate.record.evidence}.")
     if platform.serving_model != candidate.identity:
@@ -183,11 +188,11 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
             if finding.passed is False:
                 say(finding.line)
         digest = candidate.identity.rpartition("@")[2][:_DIGITS_SHOWN]
-        say(f"A candidate: `mediafm release {digest}` serves it, `mediafm models` compares.")
+        say(f"A candidate: `mediafm release {digest}` releases it, `mediafm models` compares.")
     elif before != candidate.identity:
         say("Released: `mediafm run` refreshes the catalogue with it.")
     else:
-        say("It serves already.")
+        say("It is the serving model already.")
 
 
 @click.command()
@@ -195,18 +200,19 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
 @click.option(
     "--compare/--no-compare",
     default=True,
-    help="Compare it with the model that serves, by labels of clips and by hidden shots.",
+    help="Compare it with the serving model, by labels of clips and by masked shots.",
 )
 @_recorded
 @catalogue_options
 def release(
     settings: "Settings", version: str, compare: bool, reason: str, released_by: str
 ) -> None:
-    """Serve the trained model VERSION: its identity, or the first digits of its digest.
+    """Release the trained model VERSION.
 
-    It is checked first: sound files, no pickle, and trained on vectors of the encoders that the
-    catalogue has. How it compares with the model that serves is said and forbids nothing. Readers
-    see it once `mediafm run` has brought every title to it.
+    VERSION is its identity, or the first digits of its digest. It is validated first: its files are
+    intact and contain no pickle, and it was trained on vectors of the catalogue's encoders. A
+    comparison with the serving model is printed and prevents no release. Readers see the model once
+    `mediafm run` has computed every title with it.
     """
     from mediafm_assets.assets.model_assets import report_serving_model
     from mediafm_core.cli.progress_display import progress_display
@@ -230,7 +236,7 @@ def release(
         if released.is_new:
             say(f"{released.release.model} is released: {released.release.reason}.")
         else:  # perhaps by a command that was killed before it recorded an event
-            say(f"{released.release.model} serves already.")
+            say(f"{released.release.model} is the serving model already.")
         report_serving_model(instance, released.history)
     _show_to_readers(platform)
 
@@ -239,10 +245,11 @@ def release(
 @_recorded
 @catalogue_options
 def rollback(settings: "Settings", reason: str, released_by: str) -> None:
-    """Serve the release before the serving one again; twice, the one before that.
+    """Roll back to the release before the serving one.
 
-    Its features are still in the store, so that readers see it at once, unless titles have come or
-    changed since: then `mediafm run` computes theirs.
+    A second rollback goes to the release before that. The features of the restored model are still
+    in the store, so readers see it at once, unless titles were added or have changed since: then
+    `mediafm run` computes their features first.
     """
     from mediafm_assets.assets.model_assets import report_serving_model
     from mediafm_core.pipeline.platform import Platform
@@ -254,7 +261,7 @@ def rollback(settings: "Settings", reason: str, released_by: str) -> None:
     with _instance(platform) as instance:
         released = rollback(platform, reason=reason, released_by=released_by)
         made = released.release
-        say(f"{made.model} serves again, in place of {made.previous}.")
+        say(f"Rolled back from {made.previous} to {made.model}.")
         report_serving_model(instance, released.history)
     _show_to_readers(platform)
 
@@ -268,26 +275,27 @@ def _show_to_readers(platform: "Platform") -> None:
     if publication is not None:
         say(f"Readers see it now ({publication}).")
     elif seen is not None and seen.model == platform.serving_model:
-        say("Readers see it; `mediafm run` brings them what has changed.")
+        say("Readers see it; `mediafm run` publishes what has changed.")
     else:
-        say("Readers see it once the daemon or `mediafm run` has brought every title to it.")
+        say("Readers see it once the daemon or `mediafm run` has computed every title with it.")
 
 
 @click.command()
-@click.option("--port", default=3000, show_default=True)
-@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=3000, show_default=True, help="Port to listen on.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address or name to listen on."
+)
 @catalogue_options
 def ui(settings: "Settings", port: int, host: str) -> None:
     """Start Dagster's UI and daemon on this catalogue.
 
-    Its sensors take in what arrives in the inbox; where the settings switch them off, the titles of
-    the inbox are registered as partitions, to be materialised by hand.
+    Its sensors ingest titles that arrive in the inbox. If the settings switch the sensors off, the
+    titles of the inbox are registered as partitions, to be materialised by hand.
 
-    Pages of other sites cannot use it. Beyond this machine (--host 0.0.0.0) it asks for a token,
-    which the printed address holds; the setting ui.token names one.
+    Pages of other sites cannot use it. Beyond this machine (--host 0.0.0.0) it requires a token,
+    which the printed address contains; the setting ui.token sets one.
     """
-    from mediafm_assets.assets.model_partitions import offer_models
-    from mediafm_assets.assets.partitions import register_titles
+    from mediafm_assets.assets.partitions import offer_models, register_titles
     from mediafm_assets.resources.instance import HOME_VARIABLE, dagster_home
     from mediafm_assets.ui.ui_process import serve
     from mediafm_assets.ui.ui_server import TOKEN_VARIABLE, address, token_for
@@ -305,7 +313,7 @@ def ui(settings: "Settings", port: int, host: str) -> None:
         "MEDIAFM_INBOX": platform.inbox.location,
         "MEDIAFM_STORE": platform.store.location,
     }
-    environment.pop(TOKEN_VARIABLE, None)  # of no use to runs, which inherit it
+    environment.pop(TOKEN_VARIABLE, None)  # runs inherit the environment and need no token
     token = token_for(settings.ui, host)
     say(f"Open {address(settings.ui, host, port, token)}")
     sys.exit(serve(host, port, environment, token))

@@ -1,4 +1,4 @@
-"""The closing table of `mediafm run`: one row per title."""
+"""Closing table of `mediafm run`: one row per title."""
 
 from collections.abc import Callable, Sequence
 
@@ -26,12 +26,12 @@ def closing_table(
     platform: Platform,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> Table:
-    """Make a table with a row per title: its state and what it holds.
+    """Return a table with a row per title: its state, counts, length and CPU time.
 
     Args:
         states: of the titles.
         platform: settings and store.
-        progress: called before each title with the share that is done.
+        progress: called before each title with the share of titles that are done.
     """
     table = Table(
         Column("title", overflow="fold"),
@@ -58,7 +58,7 @@ def closing_table(
 
 
 def print_reasons(states: Sequence[TitleState], console: Console) -> None:
-    """Print why titles are not complete."""
+    """Print the reason of each title that is not complete."""
     for state in states:
         if state.reason:
             title_id, reason = (escape(printable(text)) for text in (state.title_id, state.reason))
@@ -82,7 +82,7 @@ def _numbers(platform: Platform, title_id: str) -> list[str]:
 
 
 def _cpu_seconds(platform: Platform, title_id: str) -> str:
-    """CPU seconds that the artefacts of a title took, whenever they were computed."""
+    """Return the CPU seconds that the artefacts of a title took, whenever they were computed."""
     from mediafm_core.pipeline.planning.title_comparison import TitleComparison
 
     comparison = TitleComparison(platform, title_id)

@@ -1,29 +1,27 @@
-"""Take a catalogue through the whole graph with Dagster, in this process, in chunks of titles."""
+"""Dagster runs over a catalogue in this process, in chunks of titles."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
-from dagster._core.events import DagsterEvent
 
+from mediafm_assets.alerts.run_failures import step_failure
 from mediafm_assets.assets.inbox_asset import report_inbox
 from mediafm_assets.assets.model_assets import report_serving_model, training_config
 from mediafm_assets.assets.observations import versions_to_record
 from mediafm_assets.assets.partitions import TITLES, range_tags, register_titles
-from mediafm_assets.dagster_internals import create_run, execute
+from mediafm_assets.dagster_internals import DATA_VERSION_TAG, DagsterEvent, create_run, execute
 from mediafm_assets.definitions import definitions
 from mediafm_assets.jobs.title_jobs import EMBED_TITLE, INGEST_TITLE, REFRESH_CATALOGUE, TRAIN_MODEL
 from mediafm_assets.resources.launcher import IN_PROCESS, end_dead_runs, note_worker
 from mediafm_assets.resources.platform_resource import Options, options_config
 from mediafm_assets.sensors.run_requests import chunks
-from mediafm_assets.tags import DATA_VERSION
 from mediafm_core.errors import MediaFMError
 from mediafm_core.pipeline.catalogue_training import fused_titles
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.pipeline.serving import release_history
-from mediafm_core.readable import one_line
 from mediafm_core.runtime.interruption import Interrupt, raise_if_interrupted
 
 NO_OPTIONS = Options()
@@ -37,9 +35,9 @@ class RunReport:
 
     Attributes:
         run_ids: of all runs.
-        failures: what went wrong, by the id of each run that failed.
+        failures: reason of each failed run, by its id.
         model: identity of the model that was trained, if one was.
-        trained_before: whether an earlier training with the same request had made it.
+        trained_before: True if an earlier training with the same request had made it.
     """
 
     run_ids: list[str] = field(default_factory=list)
@@ -49,11 +47,11 @@ class RunReport:
 
 
 class CatalogueRunner:
-    """Runs the project's jobs on titles.
+    """Runner of the project's jobs.
 
     Args:
         platform: settings, store and networks; shared by all runs, so that each network is loaded
-            once however many chunks there are.
+            once for all chunks of titles.
         instance: where runs and events are recorded.
     """
 
@@ -64,11 +62,11 @@ class CatalogueRunner:
         self.report = RunReport()
 
     def run(self, title_ids: Sequence[str], options: Options = NO_OPTIONS) -> RunReport:
-        """Materialise everything that is missing or stale of titles.
+        """Materialise the missing or stale artefacts of titles.
 
-        Without a model, titles are taken up to their fused vectors, a first model is trained on
-        the catalogue and released, and then they are taken on. An error of the machine or of the
-        settings ends all of it: no first model is trained on a part of the catalogue.
+        Without a serving model, titles are computed up to their fused vectors, a first model is
+        trained on the catalogue and released, and then they are completed. An error of the machine
+        or of the settings ends all of it: no first model is trained on a part of the catalogue.
 
         Args:
             title_ids: the titles.
@@ -93,12 +91,12 @@ class CatalogueRunner:
         return self.report
 
     def train(self, release: bool = False, reason: str = "", released_by: str = "") -> RunReport:
-        """Train a model on the catalogue; it stays a candidate unless it is to be released."""
+        """Train a model on the catalogue, and release it if `release`; else it is a candidate."""
         events = self._execute(TRAIN_MODEL, {}, training_config(release, reason, released_by))
         for event in events:
             if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
                 made = event.step_materialization_data.materialization
-                self.report.model = (made.tags or {}).get(DATA_VERSION)
+                self.report.model = (made.tags or {}).get(DATA_VERSION_TAG)
                 self.report.trained_before = "seconds" not in made.metadata
         report_serving_model(self._instance, release_history(self._platform.store))
         return self.report
@@ -118,10 +116,10 @@ class CatalogueRunner:
         run = self._platform.settings.run
         size = run.refresh_titles_per_run if assets == FROM_MODEL else run.titles_per_run
         for titles in chunks(registered, set(title_ids), size):
-            # A release that comes meanwhile is taken up by the next run.
+            # A release during a run takes effect in the next run.
             with self._platform.one_model():
                 self._execute(job, range_tags(titles), options_config(options), assets)
-            if self._platform.stopped_by:  # the next titles would meet the same error
+            if self._platform.stopped_by:  # the next titles would fail with the same error
                 return
 
     def _execute(
@@ -131,7 +129,7 @@ class CatalogueRunner:
         config: dict | None = None,
         assets: Sequence[str] | None = None,
     ) -> list[DagsterEvent]:
-        """Run a job in this process, with the executor that runs of the daemon have.
+        """Run a job in this process, with the same executor as runs of the daemon.
 
         Raises:
             Interrupt: the run was interrupted, and is marked as cancelled.
@@ -158,13 +156,6 @@ class CatalogueRunner:
 
 def _first_failure(run_id: str, events: Sequence[DagsterEvent]) -> str:
     for event in events:
-        if event.is_step_failure:
-            said = event.step_failure_data.user_failure_data
-            if said is not None and said.description:
-                return f"{event.step_key}: {said.description}"
-            error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            if error is not None:
-                return one_line(f"{event.step_key}: {error.message}")
+        if (reason := step_failure(event)) is not None:
+            return reason
     raise MediaFMError(f"Dagster run {run_id} failed before any step; see its log.")

@@ -1,13 +1,13 @@
-"""Releasing and rolling back from Dagster's UI."""
+"""Jobs that release a model and roll back a release."""
 
 import dagster as dg
 from pydantic import Field
 
 from mediafm_assets.assets.model_assets import ReleaseRecord, observe_serving_model
-from mediafm_assets.assets.model_partitions import models
+from mediafm_assets.assets.partitions import models
 from mediafm_assets.jobs.title_jobs import MAX_RUNTIME
 from mediafm_assets.resources.platform_resource import PlatformResource
-from mediafm_assets.sensors.priorities import RELEASE, priority
+from mediafm_assets.tags import RELEASE_PRIORITY, priority
 from mediafm_core.errors import MediaFMError
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.publishing import publish_at_once
@@ -18,28 +18,28 @@ from mediafm_core.runtime.progress import progress_lines
 
 
 class ReleaseConfig(ReleaseRecord):
-    """Which candidate to release."""
+    """Candidate to release."""
 
     version: str = Field(
         "",
-        description="identity of the model, or the first digits of its digest; empty where it is "
-        "chosen as the partition",
+        description="identity of the model, or the first digits of its digest; leave it empty if "
+        "the model is chosen as the partition",
     )
     compare: bool = Field(
         True,
-        description="compare it with the model that serves first; a warning forbids nothing",
+        description="first compare it with the serving model; a warning prevents no release",
     )
 
 
 class RollbackConfig(ReleaseRecord):
-    """Who rolls back, and why."""
+    """Person and reason of a rollback."""
 
 
 @dg.op
 def release_candidate(
     context: dg.OpExecutionContext, config: ReleaseConfig, platform: PlatformResource
 ) -> None:
-    """Make a trained model the one that the catalogue is contextualised with."""
+    """Make a trained model the serving model."""
     version = _chosen(context, config)
     try:
         candidate = resolve(platform.store, version)
@@ -54,7 +54,7 @@ def release_candidate(
             platform, candidate, reason=config.reason, released_by=config.released_by
         )
         if not released.is_new:
-            context.log.info(f"{released.release.model} serves already.")
+            context.log.info(f"{released.release.model} is the serving model already.")
         _publish(context, platform, released)
     except MediaFMError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
@@ -64,7 +64,7 @@ def release_candidate(
 def restore_previous_release(
     context: dg.OpExecutionContext, config: RollbackConfig, platform: PlatformResource
 ) -> None:
-    """Go back to the release before the serving one."""
+    """Roll back to the release before the serving one."""
     try:
         released = rollback(platform, reason=config.reason, released_by=config.released_by)
         _publish(context, platform, released)
@@ -73,7 +73,7 @@ def restore_previous_release(
 
 
 def _chosen(context: dg.OpExecutionContext, config: ReleaseConfig) -> str:
-    """Return the model to release, chosen as the partition or named in the configuration."""
+    """Return the model to release, which is the partition or named in the configuration."""
     if context.has_partition_key and config.version:
         raise dg.Failure(
             f"{context.partition_key} is chosen as the partition and {config.version} as "
@@ -84,31 +84,31 @@ def _chosen(context: dg.OpExecutionContext, config: ReleaseConfig) -> str:
 
 
 def _publish(context: dg.OpExecutionContext, platform: Platform, released: Released) -> None:
-    """Record the serving model, and let readers see it if nothing has to be computed."""
+    """Record the serving model, and publish it at once if nothing has to be computed."""
     for observation in observe_serving_model(released.history):
         context.log_event(observation)
     publication = publish_at_once(platform)
     if publication is None:
-        context.log.info("Readers see it once every title has been brought to it.")
+        context.log.info("Readers see it once every title has been computed with it.")
     else:
         context.log.info(f"Readers: {publication}.")
 
 
 @dg.job(
-    description="Serve a candidate: choose the model as the partition; who and why are the job's "
-    "configuration. `mediafm models` compares the candidates.",
+    description="Release a candidate: choose the model as the partition; person and reason are set "
+    "in the job's configuration. `mediafm models` compares the candidates.",
     partitions_def=models,
-    tags={**priority(RELEASE), **MAX_RUNTIME},
+    tags={**priority(RELEASE_PRIORITY), **MAX_RUNTIME},
 )
 def release_model() -> None:
-    """The job of `release_candidate`."""
+    """Run `release_candidate`."""
     release_candidate()
 
 
 @dg.job(
-    description="Serve the release before the serving one again.",
-    tags={**priority(RELEASE), **MAX_RUNTIME},
+    description="Roll back to the release before the serving one.",
+    tags={**priority(RELEASE_PRIORITY), **MAX_RUNTIME},
 )
 def rollback_model() -> None:
-    """The job of `restore_previous_release`."""
+    """Run `restore_previous_release`."""
     restore_previous_release()

@@ -1,4 +1,4 @@
-"""The jobs that work on titles, the one that trains and the one that measures."""
+"""Jobs over assets: on titles, training, and evaluation."""
 
 import dagster as dg
 
@@ -7,7 +7,7 @@ from mediafm_core.config.settings import load_settings
 from mediafm_core.pipeline.graph import SPECS, UP_TO_FUSION
 
 MAX_RUNTIME = max_runtime(load_settings().run)
-"""Tag of every run of a job; those that sensors ask for have one by their number of titles."""
+"""Tag of the runs of a job; runs that sensors request have one by their number of titles."""
 
 INGEST_TITLE = "ingest_title"
 EMBED_TITLE = "embed_title"
@@ -19,30 +19,30 @@ ingest_title = dg.define_asset_job(
     INGEST_TITLE,
     tags=MAX_RUNTIME,
     selection=dg.AssetSelection.assets(*SPECS),
-    description="A title folder, or many, to clip features, with the model that serves.",
+    description="Compute titles from their folders to clip features, with the serving model.",
 )
 embed_title = dg.define_asset_job(
     EMBED_TITLE,
     tags=MAX_RUNTIME,
     selection=dg.AssetSelection.assets(*UP_TO_FUSION),
-    description="Title folders to fused vectors: what a first model is trained on.",
+    description="Compute titles up to their fused vectors, on which a first model is trained.",
 )
 refresh_catalogue = dg.define_asset_job(
     REFRESH_CATALOGUE,
     tags=MAX_RUNTIME,
     selection=dg.AssetSelection.assets(*SPECS),
-    description="Whatever titles have that is missing or of another version than is wanted.",
+    description="Compute the artefacts of titles that are missing or stale.",
 )
 train_model = dg.define_asset_job(
     TRAIN_MODEL,
     tags=MAX_RUNTIME,
     selection=dg.AssetSelection.assets("mediafm_model"),
-    description="Train MediaFM on the catalogue: a candidate for release_model.",
+    description="Train MediaFM on the catalogue; the model is a candidate for `release_model`.",
 )
 evaluate_catalogue = dg.define_asset_job(
     EVALUATE_CATALOGUE,
     tags=MAX_RUNTIME,
     selection=dg.AssetSelection.assets("evaluation"),
-    description="Measure what serves on the labels of the catalogue's clips; labels, models, folds "
-    "and seeds are the job's configuration.",
+    description="Evaluate the serving model on the labels of clips. Labels, models, folds and "
+    "seeds are set in the job's configuration.",
 )

@@ -1,4 +1,4 @@
-"""The job that compares the store's files with what was written, a part of them each night."""
+"""Job that verifies the digests of the store's files, a part of them each night."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from mediafm_assets.jobs.nightly import nightly
 from mediafm_assets.jobs.title_jobs import MAX_RUNTIME
 from mediafm_assets.resources.platform_resource import PlatformResource
-from mediafm_core.config.settings import Settings
 from mediafm_core.runtime.progress import progress_lines
 
 if TYPE_CHECKING:
@@ -20,10 +18,10 @@ _NAMED = 20  # damaged files in the run's metadata
 
 
 class VerificationConfig(dg.Config):
-    """Files to be read."""
+    """Files to verify."""
 
     everything: bool = Field(
-        default=False, description="read all files of the store, and not this night's part of them"
+        default=False, description="read all files of the store instead of this night's part"
     )
 
 
@@ -31,7 +29,7 @@ class VerificationConfig(dg.Config):
 def verify_share(
     context: dg.OpExecutionContext, config: VerificationConfig, platform: PlatformResource
 ) -> None:
-    """Read a part of the store's files and remove what is damaged, so that it is computed again."""
+    """Verify a part of the store's files and remove damaged ones, so that they are recomputed."""
     from mediafm_core.pipeline.integrity.repair import Repaired, repair_and_publish
     from mediafm_core.pipeline.integrity.verification import nightly_share, verify
 
@@ -61,19 +59,8 @@ def _metadata(found: "Verification", repaired: "Repaired", share: "Share") -> di
 
 @dg.job(
     tags=MAX_RUNTIME,
-    description="Compare the store's files with what was written; remove what is damaged.",
+    description="Verify the digests of the store's files and remove damaged ones.",
 )
 def verify_catalogue() -> None:
-    """The job of `verify_share`."""
+    """Run `verify_share`."""
     verify_share()
-
-
-def verify_nightly(settings: Settings) -> dg.ScheduleDefinition:
-    """Return the schedule that verifies a part; it skips while no catalogue is set up."""
-    return nightly(
-        settings,
-        "verify_nightly",
-        verify_catalogue,
-        "30 2 * * *",
-        "Verifies a part of the store each night; the sweep computes what is removed.",
-    )

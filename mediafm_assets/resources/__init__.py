@@ -1,7 +1,7 @@
-"""Dagster resources and parts of the instance.
+"""Dagster resources, and the parts of a Dagster instance that the project replaces.
 
-In: settings. Out: the platform that assets use, the run launcher, the executor, the compute logs
-and the instance of a catalogue.
+In: settings. Out: the platform that assets use, the run launcher, the executor, the limits of runs,
+the compute logs and the instance of a catalogue.
 """
 
 from typing import Any

@@ -1,8 +1,8 @@
-"""Output of steps, kept for Dagster's pages without a copy to the terminal.
+"""Compute logs of steps, kept for Dagster's UI without a copy to the terminal.
 
-Dagster's own manager mirrors what steps print to the terminal through four processes a run. In a
-command that shows a progress bar these lines would cross it, and on Ctrl-C, which a terminal sends
-to every process of the command, they end with tracebacks.
+Dagster's own manager mirrors the output of steps to the terminal through four processes per run. In
+a command with a progress bar these lines would cross the bar, and on Ctrl-C, which a terminal sends
+to every process of the command, the processes end with tracebacks.
 """
 
 import sys
@@ -11,18 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dagster._core.execution.compute_logs import redirect_to_file
-from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
-from dagster._core.storage.local_compute_log_manager import (
+from mediafm_assets.dagster_internals import (
     IO_TYPE_EXTENSION,
+    CapturedLogContext,
+    ComputeIOType,
+    ConfigurableClassData,
     LocalComputeLogManager,
+    redirect_to_file,
+    touch_file,
 )
-from dagster._serdes import ConfigurableClassData
-from dagster._utils import touch_file
 
 
 class UnmirroredComputeLogManager(LocalComputeLogManager):
-    """Files for what steps print, as Dagster's local manager keeps them."""
+    """Compute log manager that writes the output of steps to local files and nowhere else."""
 
     @classmethod
     def from_config_value(
@@ -49,7 +50,11 @@ class UnmirroredComputeLogManager(LocalComputeLogManager):
 
 
 def without_mirror(home: Path) -> dict[str, Any]:
-    """Return the override of an instance in a folder that keeps output out of the terminal."""
+    """Return the section of a `dagster.yaml` that keeps the output of steps off the terminal.
+
+    Args:
+        home: folder of the instance; the files are in its folder `storage`.
+    """
     return {
         "compute_logs": {
             "module": __name__,

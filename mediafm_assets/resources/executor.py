@@ -1,19 +1,22 @@
-"""The executor of all jobs: steps share the process, and a signal cancels the run.
+"""Executor of all jobs: steps share the process, and a signal cancels the run.
 
-Dagster's own in-process executor runs the steps. Around it, SIGINT and SIGTERM mark the run as
-cancelled, where Dagster by itself reports a failure unless the request came through its UI, and end
-a process that is too busy to notice.
+Dagster's own in-process executor runs the steps. This one adds that SIGINT and SIGTERM mark the run
+as cancelled, where Dagster by itself reports a failure unless its UI requested the termination, and
+that a process which is too busy to handle the signal is ended.
 """
 
 from collections.abc import Iterator
 
 import dagster as dg
-from dagster._core.events import DagsterEvent
-from dagster._core.execution.context.system import PlanOrchestrationContext
-from dagster._core.execution.plan.plan import ExecutionPlan
-from dagster._core.execution.retries import RetryMode
-from dagster._core.executor.in_process import InProcessExecutor
 
+from mediafm_assets.dagster_internals import (
+    DagsterEvent,
+    ExecutionPlan,
+    InProcessExecutor,
+    PlanOrchestrationContext,
+    RetryMode,
+)
+from mediafm_assets.tags import INTERRUPTED_TAG
 from mediafm_core.runtime.interruption import (
     cleaning_up_with,
     exit_code,
@@ -22,14 +25,11 @@ from mediafm_core.runtime.interruption import (
     watching_signals,
 )
 
-INTERRUPTED = "mediafm/interrupted"
-"""Tag of a run that a signal has ended, and not a person in Dagster's UI."""
-
 _GRACE_S = 3.0  # `mediafm ui` and service managers wait for the processes of runs
 
 
 class InterruptibleExecutor(InProcessExecutor):
-    """Steps in one process; an interrupt cancels the run."""
+    """In-process executor whose runs an interrupt cancels."""
 
     def execute(
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
@@ -57,10 +57,10 @@ class InterruptibleExecutor(InProcessExecutor):
 
 
 def _record_interrupt(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
-    """Mark a run as being cancelled, unless Dagster's UI has asked for that."""
+    """Mark a run as being cancelled, unless it was terminated in Dagster's UI."""
     now = instance.get_run_by_id(run.run_id)
     if now is not None and now.status == dg.DagsterRunStatus.STARTED:
-        instance.add_run_tags(run.run_id, {INTERRUPTED: "true"})
+        instance.add_run_tags(run.run_id, {INTERRUPTED_TAG: "true"})
         instance.report_run_canceling(run, summary())
 
 

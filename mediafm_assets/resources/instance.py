@@ -1,4 +1,4 @@
-"""The Dagster instance of a catalogue: `DAGSTER_HOME`, or a folder of its own in the store."""
+"""Dagster instance of a catalogue, in `DAGSTER_HOME` or in a folder of the store."""
 
 import os
 import shutil
@@ -9,10 +9,8 @@ from urllib.parse import unquote
 
 import dagster as dg
 import yaml
-from dagster._check import CheckError
-from dagster._core.instance.config import dagster_instance_config
-from dagster._core.instance.ref import InstanceRef
 
+from mediafm_assets.dagster_internals import CheckError, instance_in
 from mediafm_assets.resources.compute_logs import without_mirror
 from mediafm_core.disk.locks import locked
 from mediafm_core.errors import ConfigurationError
@@ -32,7 +30,7 @@ _TEMPLATE = Path(__file__).parents[2] / "dagster_home" / CONFIGURATION
 
 
 def dagster_home(store: Store) -> Path:
-    """Return the folder of Dagster's state, with the project's configuration if it is new.
+    """Return the folder of Dagster's state; a new one gets the project's `dagster.yaml`.
 
     Without `DAGSTER_HOME` each store has its own, so that catalogues do not mix their partitions.
 
@@ -48,7 +46,7 @@ def dagster_home(store: Store) -> Path:
         )
     home = (Path(named) if named else store.root / "dagster_home").absolute()
     if "?" in str(home) or unquote(str(home)) != str(home):
-        # Dagster makes an address of SQLite from the path: the file would be at another place.
+        # Dagster makes a URL for SQLite from the path: the file would be in another place.
         raise ConfigurationError(
             f"Dagster's state cannot be in {home}, which has a ? or an escape such as %20 in its "
             f"path: set {HOME_VARIABLE} to another folder."
@@ -61,24 +59,22 @@ def dagster_home(store: Store) -> Path:
 
 
 def open_instance(store: Store) -> dg.DagsterInstance:
-    """Open the instance that `mediafm run` records its runs in; a new one is created.
+    """Open the instance in which `mediafm run` records its runs, and create it if it is new.
 
-    One process at a time: two that create the tables of one SQLite file disturb each other, and
-    Dagster has no lock of its own.
+    One process opens it at a time: two that create the tables of one SQLite file disturb each
+    other, and Dagster has no lock for it.
 
     Raises:
-        ConfigurationError: as `dagster_home`, or its `dagster.yaml` cannot be used.
+        ConfigurationError: see `dagster_home`; or its `dagster.yaml` cannot be used.
     """
     home = dagster_home(store)
     with locked(home / _LOCK), _configuration_errors(home / CONFIGURATION):
-        configured, _ = dagster_instance_config(str(home))
-        overrides = {} if "compute_logs" in configured else without_mirror(home)
-        return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides))
+        return instance_in(home, defaults=without_mirror(home))
 
 
 @contextmanager
 def _configuration_errors(file: Path) -> Iterator[None]:
-    """Turn what Dagster raises for a `dagster.yaml` that it cannot use into a sentence."""
+    """Turn the errors that Dagster raises for an unusable `dagster.yaml` into one sentence."""
     try:
         yield
     except _UNUSABLE as error:

@@ -1,10 +1,11 @@
-"""Runs as processes of this machine that are noticed when they die, and ended when they stall.
+"""Run launcher that notices when the process of a run dies or stalls.
 
-Dagster's own launcher starts a process and never looks at it again: after a crash or a power cut
-its run stays *started* for ever, keeps its place in the queue and holds its concurrency slots.
+Dagster's own launcher starts a process and does not watch it: after a crash or a power cut its run
+stays *started* for ever, keeps its place in the queue and holds its concurrency slots.
 
-Whoever starts a run here notes that on the run, and so does the process that executes it. A run
-without such a note, or of another machine or container, is left to whatever started it.
+The launcher that starts a run notes itself on the run, in a tag, and the process that executes the
+run notes itself there as well. A run without such a note, or of another machine or container, is
+left to the launcher that started it.
 """
 
 import socket
@@ -12,36 +13,33 @@ from contextlib import suppress
 from typing import NamedTuple, Self
 
 import psutil
-from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
-from dagster._core.launcher import (
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from pydantic import BaseModel
+
+from mediafm_assets.dagster_internals import (
     CheckRunHealthResult,
     DefaultRunLauncher,
     LaunchRunContext,
     WorkerStatus,
+    code_server_socket,
+    process_in_events,
 )
-from pydantic import BaseModel
-
 from mediafm_assets.resources.run_limits import stalled_for
+from mediafm_assets.tags import HOST_TAG, WORKER_TAG
 from mediafm_core.config.settings import load_settings
 from mediafm_core.runtime.process import ProcessMark, listens_here, start_of, this_system
 
-HOST_TAG = "mediafm/host"
-"""The machine that a run was started on, for people."""
-WORKER_TAG = ".dagster/mediafm_worker"
-"""The note about a run's process, as JSON; the UI hides tags with this prefix."""
 IN_PROCESS = "mediafm"
 """The launcher of runs that a command of `mediafm` executes itself."""
 
-# Dagster notes the process of a run in an event of its own, in these words (dagster is pinned).
-_PROCESS = "pid"
-
 
 class Worker(NamedTuple):
-    """Facts about the process that executes a run.
+    """Process that executes a run.
 
     Attributes:
         launcher: name of the launcher that started it.
-        system: where its process numbers count, as `this_system` names it; "" if that is unknown.
+        system: machine or container in which its process id is valid, as `this_system` names it;
+            "" if that is unknown.
         process: its identity; None until it has noted that.
     """
 
@@ -65,22 +63,26 @@ class _WorkerNote(BaseModel):
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
-    """Dagster's launcher; run monitoring can ask it whether a run's process lives."""
+    """Dagster's launcher with a health check, so that run monitoring ends runs that are lost."""
 
     def launch_run(self, context: LaunchRunContext) -> None:
         """Start a run's process, and note on the run that this launcher did."""
-        system = this_system() if _starts_here(context) else ""
+        path = code_server_socket(context)
+        system = this_system() if path is not None and listens_here(path) else ""
         run_id = context.dagster_run.run_id
         self._instance.add_run_tags(run_id, tags_of(run_id, Worker(type(self).__name__, system)))
         super().launch_run(context)
 
     @property
     def supports_check_run_worker_health(self) -> bool:
-        """Run monitoring asks for the health of started runs."""
+        """Return True, so that run monitoring checks the health of started runs."""
         return True
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        """Return whether the process that executes a run is there, as far as it can be seen."""
+        """Return FAILED if the process of a run is known to be gone or has stalled, else RUNNING.
+
+        A process that has stalled is ended.
+        """
         gone = process_gone(self._instance, run)
         if gone is not None:
             return CheckRunHealthResult(
@@ -97,9 +99,9 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
 
 def end_worker(run: DagsterRun) -> None:
-    """Kill the process of a run and those that it has started, where that is one of this machine.
+    """Kill the process of a run and its children, if the process is one of this machine.
 
-    One that is stopped, or in a native call, would not act on any other signal.
+    A process that is stopped, or inside a native call, would not handle any other signal.
     """
     worker = worker_of(run)
     if worker is None or worker.process is None or worker.process.state != "alive":
@@ -114,7 +116,7 @@ def end_worker(run: DagsterRun) -> None:
 def tags_of(run_id: str, worker: Worker) -> dict[str, str]:
     """Return the tags that note a worker on a run.
 
-    Dagster copies the tags of a run to the one that repeats it, so the note names its own run.
+    Dagster copies the tags of a run to its retry, so the note names the run that it is about.
     """
     note = _WorkerNote(run=run_id, **worker._asdict())
     return {HOST_TAG: socket.gethostname(), WORKER_TAG: note.model_dump_json()}
@@ -127,8 +129,8 @@ def note_worker(instance: DagsterInstance, run: DagsterRun, launcher: str | None
         instance: where the run is recorded.
         run: the run.
         launcher: the launcher of this process; by default the one that has noted itself on the
-            run. Without either, the run belongs to a launcher that is not of this module, and is
-            left as it is.
+            run. Without either, the run belongs to a launcher of another module and is left as it
+            is.
     """
     known = worker_of(instance.get_run_by_id(run.run_id) or run)
     name = launcher or (known.launcher if known else None)
@@ -137,7 +139,7 @@ def note_worker(instance: DagsterInstance, run: DagsterRun, launcher: str | None
 
 
 def worker_of(run: DagsterRun) -> Worker | None:
-    """Return what is noted of a run's process; None where nothing is, or only of another run."""
+    """Return the worker that is noted on a run; None without a note or with another run's."""
     try:
         note = _WorkerNote.model_validate_json(run.tags[WORKER_TAG])
     except (KeyError, ValueError):
@@ -150,7 +152,7 @@ def worker_of(run: DagsterRun) -> Worker | None:
 def end_dead_runs(instance: DagsterInstance) -> list[str]:
     """Mark runs whose process was one of this machine and is gone as failed, and free their slots.
 
-    What the daemon's run monitoring does, for commands that run without a daemon.
+    The daemon's run monitoring does the same; this is for commands that run without a daemon.
 
     Returns:
         The ids of those runs.
@@ -167,10 +169,10 @@ def end_dead_runs(instance: DagsterInstance) -> list[str]:
 
 
 def process_gone(instance: DagsterInstance, run: DagsterRun) -> int | None:
-    """Return the number of a run's process if that is known and has ended; None otherwise.
+    """Return the process id of a run if that process is known and has ended; None otherwise.
 
-    A process that has not noted itself, or not yet, is known by Dagster's own event where it was
-    started on this machine. A later process with its number then hides its end.
+    For a process that has not noted itself, or not yet, Dagster's own event is used, if the process
+    was started on this machine. Then a later process with the same id hides its end.
     """
     worker = worker_of(run)
     if worker is None:
@@ -179,31 +181,5 @@ def process_gone(instance: DagsterInstance, run: DagsterRun) -> int | None:
         return worker.process.pid if worker.process.state == "dead" else None
     if worker.system != this_system():
         return None
-    pid = _pid_in_events(instance, run.run_id)
+    pid = process_in_events(instance, run.run_id)
     return pid if pid is not None and start_of(pid) is None else None
-
-
-def _starts_here(context: LaunchRunContext) -> bool:
-    """Return whether the code server that will start the run's process is seen to be here."""
-    # Imported here: it takes long, and most processes that load this module launch nothing.
-    from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
-
-    origin = context.dagster_run.remote_job_origin
-    if origin is None or context.workspace is None:
-        return False
-    location = context.workspace.get_code_location(
-        origin.repository_origin.code_location_origin.location_name
-    )
-    path = location.client.socket if isinstance(location, GrpcServerCodeLocation) else None
-    return path is not None and listens_here(path)
-
-
-def _pid_in_events(instance: DagsterInstance, run_id: str) -> int | None:
-    """Return the number of the last process that executed a run, by Dagster's own events."""
-    found = None
-    for entry in instance.all_logs(run_id, of_type=DagsterEventType.ENGINE_EVENT):
-        event = entry.dagster_event
-        noted = event.engine_event_data.metadata.get(_PROCESS) if event else None
-        if noted is not None:
-            found = int(str(noted.value))
-    return found

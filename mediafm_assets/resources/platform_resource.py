@@ -1,4 +1,4 @@
-"""The resources: the core's `Platform` with the settings of the environment, S3, and options."""
+"""Resources of runs: the core's `Platform`, the options of a run, and S3."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import dagster as dg
 
 from mediafm_assets.assets.partitions import is_over_titles
+from mediafm_assets.dagster_internals import NO_RETRY, keep_connections
 from mediafm_assets.resources.launcher import note_worker
 from mediafm_assets.resources.run_limits import heartbeat
 from mediafm_core.config.settings import Settings, load_settings
@@ -16,39 +17,37 @@ from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.work import prepare
 
 PlatformResource = dg.ResourceParam[Platform]
-"""Annotates an asset's parameter `platform`."""
+"""Type of the parameter `platform` of assets and ops."""
 
 
 class Options(NamedTuple):
     """Options of a run over titles, from its launch configuration.
 
     Attributes:
-        force: compute again what is up to date.
+        force: recompute artefacts that are up to date.
     """
 
     force: bool = False
 
 
 OptionsResource = dg.ResourceParam[Options]
-"""Annotates an asset's parameter `options`."""
+"""Type of the parameter `options` of assets."""
 
-_RECYCLE_S, _CONNECTIONS = 3600, 20
-_DESCRIPTION = "Settings, store and networks of a run, from MEDIAFM_* and its file."
-_NO_RETRY = {"dagster/max_retries": "0"}  # of the whole run, by the daemon
+_DESCRIPTION = "Settings, store and networks of a run, from MEDIAFM_* and the settings file."
 
 
 @dg.resource(
-    description="Options of a run over titles, one place for all of its assets.",
+    description="Options of a run over titles, shared by all of its assets.",
     config_schema={
         "force": dg.Field(
             bool,
             default_value=False,
-            description="compute again what is up to date: same inputs, encoder and code",
+            description="recompute artefacts that are up to date (same inputs, encoder and code)",
         )
     },
 )
 def options_of_run(context: dg.InitResourceContext) -> Options:
-    """The options that the run was launched with."""
+    """Return the options that the run was launched with."""
     return Options(**context.resource_config)
 
 
@@ -59,18 +58,18 @@ def options_config(options: Options) -> dict[str, Any]:
 
 @dg.resource(description=_DESCRIPTION)
 def platform_from_environment(context: dg.InitResourceContext) -> Iterator[Platform]:
-    """The platform of a run; each network is loaded at most once in its life."""
+    """Yield the platform of a run, which loads each network at most once."""
     yield from _platform(context)
 
 
 @dg.resource(description=_DESCRIPTION, required_resource_keys={"s3"})
 def platform_over_s3(context: dg.InitResourceContext) -> Iterator[Platform]:
-    """The same where inbox or store is in S3, with the client of the resource `s3`."""
+    """Yield the platform of a run with the S3 client of the resource `s3`."""
     yield from _platform(context, context.resources.s3)
 
 
 def resources(settings: Settings) -> dict[str, Any]:
-    """All resources by their keys; dagster-aws is imported only where S3 is used."""
+    """Return all resources by their keys; dagster-aws is imported only if S3 is used."""
     if not settings.uses_s3:
         return {"platform": platform_from_environment}
     from mediafm_assets.resources.s3_resource import configured_s3
@@ -79,15 +78,12 @@ def resources(settings: Settings) -> dict[str, Any]:
 
 
 def _platform(context: dg.InitResourceContext, s3_client: Any = None) -> Iterator[Platform]:
-    """A run over titles keeps to the model that serves when it starts.
+    """Yield the platform; a run over titles pins the model that serves when it starts.
 
-    A release that comes meanwhile is taken up by the next run.
+    A release during the run takes effect in the next run.
     """
     if context.instance is not None:
-        # On PostgreSQL a connection for every statement otherwise: 39 ms for an event, 16 with it.
-        context.instance.optimize_for_webserver(
-            statement_timeout=0, pool_recycle=_RECYCLE_S, max_overflow=_CONNECTIONS
-        )
+        keep_connections(context.instance)
         if context.run is not None:
             note_worker(context.instance, context.run)
     try:
@@ -96,9 +92,9 @@ def _platform(context: dg.InitResourceContext, s3_client: Any = None) -> Iterato
     except MediaFMError as error:
         _log_refusal(context, error)
         raise error.with_traceback(None) from None
-    keeping = context.run is not None and is_over_titles(context.run.tags)
+    pins_model = context.run is not None and is_over_titles(context.run.tags)
     with ExitStack() as stack:
-        if keeping:
+        if pins_model:
             stack.enter_context(platform.one_model())
         if context.run is not None and context.instance is not None:
             limit_s = platform.settings.run.stalled_s
@@ -107,25 +103,25 @@ def _platform(context: dg.InitResourceContext, s3_client: Any = None) -> Iterato
 
 
 def _log_refusal(context: dg.InitResourceContext, error: MediaFMError) -> None:
-    """Log why a run cannot start; it is not started again where that cannot help."""
+    """Log why a run cannot start; after an error of the settings, the daemon does not retry it."""
     if context.log is not None:
         context.log.error(str(error))
-    of_settings = isinstance(error, ConfigurationError | IdentityMismatchError)
-    if of_settings and context.instance is not None and context.run is not None:
-        context.instance.add_run_tags(context.run.run_id, _NO_RETRY)
+    is_of_settings = isinstance(error, ConfigurationError | IdentityMismatchError)
+    if is_of_settings and context.instance is not None and context.run is not None:
+        context.instance.add_run_tags(context.run.run_id, NO_RETRY)
 
 
 @lru_cache(maxsize=1)
 def watching_platform() -> Platform:
-    """The platform of the sensors: kept between ticks, with what it has read of the store.
+    """Return the platform of the sensors, which keeps its caches of the store between ticks.
 
-    Settings are read once; reload the code location after changing them.
+    It reads the settings once: reload the code location after changing them.
     """
     return Platform(load_settings())
 
 
 def not_set_up(settings: Settings) -> str:
-    """Return a sentence that names the settings without which there is no catalogue; or ""."""
+    """Return a sentence that names the missing settings of a catalogue; "" if none is missing."""
     folders = {"MEDIAFM_INBOX": settings.inbox, "MEDIAFM_STORE": settings.store}
     missing = [name for name, place in folders.items() if place is None]
     if not missing:

@@ -1,4 +1,4 @@
-"""Dagster's own S3 resource, with this project's settings. Imported only where S3 is used."""
+"""Dagster's S3 resource with this project's settings. Imported only if S3 is used."""
 
 from typing import Any
 
@@ -9,18 +9,18 @@ from mediafm_core.storage.s3_client import s3_client
 
 
 class ConfiguredS3(S3Resource):
-    """The `S3Resource` of dagster-aws, whose client has the settings' time-outs, retries and keys.
+    """`S3Resource` of dagster-aws whose client has the settings' time-outs, retries and keys.
 
-    The fields are what the UI shows of a resource: keys are none of them.
+    The UI shows the fields of a resource, so keys are not among them.
     """
 
     def get_client(self) -> Any:
-        """A client of S3, as `mediafm_core` uses it."""
+        """Return the S3 client that `mediafm_core` uses."""
         return s3_client(load_settings().s3)
 
 
 def configured_s3(settings: Settings) -> ConfiguredS3:
-    """The resource `s3` with what may be shown of the settings."""
+    """Return the resource `s3` with the settings that the UI may show."""
     return ConfiguredS3(
         endpoint_url=settings.s3.endpoint_url,
         region_name=settings.s3.region,

@@ -1,14 +1,14 @@
-"""What a changed version touches is materialised again: the one automation condition.
+"""Automation condition that materialises what a changed version affects.
 
-It fires on edges: a dependency that has another version than before, or code of another version.
-New titles are left to the inbox sensor, and whatever an edge cannot tell - the daemon was down, its
-cursor was lost, a run failed - to the sweep. The sweep can do all of it, in fewer and larger runs:
-this sensor is off unless the settings turn it on (docs/operations.md tells why).
+It fires on edges: when a dependency or the code has another version than before. New titles are
+left to the inbox sensor, and changes that an edge misses to the sweep: the daemon was down, its
+cursor was lost, a run failed. The sweep can do all of it, in fewer and larger runs, so this sensor
+is off unless the settings turn it on (docs/operations.md has the reasons).
 """
 
 import dagster as dg
 
-from mediafm_assets.sensors.priorities import REFRESH, priority
+from mediafm_assets.tags import REFRESH_PRIORITY, priority
 from mediafm_core.config.settings import Settings
 
 Condition = dg.AutomationCondition
@@ -27,15 +27,15 @@ REFRESH_ON_CHANGE = (
 def automation_sensor(
     assets: dg.AssetSelection, settings: Settings
 ) -> dg.AutomationConditionSensorDefinition:
-    """The sensor that evaluates the condition on those of these assets that carry it."""
+    """Return the sensor that evaluates the condition on the assets that carry it."""
     sensors = settings.sensors
     return dg.AutomationConditionSensorDefinition(
         "refresh_on_change",
         target=assets,
         minimum_interval_seconds=sensors.automation_every_s,
-        run_tags=priority(REFRESH),
+        run_tags=priority(REFRESH_PRIORITY),
         default_status=(
             dg.DefaultSensorStatus.RUNNING if sensors.automation else dg.DefaultSensorStatus.STOPPED
         ),
-        description="Materialises again what a released model or a changed encoder touches.",
+        description="Materialises the assets that a released model or a changed encoder affects.",
     )

@@ -1,7 +1,8 @@
-"""New and changed titles: registered as partitions and taken in, each folder once.
+"""Sensor of the inbox: it registers new titles as partitions and requests runs over arrivals.
 
-What is new is what the store has not recorded, so that nothing is lost with a cursor, and a tick
-that dies is simply evaluated again. Run keys name the folders' fingerprints: nothing comes twice.
+A title is new, or has changed, if the store has not recorded its folder's fingerprint. So nothing
+depends on a cursor, and a tick that dies is evaluated again. Run keys contain the fingerprints, so
+that no folder is ingested twice.
 """
 
 import dagster as dg
@@ -10,14 +11,14 @@ from mediafm_assets.assets.observations import versions_to_record
 from mediafm_assets.assets.partitions import TITLES, titles
 from mediafm_assets.jobs.title_jobs import INGEST_TITLE
 from mediafm_assets.resources.platform_resource import not_set_up, watching_platform
-from mediafm_assets.sensors.priorities import ARRIVAL, priority
 from mediafm_assets.sensors.run_requests import (
     chunks,
-    has_been_asked_for,
+    has_been_requested,
     run_request,
     titles_under_way,
 )
-from mediafm_assets.sensors.single_daemon import other_watcher
+from mediafm_assets.sensors.single_daemon import reason_to_stand_by
+from mediafm_assets.tags import ARRIVAL_PRIORITY, priority
 from mediafm_core.config.settings import Settings
 from mediafm_core.identity import digest_of
 from mediafm_core.pipeline.graph import SPECS, UP_TO_FUSION
@@ -27,7 +28,7 @@ NAME = "inbox_arrivals"
 
 
 def arrivals_sensor(settings: Settings) -> dg.SensorDefinition:
-    """The sensor of the inbox, as the settings want it."""
+    """Return the sensor of the inbox with the intervals of the settings."""
     sensors = settings.sensors
 
     @dg.sensor(
@@ -37,27 +38,27 @@ def arrivals_sensor(settings: Settings) -> dg.SensorDefinition:
         default_status=(
             dg.DefaultSensorStatus.RUNNING if sensors.running else dg.DefaultSensorStatus.STOPPED
         ),
-        description="Takes in titles that have arrived in the inbox, or changed there.",
+        description="Requests runs over titles that have arrived in the inbox or changed there.",
     )
     def inbox_arrivals(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         if missing := not_set_up(settings):
             return dg.SkipReason(missing)
         platform = watching_platform()
-        if other := other_watcher(platform.store):
-            return dg.SkipReason(other)
+        if reason := reason_to_stand_by(platform.store):
+            return dg.SkipReason(reason)
         found = arrivals(platform, taken_in(platform), sensors.settle_s)
         if not found.fingerprints:
-            return dg.SkipReason(f"Nothing to take in: {found}.")
+            return dg.SkipReason(f"No new or changed title: {found}.")
         registered = list(context.instance.get_dynamic_partitions(TITLES))
         busy = titles_under_way(context.instance, registered)
-        asked = {name: value for name, value in found.fingerprints.items() if name not in busy}
-        if not asked:
-            return dg.SkipReason(f"Runs are under way for all that has arrived: {found}.")
+        wanted = {name: value for name, value in found.fingerprints.items() if name not in busy}
+        if not wanted:
+            return dg.SkipReason(f"Runs over all arrivals are under way: {found}.")
         requests, added = _requests(
-            context.instance, settings, registered, asked, platform.serving_model is None
+            context.instance, settings, registered, wanted, platform.serving_model is None
         )
-        left = f"The sweep takes in what was asked for before: {found}."
-        context.log.info(f"{found}; {len(busy)} under way; {len(requests)} runs asked for")
+        left = f"Runs over all arrivals were requested before; the sweep retries them: {found}."
+        context.log.info(f"{found}; {len(busy)} under way; {len(requests)} runs requested")
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=None if requests else left,
@@ -72,27 +73,32 @@ def _requests(
     instance: dg.DagsterInstance,
     settings: Settings,
     registered: list[str],
-    asked: dict[str, str],
+    fingerprints: dict[str, str],
     without_model: bool,
 ) -> tuple[list[dg.RunRequest], list[str]]:
-    """Runs for one tick, and the titles of these runs that are to be registered first."""
+    """Return the requests of a tick, and those of their titles that must be registered first."""
     known = set(registered)
-    new = [title_id for title_id in asked if title_id not in known]
-    ranges = chunks([*registered, *new], asked.keys(), settings.run.titles_per_run)
+    new = [title_id for title_id in fingerprints if title_id not in known]
+    ranges = chunks([*registered, *new], fingerprints.keys(), settings.run.titles_per_run)
     requests: list[dg.RunRequest] = []
     added: list[str] = []
     for titles_of_run in ranges:
         if len(requests) == settings.sensors.runs_per_tick:
             break
-        told = [part for name in titles_of_run for part in (name, asked[name])]
-        run_key = f"{titles_of_run[0]}@{digest_of(*told)}"
+        parts = [part for name in titles_of_run for part in (name, fingerprints[name])]
+        run_key = f"{titles_of_run[0]}@{digest_of(*parts)}"
         added += [name for name in titles_of_run if name not in known]
-        if has_been_asked_for(instance, run_key):
-            continue  # it has failed, or the title was retired since: registered, it is the sweep's
+        if has_been_requested(instance, run_key):
+            continue  # the run failed, or the title was retired since; the sweep goes on with it
         assets = UP_TO_FUSION if without_model else tuple(SPECS)
         requests.append(
             run_request(
-                settings.run, INGEST_TITLE, titles_of_run, priority(ARRIVAL), assets, run_key
+                settings.run,
+                INGEST_TITLE,
+                titles_of_run,
+                priority(ARRIVAL_PRIORITY),
+                assets,
+                run_key,
             )
         )
     return requests, added

@@ -1,4 +1,4 @@
-"""From titles that need work to Dagster runs: few, large, and none for what is under way."""
+"""Run requests over titles: few and large, and none for titles that a run works on already."""
 
 import time
 from collections import Counter
@@ -6,16 +6,19 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import dagster as dg
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
-from mediafm_assets.assets.partitions import PARTITION, RANGE_END, RANGE_START, range_tags
-from mediafm_assets.resources.executor import INTERRUPTED
+from mediafm_assets.assets.partitions import range_tags
+from mediafm_assets.dagster_internals import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+    RUN_KEY_TAG,
+    SENSOR_NAME_TAG,
+)
 from mediafm_assets.resources.run_limits import max_runtime
+from mediafm_assets.tags import INTERRUPTED_TAG
 from mediafm_core.config.orchestration_settings import RunSettings
 from mediafm_core.runtime.clock import is_ahead
-
-_SENSOR = "dagster/sensor_name"
-_RUN_KEY = "dagster/run_key"
 
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
@@ -25,11 +28,11 @@ _UNFINISHED = [
     dg.DagsterRunStatus.CANCELING,
 ]
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 60.0, 3600.0
-_RUNS_LOOKED_AT = 100
+_RUNS_READ = 100
 
 
 def chunks(registered: Sequence[str], wanted: Collection[str], size: int) -> Iterator[list[str]]:
-    """Ranges of partitions, of at most `size` titles, that cover the wanted titles and no other.
+    """Yield ranges of at most `size` partitions that cover the wanted titles and no others.
 
     A Dagster run takes a range in the order of registration, so a title in between that is not
     wanted ends a range.
@@ -47,7 +50,7 @@ def chunks(registered: Sequence[str], wanted: Collection[str], size: int) -> Ite
 
 
 def titles_under_way(instance: dg.DagsterInstance, registered: Sequence[str]) -> set[str]:
-    """Titles that a run works on or is queued for."""
+    """Return the titles of runs that are queued or under way."""
     places = {title_id: place for place, title_id in enumerate(registered)}
     busy: set[str] = set()
     for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
@@ -58,30 +61,26 @@ def titles_under_way(instance: dg.DagsterInstance, registered: Sequence[str]) ->
 def _titles_of(
     run: dg.DagsterRun, registered: Sequence[str], places: Mapping[str, int]
 ) -> set[str]:
-    """The titles that a run is over."""
-    first, last = run.tags.get(RANGE_START, ""), run.tags.get(RANGE_END, "")
+    """Return the titles of a run."""
+    first = run.tags.get(ASSET_PARTITION_RANGE_START_TAG, "")
+    last = run.tags.get(ASSET_PARTITION_RANGE_END_TAG, "")
     if first in places and last in places:
         return set(registered[places[first] : places[last] + 1])
-    return {run.tags.get(PARTITION, "")} & places.keys()
+    return {run.tags.get(PARTITION_NAME_TAG, "")} & places.keys()
 
 
 def unfinished_runs(instance: dg.DagsterInstance, sensor: str) -> int:
-    """How many runs that a sensor has asked for are not finished."""
-    return instance.get_runs_count(dg.RunsFilter(statuses=_UNFINISHED, tags={_SENSOR: sensor}))
-
-
-def backfills_under_way(instance: dg.DagsterInstance) -> list[str]:
-    """Ids of the backfills that still ask for runs."""
-    unfinished = BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])
-    return [backfill.backfill_id for backfill in instance.get_backfills(filters=unfinished)]
+    """Return the number of unfinished runs that a sensor has requested."""
+    wanted = dg.RunsFilter(statuses=_UNFINISHED, tags={SENSOR_NAME_TAG: sensor})
+    return instance.get_runs_count(wanted)
 
 
 class Paused(NamedTuple):
-    """Titles whose last runs have failed, or were terminated.
+    """Titles that wait before a retry, since their last runs have failed or were terminated.
 
     Attributes:
-        titles: they are not to be tried yet.
-        seconds: until the first of them is.
+        titles: the titles.
+        seconds: until the first of them is retried.
         run_id: of the last of those runs.
         outcome: "failed" or "was terminated".
     """
@@ -95,25 +94,25 @@ class Paused(NamedTuple):
 def paused_after_failures(
     instance: dg.DagsterInstance, sensor: str, registered: Sequence[str]
 ) -> Paused:
-    """Return the titles that are left alone for a while since the last runs over them have failed.
+    """Return the titles whose last runs have failed, and which wait before they are retried.
 
-    What a title is at fault for quarantines it. A run fails when the machine or the storage are at
-    fault, which the next run would probably meet as well: each failure in a row doubles the pause
-    of its titles. Others are not held up. A run that a person has terminated, whoever asked for it,
-    counts like a failed one, or the same work would start again at once; one that ended with its
-    process does not.
+    A title's own fault quarantines it. A run fails if the machine or the storage is at fault, and
+    the next run would probably fail as well: each consecutive failure doubles the wait of the run's
+    titles. Other titles do not wait. A run that a person has terminated, whether a sensor or a
+    person has started it, counts like a failed one, or the same work would start again at once; a
+    run that ended with its process does not count.
     """
     of_sensor = instance.get_run_records(
         dg.RunsFilter(
             statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE],
-            tags={_SENSOR: sensor},
+            tags={SENSOR_NAME_TAG: sensor},
         ),
-        limit=_RUNS_LOOKED_AT,
+        limit=_RUNS_READ,
     )
     cancelled = instance.get_run_records(
-        dg.RunsFilter(statuses=[dg.DagsterRunStatus.CANCELED]), limit=_RUNS_LOOKED_AT
+        dg.RunsFilter(statuses=[dg.DagsterRunStatus.CANCELED]), limit=_RUNS_READ
     )
-    terminated = [each for each in cancelled if INTERRUPTED not in each.dagster_run.tags]
+    terminated = [each for each in cancelled if INTERRUPTED_TAG not in each.dagster_run.tags]
     records = sorted([*of_sensor, *terminated], key=lambda each: each.storage_id, reverse=True)
     places = {title_id: place for place, title_id in enumerate(registered)}
     failures: Counter[str] = Counter()
@@ -152,9 +151,9 @@ def paused_after_failures(
     )
 
 
-def has_been_asked_for(instance: dg.DagsterInstance, run_key: str) -> bool:
-    """Whether a run with this key exists: Dagster leaves out a second one, and says nothing."""
-    return instance.get_runs_count(dg.RunsFilter(tags={_RUN_KEY: run_key})) > 0
+def has_been_requested(instance: dg.DagsterInstance, run_key: str) -> bool:
+    """Return True if a run with this key exists; Dagster drops a second one silently."""
+    return instance.get_runs_count(dg.RunsFilter(tags={RUN_KEY_TAG: run_key})) > 0
 
 
 def run_request(
@@ -165,16 +164,16 @@ def run_request(
     assets: Sequence[str],
     run_key: str | None = None,
 ) -> dg.RunRequest:
-    """Ask for a run over titles that follow each other in the order of registration.
+    """Return the request of a run over titles that are consecutive in the order of registration.
 
     Args:
-        settings: limit its hours.
-        job: its name.
+        settings: limits of the run's hours.
+        job: name of the job.
         titles: the range.
         tags: of the run.
-        assets: of the job. The condition that fires on updated dependencies looks at these, not at
-            the job, to see that a run has taken care of what depends on them.
-        run_key: a sensor asks for a run with the same key only once.
+        assets: assets of the job to materialise. From these, and not from the job, the condition
+            that fires on updated dependencies sees that the run handles what depends on them.
+        run_key: Dagster starts at most one run of a sensor for each key.
     """
     return dg.RunRequest(
         run_key=run_key,

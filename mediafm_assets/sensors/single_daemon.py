@@ -1,4 +1,4 @@
-"""One daemon at a time: a second one by mistake would ask for everything twice."""
+"""Lease of a catalogue's sensors: a second daemon by mistake would request every run twice."""
 
 import time
 
@@ -9,22 +9,23 @@ from mediafm_core.runtime.process import ProcessMark
 from mediafm_core.store.store import Store
 
 _FILE = ".watching.json"
-_SILENCE_S = 180.0  # several intervals of any sensor
+_EXPIRY_S = 180.0  # several intervals of any sensor
 
 
 class _Look(BaseModel):
-    """The last time that a process looked at the catalogue, in seconds since 1970."""
+    """The last time that a process evaluated the catalogue's sensors, in seconds since 1970."""
 
     process: ProcessMark
     looked: float
 
 
-def other_watcher(store: Store) -> str:
-    """Return why this process must not act on a catalogue's behalf; empty where it may.
+def reason_to_stand_by(store: Store) -> str:
+    """Return a reason if another daemon holds this catalogue, or its store is read-only; else "".
 
-    The first process whose sensors look at the catalogue goes on doing so, until it ends or has not
-    looked for some minutes: a sensor may have been tried in another process. Of a process of
-    another machine or container that shares the store's folder only the last look is known.
+    The first process whose sensors evaluate the catalogue holds it until it ends, or until none of
+    its sensors has been evaluated for some minutes: a sensor may have been tried by hand in another
+    process. For a process of another machine or container that shares the store's folder, only the
+    time of its last evaluation is known.
     """
     path = store.root / _FILE
     try:
@@ -33,7 +34,7 @@ def other_watcher(store: Store) -> str:
     except OSError as error:
         return f"The store {store.location} cannot be written ({error.strerror}): make it writable."
     try:
-        other = _watcher(path.read_text())
+        other = _holder(path.read_text())
         if other is not None:
             place = "" if other.state == "alive" else f" of {other.host}"
             return (
@@ -47,15 +48,15 @@ def other_watcher(store: Store) -> str:
     return ""
 
 
-def _watcher(note: str) -> ProcessMark | None:
-    """Return the other process that watches, by the last note; None where none does."""
+def _holder(note: str) -> ProcessMark | None:
+    """Return the other process that holds the catalogue, from the last note, or None."""
     try:
         noted = _Look.model_validate_json(note)
     except ValueError:  # none yet, or damaged by a power cut
         return None
-    # Either way round: a clock that was set back must not hold anything up for long.
-    silent = abs(time.time() - noted.looked) > _SILENCE_S
+    # The absolute value: a clock that was set back must not stop the sensors for long.
+    expired = abs(time.time() - noted.looked) > _EXPIRY_S
     process = noted.process
-    if process == ProcessMark.of_this_process() or silent or process.state == "dead":
+    if process == ProcessMark.of_this_process() or expired or process.state == "dead":
         return None
     return process

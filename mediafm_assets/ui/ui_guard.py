@@ -1,18 +1,19 @@
-"""Guard in front of Dagster's web server, which by itself obeys any page of the user's browser.
+"""Guard in front of Dagster's web server, which by itself accepts requests of any web page.
 
-Dagster's server looks neither at `Host` nor at `Origin`. A page of another site can therefore start
-its jobs: by a form, by a request whose content is called plain text, over a WebSocket, or under a
-name that it lets point to this machine (DNS rebinding). The guard is an ASGI application around
+Dagster's server checks neither `Host` nor `Origin`. So a page of another site in the user's browser
+can start its jobs: by a form, by a request whose content type is plain text, over a WebSocket, or
+under a name that resolves to this machine (DNS rebinding). The guard is an ASGI application around
 Dagster's own. It passes on
 
 - requests that name a host of the owner: an address, a loopback name, or a configured name;
 - requests from the same origin, by `Origin` and `Sec-Fetch-Site`; from elsewhere, links to pages;
-- changes as JSON by POST, which no page can send to another origin without asking first, and which
-  is never allowed;
-- with a token, requests that bring it: in a cookie, which the address with `?token=` sets, or as
+- changes as JSON by POST, which a page can send to another origin only after a preflight request,
+  and preflight requests are refused;
+- with a token, requests that contain it: in a cookie, which the address with `?token=` sets, or as
   `Authorization: Bearer`.
 
-Responses forbid other sites to frame or embed them, and pages to load anything from elsewhere.
+The headers of responses forbid other sites to frame or embed them, and pages to load anything from
+other sites.
 
 Sources: OWASP Cross-Site Request Forgery Prevention Cheat Sheet; W3C Fetch Metadata Request
 Headers; RFC 6265bis (SameSite).
@@ -38,28 +39,28 @@ _GRAPHQL = "/graphql"
 
 _SIGN_IN = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>MediaFM</title>
-<h1>This UI asks for a token</h1>
+<h1>This UI requires a token</h1>
 <p>Open the address that <code>mediafm ui</code> printed, or enter its token.
-If you have done so before and followed a link from elsewhere: <a href="">continue</a>.</p>
+If you have done so before and followed a link from another site: <a href="">continue</a>.</p>
 <form method="get"><input type="password" name="token" autocomplete="off" aria-label="Token">
 <button>Enter</button></form>
 """
 
 
 class Guard:
-    """ASGI application that passes the owner's requests on to another one.
+    """ASGI application that passes the owner's requests on to another application.
 
     Args:
-        app: Dagster's.
-        hosts: names that the UI may be reached by, beside addresses and loopback names.
-        token: asked of every request; None asks for none.
+        app: Dagster's application.
+        hosts: names under which the UI may be reached, beside addresses and loopback names.
+        token: required of every request; None requires none.
     """
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str] = (), token: str | None = None) -> None:
         self._app = app
         self._hosts = _LOOPBACK | {name.lower() for name in hosts}
         self._token = (token or "").encode()
-        # From the cookie the token cannot be had.
+        # The token cannot be derived from the cookie.
         self._session = hmac.new(self._token, b"mediafm ui cookie", hashlib.sha256).hexdigest()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,13 +78,13 @@ class Guard:
             await response(scope, receive, _protecting("", send))
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
-        """Return the answer to a request that is not the owner's; None where it may be."""
+        """Return the response to a request that is not the owner's; None if it may be."""
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
         if len(hosts) != 1 or not self._is_ours(hosts[0]):
             return _refused(
                 421,
-                "This server does not go by the name that was asked for: use its address, or add "
-                "the name to the setting ui.hosts.",
+                "This server does not accept the host name of this request: use its address, or "
+                "add the name to the setting ui.hosts.",
             )
         host = hosts[0].lower()
         if any(origin.lower() not in (f"http://{host}", f"https://{host}") for origin in origins):
@@ -96,7 +97,7 @@ class Guard:
         return _refused_method(scope, headers)
 
     def _is_ours(self, host: str) -> bool:
-        """Return whether a `Host` names this server; an address cannot be rebound."""
+        """Return True if a `Host` names this server; an address cannot be rebound."""
         name, bracket, port = host.rpartition("]")
         if bracket:  # [IPv6]:port
             name = name.removeprefix("[")
@@ -111,7 +112,7 @@ class Guard:
         return True
 
     def _sign_in(self, scope: Scope, headers: Headers) -> Response | None:
-        """Return what asks for the token or takes it; None for a request that brings it."""
+        """Return the response that requests or accepts the token; None if the request has it."""
         if not self._token:
             return None
         if self._has_token(scope, headers):
@@ -135,13 +136,13 @@ class Guard:
         if reads and "text/html" in headers.get("accept", ""):
             return HTMLResponse(_SIGN_IN, 401)
         return PlainTextResponse(
-            "This UI asks for its token, as `Authorization: Bearer TOKEN`.\n",
+            "This UI requires its token, as `Authorization: Bearer TOKEN`.\n",
             401,
             {"WWW-Authenticate": "Bearer"},
         )
 
     def _has_token(self, scope: Scope, headers: Headers) -> bool:
-        """Return whether a request brings the token, in a time that says nothing about it."""
+        """Return True if a request contains the token, compared in constant time."""
         kind, _, bearer = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
             return hmac.compare_digest(bearer.strip().encode(), self._token)
@@ -157,13 +158,13 @@ class Guard:
 
 
 def _cookie_name(scope: Scope) -> str:
-    """Return a name of its own for each port: browsers share cookies among those of a host."""
+    """Return a cookie name for each port: browsers share cookies among the ports of a host."""
     server = scope.get("server") or ("", 0)
     return f"mediafm_ui_{server[1]}"
 
 
 def _is_link(scope: Scope, headers: Headers) -> bool:
-    """Return whether a request opens a page in a tab, which changes nothing."""
+    """Return True if a request opens a page in a tab, which changes nothing."""
     return (
         scope["type"] == "http"
         and scope["method"] in _READING
@@ -174,9 +175,9 @@ def _is_link(scope: Scope, headers: Headers) -> bool:
 
 
 def _refused_method(scope: Scope, headers: Headers) -> Response | None:
-    """Refuse changes by other ways than JSON by POST."""
+    """Return the refusal of a change that is not JSON by POST; None for other requests."""
     if scope["method"] in _READING:
-        # Dagster executes a query from the address, changes too, unless it is asked for a page.
+        # Dagster executes a query in the URL, changes as well, unless HTML is requested.
         if _is_graphql(scope) and "text/html" not in headers.get("accept", ""):
             return _refused(405, "Send GraphQL as JSON, by POST.")
         return None
@@ -197,7 +198,7 @@ def _refused(status: int, sentence: str) -> Response:
 
 
 def _protecting(host: str, send: Send) -> Send:
-    """Add the headers that keep other sites from framing, embedding and opening a page."""
+    """Return a `send` that adds headers against framing, embedding and opening by other sites."""
     sockets = f" ws://{host} wss://{host}" if host else ""
     policy = (
         f"frame-ancestors 'self'; form-action 'self'; connect-src 'self'{sockets}; "

@@ -1,4 +1,4 @@
-"""Dagster's UI and daemon as one process that a signal ends, with the runs that are under way."""
+"""Process of Dagster's UI and daemon, which a signal ends together with their runs."""
 
 import os
 import subprocess
@@ -12,21 +12,22 @@ from mediafm_assets.ui.ui_server import token_pipe
 from mediafm_core.runtime.interruption import closing_with, stopping_within
 
 STOP_S = 6.5
-"""Seconds for all of Dagster's processes: a run takes up to 5 to record that it was cancelled."""
+"""Seconds in which all of Dagster's processes end: a run takes up to 5 to record that it was
+cancelled."""
 
-_CLOSING = "the UI, its daemon and their runs are stopped; the next start goes on with what is left"
+_CLOSING = "the UI, its daemon and their runs are stopped; the next start resumes the work"
 
 
 def serve(host: str, port: int, environment: Mapping[str, str], token: str | None) -> int:
     """Run Dagster's UI and daemon until they end; returns their exit code.
 
-    Dagster by itself lets a run go on when the UI is ended, and its code server waits for it.
+    Dagster by itself lets runs continue when the UI is ended, and its code server waits for them.
 
     Args:
         host: to listen on.
         port: to listen on.
         environment: of all processes.
-        token: that the UI asks for; None asks for none.
+        token: that the UI requires; None requires none.
 
     Raises:
         KeyboardInterrupt: a signal came; all processes have been ended.
@@ -47,7 +48,7 @@ def serve(host: str, port: int, environment: Mapping[str, str], token: str | Non
 
 
 def _end_tree(root: psutil.Process) -> None:
-    """Ask a process and all below it to end, and end those that have not in time."""
+    """Terminate a process and its descendants, and kill those that have not ended in time."""
     with suppress(psutil.NoSuchProcess):
         processes = [root, *root.children(recursive=True)]
         for process in processes:

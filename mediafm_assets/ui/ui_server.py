@@ -1,9 +1,9 @@
-"""Dagster's web server behind the guard, as `dagster-webserver` takes its options.
+"""Dagster's web server behind the guard, with the options of `dagster-webserver`.
 
     python -m mediafm_assets.ui.ui_server -m mediafm_assets.definitions --host 0.0.0.0 --port 3000
 
-serves what `dagster-webserver` would, to its owner alone (`mediafm_assets.ui.ui_guard`). Beyond
-this machine it needs the setting `ui.token`. `mediafm ui` runs it together with Dagster's daemon:
+serves Dagster's UI to its owner only (`mediafm_assets.ui.ui_guard`). Beyond this machine it needs
+the setting `ui.token`. `mediafm ui` runs it together with Dagster's daemon:
 `python -m mediafm_assets.ui.ui_server dev` is `dagster dev` with this server.
 """
 
@@ -13,24 +13,26 @@ import secrets
 import socket
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
+from mediafm_assets.dagster_internals import run_dagster_dev, run_dagster_webserver
 from mediafm_core.config.access_settings import UISettings
 from mediafm_core.config.setting_names import variable_of
 from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import ConfigurationError
 
 TOKEN_VARIABLE = variable_of("ui.token")
+_MODULE = "mediafm_assets.ui.ui_server"
 _TOKEN_BYTES = 24
 _TOKEN_PIPE = "--token-pipe"  # noqa: S105 - an option, read before Dagster's own
 _DEVELOPMENT = "dev"
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a server that listens on a host is reached from this machine alone."""
+    """Return True if a server that listens on a host can only be reached from this machine."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -38,14 +40,14 @@ def is_loopback(host: str) -> bool:
 
 
 def token_for(settings: UISettings, host: str) -> str | None:
-    """Return the configured token, or a new one where the UI listens beyond this machine."""
+    """Return the configured token, or a new one if the UI listens beyond this machine."""
     if settings.token is not None:
         return settings.token.get_secret_value()
     return None if is_loopback(host) else secrets.token_urlsafe(_TOKEN_BYTES)
 
 
 def address(settings: UISettings, host: str, port: int, token: str | None) -> str:
-    """Return what to open in a browser; a configured token, which its owner has, is not in it."""
+    """Return the address to open in a browser; it contains a new token, but no configured one."""
     wildcard = host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
     name = socket.gethostname() if wildcard else f"[{host}]" if ":" in host else host
     query = f"/?token={token}" if token and settings.token is None else ""
@@ -53,7 +55,7 @@ def address(settings: UISettings, host: str, port: int, token: str | None) -> st
 
 
 def token_pipe(token: str) -> int:
-    """Return the reading end of a pipe that holds a token: no process list shows it."""
+    """Return the reading end of a pipe with a token, so that no process list shows the token."""
     reading, writing = os.pipe()
     with os.fdopen(writing, "w") as pipe:
         pipe.write(token)
@@ -61,7 +63,7 @@ def token_pipe(token: str) -> int:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Serve; with `dev` first, together with Dagster's daemon."""
+    """Serve the UI; with `dev` as the first argument, together with Dagster's daemon."""
     development = arguments[:1] == [_DEVELOPMENT]
     rest = list(arguments[1:] if development else arguments)
     pipe = None
@@ -76,29 +78,15 @@ def main(arguments: Sequence[str]) -> None:
 
 def _serve_development(arguments: Sequence[str], pipe: int | None) -> None:
     """Run `dagster dev` with the guarded server in place of Dagster's own."""
-    from dagster._cli import dev
-
-    start = dev.open_ipc_subprocess
     named = [_TOKEN_PIPE, str(pipe)] if pipe is not None else []
-    server = (["mediafm_assets.ui.ui_server", *named], [] if pipe is None else [pipe])
-    # What Dagster starts besides is refused here: it might be its own server under another name.
-    commands = {"dagster_webserver": server, "dagster._daemon": (["dagster._daemon"], [])}
-
-    def start_guarded(command: list[str], pass_fds: Sequence[int] = (), **options: Any) -> Any:
-        python, dash_m, module, *rest = command
-        ours, ends = commands[module]
-        return start([python, dash_m, *ours, *rest], pass_fds=[*pass_fds, *ends], **options)
-
-    dev.open_ipc_subprocess = start_guarded  # type: ignore[assignment]
-    # Dagster recommends another command, which is for projects laid out by it.
+    # Dagster recommends another command, which is for projects of another layout.
     warnings.filterwarnings("ignore", message="Function `dev_command` is superseded")
-    dev.dev_command.main(list(arguments), prog_name="mediafm ui")
+    inherited = [] if pipe is None else [pipe]
+    run_dagster_dev(arguments, [_MODULE, *named], inherited, name="mediafm ui")
 
 
 def _serve(arguments: Sequence[str], pipe: int | None) -> None:
     """Run `dagster-webserver` with the guard around its application."""
-    from dagster_webserver import cli
-
     settings = load_settings().ui
     os.environ.pop(TOKEN_VARIABLE, None)
     token = settings.token.get_secret_value() if settings.token else None
@@ -106,38 +94,24 @@ def _serve(arguments: Sequence[str], pipe: int | None) -> None:
         with os.fdopen(pipe) as reading:
             token = reading.read()
 
-    def host_guarded(
-        context: Any,
-        host: str | None,
-        port: int | None,
-        path_prefix: str,
-        log_level: str,
-        live_data_poll_rate: int | None = None,
+    def serve_guarded(
+        application: Callable[[], Any], host: str, port: int, path_prefix: str, log_level: str
     ) -> None:
         import uvicorn
 
         from mediafm_assets.ui.ui_guard import Guard
 
-        host, port = host or cli.DEFAULT_WEBSERVER_HOST, port or cli.DEFAULT_WEBSERVER_PORT
         if token is None and not is_loopback(host):
             raise click.UsageError(
                 f"Beyond this machine ({host}) the UI needs a token: set {TOKEN_VARIABLE}, or "
                 "listen on 127.0.0.1."
             )
-        app = cli.create_app_from_workspace_process_context(
-            context, path_prefix, live_data_poll_rate, lifespan=cli._lifespan
-        )
-        guard = Guard(app, [*settings.hosts, socket.gethostname(), host], token)
+        guard = Guard(application(), [*settings.hosts, socket.gethostname(), host], token)
         click.echo(f"Serving Dagster's UI on http://{host}:{port}{path_prefix}", err=True)
-        # Its log of requests would hold the token of the first one.
+        # The access log would contain the token of the first request.
         uvicorn.run(guard, host=host, port=port, log_level=log_level, access_log=False)
 
-    cli.host_dagster_ui_with_workspace_process_context = host_guarded  # type: ignore[assignment]
-    cli.dagster_webserver.main(
-        list(arguments),
-        prog_name="mediafm_assets.ui.ui_server",
-        auto_envvar_prefix="DAGSTER_WEBSERVER",
-    )
+    run_dagster_webserver(arguments, serve_guarded, name=_MODULE)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What readers of the catalogue call: SQL, and the vectors of any spans.
+"""Functions for readers of a catalogue: SQL queries, and vectors of any spans.
 
-All read `features.duckdb`, which is one model version, complete, and never wait for a writer.
-Each call sees the file as it is at that moment.
+All functions read `features.duckdb`, which is complete and of one model version, and never wait for
+a writer. Each call reads the snapshot that is published at that moment.
 """
 
 import difflib
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class SpanVector(NamedTuple):
-    """The vector of a span, float32 `[h]`, and what computed it."""
+    """Vector of a span, float32 `[h]`, with the model version and the mode that computed it."""
 
     vector: np.ndarray
     model: str
@@ -54,17 +54,17 @@ def sql(
     its own with limits of memory and time (settings `queries`).
 
     Args:
-        query: a SELECT in DuckDB's SQL.
-        parameters: values for `?` or `$1` (a sequence) or `$name` (a mapping).
-        store: folder or `s3://` address of the catalogue; None takes the settings'.
+        query: A SELECT in DuckDB's SQL.
+        parameters: Values for `?` or `$1` (a sequence) or `$name` (a mapping).
+        store: Folder or `s3://` address of the catalogue; None takes the setting.
 
     Returns:
-        The result; vectors are `FixedSizeList<float32>[h]`, which `mediafm_core.vectors.to_numpy`
+        The result. Vectors are `FixedSizeList<float32>[h]`, which `mediafm_core.vectors.to_numpy`
         views as a matrix.
 
     Raises:
-        MediaFMError: the query cannot run, with DuckDB's reason, or exceeds a limit.
-        StoreError: nothing has been published in this store.
+        MediaFMError: The query fails, with DuckDB's reason, or exceeds a limit.
+        StoreError: Nothing has been published in this store.
     """
     try:
         return run("sql", query, _store(store), parameters)
@@ -82,31 +82,32 @@ def embed(
     look_back: int | None = None,
     store: Path | S3Location | str | None = None,
 ) -> np.ndarray:
-    """The vector of any span of a title.
+    """Embed any span of a title.
 
-    In context, the stored contextual vectors of the shots that the span overlaps are pooled, each
-    by its seconds of overlap, as for the catalogue's clips; no model is loaded. Alone, the model
-    first runs on those shots only, as if the rest of the title were not known; as a prefix, on them
-    and what came before them, as if the title were live and had come so far.
+    By default (in context), the stored contextual vectors of the shots that the span overlaps are
+    pooled, weighted by seconds of overlap, as for the catalogue's clips; no model is loaded. With
+    `alone`, the model first runs on those shots only, as if the rest of the title did not exist.
+    With `prefix`, it runs on those shots and the shots before them, as if the title were a live
+    stream that has reached the end of the span.
 
     Args:
-        title: title id.
-        start_s: start of the span in seconds; any moment, not only a shot's start.
-        end_s: end of the span in seconds, exclusive.
-        alone: embed from the span's own shots only. This loads the model.
-        prefix: embed from the shots up to the span's end only. This loads the model.
-        look_back: with `prefix`, how many shots the model sees, the span's included; None takes
-            the model's `max_shots`.
-        store: folder or `s3://` address of the catalogue; None takes the settings'.
+        title: Title id.
+        start_s: Start of the span in seconds; any moment, not only a shot's start.
+        end_s: End of the span in seconds, exclusive.
+        alone: Embed from the span's own shots only. This loads the model.
+        prefix: Embed from the shots up to the span's end only. This loads the model.
+        look_back: With `prefix`, number of shots that the model reads, including the span's; None
+            takes the model's `max_shots`.
+        store: Folder or `s3://` address of the catalogue; None takes the setting.
 
     Returns:
         float32 `[h]`.
 
     Raises:
-        MediaFMError: an unknown title, a span outside it, both `alone` and `prefix`, or a look-back
-            that is unusable, too short for the span or without `prefix`.
-        StoreError: nothing has been published in this store, or (`alone`, `prefix`) the model or
-            the title's fused embeddings are no longer there, or the title has other shots by now.
+        MediaFMError: The title is unknown, the span is outside it, both `alone` and `prefix` are
+            set, or the look-back is unusable, too short for the span or set without `prefix`.
+        StoreError: Nothing has been published in this store; or (`alone`, `prefix`) the model or
+            the title's fused embeddings are missing, or its shots differ from the published ones.
     """
     span = embed_span(
         title, start_s, end_s, alone=alone, prefix=prefix, look_back=look_back, store=store
@@ -124,7 +125,7 @@ def embed_span(
     look_back: int | None = None,
     store: Path | S3Location | str | None = None,
 ) -> SpanVector:
-    """As `embed`, with the model version and the mode beside the vector."""
+    """Embed a span as `embed` does, and return the model version and the mode with the vector."""
     from mediafm_core.clips.pooling import clip_slice
 
     if alone and prefix:
@@ -133,16 +134,16 @@ def embed_span(
         raise MediaFMError(f"The look-back of {look_back} is for a prefix: ask for one.")
     settings = load_settings(store=store)
     catalogue = open_store(settings)
-    with reading(catalogue) as connection:
+    with catalogue_connection(catalogue) as connection:
         (model,) = connection.execute("SELECT model_version FROM catalogue").fetchall()[0]
         if not (alone or prefix):
-            (vector,) = in_context(connection, title, [(start_s, end_s)])
+            (vector,) = pool_in_context(connection, title, [(start_s, end_s)])
             return SpanVector(vector, model, "in_context")
         shots = _shots(connection, title)
     folder = model_folder(catalogue, model)
     if not folder.is_dir():
         raise StoreError(
-            f"The model {model}, which readers see, is gone from {catalogue.models}: copy it back "
+            f"The published model {model} is gone from {catalogue.models}: copy it back "
             "or release another one."
         )
     span = clip_slice(shots, start_s, end_s)
@@ -159,27 +160,27 @@ def embed_many(
     *,
     store: Path | S3Location | str | None = None,
 ) -> np.ndarray:
-    """The vectors of many spans of a title, in context, as `embed` gives one.
+    """Embed many spans of a title in context, each as `embed` does.
 
     The title's vectors are read once; no model is loaded. Spans may overlap and be in any order.
 
     Args:
-        title: title id.
+        title: Title id.
         spans_s: `[k, 2]`, start and end (exclusive) of each span in seconds.
-        store: folder or `s3://` address of the catalogue; None takes the settings'.
+        store: Folder or `s3://` address of the catalogue; None takes the setting.
 
     Returns:
         float32 `[k, h]`.
 
     Raises:
-        MediaFMError: an unknown title, or a span outside it.
-        StoreError: nothing has been published in this store.
+        MediaFMError: The title is unknown, or a span is outside it.
+        StoreError: Nothing has been published in this store.
     """
-    with reading(_store(store)) as connection:
-        return in_context(connection, title, spans_s)
+    with catalogue_connection(_store(store)) as connection:
+        return pool_in_context(connection, title, spans_s)
 
 
-def in_context(
+def pool_in_context(
     connection: duckdb.DuckDBPyConnection,
     title: str,
     spans_s: Sequence[tuple[float, float]] | np.ndarray,
@@ -198,10 +199,10 @@ def in_context(
 
 
 def _shots(connection: duckdb.DuckDBPyConnection, title: str) -> pa.Table:
-    """The times of a title's shots.
+    """Read the times of a title's shots.
 
     Raises:
-        MediaFMError: there is no such title.
+        MediaFMError: The title is unknown.
     """
     shots = connection.sql(
         "SELECT title_id, start_s, end_s FROM shots WHERE title_id = ? ORDER BY shot_index",
@@ -238,13 +239,13 @@ def _read_again(
     prefix: bool,
     look_back: int | None,
 ) -> np.ndarray:
-    """Vectors of a span's shots from a new pass of the model, alone or as a prefix, `[n, h]`.
+    """Compute the vectors of a span's shots by a new pass of the model, `[n, h]`.
 
-    The title's metadata is read as it is for the whole title, so that the other shots are all that
-    the vectors of a span differ by.
+    The model reads the metadata of the whole title, so that these vectors differ from the
+    contextual ones only by the other shots that the model reads.
 
     Raises:
-        StoreError: the fused vectors are gone, or not of the shots that readers see.
+        StoreError: The fused vectors are missing, or their shots differ from the published ones.
     """
     from mediafm_core.inference.streaming import embed_span_up_to
     from mediafm_core.inference.whole_title import embed_alone
@@ -262,8 +263,8 @@ def _read_again(
         for name in ("start_s", "end_s")
     ):
         raise StoreError(
-            f"{title} has been cut into other shots than readers see: `mediafm run` publishes it, "
-            "then try again."
+            f"{title} has been cut into other shots than the published ones: `mediafm run` "
+            "publishes it, then try again."
         )
     metadata = to_numpy(store.read("title_metadata_embedding", title)["embedding"])[0]
     if prefix:
@@ -275,20 +276,20 @@ def _read_again(
             metadata,
             look_back=look_back,
             title_id=title,
-            arithmetic=vector_precision(settings),
+            precision=vector_precision(settings),
         )
     return embed_alone(
         model.network,
         fused[span.rows],
         metadata,
         title_id=title,
-        arithmetic=vector_precision(settings),
+        precision=vector_precision(settings),
     ).shots
 
 
 @lru_cache(maxsize=1)
 def _network(folder: Path, device: str) -> "LoadedModel":
-    """The model of a folder, which its identity names: loaded once for many calls."""
+    """Load the model of a folder, whose name is its identity, once for many calls."""
     from mediafm_core.model.saved_model import load_model
 
     return load_model(folder, device)
@@ -306,8 +307,8 @@ def _store(folder: Path | S3Location | str | None) -> Store:
 
 
 @contextmanager
-def reading(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that can read the catalogue's tables and nothing else."""
+def catalogue_connection(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a connection that can read the catalogue's tables and nothing else."""
     if not store.features.exists():
         raise store.without_features()
     with closing(open_features(store)) as connection:

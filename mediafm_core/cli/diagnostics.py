@@ -1,7 +1,7 @@
-"""What `mediafm doctor` looks at: this machine, its settings, weights, space and catalogue.
+"""Checks of `mediafm doctor`: machine, settings, weights, disk space and catalogue.
 
-Every check is quick, loads no network and writes nothing but a probe file in the store. A check
-that finds a fault says what to do about it and never keeps the others from running.
+Every check is quick, loads no network and writes nothing but a probe file in the store. The message
+of a fault includes its remedy. A check that fails does not keep the others from running.
 """
 
 import os
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 Level = Literal["ok", "warning", "error"]
 
 _DECODERS = ("h264", "hevc", "vp9", "av1", "aac", "opus", "mp3", "ac3")
-_FREE_BYTES = 5 << 30  # below it, a film's keyframes and soundtrack may not fit for long
+_FREE_BYTES = 5 << 30  # less may soon be too little for a film's keyframes and soundtrack
 _MINIMUM_PYTHON = (3, 11)
 
 
 @dataclass(frozen=True)
-class Finding:
-    """The outcome of a check; `message` says what was found and, unless ok, what to do."""
+class DiagnosticFinding:
+    """Outcome of a check; `message` has the remedy unless the level is "ok"."""
 
     check: str
     level: Level
     message: str
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
-    """Run all checks, in the order in which one would mend what they find."""
+def examine(settings: Settings) -> Iterator[DiagnosticFinding]:
+    """Run all checks, in the order in which their faults are best fixed."""
     checks: dict[str, Callable[[Settings], Iterator[tuple[Level, str]]]] = {
         "python": _python,
         "decoders": _decoders,
@@ -54,13 +54,13 @@ def examine(settings: Settings) -> Iterator[Finding]:
     for name, check in checks.items():
         try:
             for level, message in check(settings):
-                yield Finding(name, level, message)
+                yield DiagnosticFinding(name, level, message)
         except MediaFMError as error:
-            yield Finding(name, "error", str(error))
+            yield DiagnosticFinding(name, "error", str(error))
 
 
 def settings_in_force(settings: Settings) -> dict[str, str]:
-    """Every setting by its name, as text; secrets are masked."""
+    """Return every setting by its name, as text; secrets are masked."""
     return dict(_flattened("", settings.model_dump(mode="json")))
 
 
@@ -102,12 +102,14 @@ def _isolation(settings: Settings) -> Iterator[tuple[Level, str]]:
     if missing:
         yield (
             "warning",
-            "media is read in processes with limits, but they keep rights that this system cannot "
-            f"take from them ({', '.join(missing)}): take titles of strangers in on Linux 5.13 or "
-            "later.",
+            "media is read in processes with limits, but this system cannot take these rights from "
+            f"them: {', '.join(missing)}. Ingest untrusted titles on Linux 5.13 or later.",
         )
     else:
-        yield "ok", "media is read in processes with limits, without network and other files"
+        yield (
+            "ok",
+            "media is read in processes with limits, without access to the network or other files",
+        )
 
 
 def _device(settings: Settings) -> Iterator[tuple[Level, str]]:
@@ -132,7 +134,7 @@ def _shots(settings: Settings) -> Iterator[tuple[Level, str]]:
 
     detector = TransNetV2Detector(settings)
     detector.check()
-    yield "ok", f"shots are found by {detector.identity}"
+    yield "ok", f"shots are detected by {detector.identity}"
 
 
 def _encoders(settings: Settings) -> Iterator[tuple[Level, str]]:
@@ -162,21 +164,20 @@ def _store(settings: Settings) -> Iterator[tuple[Level, str]]:
         with tempfile.TemporaryFile(dir=place):
             pass
     except OSError as error:
-        yield "error", f"{place} cannot be written ({error.strerror}): mend its permissions."
+        yield "error", f"{place} cannot be written ({error.strerror}): fix its permissions."
         return
     staging = store / ".staging"
     if staging.exists() and staging.stat().st_dev != store.stat().st_dev:
         yield (
             "error",
             f"{staging} is on another file system than {store}: files cannot be moved into place "
-            "as a whole; remove the mount.",
+            "atomically; remove the mount.",
         )
     free = shutil.disk_usage(place).free
     if free < _FREE_BYTES:
         yield (
             "warning",
-            f"{_gibibytes(free)} are free at {place}: make space, {_gibibytes(_FREE_BYTES)} or "
-            "more.",
+            f"{_gibibytes(free)} are free at {place}: free at least {_gibibytes(_FREE_BYTES)}.",
         )
     else:
         yield "ok", f"{store} can be written, {_gibibytes(free)} are free"
@@ -195,14 +196,14 @@ def _store_in_s3(settings: Settings) -> Iterator[tuple[Level, str]]:
     if free < _FREE_BYTES:
         yield (
             "warning",
-            f"{_gibibytes(free)} are free at {files.root} for copies and work in progress: make "
-            f"space, {_gibibytes(_FREE_BYTES)} or more, or set s3.cache.",
+            f"{_gibibytes(free)} are free at {files.root} for the cache and work in progress: free "
+            f"at least {_gibibytes(_FREE_BYTES)}, or set s3.cache.",
         )
     else:
         yield (
             "ok",
             f"{files.location} can be written, {_gibibytes(free)} are free at {files.root} for "
-            "copies",
+            "the cache",
         )
 
 
@@ -211,19 +212,19 @@ def _inbox(settings: Settings) -> Iterator[tuple[Level, str]]:
 
     place = settings.require_inbox()
     if isinstance(place, Path) and not os.access(place, os.R_OK | os.X_OK):
-        yield "error", f"The inbox {place} cannot be read: mend its permissions."
+        yield "error", f"The inbox {place} cannot be read: fix its permissions."
         return
     inbox = open_inbox(settings)
     folders = list(inbox.scan())
     complete = sum(folder.is_complete for folder in folders)
     waiting = len(folders) - complete
     if not folders:
-        yield "warning", f"The inbox {inbox.location} holds no title folder: put one there."
+        yield "warning", f"The inbox {inbox.location} has no title folder: add one."
     elif waiting:
         yield (
             "warning",
             f"{inbox.location}: {complete} titles complete, {waiting} waiting for their "
-            "title.json: add it when the folder is filled.",
+            "title.json: add it when the folder is complete.",
         )
     else:
         yield "ok", f"{inbox.location}: {complete} titles complete"
@@ -237,7 +238,7 @@ def _model(settings: Settings) -> Iterator[tuple[Level, str]]:
     platform = Platform(settings)
     released = platform.serving_model
     if released is None:
-        yield "warning", "No model is released yet: `mediafm run` or `mediafm train` makes one."
+        yield "warning", "No model is released yet: `mediafm run` or `mediafm train` trains one."
     elif not model_folder(platform.store, released).is_dir():
         yield (
             "error",
@@ -259,7 +260,7 @@ def _features(settings: Settings) -> Iterator[tuple[Level, str]]:
     found = catalogue(store)
     name = f"{store.location}/{FEATURES_FILE}"
     if found is None:
-        yield "warning", f"{name} does not exist yet: `mediafm run` makes it."
+        yield "warning", f"{name} does not exist yet: `mediafm run` creates it."
     else:
         yield "ok", f"{name} opens: {len(found.versions)} titles of {found.model}"
 

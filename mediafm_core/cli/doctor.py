@@ -1,4 +1,4 @@
-"""`mediafm doctor`: whether this machine is ready, and what has to be mended."""
+"""`mediafm doctor`: check whether this machine is ready, and print remedies."""
 
 from dataclasses import asdict
 
@@ -16,9 +16,9 @@ _SYMBOLS = {"ok": "✓", "warning": "!", "error": "✗"}
 @catalogue_options
 @click.pass_context
 def doctor(ctx: click.Context, settings: Settings, as_json: bool) -> None:
-    """Check codecs, weights, space and configuration, and say what to mend.
+    """Check codecs, weights, disk space and settings, and print remedies.
 
-    The exit code is 1 if something must be mended.
+    The exit code is 1 if something must be fixed.
     """
     from mediafm_core.cli.diagnostics import examine, settings_in_force
 
@@ -32,6 +32,6 @@ def doctor(ctx: click.Context, settings: Settings, as_json: bool) -> None:
         print_json({"checks": [asdict(finding) for finding in findings], "settings": in_force})
     else:
         say()
-        print_table(["setting", "in force"], in_force.items())
+        print_table(["setting", "value"], in_force.items())
     if any(finding.level == "error" for finding in findings):
         ctx.exit(1)

@@ -1,4 +1,4 @@
-"""`mediafm evaluate`: what context is worth to probes on the user's own labels."""
+"""`mediafm evaluate`: metrics of linear probes on the user's own labels."""
 
 import sys
 from pathlib import Path
@@ -33,33 +33,40 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--label",
     metavar="A,B",
-    help="Label; several are one multilabel. Without it, the labels that there are.",
+    help="Label to predict; several are one multilabel task. Without it, the labels are listed.",
 )
 @click.option(
-    "--task", type=click.Choice(get_args(Task)), help="What to predict; told from the labels."
+    "--task", type=click.Choice(get_args(Task)), help="Type of task  [default: from the labels]"
 )
 @click.option(
     "--labels",
     "labels_file",
     type=_FILE,
-    help="Parquet or CSV with labels of the catalogue's clips or spans, in place of clips.csv.",
+    help="Parquet or CSV with labels of the catalogue's clips or spans, instead of clips.csv.",
 )
 @click.option(
     "--model",
     "models",
     multiple=True,
     metavar="VERSION",
-    help="Model of the catalogue to measure; repeat it to compare  [default: what readers see]",
+    help="Model of the catalogue to measure; repeat it to compare models  [default: the published "
+    "model]",
 )
-@click.option("--representations", metavar="A,B", help="Which to compare; all that make sense.")
-@click.option("--ablations", is_flag=True, help="Also without modalities, in other windows, ...")
-@click.option("--folds", type=click.IntRange(min=2), help="Parts of the titles, each tested once.")
-@click.option("--seeds", type=click.IntRange(min=1), help="Repetitions, averaged.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The first.")
-@click.option("--bootstrap", type=click.IntRange(min=1), help="Draws of titles for the intervals.")
-@click.option("--steps", type=click.IntRange(min=1), help="Of training, for each fold.")
+@click.option("--representations", metavar="A,B", help="To be compared  [default: all that apply]")
+@click.option(
+    "--ablations", is_flag=True, help="Also without each modality, with other windows, ..."
+)
+@click.option(
+    "--folds", type=click.IntRange(min=2), help="Folds of the cross-validation over titles."
+)
+@click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds, averaged.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="First seed."
+)
+@click.option("--bootstrap", type=click.IntRange(min=1), help="Bootstrap samples of titles.")
+@click.option("--steps", type=click.IntRange(min=1), help="Training steps per fold.")
 @click.option("--out", type=_FOLDER, help="Folder for evaluation.json, .parquet and plots.")
-@click.option("--work", type=_FOLDER, help="Folder that keeps the folds' networks, to use again.")
+@click.option("--work", type=_FOLDER, help="Folder that keeps the folds' networks for reuse.")
 @json_option
 @catalogue_options
 @click.pass_context
@@ -83,12 +90,12 @@ def evaluate(
     work: Path | None,
     as_json: bool,
 ) -> None:
-    """Compare representations by what a linear probe reads off them about titles it has not seen.
+    """Compare representations by linear probes on held-out titles.
 
-    Titles are kept whole in folds. Of a table (--data), MediaFM is trained for each fold on the
-    other titles, without labels; the catalogue's clips are measured with its models as they are.
-    Every figure has a 95 % interval over titles, and so has its difference to `flat`, the vectors
-    without context, and to `alone`, the unit read without its title.
+    Titles are kept whole in folds. For a table (--data), MediaFM is trained for each fold on the
+    other titles, without labels; the catalogue's clips are measured with its existing models. Every
+    metric has a 95 % interval over titles, and so have its differences from `flat`, the vectors
+    without context, and from `alone`, the unit computed without its title.
     """
     from mediafm_core.cli.progress_display import progress_display
     from mediafm_core.evaluation.measurement import evaluate as measure
@@ -104,9 +111,11 @@ def evaluate(
     if steps is not None:
         training = settings.training.model_copy(update={"steps": steps})
         settings = settings.model_copy(update={"training": training})
-    kept = f"networks trained so far are in {work}" if work else "without --work nothing is kept"
+    kept = (
+        f"networks trained so far are kept in {work}" if work else "without --work nothing is kept"
+    )
     with (
-        closing_with(lambda: f"{kept}; the same command goes on"),
+        closing_with(lambda: f"{kept}; the same command resumes"),
         progress_display(sys.stderr) as display,
     ):
         report = measure(
@@ -120,7 +129,7 @@ def evaluate(
             seeds=range(seed, seed + (seeds or settings.evaluation.seeds)),
             bootstrap=bootstrap,
             work=work,
-            tell=display.write,
+            log=display.write,
             progress=display.show,
         )
     if out is not None:
@@ -149,7 +158,7 @@ def _source(
             raise ConfigurationError("--vectors names columns of a table: name it with --data.")
         return Catalogue(models, labels_file)
     if not vectors and label is not None:
-        raise ConfigurationError(f"Which columns of {data} hold vectors? Name them with --vectors.")
+        raise ConfigurationError(f"No columns of vectors are named for {data}: use --vectors.")
     if models or labels_file:
         raise ConfigurationError("--model and --labels are for the catalogue: leave out --data.")
     return Table(data, tuple(vectors))

@@ -1,4 +1,4 @@
-"""`mediafm export`: a training set out of labels and clip features."""
+"""`mediafm export`: a training set of labels and clip features."""
 
 import sys
 import time
@@ -20,14 +20,16 @@ from mediafm_core.runtime.interruption import closing_with
     help="Parquet or CSV: title_id and clip_id, or title_id, start_s and end_s, then labels  "
     "[default: the labels of clips.csv]",
 )
-@click.option("--label", "columns", multiple=True, help="One of the labels; give it repeatedly.")
-@click.option("--where", metavar="SQL", help="Only rows that this holds for: language = 'en'.")
-@click.option("--split", metavar="SHARES", help="Keep titles whole in train=0.8,test=0.2.")
-@click.option("--seed", default=0, show_default=True, help="Of the splits.")
+@click.option(
+    "--label", "columns", multiple=True, help="Label to export; may be repeated  [default: all]"
+)
+@click.option("--where", metavar="SQL", help="Only rows that match a condition: language = 'en'.")
+@click.option("--split", metavar="SHARES", help="Splits with whole titles: train=0.8,test=0.2.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the splits.")
 @click.option("--fused", is_flag=True, help="Add the vectors without context.")
-@click.option("--float16", is_flag=True, help="Halve the vectors.")
-@click.option("--skip-unknown", is_flag=True, help="Leave out labels of unknown clips and titles.")
-@click.option("--replace", is_flag=True, help="Replace a set that is there already.")
+@click.option("--float16", is_flag=True, help="Store vectors as float16, half the size.")
+@click.option("--skip-unknown", is_flag=True, help="Skip labels of unknown clips and titles.")
+@click.option("--replace", is_flag=True, help="Replace an existing set.")
 @json_option
 @catalogue_options
 def export(
@@ -38,9 +40,9 @@ def export(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Write labels and the vectors of what they are of to OUT, as a training set in Parquet.
+    """Write labels and the vectors of their clips to OUT, as a training set in Parquet.
 
-    OUT is a file (.parquet) or a folder; in S3 a file. Clips without labels are not in it. Read it
+    OUT is a file (.parquet) or a folder; in S3, a file. Clips without labels are left out. Read it
     with mediafm_core.TrainingSet, or with anything that reads Parquet.
     """
     from mediafm_core.cli.progress_display import progress_display
@@ -49,7 +51,7 @@ def export(
     from mediafm_core.training_sets.splits import parse_shares
 
     with (
-        closing_with(lambda: f"{out} is as it was; run the same command again"),
+        closing_with(lambda: f"{out} is unchanged; run the same command again"),
         progress_display(sys.stderr) as display,
     ):
         started = time.monotonic()

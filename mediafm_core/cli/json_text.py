@@ -1,4 +1,4 @@
-"""JSON of any value without loss of digits, safe to show in a terminal."""
+"""JSON without loss of digits, safe to print in a terminal."""
 
 import json
 import math
@@ -18,14 +18,14 @@ _NANOSECONDS = 10**9
 def json_text(value: Any, indent: int | None = None, depth: int = 0) -> str:
     """Return a value as JSON.
 
-    Whole numbers have all their digits, however many, and decimals are exact numbers with all
-    their places (`json` would make floats of them). NaN and infinities, which JSON lacks, are null;
-    dates and times ISO 8601, intervals ISO 8601 durations, bytes hexadecimal.
+    Integers keep all their digits, and decimals are exact numbers with all their places (`json`
+    would convert them to floats). NaN and infinities, which JSON lacks, become null; dates and
+    times become ISO 8601 text, intervals ISO 8601 durations, bytes hexadecimal text.
 
     Args:
-        value: of plain types, of those that Arrow converts to, and lists and mappings of them.
-        indent: spaces a level on lines of their own; None writes one line.
-        depth: levels around it.
+        value: a value of a plain type or of one that Arrow converts to, or a list or mapping.
+        indent: spaces per level, with each item on a line of its own; None writes one line.
+        depth: number of enclosing levels.
 
     Raises:
         TypeError: a value of another type.
@@ -84,7 +84,7 @@ def _duration(months: int, days: int, nanoseconds: int) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return a JSON string, with escapes for what a terminal would obey."""
+    """Return a JSON string, with escapes for control characters of terminals."""
     escaped = json.dumps(text, ensure_ascii=False)
     return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", escaped)
 

@@ -1,8 +1,8 @@
 """The command line `mediafm`.
 
 A command's module is imported when the command is called, so that `mediafm --help` is immediate.
-Other packages add commands through the entry-point group `mediafm.commands`; this is how `run`,
-`train` and `ui` come from the package that knows Dagster.
+Other packages add commands through the entry-point group `mediafm.commands`; in this way
+`mediafm_assets`, which uses Dagster, adds `run`, `train`, `release`, `rollback` and `ui`.
 """
 
 import importlib
@@ -29,35 +29,44 @@ _ROOM_FOR_OPTION = 60  # characters that click puts before the message of an opt
 ENTRY_POINTS = "mediafm.commands"
 DEBUG_VARIABLE = "MEDIAFM_DEBUG"
 
-# Name of each command to its place and the line that `--help` shows.
+# For each command: its location, and its line in `--help`.
 _COMMANDS = {
-    "clean": ("mediafm_core.cli.upkeep:clean", "Remove features that nobody needs any more."),
-    "doctor": ("mediafm_core.cli.doctor:doctor", "Check this machine and say what to mend."),
-    "embed": ("mediafm_core.cli.query:embed", "The vector of a span of a title."),
+    "clean": ("mediafm_core.cli.upkeep:clean", "Garbage-collect features of earlier models."),
+    "doctor": ("mediafm_core.cli.doctor:doctor", "Check this machine and print remedies."),
+    "embed": ("mediafm_core.cli.query:embed", "Print the vector of a span of a title."),
     "evaluate": (
         "mediafm_core.cli.evaluate:evaluate",
-        "Measure on labels what context and modalities are worth.",
+        "Evaluate representations by probes on labels.",
     ),
-    "export": ("mediafm_core.cli.export:export", "Write a training set: labels and vectors."),
-    "index": ("mediafm_core.cli.search:index", "Build an index for search in a large catalogue."),
-    "models": ("mediafm_core.cli.models:models", "The trained models, and which of them serves."),
-    "retire": ("mediafm_core.cli.upkeep:retire", "Remove titles that have left the inbox."),
-    "search": ("mediafm_core.cli.search:search", "The clips that words tell of."),
-    "similar": ("mediafm_core.cli.search:similar", "The clips nearest to a span of a title."),
-    "sql": ("mediafm_core.cli.query:sql", "Query the catalogue."),
+    "export": ("mediafm_core.cli.export:export", "Write a training set of labels and vectors."),
+    "index": ("mediafm_core.cli.search:index", "Build a vector index for a large catalogue."),
+    "models": ("mediafm_core.cli.models:models", "List trained models, or print a model card."),
+    "retire": (
+        "mediafm_core.cli.upkeep:retire",
+        "Remove titles whose folders have left the inbox.",
+    ),
+    "search": ("mediafm_core.cli.search:search", "Search clips by text."),
+    "similar": (
+        "mediafm_core.cli.search:similar",
+        "Find the clips most similar to a span of a title.",
+    ),
+    "sql": ("mediafm_core.cli.query:sql", "Query the catalogue in SQL."),
     "verify": (
         "mediafm_core.cli.verify:verify",
-        "Compare every file of the store with what was written.",
+        "Verify the digests of the store's files.",
     ),
-    "status": ("mediafm_core.cli.status:status", "What is present, missing or stale, and why."),
+    "status": (
+        "mediafm_core.cli.status:status",
+        "Show what is present, missing or stale, and why.",
+    ),
 }
 
 
 class Commands(click.Group):
-    """Commands found by name, imported when they are needed; errors as one line."""
+    """Group of commands that are imported when they are called, with errors as one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Names of all commands, the built-in ones and those of other packages."""
+        """Return the names of all commands, built-in ones and those of other packages."""
         return sorted({*_COMMANDS, *entry_points(group=ENTRY_POINTS).names})
 
     def get_command(
@@ -65,7 +74,7 @@ class Commands(click.Group):
         ctx: click.Context,  # noqa: ARG002
         cmd_name: str,
     ) -> click.Command | None:
-        """The command of a name."""
+        """Return the command with a name; None if there is none."""
         if cmd_name in _COMMANDS:
             module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
             command: click.Command = getattr(importlib.import_module(module), attribute)
@@ -79,7 +88,7 @@ class Commands(click.Group):
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands in `--help`, without importing the built-in ones."""
+        """Write the list of commands in `--help`, without importing the built-in ones."""
         rows = []
         for name in self.list_commands(ctx):
             if name in _COMMANDS:
@@ -95,7 +104,7 @@ class Commands(click.Group):
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an error of ours becomes one line and exit code 1.
+        """Run the command; an error of this project becomes one line and exit code 1.
 
         An interrupt becomes one line and exit code 130 (SIGINT) or 143 (SIGTERM).
         """
@@ -104,7 +113,7 @@ class Commands(click.Group):
                 with _short_usage_errors():
                     return super().invoke(ctx)
             except BaseException as error:
-                # Libraries turn an interrupt into errors of their own, DuckDB for one.
+                # Libraries such as DuckDB turn an interrupt into an error of their own.
                 if interrupted() or isinstance(error, KeyboardInterrupt):
                     code = exit_code()
                     click.echo(closing_line(), err=True)
@@ -121,7 +130,7 @@ class Commands(click.Group):
 
 @contextmanager
 def _short_usage_errors() -> Iterator[None]:
-    """Shorten what click says of a command line: it repeats arguments of any length."""
+    """Shorten the messages of click, which repeat arguments of any length."""
     try:
         yield
     except click.ClickException as error:
@@ -147,11 +156,11 @@ def _unavailable(name: str, error: Exception) -> click.Command:
     "--debug",
     is_flag=True,
     default=lambda: os.environ.get(DEBUG_VARIABLE, "") not in ("", "0"),
-    help=f"Show where an error came from (or set {DEBUG_VARIABLE}=1).",
+    help=f"Print the traceback of an error (or set {DEBUG_VARIABLE}=1).",
 )
 @click.version_option(package_name="mediafm")
 def main(debug: bool) -> None:  # noqa: ARG001 - read by `Commands.invoke`
-    """Contextual features for every clip of a catalogue of films."""
-    # Read when torch is first imported. By default OpenMP's idle threads spin, which on shared
-    # cores costs the shot detector up to 2.6 times its CPU time and makes nothing faster.
+    """Compute and query contextual features for the clips of a film catalogue."""
+    # torch reads it when it is first imported. By default OpenMP's idle threads spin, which on
+    # shared cores costs the shot detector up to 2.6 times its CPU time and makes nothing faster.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,4 +1,4 @@
-"""`mediafm models`: the trained models of the store, the evidence for each, and which serves."""
+"""`mediafm models`: trained models of the store with their evidence, and the serving one."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("version", required=False)
-@click.option("--releases", is_flag=True, help="What served when, who released it, and why.")
+@click.option("--releases", is_flag=True, help="The history of releases: date, person, reason.")
 @json_option
 @catalogue_options
 def models(settings: Settings, version: str | None, releases: bool, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""What every command shares: where the catalogue is, times, and JSON or a table."""
+"""Options that commands share: location of the catalogue, times, and JSON output."""
 
 import functools
 import re
@@ -15,8 +15,8 @@ _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
 def catalogue_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--inbox` and `--store` to a command, which gets the validated settings as `settings`.
 
-    An option wins over the environment (`MEDIAFM_INBOX`, `MEDIAFM_STORE`) and the settings file.
-    Put it nearest to the function: options above it are passed as usual.
+    An option overrides the environment (`MEDIAFM_INBOX`, `MEDIAFM_STORE`) and the settings file.
+    This must be the decorator nearest to the function; options above it are passed as usual.
     """
 
     @click.option(
@@ -27,7 +27,7 @@ def catalogue_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--store",
         metavar="PLACE",
-        help="Folder, or s3://bucket/prefix, that everything computed is in [MEDIAFM_STORE].",
+        help="Folder, or s3://bucket/prefix, for all computed files [MEDIAFM_STORE].",
     )
     @functools.wraps(command)
     def with_settings(*args: Any, inbox: str | None, store: str | None, **kwargs: Any) -> Any:
@@ -44,14 +44,14 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Seconds(click.ParamType):
-    """A moment: seconds (`61.5`) or a clock time (`1:01.5`, `0:01:01.5`)."""
+    """Parameter type of a time: seconds (`61.5`) or a clock time (`1:01.5`, `0:01:01.5`)."""
 
     name = "time"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Seconds from what was typed."""
+        """Return the seconds of a value from the command line."""
         if isinstance(value, int | float):
             return float(value)
         clock = _CLOCK.fullmatch(value)
@@ -61,4 +61,4 @@ class Seconds(click.ParamType):
         try:
             return float(value)
         except ValueError:
-            self.fail(f"{value!r} is no time: give seconds or h:mm:ss.", param, ctx)
+            self.fail(f"{value!r} is not a time: give seconds or h:mm:ss.", param, ctx)

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from rich.console import Console
 
-_ROWS_AT_A_TIME = 1024  # rows that are Python objects at any time
-_VALUES_SHOWN = 3  # of a vector, in a table for people
-_PIPED_WIDTH = 200  # columns, where there is no terminal to ask
+_ROWS_AT_A_TIME = 1024  # rows that exist as Python objects at any time
+_VALUES_SHOWN = 3  # of a vector in a table
+_PIPED_WIDTH = 200  # columns, without a terminal
 
 
 def console() -> "Console":
-    """A console that leaves the text alone: nothing in it is taken for markup."""
+    """Return a console that prints text as it is, without interpreting markup."""
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else _PIPED_WIDTH
@@ -28,12 +28,12 @@ def console() -> "Console":
 
 
 def say(line: str = "", *, err: bool = False) -> None:
-    """Print a line for people, on standard error if `err`; control characters as escapes."""
+    """Print a line, on standard error if `err`, with escapes for control characters."""
     click.echo(printable(line), err=err)
 
 
 def say_lines(text: str) -> None:
-    """Print a text of several lines for people, control characters as escapes."""
+    """Print a text of several lines, with escapes for control characters."""
     click.echo("\n".join(map(printable, text.splitlines())))
 
 
@@ -45,7 +45,7 @@ def print_json(value: Any) -> None:
 
 
 def print_rows_as_json(table: "pa.Table") -> None:
-    """Print a list of row objects, a row to a line, without holding all rows as objects."""
+    """Print rows as a JSON list of objects, one line per row, in bounded memory."""
     from mediafm_core.cli.json_text import json_text
 
     click.echo("[", nl=False)
@@ -57,7 +57,7 @@ def print_rows_as_json(table: "pa.Table") -> None:
 
 
 def print_rows(rows: "pa.Table") -> None:
-    """Print a table for people; long vectors are shortened."""
+    """Print a table with shortened vectors, and the number of rows."""
     lines = ([_cell(value) for value in row.values()] for row in _rows(rows))
     print_table(rows.column_names, lines)
     click.echo(f"{rows.num_rows} row{'' if rows.num_rows == 1 else 's'}")
@@ -70,7 +70,7 @@ def print_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in header:
-        # Our own headers may have several lines.
+        # Headers of this project may have several lines.
         table.add_column("\n".join(map(printable, name.split("\n"))), overflow="fold")
     for line in lines:
         table.add_row(*map(printable, line))
@@ -91,7 +91,7 @@ def _rows(table: "pa.Table") -> Iterator[dict[str, Any]]:
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """Names for the fields of a row object: a join may give several columns one name."""
+    """Return a distinct name for each column, since a join can yield several of one name."""
     taken: list[str] = []
     for name in names:
         candidates = (f"{name}_{number}" if number else name for number in itertools.count())

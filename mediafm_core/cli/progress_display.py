@@ -1,4 +1,4 @@
-"""Progress of a command: a bar in a terminal, plain lines anywhere else."""
+"""Progress display of a command: a bar in a terminal, plain lines elsewhere."""
 
 import os
 import sys
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _REFRESHES_PER_S = 4
-_DUMB = ("dumb", "unknown")  # terminals without a cursor that can be moved
+_DUMB = ("dumb", "unknown")  # terminals whose cursor cannot be moved
 _LEAST_BAR = 8  # columns
-_QUIET_S = 5.0  # of short work there are no lines
+_QUIET_S = 5.0  # shorter work prints no lines
 
 
 class Display:
-    """Display of a command's work. Made by `progress_display`.
+    """Display of a command's progress, made by `progress_display`.
 
     Args:
-        show: takes each state of the work.
-        write: writes a line that stays, above the bar where there is one.
+        show: shows a state of the work.
+        write: writes a permanent line, above the bar if there is one.
         keep: keeps the last state visible after the end.
     """
 
@@ -45,9 +45,9 @@ class Display:
 def progress_display(stream: TextIO | None = None) -> Iterator[Display]:
     """Show the progress of the work in the block.
 
-    The display writes to a duplicate of the stream's file descriptor: Dagster points descriptors 1
-    and 2 at its compute log while a step runs. At the end the last state stays if `keep` was
-    called; otherwise the bar disappears, and short work has written no line.
+    The display writes to a duplicate of the stream's file descriptor, since Dagster redirects
+    descriptors 1 and 2 to its compute log while a step runs. At the end the last state stays if
+    `keep` was called; otherwise the bar disappears, and short work has written no line.
 
     Args:
         stream: standard output by default.
@@ -61,7 +61,7 @@ def progress_display(stream: TextIO | None = None) -> Iterator[Display]:
 
 @contextmanager
 def _duplicate(stream: TextIO) -> Iterator[TextIO]:
-    """A stream of its own to where another leads; the stream itself if it is no descriptor."""
+    """Yield a stream on a duplicate of the descriptor; the stream itself if it has none."""
     stream.flush()
     try:
         descriptor = os.dup(stream.fileno())
@@ -113,20 +113,20 @@ def _bar(file: TextIO) -> Iterator[Display]:
 
 
 class _TerminalConsole(Console):
-    """A console as large as the terminal of its own file, whatever descriptors 0 to 2 are."""
+    """Console with the size of its own file's terminal, whatever descriptors 0 to 2 are."""
 
-    @property  # type: ignore[misc]  # rich's can be set, which is not needed here
+    @property  # type: ignore[misc]  # rich's property has a setter, which is not needed here
     def size(self) -> ConsoleDimensions:
-        """Columns and rows now; `COLUMNS` and `LINES` win."""
+        """Return the current columns and rows; `COLUMNS` and `LINES` override them."""
         found = super().size
-        with suppress(OSError):  # no terminal any more
+        with suppress(OSError):  # the terminal is gone
             columns, rows = os.get_terminal_size(self.file.fileno())
             found = ConsoleDimensions(self._width or columns, self._height or rows)
         return found
 
 
 class _Picture:
-    """Two lines: what is being done, and a bar with its figures."""
+    """Two lines: the current activity, and a bar with its figures."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -152,5 +152,5 @@ class _Picture:
 
 
 def printable(text: str) -> str:
-    """Replace control characters, which could move the cursor, by U+FFFD."""
+    """Replace control characters, which could move the cursor, with U+FFFD."""
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)

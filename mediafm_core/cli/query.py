@@ -1,4 +1,4 @@
-"""`mediafm sql` and `embed`: the reader's functions on the command line."""
+"""`mediafm sql` and `embed`: queries of the published catalogue."""
 
 import click
 
@@ -17,7 +17,7 @@ def sql(settings: Settings, query: str, as_json: bool) -> None:
     """Run QUERY, a SELECT in DuckDB's SQL, on the catalogue.
 
     Tables: titles, shots, clips, clip_features, title_features, catalogue. `SHOW TABLES` and
-    `DESCRIBE titles` tell more. Nothing can be written, and nothing else can be read.
+    `DESCRIBE titles` list them and their columns. A query can write nothing and read nothing else.
     """
     from mediafm_core.api.catalogue_reader import sql
 
@@ -29,13 +29,15 @@ def sql(settings: Settings, query: str, as_json: bool) -> None:
 @click.argument("title")
 @click.argument("start", type=Seconds())
 @click.argument("end", type=Seconds())
-@click.option("--alone", is_flag=True, help="From the span's own shots only, not in context.")
-@click.option("--prefix", is_flag=True, help="From the shots up to the span's end, none after it.")
+@click.option(
+    "--alone", is_flag=True, help="Compute it from the span's own shots only, without context."
+)
+@click.option("--prefix", is_flag=True, help="Compute it from the shots up to the span's end only.")
 @click.option(
     "--look-back",
     type=int,
     metavar="SHOTS",
-    help="With --prefix, how many shots the model sees  [default: as many as it takes]",
+    help="With --prefix, number of shots in the input  [default: the model's maximum]",
 )
 @json_option
 @catalogue_options
@@ -49,11 +51,11 @@ def embed(
     look_back: int | None,
     as_json: bool,
 ) -> None:
-    """Give the vector of the span from START to END of TITLE.
+    """Print the vector of the span from START to END of TITLE.
 
-    Times are seconds or h:mm:ss. In context, the span is a slice of the whole title's inference;
-    with --alone, the model sees nothing but the span's own shots; with --prefix, it sees the title
-    as it was when the span ended, as for live material.
+    Times are seconds or h:mm:ss. By default the span is a slice of the whole title's inference.
+    With --alone, the model's input is the span's own shots; with --prefix, it is the title up to
+    the span's end, as for live material.
     """
     import numpy as np
 

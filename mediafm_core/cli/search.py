@@ -1,4 +1,4 @@
-"""`mediafm similar`, `search` and `index`: finding clips."""
+"""`mediafm similar`, `search` and `index`: search for clips."""
 
 import sys
 import time
@@ -22,29 +22,31 @@ _SPAN = 3  # arguments
 
 
 def _search_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What every search takes, and how its result is shown."""
+    """Add the options of every search, and of the display of its result."""
     for option in (
         json_option,
         click.option(
             "--html",
             type=click.Path(dir_okay=False, writable=True, path_type=Path),
             metavar="FILE",
-            help="Write a page with pictures, which any browser opens.",
+            help="Also write an HTML page with pictures.",
         ),
         click.option(
             "--diversity",
             default=0.0,
             type=click.FloatRange(0, 1),
-            help="From 0, the best clips, to 1, clips as unlike each other as can be.",
+            help="From 0, the best clips, to 1, clips as different from each other as possible.",
         ),
-        click.option("--per-title", type=click.IntRange(min=1), help="At most so many of a title."),
+        click.option(
+            "--per-title", type=click.IntRange(min=1), help="Maximum number of clips per title."
+        ),
         click.option(
             "--where",
             metavar="SQL",
             help="A condition on the columns of titles and clips, e.g. \"language = 'en'\".",
         ),
         click.option(
-            "-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many."
+            "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Number of clips."
         ),
     ):
         command = option(command)
@@ -54,10 +56,8 @@ def _search_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.argument("spans", nargs=-1, required=True, metavar="TITLE START END [TITLE START END]...")
 @_search_options
-@click.option(
-    "--exclude-overlapping", is_flag=True, help="Leave out the title's clips that overlap the span."
-)
-@click.option("--exact", is_flag=True, help="Compare every clip, also where there is an index.")
+@click.option("--exclude-overlapping", is_flag=True, help="Leave out clips that overlap the span.")
+@click.option("--exact", is_flag=True, help="Compare every clip, even if there is an index.")
 @catalogue_options
 def similar(
     settings: Settings,
@@ -69,22 +69,22 @@ def similar(
     """Find the clips nearest to the span from START to END of TITLE, in the whole catalogue.
 
     Times are seconds or h:mm:ss. The span is embedded in context and compared with every clip by
-    the cosine. Of several spans, each has its own answer: the column `query` counts them from 0.
+    cosine similarity. With several spans, the column `query` numbers their results from 0.
     """
     from mediafm_core.api.clip_search import Searcher
 
     if len(spans) % _SPAN:
         raise click.UsageError("Give a title, a start and an end for each span.")
     time = Seconds()
-    asked = [
+    queries = [
         (title, time.convert(start, None, None), time.convert(end, None, None))
         for title, start, end in zip(*(spans[part::_SPAN] for part in range(_SPAN)), strict=True)
     ]
     with Searcher(settings.require_store(), precision=None) as searcher:
-        found = searcher.similar_many(asked, **options)
-        if len(asked) == 1:
+        found = searcher.similar_many(queries, **options)
+        if len(queries) == 1:
             found = found.drop_columns("query")
-        _show(searcher, found, asked, html, as_json)
+        _show(searcher, found, queries, html, as_json)
 
 
 @click.command()
@@ -94,7 +94,7 @@ def similar(
     "--by",
     "ways",
     metavar="WAYS",
-    help="Of words,meaning,picture  [default: all that the profile offers]",
+    help="Any of words,meaning,picture  [default: all that the profile supports]",
 )
 @catalogue_options
 def search(
@@ -105,17 +105,17 @@ def search(
     ways: str | None,
     **options: Any,
 ) -> None:
-    """Find the clips that TEXT tells of: by what is said in them and by what is shown.
+    """Find clips by TEXT: by their timed text and by their pictures.
 
-    `words` looks for the words of TEXT in the timed text, `meaning` compares what both mean, and
-    `picture` compares TEXT with the pictures, where the video encoder is open_clip. The clips that
+    `words` matches the words of TEXT in the timed text (BM25), `meaning` compares text embeddings,
+    and `picture` compares TEXT with the keyframes, if the video encoder is open_clip. Clips that
     rank high in any of them come first.
     """
     from mediafm_core.api.clip_search import Searcher
 
     chosen = [way.strip() for way in ways.split(",")] if ways is not None else None
     with Searcher(settings.require_store(), precision=None) as searcher:
-        found = searcher.search_text(text, ways=chosen, **options)  # type: ignore[arg-type]
+        found = searcher.search_text(text, methods=chosen, **options)  # type: ignore[arg-type]
         _show(searcher, found, [text], html, as_json)
 
 
@@ -123,10 +123,10 @@ def search(
 @json_option
 @catalogue_options
 def index(settings: Settings, as_json: bool) -> None:
-    """Build an index of the clips that readers see, which `similar` uses from then on.
+    """Build a vector index of the published clips, which `similar` uses from then on.
 
-    It is for large catalogues, where comparing every clip takes long. Its answers are approximate.
-    Clips that are published later are compared one by one, until the index is built again.
+    It is for large catalogues, where comparing every clip takes long. Its results are approximate.
+    Clips that are published later are compared one by one until the index is rebuilt.
     """
     from mediafm_core.api.clip_search import build_index
     from mediafm_core.cli.progress_display import progress_display
@@ -151,12 +151,12 @@ def index(settings: Settings, as_json: bool) -> None:
 def _show(
     searcher: "Searcher",
     found: "pa.Table",
-    asked: list[Any],
+    queries: list[Any],
     html: Path | None,
     as_json: bool,
 ) -> None:
     if html is not None:
-        page = searcher.page(found, asked)
+        page = searcher.page(found, queries)
         try:
             html.write_text(page, encoding="utf-8")
         except OSError as error:

@@ -1,4 +1,4 @@
-"""`mediafm status`: the catalogue at a glance, or every title's assets."""
+"""`mediafm status`: a summary of the catalogue, or the assets of every title."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -26,21 +26,23 @@ _SYMBOLS = {
     "waiting": "…",
     "orphaned": "?",
 }
-# What needs a person first.
+# States that need attention, the most urgent first.
 _PROBLEMS = ("quarantined", "orphaned", "waiting", "missing", "stale")
-_MOST_IN_A_TABLE = 40  # titles; a larger catalogue is summed up
+_MOST_IN_A_TABLE = 40  # titles; a larger catalogue is summarised
 _PROBLEMS_LISTED = 20
 
 
 @click.command()
 @click.option("--titles", metavar="A,B", help="Only these titles.")
-@click.option("--all", "show_all", is_flag=True, help="Every title, however many there are.")
+@click.option(
+    "--all", "show_all", is_flag=True, help="List every title, also in a large catalogue."
+)
 @json_option
 @catalogue_options
 def status(settings: Settings, titles: str | None, show_all: bool, as_json: bool) -> None:
     """Show what is present, missing, stale or quarantined, and why.
 
-    A catalogue of more than 40 titles is summed up, with its first problems. JSON has every title.
+    A catalogue of more than 40 titles is summarised, with its first problems. JSON has every title.
     """
     from mediafm_core.pipeline.planning.asset_states import CatalogueComparison
     from mediafm_core.pipeline.planning.coverage import coverage, refresh_progress
@@ -78,7 +80,7 @@ def status(settings: Settings, titles: str | None, show_all: bool, as_json: bool
 
 
 def _named(platform: "Platform", names: Sequence[str]) -> "list[TitleState]":
-    """States of a few titles, each read from its own files."""
+    """Return the states of a few titles, each read from its own files."""
     from mediafm_core.pipeline.planning.asset_states import VersionComparison
 
     comparison = VersionComparison(platform)
@@ -96,7 +98,7 @@ def _named(platform: "Platform", names: Sequence[str]) -> "list[TitleState]":
 
 
 def _readers(platform: "Platform") -> dict[str, Any] | None:
-    """Model and number of titles that readers see; None before anything was published."""
+    """Return the published model and its number of titles; None before the first publication."""
     from mediafm_core.store.features import catalogue
 
     seen = catalogue(platform.store)
@@ -121,7 +123,7 @@ def _print_titles(titles: "Sequence[TitleState]") -> None:
 
 
 def _print_summary(titles: "Sequence[TitleState]", covered: "Sequence[Coverage]") -> None:
-    """Counts by state and asset, what computed them, and the first titles that need attention."""
+    """Print counts by state and asset, their versions, and the first titles with problems."""
     counts: Counter[str] = Counter(title.state for title in titles)
     by_asset: dict[str, Counter[str]] = {
         asset: Counter(title.assets[asset] for title in titles) for asset in titles[0].assets

@@ -1,10 +1,10 @@
-"""One process of a data-parallel training, without an orchestrator.
+"""One process of a data-parallel training, without Dagster.
 
     torchrun --nproc-per-node 2 -m mediafm_core.cli.train_worker --store STORE --inbox INBOX
 
-trains a candidate on the fused vectors of a store with the settings in force, as `mediafm train`
-does; the processes share each step. `training.processes` starts the same from `mediafm train` and
-from Dagster. The first process prints what happens, `--json` as lines of JSON.
+trains a candidate on the fused vectors of a store with the current settings, as `mediafm train`
+does; the processes share each step. The setting `training.processes` starts the same from `mediafm
+train` and from Dagster. The first process prints progress, with `--json` as lines of JSON.
 """
 
 import json
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     "--settings",
     "settings_file",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="All settings, as JSON, in place of those in force.",
+    help="JSON file with all settings, instead of the current ones.",
 )
 @catalogue_options
 def main(settings: "Settings", as_json: bool, settings_file: Path | None) -> None:
@@ -45,7 +45,7 @@ def main(settings: "Settings", as_json: bool, settings_file: Path | None) -> Non
 
 
 def _train(settings: "Settings", as_json: bool, settings_file: Path | None) -> None:
-    from mediafm_core.model.training.distributed import joined_world
+    from mediafm_core.model.training.distributed import process_group
     from mediafm_core.model.training.progress_events import to_json, training_observer
     from mediafm_core.pipeline.catalogue_training import train_model
     from mediafm_core.pipeline.platform import Platform
@@ -54,7 +54,7 @@ def _train(settings: "Settings", as_json: bool, settings_file: Path | None) -> N
 
     if settings_file is not None:
         settings = type(settings).model_validate_json(settings_file.read_text())
-    with joined_world(resolve_device(settings)) as world, progress_lines(click.echo) as lines:
+    with process_group(resolve_device(settings)) as world, progress_lines(click.echo) as lines:
         if settings.training.processes != world.size:
             training = settings.training.model_copy(update={"processes": world.size})
             settings = settings.model_copy(update={"training": training})
@@ -74,11 +74,11 @@ def _train(settings: "Settings", as_json: bool, settings_file: Path | None) -> N
             }
             _print_line(json.dumps(document))
         else:
-            click.echo(f"{trained.identity} is a candidate: `mediafm release` serves it.")
+            click.echo(f"{trained.identity} is a candidate: `mediafm release` releases it.")
 
 
 def _print_line(line: str) -> None:
-    """In one write, so that the lines of several processes stay whole."""
+    """Print a line in one write, so that lines of several processes do not mix."""
     os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
 

@@ -1,4 +1,4 @@
-"""`mediafm retire` and `mediafm clean`: what leaves the store."""
+"""`mediafm retire` and `mediafm clean`: removal of titles and of unused features."""
 
 from dataclasses import asdict
 
@@ -14,9 +14,9 @@ from mediafm_core.config.settings import Settings
 @json_option
 @catalogue_options
 def retire(settings: Settings, titles: tuple[str, ...], as_json: bool) -> None:
-    """Remove titles whose folders have left the inbox, with everything computed of them.
+    """Remove titles whose folders have left the inbox, with all their artefacts.
 
-    Readers no longer see them from then on. It can be repeated.
+    Readers no longer see them from then on. The command is idempotent.
     """
     from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.retirement import retire as retire_titles
@@ -31,10 +31,10 @@ def retire(settings: Settings, titles: tuple[str, ...], as_json: bool) -> None:
 @json_option
 @catalogue_options
 def clean(settings: Settings, as_json: bool) -> None:
-    """Remove features of models that are needed no more, and merge small files of features.
+    """Garbage-collect features of earlier models, and merge small files of features.
 
-    The model that readers see, the one before it and every later release are kept, and so are all
-    trained models. Files that a client may have open stay for the setting `publishing.grace_s`.
+    Features of the published model, of the one before it and of later releases are kept, and so are
+    all trained models. Files that a client may have open are kept for `publishing.grace_s` seconds.
     """
     from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.releases.garbage_collection import clean_up

@@ -1,4 +1,4 @@
-"""`mediafm verify`: whether what is stored is what was written, and its repair."""
+"""`mediafm verify`: verify the digests of stored files, and repair damage."""
 
 import contextlib
 import sys
@@ -18,16 +18,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--repair", is_flag=True, help="Remove what is damaged and derived, and compute it again."
-)
-@click.option("--titles", metavar="A,B", help="Only the artefacts of these titles.")
+@click.option("--repair", is_flag=True, help="Remove damaged derived files, and recompute them.")
+@click.option("--titles", metavar="A,B", help="Verify only the artefacts of these titles.")
 @json_option
 @catalogue_options
 def verify(settings: Settings, repair: bool, titles: str | None, as_json: bool) -> None:
-    """Read every file of the store and compare it with what was written.
+    """Read every file of the store and verify its digest.
 
-    Each damaged file is a line. The exit code is 1 if any is damaged, or is left so by a repair.
+    Each damaged file is a line. The exit code is 1 if any file is damaged, or with --repair if any
+    cannot be repaired.
     """
     from mediafm_core.cli.progress_display import progress_display
     from mediafm_core.pipeline.integrity.verification import verify as verify_store
@@ -57,22 +56,22 @@ def verify(settings: Settings, repair: bool, titles: str | None, as_json: bool) 
 def _repair(
     platform: "Platform", found: "Verification", as_json: bool
 ) -> tuple["Repaired", list[str]]:
-    """Repair what was found; returns what was done and what is left."""
+    """Repair the damage; returns the repairs, and a sentence for each file that is left."""
     from mediafm_core.pipeline.integrity.repair import repair
     from mediafm_core.pipeline.integrity.verification import verify_again
 
     repaired = repair(platform, found)
-    # What people read goes to standard error, where standard output is for a program.
+    # With --json, standard output is for the document and other lines go to standard error.
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        left = [*repaired.left, *_compute_again(platform, repaired)]
+        left = [*repaired.left, *_recompute(platform, repaired)]
     for damage in verify_again(platform, {damage.file for damage in found.damaged}):
-        if not any(line.startswith(str(damage)) for line in left):  # with what to do
+        if not any(line.startswith(str(damage)) for line in left):  # with its remedy
             left.append(f"{damage}.")
     return repaired, left
 
 
-def _compute_again(platform: "Platform", repaired: "Repaired") -> list[str]:
-    """Bring titles and features up to date, as `mediafm run` does; returns what has failed."""
+def _recompute(platform: "Platform", repaired: "Repaired") -> list[str]:
+    """Recompute titles and features, as `mediafm run` does; returns a sentence for each failure."""
     from mediafm_core.pipeline.integrity.repair import publish_repaired
 
     context = click.get_current_context()
@@ -80,7 +79,7 @@ def _compute_again(platform: "Platform", repaired: "Repaired") -> list[str]:
     run = group.get_command(context, "run") if isinstance(group, click.Group) else None
     failed = []
     if repaired.titles and run is None:
-        return [f"{', '.join(sorted(repaired.titles))}: `mediafm run` computes them again."]
+        return [f"{', '.join(sorted(repaired.titles))}: `mediafm run` recomputes them."]
     if repaired.titles and run is not None:
         try:
             context.invoke(
@@ -91,7 +90,9 @@ def _compute_again(platform: "Platform", repaired: "Repaired") -> list[str]:
             )
         except SystemExit as ended:
             if ended.code:
-                failed.append("titles are left (above): `mediafm run` goes on with them.")
+                failed.append(
+                    "some titles are not complete (see above): `mediafm run` resumes them."
+                )
     publish_repaired(platform, repaired)
     return failed
 
@@ -124,11 +125,11 @@ def _print_summary(
     say(f"{found}.")
     if repaired is None:
         if found.damaged:
-            say("`mediafm verify --repair` computes again what can be computed.")
+            say("`mediafm verify --repair` recomputes what can be recomputed.")
         elif found.unsealed:
             say("Files without a digest could be decoded: `mediafm verify --repair` adds digests.")
         return
-    done = [f"{len(repaired.removed):,} removed and computed again"] if repaired.removed else []
+    done = [f"{len(repaired.removed):,} removed and recomputed"] if repaired.removed else []
     done += [f"{len(repaired.corrected):,} corrected"] if repaired.corrected else []
     done += [f"{len(repaired.sealed):,} given a digest"] if repaired.sealed else []
     if done:

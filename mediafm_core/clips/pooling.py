@@ -1,4 +1,4 @@
-"""From shots to clips: which shots a clip covers, and the mean of their vectors."""
+"""Clip pooling: the shots that a clip overlaps, and the weighted mean of their vectors."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from mediafm_core.clips.title_clips import END_TOLERANCE_S
 from mediafm_core.errors import MediaFMError, TitleError
 from mediafm_core.overlaps import OverlappingPairs, Seconds, overlapping_pairs
 
-# Floats gathered at a time, 64 MiB in float64.
+# Largest number of values gathered at once, 64 MiB in float64.
 _GATHERED_VALUES = 1 << 23
 
 
@@ -20,7 +20,7 @@ class ClipSlice(NamedTuple):
     Attributes:
         first: row of the first shot.
         last: row of the last shot, inclusive.
-        seconds: of overlap with each, `[last - first + 1]`.
+        seconds: of overlap with each shot, `[last - first + 1]`.
     """
 
     first: int
@@ -29,19 +29,19 @@ class ClipSlice(NamedTuple):
 
     @property
     def rows(self) -> slice:
-        """For indexing tables and matrices with a row per shot."""
+        """Slice of the clip's rows in tables and matrices with a row per shot."""
         return slice(self.first, self.last + 1)
 
     @property
     def weights(self) -> OverlappingPairs:
-        """What `pool` takes, for this one clip."""
+        """Weights of this one clip for `pool`."""
         count = len(self.seconds)
         shots = np.arange(self.first, self.last + 1)
         return OverlappingPairs(np.zeros(count, np.int64), shots, self.seconds)
 
 
 def overlap_weights(clips: pa.Table, shots: pa.Table) -> OverlappingPairs:
-    """The shots that each clip covers, with the seconds of overlap as weights.
+    """Return the shots that each clip overlaps, with the seconds of overlap as weights.
 
     Args:
         clips: `clip_id, start_s, end_s`, in any order.
@@ -65,9 +65,9 @@ def overlap_weights(clips: pa.Table, shots: pa.Table) -> OverlappingPairs:
 
 
 def clip_slice(shots: pa.Table, start_s: float, end_s: float) -> ClipSlice:
-    """The shots of one clip that someone asks for.
+    """Return the shots of the clip between two times.
 
-    Times at most 50 ms outside the title are taken for its start and end.
+    Times at most 50 ms outside the title are clamped to its start and end.
 
     Raises:
         TitleError: the end is not after the start, or the clip reaches outside the title.
@@ -77,16 +77,16 @@ def clip_slice(shots: pa.Table, start_s: float, end_s: float) -> ClipSlice:
 
 
 def span_weights(shots: pa.Table, spans_s: ArrayLike) -> OverlappingPairs:
-    """As `clip_slice`, for many spans of a title at once.
+    """Return the weights of many spans of a title at once; see `clip_slice`.
 
     Args:
         shots: one title's shots, in order.
         spans_s: `[k, 2]`, start and end of each in seconds, in any order.
 
     Raises:
-        TitleError: names the first span whose end is not after its start, or that reaches outside
-            the title.
-        MediaFMError: these are no spans.
+        TitleError: the end of a span is not after its start, or the span reaches outside the
+            title; the message names the first such span.
+        MediaFMError: the array has another shape.
     """
     spans = as_pairs(spans_s)
     shot_starts, shot_ends = shots["start_s"].to_numpy(), shots["end_s"].to_numpy()
@@ -105,10 +105,10 @@ def span_weights(shots: pa.Table, spans_s: ArrayLike) -> OverlappingPairs:
 
 
 def as_pairs(spans: ArrayLike) -> NDArray[np.float64]:
-    """Starts and ends as `[k, 2]`, of an empty list too.
+    """Convert starts and ends to `[k, 2]`; an empty list gives `[0, 2]`.
 
     Raises:
-        MediaFMError: they have another shape.
+        MediaFMError: the array has another shape.
     """
     pairs = np.asarray(spans, dtype=np.float64)
     if not pairs.size:
@@ -119,17 +119,17 @@ def as_pairs(spans: ArrayLike) -> NDArray[np.float64]:
 
 
 def pool(shot_vectors: NDArray[np.floating], weights: OverlappingPairs) -> NDArray[np.float32]:
-    """Mean of each clip's shot vectors, weighted by seconds of overlap.
+    """Compute the mean of each clip's shot vectors, weighted by seconds of overlap.
 
-    The plain mean: not scaled to unit length, so that a clip's row can be checked against, and
-    combined with, the slices it was made from.
+    The mean is not scaled to unit length, so that a clip's vector can be compared with, and
+    combined from, the vectors of its parts.
 
     Args:
         shot_vectors: `[shots, dimension]`.
-        weights: of `overlap_weights`.
+        weights: from `overlap_weights`.
 
     Returns:
-        `[clips, dimension]`, accumulated in float64.
+        `[clips, dimension]` float32, accumulated in float64.
     """
     dimension = shot_vectors.shape[1]
     if not len(weights.seconds):
@@ -137,9 +137,9 @@ def pool(shot_vectors: NDArray[np.floating], weights: OverlappingPairs) -> NDArr
     offsets = weights.offsets()
     share = weights.seconds / np.repeat(
         np.add.reduceat(weights.seconds, offsets), np.diff(offsets, append=len(weights.seconds))
-    )  # [pairs], summing to one over each clip
+    )  # [pairs]; the shares of a clip sum to one
     pooled = np.empty((len(offsets), dimension), np.float32)
-    # In blocks of columns: clips that overlap each other make far more pairs than shots.
+    # In blocks of columns to bound memory: overlapping clips give far more pairs than shots.
     width = max(1, _GATHERED_VALUES // len(share))
     for start in range(0, dimension, width):
         block = slice(start, start + width)

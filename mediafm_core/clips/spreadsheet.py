@@ -1,7 +1,7 @@
-"""Tables of text as spreadsheet programs write them: separators, header and times.
+"""Lenient reader of CSV tables as spreadsheet programs write them: separators, header and times.
 
-In countries with a decimal comma, Excel separates columns by semicolons; text copied from any
-spreadsheet has tabs.
+In countries with a decimal comma, Excel separates columns by semicolons; text copied from a
+spreadsheet is separated by tabs.
 """
 
 import csv
@@ -18,10 +18,10 @@ MAX_COLUMNS = 1000
 MAX_ROWS = 100_000
 MAX_LINES = 1_000_000
 MAX_CHARACTERS = 10_000
-"""Of one cell."""
+"""Most characters of one cell."""
 
 _SEPARATORS = (",", ";", "\t", "|")
-_SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|])"?\s*', re.IGNORECASE)  # Excel reads it
+_SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|])"?\s*', re.IGNORECASE)  # a convention of Excel
 _BETWEEN_WORDS = re.compile(r"[\s_-]+")
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?", re.ASCII)
@@ -29,27 +29,27 @@ _FRAMES = re.compile(r"\d+:\d+:\d+[:;]\d+", re.ASCII)
 
 
 class Row(NamedTuple):
-    """Cells of a line by column, without blanks at their ends, and where it stands."""
+    """Cells of a row by column, stripped, and the row's file and line for errors."""
 
     place: str
     cells: dict[str, str]
 
 
 def read_rows(text: str, name: str, required: Sequence[str]) -> Iterator[Row]:
-    """Yield the rows of a table, whose first line names the columns.
+    """Yield the rows of a table whose first line is the header.
 
     Names of required columns may have capitals, blanks and hyphens: `Clip ID` is `clip_id`; other
-    names are kept as written. Lines without any value are passed over, and so are columns at the
-    end without name and values.
+    names are kept as written. Empty lines are skipped, and so are trailing columns without name
+    and values.
 
     Args:
         text: the file; lines end in a line feed.
         name: of the file, for errors.
-        required: names of columns that have to be there.
+        required: names of required columns.
 
     Raises:
-        TitleError: a missing, repeated or nameless column, a line with more or fewer values, a
-            quotation mark that is not closed, more columns, rows or text than a table has.
+        TitleError: a column is missing, duplicate or unnamed, a line has more or fewer values than
+            the header, a quotation mark is not closed, or the table exceeds a limit.
     """
     if text.count("\n") > MAX_LINES:
         raise TitleError(f"{name} has more than {MAX_LINES} lines: shorten the table.")
@@ -66,7 +66,7 @@ def read_rows(text: str, name: str, required: Sequence[str]) -> Iterator[Row]:
             rows += 1
             place = f"{name}, line {reader.line_num + skipped}"
             if rows > MAX_ROWS:
-                raise TitleError(f"{place}: this is more than {MAX_ROWS} rows: shorten the table.")
+                raise TitleError(f"{place}: the table has more than {MAX_ROWS} rows: shorten it.")
             if len(values) != len(header):
                 raise TitleError(
                     f"{place}: {len(values)} values for {len(header)} columns: correct the line."
@@ -78,16 +78,16 @@ def read_rows(text: str, name: str, required: Sequence[str]) -> Iterator[Row]:
             yield Row(place, dict(zip(header, map(str.strip, values), strict=True)))
     except csv.Error as error:
         raise TitleError(
-            f"{name}, line {reader.line_num + skipped}: no values separated by {separator!r} "
-            f"({error}): correct the file."
+            f"{name}, line {reader.line_num + skipped}: not a row of values separated by "
+            f"{separator!r} ({error}): correct the file."
         ) from None
 
 
 def read_seconds(text: str, column: str, place: str) -> float:
-    """Read seconds: `61.5`, with a decimal comma `61,5`, or as a clock shows them, `1:01.5`.
+    """Parse seconds: `61.5`, with a decimal comma `61,5`, or as clock time, `1:01.5`.
 
     Raises:
-        TitleError: it is neither, not finite, or counts frames.
+        TitleError: the text is neither, is not finite, or counts frames.
     """
     if _FRAMES.fullmatch(text):
         raise TitleError(
@@ -101,16 +101,16 @@ def read_seconds(text: str, column: str, place: str) -> float:
     value = float(text.replace(",", ".")) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(value):
         raise TitleError(
-            f"{place}: {column} {quoted(text)} is no number of seconds: write one such as 61.5 or "
-            "0:01:01.5."
+            f"{place}: {column} {quoted(text)} is not a number of seconds: write one such as 61.5 "
+            "or 0:01:01.5."
         )
     return value
 
 
 def _separator(text: str, required: Sequence[str]) -> tuple[str, int, str]:
-    """The text from its header on, the number of lines left out, the separator.
+    """Return the text from its header on, the number of skipped lines, and the separator.
 
-    Left out are empty lines and one that only names the separator.
+    Skipped are empty lines before the header, and a `sep=` line.
     """
     whole = text.count("\n")
     text = text.lstrip("\n")
@@ -129,12 +129,13 @@ def _separator(text: str, required: Sequence[str]) -> tuple[str, int, str]:
 
 
 def _header(values: list[str], name: str, skipped: int, required: Sequence[str]) -> list[str]:
+    """Normalise and check the names of the columns."""
     place = f"{name}, line {1 + skipped}"
     names = [value.strip() for value in values]
     while names and not names[-1]:
         names.pop()
     if len(names) > MAX_COLUMNS:
-        raise TitleError(f"{place}: {len(names)} columns, more than {MAX_COLUMNS}: leave out some.")
+        raise TitleError(f"{place}: {len(names)} columns, more than {MAX_COLUMNS}: remove some.")
     plain = {_plain(column): column for column in required if column not in names}
     names = [plain.get(_plain(each), each) for each in names]
     missing = [column for column in required if column not in names]
@@ -147,7 +148,7 @@ def _header(values: list[str], name: str, skipped: int, required: Sequence[str])
     for number, each in enumerate(names, start=1):
         if not each or each in seen:
             raise TitleError(
-                f"{place}: column {number}, {quoted(each)}, has no name of its own: rename it."
+                f"{place}: column {number}, {quoted(each)}, has no unique name: rename it."
             )
         seen.add(each)
     return names

@@ -1,4 +1,4 @@
-"""The clips of a title: those of `clips.csv`, or proposed ones."""
+"""The clips of a title: read from `clips.csv`, or proposed from its shots."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ CLIP_SCHEMA = pa.schema(
 _REQUIRED = ("clip_id", "start_s", "end_s")
 _MAX_BYTES = 8 << 20
 _MAX_ID_CHARACTERS = 500
-# A time written with two decimals, or one frame late, still means the end of the title.
+# Tolerance for times that are rounded to two decimals, or one frame late.
 END_TOLERANCE_S = 0.05
 
 
@@ -35,21 +35,22 @@ def read_clips(
 ) -> pa.Table:
     """Read `clips.csv`: `clip_id,start_s,end_s`, then any label columns.
 
-    An end at most 50 ms past the end of the title is set to it. A label's empty cells are absent
-    from the map `labels`.
+    An end at most 50 ms past the end of the title is set to it. Empty cells of label columns are
+    absent from the map `labels`.
 
     Args:
-        file: a table as spreadsheet programs write it (`spreadsheet`), in any encoding of text.
+        file: a table as spreadsheet programs write it (`spreadsheet`), in any text encoding.
         title_id: the title's.
-        duration_s: where the title ends, seconds.
-        language: the title's; decides between encodings.
+        duration_s: end of the title, seconds.
+        language: the title's, a hint for detecting the encoding.
 
     Returns:
         A table of `CLIP_SCHEMA` in the file's order.
 
     Raises:
-        TitleError: a missing column, an empty or repeated id, a time that is no number, an end
-            not after its start, a clip outside the title, a line of the wrong length, or no clip.
+        TitleError: a column is missing, an id is empty or duplicate, a time is not a number, an end
+            is not after its start, a clip lies outside the title, a line has the wrong number of
+            values, or there is no clip.
     """
     languages = [tag for tag in (primary_language(language),) if tag]
     text = read_text(file, _MAX_BYTES, languages).text
@@ -60,7 +61,7 @@ def read_clips(
             raise TitleError(f"{place}: the clip_id is empty: give the clip a name.")
         if UNSAFE.search(clip_id):
             raise TitleError(
-                f"{place}: clip_id {quoted(clip_id)} has characters that are not seen: rename it."
+                f"{place}: clip_id {quoted(clip_id)} has invisible characters: rename it."
             )
         if len(clip_id) > _MAX_ID_CHARACTERS:
             raise TitleError(
@@ -68,7 +69,7 @@ def read_clips(
                 "characters: shorten it."
             )
         if clip_id in clips:
-            raise TitleError(f"{place}: clip_id {quoted(clip_id)} is there twice: rename one.")
+            raise TitleError(f"{place}: clip_id {quoted(clip_id)} occurs twice: rename one.")
         start_s = read_seconds(cells.pop("start_s"), "start_s", place)
         end_s = read_seconds(cells.pop("end_s"), "end_s", place)
         if end_s <= start_s:
@@ -92,16 +93,16 @@ def read_clips(
 
 
 def propose_clips(shots: pa.Table, target_s: float = 30.0) -> pa.Table:
-    """Group consecutive shots to clips of about `target_s` seconds; together they are the title.
+    """Group consecutive shots into clips of about `target_s` seconds that cover the whole title.
 
-    Of all groupings the one with the least sum of `length / target + target / length - 2`, found
-    by dynamic programming in O(shots^2). The first terms sum to the same for every grouping, so
-    a clip costs `target / length - 2`: one shorter than half the target costs more than joining
-    it to its neighbour, and none is left unless the whole title is that short.
+    Chooses the grouping with the smallest sum of `length / target + target / length - 2`, by
+    dynamic programming in O(shots^2). The first terms have the same sum for every grouping, so
+    that a clip costs `target / length - 2`. A clip shorter than half the target costs more than
+    joining it to its neighbour, so there is none unless the whole title is that short.
 
     Args:
         shots: one title's shots, in order.
-        target_s: wished length, seconds.
+        target_s: target length of a clip, seconds.
 
     Returns:
         A table of `CLIP_SCHEMA` with ids `proposed-0000`, `proposed-0001`, ...
@@ -114,7 +115,7 @@ def propose_clips(shots: pa.Table, target_s: float = 30.0) -> pa.Table:
 
 
 def _best_edges(edges: np.ndarray, target_s: float) -> Indices:
-    """Which shot boundaries are clip boundaries, first and last included."""
+    """Return the indices of the shot boundaries that become clip boundaries, with both ends."""
     count = len(edges)
     cost = np.zeros(count)  # of the best grouping of all shots before an edge
     previous = np.zeros(count, dtype=np.int64)  # the edge before it in that grouping

@@ -1,4 +1,4 @@
-"""Settings of access for people and programs: queries in SQL, Dagster's UI."""
+"""Settings of access: SQL queries, Dagster's UI."""
 
 import re
 from typing import Self
@@ -29,7 +29,8 @@ class UISettings(Section):
     )
     token: SecretStr | None = Field(
         None,
-        description="asked of everybody, at least 16 characters; if not given, a random one where "
+        description="required of every browser, at least 16 characters; if not given, a random "
+        "one where "
         "the UI listens beyond this machine, and none where it does not",
     )
 

@@ -8,7 +8,7 @@ from mediafm_core.config.section import Section
 
 
 class EvaluationSettings(Section):
-    """Probes on labels: how they are tested (`mediafm evaluate`)."""
+    """Evaluation by linear probes on labels (`mediafm evaluate`)."""
 
     section: ClassVar[str] = "evaluation"
 
@@ -26,11 +26,11 @@ class EvaluationSettings(Section):
     )
     labels: tuple[str, ...] = Field(
         (),
-        description="labels of clips, as a JSON list, that models of the catalogue are measured "
-        "by; all if not given",
+        description="labels of clips, as a JSON list, on which models of the catalogue are "
+        "evaluated; all if not given",
     )
     refuse_worse: bool = Field(
         False,
-        description="release no model that is worse by these labels than the one that serves, "
-        "beyond the interval of the difference",
+        description="refuse to release a model that is worse on these labels than the serving one, "
+        "beyond the confidence interval of the difference",
     )

@@ -1,4 +1,4 @@
-"""Places that files are kept in, by their names: a folder of this machine or `s3://bucket/prefix`."""
+"""Places that files are kept in: a folder of this machine, or `s3://bucket/prefix`."""
 
 import os
 import re
@@ -28,7 +28,7 @@ def usable_path(path: Path) -> Path:
     try:
         encoded = os.fsencode(path)
     except UnicodeEncodeError:
-        raise ValueError("the path is no text that a file's name can be") from None
+        raise ValueError("the path has a character that no file name can have") from None
     if b"\0" in encoded:
         raise ValueError("the path has a zero byte")
     if len(encoded) > _LONGEST_PATH or any(
@@ -53,12 +53,12 @@ class S3Location:
         return f"{_SCHEME}{self.bucket}/{self.prefix}".rstrip("/")
 
     def key(self, name: str) -> str:
-        """The object's key of a file's name below this place."""
+        """Return the object's key of a file's name below this place."""
         return f"{self.prefix}/{name}" if self.prefix else name
 
 
 def parse_location(value: Any) -> Any:
-    """A place from what was typed or was one already.
+    """Return a place from text, or one that is a place already.
 
     Raises:
         ValueError: it cannot be used.

@@ -15,7 +15,7 @@ class ShotSettings(Section):
 
 
 class KeyframeSettings(Section):
-    """The pictures kept of each shot: what the video encoder sees and what people look at."""
+    """Keyframes of each shot: input of the video encoder, and pictures for people."""
 
     per_shot: PositiveInt = Field(3, le=100, description="frames at uniform intervals in each shot")
     short_side: int = Field(
@@ -33,7 +33,7 @@ class ClipSettings(Section):
 
 
 class LimitSettings(Section):
-    """Limits of the child processes that read what was sent: media, captions, manifests, clips.
+    """Limits of the child processes that read untrusted files: media, captions, manifests, clips.
 
     They follow from size, length and picture size of the input, with a wide margin; these move
     them for unusual films and machines.
@@ -43,7 +43,7 @@ class LimitSettings(Section):
         60.0,
         ge=1.0,
         le=3600.0,
-        description="wall time without progress after which reading a file is given up, seconds",
+        description="wall time without progress after which reading a file is stopped, seconds",
     )
     memory_mb: int = Field(
         2048,

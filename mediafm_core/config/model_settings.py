@@ -31,20 +31,21 @@ class ModelSettings(Section):
     context_layer: PositiveInt | None = Field(
         None,
         le=256,
-        description="layer that contextual vectors are read from; by default the last but one",
+        description="layer whose output is the contextual vectors; by default the last but one",
     )
     fusion: Literal["concatenation", "gate", "tokens"] = Field(
         "concatenation",
-        description="how a fused vector enters: one token per shot, one with a learnt gate per "
+        description="input of a fused vector: one token per shot, one with a learnt gate per "
         "modality, or one token per modality and shot",
     )
     positions: Literal["relative", "learnt"] = Field(
         "relative",
-        description="distances in attention, for titles of any length, or a vector per place",
+        description="relative distances in attention, for titles of any length, or a vector per "
+        "position",
     )
     prediction: Literal["copy", "linear", "both"] = Field(
         "copy",
-        description="how hidden shots are predicted: copied from visible ones by attention, by a "
+        description="prediction of masked shots: copied from visible ones by attention, by a "
         "linear map as published, or the sum; `both` for catalogues of many thousand titles",
     )
     missing_modality: Literal["zeros", "learnt"] = Field(

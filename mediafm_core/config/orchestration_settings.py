@@ -9,7 +9,7 @@ from mediafm_core.config.section import Section
 
 
 class RunSettings(Section):
-    """How work is divided."""
+    """Division of work into Dagster runs, and limits of their time."""
 
     titles_per_run: PositiveInt = Field(50, le=100_000, description="titles in one Dagster run")
     refresh_titles_per_run: PositiveInt = Field(
@@ -21,10 +21,10 @@ class RunSettings(Section):
         12.0,
         gt=0,
         le=240,
-        description="hours after which the daemon ends a run, for each title that it is over",
+        description="hours per title after which the daemon ends a run",
     )
     max_hours: float = Field(
-        168.0, gt=0, le=2160, description="the same for any run, of whatever job or size"
+        168.0, gt=0, le=2160, description="hours after which the daemon ends any run"
     )
     stalled_s: float = Field(
         1800.0,
@@ -36,25 +36,28 @@ class RunSettings(Section):
 
 
 class SensorSettings(Section):
-    """What Dagster's daemon does by itself."""
+    """Sensors of Dagster's daemon, which start work by themselves."""
 
     running: bool = Field(True, description="run without being switched on in the UI")
     arrivals_every_s: PositiveInt = Field(
-        15, le=86_400, description="seconds between two looks at the inbox"
+        15, le=86_400, description="seconds between two scans of the inbox"
     )
     settle_s: float = Field(
         10.0,
         ge=0,
         le=86_400,
-        description="seconds that a changed title folder must have been left alone for",
+        description="seconds for which a changed title folder must have stayed the same before a "
+        "run",
     )
     sweep_every_s: PositiveInt = Field(
         30,
         le=86_400,
-        description="seconds between two comparisons of what is stored with what is wanted",
+        description="seconds between two searches for missing and stale artefacts",
     )
     automation: bool = Field(
-        False, description="let the automation condition refresh too, and the sweep what it misses"
+        False,
+        description="let Dagster's automation condition refresh stale artefacts; the "
+        "sweep covers the rest",
     )
     automation_every_s: PositiveInt = Field(
         30, le=86_400, description="seconds between two evaluations of the condition"
@@ -63,15 +66,15 @@ class SensorSettings(Section):
         120.0,
         ge=0,
         le=7 * 86_400,
-        description="seconds that the condition has after a change before the sweep",
+        description="seconds after a change before the sweep takes over from the condition",
     )
     runs_per_tick: PositiveInt = Field(
-        20, le=500, description="runs that one tick asks for at most"
+        20, le=500, description="largest number of runs that one tick requests"
     )
 
 
 class AlertSettings(Section):
-    """Who is told when a Dagster run has failed."""
+    """Alerts about failed Dagster runs."""
 
     target: str = Field(
         "none",

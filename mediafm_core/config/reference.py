@@ -1,6 +1,6 @@
-"""The table of settings in `docs/configuration.md`, made from `mediafm_core.config.settings`.
+"""Table of settings in `docs/reference/configuration.md`, made from `mediafm_core.config`.
 
-    python -m mediafm_core.config.reference docs/configuration.md
+    python -m mediafm_core.config.reference docs/reference/configuration.md
 
 writes the table between the two marks of that file again. A test fails while it is out of date.
 """
@@ -35,7 +35,7 @@ _TYPES = {
 
 
 def settings_table() -> str:
-    """All settings as Markdown: a table of those without a section, then one per section."""
+    """Return all settings as Markdown: a table of those without a section, then one per section."""
     fields = Settings.model_fields
     top = [name for name, field in fields.items() if not isinstance(field.default, Section)]
     parts = ["\n".join([_HEADER, *_rows(Settings.model_construct(), "", top)])]
@@ -48,7 +48,7 @@ def settings_table() -> str:
 
 
 def updated(document: str) -> str:
-    """A document with the table between its marks as it should be.
+    """Return a document with the current table between its marks.
 
     Raises:
         ValueError: the marks are missing.
@@ -69,7 +69,7 @@ def _rows(defaults: BaseModel, prefix: str, names: list[str]) -> Iterator[str]:
 
 
 def _values(kind: dict[str, Any]) -> str:
-    """The values that a setting takes, from its JSON schema."""
+    """Return the values that a setting accepts, from its JSON schema."""
     if "anyOf" in kind:
         [kind] = [each for each in kind["anyOf"] if each["type"] != "null"]
     if "enum" in kind:

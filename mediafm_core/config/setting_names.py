@@ -59,5 +59,5 @@ def unknown_setting(settings: type[BaseModel], name: str, file: str | None) -> s
 def _remedy(name: str, known: Iterable[str], otherwise: str) -> str:
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)
     if near:
-        return f"did you mean {near[0]}? See docs/configuration.md"
-    return f"{otherwise}, or take a name from docs/configuration.md"
+        return f"did you mean {near[0]}? See docs/reference/configuration.md"
+    return f"{otherwise}, or take a name from docs/reference/configuration.md"

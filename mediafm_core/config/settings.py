@@ -1,4 +1,4 @@
-"""Every setting of the platform, in one place, typed and validated at the start.
+"""All settings of the platform, typed and validated at the start.
 
 A value comes from, strongest first: an argument of the command line, an environment variable
 (`MEDIAFM_STORE`, `MEDIAFM_TRAINING__STEPS`, ...: two underscores between section and name), the
@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     precision: PrecisionSetting = Field(
         "auto",
-        description="arithmetic of the networks; auto: float32 for encoders, bfloat16 for shot "
+        description="precision of the networks; auto: float32 for encoders, bfloat16 for shot "
         "detection where it is native",
     )
     threads: int = Field(0, ge=0, le=4096, description="threads per network; 0 takes all cores")
@@ -97,24 +97,32 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then the environment, then the TOML file."""
+        """Order the sources: arguments, then the environment, then the TOML file."""
         file = os.environ.get(CONFIG_FILE_VARIABLE)
         toml = [TomlConfigSettingsSource(settings_cls, Path(file))] if file else []
         return (init_settings, env_settings, *toml)
 
     @property
     def uses_s3(self) -> bool:
-        """Whether the inbox or the store is in S3."""
+        """Return True if the inbox or the store is in S3."""
         return any(isinstance(place, S3Location) for place in (self.inbox, self.store))
 
     def require_inbox(self) -> Path | S3Location:
-        """Where the inbox is, or a `ConfigurationError` that says how to name one."""
+        """Return the place of the inbox.
+
+        Raises:
+            ConfigurationError: none is set, or there is no such folder.
+        """
         if isinstance(self.inbox, S3Location):
             return self.inbox
         return _existing_folder(self.inbox, "inbox")
 
     def require_store(self) -> Path | S3Location:
-        """Where the store is (a folder need not exist yet), or a `ConfigurationError`."""
+        """Return the place of the store; a folder need not exist yet.
+
+        Raises:
+            ConfigurationError: none is set, or it cannot be used.
+        """
         if self.store is None:
             raise ConfigurationError("No store: pass --store DIR or set MEDIAFM_STORE.")
         if isinstance(self.store, S3Location):
@@ -139,7 +147,7 @@ def load_settings(**overrides: Any) -> Settings:
     file = os.environ.get(CONFIG_FILE_VARIABLE)
     if file and not Path(file).is_file():
         raise ConfigurationError(
-            f"{CONFIG_FILE_VARIABLE} names {file}, which is no file: mend the path or unset it."
+            f"{CONFIG_FILE_VARIABLE} names {file}, which is no file: correct the path or unset it."
         )
     refuse_unknown_variables(Settings, os.environ)
     try:
@@ -157,7 +165,7 @@ def load_settings(**overrides: Any) -> Settings:
             ) from None
         fault = first["msg"].removeprefix("Value error, ")
         raise ConfigurationError(
-            f"Setting {place!r} cannot be used: {fault}; see docs/configuration.md."
+            f"Setting {place!r} cannot be used: {fault}; see docs/reference/configuration.md."
         ) from None
     except (SettingsError, RecursionError) as error:  # no JSON, or nested too deeply
         raise ConfigurationError(
@@ -165,7 +173,7 @@ def load_settings(**overrides: Any) -> Settings:
             "correct it; lists and sections are written as JSON in a variable."
         ) from None
     except ValueError as error:  # the TOML file cannot be parsed
-        raise ConfigurationError(f"{file} is no valid TOML: {error}; mend the file.") from None
+        raise ConfigurationError(f"{file} is no valid TOML: {error}; correct the file.") from None
 
 
 def _unreadable_variable() -> str:
@@ -198,5 +206,5 @@ def _existing_folder(path: Path | None, what: str) -> Path:
     if path is None:
         raise ConfigurationError(f"No {what}: pass --{what} DIR or set MEDIAFM_{what.upper()}.")
     if not path.is_dir():
-        raise ConfigurationError(f"The {what} {path} is no folder: create it or mend the path.")
+        raise ConfigurationError(f"The {what} {path} is no folder: create it or correct the path.")
     return path.absolute()

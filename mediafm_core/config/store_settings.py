@@ -9,7 +9,7 @@ from mediafm_core.config.section import Section
 
 
 class S3Settings(Section):
-    """How an inbox or store in S3 is reached; with neither there, nothing of this is used."""
+    """Access to an inbox or store in S3; unused where neither is there."""
 
     endpoint_url: str | None = Field(
         None, description="address of the service; Amazon's if not given"
@@ -37,14 +37,15 @@ class S3Settings(Section):
     )
     cache: LocalPath | None = Field(
         None,
-        description="local folder of copies and of work in progress; `mediafm` in the user's cache "
+        description="local folder of cached files and of work in progress; `mediafm` in the "
+        "user's cache "
         "folder if not given",
     )
     cache_gib: float = Field(
         50.0,
         gt=0,
         le=1e6,
-        description="size that the copies are kept to, least recently read first to go",
+        description="size limit of the cached files; the least recently used are evicted first",
     )
 
     @model_validator(mode="after")
@@ -60,24 +61,24 @@ class S3Settings(Section):
 
 
 class PublishingSettings(Section):
-    """What readers see, and for how long."""
+    """Publication of features to readers."""
 
     failed_titles: Literal["drop", "hold"] = Field(
         "drop",
         description="quarantined titles when a new model is complete without them: readers no "
-        "longer see them, or go on with the old model until they are mended",
+        "longer see them, or keep the old model until the titles are fixed",
     )
     grace_s: float = Field(
         24 * 3600.0,
         ge=0,
         le=366 * 86_400,
-        description="seconds for which `mediafm clean` leaves files of features that are no longer "
+        description="seconds for which `mediafm clean` keeps files of features that are no longer "
         "part of the catalogue, for clients that have it open",
     )
 
 
 class VerificationSettings(Section):
-    """Comparison of the files of the store with what was written."""
+    """Verification of the store's files against their checksums."""
 
     nights: PositiveInt = Field(
         7,

@@ -1,4 +1,4 @@
-"""Settings of training: the objective, and how its minimum is looked for."""
+"""Settings of training: objective, optimisation, checkpoints."""
 
 from typing import ClassVar, Literal
 
@@ -9,27 +9,35 @@ from mediafm_core.config.section import Fraction, PrecisionSetting, Section
 
 
 class ObjectiveSettings(Section):
-    """What the network is trained to do: Masked Shot Modeling, and terms beside it."""
+    """Objective of training: Masked Shot Modeling, and further terms of the loss."""
 
     section: ClassVar[str] = "objective"
 
     mask_ratio: Fraction = Field(0.2, description="fraction of the shots replaced by [MASK]")
-    span_shots: PositiveInt = Field(1, le=65_536, description="shots that are hidden together")
+    span_shots: PositiveInt = Field(
+        1, le=65_536, description="consecutive shots that are masked together"
+    )
     single_modality_ratio: float = Field(
         0.0, ge=0, le=1, description="fraction of the masked shots that lose only one modality"
     )
     modality_dropout: float = Field(
-        0.0, ge=0, lt=1, description="share of sequences read without one of their modalities"
+        0.0, ge=0, lt=1, description="fraction of the sequences in which one modality is dropped"
     )
     contrastive_weight: float = Field(
-        0.0, ge=0, le=1e3, description="of telling a hidden shot from the title's other hidden ones"
+        0.0,
+        ge=0,
+        le=1e3,
+        description="weight of the contrastive (InfoNCE) loss among a title's masked shots",
     )
-    contrastive_temperature: float = Field(0.1, gt=0, le=1e3, description="of the contrastive term")
+    contrastive_temperature: float = Field(
+        0.1, gt=0, le=1e3, description="temperature of the contrastive loss"
+    )
     boundary_weight: float = Field(
         1.0,
         ge=0,
         le=1e3,
-        description="of telling where scenes start, by pseudo-labels; a second pass",
+        description="weight of the scene boundary loss, on pseudo-labels; needs a second forward "
+        "pass",
     )
 
 
@@ -48,7 +56,7 @@ class TrainingSettings(Section):
         64, le=65_536, description="longest run of shots of one title in a training sequence"
     )
     optimiser: Literal["muon", "adamw"] = Field(
-        "muon", description="of the hidden matrices; AdamW takes everything else"
+        "muon", description="optimiser of the hidden matrices; AdamW updates all other parameters"
     )
     muon_learning_rate: float = Field(1e-3, gt=0, le=10, description="for the hidden matrices")
     adamw_learning_rate: float = Field(1e-3, gt=0, le=10, description="for every other parameter")
@@ -69,7 +77,9 @@ class TrainingSettings(Section):
         "are kept. 0, or no titles held out: all steps, the last weights",
     )
     precision: PrecisionSetting = Field(
-        "auto", description="of training; auto: bfloat16 on GPUs that have it, float32 elsewhere"
+        "auto",
+        description="precision of training; auto: bfloat16 on GPUs that support it "
+        "natively, else float32",
     )
     compile: bool = Field(
         False, description="compile the network first (needs a C++ compiler); pays in long training"
@@ -77,16 +87,16 @@ class TrainingSettings(Section):
     accumulation: PositiveInt = Field(
         1,
         le=65_536,
-        description="batches that a step is computed in, one after the other, to save memory",
+        description="batches per step whose gradients are accumulated, to save memory",
     )
     processes: PositiveInt = Field(1, le=64, description="processes on this machine, one per GPU")
     checkpoint_every: PositiveInt = Field(
         100,
         le=100_000_000,
-        description="steps between saved states, from which a killed training goes on",
+        description="steps between checkpoints, from which an interrupted training resumes",
     )
     start_from: LocalPath | None = Field(
-        None, description="folder of a model, or of a training's state, whose weights to start from"
+        None, description="folder of a model, or of a checkpoint, whose weights to start from"
     )
     seed: int = Field(
         0, ge=0, lt=2**63, description="the same seed gives the same weights on the same machine"

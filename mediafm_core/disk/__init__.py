@@ -1,5 +1,5 @@
-"""Files of one machine: replaced whole, locked, and sealed so that damage is noticed.
+"""Files of one machine: atomic replacement, locks, checksums (seals), cache folders.
 
 In: bytes, JSON documents, Arrow tables. Out: files that are complete or absent, and an error when a
-file is not what was written.
+file is damaged.
 """

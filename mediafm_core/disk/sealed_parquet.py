@@ -25,8 +25,8 @@ _END_BYTES = 8  # the footer's length in four bytes, and the magic number
 _TAIL_BYTES = 16 << 10  # read at once: nearly every footer is shorter
 _REASON_LETTERS = 60  # of what Arrow says, in a sentence with a path and a remedy
 
-_FOOTER = "its footer is another than when it was written"
-_DATA = "its SHA-256 is another than when it was written"
+_FOOTER = "its footer has changed since it was written"
+_DATA = "its SHA-256 has changed since it was written"
 
 
 def write_parquet(table: pa.Table, path: Path, **options: Any) -> None:

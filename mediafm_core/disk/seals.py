@@ -88,7 +88,7 @@ def check_file(path: Path) -> bool:
             return False
         file.seek(0)
         if line(sha256_of(file, size)) != found:
-            raise SealError("its SHA-256 is another than when it was written")
+            raise SealError("its SHA-256 has changed since it was written")
     return True
 
 
@@ -122,7 +122,7 @@ def read_sealed_json(content: bytes) -> Any:
     text = content[:-_MEMBER_BYTES] + _END
     digest = hashlib.sha256(text).hexdigest().encode()
     if content[-_MEMBER_BYTES:] != _BEFORE + digest + _AFTER:
-        raise SealError("its SHA-256 is another than when it was written")
+        raise SealError("its SHA-256 has changed since it was written")
     return parse_json(text, finite=False)
 
 

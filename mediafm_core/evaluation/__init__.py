@@ -1,4 +1,7 @@
-"""Evaluation: what representations are worth to linear probes on labels.
+"""Evaluation of representations with linear probes on labels.
+
+In: a table of shots with vectors and labels, or the labelled clips of a catalogue with its models.
+Out: a `Report` with metrics, intervals and paired differences, as JSON, Parquet and pictures.
 
     from mediafm_core.config.settings import load_settings
     from mediafm_core.evaluation import Catalogue, Table, evaluate
@@ -6,7 +9,7 @@
     evaluate(load_settings(), Table(Path("shots.parquet"), ("picture", "sound")), ["starts_scene"])
     evaluate(load_settings(), Catalogue(models=("3f9a", "77c1")), ["genre"])     # two models
 
-Importing this package is light: what a call needs is imported by the call.
+Importing this package is light: each call imports what it needs.
 """
 
 import importlib

@@ -1,16 +1,17 @@
 """Bootstrap over titles: metrics of representations with intervals, and paired differences.
 
-Titles are what varies: units of one title are alike, so a bootstrap over units would promise too
-much. Each draw takes as many titles as there are, with replacement, and every representation is
-measured on the same draws, so that what is common to them (hard titles, rare labels) cancels in
-their differences. Intervals are percentiles of the draws, widened for the number of titles. In
-simulations with 10 to 30 titles whose quality differs widely, intervals of 95 % contained the truth
-in 93 to 94 % of the cases, plain percentiles in 90 to 92 %. `scipy.stats.bootstrap` gives the same
-intervals, but draws anew for each statistic and returns NaN if one draw is not measurable.
+The bootstrap draws titles, because units of one title are similar, and a bootstrap over units would
+give intervals that are too narrow. Each draw takes as many titles as there are, with replacement.
+All representations are measured on the same draws, so that common effects (hard titles, rare
+labels) cancel in their differences. Intervals are percentiles of the draws, widened for the number
+of titles. In simulations with 10 to 30 titles of very different quality, intervals of 95 %
+contained the true value in 93 to 94 % of the cases, plain percentiles in 90 to 92 %.
+`scipy.stats.bootstrap` gives the same intervals, but draws separately for each statistic and
+returns NaN if one draw is not measurable.
 
-What counts are the titles that a metric can be told from. Of 20 titles of which two have positive
-units, two representations of pure chance differed "clearly" in 55 % of the cases: both titles are
-better by chance as often as not. With fewer than six such titles there is no interval.
+Only titles that a metric depends on count. With 20 titles, two of them with positive units, two
+random representations differed significantly in 55 % of the cases, because both titles favour the
+same one by chance half of the time. With fewer than six such titles there is no interval.
 
 Sources: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13; Hesterberg, What
 Teachers Should Know About the Bootstrap, The American Statistician 69 (2015), for the widening.
@@ -29,10 +30,11 @@ from mediafm_core.evaluation.results import Difference, Evaluation, Result
 BASELINES = ("flat", "alone")
 
 FEWEST_TITLES = 6
-"""With fewer, all titles are worse by chance more often than one in forty times, which is what an
-interval's lower tail stands for."""
+"""With fewer titles, all are worse by chance with a probability above 2.5 %, the tail of a 95 %
+interval."""
 
-# A class that few titles have may be missing from a draw; the rest are then not those of all.
+# A class of few titles may be missing from a draw. If that is frequent, the remaining draws are not
+# representative.
 _SMALLEST_SHARE_OF_DRAWS = 0.8
 
 
@@ -47,22 +49,23 @@ def measure(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Evaluation:
-    """Measure representations by their probes' scores.
+    """Measure representations by the scores of their probes.
 
     Args:
-        scores: By the representation's name, of `out_of_fold_scores`: `[n]` or `[n, c]`, NaN where
-            never tested; or one such array per seed, whose metrics are averaged within each draw.
-        labels: Of the same units.
+        scores: Scores of `out_of_fold_scores` by the representation's name: `[n]` or `[n, c]`, NaN
+            where never tested; or one such array per seed, whose metrics are averaged within each
+            draw.
+        labels: Labels of the same units.
         titles: `[n]`, each unit's title.
-        baselines: Representations that the others are compared with, as far as they are there.
-        recall_at: Numbers of units that retrieval looks at.
-        draws: Of titles, with replacement.
-        confidence: How often an interval is to contain the truth.
-        seed: Of the draws.
+        baselines: Representations to compare the others with; names without scores are ignored.
+        recall_at: Values of k for the recall at k of retrieval.
+        draws: Number of draws of titles, with replacement.
+        confidence: Probability that an interval contains the true value.
+        seed: Seed of the draws.
 
     Raises:
-        MediaFMError: the labels cannot be evaluated, or scores are infinite or of another shape.
-        ConfigurationError: these are no draws, no confidence, or no number of units to look at.
+        MediaFMError: The labels cannot be evaluated, or scores are infinite or of another shape.
+        ConfigurationError: `draws`, `confidence` or `recall_at` is out of range.
     """
     require_measurable(titles, labels)
     if draws < 1 or not 0 < confidence < 1 or any(k < 1 for k in recall_at):
@@ -79,7 +82,8 @@ def measure(
     results, found = [], {}
     metrics = metric_names(labels.task, recall_at)
     tails = {
-        metric: _tail(confidence, _titles_that_tell(metric, known, title_of)) for metric in metrics
+        metric: _tail(confidence, _informative_titles(metric, known, title_of))
+        for metric in metrics
     }
     for name, arrays in by_seed.items():
         for metric in metrics:
@@ -122,17 +126,18 @@ def measure(
 
 
 def _weights(titles: int, draws: int, seed: int) -> np.ndarray:
-    """How often each title counts, `[1 + draws, titles]` float64: once each, then as drawn."""
+    """Return the weight of each title, `[1 + draws, titles]` float64: first all 1, then drawn."""
     random = np.random.default_rng(seed)
     drawn = random.multinomial(titles, np.full(titles, 1 / titles), size=draws)
     return np.concatenate([np.ones((1, titles)), drawn])
 
 
-def _titles_that_tell(metric: str, known: TaskLabels, title_of: np.ndarray) -> int:
-    """How many titles a metric can be told from.
+def _informative_titles(metric: str, known: TaskLabels, title_of: np.ndarray) -> int:
+    """Count the titles that a metric depends on.
 
-    Those whose units differ where it is a mean over titles; those that have units of the rarer kind
-    where the units of all titles are ranked together; all where labels or classes are averaged.
+    For a mean over titles, these are the titles whose units differ. For a ranking of the units of
+    all titles, these are the titles with units of the rarer kind. For a mean over labels or
+    classes, these are all titles.
     """
     if known.classes:
         return len(np.unique(title_of))
@@ -144,12 +149,13 @@ def _titles_that_tell(metric: str, known: TaskLabels, title_of: np.ndarray) -> i
 
 
 def _tail(confidence: float, titles: int) -> float | None:
-    """Percentage of draws on either side of an interval: the expanded percentile interval.
+    """Return the percentage of draws on either side of an expanded percentile interval.
 
     None where there are too few titles for an interval.
 
-    Plain percentiles are too narrow for few titles: a draw varies by `sqrt((n - 1) / n)` of what it
-    should, and no allowance is made for not knowing the spread, as Student's t makes it.
+    Plain percentiles are too narrow for few titles: the standard deviation of draws is too small by
+    a factor of `sqrt((n - 1) / n)`, and the unknown variance is not accounted for, as by Student's
+    t.
     """
     from scipy.stats import norm, t
 
@@ -162,7 +168,7 @@ def _tail(confidence: float, titles: int) -> float | None:
 def _interval(
     values: np.ndarray, tail: float | None, why_not: str
 ) -> tuple[float | None, float | None, float | None, str | None]:
-    """Value, low, high and why not, of values over all titles and then per draw."""
+    """Return value, low, high and reason from `[1 + draws]` values, the first over all titles."""
     value, drawn = _number(values[0]), values[1:][np.isfinite(values[1:])]
     if value is None:
         return None, None, None, why_not
@@ -177,13 +183,13 @@ def _number(value: float) -> float | None:
 
 
 def _known(labels: TaskLabels) -> TaskLabels:
-    """The labelled units alone."""
+    """Select the labelled units."""
     known = labels.known
     return TaskLabels(labels.name, labels.task, labels.values[known], labels.classes, known[known])
 
 
 def _uninformed(labels: TaskLabels) -> np.ndarray:
-    """The same score for all units: `[n]`, or `[n, c]` the frequency of each label or class."""
+    """Return constant scores: zeros `[n]`, or the frequency of each label or class `[n, c]`."""
     count = len(labels.values)
     if labels.task == "multiclass":
         frequencies = np.bincount(labels.values, minlength=len(labels.classes)) / count
@@ -224,7 +230,7 @@ def _same_units(some: list[np.ndarray], others: list[np.ndarray]) -> bool:
 
 
 def _why_not(metric: str, arrays: list[np.ndarray], labels: TaskLabels) -> str:
-    """Why a metric may be not measurable of these scores."""
+    """Return the reason for a metric that is not measurable on these scores, as a sentence."""
     if any(np.isnan(array[labels.known]).all() for array in arrays):
         return (
             f"No unit was tested: in no fold do the training titles differ in {labels.name!r}. "

@@ -1,7 +1,7 @@
 """Labelled clips of the catalogue, or labelled spans of its titles, as a data set.
 
-Labels are those that came with `clips.csv`, or a file of labels as `mediafm export` takes one. The
-titles are those that readers see; their fused vectors come from the store, title by title.
+In: the labels of `clips.csv`, or a file of labels in the format of `mediafm export`; the published
+titles; their fused vectors in the store, read title by title. Out: `Units`.
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ import pyarrow.compute as pc
 from mediafm_core.clips.pooling import span_weights
 from mediafm_core.errors import MediaFMError, StoreError
 from mediafm_core.evaluation.evaluation_task import Task
-from mediafm_core.evaluation.task_labels import labels_of
+from mediafm_core.evaluation.task_labels import parse_labels
 from mediafm_core.evaluation.units import TitleUnits, Units
 from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.identity import digest_of
 from mediafm_core.store.features import catalogue, open_features
 from mediafm_core.store.store import Store
 from mediafm_core.training_sets.label_files import (
-    Labels,
+    LabelTable,
     catalogue_labels,
     read_labels,
     require_times,
@@ -35,39 +35,38 @@ from mediafm_core.vectors import to_numpy
 def read_catalogue(
     store: Store, labels: Sequence[str], task: Task | None = None, labels_file: Path | None = None
 ) -> Units:
-    """Read a data set whose units are clips.
+    """Read a data set whose units are clips, or spans of titles.
 
     Args:
-        store: of the catalogue.
-        labels: names of labels.
-        task: None guesses it from the labels.
-        labels_file: of labels; None takes those that came with `clips.csv`.
+        store: Store of the catalogue.
+        labels: Names of labels.
+        task: Task of the probes; None infers it from the labels.
+        labels_file: File of labels; None takes the labels of `clips.csv`.
 
     Raises:
-        MediaFMError: there is no such label, or labels are of clips or titles that readers do not
-            see.
-        StoreError: nothing has been published, or a title's vectors are gone.
+        MediaFMError: A label does not exist, or labels name clips or titles that are not published.
+        StoreError: Nothing has been published, or a title's vectors are missing.
     """
-    model_of_readers(store)
+    published_model(store)
     with closing(open_features(store)) as connection:
         if labels_file is None:
-            found = catalogue_labels(connection, labels)
+            table = catalogue_labels(connection, labels)
         else:
-            found = read_labels(labels_file, labels)
-        rows = _with_times(connection, found)
+            table = read_labels(labels_file, labels)
+        rows = _with_times(connection, table)
         versions, longest = _titles(connection)
     names = rows["title_id"].to_numpy().astype(str)
     unknown = sorted(set(names.tolist()) - versions.keys())
     if unknown:
         raise MediaFMError(
-            f"{found.source} has labels of {len(unknown)} titles that readers do not see, "
+            f"{table.source} has labels of {len(unknown)} titles that are not published, "
             f"{', '.join(unknown[:3])}: take them in with `mediafm run`, or leave them out."
         )
     times = np.stack([rows["start_s"].to_numpy(), rows["end_s"].to_numpy()], axis=1)  # [n, 2]
     titles, title_of = np.unique(names, return_inverse=True)
     first = np.searchsorted(title_of, np.arange(len(titles) + 1))
     space = _space(store, titles.tolist())
-    read_labels_ = labels_of({name: rows[name] for name in labels}, task)
+    task_labels = parse_labels({name: rows[name] for name in labels}, task)
 
     def read(place: int) -> TitleUnits:
         title_id = str(titles[place])
@@ -85,36 +84,36 @@ def read_catalogue(
         return TitleUnits(title_id, fused, metadata, spans, weights)
 
     return Units(
-        source=f"the catalogue in {store.location}, labels from {found.source}",
+        source=f"the catalogue in {store.location}, labels from {table.source}",
         digest=digest_of(
             *(versions[title] for title in titles.tolist()),
             times.tobytes(),
-            read_labels_.known.tobytes(),
+            task_labels.known.tobytes(),
         ),
         titles=titles.tolist(),
         title_of=title_of.astype(np.int64),
         ranges=space.ranges,
         longest=longest,
-        labels=read_labels_,
+        labels=task_labels,
         read=read,
         encoders=space.encoders,
     )
 
 
-def model_of_readers(store: Store) -> str:
-    """Identity of the model whose vectors readers see.
+def published_model(store: Store) -> str:
+    """Return the identity of the model of the published vectors.
 
     Raises:
-        StoreError: nothing has been published.
+        StoreError: Nothing has been published.
     """
-    seen = catalogue(store)
-    if seen is None:
+    published = catalogue(store)
+    if published is None:
         raise store.without_features()
-    return seen.model
+    return published.model
 
 
-def _with_times(connection: duckdb.DuckDBPyConnection, labels: Labels) -> pa.Table:
-    """Rows of labels with the times of what they are of, in the order of titles and times."""
+def _with_times(connection: duckdb.DuckDBPyConnection, labels: LabelTable) -> pa.Table:
+    """Add start and end to each row of labels, and sort the rows by title and time."""
     table = labels.table
     if labels.is_of_clips:
         clips = connection.sql(
@@ -125,20 +124,20 @@ def _with_times(connection: duckdb.DuckDBPyConnection, labels: Labels) -> pa.Tab
         unknown = joined.filter(pc.is_null(joined["first_s"])).select(labels.keys)
         if unknown.num_rows:
             raise MediaFMError(
-                f"{labels.source} has labels of {unknown.num_rows} clips that readers do not see "
+                f"{labels.source} has labels of {unknown.num_rows} clips that are not published "
                 f"({sentence_part(unknown)}): name clips of the catalogue."
             )
-        found = joined.select(["first_s", "last_s"]).rename_columns(["start_s", "end_s"])
-        require_times(labels._replace(table=joined), found)
+        times = joined.select(["first_s", "last_s"]).rename_columns(["start_s", "end_s"])
+        require_times(labels._replace(table=joined), times)
         table = joined.select([*labels.keys, *labels.names])
-        table = table.append_column("start_s", found["start_s"])
-        table = table.append_column("end_s", found["end_s"])
+        table = table.append_column("start_s", times["start_s"])
+        table = table.append_column("end_s", times["end_s"])
     keys = ["title_id", "start_s", "end_s", *(["clip_id"] if labels.is_of_clips else [])]
     return table.sort_by([(key, "ascending") for key in keys])
 
 
 def _titles(connection: duckdb.DuckDBPyConnection) -> tuple[dict[str, str], int]:
-    """The data version of each title, and the shots of the longest."""
+    """Return the data version of each title, and the number of shots of the longest."""
     rows = connection.execute("SELECT title_id, data_version, shots FROM titles").fetchall()
     return {title: version for title, version, _ in rows}, max((row[2] for row in rows), default=0)
 

@@ -1,4 +1,4 @@
-"""What can be evaluated: a table of shots, for which networks are trained, or the catalogue."""
+"""Sources of an evaluation: a table of shots, with networks trained for it, or the catalogue."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,27 +10,25 @@ import numpy as np
 from mediafm_core.config.settings import Settings
 from mediafm_core.errors import MediaFMError
 from mediafm_core.evaluation.evaluation_task import Task
-from mediafm_core.evaluation.networks import FoldNetworks, Networks, OneNetwork, Tell
-from mediafm_core.evaluation.representations import Network
+from mediafm_core.evaluation.networks import FoldNetworks, Log, Networks, OneNetwork
+from mediafm_core.evaluation.representations import NetworkVariant
 from mediafm_core.evaluation.units import Units, without
 from mediafm_core.model.stored_model import StoredModel
 
 if TYPE_CHECKING:
     from mediafm_core.evaluation.label_list import LabelCount
 
-_DIGITS_SHOWN = 16  # of a digest, in the name of a representation
-
 
 class EvaluationSource(Protocol):
-    """Where units, labels and networks come from."""
+    """A source of units, labels and networks."""
 
     @property
     def trains(self) -> bool:
-        """Whether networks are trained for the folds."""
+        """True if networks are trained for the folds, False for existing models."""
         ...
 
     def labels(self, settings: Settings) -> "list[LabelCount]":
-        """Count the labels that there are."""
+        """Count the units and titles of each label."""
         ...
 
     def units(self, settings: Settings, labels: Sequence[str], task: Task | None) -> Units:
@@ -38,25 +36,25 @@ class EvaluationSource(Protocol):
         ...
 
     def others(self, settings: Settings) -> list[str]:
-        """Names of representations of further models."""
+        """Return the names of representations of further models."""
         ...
 
     def networks(
         self,
         settings: Settings,
         units: Units,
-        wanted: Network,
+        variant: NetworkVariant,
         fold_of: np.ndarray,
         seed: int,
         work: Path,
-        tell: Tell,
-        doing: Tell,
+        log: Log,
+        on_progress: Log,
     ) -> Networks:
-        """The networks of the folds; none is trained or loaded before it is asked for."""
+        """Return the networks of the folds, each trained or loaded when it is first used."""
         ...
 
     def facts(self, settings: Settings) -> dict[str, Any]:
-        """What gives the representations of networks, for the report."""
+        """Return the origin of the networks, as the report's `model`."""
         ...
 
 
@@ -65,8 +63,8 @@ class Table:
     """A file of shots in order, see `mediafm_core.evaluation.table_units`.
 
     Attributes:
-        path: Parquet or CSV.
-        vectors: its columns of vectors, one per modality.
+        path: Parquet or CSV file.
+        vectors: Names of its columns of vectors, one per modality.
     """
 
     path: Path
@@ -74,7 +72,7 @@ class Table:
 
     @property
     def trains(self) -> bool:
-        """Networks learn from the titles outside each fold."""
+        """True: networks are trained on the titles outside each fold."""
         return True
 
     def labels(self, settings: Settings) -> "list[LabelCount]":  # noqa: ARG002
@@ -90,44 +88,50 @@ class Table:
         return read_table(self.path, self.vectors, labels, task)
 
     def others(self, settings: Settings) -> list[str]:  # noqa: ARG002
-        """There are none."""
+        """Return no names, because a table has no further models."""
         return []
 
     def networks(
         self,
         settings: Settings,
         units: Units,
-        wanted: Network,
+        variant: NetworkVariant,
         fold_of: np.ndarray,
         seed: int,
         work: Path,
-        tell: Tell,
-        doing: Tell,
+        log: Log,
+        on_progress: Log,
     ) -> Networks:
-        """Networks that are trained when they are first asked for."""
-        if wanted.model is not None:
+        """Return networks that are trained when they are first used."""
+        if variant.model is not None:
             raise MediaFMError(
-                f"in_context@{wanted.model} is of a model of the catalogue: networks are trained "
+                f"in_context@{variant.model} is of a model of the catalogue: networks are trained "
                 "for a table."
             )
         changes: dict[str, Any] = {}
-        if wanted.window is not None:
-            changes["max_shots"] = wanted.window
-        if wanted.absent is not None:
-            changes["missing_modality"] = wanted.absent
+        if variant.window is not None:
+            changes["max_shots"] = variant.window
+        if variant.missing_modality is not None:
+            changes["missing_modality"] = variant.missing_modality
         model = settings.model.model_copy(update=changes)
-        if not wanted.normalised:
+        if not variant.normalised:
             from mediafm_core.evaluation.table_units import unnormalised
 
             units = unnormalised(units, self.path)
-        if wanted.without is not None:
-            units = without(units, wanted.without)
+        if variant.without is not None:
+            units = without(units, variant.without)
         return FoldNetworks(
-            units, fold_of, settings.model_copy(update={"model": model}), seed, work, tell, doing
+            units,
+            fold_of,
+            settings.model_copy(update={"model": model}),
+            seed,
+            work,
+            log,
+            on_progress,
         )
 
     def facts(self, settings: Settings) -> dict[str, Any]:
-        """The settings of training."""
+        """Return the settings of training."""
         sections = ("model", "objective", "training")
         return {
             "trained": True,
@@ -137,13 +141,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Clips or spans of the titles that readers see, and models as they are.
+    """Clips or spans of the published titles, and existing models.
 
     Attributes:
-        models: found ones, or identities or beginnings of digests to find; none takes the model
-            that readers see. Of several, the first gives the representations of networks, and each
-            other one has `in_context@<digest>` beside them.
-        labels_file: of clips or spans; None takes the labels that came with `clips.csv`.
+        models: Models, or identities or beginnings of digests to find; empty takes the published
+            model. The first of several gives the representations of networks, and each other one
+            an additional `in_context@<digest>`.
+        labels_file: File with labels of clips or spans; None takes the labels of `clips.csv`.
     """
 
     models: tuple[StoredModel | str, ...] = ()
@@ -154,7 +158,7 @@ class Catalogue:
 
     @property
     def trains(self) -> bool:
-        """The models know the titles already."""
+        """False: the models were trained before, on these titles as well."""
         return False
 
     def labels(self, settings: Settings) -> "list[LabelCount]":
@@ -172,7 +176,7 @@ class Catalogue:
         return read_catalogue(open_store(settings), labels, task, self.labels_file)
 
     def others(self, settings: Settings) -> list[str]:
-        """The models beside the first."""
+        """Return the names of the representations of all models but the first."""
         others = self._models(settings)[1:]
         return [f"in_context@{other.identity.rpartition('@')[2]}" for other in others]
 
@@ -180,38 +184,38 @@ class Catalogue:
         self,
         settings: Settings,
         units: Units,
-        wanted: Network,
+        variant: NetworkVariant,
         fold_of: np.ndarray,  # noqa: ARG002 - the same model for every fold
         seed: int,  # noqa: ARG002
         work: Path,  # noqa: ARG002
-        tell: Tell,  # noqa: ARG002
-        doing: Tell,  # noqa: ARG002
+        log: Log,  # noqa: ARG002
+        on_progress: Log,  # noqa: ARG002
     ) -> Networks:
-        """A model of the store."""
+        """Return a model of the store, the same for every fold."""
         from mediafm_core.runtime.device import resolve_device
 
-        if wanted != Network(model=wanted.model):
+        if variant != NetworkVariant(model=variant.model):
             raise MediaFMError(
                 "The catalogue is measured with its models as they are: ablations that train a "
                 "network need a table (--data)."
             )
-        return OneNetwork(units, self._model(settings, wanted.model), resolve_device(settings))
+        return OneNetwork(units, self._model(settings, variant.model), resolve_device(settings))
 
     def facts(self, settings: Settings) -> dict[str, Any]:
-        """The models."""
+        """Return the identities of the models."""
         return {"trained": False, "models": [model.identity for model in self._models(settings)]}
 
     def _models(self, settings: Settings) -> list[StoredModel]:
-        from mediafm_core.evaluation.catalogue_units import model_of_readers
+        from mediafm_core.evaluation.catalogue_units import published_model
         from mediafm_core.store.open_store import open_store
 
         return [
             self._find(settings, model) if isinstance(model, str) else model
-            for model in self.models or (model_of_readers(open_store(settings)),)
+            for model in self.models or (published_model(open_store(settings)),)
         ]
 
     def _model(self, settings: Settings, digest: str | None) -> StoredModel:
-        """Return the model of a digest, or of its beginning; the first one for None."""
+        """Return the model of a digest, or of its first digits; the first model for None."""
         models = self._models(settings)
         if digest is None:
             return models[0]
@@ -219,7 +223,7 @@ class Catalogue:
         return same[0] if same else self._find(settings, digest)
 
     def _find(self, settings: Settings, version: str) -> StoredModel:
-        """Find a model, which is then kept with its network."""
+        """Find a model, and keep it with its network for later calls."""
         from mediafm_core.store.model_store import find_model
         from mediafm_core.store.open_store import open_store
 

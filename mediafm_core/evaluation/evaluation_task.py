@@ -1,7 +1,7 @@
-"""What an evaluation is about: labels of units (shots or clips), and representations of them.
+"""Tasks of an evaluation: labels of units (shots or clips), and representations of them.
 
-Units come in one order, shared by every array here: `n` rows, the units of a title in the order of
-the film. Everything downstream keeps titles whole.
+All arrays here have `n` rows, one per unit, in the same order: title by title, the units of a title
+by time. Folds and bootstrap draws never divide a title.
 """
 
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ class TaskLabels:
 
     Attributes:
         name: The label's column, or the joined names of a multilabel task's columns.
-        task: What is asked of a probe. Binary and retrieval differ in their metrics only; ranking
-            orders the units within a title.
+        task: Task of a probe. Binary and retrieval differ in their metrics only; ranking orders the
+            units within a title.
         values: binary and retrieval `[n]` bool; multilabel `[n, c]` bool; multiclass `[n]` int64,
             positions in `classes`; ranking `[n]` float64, higher is better.
         classes: Names of the `c` labels or classes; empty for the other tasks.
-        known: `[n]` bool: units that have a label at all. The others give context, but no probe is
-            trained or tested on them, and their values mean nothing.
+        known: `[n]` bool: True for units with a label. Units without one give context to a network,
+            but no probe is trained or tested on them, and their values are arbitrary.
     """
 
     name: str
@@ -35,17 +35,18 @@ class TaskLabels:
 
 
 class Representation(Protocol):
-    """One way to describe units by vectors, which a probe is trained on."""
+    """Vectors of units that a probe is trained on."""
 
     name: str
 
     def parts(self, fold: int) -> list[np.ndarray]:
-        """The vectors of all units, as the network that was trained for one fold sees them.
+        """Return the vectors of all units for one fold.
 
         Args:
-            fold: The fold in which the network's training titles are all titles but its own.
+            fold: Fold whose titles are tested. Where a network computes the vectors, it was
+                trained on the titles of the other folds.
 
         Returns:
-            Matrices `[n, d_i]` float32: one normally, one per modality for late fusion.
+            Matrices `[n, d_i]` float32: one in general, one per modality for late fusion.
         """
         ...

@@ -1,37 +1,37 @@
-"""Folds of titles: a probe is tested on titles that it has not been trained on."""
+"""Folds of titles, so that a probe is tested on other titles than it was trained on."""
 
 import numpy as np
 
 from mediafm_core.errors import ConfigurationError, MediaFMError
 from mediafm_core.evaluation.evaluation_task import TaskLabels
 
-# How far a seed may move a title from its place in the order of sizes: enough for other folds with
-# every seed, too little to leave the largest titles, which are the hardest to place, for last.
+# Range of the random factor on a title's size, which decides the order of placement: large enough
+# for other folds with every seed, too small to leave the largest titles, which are the hardest to
+# place, for last.
 _SHUFFLE = 0.5
 
 
 def folds_of(titles: np.ndarray, labels: TaskLabels, folds: int, seed: int) -> np.ndarray:
-    """Divide titles into folds, each with its share of positives or classes.
+    """Divide titles into folds with similar numbers of positives or of each class.
 
-    Titles are placed one after the other, large ones first, each where it makes the loads of all
-    classes most even (greedy, as scikit-learn's StratifiedGroupKFold). Titles without labels are
-    spread too: a network that is trained for a fold must not have seen the fold's titles.
+    Titles are placed one after the other, large ones first, each in the fold where it makes the
+    loads of all classes most even (greedy, as scikit-learn's StratifiedGroupKFold). Titles without
+    labels are placed too, because the network of a fold is trained without the fold's titles.
 
     Args:
         titles: `[n]`, each unit's title.
-        labels: Of the same units.
-        folds: At least two; as many as there are titles with labels, or more, leaves one title out
-            at a time.
-        seed: Other folds with every seed, as far as balance allows.
+        labels: Labels of the same units.
+        folds: Number of folds, at least two. The number of titles with labels, or more, leaves one
+            title out at a time.
+        seed: Seed of the order of placement. Each gives other folds, as far as balance allows.
 
     Returns:
         `[n]` int64, the fold in which a unit is tested; the same for all units of a title. Every
         fold tests a title that has labels.
 
     Raises:
-        ConfigurationError: fewer than two folds.
-        MediaFMError: the labels cannot be evaluated with any folds: nothing is labelled, only one
-            title is, or all labels are the same.
+        ConfigurationError: There are fewer than two folds.
+        MediaFMError: No division into folds can evaluate the labels, see `require_measurable`.
     """
     require_measurable(titles, labels)
     if folds < 2:
@@ -41,7 +41,7 @@ def folds_of(titles: np.ndarray, labels: TaskLabels, folds: int, seed: int) -> n
     counts = np.zeros((len(names), kinds.shape[1]))  # [titles, k]
     np.add.at(counts, title_of, kinds * labels.known[:, None])
     labelled = counts.any(axis=1)
-    # Last column: all units, which spreads the titles without labels.
+    # The last column counts all units, which balances the titles without labels.
     counts = np.column_stack([counts, np.bincount(title_of)])
     shares = counts / np.maximum(counts.sum(axis=0), 1)  # [titles, k + 1]
 
@@ -50,7 +50,7 @@ def folds_of(titles: np.ndarray, labels: TaskLabels, folds: int, seed: int) -> n
     fold_of_title = np.empty(len(names), np.int64)
     load = np.zeros((min(folds, int(labelled.sum())), shares.shape[1]))  # [folds, k + 1]
     for title in np.lexsort((-size, ~labelled)):
-        # What the sum of squared loads grows by, less the title's own square.
+        # The increase of the sum of squared loads, less the title's own square.
         fold = int(np.argmin(load @ shares[title]))
         fold_of_title[title] = fold
         load[fold] += shares[title]
@@ -58,10 +58,11 @@ def folds_of(titles: np.ndarray, labels: TaskLabels, folds: int, seed: int) -> n
 
 
 def require_measurable(titles: np.ndarray, labels: TaskLabels) -> None:
-    """Refuse labels that no division into folds can evaluate, before anything is trained.
+    """Refuse labels that no division into folds can evaluate, before any training.
 
     Raises:
-        MediaFMError: nothing is labelled, only one title is, or all labels are the same.
+        MediaFMError: No unit has a label, only one title has labels, all labels are the same, or
+            the arrays have different lengths.
     """
     count = len(titles)
     if len(labels.values) != count or len(labels.known) != count:
@@ -91,7 +92,7 @@ def require_measurable(titles: np.ndarray, labels: TaskLabels) -> None:
 
 
 def _kinds(labels: TaskLabels) -> np.ndarray:
-    """The kinds of units that every fold should have its share of, `[n, k]` bool."""
+    """Return the kinds of units to balance over the folds, `[n, k]` bool."""
     if labels.task == "multiclass":
         return labels.values[:, None] == np.arange(len(labels.classes))
     if labels.task == "ranking":

@@ -1,4 +1,4 @@
-"""What was measured as tables and sentences, for a terminal and for the Dagster UI alike."""
+"""Tables and sentences of an evaluation's report, for a terminal and for the Dagster UI."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
@@ -10,60 +10,60 @@ if TYPE_CHECKING:
     from mediafm_core.evaluation.results import Report
 
 Row = TypeVar("Row", Result, Difference)
-Table = tuple[list[str], list[list[str]]]
-"""Names of the columns, and lines of as many texts."""
+TextTable = tuple[list[str], list[list[str]]]
+"""Names of the columns, and rows with one text per column."""
 
 
-def results_table(report: "Report") -> Table:
-    """Every metric of every representation with its interval; chance in the last line."""
+def results_table(report: "Report") -> TextTable:
+    """Return all metrics of all representations with intervals; chance in the last row."""
     metrics = list(report.evaluation.chance)
     lines = [
-        [name, *(figure(row, ".3f") for row in found)]
-        for name, found in _by_name(report.evaluation.results).items()
+        [name, *(figure(row, ".3f") for row in rows)]
+        for name, rows in _by_name(report.evaluation.results).items()
     ]
     chance = [report.evaluation.chance[metric] for metric in metrics]
     lines.append(["chance", *("" if value is None else f"{value:.3f}" for value in chance)])
     return ["representation", *map(_spaced, metrics)], lines
 
 
-def differences_table(report: "Report") -> Table | None:
-    """Paired differences of the primary metric, a column for each baseline; None without any."""
+def differences_table(report: "Report") -> TextTable | None:
+    """Return paired differences of the primary metric, a column per baseline; None without any."""
     primary = [row for row in report.evaluation.differences if row.metric == report.primary_metric]
     baselines = list(dict.fromkeys(row.baseline for row in primary))
     if not baselines:
         return None
     lines = []
-    for name, found in _by_name(primary).items():
-        against = {row.baseline: figure(row, "+.3f") for row in found}
+    for name, rows in _by_name(primary).items():
+        against = {row.baseline: figure(row, "+.3f") for row in rows}
         lines.append([name, *(against.get(baseline, "") for baseline in baselines)])
     header = [_spaced(report.primary_metric), *(f"minus {baseline}" for baseline in baselines)]
     return header, lines
 
 
 def reasons(report: "Report") -> list[str]:
-    """A sentence for each reason why something could not be measured."""
-    found: dict[str, list[str]] = {}
-    for row in report.evaluation.results:  # those of differences follow from these
+    """Return a sentence with the metrics for each reason that a figure is not measurable."""
+    metrics: dict[str, list[str]] = {}
+    for row in report.evaluation.results:  # the reasons of differences follow from these
         if row.why_not is not None:
-            found.setdefault(row.why_not, []).append(_spaced(row.metric))
+            metrics.setdefault(row.why_not, []).append(_spaced(row.metric))
     return [
-        f"Not measurable, {', '.join(dict.fromkeys(which))}: {reason}"
-        for reason, which in found.items()
+        f"Not measurable, {', '.join(dict.fromkeys(names))}: {reason}"
+        for reason, names in metrics.items()
     ]
 
 
 def summary(report: "Report") -> str:
-    """What was measured, of what, by which model, and how long it took."""
+    """Return a sentence with task, data set, folds, seeds, models, draws and duration."""
     model = report.model
     if model["trained"]:
-        how = f"MediaFM trained for each fold, {model['settings']['training']['steps']} steps"
+        models = f"MediaFM trained for each fold, {model['settings']['training']['steps']} steps"
     else:
-        how = f"{' and '.join(model['models'])}, not trained for this: these titles are known"
+        models = f"{' and '.join(model['models'])}, not trained for this: these titles are known"
     seeds = f"seed{'s' if len(report.seeds) > 1 else ''} {', '.join(map(str, report.seeds))}"
     return (
         f"{report.task} of {report.label}: {report.units:,} units of {report.titles:,} titles, "
-        f"{report.folds} folds, {seeds}; {how}; 95 % intervals from {report.bootstrap:,} draws of "
-        f"titles, * where a difference is clear of zero; {report.seconds:.0f} s."
+        f"{report.folds} folds, {seeds}; {models}; 95 % intervals from {report.bootstrap:,} draws "
+        f"of titles, * where a difference is clear of zero; {report.seconds:.0f} s."
     )
 
 
@@ -75,11 +75,11 @@ def report_as_markdown(report: "Report") -> str:
 
 
 def figure(row: Result | Difference, form: str) -> str:
-    """A figure with its interval; a star where that of a difference leaves out zero.
+    """Format a figure with its interval, and a star where a difference's interval excludes zero.
 
     Args:
-        row: the figure.
-        form: how numbers are formatted; one with a sign is for differences.
+        row: The figure.
+        form: Format of numbers; one with a sign is for differences.
     """
     if row.value is None:
         return "not measurable"
@@ -90,11 +90,11 @@ def figure(row: Result | Difference, form: str) -> str:
 
 
 def _by_name(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Rows of each representation, in their order."""
-    found: dict[str, list[Row]] = {}
+    """Group rows by representation, in their order."""
+    by_name: dict[str, list[Row]] = {}
     for row in rows:
-        found.setdefault(row.representation, []).append(row)
-    return found
+        by_name.setdefault(row.representation, []).append(row)
+    return by_name
 
 
 def _markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -1,4 +1,4 @@
-"""Labels that a table of shots or the catalogue has, with counts: what can be evaluated."""
+"""Lists of the labels in a table of shots or in the catalogue, with counts."""
 
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +15,7 @@ from mediafm_core.training_sets.label_files import catalogue_labels, read_labels
 
 
 class LabelCount(NamedTuple):
-    """A label, how many units (shots or clips) have a value of it, and of how many titles."""
+    """A label with the number of labelled units (shots or clips) and of their titles."""
 
     label: str
     units: int
@@ -23,37 +23,37 @@ class LabelCount(NamedTuple):
 
 
 def labels_in_table(path: Path, vectors: tuple[str, ...]) -> list[LabelCount]:
-    """Count the labels of a table of shots: every column that is neither key nor vector.
+    """Count the labels of a table of shots: all columns but keys and vectors.
 
     Raises:
-        MediaFMError: the file cannot be read, or has no such column.
+        MediaFMError: The file cannot be read, or has no label column.
     """
     table = read_columns(path, leave_out={SHOT, *vectors})
     if TITLE not in table.column_names:
         raise MediaFMError(
             f"{path} has no column {TITLE!r}: it has {', '.join(table.column_names)}."
         )
-    found = _counted(table, TITLE)
-    if not found:
+    counts = _counted(table, TITLE)
+    if not counts:
         raise MediaFMError(f"{path} has no label column beside its keys and vectors: add one.")
-    return found
+    return counts
 
 
 def labels_in_catalogue(store: Store, labels_file: Path | None) -> list[LabelCount]:
     """Count the labels of clips, or of a file of labels.
 
     Raises:
-        MediaFMError: there are none, or the file cannot be read.
-        StoreError: nothing has been published.
+        MediaFMError: There are no labels, or the file cannot be read.
+        StoreError: Nothing has been published.
     """
     if labels_file is not None:
-        found = read_labels(labels_file)
+        labels = read_labels(labels_file)
     else:
         if not store.features.exists():
             raise store.without_features()
         with closing(open_features(store)) as connection:
-            found = catalogue_labels(connection)
-    return _counted(found.table.select(["title_id", *found.names]), "title_id")
+            labels = catalogue_labels(connection)
+    return _counted(labels.table.select(["title_id", *labels.names]), "title_id")
 
 
 def _counted(table: pa.Table, title: str) -> list[LabelCount]:
@@ -71,7 +71,7 @@ def _counted(table: pa.Table, title: str) -> list[LabelCount]:
 
 
 def _is_text_of_vectors(column: pa.ChunkedArray) -> bool:
-    """Return whether all cells are lists of numbers, as vectors are written in a CSV file."""
+    """Return True if all cells are lists of numbers, the form of vectors in a CSV file."""
     if not pa.types.is_string(column.type) or column.null_count == len(column):
         return False
     matches = pc.match_substring_regex(column, r"^\s*\[[-+.\d\s,eE]+\]\s*$")

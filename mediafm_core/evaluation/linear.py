@@ -1,15 +1,16 @@
 """Linear models with a quadratic penalty, fitted for many targets and strengths at once.
 
-The minimiser is L-BFGS. In the principal axes of the features, each scaled by the curvature that
-the loss has along it, the problem is so well conditioned that some tens of steps suffice for any
-strength, and all targets and strengths share the two products with the features that a step takes.
-scikit-learn's `LogisticRegression` finds the same weights for one target and one strength at a
-time, in about a hundred steps where the penalty is weak: for 12 targets and 6 strengths of 3,000
-units it takes twelve times as long (`python -m benchmarks.libraries`).
+The minimiser is L-BFGS. In the principal axes of the features, each scaled by the loss's curvature
+along it, the problem is so well conditioned that a few dozen steps suffice for any strength. All
+targets and strengths share the two products with the features in a step. scikit-learn's
+`LogisticRegression` finds the same weights for one target and one strength at a time, in about a
+hundred steps where the penalty is weak: for 12 targets and 6 strengths of 3,000 units it takes
+twelve times as long (`python -m benchmarks.libraries`).
 
-The minimiser is torch's, for machines as they are: where libraries use all cores, SciPy's spends
-most of its time in threads that wait for each other (19 CPU seconds against 12, for the same scores
-of 3,000 units 512 wide with 15 folds). On one thread SciPy's is the faster one, 5 against 8.
+The minimiser is PyTorch's, because it is faster where libraries use all cores, as they do by
+default: there SciPy's spends most of its time in threads that wait for each other (19 CPU seconds
+against 12, for the same scores of 3,000 units of width 512 with 15 folds). On one thread SciPy's is
+faster, 5 against 8.
 """
 
 import logging
@@ -25,14 +26,15 @@ Loss = Literal["logistic", "softmax", "squared"]
 
 _log = logging.getLogger(__name__)
 
-# A feature that deviates by less, as a share of its mean or of the feature that deviates most, is
-# constant: float32 keeps 6e-8 of a number, and what computes it loses ten times as much.
+# A feature counts as constant if its standard deviation is below one of these shares, of its mean
+# or of the largest standard deviation. The precision of float32 is 6e-8, and computations lose a
+# factor of ten.
 _LEAST_OF_MEAN, _LEAST_OF_LARGEST = 1e-5, 1e-10
-# Axes with less than this share of the largest variance are rounding errors of float32.
+# Axes with a smaller share of the largest variance are rounding errors of float32.
 _SMALLEST_VARIANCE = 1e-7
-# Of the gradient in scaled coordinates, whose square is about what the loss could still fall by.
+# Tolerance of the gradient in scaled coordinates; its square is about the loss still to gain.
 _TOLERANCE = 1e-5
-# Of the loss and of a step in scaled coordinates: below it, the line search only follows noise.
+# Smallest change of the loss and of a step in scaled coordinates; smaller ones are rounding noise.
 _SMALLEST_CHANGE = 1e-11
 _MOST_STEPS = 500
 
@@ -41,13 +43,13 @@ _MOST_STEPS = 500
 class PrincipalAxes:
     """Standardised features, rotated into the principal axes of the training units.
 
-    A quadratic penalty does not see the rotation. The training units have a mean squared length of
-    one, so that a strength means the same for vectors of any width.
+    A quadratic penalty is invariant to the rotation. The training units have a mean squared length
+    of one, so that a strength has the same effect for vectors of any width.
 
     Attributes:
-        mean: `[d]` float32, of the training units.
-        basis: `[d, r]` float32: divides by the standard deviations and rotates.
-        variances: `[r]` float32, of the training units along each axis; they sum to one.
+        mean: `[d]` float32, mean of the training units.
+        basis: `[d, r]` float32, division by the standard deviations and rotation.
+        variances: `[r]` float32, variances of the training units along the axes, with sum one.
     """
 
     mean: np.ndarray
@@ -59,7 +61,7 @@ class PrincipalAxes:
         """Find the axes of the training units.
 
         Args:
-            training: `[n, d]` float32. A feature that is constant counts for nothing.
+            training: `[n, d]` float32. Constant features are ignored.
         """
         import torch
 
@@ -83,7 +85,7 @@ class PrincipalAxes:
         return cls(mean, basis, variances.float().numpy())
 
     def coordinates(self, features: np.ndarray) -> np.ndarray:
-        """Features `[m, d]` in these axes: `[m, r]` float32."""
+        """Transform features `[m, d]` to these axes, `[m, r]` float32."""
         return (features - self.mean) @ self.basis
 
 
@@ -100,7 +102,7 @@ class LinearModels:
     intercepts: np.ndarray
 
     def __call__(self, coordinates: np.ndarray) -> np.ndarray:
-        """What the models say of units `[m, r]`: `[m, c, g]` float64."""
+        """Predict values of units `[m, r]` with all models, `[m, c, g]` float64."""
         values = np.tensordot(coordinates, self.weights, axes=1)
         return values.astype(np.float64) + self.intercepts
 
@@ -115,14 +117,14 @@ def fit(
     """Minimise mean loss + strength / 2 * squared length of the weights, intercepts left free.
 
     Args:
-        coordinates: `[n, r]` float32 of the training units, from `PrincipalAxes`. They may be some
-            of those that the axes were made from.
-        variances: `[r]` of the axes. They decide the number of steps, not the result.
-        targets: `[n, c]` float32: zeros and ones, for the softmax a single one per row; any numbers
-            for the squared loss.
+        coordinates: `[n, r]` float32, coordinates of the training units from `PrincipalAxes`. They
+            may be a subset of the units that the axes were made from.
+        variances: `[r]`, variances of the axes. They affect the number of steps, not the result.
+        targets: `[n, c]` float32: zeros and ones, with a single one per row for softmax; any
+            numbers for the squared loss.
         strengths: `[g]`, each larger than zero. In scikit-learn's terms `1 / (C * n)`.
-        loss: `logistic`, each target by itself; `softmax`, the targets are classes; `squared`, half
-            the squared error.
+        loss: `logistic` for independent targets; `softmax` for targets that are classes; `squared`
+            for half the squared error.
 
     Returns:
         The models. A warning is logged if the minimiser stops early.
@@ -140,7 +142,7 @@ def fit(
     intercept_scales = torch.from_numpy(1 / np.sqrt(curvature)).float()[:, None]  # [c, 1]
     starts = torch.from_numpy(_start(shares, loss)).float()[:, None].expand(shape)
 
-    # One row per axis and, last, the intercepts: float64, so that small steps are not lost.
+    # A row per axis, then the intercepts, in float64 so that small steps are not lost to rounding.
     scaled = torch.zeros(len(variances) + 1, *shape, dtype=torch.float64, requires_grad=True)
 
     def models() -> tuple[torch.Tensor, torch.Tensor]:
@@ -174,7 +176,7 @@ def fit(
     if steepest > 10 * _TOLERANCE:
         _log.warning(
             "A probe with %s loss stopped at a gradient of %.2g instead of %.2g: its scores are "
-            "not quite those of the best weights.",
+            "slightly suboptimal.",
             loss,
             steepest,
             _TOLERANCE,
@@ -185,14 +187,14 @@ def fit(
 
 
 def _start(shares: np.ndarray, loss: Loss) -> np.ndarray:
-    """Intercepts that fit the targets' means, `[c]`, where all weights are zero."""
+    """Return intercepts that fit the targets' means with zero weights, `[c]`."""
     if loss == "squared":
         return shares
     return np.log(shares) if loss == "softmax" else np.log(shares / (1 - shares))
 
 
 def _losses(values: "torch.Tensor", wanted: "torch.Tensor", loss: Loss) -> "torch.Tensor":
-    """Loss of each unit and target, `[n, c, g]`, or of each unit, `[n, g]`."""
+    """Compute the loss of each unit and target, `[n, c, g]`, or of each unit, `[n, g]`."""
     from torch.nn import functional
 
     if loss == "squared":

@@ -1,7 +1,7 @@
-"""One measurement: representations of a data set's units, probes on them, and what they are worth.
+"""One evaluation: representations of a data set's units, linear probes on them, and their metrics.
 
-For each seed, titles are divided into folds; for each fold, networks and probes learn from the
-other titles; each unit is tested once. `mediafm evaluate` is this.
+For each seed, titles are divided into folds. For each fold, networks and probes are trained on the
+other titles. Each unit is tested once per seed. `mediafm evaluate` calls `evaluate`.
 """
 
 import tempfile
@@ -21,7 +21,7 @@ from mediafm_core.evaluation.evaluation_sources import EvaluationSource
 from mediafm_core.evaluation.evaluation_task import Task
 from mediafm_core.evaluation.folds import folds_of
 from mediafm_core.evaluation.metrics import metric_names
-from mediafm_core.evaluation.networks import Tell
+from mediafm_core.evaluation.networks import Log
 from mediafm_core.evaluation.probes import out_of_fold_scores
 from mediafm_core.evaluation.representations import (
     IN_CONTEXT,
@@ -31,7 +31,7 @@ from mediafm_core.evaluation.representations import (
 )
 from mediafm_core.evaluation.results import Evaluation, Report, Result
 from mediafm_core.evaluation.saved_results import require_writable
-from mediafm_core.evaluation.seed_representations import Bench
+from mediafm_core.evaluation.seed_representations import SeedRepresentations
 from mediafm_core.evaluation.units import NotMeasurableError, Units
 from mediafm_core.runtime.progress import Show, WorkProgress, percent, rate, time_left
 
@@ -50,36 +50,36 @@ def evaluate(
     seeds: Sequence[int] | None = None,
     bootstrap: int | None = None,
     work: Path | None = None,
-    tell: Tell = lambda _line: None,
+    log: Log = lambda _line: None,
     progress: Show = lambda _progress: None,
 ) -> Report:
-    """Measure what representations are worth to linear probes on labels.
+    """Measure how well linear probes predict labels from representations.
 
     Args:
-        settings: model, objective and training of the folds' networks, device, store of the
-            catalogue, and defaults of what follows.
-        source: of units, labels and networks.
-        labels: names of labels; several are one multilabel task.
-        task: None guesses it from the labels.
-        representations: names, see `mediafm_core.evaluation.representations`; None takes those
-            that mean something for the data set.
-        with_ablations: add the ablations.
-        folds: parts of the titles; None takes the settings'.
-        seeds: each is a repetition; None takes as many as the settings say, from 0 on.
-        bootstrap: draws of titles for the intervals; None takes the settings'.
-        work: folder in which networks and what they said are kept, to be used again; None takes a
-            temporary one.
-        tell: told what is being done.
-        progress: called with the state of the work; its units are representations, by seeds.
+        settings: Model, objective and training of the folds' networks, device, store of the
+            catalogue, and defaults of the arguments below.
+        source: Source of units, labels and networks.
+        labels: Names of labels; several make one multilabel task.
+        task: Task of the probes; None infers it from the labels.
+        representations: Names, see `mediafm_core.evaluation.representations`; None takes the
+            defaults for the data set.
+        with_ablations: Add the ablations.
+        folds: Number of folds that the titles are divided into; None takes the setting.
+        seeds: Seeds, one for each repetition; None takes the number in the settings, from 0 on.
+        bootstrap: Number of draws of titles for the intervals; None takes the setting.
+        work: Folder that keeps networks and their vectors for later calls; None takes a temporary
+            one.
+        log: Callback for a line about each step.
+        progress: Callback for the state of the work, counted in representations times seeds.
 
     Returns:
-        Figures that follow from data, settings and seeds alone.
+        A report that depends on data, settings and seeds alone, apart from its duration.
 
     Raises:
-        MediaFMError: the data or labels cannot be used, or there is no representation of a name.
-        ConfigurationError: no label or representation is named, or `work` cannot be written.
-        StoreError: the catalogue cannot be used.
-        ConfigurationError: a model or the settings cannot be used.
+        MediaFMError: The data or labels cannot be used, or a representation's name is unknown.
+        ConfigurationError: No label or representation is named, `work` is not writable, or a model
+            or the settings cannot be used.
+        StoreError: The catalogue cannot be used.
     """
     if not labels or (representations is not None and not representations):
         what = "label" if not labels else "representation"
@@ -92,41 +92,43 @@ def evaluate(
     known = units.labels
     titles = np.array(units.titles)[units.title_of]  # [n]
     chosen = list(range(settings.evaluation.seeds)) if seeds is None else list(seeds)
-    asked = folds or settings.evaluation.folds
-    if asked is None:
-        asked = _FOLDS_OF_RANKING if known.task == "ranking" else _FOLDS
-    folds_by_seed = [folds_of(titles, known, asked, seed) for seed in chosen]
+    fold_limit = folds or settings.evaluation.folds
+    if fold_limit is None:
+        fold_limit = _FOLDS_OF_RANKING if known.task == "ranking" else _FOLDS
+    folds_by_seed = [folds_of(titles, known, fold_limit, seed) for seed in chosen]
     fold_count = int(folds_by_seed[0].max()) + 1
     labelled = len(np.unique(titles[known.known]))
-    tell(
+    log(
         f"{known.task} of {known.name}: {int(known.known.sum()):,} labelled units of "
         f"{labelled:,} titles in {fold_count} folds"
     )
-    state = _State(progress, len(chosen) * len(names), estimates=not source.trains)
-    state.doing("opening the models")
+    state = _Progress(progress, len(chosen) * len(names), estimates=not source.trains)
+    state.show("opening the models")
     scores: dict[str, list[np.ndarray]] = {}
     unmeasured: dict[str, str] = {}
     networks: list[dict[str, Any]] = []
     with _folder(work) as folder:
-        benches = [
-            Bench(settings, source, units, fold_of, seed, names, folder, tell, state.doing)
+        by_seed = [
+            SeedRepresentations(
+                settings, source, units, fold_of, seed, names, folder, log, state.show
+            )
             for seed, fold_of in zip(chosen, folds_by_seed, strict=True)
         ]
-        for bench in benches:
+        for of_seed in by_seed:
             for name in names:
-                state.begin(f"seed {bench.seed}: {name}")
+                state.begin(f"seed {of_seed.seed}: {name}")
                 try:
-                    found = out_of_fold_scores(
-                        bench.make(name), known, titles, bench.fold_of, bench.seed, state.part
+                    seed_scores = out_of_fold_scores(
+                        of_seed.make(name), known, titles, of_seed.fold_of, of_seed.seed, state.part
                     )
                 except NotMeasurableError as error:
                     unmeasured[name] = str(error)
                 else:
-                    scores.setdefault(name, []).append(found)
+                    scores.setdefault(name, []).append(seed_scores)
                 state.end()
-            networks += bench.models() if source.trains else []
+            networks += of_seed.models() if source.trains else []
     draws = bootstrap or settings.evaluation.bootstrap_samples
-    state.doing("intervals over titles")
+    state.show("intervals over titles")
     compares_networks = any(name.startswith(f"{IN_CONTEXT}_") or "@" in name for name in scores)
     evaluation = measure(
         scores,
@@ -153,17 +155,18 @@ def evaluate(
     )
 
 
-class _State:
-    """The state of a measurement: representations measured, and the share of the current one.
+class _Progress:
+    """Progress of an evaluation: number of measured representations, and share of the current one.
 
     Args:
-        show: called whenever it changes.
-        total: representations, by seeds.
-        estimates: estimate the time left; trainings differ too much from probes for that.
+        callback: Called whenever the progress changes.
+        total: Number of representations times seeds.
+        estimates: Estimate the time left. It is not estimated where networks are trained, because
+            a training takes far longer than a probe.
     """
 
-    def __init__(self, show: Show, total: int, estimates: bool) -> None:
-        self._show = show
+    def __init__(self, callback: Show, total: int, estimates: bool) -> None:
+        self._callback = callback
         self._total = total
         self._estimates = estimates
         self._started = time.monotonic()
@@ -172,24 +175,24 @@ class _State:
         self._what = ""
 
     def begin(self, what: str) -> None:
-        """Begin with a representation."""
+        """Begin a representation."""
         self._what = what
         self.part(0.0)
 
     def part(self, share: float) -> None:
-        """Take the share of the current representation that is done."""
+        """Set the share of the current representation that is done."""
         self._share = share
-        self.doing(f"{self._what} {percent(share)}")
+        self.show(f"{self._what} {percent(share)}")
 
     def end(self) -> None:
         """Count the current representation as done."""
         self._done, self._share = self._done + 1, 0.0
 
-    def doing(self, what: str) -> None:
-        """Show what is being done."""
+    def show(self, what: str) -> None:
+        """Report the current step with the progress so far."""
         done, seconds = self._done + self._share, time.monotonic() - self._started
         share = done / self._total
-        self._show(
+        self._callback(
             WorkProgress(
                 what,
                 share,
@@ -203,7 +206,7 @@ class _State:
 
 
 def _with_reasons(evaluation: Evaluation, task: Task, reasons: Mapping[str, str]) -> Evaluation:
-    """With a row for each representation that there are no scores of."""
+    """Add a row with the reason for each representation without scores."""
     rows = [
         Result(name, metric, None, None, None, reason)
         for name, reason in reasons.items()
@@ -216,10 +219,10 @@ def _names(
     settings: Settings,
     source: EvaluationSource,
     units: Units,
-    asked: Sequence[str] | None,
+    representations: Sequence[str] | None,
     with_ablations: bool,
 ) -> list[str]:
-    names = default_names(units) if asked is None else list(asked)
+    names = default_names(units) if representations is None else list(representations)
     names += source.others(settings)
     if with_ablations:
         names += ablations(units, settings.model.missing_modality, trained=source.trains)

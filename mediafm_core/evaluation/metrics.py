@@ -1,16 +1,15 @@
-"""Metrics of an evaluation as functions of how often each title counts.
+"""Metrics of an evaluation as functions of the weights of titles, for a fast bootstrap.
 
-A metric is computed into such a function, a `Statistic`, and a bootstrap over titles is one call of
-it with a row of counts per draw. Metrics by title are then a weighted mean; for pooled ones the
-units are sorted once for all draws. scikit-learn gives the same numbers, but with `sample_weight`
-sorts the units for each draw and takes 35 to 80 times as long, and for one title 25 to 130 times
-(`python -m benchmarks.libraries`).
+A metric is computed into a `Statistic`, a function from the weight of each title to the metric's
+value. A metric by title is a weighted mean; for a pooled metric the units are sorted once. A
+bootstrap over titles is one call with a row of counts per draw. scikit-learn gives the same
+numbers, but with `sample_weight` it sorts the units for each draw and takes 35 to 90 times as long,
+and for a single title 30 to 140 times (`python -m benchmarks.libraries`).
 
 Scores of units that were never tested are NaN and left out. Pooled metrics compare scores of
-different folds, thus of different probes, as they are, in log-odds. Ranking or standardising them
-within each fold would make all folds' units alike, and with one title per fold take away everything
-that a representation knows about a title as a whole (its genre). The metrics by title do not depend
-on it.
+different folds, and so of different probes, without normalisation, in log-odds. Ranking or
+standardising scores within each fold would equalise the folds, and with one title per fold remove
+all information about a title as a whole (its genre). Metrics by title do not depend on this choice.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,17 +19,17 @@ import numpy as np
 from mediafm_core.evaluation.evaluation_task import Task, TaskLabels
 
 Statistic = Callable[[np.ndarray], np.ndarray]
-"""From weights `[draws, titles]`, how often each title counts, to values `[draws]`, NaN where the
-metric is not measurable."""
+"""Function from weights `[draws, titles]`, the number of times that each title counts, to values
+`[draws]`, NaN where the metric is not measurable."""
 
 DEFAULT_RECALL_AT = (1, 5, 10)
 
-# Weights of units held at a time, half a MiB: in the processor's cache they are summed faster.
+# Number of weights of units held at a time, half a MiB, which fits into the processor's cache.
 _BLOCK = 1 << 16
 
 
 def metric_names(task: Task, recall_at: Sequence[int] = DEFAULT_RECALL_AT) -> list[str]:
-    """The metrics of a task, the primary one first."""
+    """Return the metrics of a task, the primary one first."""
     macro = ["average_precision_macro", "average_precision_micro", "roc_auc_macro"]
     by_task: dict[Task, list[str]] = {
         "binary": ["average_precision", "average_precision_pooled", "roc_auc", "roc_auc_pooled"],
@@ -45,12 +44,12 @@ def metric_names(task: Task, recall_at: Sequence[int] = DEFAULT_RECALL_AT) -> li
 def statistic(
     metric: str, scores: np.ndarray, labels: TaskLabels, title_of: np.ndarray, title_count: int
 ) -> Statistic:
-    """Compute a metric as a function of how often each title counts.
+    """Compute a metric as a function of the weights of titles.
 
     Args:
         metric: One of the task's `metric_names`.
-        scores: `[n]` or `[n, c]`, higher for what is more likely; NaN where never tested.
-        labels: Of the same units.
+        scores: `[n]` or `[n, c]`, higher for more likely labels; NaN where never tested.
+        labels: Labels of the same units.
         title_of: `[n]`, each unit's title as a position below `title_count`.
         title_count: Number of titles.
     """
@@ -84,26 +83,26 @@ def statistic(
 
 
 def value(metric: str, scores: np.ndarray, labels: TaskLabels, titles: np.ndarray) -> float:
-    """A metric over all titles, each counted once; NaN where it is not measurable.
+    """Compute a metric over all titles, each with weight one; NaN where it is not measurable.
 
     Args:
         metric: One of the task's `metric_names`.
-        scores: `[n]` or `[n, c]`.
-        labels: Of the same units.
-        titles: `[n]`.
+        scores: `[n]` or `[n, c]`, NaN where never tested.
+        labels: Labels of the same units.
+        titles: `[n]`, each unit's title.
     """
     names, title_of = np.unique(titles, return_inverse=True)
     if metric not in _BY_TITLE and not metric.startswith("recall_at_"):
-        names, title_of = names[:1], np.zeros_like(title_of)  # pooled: titles make no difference
+        names, title_of = names[:1], np.zeros_like(title_of)  # pooled: independent of titles
     found = statistic(metric, scores, labels, title_of, len(names))
     return float(found(np.ones((1, len(names))))[0])
 
 
 def average_precision(scores: np.ndarray, positives: np.ndarray) -> float:
-    """Compute average precision of units ranked by score, ties counted as one threshold.
+    """Compute the average precision of units ranked by score, with ties as one threshold.
 
-    As scikit-learn's `average_precision_score`: the sum over thresholds of the gain in recall times
-    precision.
+    Equal to scikit-learn's `average_precision_score`: the sum over thresholds of the gain in recall
+    times precision.
 
     Args:
         scores: `[n]`.
@@ -117,9 +116,7 @@ def average_precision(scores: np.ndarray, positives: np.ndarray) -> float:
 
 
 def roc_auc(scores: np.ndarray, positives: np.ndarray) -> float:
-    """Compute the share of pairs of a positive and a negative unit in the right order.
-
-    Ties count half, as in scikit-learn's `roc_auc_score`.
+    """Compute the share of pairs of positive and negative units in order; ties count half.
 
     Args:
         scores: `[n]`.
@@ -132,12 +129,12 @@ def roc_auc(scores: np.ndarray, positives: np.ndarray) -> float:
 
 
 def recall_at(k: int, scores: np.ndarray, positives: np.ndarray) -> float:
-    """Share of the positive units among the `k` with the highest scores.
+    """Compute the share of the positive units among the `k` with the highest scores.
 
-    Where units with equal scores straddle the limit: the mean over their possible orders.
+    Where units with equal scores straddle the limit, it is the mean over their possible orders.
 
     Args:
-        k: How many units are looked at.
+        k: Number of units with the highest scores.
         scores: `[n]`.
         positives: `[n]` bool, at least one true.
     """
@@ -150,7 +147,7 @@ def recall_at(k: int, scores: np.ndarray, positives: np.ndarray) -> float:
 
 
 def kendall_tau(scores: np.ndarray, values: np.ndarray) -> float:
-    """Kendall's tau-b; zero where all scores are equal, for they order nothing.
+    """Compute Kendall's tau-b, or zero where all scores are equal and give no order.
 
     Args:
         scores: `[n]`.
@@ -185,7 +182,7 @@ def _by_title(
     title_of: np.ndarray,
     title_count: int,
 ) -> np.ndarray:
-    """A metric of each title, `[titles]`; NaN where all units tested have the same label."""
+    """Compute a metric for each title, `[titles]`; NaN where all tested units have one label."""
     found = np.full(title_count, np.nan)
     rows = np.flatnonzero(tested)
     rows = rows[np.argsort(title_of[rows], kind="stable")]
@@ -202,12 +199,12 @@ def _mean_over_titles(by_title: np.ndarray) -> Statistic:
 
 
 def _ratio_of_sums(numerators: np.ndarray, denominators: np.ndarray) -> Statistic:
-    """Both `[titles]`, summed over the titles of a draw."""
+    """Return the ratio of two sums over the titles of a draw, from `[titles]` each."""
     return lambda weights: _divide(weights @ numerators, weights @ denominators)
 
 
 def _mean_over_targets(statistics: list[Statistic]) -> Statistic:
-    """Over the labels or classes that are measurable in a draw."""
+    """Average over the labels or classes that are measurable in a draw."""
 
     def of(weights: np.ndarray) -> np.ndarray:
         values = np.stack([one(weights) for one in statistics])  # [c, draws]
@@ -222,14 +219,14 @@ def _pooled(
     positives: np.ndarray,
     title_of: np.ndarray,
 ) -> Statistic:
-    """A metric of the order of all titles' units, which are sorted once.
+    """Return a metric of the ranking of all titles' units, which are sorted once.
 
     Args:
-        of_runs: From positive units and all units `[runs, draws]`, weighted, of each run of equal
-            scores, best first, to values `[draws]`.
-        scores: `[n]`.
+        of_runs: Function from the weights of positive units and of all units, `[runs, draws]` each,
+            to values `[draws]`. A run has equal scores; the first run has the highest.
+        scores: `[n]`, finite.
         positives: `[n]` bool.
-        title_of: `[n]`.
+        title_of: `[n]`, each unit's title.
     """
     order = np.argsort(-scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=np.nan))
@@ -253,14 +250,14 @@ def _pooled(
 
 
 def _average_precision_of_runs(hits: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Compute average precision: the sum over thresholds of the gain in recall times precision."""
+    """Sum the gain in recall times precision over thresholds; see `average_precision`."""
     so_far, looked_at = np.cumsum(hits, axis=0), np.cumsum(among, axis=0)
     precision = np.divide(so_far, looked_at, out=np.zeros_like(so_far), where=looked_at > 0)
     return _divide(np.einsum("rd,rd->d", hits, precision), so_far[-1])
 
 
 def _roc_auc_of_runs(hits: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Compute the share of pairs of a positive and a negative unit in the right order."""
+    """Compute the share of pairs of positive and negative units in order; see `roc_auc`."""
     misses = among - hits
     above = np.cumsum(misses, axis=0)
     right = np.einsum("rd,rd->d", hits, above[-1] - above + misses / 2)
@@ -268,7 +265,7 @@ def _roc_auc_of_runs(hits: np.ndarray, among: np.ndarray) -> np.ndarray:
 
 
 def _divide(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:
-    """NaN where nothing is to be divided by."""
+    """Divide, with NaN where the denominator is zero."""
     return np.divide(
         numerators,
         denominators,

@@ -1,7 +1,7 @@
-"""What a network says of units: in their title's context, alone, up to now, and of the title.
+"""Vectors of units from a network: in their title's context, alone, as a prefix, of the title.
 
-A network is asked everything at once while it is there, and what it says is kept in files that are
-mapped into memory: each network is loaded once and never two at a time.
+A network computes all requested vectors while it is loaded, and writes them to files that are
+mapped into memory. So each network is loaded once, and never two at a time.
 """
 
 from collections.abc import Iterator
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from mediafm_core.model.network import MediaFM
 
 
-class Reading(NamedTuple):
-    """One way to ask a network.
+class VectorRequest(NamedTuple):
+    """Kind of vectors to compute with a network.
 
     Attributes:
-        mode: `in_context`: the whole title is read and the unit is a slice of it; `alone`: nothing
-            but the unit's shots; `prefix`: these and what came before; `title`: the title's own
-            vector, the same for all of its units.
-        zeroed: modality that is set to zero first.
+        mode: Input of the network. `in_context`: the whole title, of which the unit is a slice;
+            `alone`: the unit's shots only; `prefix`: the unit's shots and all shots before them;
+            `title`: the whole title, for the title's own vector, the same for all of its units.
+        zeroed: Modality that is set to zero in the input.
     """
 
     mode: Literal["in_context", "alone", "prefix", "title"]
@@ -36,145 +36,145 @@ class Reading(NamedTuple):
 
 
 @dataclass
-class Readings:
-    """What networks say of units.
+class NetworkVectors:
+    """Vectors of units from the networks of folds, kept in files.
 
     Attributes:
-        networks: of the folds.
-        asked: everything that will be asked of them.
-        folder: of the files.
-        arithmetic: of the networks.
+        networks: Networks of the folds.
+        requests: All kinds of vectors that will be requested.
+        folder: Folder of the files.
+        precision: Precision of the networks' computation.
     """
 
     networks: Networks
-    asked: list[Reading]
+    requests: list[VectorRequest]
     folder: Path
-    arithmetic: Precision = "float32"
+    precision: Precision = "float32"
 
-    def vectors(self, fold: int, reading: Reading) -> np.ndarray:
-        """The vectors of all units as a fold's network reads them.
+    def vectors(self, fold: int, request: VectorRequest) -> np.ndarray:
+        """Return the vectors of all units from a fold's network, computing missing ones.
 
         Returns:
-            float32 `[n, h]`, mapped from a file. Alone and as a prefix, units without a label are
-            not read and zero.
+            float32 `[n, h]`, mapped from a file. In the modes `alone` and `prefix`, units without a
+            label are skipped and have zeros.
 
         Raises:
-            NotMeasurableError: without a modality nothing is left of a shot.
+            NotMeasurableError: A shot has no vector of another modality than the zeroed one.
         """
-        path = self._path(fold, reading)
+        path = self._path(fold, request)
         if not path.exists():
             network = self.networks.network(fold)
-            for each in dict.fromkeys([reading, *self.asked]):
+            for each in dict.fromkeys([request, *self.requests]):
                 wanted = self._path(fold, each)
                 if wanted.exists():
                     continue
                 try:
-                    said = read_units(network, self.networks.units, each, self.arithmetic)
+                    computed = compute_vectors(network, self.networks.units, each, self.precision)
                 except NotMeasurableError:
-                    if each == reading:
+                    if each == request:
                         raise
-                    continue  # it is raised when this one is asked for
+                    continue  # raised by the call that requests these vectors
                 wanted.parent.mkdir(parents=True, exist_ok=True)
                 with atomic_file(wanted) as prepared:
-                    np.save(prepared, said)
+                    np.save(prepared, computed)
         vectors: np.ndarray = np.load(path, mmap_mode="r")
         return vectors
 
-    def _path(self, fold: int, reading: Reading) -> Path:
-        key = digest_of(self.networks.units.digest, *map(str, reading), self.arithmetic)
-        return self.folder / self.networks.identity(fold) / f"{reading.mode}-{key}.npy"
+    def _path(self, fold: int, request: VectorRequest) -> Path:
+        key = digest_of(self.networks.units.digest, *map(str, request), self.precision)
+        return self.folder / self.networks.identity(fold) / f"{request.mode}-{key}.npy"
 
 
-def read_units(
-    network: "MediaFM", units: Units, reading: Reading, arithmetic: Precision
+def compute_vectors(
+    network: "MediaFM", units: Units, request: VectorRequest, precision: Precision
 ) -> np.ndarray:
-    """Ask a network of all units.
+    """Compute the vectors of all units with a network.
 
     Returns:
         float32 `[n, h]`.
 
     Raises:
-        NotMeasurableError: without a modality nothing is left of a shot.
+        NotMeasurableError: A shot has no vector of another modality than the zeroed one.
     """
-    if reading.zeroed is not None:
-        units = with_zeros_for(units, reading.zeroed)
-    if reading.mode in ("in_context", "title"):
-        return _whole_titles(network, units, reading.mode == "title", arithmetic)
-    return _spans(network, units, reading.mode == "prefix", arithmetic)
+    if request.zeroed is not None:
+        units = with_zeros_for(units, request.zeroed)
+    if request.mode in ("in_context", "title"):
+        return _whole_titles(network, units, request.mode == "title", precision)
+    return _spans(network, units, request.mode == "prefix", precision)
 
 
 def _whole_titles(
-    network: "MediaFM", units: Units, title_vector: bool, arithmetic: Precision
+    network: "MediaFM", units: Units, title_vector: bool, precision: Precision
 ) -> np.ndarray:
     from mediafm_core.inference.batching import TitleInput
     from mediafm_core.inference.whole_title import contextualise_titles
 
     vectors = np.empty((len(units.title_of), network.config.hidden_size), dtype=np.float32)
-    read_ahead: list[tuple[slice, TitleUnits]] = []
+    pending: list[tuple[slice, TitleUnits]] = []
 
     def inputs() -> Iterator[TitleInput]:
         for rows, title in units.each_title():
-            read_ahead.append((rows, title))
+            pending.append((rows, title))
             yield TitleInput(title.fused, title.metadata, title.title_id)
 
-    for found in contextualise_titles(network, inputs(), arithmetic=arithmetic):
-        rows, title = read_ahead.pop(0)
-        vectors[rows] = found.title if title_vector else title.pool(found.shots)
+    for output in contextualise_titles(network, inputs(), precision=precision):
+        rows, title = pending.pop(0)
+        vectors[rows] = output.title if title_vector else title.pool(output.shots)
     return vectors
 
 
-def _spans(network: "MediaFM", units: Units, prefix: bool, arithmetic: Precision) -> np.ndarray:
+def _spans(network: "MediaFM", units: Units, prefix: bool, precision: Precision) -> np.ndarray:
     known = units.labels.known
     vectors = np.zeros((len(known), network.config.hidden_size), dtype=np.float32)
     for rows, title in units.each_title():
-        asked = np.flatnonzero(known[rows])
-        if len(asked):
-            read = _shots_of if title.weights is None else _clips_of
-            vectors[rows.start + asked] = read(network, title, asked, prefix, arithmetic)
+        labelled = np.flatnonzero(known[rows])
+        if len(labelled):
+            embed = _embed_shots if title.weights is None else _embed_clips
+            vectors[rows.start + labelled] = embed(network, title, labelled, prefix, precision)
     return vectors
 
 
-def _shots_of(
-    network: "MediaFM", title: TitleUnits, asked: np.ndarray, prefix: bool, arithmetic: Precision
+def _embed_shots(
+    network: "MediaFM", title: TitleUnits, units: np.ndarray, prefix: bool, precision: Precision
 ) -> np.ndarray:
-    """Vectors of single shots; one that is alone is the end of a window of one."""
+    """Embed single shots. `alone` is a window of one shot that ends with the shot."""
     from mediafm_core.inference.streaming import embed_up_to
 
     return embed_up_to(
         network,
         title.fused,
-        asked + 1,
+        units + 1,
         title.metadata,
         look_back=None if prefix else 1,
         title_id=title.title_id,
-        arithmetic=arithmetic,
+        precision=precision,
     )
 
 
-def _clips_of(
-    network: "MediaFM", title: TitleUnits, asked: np.ndarray, prefix: bool, arithmetic: Precision
+def _embed_clips(
+    network: "MediaFM", title: TitleUnits, units: np.ndarray, prefix: bool, precision: Precision
 ) -> np.ndarray:
-    """Vectors of clips, each from a reading of its own that ends where the clip ends."""
+    """Embed clips, each with a pass of its own over shots that end where the clip ends."""
     from mediafm_core.inference.batching import TitleInput
     from mediafm_core.inference.whole_title import contextualise_titles
 
     assert title.weights is not None  # noqa: S101
-    spans = title.spans[asked]
+    spans = title.spans[units]
     starts = spans[:, 0]
-    if prefix:  # all that the network reads at once, and the clip's own shots in any case
+    if prefix:  # as many shots as the network reads at once, but at least the clip's own
         starts = np.minimum(starts, np.maximum(0, spans[:, 1] - network.config.max_shots))
     seconds = np.split(title.weights.seconds, title.weights.offsets()[1:])
-    found = contextualise_titles(
+    outputs = contextualise_titles(
         network,
         (
             TitleInput(title.fused[start:stop], title.metadata, title.title_id)
             for start, stop in zip(starts, spans[:, 1], strict=True)
         ),
-        arithmetic=arithmetic,
+        precision=precision,
     )
     return np.stack(
         [
-            np.average(read.shots[first - start :], axis=0, weights=seconds[unit])
-            for read, unit, start, first in zip(found, asked, starts, spans[:, 0], strict=True)
+            np.average(output.shots[first - start :], axis=0, weights=seconds[unit])
+            for output, unit, start, first in zip(outputs, units, starts, spans[:, 0], strict=True)
         ]
     ).astype(np.float32)

@@ -1,10 +1,10 @@
-"""The networks that an evaluation reads units with: one per fold, or one that is there already.
+"""Networks of an evaluation: one trained per fold, or an existing model for all folds.
 
-Of a table, MediaFM is trained for each fold on the titles outside it and on nothing else: not a
-vector of a tested title takes part, labelled or not. Models are kept in a folder by what was asked
-for, so that asking again trains nothing.
+For a table, MediaFM is trained for each fold on the titles outside it and on nothing else: training
+uses no vector of a tested title, labelled or not. Models are kept in folders named by a digest of
+the training request, so that a repeated request trains nothing.
 
-A catalogue is measured with models as they are, which know its titles; nothing is trained.
+A catalogue is evaluated with existing models, which were trained on its titles.
 """
 
 import shutil
@@ -33,38 +33,38 @@ if TYPE_CHECKING:
     from mediafm_core.model.training.progress_events import Event, Observer
     from mediafm_core.model.training.training_data import TrainingData
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 class Networks(Protocol):
-    """Which network reads the units when a fold is tested."""
+    """Networks of the folds."""
 
     @property
     def units(self) -> Units:
-        """What the networks read, all titles of it."""
+        """Input of the networks, with all titles."""
         ...
 
     def identity(self, fold: int) -> str:
-        """The network of a fold; it is made if need be."""
+        """Return the identity of a fold's network, training it if necessary."""
         ...
 
     def network(self, fold: int) -> "MediaFM":
-        """The network itself, on the settings' device."""
+        """Return the network of a fold on the device of the settings."""
         ...
 
 
 @dataclass
 class OneNetwork:
-    """The same trained model for every fold.
+    """One existing model for every fold.
 
     Attributes:
-        units: what it reads.
-        model: found and not yet loaded.
-        device: to run on.
+        units: Input of the model, with all titles.
+        model: The model, which this class loads.
+        device: Device to run on.
 
     Raises:
-        ConfigurationError: the model is damaged or of another version.
-        IdentityMismatchError: it reads other vectors than these.
+        ConfigurationError: The model is damaged or of another version.
+        IdentityMismatchError: The model's input has other encoders or columns than these units.
     """
 
     units: Units
@@ -74,16 +74,16 @@ class OneNetwork:
     def __post_init__(self) -> None:
         from mediafm_core.model.saved_model import check_compatible
 
-        # Now, and not after the probes of other representations.
+        # Checked at once, not after hours of probes for other representations.
         space = FusedSpace(self.units.encoders, self.units.ranges)
         check_compatible(self.model.load(self.device), space)
 
     def identity(self, fold: int) -> str:  # noqa: ARG002
-        """The model's."""
+        """Return the identity of the model."""
         return self.model.identity
 
     def network(self, fold: int) -> "MediaFM":  # noqa: ARG002
-        """The model, loaded."""
+        """Return the network of the loaded model."""
         return self.model.load(self.device).network
 
 
@@ -92,13 +92,13 @@ class FoldNetworks:
     """A network per fold, trained on the titles outside it.
 
     Attributes:
-        units: what is read, all titles.
+        units: Input of the networks, with all titles.
         fold_of: `[n]` int64, the fold that each unit is tested in.
-        settings: model, objective, training and device; lengths are cut to those of the titles.
-        seed: of the training, in place of the settings'.
-        work: folder of models.
-        tell: told what is being trained.
-        doing: called with the state of a training whenever it changes.
+        settings: Model, objective, training and device; windows are cut to the longest title.
+        seed: Seed of the training, which replaces the one of the settings.
+        work: Folder of models.
+        log: Callback for a line about each training.
+        on_progress: Callback for the state of a training whenever it changes.
     """
 
     units: Units
@@ -106,19 +106,19 @@ class FoldNetworks:
     settings: Settings
     seed: int
     work: Path
-    tell: Tell
-    doing: Tell = lambda _state: None
+    log: Log
+    on_progress: Log = lambda _state: None
     _trained: dict[int, str] = field(default_factory=dict, repr=False)
     _latest: "tuple[int, MediaFM] | None" = field(default=None, repr=False)
 
     def identity(self, fold: int) -> str:
-        """The network of a fold, trained if it was not before."""
+        """Return the identity of a fold's network, training it if necessary."""
         if fold not in self._trained:
             self._trained[fold] = self._train(fold)
         return self._trained[fold]
 
     def network(self, fold: int) -> "MediaFM":
-        """The network of a fold; the latest one is kept."""
+        """Return the network of a fold; the latest one stays in memory."""
         from mediafm_core.model.saved_model import load_model
         from mediafm_core.runtime.device import resolve_device
 
@@ -139,35 +139,35 @@ class FoldNetworks:
         outside = np.unique(self.units.title_of[self.fold_of != fold])
         data = self._data(outside.tolist())
         model, training = lengths_cut(self.settings, self.units.longest)
-        # What another model has learnt may be of the tested titles.
+        # No warm start: another model may have been trained on the tested titles.
         training = training.model_copy(update={"seed": self.seed, "start_from": None})
         device, objective = resolve_device(self.settings), self.settings.objective
         request = training_request(data, model, objective, training, torch.device(device))
         out = self.work / "models" / digest_of_settings({**request, "version": MODEL_VERSION})
         what = f"seed {self.seed}, fold {fold + 1} of {self.fold_of.max() + 1}"
-        found = _sound_model(out)
-        if found is not None:
-            self.tell(f"{what}: {found} was trained before")
-            return found
+        identity = _sound_model(out)
+        if identity is not None:
+            self.log(f"{what}: {identity} was trained before")
+            return identity
         titles = len(outside)
-        self.tell(f"{what}: training on {titles} titles, {int(data.shots.sum()):,} shots")
+        self.log(f"{what}: training on {titles} titles, {int(data.shots.sum()):,} shots")
         result = train(
             data,
             model,
             training,
             out,
-            _states(what, self.doing),
+            _states(what, self.on_progress),
             device,
             self.settings.threads,
             objective=objective,
-            states=self.work / "states",
+            checkpoints=self.work / "states",
         )
-        self.tell(f"{what}: trained in {result.seconds:.0f} s")
+        self.log(f"{what}: trained in {result.seconds:.0f} s")
         self._latest = (fold, result.network)
         return str(result.identity)
 
     def _data(self, places: list[int]) -> "TrainingData":
-        """Titles as training data, streamed from a file per title."""
+        """Write titles to a file each, and return them as training data that streams the files."""
         from mediafm_core.model.training.training_data import TitleSource, TrainingData
 
         folder = self.work / "fused" / self.units.digest
@@ -188,20 +188,20 @@ class FoldNetworks:
         return TrainingData(sources, global_size=1, space=FusedSpace(ranges=self.units.ranges))
 
 
-def _states(what: str, doing: Tell) -> "Observer":
-    """Describe the state of a training after each of its events."""
+def _states(what: str, on_progress: Log) -> "Observer":
+    """Return an observer that reports the state of a training after each of its events."""
     from mediafm_core.model.training.progress_events import TrainingProgress
 
     progress = TrainingProgress()
 
     def observe(event: "Event") -> None:
-        doing(f"{what}, {progress.state(event).line()}")
+        on_progress(f"{what}, {progress.state(event).line()}")
 
     return observe
 
 
 def lengths_cut(settings: Settings, longest: int) -> tuple[ModelSettings, TrainingSettings]:
-    """Model and training settings for titles of at most `longest` shots: no window beyond that."""
+    """Cut the windows of model and training to the `longest` title, in shots."""
     model = settings.model.model_copy(
         update={"max_shots": max(1, min(settings.model.max_shots, longest))}
     )
@@ -212,7 +212,7 @@ def lengths_cut(settings: Settings, longest: int) -> tuple[ModelSettings, Traini
 
 
 def _sound_model(folder: Path) -> str | None:
-    """The model in a folder; one that is damaged is removed."""
+    """Return the identity of the model in a folder; remove a damaged one."""
     from mediafm_core.model.saved_model import load_model
 
     for path in sorted(folder.glob("*@*")):

@@ -1,4 +1,4 @@
-"""Linear probes: how well a linear model reads labels off the vectors of unseen titles."""
+"""Linear probes: linear models that predict labels from the vectors of unseen titles."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from mediafm_core.evaluation.folds import folds_of, require_measurable
 from mediafm_core.evaluation.linear import Loss, PrincipalAxes, fit
 from mediafm_core.evaluation.metrics import metric_names, value
 
-# Of the penalty, for features whose mean squared length is one.
+# Strengths of the penalty that are compared, for features whose mean squared length is one.
 _STRENGTHS = 10.0 ** np.arange(0, -6, -1)
-# Taken where the training titles cannot tell, as when there is only one.
+# Used where inner folds give no metric, for example with a single training title.
 _DEFAULT_STRENGTH = 1e-2
 _INNER_FOLDS = 5
 
@@ -34,31 +34,31 @@ def out_of_fold_scores(
     seed: int,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> np.ndarray:
-    """Score every labelled unit by a probe that was trained on the titles of the other folds.
+    """Score every labelled unit with a probe that was trained on the titles of the other folds.
 
     Features are standardised over the training units. Binary, retrieval and multilabel probes are
-    logistic regressions, one per label; multiclass ones multinomial; ranking ones are ridge
-    regressions of the unit's rank within its title on the features less their title's mean, since
-    they are asked for an order within titles only. The penalty is the one of a coarse grid that
-    gives the best primary metric in folds of the training titles. No class is given more weight:
-    scores then are log-odds that mean the same for every label. Of a representation of several
-    parts (late fusion) each has a probe of its own, and their log-odds are averaged.
+    logistic regressions, one per label; multiclass probes are multinomial; ranking probes are ridge
+    regressions of the unit's rank within its title on the features less their title's mean, because
+    they predict an order within titles only. The penalty is the one of a coarse grid with the best
+    primary metric in folds of the training titles. Classes are not reweighted, so that scores are
+    log-odds with the same meaning for every label. A representation of several parts (late fusion)
+    has a probe for each part, and their log-odds are averaged.
 
     Args:
-        representation: What the probe reads.
-        labels: Of `n` units.
+        representation: Input of the probe.
+        labels: Labels of `n` units.
         titles: `[n]`, each unit's title.
-        fold_of: `[n]`, of `folds_of`.
-        seed: Of the folds within the training titles.
-        progress: Called before each fold with the share of folds that is done.
+        fold_of: `[n]`, each unit's fold, from `folds_of`.
+        seed: Seed of the folds within the training titles.
+        progress: Callback for the share of folds that is done, called before each fold.
 
     Returns:
         Scores, `[n]`, or for multilabel and multiclass `[n, c]`, float64: log-odds, logarithms of
         the classes' probabilities, or expected ranks. NaN where never tested: units without label,
-        and labels or classes of which a fold's training titles hold no positives or no negatives.
+        and labels or classes without positives or without negatives in a fold's training titles.
 
     Raises:
-        MediaFMError: the representation has values that are not finite, or not a row per unit.
+        MediaFMError: The representation has values that are not finite, or not a row per unit.
     """
     require_measurable(titles, labels)
     known = np.flatnonzero(labels.known)
@@ -81,11 +81,11 @@ def out_of_fold_scores(
 
 @dataclass(frozen=True)
 class _Problem:
-    """Labelled units and what a probe is to say of them.
+    """Labelled units and the targets of their probe.
 
     Attributes:
-        labels: Of these units, all known.
-        titles: `[n]`.
+        labels: Labels of these units, all known.
+        titles: `[n]`, each unit's title.
         targets: `[n, c]` float32: zeros and ones, or for ranking ranks within the title from -1/2
             to 1/2.
         learnable: Columns of `targets` in which the units differ.
@@ -116,20 +116,20 @@ class _Problem:
         return cls(known, titles[rows], targets, learnable)
 
     def subset(self, rows: np.ndarray) -> "_Problem":
-        """Some of the units, chosen by a mask."""
+        """Select some of the units by a mask."""
         return _Problem.of(self.labels, self.titles, np.flatnonzero(rows))
 
 
 def _part_scores(
     features: np.ndarray, tested: np.ndarray, training: _Problem, seed: int
 ) -> np.ndarray:
-    """What a probe trained on some units says of others.
+    """Train a probe on some units and score others.
 
     Args:
-        features: `[n, d]` of the training units.
-        tested: `[m, d]` of the others.
-        training: Labels of the former.
-        seed: Of the inner folds.
+        features: `[n, d]`, features of the training units.
+        tested: `[m, d]`, features of the tested units.
+        training: Labels of the training units.
+        seed: Seed of the inner folds.
 
     Returns:
         `[m, c]` float64; NaN in columns that cannot be learnt.
@@ -148,7 +148,7 @@ def _part_scores(
 def _best_strength(
     coordinates: np.ndarray, variances: np.ndarray, training: _Problem, seed: int
 ) -> float:
-    """The penalty with the best primary metric in folds of the training titles."""
+    """Return the penalty with the best primary metric in folds of the training titles."""
     labels, titles = training.labels, training.titles
     if len(np.unique(titles)) == 1:
         return _DEFAULT_STRENGTH
@@ -162,10 +162,10 @@ def _best_strength(
     if labels.values.ndim == 1 and not labels.classes:
         scores = scores[:, 0]
     metric = metric_names(labels.task)[0]
-    found = [value(metric, scores[..., which], labels, titles) for which in range(len(_STRENGTHS))]
-    if np.isnan(found).all():
+    values = [value(metric, scores[..., place], labels, titles) for place in range(len(_STRENGTHS))]
+    if np.isnan(values).all():
         return _DEFAULT_STRENGTH
-    return float(_STRENGTHS[np.nanargmax(found)])
+    return float(_STRENGTHS[np.nanargmax(values)])
 
 
 def _scores(
@@ -183,11 +183,11 @@ def _scores(
     if len(learnable):
         loss = _LOSSES[problem.labels.task]
         targets = training.targets[:, learnable]
-        found = fit(coordinates[rows], variances, targets, strengths, loss)(tested)
+        predicted = fit(coordinates[rows], variances, targets, strengths, loss)(tested)
         if loss == "softmax":  # logarithms of probabilities
-            peak = found.max(axis=1, keepdims=True)
-            found -= peak + np.log(np.exp(found - peak).sum(axis=1, keepdims=True))
-        scores[:, learnable] = found
+            peak = predicted.max(axis=1, keepdims=True)
+            predicted -= peak + np.log(np.exp(predicted - peak).sum(axis=1, keepdims=True))
+        scores[:, learnable] = predicted
     return scores
 
 
@@ -204,13 +204,13 @@ def _checked_parts(representation: Representation, fold: int, count: int) -> lis
             raise MediaFMError(
                 f"Representation {representation.name!r} has values that are not finite for "
                 f"{np.sum(~finite)} of {count} units, the first in row {np.argmin(finite)}: "
-                "mend or leave out their vectors."
+                "fix or leave out their vectors."
             )
     return parts
 
 
 def _ranks_within(values: np.ndarray, titles: np.ndarray) -> np.ndarray:
-    """Each value's rank within its title, `[n]` float64 from -1/2 to 1/2, equal values alike."""
+    """Rank values within their title, `[n]` float64 from -1/2 to 1/2; ties share a mean rank."""
     import pandas as pd
 
     ranks = pd.Series(values).groupby(titles).rank(method="average", pct=False).to_numpy()
@@ -219,7 +219,7 @@ def _ranks_within(values: np.ndarray, titles: np.ndarray) -> np.ndarray:
 
 
 def _means_within(features: np.ndarray, titles: np.ndarray) -> np.ndarray:
-    """The mean of each unit's title, `[n, d]`."""
+    """Compute the mean of each unit's title, `[n, d]`."""
     _, title_of, sizes = np.unique(titles, return_inverse=True, return_counts=True)
     order = np.argsort(title_of, kind="stable")
     sums = np.add.reduceat(features[order], np.cumsum(sizes) - sizes, axis=0)

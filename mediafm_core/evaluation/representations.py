@@ -1,23 +1,23 @@
-"""The ways to describe a unit that an evaluation compares.
+"""Representations of units that an evaluation compares, by name.
 
     <modality>      one modality alone
     flat            the fused vector: modalities concatenated, no context
     late_fusion     a probe for each modality, whose scores are averaged
     neighbours      the shot before, the unit and the shot after, side by side
     similarities    cosines between each of the 4 shots before and each of the 5 from the unit on
-    alone           what MediaFM says of the unit's shots when it sees nothing else
-    in_context      what it says of them as part of their title
-    prefix          ... as part of what came up to the unit's end
-    title           what it says of the whole title
+    alone           MediaFM's vectors from the unit's shots only
+    in_context      MediaFM's vectors from the whole title
+    prefix          MediaFM's vectors from the title's shots up to the unit's end
+    title           MediaFM's vector of the whole title
 
 and ablations of `in_context`:
 
-    in_context_zeroed_<modality>            the same network reads zeros for one modality
-    in_context_trained_without_<modality>   ... has never seen it
-    in_context_unnormalised                 modalities are concatenated with the lengths they had
-    in_context_window_<n>                   trained and read in windows of n shots
-    in_context_absence_learnt               a learnt vector where a modality is absent
-    in_context_absence_zeros                zeros, where the settings say learnt
+    in_context_zeroed_<modality>            the same network, with zeros for one modality
+    in_context_trained_without_<modality>   a network trained without one modality
+    in_context_unnormalised                 modalities concatenated without scaling to unit length
+    in_context_window_<n>                   trained and applied in windows of n shots
+    in_context_absence_learnt               a learnt vector where a modality is missing
+    in_context_absence_zeros                zeros where a modality is missing
     in_context@<digest>                     another model of the catalogue
 """
 
@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mediafm_core.errors import MediaFMError
-from mediafm_core.evaluation.network_vectors import Reading, Readings
+from mediafm_core.evaluation.network_vectors import NetworkVectors, VectorRequest
 from mediafm_core.evaluation.units import TitleUnits, Units
 from mediafm_core.vectors import unit_length
 
@@ -36,19 +36,19 @@ IN_CONTEXT = "in_context"
 FROM_NETWORK = ("alone", IN_CONTEXT, "prefix", "title")
 WITHOUT_NETWORK = ("flat", "late_fusion", "neighbours", "similarities")
 WINDOWS = (8, 32, 128)
-"""Lengths that `--ablations` tries, those that are shorter than the longest title."""
+"""Window lengths that `--ablations` tests where they are shorter than the longest title."""
 
-_BEFORE, _FROM = 4, 5  # shots whose similarities are taken
+_BEFORE, _FROM = 4, 5  # shots before the unit's start and from it on, compared in pairs
 
 
 @dataclass
-class Described:
-    """A representation that needs no network: the same for every fold.
+class FixedRepresentation:
+    """A representation without a network, the same for every fold.
 
     Attributes:
-        name: of the representation.
-        units: what is described.
-        by: what gives the vectors of a title's units, one per part.
+        name: Name of the representation.
+        units: Units that it describes.
+        by: Functions that compute the vectors of a title's units, one per part.
     """
 
     name: str
@@ -57,88 +57,88 @@ class Described:
     _parts: list[np.ndarray] | None = field(default=None, repr=False)
 
     def parts(self, fold: int) -> list[np.ndarray]:  # noqa: ARG002
-        """The vectors, made once and held for as long as this object lives."""
+        """Return the vectors, computed by the first call and kept as long as this object."""
         if self._parts is None:
             self._parts = [self.units.describe(each) for each in self.by]
         return self._parts
 
 
 @dataclass
-class Read:
-    """A representation that the network of each fold gives.
+class NetworkRepresentation:
+    """A representation from the networks of the folds.
 
     Attributes:
-        name: of the representation.
-        readings: of these networks.
-        reading: how they are asked.
+        name: Name of the representation.
+        vectors: Vectors of these networks.
+        request: Kind of the vectors.
     """
 
     name: str
-    readings: Readings
-    reading: Reading
+    vectors: NetworkVectors
+    request: VectorRequest
 
     def parts(self, fold: int) -> list[np.ndarray]:
-        """The vectors, mapped from a file."""
-        return [self.readings.vectors(fold, self.reading)]
+        """Return the vectors, mapped from a file."""
+        return [self.vectors.vectors(fold, self.request)]
 
 
-def described(name: str, units: Units) -> Described | None:
-    """The representation of a name if no network is needed for it."""
+def fixed_representation(name: str, units: Units) -> FixedRepresentation | None:
+    """Return the representation of a name; None for one that needs a network or is unknown."""
     modalities = {each: _modality(columns) for each, columns in units.ranges.items()}
     if name in modalities:
-        return Described(name, units, [modalities[name]])
+        return FixedRepresentation(name, units, [modalities[name]])
     of: dict[str, list[Callable[[TitleUnits], np.ndarray]]] = {
         "flat": [_flat],
         "late_fusion": list(modalities.values()),
         "neighbours": [_neighbours],
         "similarities": [_similarities],
     }
-    return Described(name, units, of[name]) if name in of else None
+    return FixedRepresentation(name, units, of[name]) if name in of else None
 
 
 @dataclass(frozen=True)
-class Network:
-    """Which network a representation is read with; by default that of `in_context` itself.
+class NetworkVariant:
+    """Variant of the network for a representation; by default the one of `in_context` itself.
 
     Attributes:
-        without: modality that it was trained without.
-        normalised: modalities have unit length before they are concatenated.
-        window: shots that it is trained and read with at a time.
-        absent: what stands for an absent modality.
-        model: identity or digest of a model of the catalogue.
+        without: Modality that the network is trained without.
+        normalised: True where modalities have unit length before they are concatenated.
+        window: Number of shots per window in training and inference; None takes the setting.
+        missing_modality: Setting of this name; None takes the setting.
+        model: Identity or digest of a model of the catalogue.
     """
 
     without: str | None = None
     normalised: bool = True
     window: int | None = None
-    absent: str | None = None
+    missing_modality: str | None = None
     model: str | None = None
 
 
-def asked_of_network(name: str, units: Units) -> tuple[Network, Reading]:
-    """What a representation's name asks of which network.
+def network_request(name: str, units: Units) -> tuple[NetworkVariant, VectorRequest]:
+    """Return the network variant and the kind of vectors for a representation's name.
 
     Raises:
-        MediaFMError: there is no representation of this name.
+        MediaFMError: The name is unknown.
     """
     if name in FROM_NETWORK:
-        return Network(), Reading(name)  # type: ignore[arg-type]  # one of the modes
-    in_context = Reading("in_context")
+        return NetworkVariant(), VectorRequest(name)  # type: ignore[arg-type]  # a mode by its name
+    in_context = VectorRequest("in_context")
     prefix, _, rest = name.partition("in_context")
     if not prefix:
         for modality in units.ranges if len(units.ranges) > 1 else ():
             if rest == f"_zeroed_{modality}":
-                return Network(), Reading("in_context", modality)
+                return NetworkVariant(), VectorRequest("in_context", modality)
             if rest == f"_trained_without_{modality}":
-                return Network(without=modality), in_context
+                return NetworkVariant(without=modality), in_context
         if rest == "_unnormalised":
-            return Network(normalised=False), in_context
+            return NetworkVariant(normalised=False), in_context
         if window := re.fullmatch(r"_window_([1-9]\d{0,6})", rest):
-            return Network(window=int(window[1])), in_context
+            return NetworkVariant(window=int(window[1])), in_context
         if rest in ("_absence_learnt", "_absence_zeros"):
-            return Network(absent=rest.removeprefix("_absence_")), in_context
+            return NetworkVariant(missing_modality=rest.removeprefix("_absence_")), in_context
         if rest.startswith("@"):
-            return Network(model=rest[1:]), in_context
+            return NetworkVariant(model=rest[1:]), in_context
     known = ", ".join([*units.ranges, *WITHOUT_NETWORK, *FROM_NETWORK])
     raise MediaFMError(
         f"There is no representation {name!r}: take some of {known}, or an ablation such as "
@@ -147,10 +147,10 @@ def asked_of_network(name: str, units: Units) -> tuple[Network, Reading]:
 
 
 def default_names(units: Units) -> list[str]:
-    """What is compared when nobody says.
+    """Return the representations that are compared by default.
 
-    The title's vector is the same for all units of a title: it is there where units are compared
-    across titles, by words, and not where they are ordered within one.
+    `title` is the same for all units of a title. So it is included for classes and labels, which
+    are compared across titles, and not where units are ordered within a title.
     """
     several = len(units.ranges) > 1
     return [
@@ -166,13 +166,13 @@ def default_names(units: Units) -> list[str]:
     ]
 
 
-def ablations(units: Units, absent: str, *, trained: bool) -> list[str]:
-    """Names of the ablations that mean something for a data set.
+def ablations(units: Units, missing_modality: str, *, trained: bool) -> list[str]:
+    """Return the names of the ablations that apply to a data set.
 
     Args:
-        units: the data set.
-        absent: what the settings put where a modality is absent.
-        trained: whether networks are trained for it.
+        units: The data set.
+        missing_modality: Setting `model.missing_modality`.
+        trained: True if networks are trained for the data set.
     """
     modalities = list(units.ranges) if len(units.ranges) > 1 else []
     names = [f"in_context_zeroed_{modality}" for modality in modalities]
@@ -183,16 +183,16 @@ def ablations(units: Units, absent: str, *, trained: bool) -> list[str]:
         names.append("in_context_unnormalised")
     names += [f"in_context_window_{length}" for length in WINDOWS if length < units.longest]
     if units.incomplete:
-        other = "zeros" if absent == "learnt" else "learnt"
+        other = "zeros" if missing_modality == "learnt" else "learnt"
         names.append(f"in_context_absence_{other}")
     return names
 
 
 def require_free_names(units: Units) -> None:
-    """Refuse a column of vectors that would be mistaken for another representation.
+    """Refuse a column of vectors with the name of another representation.
 
     Raises:
-        MediaFMError: names the column.
+        MediaFMError: A column has such a name.
     """
     for name in units.ranges:
         if name in (*WITHOUT_NETWORK, *FROM_NETWORK) or name.startswith("in_context"):
@@ -210,7 +210,7 @@ def _flat(title: TitleUnits) -> np.ndarray:
 
 
 def _neighbours(title: TitleUnits) -> np.ndarray:
-    """`[k, 3 d]`; zeros where there is no shot before or after."""
+    """Concatenate the shot before, the unit and the shot after, `[k, 3 d]`; zeros at the ends."""
     edge = np.zeros_like(title.fused[:1])
     shots = np.concatenate([edge, title.fused, edge])  # shot i at i + 1
     first, stop = title.spans.T
@@ -218,9 +218,10 @@ def _neighbours(title: TitleUnits) -> np.ndarray:
 
 
 def _similarities(title: TitleUnits) -> np.ndarray:
-    """`[k, 20]`; the first and the last shot stand for those beyond them.
+    """Compute cosines across the start of each unit, `[k, 20]`.
 
-    Zeros would do the rule of thumb an injustice: the ends of titles would look like scenes.
+    Beyond the ends of a title, its first and last shot are repeated. With zeros, the ends of titles
+    would look like scene boundaries, which would put this baseline at a disadvantage.
     """
     shots = np.pad(title.fused, ((_BEFORE, _FROM), (0, 0)), mode="edge")
     first = title.spans[:, 0] + _BEFORE

@@ -9,15 +9,15 @@ from mediafm_core.evaluation.metrics import metric_names
 
 @dataclass(frozen=True)
 class Result:
-    """A metric of a representation.
+    """A metric of a representation, with its confidence interval.
 
     Attributes:
-        representation: Its name.
+        representation: Name of the representation.
         metric: One of the task's metrics.
-        value: Over all titles, the mean over seeds; None where not measurable.
+        value: Metric over all titles, averaged over seeds; None where not measurable.
         low: Lower end of the interval; None where not measurable.
-        high: Upper end.
-        why_not: A sentence that says why something is None.
+        high: Upper end of the interval; None where not measurable.
+        why_not: Reason, as a sentence, where a figure is None.
     """
 
     representation: str
@@ -30,16 +30,16 @@ class Result:
 
 @dataclass(frozen=True)
 class Difference:
-    """What a representation has more of a metric than a baseline, on the same draws of titles.
+    """Paired difference of a metric from a baseline, on the same draws of titles.
 
     Attributes:
-        representation: Its name.
-        baseline: The other's name.
+        representation: Name of the representation.
+        baseline: Name of the baseline.
         metric: One of the task's metrics.
-        value: Over all titles, the mean over seeds; None where not measurable.
+        value: Difference over all titles, averaged over seeds; None where not measurable.
         low: Lower end of the interval: above zero, the representation is better.
         high: Upper end: below zero, it is worse.
-        why_not: A sentence that says why something is None.
+        why_not: Reason, as a sentence, where a figure is None.
     """
 
     representation: str
@@ -53,13 +53,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All that was measured of one task.
+    """Results of one task.
 
     Attributes:
-        results: By representation, then metric, the primary metric first.
-        differences: By baseline, representation and metric.
-        chance: Each metric's value for scores that know nothing of a unit, only how frequent each
-            label or class is; None where not measurable.
+        results: Metrics in the order of representations, then metrics, the primary metric first.
+        differences: Differences in the order of baselines, representations and metrics.
+        chance: Value of each metric for scores that contain nothing but the frequency of each label
+            or class; None where not measurable.
     """
 
     results: list[Result]
@@ -69,22 +69,22 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Report:
-    """What was measured.
+    """Results of an evaluation, with the data set and the models they were computed from.
 
     Attributes:
-        source: the data set, for people.
-        label: name of the label.
-        task: of the probes.
-        classes: names of several labels or classes; empty otherwise.
-        titles: that have labels.
-        units: that have labels.
-        folds: of each seed.
-        seeds: each gave folds, networks and probes of its own.
-        bootstrap: draws of titles.
-        seconds: that it took.
-        model: what gave the representations of networks: `trained` for each fold, with the settings
-            and the networks, or models of the catalogue as they are.
-        evaluation: results and paired differences, with intervals.
+        source: Description of the data set.
+        label: Name of the label.
+        task: Task of the probes.
+        classes: Names of several labels or classes; empty for other tasks.
+        titles: Number of titles with labels.
+        units: Number of units with labels.
+        folds: Number of folds for each seed.
+        seeds: Seeds, each with folds, networks and probes of its own.
+        bootstrap: Number of draws of titles.
+        seconds: Duration of the evaluation.
+        model: Source of the representations that come from networks: `trained` for each fold, with
+            the settings and the networks; or unchanged models of the catalogue.
+        evaluation: Results and paired differences, with intervals.
     """
 
     source: str
@@ -102,7 +102,7 @@ class Report:
 
     @property
     def primary_metric(self) -> str:
-        """What representations are compared by: the task's first metric that can be measured."""
+        """Metric for comparing representations: the task's first measurable one."""
         metrics = metric_names(self.task)
         measured = {row.metric for row in self.evaluation.results if row.value is not None}
         return next((metric for metric in metrics if metric in measured), metrics[0])

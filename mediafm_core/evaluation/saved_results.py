@@ -1,4 +1,4 @@
-"""What was measured as JSON, Parquet and pictures."""
+"""Reports of evaluations as JSON, Parquet and pictures."""
 
 import io
 import json
@@ -28,7 +28,7 @@ RESULTS_FILE, DIFFERENCES_FILE = "results.png", "differences.png"
 _SCHEMA = pa.schema(
     [
         ("representation", pa.string()),
-        ("baseline", pa.string()),  # null: the figure itself, else its difference to this one
+        ("baseline", pa.string()),  # null in rows of metrics; set in rows of differences
         ("metric", pa.string()),
         ("value", pa.float64()),
         ("low", pa.float64()),
@@ -36,11 +36,11 @@ _SCHEMA = pa.schema(
         ("why_not", pa.string()),
     ]
 )
-_BAR = 0.35  # inches of a picture's height
+_BAR = 0.35  # inches of a picture's height per bar
 
 
 def as_document(report: "Report") -> dict[str, Any]:
-    """A report as JSON: figures that are not measurable are null and have `why_not` beside them."""
+    """Convert a report to JSON values; unmeasurable figures are null and have a `why_not`."""
     return {
         "results": [_row(result) for result in report.evaluation.results],
         "differences": [_row(difference) for difference in report.evaluation.differences],
@@ -60,7 +60,7 @@ def as_document(report: "Report") -> dict[str, Any]:
 
 
 def as_table(report: "Report") -> pa.Table:
-    """Results and differences as rows; those of differences name a `baseline`."""
+    """Return results and differences as rows; rows of differences have a `baseline`."""
     rows = [*report.evaluation.results, *report.evaluation.differences]
     table = pa.Table.from_pylist([{"baseline": None, **vars(row)} for row in rows], _SCHEMA)
     facts = {"task": report.task, "label": report.label, "source": report.source}
@@ -68,10 +68,10 @@ def as_table(report: "Report") -> pa.Table:
 
 
 def require_writable(folder: Path) -> None:
-    """Make a folder and refuse one that nothing can be written to, before hours are spent on it.
+    """Create a folder and check that it is writable, before hours of computation.
 
     Raises:
-        ConfigurationError: names the folder.
+        ConfigurationError: The folder is not writable.
     """
     require_writable_folder(folder, "make space or name another folder")
 
@@ -80,10 +80,10 @@ def write_report(report: "Report", folder: Path) -> list[Path]:
     """Write `evaluation.json`, `evaluation.parquet` and the pictures.
 
     Returns:
-        The files.
+        Paths of the files.
 
     Raises:
-        ConfigurationError: the folder cannot be written.
+        ConfigurationError: The folder is not writable.
     """
     table = pa.BufferOutputStream()
     pq.write_table(as_table(report), table)
@@ -107,7 +107,7 @@ def write_report(report: "Report", folder: Path) -> list[Path]:
 
 
 def results_png(report: "Report") -> bytes:
-    """The primary metric of each representation with its interval; chance as a line."""
+    """Draw the primary metric of each representation with its interval, and chance as a line."""
     metric = report.primary_metric
     rows = [row for row in report.evaluation.results if row.metric == metric]
 
@@ -124,7 +124,7 @@ def results_png(report: "Report") -> bytes:
 
 
 def differences_png(report: "Report") -> bytes:
-    """Paired differences of the primary metric with their intervals."""
+    """Draw paired differences of the primary metric with their intervals."""
     metric = report.primary_metric
     rows = [row for row in report.evaluation.differences if row.metric == metric]
 
@@ -139,10 +139,10 @@ def differences_png(report: "Report") -> bytes:
 
 
 def _row(row: Result | Difference) -> dict[str, Any]:
-    found = dict(vars(row))
+    values = dict(vars(row))
     if row.why_not is None:
-        del found["why_not"]
-    return found
+        del values["why_not"]
+    return values
 
 
 def _title(report: "Report") -> str:
@@ -156,14 +156,14 @@ def _whiskers(axes: "Axes", rows: Sequence[Result | Difference]) -> None:
 
 
 def _picture(title: str, names: list[str], label: str, draw: Callable[["Axes"], None]) -> bytes:
-    # Figure and not pyplot: no global state, and no display is needed.
+    # Figure instead of pyplot, because it has no global state and needs no display.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 1.4 + _BAR * max(1, len(names))), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     draw(axes)
     axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(max(1, len(names)) - 0.5, -0.5)  # the first on top
+    axes.set_ylim(max(1, len(names)) - 0.5, -0.5)  # the first representation on top
     axes.set_xlabel(label.replace("_", " "))
     axes.set_title(title)
     axes.grid(axis="x", alpha=0.3)

@@ -1,6 +1,6 @@
-"""Where the representations of one seed are made: each network is asked everything at once."""
+"""Representations of one seed. Each network computes all requested vectors while it is loaded."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,29 +9,34 @@ import numpy as np
 from mediafm_core.config.settings import Settings
 from mediafm_core.evaluation.evaluation_sources import EvaluationSource
 from mediafm_core.evaluation.evaluation_task import Representation
-from mediafm_core.evaluation.network_vectors import Readings
-from mediafm_core.evaluation.networks import Networks, Tell
-from mediafm_core.evaluation.representations import Network, Read, asked_of_network, described
+from mediafm_core.evaluation.network_vectors import NetworkVectors
+from mediafm_core.evaluation.networks import Log, Networks
+from mediafm_core.evaluation.representations import (
+    NetworkRepresentation,
+    NetworkVariant,
+    fixed_representation,
+    network_request,
+)
 from mediafm_core.evaluation.units import Units
 from mediafm_core.runtime.precision import vector_precision
 
 
-class Bench:
-    """Makes representations by name.
+class SeedRepresentations:
+    """Representations of one seed, made by name.
 
     Args:
-        settings: of networks.
-        source: of networks.
-        units: what is described.
+        settings: Settings of networks.
+        source: Source of networks.
+        units: Units that the representations describe.
         fold_of: `[n]` int64, the fold that each unit is tested in.
-        seed: of training.
-        names: of all representations that will be made.
-        work: folder of networks and of what they said.
-        tell: told what is being trained.
-        doing: called with the state of a training whenever it changes.
+        seed: Seed of training.
+        names: Names of all representations that will be made.
+        work: Folder of networks and of their vectors.
+        log: Callback for a line about each training.
+        on_progress: Callback for the state of a training whenever it changes.
 
     Raises:
-        MediaFMError: there is no representation of a name, or not of this source.
+        MediaFMError: A representation's name is unknown, or the source does not support it.
     """
 
     def __init__(
@@ -43,53 +48,61 @@ class Bench:
         seed: int,
         names: Sequence[str],
         work: Path,
-        tell: Tell,
-        doing: Tell = lambda _state: None,
+        log: Log,
+        on_progress: Callable[[str], None] = lambda _state: None,
     ) -> None:
         self.units = units
         self.fold_of = fold_of
         self.seed = seed
-        self._readings: dict[Network, Readings] = {}
+        self._vectors: dict[NetworkVariant, NetworkVectors] = {}
         for name in names:
-            if described(name, units) is not None:
+            if fixed_representation(name, units) is not None:
                 continue
-            network, reading = asked_of_network(name, units)
-            if network not in self._readings:
-                made = source.networks(settings, units, network, fold_of, seed, work, tell, doing)
+            network, request = network_request(name, units)
+            if network not in self._vectors:
+                networks = source.networks(
+                    settings, units, network, fold_of, seed, work, log, on_progress
+                )
                 folder = work / "readings"
-                self._readings[network] = Readings(made, [], folder, vector_precision(settings))
-            self._readings[network].asked.append(reading)
+                self._vectors[network] = NetworkVectors(
+                    networks, [], folder, vector_precision(settings)
+                )
+            self._vectors[network].requests.append(request)
 
     def make(self, name: str) -> Representation:
-        """The representation of a name; what it holds is gone with it."""
-        found = described(name, self.units)
-        if found is not None:
-            return found
-        network, reading = asked_of_network(name, self.units)
-        return Read(name, self._readings[network], reading)
+        """Make the representation of a name. Its vectors are freed with the object."""
+        fixed = fixed_representation(name, self.units)
+        if fixed is not None:
+            return fixed
+        network, request = network_request(name, self.units)
+        return NetworkRepresentation(name, self._vectors[network], request)
 
     @property
     def networks(self) -> Networks:
-        """Those of `in_context` itself; KeyError if no representation asks for them."""
-        return self._readings[Network()].networks
+        """Networks of `in_context` itself.
+
+        Raises:
+            KeyError: No representation needs them.
+        """
+        return self._vectors[NetworkVariant()].networks
 
     def models(self) -> list[dict[str, Any]]:
-        """The networks of `in_context`: seed, fold, identity and the titles that it is tested on.
+        """Return seed, fold, identity and tested titles of each network of `in_context`.
 
-        Those that were not asked for are trained for it.
+        A network that no representation has needed so far is trained by this call.
         """
-        readings = self._readings.get(Network())
-        if readings is None:
+        vectors = self._vectors.get(NetworkVariant())
+        if vectors is None:
             return []
-        found = []
+        models = []
         for fold in range(int(self.fold_of.max()) + 1):
             tested = np.unique(self.units.title_of[self.fold_of == fold])
-            found.append(
+            models.append(
                 {
                     "seed": self.seed,
                     "fold": fold,
-                    "model": readings.networks.identity(fold),
+                    "model": vectors.networks.identity(fold),
                     "tested": [self.units.titles[place] for place in tested],
                 }
             )
-        return found
+        return models

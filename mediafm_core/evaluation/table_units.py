@@ -1,38 +1,40 @@
-"""A table of shots in order as a data set: any vectors, any labels, no catalogue needed.
+"""A table of shots as a data set, with any vectors and labels, without a catalogue.
 
-    title       text           whose titles are kept whole
-    shot_index  whole number   order within the title; gaps are fine, and so is any order of rows
+    title       text           folds and draws never divide a title
+    shot_index  whole number   order within the title; gaps are allowed, and rows in any order
     ...         vectors        Parquet: lists of floats; CSV: text such as "[0.1, 0.2]"; null where
                                a shot lacks the modality
     ...         labels         see `mediafm_core.evaluation.task_labels`
 
-Each column of vectors is a modality. As in a catalogue, each has unit length before they are
-concatenated (`mediafm_core.fusion.concatenation`). The vectors are streamed into one float32
-matrix, the only copy that is held.
+Each column of vectors is a modality. As in a catalogue, each is scaled to unit length before they
+are concatenated (`mediafm_core.fusion.concatenation`). The vectors are streamed into one float32
+matrix, which is the only copy in memory.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pv
 import pyarrow.parquet as pq
 
 from mediafm_core.errors import MediaFMError
 from mediafm_core.evaluation.evaluation_task import Task, TaskLabels
-from mediafm_core.evaluation.task_labels import labels_of
+from mediafm_core.evaluation.table_files import (
+    ROWS_READ_TOGETHER,
+    ParquetTable,
+    TableFile,
+    is_vector_type,
+    open_table,
+)
+from mediafm_core.evaluation.task_labels import parse_labels
 from mediafm_core.evaluation.units import TitleUnits, Units
 from mediafm_core.identity import digest_of
 from mediafm_core.vectors import to_numpy, unit_length
 
 TITLE, SHOT = "title", "shot_index"
-_ROWS_READ_TOGETHER = 4096
-_PARQUET, _CSV = (".parquet", ".pq"), (".csv",)
 
 
 def read_table(
@@ -41,54 +43,57 @@ def read_table(
     """Read a data set whose units are shots.
 
     Args:
-        path: Parquet or CSV, as above.
-        vectors: columns of vectors, one per modality.
-        labels: columns of labels.
-        task: None guesses it from the labels.
+        path: Parquet or CSV file with the columns above.
+        vectors: Columns of vectors, one per modality.
+        labels: Columns of labels.
+        task: Task of the probes; None infers it from the labels.
 
     Raises:
-        MediaFMError: a column is missing or of another type, a shot is there twice, has no vector
-            at all, or has one that is not finite, all zeros or of another width than the others;
-            names the file, the title and the shot.
+        MediaFMError: A column is missing or of another type, a shot occurs twice, has no vector at
+            all, or has one that is not finite, all zeros or of another width than the others. The
+            message names the file, the title and the shot.
     """
-    file = _open(path)
+    file = open_table(path)
     _require_columns(file, vectors, labels)
     keys = _Keys.read(file)
     named = file.read([*labels], dict.fromkeys(labels, pa.string()))
     order = pa.array(keys.order)
-    found = labels_of({name: named[name].take(order) for name in labels}, task)
-    return _read(file, keys, vectors, found, normalised=True)
+    parsed = parse_labels({name: named[name].take(order) for name in labels}, task)
+    return _read(file, keys, vectors, parsed, normalised=True)
 
 
 def read_columns(path: Path, leave_out: Collection[str]) -> pa.Table:
-    """Read all columns of a table of shots but some and vectors; those of a CSV file are text.
+    """Read the columns of a table of shots, except vectors of Parquet files and `leave_out`.
+
+    Columns of a CSV file are text.
 
     Raises:
-        MediaFMError: the file cannot be read.
+        MediaFMError: The file cannot be read.
     """
-    file = _open(path)
+    file = open_table(path)
     columns = [name for name in file.columns if name not in leave_out]
-    if isinstance(file, _ParquetFile):
+    if isinstance(file, ParquetTable):
         schema = pq.read_schema(path)
-        columns = [name for name in columns if not _is_vector(schema.field(name).type)]
+        columns = [name for name in columns if not is_vector_type(schema.field(name).type)]
     return file.read(columns, dict.fromkeys(columns, pa.string()))
 
 
 def unnormalised(units: Units, path: Path) -> Units:
-    """A table's units with modalities concatenated as they are, so that the longest drowns others.
+    """Read a table again with modalities concatenated without scaling each to unit length.
 
-    The whole has unit length all the same. For measuring what the rule is worth.
+    Then the modality with the longest vectors dominates. The fused vector has unit length all the
+    same. The ablation `in_context_unnormalised` measures the effect of the scaling.
 
     Args:
-        units: of `read_table`.
-        path: of the same file.
+        units: Units from `read_table`.
+        path: Path of the same file.
     """
-    file = _open(path)
+    file = open_table(path)
     return _read(file, _Keys.read(file), list(units.ranges), units.labels, normalised=False)
 
 
 def _read(
-    file: "_File", keys: "_Keys", vectors: Sequence[str], labels: TaskLabels, *, normalised: bool
+    file: TableFile, keys: "_Keys", vectors: Sequence[str], labels: TaskLabels, *, normalised: bool
 ) -> Units:
     widths = [_width(file, column) for column in vectors]
     stops = np.cumsum(widths).tolist()
@@ -102,8 +107,8 @@ def _read(
             present[rows, column] = True
             fused[rows, start:stop] = unit_length(part) if normalised else part
     _refuse_empty(file.path, vectors, keys, present)
-    for first in range(0, len(fused), _ROWS_READ_TOGETHER):
-        block = fused[first : first + _ROWS_READ_TOGETHER]
+    for first in range(0, len(fused), ROWS_READ_TOGETHER):
+        block = fused[first : first + ROWS_READ_TOGETHER]
         block[:] = unit_length(block)
     titles, starts = keys.titles
     edges = [*starts.tolist(), len(fused)]
@@ -128,13 +133,13 @@ def _read(
 
 
 class _Keys(NamedTuple):
-    """What rows are about.
+    """Titles and shots of the rows of a table.
 
     Attributes:
-        order: `[n]` row of the file for each unit: by title, then shot.
-        place: `[n]` unit of each row of the file, the inverse.
-        title: `[n]` text, of each unit.
-        shot: `[n]` int64, of each unit.
+        order: `[n]` row of the file for each unit, sorted by title, then shot.
+        place: `[n]` unit of each row of the file, the inverse of `order`.
+        title: `[n]` text, title of each unit.
+        shot: `[n]` int64, shot index of each unit.
     """
 
     order: np.ndarray
@@ -144,30 +149,30 @@ class _Keys(NamedTuple):
 
     @property
     def titles(self) -> tuple[list[str], np.ndarray]:
-        """Names in order, and the first unit of each."""
+        """Sorted names of the titles, and the first unit of each."""
         names, starts = np.unique(self.title, return_index=True)
         return names.tolist(), starts
 
     def name(self, unit: int) -> str:
-        """A unit, for an error."""
+        """Return the name of a unit for an error message."""
         return f"{self.title[unit]}, shot {self.shot[unit]}"
 
     @classmethod
-    def read(cls, file: "_File") -> "_Keys":
+    def read(cls, file: TableFile) -> "_Keys":
         table = file.read([TITLE, SHOT], {TITLE: pa.string(), SHOT: pa.int64()})
         if not table.num_rows:
             raise MediaFMError(f"{file.path} has no rows: name a table of shots.")
         for name in (TITLE, SHOT):
             if table[name].null_count:
                 raise MediaFMError(
-                    f"{file.path}: {name} is missing in {table[name].null_count} rows: say of "
-                    "every row which shot it is."
+                    f"{file.path}: {name} is missing in {table[name].null_count} rows: give "
+                    "every row a title and a shot."
                 )
         try:
             shots = table[SHOT].cast(pa.int64()).to_numpy()
         except pa.ArrowInvalid as error:
             raise MediaFMError(
-                f"{file.path}: {SHOT} must hold whole numbers ({error}): mend the column."
+                f"{file.path}: {SHOT} must hold whole numbers ({error}): correct the column."
             ) from None
         titles = table[TITLE].cast(pa.string()).to_numpy().astype(str)
         order = np.lexsort((shots, titles))
@@ -184,106 +189,7 @@ class _Keys(NamedTuple):
         return keys
 
 
-class _File(ABC):
-    """Columns of a table, in batches of rows."""
-
-    path: Path
-    columns: list[str]
-
-    @abstractmethod
-    def batches(
-        self, columns: Sequence[str], types: dict[str, pa.DataType]
-    ) -> Iterator[pa.RecordBatch]:
-        """All rows in the file's order.
-
-        Args:
-            columns: to read.
-            types: that text is to be read as; a file with types of its own keeps them.
-        """
-
-    @abstractmethod
-    def read(self, columns: Sequence[str], types: dict[str, pa.DataType]) -> pa.Table:
-        """Whole columns that are small."""
-
-
-class _ParquetFile(_File):
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with _damage(path), pq.ParquetFile(path) as file:
-            self.columns = file.schema_arrow.names
-
-    def batches(
-        self,
-        columns: Sequence[str],
-        types: dict[str, pa.DataType],  # noqa: ARG002
-    ) -> Iterator[pa.RecordBatch]:
-        with (
-            _damage(self.path),
-            pq.ParquetFile(self.path, memory_map=True, page_checksum_verification=True) as file,
-        ):
-            yield from file.iter_batches(_ROWS_READ_TOGETHER, columns=list(columns))
-
-    def read(self, columns: Sequence[str], types: dict[str, pa.DataType]) -> pa.Table:  # noqa: ARG002
-        with (
-            _damage(self.path),
-            pq.ParquetFile(self.path, memory_map=True, page_checksum_verification=True) as file,
-        ):
-            return file.read(list(columns))
-
-
-class _CsvFile(_File):
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with _damage(path), pv.open_csv(path) as file:
-            self.columns = file.schema.names
-
-    def batches(
-        self, columns: Sequence[str], types: dict[str, pa.DataType]
-    ) -> Iterator[pa.RecordBatch]:
-        with self._opened(columns, types) as file:
-            yield from file
-
-    def read(self, columns: Sequence[str], types: dict[str, pa.DataType]) -> pa.Table:
-        with self._opened(columns, types) as file:
-            return file.read_all()
-
-    @contextmanager
-    def _opened(
-        self, columns: Sequence[str], types: dict[str, pa.DataType]
-    ) -> Iterator[pv.CSVStreamingReader]:
-        options = pv.ConvertOptions(
-            include_columns=list(columns),
-            column_types=types,
-            null_values=["", "null", "NULL"],
-            strings_can_be_null=True,
-        )
-        with _damage(self.path), pv.open_csv(self.path, convert_options=options) as file:
-            yield file
-
-
-def _open(path: Path) -> _File:
-    suffix = path.suffix.lower()
-    if suffix in _PARQUET:
-        return _ParquetFile(path)
-    if suffix in _CSV:
-        return _CsvFile(path)
-    raise MediaFMError(
-        f"{path} is neither Parquet nor CSV by its name: give it the suffix .parquet or .csv."
-    )
-
-
-@contextmanager
-def _damage(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise MediaFMError(f"There is no file {path}: mend the path.") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise MediaFMError(f"{path} cannot be read ({reason}): mend or replace it.") from None
-
-
-def _require_columns(file: _File, vectors: Sequence[str], labels: Sequence[str]) -> None:
+def _require_columns(file: TableFile, vectors: Sequence[str], labels: Sequence[str]) -> None:
     for name in (TITLE, SHOT, *vectors, *labels):
         if name not in file.columns:
             raise MediaFMError(
@@ -291,14 +197,14 @@ def _require_columns(file: _File, vectors: Sequence[str], labels: Sequence[str])
             )
         if file.columns.count(name) > 1:
             raise MediaFMError(f"{file.path} has two columns {name!r}: rename one.")
-    asked = [*vectors, *labels, TITLE, SHOT]
-    for name in asked:
-        if asked.count(name) > 1:
+    names = [*vectors, *labels, TITLE, SHOT]
+    for name in names:
+        if names.count(name) > 1:
             raise MediaFMError(f"The column {name!r} is named twice: name each once.")
 
 
-def _width(file: _File, column: str) -> int:
-    """Width of the first vector of a column."""
+def _width(file: TableFile, column: str) -> int:
+    """Return the width of the first vector of a column."""
     for batch in file.batches([column], {column: pa.string()}):
         lists = _as_lists(file.path, column, batch.column(0)).drop_null()
         if not len(lists):
@@ -316,9 +222,9 @@ def _width(file: _File, column: str) -> int:
 
 
 def _vectors(
-    file: _File, column: str, width: int, keys: _Keys
+    file: TableFile, column: str, width: int, keys: _Keys
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Units `[b]` and their vectors `[b, width]`, batch by batch; those without are left out."""
+    """Yield units `[b]` and their vectors `[b, width]` by batches, without units that have none."""
     first = 0
     for batch in file.batches([column], {column: pa.string()}):
         lists = _as_lists(file.path, column, batch.column(0))
@@ -340,28 +246,21 @@ def _vectors(
 
 
 def _as_lists(path: Path, column: str, cells: pa.Array) -> pa.Array:
-    """Cells as lists of numbers; text is parsed."""
+    """Return cells as lists of numbers, parsed from text where necessary."""
     kind = cells.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         inside = pc.utf8_trim(cells, " \t[]")
         try:
-            # Not every space: "[1 2]", as numpy prints, is not 12.
+            # Spaces are removed around commas only, so that "[1 2]", as numpy prints, is not 12.
             lists = pc.split_pattern(pc.replace_substring_regex(inside, r"\s*,\s*", ","), ",")
             return _with_values(lists, lists.values.cast(pa.float32()))
         except pa.ArrowInvalid as error:
             raise MediaFMError(
                 f'{path}: {column} holds no vectors ({error}): write them like "[0.1, 0.2]".'
             ) from None
-    if not _is_vector(kind):
+    if not is_vector_type(kind):
         raise MediaFMError(f"{path}: {column} is of type {kind}: vectors are lists of floats.")
     return cells
-
-
-def _is_vector(kind: pa.DataType) -> bool:
-    """Return whether a type is of lists of numbers."""
-    return (
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    ) and (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type))
 
 
 def _with_values(lists: pa.ListArray, values: pa.Array) -> pa.ListArray:
@@ -371,7 +270,7 @@ def _with_values(lists: pa.ListArray, values: pa.Array) -> pa.ListArray:
 def _matrix(
     path: Path, column: str, lists: pa.Array, width: int, units: np.ndarray, keys: _Keys
 ) -> np.ndarray:
-    """Lists without nulls among them as a float32 matrix."""
+    """Convert lists without nulls to a float32 matrix `[len(lists), width]`."""
     if pa.types.is_fixed_size_list(lists.type):
         vectors = lists
     else:
@@ -397,5 +296,5 @@ def _refuse_empty(path: Path, vectors: Sequence[str], keys: _Keys, present: np.n
     if len(empty):
         raise MediaFMError(
             f"{path}: {keys.name(empty[0])} has no vector in {', '.join(vectors)} ({len(empty)} "
-            "such rows in all): leave out rows that nothing is known of."
+            "such rows in all): leave out rows without any vector."
         )

@@ -1,7 +1,8 @@
-"""Labels as people write them (true and false, words, numbers, lists) as labels of a task.
+"""Labels of a task, parsed from columns of booleans, words, numbers or lists.
 
-What a column holds decides the task where nobody names one. A column of text, as every column of a
-CSV file or of `clips.csv` is, holds what all of its cells can be read as.
+Without a named task, the content of the columns decides it. Columns of CSV files and of `clips.csv`
+are text: such a column gets the first type, of booleans, numbers, lists and words, in which all of
+its cells can be read.
 """
 
 import json
@@ -16,12 +17,12 @@ from mediafm_core.errors import MediaFMError
 from mediafm_core.evaluation.evaluation_task import Task, TaskLabels
 
 _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
-_SEPARATOR = ";"  # of several labels in a cell of text
-_SHOWN = 3  # values in an error
+_SEPARATOR = ";"  # between several labels in a cell of text
+_SHOWN = 3  # number of values in an error message
 
 
 class _Column(NamedTuple):
-    """A column of labels: of its forms, those that its cells have."""
+    """A column of labels in each of the forms in which all of its cells can be read."""
 
     name: str
     known: np.ndarray  # [n] bool
@@ -32,50 +33,52 @@ class _Column(NamedTuple):
 
     @property
     def sample(self) -> str:
-        """Some of its values, for an error."""
+        """Some of its values, for an error message."""
         forms = (self.texts, self.lists, self.numbers)
         values = pa.array(next(form for form in forms if form is not None))
         some = values.filter(pa.array(self.known)).to_pylist()
         return ", ".join(str(value) for value in list(dict.fromkeys(map(str, some)))[:_SHOWN])
 
 
-def labels_of(columns: Mapping[str, pa.Array | pa.ChunkedArray], task: Task | None) -> TaskLabels:
-    """The labels of a task.
+def parse_labels(
+    columns: Mapping[str, pa.Array | pa.ChunkedArray], task: Task | None
+) -> TaskLabels:
+    """Parse columns to the labels of a task.
 
     Args:
-        columns: one column of `n` labels, or several of true and false, by name. Null (and the
-            number NaN, which pandas writes for it) is no label.
-        task: None guesses it: several columns and lists are multilabel, true and false or two
-            numbers are binary, other numbers are ranking, words multiclass.
+        columns: One column of `n` labels, or several of booleans, by name. Null (and the number
+            NaN, which pandas writes for it) is no label.
+        task: Task of the probes; None infers it: several columns and lists are multilabel, booleans
+            or two numbers are binary, other numbers are ranking, words multiclass.
 
     Raises:
-        MediaFMError: a column is empty or does not fit the task.
+        MediaFMError: A column is empty or incompatible with the task.
     """
     read = [_read(name, column) for name, column in columns.items()]
-    found: Task = task or _guessed(read)
+    chosen: Task = task or _inferred_task(read)
     for column in read:
         if not column.known.any():
             raise MediaFMError(
                 f"The label {column.name} has no value at all: name a column with labels."
             )
-    if len(read) > 1 and found != "multilabel":
+    if len(read) > 1 and chosen != "multilabel":
         raise MediaFMError(
-            f"The task {found} has one label, not {len(read)} ({', '.join(columns)}): name one, or "
-            "take the task multilabel."
+            f"The task {chosen} has one label, not {len(read)} ({', '.join(columns)}): name one, "
+            "or take the task multilabel."
         )
-    match found:
+    match chosen:
         case "binary" | "retrieval":
-            labels = TaskLabels(read[0].name, found, _flags(read[0]), [], read[0].known)
+            labels = TaskLabels(read[0].name, chosen, _flags(read[0]), [], read[0].known)
         case "multilabel":
             labels = _multilabel(read)
         case "multiclass":
             labels = _multiclass(read[0])
         case "ranking":
-            labels = TaskLabels(read[0].name, found, _numbers(read[0]), [], read[0].known)
+            labels = TaskLabels(read[0].name, chosen, _numbers(read[0]), [], read[0].known)
     return labels
 
 
-def _guessed(columns: list[_Column]) -> Task:
+def _inferred_task(columns: list[_Column]) -> Task:
     first = columns[0]
     if len(columns) > 1 or first.lists is not None:
         return "multilabel"
@@ -150,7 +153,7 @@ def _of_text(name: str, array: pa.Array) -> _Column:
 
 
 def _words(name: str, lists: pa.Array) -> pa.Array:
-    """Lists of words as they are, without a gap among the words."""
+    """Return lists of words unchanged, after checking that no list contains null."""
     if lists.flatten().null_count:
         raise MediaFMError(
             f"The label {name} has lists with nulls in them: leave these out of the lists."

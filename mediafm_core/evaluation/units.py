@@ -1,7 +1,7 @@
-"""What is evaluated: units (shots, or clips of several shots) of titles that are read whole.
+"""Data sets of an evaluation: units (shots, or clips of several shots) of whole titles.
 
-A data set hands out one title at a time, so that memory does not grow with a catalogue. Where its
-shots and labels come from is for `mediafm_core.evaluation.table_units` and `.catalogue` to know.
+A data set reads one title at a time, so that memory does not grow with a catalogue.
+`mediafm_core.evaluation.table_units` and `.catalogue_units` read shots and labels.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from mediafm_core.vectors import unit_length
 
 
 class NotMeasurableError(MediaFMError):
-    """A representation means nothing for this data set; the message says why."""
+    """A representation is undefined for this data set; the message gives the reason."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +26,11 @@ class TitleUnits:
     """A title: its shots in order, and the units in it.
 
     Attributes:
-        title_id: the title.
+        title_id: Identifier of the title.
         fused: `[s, d]` float32, the fused vector of every shot, of unit length.
-        metadata: `[g]` float32 metadata embedding, None for a title without.
-        spans: `[k, 2]` int64, first shot of each unit and the one after its last.
-        weights: the shots of each unit with their seconds; None where every shot is a unit.
+        metadata: `[g]` float32 metadata embedding; None for a title without one.
+        spans: `[k, 2]` int64, first shot of each unit and the shot after its last.
+        weights: Shots of each unit with their seconds; None where every shot is a unit.
     """
 
     title_id: str
@@ -40,25 +40,25 @@ class TitleUnits:
     weights: OverlappingPairs | None = None
 
     def pool(self, shots: np.ndarray) -> np.ndarray:
-        """Vectors of the units, `[k, w]`, from those of the shots, `[s, w]`."""
+        """Pool the vectors of the shots, `[s, w]`, to those of the units, `[k, w]`."""
         return shots if self.weights is None else pool(shots, self.weights)
 
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """A data set. Titles are in the order of their names, the units of a title are consecutive.
+    """A data set. Titles are sorted by name, the units of a title are consecutive.
 
     Attributes:
-        source: what it is, for people.
-        digest: of everything that vectors of its units follow from.
-        titles: names.
-        title_of: `[n]` int64, place in `titles` of every unit's title.
-        ranges: each modality's columns `[start, stop)` in the fused vectors.
-        longest: shots of the longest title.
-        labels: of the units.
-        read: gives the title at a place in `titles`.
-        incomplete: modalities that some shot is known to lack.
-        encoders: identity of each modality's encoder where it is known.
+        source: Description of the data set for reports.
+        digest: Digest of all inputs of the units' vectors.
+        titles: Names of the titles.
+        title_of: `[n]` int64, index in `titles` of every unit's title.
+        ranges: Columns `[start, stop)` of each modality in the fused vectors.
+        longest: Number of shots of the longest title.
+        labels: Labels of the units.
+        read: Function that reads the title at an index of `titles`.
+        incomplete: Modalities that at least one shot lacks, as far as the source records it.
+        encoders: Identity of each modality's encoder where it is known.
     """
 
     source: str
@@ -73,20 +73,20 @@ class Units:
     encoders: dict[str, str] = field(default_factory=dict)
 
     def rows(self, place: int) -> slice:
-        """The units of the title at a place."""
+        """Return the rows of the units of the title at an index."""
         first, stop = np.searchsorted(self.title_of, [place, place + 1])
         return slice(int(first), int(stop))
 
     def each_title(self) -> Iterator[tuple[slice, TitleUnits]]:
-        """All titles one after the other, with the places of their units."""
+        """Read the titles one after the other, each with the rows of its units."""
         for place in range(len(self.titles)):
             yield self.rows(place), self.read(place)
 
     def describe(self, by: Callable[[TitleUnits], np.ndarray]) -> np.ndarray:
-        """Vectors of all units, float32 `[n, w]`.
+        """Compute the vectors of all units, float32 `[n, w]`.
 
         Args:
-            by: gives those of a title's units, `[k, w]`.
+            by: Function that computes the vectors of a title's units, `[k, w]`.
         """
         vectors: np.ndarray | None = None
         for rows, title in self.each_title():
@@ -99,9 +99,9 @@ class Units:
 
 
 def with_zeros_for(units: Units, modality: str) -> Units:
-    """The same units with a modality set to zero in every shot, the rest of unit length again.
+    """Set a modality to zero in every shot and scale the rest to unit length again.
 
-    Reading a title raises NotMeasurableError where a shot has nothing but this modality.
+    Reading a title raises NotMeasurableError where a shot has no vector of another modality.
     """
     columns = slice(*units.ranges[modality])
 
@@ -114,9 +114,9 @@ def with_zeros_for(units: Units, modality: str) -> Units:
 
 
 def without(units: Units, modality: str) -> Units:
-    """The same units as if they had never had a modality: its columns are gone.
+    """Remove the columns of a modality from every shot and scale the rest to unit length again.
 
-    Reading a title raises NotMeasurableError where a shot has nothing but this modality.
+    Reading a title raises NotMeasurableError where a shot has no vector of another modality.
     """
     start, stop = units.ranges[modality]
     ranges = {

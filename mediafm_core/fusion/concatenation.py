@@ -1,7 +1,7 @@
-"""One vector per shot out of three: unit_norm(concat(video, audio, text)).
+"""Fusion of three vectors per shot into one: unit_norm(concat(video, audio, text)).
 
-Each modality has unit length before the concatenation, so that none drowns the others; a modality
-that a shot lacks is zero. Source: MediaFM, Netflix technology blog, 23 February 2026.
+Each modality has unit length before the concatenation, so that all have the same weight; a missing
+modality is zero. Source: MediaFM, Netflix technology blog, 23 February 2026.
 """
 
 import numpy as np
@@ -11,14 +11,14 @@ from mediafm_core.errors import TitleError
 from mediafm_core.vectors import to_arrow, to_numpy, unit_length
 
 CODE_VERSION = "1"
-"""Raised when the same embeddings would give other fused vectors."""
+"""Incremented when the same embeddings would give other fused vectors."""
 
 MODALITIES = ("video", "audio", "text")
 _KEYS = ("title_id", "shot_index")
 
 
 def modality_ranges(video: pa.Table, audio: pa.Table, text: pa.Table) -> dict[str, tuple[int, int]]:
-    """The columns `[start, stop)` of each modality in the fused vector."""
+    """Return the columns `[start, stop)` of each modality in the fused vector."""
     widths = [table.schema.field("embedding").type.list_size for table in (video, audio, text)]
     stops = np.cumsum(widths).tolist()
     return {
@@ -40,8 +40,8 @@ def fuse(video: pa.Table, audio: pa.Table, text: pa.Table) -> pa.Table:
         `FixedSizeList<float32>[sum of the widths]` of unit length.
 
     Raises:
-        TitleError: the tables have other shots, a vector has no finite direction though it is
-            marked as present, or a shot has no modality at all.
+        TitleError: the tables have different shots, a vector is zero or not finite though it is
+            marked as present, or a shot has no modality.
     """
     tables = dict(zip(MODALITIES, (video, audio, text), strict=True))
     ranges = modality_ranges(video, audio, text)
@@ -62,7 +62,7 @@ def fuse(video: pa.Table, audio: pa.Table, text: pa.Table) -> pa.Table:
             f"{_shot_name(video, shot)} has neither picture nor sound nor text: embed the title "
             "again."
         )
-    # Every present part has length one: the whole has the root of their number.
+    # Every present part has length one, so the whole has the square root of their number.
     fused /= np.sqrt(weights, dtype=np.float32)[:, None]
     return pa.table({**columns, "embedding": to_arrow(fused)})
 

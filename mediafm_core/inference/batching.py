@@ -1,7 +1,7 @@
-"""Runs of shots through the network: bounded batches, little padding, any number of titles.
+"""Batched inference over sequences of shots of any number of titles, with little padding.
 
-`mediafm_core.inference.whole_title` and `mediafm_core.inference.streaming` choose the runs of
-shots; this module decides how they are batched, which changes no result beyond rounding.
+`mediafm_core.inference.whole_title` and `mediafm_core.inference.streaming` choose the sequences;
+batching them changes no result beyond rounding.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,19 +17,19 @@ from mediafm_core.model.inputs import check_fused, check_global
 from mediafm_core.model.network import MediaFM
 from mediafm_core.runtime.precision import Precision, autocast
 
-# Sequences of `max_shots` in one batch. A GPU needs more to be busy.
+# Sequences of `max_shots` in one batch, by device: a GPU is idle with few.
 WINDOWS_PER_BATCH = {"cpu": 8, "cuda": 64}
 
-# Attention scores of one layer of a batch, which kernels for padded sequences hold all at once:
-# 1 GB in float32. Long windows are fewer in a batch.
+# Attention scores of one layer of a batch. Kernels for padded sequences keep all of them in memory:
+# 1 GB in float32, so batches of long windows have fewer windows.
 _SCORES_PER_BATCH = 1 << 28
 
-# Of a batch, at least this share is shots: a batch of shorter sequences costs less than padding.
+# Least share of shots in a batch: another batch of shorter sequences costs less than padding.
 _LEAST_FILLED = 0.9
 
 
 class TitleInput(NamedTuple):
-    """What the network reads of a title.
+    """Input of the network for one title.
 
     Attributes:
         fused: `[n, d]` fused vectors of all shots in order.
@@ -43,30 +43,30 @@ class TitleInput(NamedTuple):
 
 
 class CheckedTitle(NamedTuple):
-    """What the network takes of a title."""
+    """Checked input of the network for one title."""
 
     fused: np.ndarray  # [n, d] float32, finite and not zero
     global_vector: np.ndarray  # [g] float32
 
 
-class Run(NamedTuple):
-    """Shots `[start, stop)` of the title at place `title` are read together."""
+class ShotSequence(NamedTuple):
+    """Shots `[start, stop)` of the title with index `title`, which are read together."""
 
     title: int
     start: int
     stop: int
 
 
-class RunStates(NamedTuple):
-    """What the network said of the run at place `run`, float32 on the network's device."""
+class SequenceVectors(NamedTuple):
+    """Contextual vectors of the sequence with index `sequence`, float32 on the network's device."""
 
-    run: int
+    sequence: int
     shots: torch.Tensor  # [stop - start, h]
     title: torch.Tensor  # [h], the [CLS] token
 
 
 def checked(network: MediaFM, title: TitleInput) -> CheckedTitle:
-    """A title's vectors as float32, zeros for missing metadata.
+    """Return a title's vectors as float32, zeros for missing metadata.
 
     Raises:
         TitleError: vectors of the wrong width, not finite or zero, or no shots.
@@ -79,60 +79,60 @@ def checked(network: MediaFM, title: TitleInput) -> CheckedTitle:
 
 
 def shots_per_batch(network: MediaFM) -> int:
-    """How many shots, padding included, the network reads at once on its device."""
+    """Return the number of shots, padding included, in a batch on the network's device."""
     return WINDOWS_PER_BATCH.get(network.device.type, 8) * network.config.max_shots
 
 
-def read_runs(
+def read_sequences(
     network: MediaFM,
     titles: Sequence[CheckedTitle],
-    runs: Sequence[Run],
+    sequences: Sequence[ShotSequence],
     *,
     batch_shots: int | None = None,
-    arithmetic: Precision = "float32",
-) -> Iterator[RunStates]:
-    """Read runs of shots, each on its own, in batches of runs of like length.
+    precision: Precision = "float32",
+) -> Iterator[SequenceVectors]:
+    """Compute contextual vectors of sequences of shots, in batches of similar lengths.
 
-    Call it inside `inference`. The result does not depend on what else is read in the same call:
-    to about 1e-5 of a vector's length in float32, since other shapes are summed in another order.
+    Call it inside `inference`. The vectors of a sequence do not depend on the other sequences: to
+    about 1e-5 of a vector's length in float32, since other shapes are summed in another order.
 
     Args:
         network: a trained network; runs on its own device.
         titles: of `checked`.
-        runs: what to read, in any order.
-        batch_shots: bound of a batch in shots, padding included, though one run is always read;
-            None takes `shots_per_batch`.
-        arithmetic: of the network; the results are float32.
+        sequences: in any order.
+        batch_shots: bound of a batch in shots, padding included; one sequence is always read.
+            None uses `shots_per_batch`.
+        precision: of the network; the results are float32.
 
     Yields:
-        Every run once, the longest first. Memory is that of the titles and one batch.
+        Every sequence once, the longest first. Memory is that of the titles and one batch.
     """
-    if not runs:
+    if not sequences:
         return
     device = network.device
     fused = {
-        # Torch takes no read-only memory such as Arrow's: that is copied.
+        # Torch refuses read-only memory such as Arrow's, which is copied.
         place: torch.from_numpy(np.require(titles[place].fused, requirements="W")).to(device)
-        for place in {run.title for run in runs}
+        for place in {sequence.title for sequence in sequences}
     }  # [n, d] each
     metadata = torch.from_numpy(np.stack([title.global_vector for title in titles])).to(device)
-    lengths = np.array([run.stop - run.start for run in runs])
+    lengths = np.array([sequence.stop - sequence.start for sequence in sequences])
     for batch in _batches(lengths, batch_shots or shots_per_batch(network), network):
-        rows = [fused[runs[i].title][runs[i].start : runs[i].stop] for i in batch]
+        rows = [fused[sequences[i].title][sequences[i].start : sequences[i].stop] for i in batch]
         present = _present(lengths[batch], device)
-        with autocast(device, arithmetic):
+        with autocast(device, precision):
             shots, title = network.contextual(
                 torch.stack(rows) if present is None else pad_sequence(rows, batch_first=True),
-                metadata[[runs[i].title for i in batch]],
+                metadata[[sequences[i].title for i in batch]],
                 present,
             )  # [b, longest, h], [b, h]
         for place, i in enumerate(batch):
-            yield RunStates(int(i), shots[place, : lengths[i]].float(), title[place].float())
+            yield SequenceVectors(int(i), shots[place, : lengths[i]].float(), title[place].float())
 
 
 @contextmanager
 def inference(network: MediaFM) -> Iterator[None]:
-    """Evaluation mode without gradients; the network's own mode is restored."""
+    """Set evaluation mode without gradients; the network's mode is restored afterwards."""
     training = network.training
     network.eval()
     try:
@@ -143,7 +143,7 @@ def inference(network: MediaFM) -> Iterator[None]:
 
 
 def _batches(lengths: np.ndarray, batch_shots: int, network: MediaFM) -> Iterator[np.ndarray]:
-    """Places of the runs of each batch, the longest runs first."""
+    """Yield the indices of the sequences of each batch, the longest sequences first."""
     heads, per_shot = network.config.num_attention_heads, network.shot_tokens.tokens_per_shot
     order = np.argsort(-lengths, kind="stable")
     first = 0
@@ -153,14 +153,14 @@ def _batches(lengths: np.ndarray, batch_shots: int, network: MediaFM) -> Iterato
         room = max(1, min(batch_shots // longest, _SCORES_PER_BATCH // (heads * tokens**2)))
         filled = np.cumsum(lengths[order[first : first + room]])
         padded = longest * np.arange(1, len(filled) + 1)
-        # Lengths fall, so once a batch is too empty it stays so.
+        # Lengths fall, so a batch with too much padding does not recover.
         count = int(np.count_nonzero(filled >= _LEAST_FILLED * padded))
         yield order[first : first + count]
         first += count
 
 
 def _present(lengths: np.ndarray, device: torch.device) -> torch.Tensor | None:
-    """`[b, longest]`, False where a row is padding; None when nothing is padded."""
+    """Return `[b, longest]`, False where a row is padding; None if nothing is padded."""
     if lengths.min() == lengths.max():
         return None
     return torch.from_numpy(np.arange(lengths.max()) < lengths[:, None]).to(device)

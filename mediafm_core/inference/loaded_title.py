@@ -1,11 +1,11 @@
-"""A title read once, for any number of clips: what the store is for a catalogue, in memory.
+"""Vectors of any number of clips from one inference over a title, without a store.
 
     title = TitleInContext.read(network, fused, metadata, times_s=times)
     title.spans([(61.0, 74.5), (0.0, 30.0)])     # [2, h], by seconds
     title.shot_ranges([(3, 9)])                  # [1, h], by shots
 
 A clip's vector is a slice of the title's inference, pooled as the catalogue's clips are, so that
-thousands of clips cost no more of the network than one.
+the network runs once for thousands of clips.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class TitleInContext:
-    """The contextual vectors of a title and the times of its shots.
+    """Contextual vectors of a title and the times of its shots.
 
     Attributes:
         title_id: named in errors.
@@ -48,22 +48,22 @@ class TitleInContext:
         *,
         times_s: ArrayLike | None = None,
         title_id: str = "the title",
-        arithmetic: Precision = "float32",
+        precision: Precision = "float32",
     ) -> "TitleInContext":
-        """Run the network over the whole title, once.
+        """Run the network once over the whole title.
 
         Args:
             network: a trained network; runs on its own device, in evaluation mode.
             fused: `[n, d]` fused vectors of all shots in order.
             global_vector: `[g]` metadata embedding, None for a title without metadata.
-            times_s: `[n + 1]` seconds, each shot's start and the last one's end. Without them all
-                shots count the same: each lasts one second from 0 on.
+            times_s: `[n + 1]` seconds, each shot's start and the last one's end. Without them every
+                shot lasts one second.
             title_id: named in errors.
-            arithmetic: of the network; the vectors are float32.
+            precision: of the network; the vectors are float32.
 
         Raises:
-            TitleError: unusable vectors, or times that do not ascend or are not one more than
-                there are shots.
+            TitleError: unusable vectors, or times that do not ascend or whose number is not one
+                more than that of the shots.
         """
         from mediafm_core.inference.whole_title import contextualise
 
@@ -75,12 +75,12 @@ class TitleInContext:
                 "ascending ones, the start of each shot and the end of the last."
             )
         result = contextualise(
-            network, fused, global_vector, title_id=title_id, arithmetic=arithmetic
+            network, fused, global_vector, title_id=title_id, precision=precision
         )
         return cls(title_id, result.shots, result.title, times)
 
     def spans(self, spans_s: ArrayLike) -> np.ndarray:
-        """The vectors of spans of time: shots weigh in by their seconds of overlap.
+        """Pool the vectors of spans of time, weighting shots by their seconds of overlap.
 
         Args:
             spans_s: `[k, 2]`, start and end (exclusive) of each in seconds, in any order.
@@ -95,7 +95,7 @@ class TitleInContext:
         return pool(self.shots, span_weights(self._table(), spans_s))
 
     def shot_ranges(self, ranges: ArrayLike) -> np.ndarray:
-        """The vectors of runs of whole shots; shots weigh in by their seconds.
+        """Pool the vectors of ranges of whole shots, weighting shots by their seconds.
 
         Args:
             ranges: `[k, 2]` whole numbers, first shot and the one after the last of each.
@@ -107,17 +107,17 @@ class TitleInContext:
             TitleError: a range without shots or outside the title.
             MediaFMError: these are no ranges.
         """
-        asked = as_pairs(ranges)
-        first, stop = asked.T
+        bounds = as_pairs(ranges)
+        first, stop = bounds.T
         usable = (first >= 0) & (first < stop) & (stop <= len(self.shots))
-        usable &= (asked % 1 == 0).all(axis=1)
+        usable &= (bounds % 1 == 0).all(axis=1)
         if not usable.all():
-            first, stop = asked[~usable][0]
+            first, stop = bounds[~usable][0]
             raise TitleError(
                 f"{self.title_id} has no shots from {first:g} up to {stop:g}: take a first shot "
                 f"and a later end between 0 and {len(self.shots)}, in whole numbers."
             )
-        return self.spans(self.times_s[asked.astype(np.int64)])
+        return self.spans(self.times_s[bounds.astype(np.int64)])
 
     def _table(self) -> pa.Table:
         return pa.table(

@@ -1,9 +1,9 @@
-"""Shots in context: one pass of MediaFM over a whole title.
+"""Contextual vectors of whole titles.
 
 A title's contextual vectors are computed once and every clip is a slice of them. Titles longer than
-the network's `max_shots` are read in overlapping windows that fade into each other.
+the network's `max_shots` are read in overlapping windows that are cross-faded.
 
-Imports torch: import this module only where vectors are really computed.
+Imports torch: import this module only where vectors are computed.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,34 +16,34 @@ import torch
 from mediafm_core.errors import TitleError
 from mediafm_core.inference.batching import (
     CheckedTitle,
-    Run,
+    ShotSequence,
     TitleInput,
     checked,
     inference,
-    read_runs,
+    read_sequences,
     shots_per_batch,
 )
 from mediafm_core.model.network import MediaFM
 from mediafm_core.runtime.precision import Precision
-from mediafm_core.runtime.prefetch import ahead
+from mediafm_core.runtime.prefetch import prefetch
 
-# Titles are taken together until they fill so many batches: enough to find some of like length.
+# Titles are grouped until they fill so many batches: enough to find similar lengths.
 _BATCHES_AHEAD = 4
 
 
 class Contextual(NamedTuple):
-    """A title read in context."""
+    """Contextual vectors of a title."""
 
     shots: np.ndarray  # [n, h] float32
     title: np.ndarray  # [h] float32, the [CLS] token
 
 
 class Windows(NamedTuple):
-    """The equally long runs of shots that a title is read in, and what each reading counts for.
+    """Equally long windows over a title, and their weights.
 
     Attributes:
         starts: `[windows]` int64, first shot of each.
-        weights: `[windows, length]` float32, share of the window's reading in each shot's vector.
+        weights: `[windows, length]` float32, share of the window in each shot's vector.
     """
 
     starts: np.ndarray
@@ -51,12 +51,12 @@ class Windows(NamedTuple):
 
 
 def windows(shots: int, max_shots: int) -> Windows:
-    """Windows over a title that fade into each other.
+    """Return cross-faded windows over a title.
 
     Neighbours overlap by half or more, evenly over the title. A window's weight falls linearly to
-    zero towards its inner edges, where its reading lacks context on one side; the weights of a shot
-    sum to one. So nothing jumps where a window starts or stops. The title's own start and end are
-    no inner edges.
+    zero towards its inner edges, where it lacks context on one side; the weights of a shot sum to
+    one, so that vectors do not jump where a window starts or stops. The title's own start and end
+    are no inner edges.
 
     Args:
         shots: of the title, at least 1.
@@ -82,30 +82,30 @@ def contextualise(
     *,
     title_id: str = "the title",
     max_shots: int | None = None,
-    arithmetic: Precision = "float32",
+    precision: Precision = "float32",
     progress: Callable[[float], None] = lambda _share: None,
 ) -> Contextual:
-    """Contextual vectors of a whole title.
+    """Compute the contextual vectors of a whole title.
 
     Args:
         network: a trained network; runs on its own device, in evaluation mode.
         fused: `[n, d]` fused vectors of all shots in order.
         global_vector: `[g]` metadata embedding, None for a title without metadata.
         title_id: named in errors.
-        max_shots: of one window; None takes the network's.
-        arithmetic: of the network; the vectors are float32.
-        progress: called after each window with the share of them that is read.
+        max_shots: of one window; None uses the network's.
+        precision: of the network; the vectors are float32.
+        progress: called after each window with the completed fraction.
 
     Returns:
         float32 vectors from the network's context layer. The title's vector is the mean over
-        windows, each weighted by what it counts for in the shots.
+        windows, each weighted by its share in the shots' vectors.
 
     Raises:
         TitleError: vectors of the wrong width, not finite or zero, or no shots.
     """
     title = checked(network, TitleInput(fused, global_vector, title_id))
     (result,) = _read_together(
-        network, [title], max_shots or network.config.max_shots, None, arithmetic, progress
+        network, [title], max_shots or network.config.max_shots, None, precision, progress
     )
     return result
 
@@ -115,30 +115,30 @@ def contextualise_titles(
     titles: Iterable[TitleInput],
     *,
     batch_shots: int | None = None,
-    arithmetic: Precision = "float32",
+    precision: Precision = "float32",
 ) -> Iterator[Contextual]:
-    """Contextual vectors of many titles, as `contextualise` gives them, to 1e-5.
+    """Compute the contextual vectors of many titles, equal to those of `contextualise` to 1e-5.
 
     Windows of several titles share a batch, which keeps a GPU busy on short titles. Memory is that
     of a few batches' titles, or of two titles if that is more.
 
     Args:
         network: as in `contextualise`.
-        titles: taken as they are needed, some in a thread while the network reads those before.
-        batch_shots: bound of a batch in shots; None takes what suits the network's device.
-        arithmetic: as in `contextualise`.
+        titles: consumed lazily, some prefetched in a thread while the network reads others.
+        batch_shots: bound of a batch in shots; None uses the default of the network's device.
+        precision: as in `contextualise`.
 
     Yields:
         The titles in their order.
 
     Raises:
-        TitleError: as `contextualise`, once the titles before the one at fault have been yielded.
+        TitleError: as `contextualise`, after the titles before the faulty one were yielded.
     """
     enough = _BATCHES_AHEAD * (batch_shots or shots_per_batch(network))
-    with closing(ahead(_groups(network, titles, enough))) as groups:
+    with closing(prefetch(_groups(network, titles, enough))) as groups:
         for group in groups:
             yield from _read_together(
-                network, group, network.config.max_shots, batch_shots, arithmetic
+                network, group, network.config.max_shots, batch_shots, precision
             )
 
 
@@ -148,42 +148,40 @@ def embed_alone(
     global_vector: np.ndarray | None = None,
     *,
     title_id: str = "the title",
-    arithmetic: Precision = "float32",
+    precision: Precision = "float32",
 ) -> Contextual:
-    """A clip read without its title's other shots, to compare with its slice in context.
+    """Compute a clip's vectors without its title's other shots, to compare with those in context.
 
     Args:
         network: as in `contextualise`.
         fused_clip: `[n, d]` fused vectors of the clip's own shots.
-        global_vector: as in `contextualise`: the metadata belong to the clip as well.
+        global_vector: as in `contextualise`: the metadata apply to the clip as well.
         title_id: named in errors.
-        arithmetic: as in `contextualise`.
+        precision: as in `contextualise`.
 
     Raises:
         TitleError: as `contextualise`.
     """
-    return contextualise(
-        network, fused_clip, global_vector, title_id=title_id, arithmetic=arithmetic
-    )
+    return contextualise(network, fused_clip, global_vector, title_id=title_id, precision=precision)
 
 
 def _groups(
     network: MediaFM, titles: Iterable[TitleInput], enough: int
 ) -> Iterator[list[CheckedTitle]]:
-    """Checked titles, together until they have enough shots; those before a faulty one as well."""
-    together: list[CheckedTitle] = []
+    """Yield groups of checked titles with enough shots, also those before a faulty title."""
+    group: list[CheckedTitle] = []
     shots = 0
     for title in titles:
         try:
-            together.append(checked(network, title))
+            group.append(checked(network, title))
         except TitleError:
-            yield together
+            yield group
             raise
         shots += len(title.fused)
         if shots >= enough:
-            yield together
-            together, shots = [], 0
-    yield together
+            yield group
+            group, shots = [], 0
+    yield group
 
 
 def _read_together(
@@ -191,27 +189,31 @@ def _read_together(
     titles: Sequence[CheckedTitle],
     max_shots: int,
     batch_shots: int | None,
-    arithmetic: Precision,
+    precision: Precision,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> list[Contextual]:
-    """Read checked titles, their windows batched together."""
+    """Compute the vectors of checked titles, whose windows are batched together."""
     device, hidden = network.device, network.config.hidden_size
-    runs: list[Run] = []
-    weights: list[torch.Tensor] = []  # [length] each, one per run
+    sequences: list[ShotSequence] = []
+    weights: list[torch.Tensor] = []  # [length] each, one per sequence
     for place, title in enumerate(titles):
         plan = windows(len(title.fused), max_shots)
         length = plan.weights.shape[1]
-        runs += [Run(place, start, start + length) for start in plan.starts.tolist()]
+        sequences += [ShotSequence(place, start, start + length) for start in plan.starts.tolist()]
         weights += torch.from_numpy(plan.weights).to(device)
     with inference(network):
         shots = [torch.zeros(len(title.fused), hidden, device=device) for title in titles]
         whole = [torch.zeros(hidden, device=device) for _ in titles]
-        reading = read_runs(network, titles, runs, batch_shots=batch_shots, arithmetic=arithmetic)
+        reading = read_sequences(
+            network, titles, sequences, batch_shots=batch_shots, precision=precision
+        )
         for count, read in enumerate(reading, start=1):
-            progress(count / len(runs))
-            run, weight = runs[read.run], weights[read.run]
-            shots[run.title][run.start : run.stop].addcmul_(weight[:, None], read.shots)
-            whole[run.title].add_(read.title * (weight.sum() / len(shots[run.title])))
+            progress(count / len(sequences))
+            sequence, weight = sequences[read.sequence], weights[read.sequence]
+            shots[sequence.title][sequence.start : sequence.stop].addcmul_(
+                weight[:, None], read.shots
+            )
+            whole[sequence.title].add_(read.title * (weight.sum() / len(shots[sequence.title])))
     return [
         Contextual(vectors.cpu().numpy(), vector.cpu().numpy())
         for vectors, vector in zip(shots, whole, strict=True)

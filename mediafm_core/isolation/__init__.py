@@ -1,10 +1,14 @@
-"""Child processes that read what strangers sent: probing, decoding, captions, manifests, clips.
+"""Child processes that read untrusted files: manifests, media, captions, clips.
 
-    readers -> children -> (Unix sockets) -> server -> a child per title and step -> tasks
+In: open files of a title. Out: the same results and errors as from the functions in `media`,
+`shots`, `titles` and `clips`, checked; or a `TitleError` if the child crashed or exceeded a limit.
 
-`readers` has the functions that the pipeline calls; `children` starts and watches children;
-`server_process` starts and ends the server; `server` is the small process that forks them; `tasks`
-is what they can do; `limits` and `confinement` are what they may do; `wire` is how they speak. A
-child gets open descriptors and no path, no network and no secrets. Nothing that it sends is
-believed before it is checked: it is assumed to be taken over by its input.
+    readers -> child_process -> (Unix sockets) -> fork_server -> a child per title and step -> tasks
+
+`readers` has the functions that the pipeline calls. `child_process` starts and watches children,
+`fork_server_handle` the fork server. `fork_server` runs in a small process that forks the children;
+`tasks` lists what a child can do, `task_context` is its view of a request. `limits` and
+`confinement` restrict it. `wire` defines the messages, `wire_results` and `wire_errors` the results
+and errors in them. A child gets open descriptors and has no paths, network or secrets. Its messages
+are untrusted and are checked, because its input may have taken it over.
 """

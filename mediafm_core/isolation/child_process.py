@@ -1,8 +1,8 @@
-"""Starting children and watching them: one process can have any number at work.
+"""Start and supervision of child processes; a process can have any number of them.
 
-A child that crashes, stops making progress, outgrows a limit or sends garbage ends with a
-`TitleError`, which names the file, what happened and the remedy. What ends the process that forks
-children ends no title.
+A child that crashes, makes no progress, exceeds a limit or sends an invalid result ends with a
+`TitleError`, which names the file, the event and the remedy. The end of the fork server is a
+`MachineError`, because no title has caused it.
 """
 
 import logging
@@ -21,48 +21,48 @@ from mediafm_core.errors import MachineError, TitleError
 from mediafm_core.isolation.fork_server_handle import REPORT_S, TASKS, ForkServer, fork_server_of
 from mediafm_core.isolation.limits import Limits
 from mediafm_core.isolation.wire import Inbound, Message, WireError, send
-from mediafm_core.isolation.wire_errors import rebuilt
+from mediafm_core.isolation.wire_errors import deserialize_error
 from mediafm_core.runtime.process import out_of_memory_kills
 from mediafm_core.titles.title_file import TitleFile
 
 logger = logging.getLogger(__name__)
 
-_LOOK_S = 0.5  # between two looks at children that say nothing
+_CHECK_S = 0.5  # between two checks of children that send nothing
 
 
-class Used(NamedTuple):
-    """Use of a child: processor seconds, and its largest resident memory in bytes."""
+class ChildUsage(NamedTuple):
+    """Resources that a child has used: CPU seconds, and its peak resident memory in bytes."""
 
     cpu_s: float
     peak_bytes: int
 
 
 class ChildProcess:
-    """A child at work on one title. Use as a context manager, which ends it.
+    """A child process that works on one title. Use as a context manager, which ends it.
 
     Args:
         limits: of the child.
-        subject: what it is to read, for people.
-        doing: what it does, for people, such as "decoding".
-        tasks: the module of what it can do.
+        subject: the file that it reads, for error messages.
+        activity: its current work, for error messages, such as "decoding".
+        tasks: name of the module whose `TASKS` it can run.
 
     Attributes:
         limits: see above.
-        process: its process number.
-        missing: rights that it could not give up on this system.
-        used: what it has used, known once it has ended.
+        process: its process id.
+        missing: names of the restrictions that this system does not support.
+        used: resources that it has used, set once it has ended.
     """
 
-    def __init__(self, limits: Limits, subject: str, doing: str, tasks: str = TASKS) -> None:
+    def __init__(self, limits: Limits, subject: str, activity: str, tasks: str = TASKS) -> None:
         self.limits = limits
         self._subject = subject
-        self._doing = doing
+        self._activity = activity
         self._watched: list[int] = []  # descriptors whose positions show progress
         self._positions: list[int] = []
         self._memory_kills = out_of_memory_kills()
-        self.used = Used(0.0, 0)
+        self.used = ChildUsage(0.0, 0)
         self.missing: tuple[str, ...] = ()
-        self._unlooked_s = 0.0  # since its positions were looked at
+        self._unchecked_s = 0.0  # since its file positions were checked
         self._waited_s = 0.0  # without progress
         self._wall_s = 0.0
         self._data, data = socket.socketpair()
@@ -86,101 +86,101 @@ class ChildProcess:
         self.close()
 
     def fileno(self) -> int:
-        """The descriptor that becomes readable when the child has said something, or has ended."""
+        """Return a descriptor that becomes readable when the child sends a message or ends."""
         return self._data.fileno()
 
-    def ask(
+    def start_task(
         self,
         task: str,
         files: Sequence[TitleFile],
         arguments: bytes,
-        written: Sequence[int] = (),
-        doing: str = "",
+        writable: Sequence[int] = (),
+        activity: str = "",
     ) -> None:
-        """Let the child begin a task.
+        """Start a task in the child.
 
         Args:
             task: its name.
             files: open files, which the child reads through the same descriptors.
-            arguments: JSON.
-            written: descriptors of files that it may write to.
-            doing: what it does now, for people.
+            arguments: of the task, as JSON.
+            writable: descriptors of files that it may write to.
+            activity: its current work, for error messages.
         """
         self._subject = str(files[0])
-        self._watched = [*(file.fileno() for file in files), *written]
-        self._doing = doing or self._doing
+        self._watched = [*(file.fileno() for file in files), *writable]
+        self._activity = activity or self._activity
         self._positions = []
-        self.answer(
+        self.reply(
             Message(task, {"paths": [str(file) for file in files]}, arguments), self._watched
         )
 
-    def answer(self, message: Message, descriptors: Sequence[int] = ()) -> None:
-        """Answer what the child has asked; its time without progress begins anew.
+    def reply(self, message: Message, descriptors: Sequence[int] = ()) -> None:
+        """Send a message to the child, and reset its time without progress.
 
         Raises:
-            TitleError: it has ended, or does not read its answers.
+            TitleError: it has ended, or does not read its messages.
         """
-        self._waited_s = self._unlooked_s = 0.0
+        self._waited_s = self._unchecked_s = 0.0
         try:
             send(self._data, message, descriptors)
         except TimeoutError:
-            raise self._stuck() from None
+            raise self._no_progress_error() from None
         except OSError:
-            raise self._ended() from None
+            raise self._end_error() from None
 
     def receive(self) -> list[Message]:
-        """Return what the child has said, once its descriptor is readable.
+        """Return the child's messages, once its descriptor is readable.
 
         Raises:
-            TitleError: it has ended, sent garbage, or said that it has outgrown a limit.
+            TitleError: it has ended, or sent an invalid message.
         """
         try:
             messages = list(self._inbound.receive())
         except (EOFError, ConnectionError):
-            raise self._ended() from None
+            raise self._end_error() from None
         except WireError as error:
-            raise self.garbage(error) from None
-        self._waited_s = self._unlooked_s = 0.0
+            raise self.invalid_result(error) from None
+        self._waited_s = self._unchecked_s = 0.0
         return messages
 
-    def look(self, waited_s: float) -> None:
-        """Take note of time that was spent waiting for children.
+    def check_progress(self, waited_s: float) -> None:
+        """Add time spent waiting for children, and check the limits of time and progress.
 
         Args:
             waited_s: seconds since the last call.
 
         Raises:
-            TitleError: it has made no progress for too long, or lasts far too long.
-            MachineError: the disk that it reads from makes no progress.
+            TitleError: the child has made no progress for too long, or exceeds its wall time.
+            MachineError: the disk that it reads from does not respond.
         """
-        self._unlooked_s += waited_s
+        self._unchecked_s += waited_s
         self._wall_s += waited_s
         if self._wall_s > self.limits.wall_s:
-            raise self.outgrown("wall")
-        if self._unlooked_s < _LOOK_S:
+            raise self.limit_exceeded("wall")
+        if self._unchecked_s < _CHECK_S:
             return
         positions = [os.lseek(each, 0, os.SEEK_CUR) for each in self._watched]
-        self._waited_s = 0.0 if positions != self._positions else self._waited_s + self._unlooked_s
-        self._positions, self._unlooked_s = positions, 0.0
+        self._waited_s = 0.0 if positions != self._positions else self._waited_s + self._unchecked_s
+        self._positions, self._unchecked_s = positions, 0.0
         if self._waited_s < self.limits.no_progress_s:
             return
         if _waits_for_a_device(self.process):
             raise MachineError(
-                f"{self._subject} cannot be read: the disk or file system has not answered for "
+                f"{self._subject} cannot be read: the disk or file system has not responded for "
                 f"{self.limits.no_progress_s:g} s: check it, then run again."
             )
-        raise self._stuck()
+        raise self._no_progress_error()
 
-    def garbage(self, error: Exception) -> TitleError:
-        """Return the error for something that the child has sent and that cannot be right."""
+    def invalid_result(self, error: Exception) -> TitleError:
+        """Return the error for an invalid message or result of the child."""
         logger.debug("%s: %s", self._subject, error)
         return TitleError(
-            f"{self._subject}: {self._doing} gave a result that cannot be right: the file is "
-            "damaged or made to do harm; export it again, or report it."
+            f"{self._subject}: {self._activity} returned an invalid result: the file is damaged or "
+            "malicious; export it again, or report it."
         )
 
-    def outgrown(self, limit: str) -> TitleError:
-        """Return the error for a limit that the child has outgrown."""
+    def limit_exceeded(self, limit: str) -> TitleError:
+        """Return the error for a limit that the child has exceeded."""
         limits = self.limits
         needed, remedy = {
             "memory": (
@@ -188,7 +188,7 @@ class ChildProcess:
                 "export the file in a smaller size, or raise limits.memory_mb",
             ),
             "cpu": (
-                f"needed more than {limits.cpu_s:.0f} s of processor time",
+                f"needed more than {limits.cpu_s:.0f} s of CPU time",
                 "export the file again, or raise limits.cpu_factor",
             ),
             "written": (
@@ -200,45 +200,45 @@ class ChildProcess:
                 "export the file again, or raise limits.cpu_factor",
             ),
             "files": ("opened too many files", "export the file again"),
-        }.get(limit, ("outgrew a limit", "export the file again"))
-        return TitleError(f"{self._subject}: {self._doing} {needed}: {remedy}.")
+        }.get(limit, ("exceeded a limit", "export the file again"))
+        return TitleError(f"{self._subject}: {self._activity} {needed}: {remedy}.")
 
     def close(self) -> None:
-        """End the child, if it has not ended by itself, and take note of what it has used."""
+        """End the child, if it has not ended by itself, and set `used`."""
         if self._data.fileno() < 0:
             return
-        self._end_it()
+        self._end_process()
 
-    def _stuck(self) -> TitleError:
+    def _no_progress_error(self) -> TitleError:
         seconds = f"{self.limits.no_progress_s:g}"
         return TitleError(
-            f"{self._subject}: {self._doing} made no progress for {seconds} s: export the file "
+            f"{self._subject}: {self._activity} made no progress for {seconds} s: export the file "
             f"again, or raise limits.no_progress_s (now {seconds})."
         )
 
-    # What the server reports
+    # Reports of the fork server
 
     def _begin(self) -> None:
-        """Wait until the child runs and has given up its rights."""
+        """Wait until the child runs and has applied its restrictions."""
         started = self._report()
         if started is None or started.kind != "started":
-            error = rebuilt(started.head) if started else None
+            error = deserialize_error(started.head) if started else None
             raise MachineError(
-                f"No process can be started to read media ({error or 'its parent has ended'}): "
+                f"No child process can be started to read media ({error or 'its parent ended'}): "
                 "free memory or processes on this machine."
             ) from error
         self.process = int(started.head["process"])
         try:
             confined = self._inbound.next()
         except (EOFError, OSError, WireError):
-            raise self._ended() from None
-        self._data.settimeout(self.limits.no_progress_s)  # a child need not read its answers
+            raise self._end_error() from None
+        self._data.settimeout(self.limits.no_progress_s)  # a child may not read its messages
         self.missing = tuple(map(str, confined.head.get("missing", ())))
         if self.missing:
             _log_once(self.missing)
 
     def _report(self) -> Message | None:
-        """The server's next report about the child; None if the server has ended."""
+        """Return the fork server's next report about the child; None if the server has ended."""
         try:
             return self._reports.next()
         except TimeoutError:
@@ -247,48 +247,48 @@ class ChildProcess:
             pass
         return None
 
-    def _end_it(self) -> Message | None:
+    def _end_process(self) -> Message | None:
         """End the child unless it has ended by itself; returns the server's report of its end."""
         with suppress(OSError):  # the server has ended
-            self._server.ask(Message("kill", {"process": self.process}))
+            self._server.send_request(Message("kill", {"process": self.process}))
         report = self._report()
         if report is not None:
             head = report.head
-            self.used = Used(float(head["cpu_s"]), int(head["peak_bytes"]))
+            self.used = ChildUsage(float(head["cpu_s"]), int(head["peak_bytes"]))
         self._end.close()
         self._data.close()
         return report
 
-    def _ended(self) -> TitleError | MachineError:
-        """The error for a child that is gone."""
-        report = self._end_it()
+    def _end_error(self) -> TitleError | MachineError:
+        """Return the error for a child that has ended unexpectedly."""
+        report = self._end_process()
         if report is None:
             return MachineError(
-                "The process that reads media for this one was ended from outside: run again."
+                "The process that forks media readers was ended from outside: run again."
             )
         status = int(report.head["status"])
         name = signal.Signals(-status).name if status < 0 else f"exit code {status}"
         if status == -signal.SIGXCPU or self.used.cpu_s > self.limits.cpu_s:
-            return self.outgrown("cpu")
+            return self.limit_exceeded("cpu")
         if status == -signal.SIGKILL:
             kills = out_of_memory_kills()
-            why = (
-                "the machine ran out of memory; give it more"
+            cause = (
+                "the machine ran out of memory; add memory"
                 if kills is not None and kills > (self._memory_kills or kills)
                 else "by a person or another program"
             )
             return TitleError(
-                f"{self._subject}: {self._doing} was killed from outside (SIGKILL), {why}; then "
-                "`mediafm run --retry`."
+                f"{self._subject}: {self._activity} was killed from outside (SIGKILL), {cause}; "
+                "then `mediafm run --retry`."
             )
         return TitleError(
-            f"{self._subject}: {self._doing} crashed ({name}): the file is damaged or made to do "
-            "harm; export it again, or report it."
+            f"{self._subject}: {self._activity} crashed ({name}): the file is damaged or "
+            "malicious; export it again, or report it."
         )
 
 
 class Event(NamedTuple):
-    """Something that a child has said, or the error that it has ended with."""
+    """A message of a child, or the error that it has ended with."""
 
     child: ChildProcess
     message: Message | None
@@ -296,23 +296,23 @@ class Event(NamedTuple):
 
 
 def next_events(children: Collection[ChildProcess], waiting: Callable[[], None]) -> list[Event]:
-    """Wait until one of some children says something or ends.
+    """Wait until one of several children sends a message or ends.
 
-    A child that works elsewhere, or waits for an answer of this process, is not watched meanwhile:
-    its time goes on only in here.
+    The time of a child counts only during this call, so that a child is not charged for the time
+    in which this process computes its reply.
 
     Args:
-        children: that are at work.
-        waiting: called about twice a second; what it raises ends the waiting.
+        children: that are running.
+        waiting: called about twice a second; an exception from it ends the wait.
     """
     with selectors.DefaultSelector() as selector:
         for child in children:
             selector.register(child, selectors.EVENT_READ, child)
         while True:
             began = time.monotonic()
-            ready = [key.data for key, _ in selector.select(_LOOK_S)]
+            ready = [key.data for key, _ in selector.select(_CHECK_S)]
             waited_s = time.monotonic() - began
-            events = [event for child in children for event in _look(child, waited_s)]
+            events = [event for child in children for event in _check_progress(child, waited_s)]
             if not events:
                 events = [event for child in ready for event in _events_of(child)]
             if events:
@@ -321,16 +321,16 @@ def next_events(children: Collection[ChildProcess], waiting: Callable[[], None])
 
 
 def _started(tasks: str, limits: Limits, data: socket.socket, end: socket.socket) -> ForkServer:
-    """Ask for a child; once more if the server turns out to have ended."""
+    """Request a child from the fork server, from a new server if the old one has ended."""
     request = Message("start", {"limits": limits._asdict()})
     descriptors = [data.fileno(), end.fileno()]
     server = fork_server_of(tasks)
     try:
-        server.ask(request, descriptors)
+        server.send_request(request, descriptors)
     except OSError:
         server.kill()
         server = fork_server_of(tasks)
-        server.ask(request, descriptors)
+        server.send_request(request, descriptors)
     return server
 
 
@@ -342,9 +342,9 @@ def _events_of(child: ChildProcess) -> Iterator[Event]:
         yield Event(child, None, error)
 
 
-def _look(child: ChildProcess, waited_s: float) -> Iterator[Event]:
+def _check_progress(child: ChildProcess, waited_s: float) -> Iterator[Event]:
     try:
-        child.look(waited_s)
+        child.check_progress(waited_s)
     except (TitleError, MachineError) as error:
         yield Event(child, None, error)
 
@@ -361,4 +361,4 @@ _logged: set[tuple[str, ...]] = set()
 def _log_once(missing: tuple[str, ...]) -> None:
     if missing not in _logged:
         _logged.add(missing)
-        logger.debug("children cannot give up: %s", ", ".join(missing))
+        logger.debug("restrictions that this system does not support: %s", ", ".join(missing))

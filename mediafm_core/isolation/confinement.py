@@ -1,11 +1,12 @@
-"""Rights that a child gives up before it reads anything, where the system offers it (Linux).
+"""Sandbox of a child process (Linux): Landlock, seccomp, no capabilities.
 
-Landlock leaves it nothing to write and only the interpreter's libraries to read, by name; a seccomp
-filter takes new programs, processes, sockets and the memory of others; capabilities go, so that the
-limits hold for root too. Each is tried by itself; what cannot be applied is returned by name.
+A child applies it before it reads anything. Landlock denies all writes by path, and all reads by
+path but those of the interpreter's libraries. A seccomp filter denies new programs, processes and
+sockets, and access to the memory of other processes. Capabilities are dropped, so that the limits
+also hold for root. Each restriction is applied independently; those that fail are returned by name.
 
-Numbers and structures are those of the kernel's user interface: linux/landlock.h,
-linux/seccomp.h, linux/filter.h, linux/capability.h and the tables of system calls.
+Numbers and structures are from the kernel's user interface: linux/landlock.h, linux/seccomp.h,
+linux/filter.h, linux/capability.h and the tables of system calls.
 """
 
 import ctypes
@@ -26,7 +27,7 @@ _SIGKILL = 9
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # on every architecture
 _VERSION_FLAG, _PATH_BENEATH = 1, 1
 _READ_FILE, _READ_FOLDER = 1 << 2, 1 << 3
-# Rights over files that the versions 1, 2, 3 and 5 know, as numbers of bits.
+# Number of file rights, one bit each, that the Landlock versions 1, 2, 3 and 5 define.
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 5: 16}
 _TCP_SINCE, _TCP_RIGHTS = 4, 0b11
 _SCOPES_SINCE, _SCOPES = 6, 0b11  # abstract Unix sockets and signals
@@ -41,7 +42,8 @@ _CLONE_THREAD = 0x0001_0000
 _X32 = 0x4000_0000
 _BY_ARGUMENT = frozenset({"clone", "clone3", "tgkill", "prlimit64"})
 
-# AUDIT_ARCH and numbers of calls. All are refused but the last four, which depend on an argument.
+# AUDIT_ARCH and system call numbers. All calls are refused, except those in `_BY_ARGUMENT`, which
+# have rules of their own in `_filter`.
 _CALLS: dict[str, tuple[int, dict[str, int]]] = {
     "x86_64": (
         0xC000_003E,
@@ -75,7 +77,7 @@ _CALLS: dict[str, tuple[int, dict[str, int]]] = {
 
 
 class Confinement:
-    """Rights that a child gives up; made once by the server, applied by each child."""
+    """Restrictions of children, prepared once by the fork server and applied by each child."""
 
     def __init__(self) -> None:
         self._is_linux = sys.platform == "linux"
@@ -83,10 +85,10 @@ class Confinement:
         self._ruleset = self._make_ruleset() if self._is_linux else -1
 
     def apply(self, parent: int) -> list[str]:
-        """Give up what can be given up; returns the names of what could not.
+        """Apply all restrictions; returns the names of those that could not be applied.
 
         Args:
-            parent: process with which this one is to die.
+            parent: id of the parent process; this process is killed when that one ends.
         """
         if not self._is_linux:
             return ["Landlock", "seccomp", "capabilities", "death with its parent"]
@@ -97,7 +99,7 @@ class Confinement:
             "Landlock": self._restrict_files(),
             "seccomp": self._restrict_calls(),
         }
-        if os.getppid() != parent:  # it died before the first step
+        if os.getppid() != parent:  # it ended before the first step
             os._exit(1)
         return [name for name, applied in steps.items() if not applied]
 
@@ -108,7 +110,7 @@ class Confinement:
         return self._call(self._libc.syscall, *arguments)
 
     def _call(self, function: Any, *arguments: int | bytes | None) -> int:
-        """Call a function of variable arguments: each is as wide as a register."""
+        """Call a variadic C function; each integer is passed as wide as a register."""
         wide = (ctypes.c_long(each) if isinstance(each, int) else each for each in arguments)
         return int(function(*wide))
 
@@ -119,7 +121,7 @@ class Confinement:
     # Landlock
 
     def _make_ruleset(self) -> int:
-        """Return the descriptor of the rules: libraries may be read; -1 without Landlock."""
+        """Create the Landlock rules (libraries are readable); returns a descriptor, or -1."""
         version = self._syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG)
         if version < 1:
             return -1
@@ -156,7 +158,7 @@ class Confinement:
 
 
 def _libraries() -> Iterator[Path]:
-    """Folders that the interpreter and the packages load code and data from."""
+    """Return the folders from which the interpreter and packages load code and data."""
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     found = {Path(sysconfig.get_path(name)) for name in names}
     found |= {Path(sys.prefix, "lib"), Path(sys.base_prefix, "lib"), Path(__file__).parents[1]}
@@ -166,7 +168,7 @@ def _libraries() -> Iterator[Path]:
 
 
 def _filter(architecture: int, calls: dict[str, int]) -> bytes:
-    """Assemble the filter: refused calls, and those that depend on their first argument."""
+    """Assemble the seccomp filter: refused calls, and calls whose first argument decides."""
 
     def when(value: int, result: int) -> list[tuple[int, int, int, int]]:
         return [(_EQUAL, 0, 1, value), (_RETURN, 0, 0, result)]

@@ -25,7 +25,7 @@ from mediafm_core.isolation.confinement import Confinement
 from mediafm_core.isolation.limits import Limits, apply
 from mediafm_core.isolation.task_context import Task, TaskContext
 from mediafm_core.isolation.wire import Inbound, Message, WireError, send
-from mediafm_core.isolation.wire_errors import described
+from mediafm_core.isolation.wire_errors import serialize_error
 from mediafm_core.runtime.error_causes import Cause, fault_of
 
 _FIRST_DESCRIPTOR, _LAST_DESCRIPTOR = 3, 1 << 16
@@ -36,37 +36,37 @@ def main(control_descriptor: int, tasks: str) -> None:
     """Serve until the control connection ends.
 
     Args:
-        control_descriptor: of the connection to the process that works.
-        tasks: the module whose `TASKS` children run.
+        control_descriptor: of the connection to the working process.
+        tasks: name of the module whose `TASKS` children run.
     """
     sys.meta_path.insert(0, _WithoutPandas())
     module = importlib.import_module(tasks)
     gc.collect()
-    gc.freeze()  # a child's collector must not touch, and so copy, every page
-    # Writes beyond the limit of file sizes fail with a number, as Python has it anyway.
+    gc.freeze()  # keeps a child's garbage collector from touching, and so copying, every page
+    # A write beyond the file size limit then raises an OSError and does not kill the child.
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     with socket.socket(fileno=control_descriptor) as control:
         _ForkServerLoop(control, module.TASKS).run()
 
 
 class _WithoutPandas(MetaPathFinder):
-    """Refuses pandas, which pyarrow tries to import with the first table of each child.
+    """Import finder that blocks pandas, which pyarrow tries to import for the first table.
 
-    It does without, and a child saves half a second.
+    pyarrow works without it, which saves half a second per child.
     """
 
     def find_spec(self, name: str, _path: object, _target: object = None) -> None:
-        """Raise for pandas; leave others to the finders that follow."""
+        """Raise for pandas; leave other modules to the next finders."""
         if name == "pandas":
             raise ModuleNotFoundError("children have no pandas", name=name)
 
 
 class _ForkServerLoop:
-    """The children that run, by their numbers.
+    """The loop of the fork server, and its running children by process id.
 
     Args:
-        control: the connection to the process that works.
-        tasks: what children can do, by name.
+        control: the connection to the working process.
+        tasks: tasks of children by name.
     """
 
     def __init__(self, control: socket.socket, tasks: Mapping[str, Task]) -> None:
@@ -74,13 +74,16 @@ class _ForkServerLoop:
         self._tasks = tasks
         self._confinement = Confinement()
         self._inbound = Inbound(control)
-        self._ends: dict[int, socket.socket] = {}  # where the end of a child is reported
+        self._ends: dict[
+            int, socket.socket
+        ] = {}  # connections on which the end of a child is reported
         self._waker, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
         signal.set_wakeup_fd(self._wake)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
 
     def run(self) -> None:
+        """Handle requests and ended children until the control connection ends."""
         send(self._control, Message("ready", {}))
         try:
             while True:
@@ -112,7 +115,7 @@ class _ForkServerLoop:
         try:
             process = os.fork()
         except OSError as error:
-            send(end, Message("failed", described(error)))
+            send(end, Message("failed", serialize_error(error)))
             end.close()
         else:
             if process == 0:
@@ -133,7 +136,7 @@ class _ForkServerLoop:
             }
             with self._ends.pop(process) as end:
                 code = os.waitstatus_to_exitcode(status)
-                with suppress(OSError):  # the process that works no longer waits
+                with suppress(OSError):  # the working process no longer waits
                     send(end, Message("ended", {"status": code, **used}))
 
 
@@ -144,15 +147,15 @@ def _run_child(
     parent: int,
     tasks: Mapping[str, Task],
 ) -> NoReturn:
-    """Give up all rights, then do what is asked until the connection ends."""
+    """Apply all restrictions, then run tasks until the connection ends."""
     code = 1
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        os.dup2(1, 2)  # nothing reads what it says there, and a full pipe would stop it
+        os.dup2(1, 2)  # nothing reads the child's stderr, and a full pipe would block it
         apply(limits)
         missing = confinement.apply(parent)
-        # The connection to the process that works, of this child and of others, among them.
+        # Closes, among others, the server's own connections and those of other children.
         keep = data.fileno()
         os.closerange(_FIRST_DESCRIPTOR, keep)
         os.closerange(keep + 1, _LAST_DESCRIPTOR)
@@ -160,12 +163,13 @@ def _run_child(
         _serve(data, tasks, limits)
         code = 0
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        code = 0  # the process that works has no more to ask, or is gone
+        code = 0  # the working process has ended the connection, or has ended itself
     finally:
         os._exit(code)
 
 
 def _serve(data: socket.socket, tasks: Mapping[str, Task], limits: Limits) -> None:
+    """Run the requested tasks and send their results or errors."""
     inbound = Inbound(data)
     while True:
         request = inbound.next()
@@ -175,19 +179,19 @@ def _serve(data: socket.socket, tasks: Mapping[str, Task], limits: Limits) -> No
             body = tasks[request.kind](context)
         except (BrokenPipeError, ConnectionResetError, EOFError, WireError):
             raise
-        except Exception as error:  # noqa: BLE001 - returned to the process that asked
-            outgrown = _outgrown(error, limits)
+        except Exception as error:  # noqa: BLE001 - returned to the working process
+            exceeded = _exceeded_limit(error, limits)
             context.send(
-                Message("outgrown", {"limit": outgrown})
-                if outgrown
-                else Message("error", described(error))
+                Message("limit_exceeded", {"limit": exceeded})
+                if exceeded
+                else Message("error", serialize_error(error))
             )
         else:
             context.send(Message("result", {}, body))
 
 
-def _outgrown(error: Exception, limits: Limits) -> str:
-    """Return the name of the limit of this process that an error comes from; empty for others."""
+def _exceeded_limit(error: Exception, limits: Limits) -> str:
+    """Return the name of the limit of this process that caused an error; empty for other errors."""
     fault = fault_of(error)
     if fault.cause is Cause.MEMORY:
         return "memory"

@@ -1,4 +1,4 @@
-"""The process that forks children, as the process that works starts, asks and ends it."""
+"""Handle on the fork server: starts it, sends it requests and ends it."""
 
 import atexit
 import json
@@ -13,12 +13,12 @@ from mediafm_core.errors import MachineError
 from mediafm_core.isolation.wire import Inbound, Message, WireError, send
 
 TASKS = "mediafm_core.isolation.tasks"
-REPORT_S = 60.0  # at most until the server says that a child has started or ended
-_END_S = 5.0  # at most until the server has ended by itself
-# Variables that a child may know; keys and tokens are in others.
+REPORT_S = 60.0  # timeout for the server's report that a child has started or ended
+_END_S = 5.0  # timeout for the server to end by itself
+# Environment variables that are passed to children; none of these holds keys or tokens.
 _KEPT_VARIABLES = frozenset({"PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH"})
 _KEPT_PREFIXES = ("PYTHON", "LC_", "DYLD_")
-# The server has one thread: a lock that another one held would stay locked in a child for ever.
+# The server must have one thread: a lock held by another thread would stay locked in a fork.
 _ONE_THREAD = {
     **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")},
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
@@ -31,10 +31,10 @@ _START = (
 
 
 class ForkServer:
-    """The process that forks this process's children; started when the first one is.
+    """Handle on the fork server of this process, started with the first child.
 
     Args:
-        tasks: the module of what children can do.
+        tasks: name of the module whose `TASKS` children run.
     """
 
     def __init__(self, tasks: str) -> None:
@@ -56,44 +56,44 @@ class ForkServer:
                 stderr=subprocess.PIPE,
                 pass_fds=[other.fileno()],
                 env={**kept, **_ONE_THREAD},
-                start_new_session=True,  # Ctrl-C in a terminal reaches its whole group
+                start_new_session=True,  # keeps Ctrl-C in a terminal from reaching it
             )
         try:
             Inbound(control).next()
         except (EOFError, OSError, WireError):
-            said = self._process.communicate()[1].decode(errors="replace").strip()
-            last = said.splitlines()[-1] if said else f"exit code {self._process.returncode}"
+            output = self._process.communicate()[1].decode(errors="replace").strip()
+            last = output.splitlines()[-1] if output else f"exit code {self._process.returncode}"
             raise MachineError(
-                f"The process that reads media for this one did not start ({last}): run "
+                f"The process that forks media readers did not start ({last}): run "
                 "`mediafm doctor`."
             ) from None
         control.settimeout(REPORT_S)
 
     @property
     def is_alive(self) -> bool:
-        """Return True if it can be asked; not by a fork of the process that started it."""
+        """Return True if it runs and belongs to this process, not to a parent of this fork."""
         return self.owner == os.getpid() and self._process.poll() is None
 
     @property
     def process(self) -> int:
-        """Its process number."""
+        """Its process id."""
         return self._process.pid
 
-    def ask(self, message: Message, descriptors: Sequence[int] = ()) -> None:
+    def send_request(self, message: Message, descriptors: Sequence[int] = ()) -> None:
         """Send a request.
 
         Raises:
-            OSError: it has ended.
+            OSError: the server has ended.
         """
         with self._lock:
             send(self._control, message, descriptors)
 
     def kill(self) -> None:
-        """End it though it does not answer; its children end with it."""
+        """Kill the server; its children end with it."""
         self._process.kill()
 
     def close(self) -> None:
-        """End it, and with it its children."""
+        """End the server and its children."""
         self._control.close()
         if self.owner == os.getpid():
             try:
@@ -108,9 +108,9 @@ _servers_lock = threading.Lock()
 
 
 def fork_server_of(tasks: str = TASKS) -> ForkServer:
-    """Return this process's server of a module of tasks, started if need be.
+    """Return this process's fork server for a module of tasks, starting it if necessary.
 
-    One per process, like the processes that it forks; it ends with this process.
+    There is one per process and module; it ends with this process.
     """
     with _servers_lock:
         server = _servers.get(tasks)

@@ -1,7 +1,7 @@
-"""Limits of a child: processor time, memory, open files, written bytes, time without progress.
+"""Resource limits of a child: CPU time, memory, open files, written bytes, time without progress.
 
-They follow from what the input may reasonably need, with a wide margin: a film of two hours in
-1080p takes about half an hour of processor time and may take nine.
+They are derived from the size and description of the input, with a wide margin: a film of two
+hours in 1080p takes about half an hour of CPU time, and may take nine hours.
 """
 
 import math
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 _MIB = 1 << 20
 _START_CPU_S = 60.0
 _CPU_S_PER_MIB = 1.0
-# Processor seconds for a second of one million pixels at 25 pictures a second. 1080p High profile
-# takes 0.1 of them on a Xeon.
+# CPU seconds allowed per second of video of one megapixel at 25 frames per second. 1080p in High
+# profile takes 0.1 on a Xeon.
 _CPU_S_PER_SECOND = 2.0
 _USUAL_RATE, _MOST_TIMES_RATE = 25.0, 10.0
-_UNDECLARED_BYTES_PER_S = 12_500  # of a film that does not say how long it is: 100 kbit/s
-# The length that a file declares is believed up to here: 2 kbit/s, which no film with moving
-# pictures gets along with, and ten minutes of a still.
+_UNDECLARED_BYTES_PER_S = 12_500  # assumed for a film without a declared length: 100 kbit/s
+# A declared length is accepted up to the size divided by this rate, 2 kbit/s, which is too little
+# for moving pictures, plus ten minutes of a still image.
 _LEAST_BYTES_PER_S, _STILL_S = 250, 600.0
-# A decoder keeps 16 reference pictures, one or two for each of its threads, and some in waiting;
-# 4 bytes are a pixel of 4:2:0 in 16 bit and the padding around it.
+# A decoder keeps 16 reference frames, one or two for each of its threads, and some in its queue.
+# 4 bytes hold a pixel of 4:2:0 in 16 bits with padding.
 _PICTURES, _BYTES_PER_PIXEL = 48, 4
-_STACK_BYTES = 16 * _MIB  # of each thread, and what its allocator sets aside
+_STACK_BYTES = 16 * _MIB  # of each thread, with its allocator's reserve
 _SHARED_BYTES = 4096 * _MIB  # address space beside private memory: mapped libraries, reserves
 _SOUND_BYTES_PER_S = 32_000  # 16 kHz, 16 bit, uncompressed
 _START_WRITTEN = 64 * _MIB
 _OPEN_FILES = 64
-# A child that makes progress by its own account and does nothing is ended too, much later.
+# Also ends, much later, a child that reports progress but uses no CPU time.
 _WALL_PER_CPU, _START_WALL_S = 4.0, 600.0
 
 
@@ -43,12 +43,12 @@ class Limits(NamedTuple):
     """Limits of one child.
 
     Attributes:
-        cpu_s: processor seconds of all its threads.
-        memory_bytes: private memory beside that of a new child.
-        written_bytes: size of any file that it writes.
+        cpu_s: CPU seconds of all its threads.
+        memory_bytes: private memory in addition to that of a new child.
+        written_bytes: largest size of a file that it writes.
         no_progress_s: wall time without a message and without reading or writing.
-        wall_s: wall time in all, without what it waits for this process.
-        frames: pictures that it may hand over.
+        wall_s: total wall time, without the time in which it waits for this process.
+        frames: largest number of video frames that it may send.
     """
 
     cpu_s: float
@@ -60,12 +60,12 @@ class Limits(NamedTuple):
 
     @property
     def picture_bytes(self) -> int:
-        """Bytes of all the pictures that it may have kept: many times those of the sound."""
+        """Largest total size of its keyframes, bytes: many times that of the sound."""
         return 32 * self.written_bytes
 
     @property
     def memory(self) -> str:
-        """The memory for people."""
+        """The memory limit for people, in GiB."""
         return f"{self.memory_bytes / (1 << 30):.1f} GiB"
 
 
@@ -77,8 +77,8 @@ def limits_for(
     Args:
         settings: of the platform.
         size_bytes: of the file.
-        probe: its description, where it is to be decoded. The child that made it may have been
-            taken over: no number in it goes without a bound.
+        probe: its description, if it is to be decoded. The child that made it may have been taken
+            over by its input, so every number in it is bounded here.
     """
     from mediafm_core.media.probe import LONGEST_S, MAX_PIXELS
 
@@ -102,10 +102,11 @@ def limits_for(
 
 
 def apply(limits: Limits) -> None:
-    """Limit the calling process, before it reads anything.
+    """Apply limits to the calling process, before it reads anything.
 
-    Private memory counts, not address space: allocators reserve much that they never use. Shared
-    memory does not count as private, so address space has a wider limit of its own.
+    The memory limit is on private memory and not on address space, because allocators reserve much
+    address space that they never use. Shared memory does not count as private memory, so address
+    space has a wider limit of its own.
     """
     threads = _STACK_BYTES * (os.cpu_count() or 1)
     data_bytes, mapped_bytes = _memory_in_use()
@@ -124,26 +125,26 @@ def _bounded(value: float | None, otherwise: float, most: float) -> float:
 
 
 def _limit(which: int, value: int, grace: int = 0) -> None:
-    """Lower a limit of this process; one that is lower already stays.
+    """Lower a resource limit of this process; a limit that is lower already stays.
 
     Args:
-        which: the limit.
-        value: at which the process is warned or refused.
-        grace: beyond the value, where it is ended whatever it does about it.
+        which: the limit, a `resource.RLIMIT_*` constant.
+        value: the soft limit.
+        grace: added to the soft limit for the hard limit.
     """
     _, hard = resource.getrlimit(which)
     end = value + grace
     if hard != resource.RLIM_INFINITY:
         value, end = min(value, hard), min(end, hard)
-    with suppress(ValueError, OSError):  # a system that does not know this limit
+    with suppress(ValueError, OSError):  # a system that does not support this limit
         resource.setrlimit(which, (value, end))
 
 
 def _memory_in_use() -> tuple[int, int]:
-    """Bytes of private writable memory and of address space of this process."""
+    """Return the bytes of private writable memory and of address space of this process."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:  # no Linux
+    except OSError:  # not Linux
         return 0, 0
     found = {name: value for name, _, value in (line.partition(":") for line in lines)}
     return tuple(1024 * int(found[name].split()[0]) for name in ("VmData", "VmSize"))  # type: ignore[return-value]

@@ -1,7 +1,7 @@
-"""The functions that read what strangers sent, each in a child: same arguments, results and errors.
+"""Readers of untrusted files, run in a child: same arguments, results and errors as the originals.
 
-A step of a title makes one `TitleReader`, which has one child. The child is forked when it is first
-needed, with limits by the size and description of the file.
+Each step of a title creates one `TitleReader`, which has one child. The child is forked at the
+first call, with limits derived from the size and description of the file.
 """
 
 import json
@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 
 from mediafm_core.config.media_settings import KeyframeSettings, LimitSettings
-from mediafm_core.isolation.child_process import ChildProcess, Used, next_events
+from mediafm_core.isolation.child_process import ChildProcess, ChildUsage, next_events
 from mediafm_core.isolation.fork_server_handle import TASKS
 from mediafm_core.isolation.limits import Limits, limits_for
 from mediafm_core.isolation.wire import Message, WireError
-from mediafm_core.isolation.wire_errors import rebuilt
+from mediafm_core.isolation.wire_errors import deserialize_error
 from mediafm_core.titles.manifest import Manifest
 from mediafm_core.titles.title_file import TitleFile
 
@@ -31,21 +31,22 @@ if TYPE_CHECKING:
     from mediafm_core.shots.detector import ShotDetector
 
 Handler = Callable[[Message], Message | None]
-"""Takes what a child says while it works; returns the answer that it waits for, if it does."""
+"""Handles a message of a running child; returns the reply, if the child waits for one."""
 
 
 class TitleReader:
-    """Reads the files of one title in a child. Use as a context manager.
+    """Reader of one title's files in a child process. Use as a context manager.
 
     Args:
         settings: limits.
-        size_bytes: of the largest file to be read; that of the first one if not given.
-        probe: its description, where it is to be decoded.
-        waiting: called about twice a second while the child works; what it raises ends it.
-        tasks: the module of what the child can do.
+        size_bytes: of the largest file to be read; by default that of the first one.
+        probe: its description, if it is to be decoded.
+        waiting: called about twice a second while the child runs; an exception from it ends the
+            child.
+        tasks: name of the module whose `TASKS` the child can run.
 
     Attributes:
-        used: what the child has used, known at the end of the block.
+        used: resources that the child has used, set at the end of the block.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class TitleReader:
         self._waiting = waiting
         self._tasks = tasks
         self._child: ChildProcess | None = None
-        self.used = Used(0.0, 0)
+        self.used = ChildUsage(0.0, 0)
 
     def __enter__(self) -> Self:
         return self
@@ -77,11 +78,11 @@ class TitleReader:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Rights that the child could not give up on this system; empty before it runs."""
+        """Restrictions of the child that this system does not support; empty before it runs."""
         return self._child.missing if self._child else ()
 
     def manifest(self, file: TitleFile, title_id: str) -> Manifest:
-        """As `read_manifest`."""
+        """Read `title.json`; see `read_manifest`."""
         data = self.run("manifest", "reading it", [file], {"title_id": title_id})
         from mediafm_core.isolation.wire_results import parsing
 
@@ -92,7 +93,7 @@ class TitleReader:
             return found
 
     def probe(self, file: TitleFile, language: str | None = None) -> "MediaProbe":
-        """As `mediafm_core.media.probe.probe`."""
+        """Probe a media file; see `mediafm_core.media.probe.probe`."""
         from mediafm_core.isolation.wire_results import parsing
         from mediafm_core.media.probe import MediaProbe
 
@@ -103,7 +104,7 @@ class TitleReader:
     def side_file(
         self, file: TitleFile, language: str | None = None, title_language: str | None = None
     ) -> "TimedText":
-        """As `read_side_file`."""
+        """Read a subtitle file; see `read_side_file`."""
         from mediafm_core.isolation.wire_results import timed_text_from_wire
 
         arguments = {"language": language, "title_language": title_language}
@@ -119,7 +120,7 @@ class TitleReader:
         progress: Callable[[float], None] = lambda _seconds: None,
         title_language: str | None = None,
     ) -> "TimedText":
-        """As `read_embedded`."""
+        """Read an embedded text track; see `read_embedded`."""
         from mediafm_core.isolation.wire_results import timed_text_from_wire
 
         arguments = {
@@ -127,14 +128,16 @@ class TitleReader:
             "origin_s": origin_s,
             "title_language": title_language,
         }
-        data = self.run("embedded", "reading captions", [file], arguments, _reporting(progress))
+        data = self.run(
+            "embedded", "reading captions", [file], arguments, _progress_handler(progress)
+        )
         with self._checked():
             return timed_text_from_wire(data)
 
     def clips(
         self, file: TitleFile, title_id: str, duration_s: float, language: str | None = None
     ) -> pa.Table:
-        """As `read_clips`."""
+        """Read `clips.csv`; see `read_clips`."""
         from mediafm_core.isolation.wire_results import clips_from_wire
 
         arguments = {"title_id": title_id, "duration_s": duration_s, "language": language}
@@ -153,13 +156,13 @@ class TitleReader:
         soundtrack_path: Path,
         progress: Callable[[float], None] = lambda _seconds: None,
     ) -> "DecodeSummary":
-        """As `decode_title`; the detector's network runs in this process.
+        """Decode a title; see `decode_title`. The detector's network runs in this process.
 
-        Of the processor seconds, those of detection are this process's.
+        The CPU seconds of `detect` include those of this process.
         """
         from mediafm_core.isolation.wire_results import summary_from_wire
 
-        hosted = _HostedDecode(self._limits(file), detector, title_id, keyframe_sink, progress)
+        parent = _ParentDecode(self._limits(file), detector, title_id, keyframe_sink, progress)
         arguments = {
             "title_id": title_id,
             "probe": probe.model_dump(mode="json"),
@@ -168,41 +171,41 @@ class TitleReader:
         }
         with soundtrack_path.open("w+b", buffering=0) as soundtrack:
             data = self.run(
-                "decode", "decoding", [file], arguments, hosted.handle, [soundtrack.fileno()]
+                "decode", "decoding", [file], arguments, parent.handle, [soundtrack.fileno()]
             )
         with self._checked():
-            summary = summary_from_wire(data, title_id, hosted.frames, hosted.keyframes)
+            summary = summary_from_wire(data, title_id, parent.frames, parent.keyframes)
         if summary.soundtrack_s == 0:
             soundtrack_path.unlink()
-        summary.cpu_seconds["detect"] += hosted.detect_cpu_s
+        summary.cpu_seconds["detect"] += parent.detect_cpu_s
         return summary
 
     def run(
         self,
         task: str,
-        doing: str,
+        activity: str,
         files: Sequence[TitleFile],
         arguments: dict[str, Any],
         handle: Handler = lambda _message: None,
-        written: Sequence[int] = (),
+        writable: Sequence[int] = (),
     ) -> bytes:
-        """Let the child do a task; returns its result, JSON that is to be checked.
+        """Run a task in the child; returns its result, JSON that the caller must check.
 
         Args:
             task: its name.
-            doing: what it does, for people.
-            files: open files for it to read; the first names the errors.
-            arguments: of the task, as JSON has them.
-            handle: takes what the child says meanwhile.
-            written: descriptors of files that it may write to.
+            activity: the work, for error messages.
+            files: open files for it to read; errors name the first one.
+            arguments: of the task, to be encoded as JSON.
+            handle: called with each message before the result.
+            writable: descriptors of files that it may write to.
 
         Raises:
-            TitleError: as the task raises it, or the child has crashed, made no progress, outgrown
-                a limit or sent garbage.
-            MachineError: no child can be started, or the machine fails it.
+            TitleError: from the task; or the child has crashed, made no progress, exceeded a limit
+                or sent an invalid message.
+            MachineError: no child can be started, or the disk does not respond.
         """
-        child = self._child_for(files[0], doing)
-        child.ask(task, files, json.dumps(arguments).encode(), written, doing)
+        child = self._child_for(files[0], activity)
+        child.start_task(task, files, json.dumps(arguments).encode(), writable, activity)
         while True:
             for _, message, error in next_events([child], self._waiting):
                 if message is None:
@@ -210,22 +213,24 @@ class TitleReader:
                 match message.kind:
                     case "result":
                         return message.body
-                    case "outgrown":
-                        raise child.outgrown(str(message.head.get("limit")))
+                    case "limit_exceeded":
+                        raise child.limit_exceeded(str(message.head.get("limit")))
                     case "error":
-                        raise rebuilt(message.head) or child.garbage(WireError("error"))
+                        raise deserialize_error(message.head) or child.invalid_result(
+                            WireError("error")
+                        )
                 with self._checked():
                     answer = handle(message)
                 if answer is not None:
-                    child.answer(answer)
+                    child.reply(answer)
 
-    def _child_for(self, file: TitleFile, doing: str) -> ChildProcess:
-        """The child at hand, or a new one if there is none or a larger file needs more."""
+    def _child_for(self, file: TitleFile, activity: str) -> ChildProcess:
+        """Return the current child, or a new one if there is none or its limits are too low."""
         limits = self._limits(file)
         if self._child is not None and self._child.limits.cpu_s < limits.cpu_s:
             self._end()
         if self._child is None:
-            self._child = ChildProcess(limits, str(file), doing, self._tasks)
+            self._child = ChildProcess(limits, str(file), activity, self._tasks)
         return self._child
 
     def _end(self) -> None:
@@ -233,7 +238,7 @@ class TitleReader:
         if child is not None:
             child.close()
             cpu_s, peak_bytes = child.used
-            self.used = Used(self.used.cpu_s + cpu_s, max(self.used.peak_bytes, peak_bytes))
+            self.used = ChildUsage(self.used.cpu_s + cpu_s, max(self.used.peak_bytes, peak_bytes))
 
     def _limits(self, file: TitleFile) -> Limits:
         size_bytes = file.size if self._size_bytes is None else self._size_bytes
@@ -241,22 +246,22 @@ class TitleReader:
 
     @contextmanager
     def _checked(self) -> Iterator[None]:
-        """Turn what is wrong with something that the child has sent into an error of its title."""
+        """Convert a `WireError` about the child's messages into a `TitleError`."""
         try:
             yield
         except WireError as error:
             if self._child is None:
                 raise
-            raise self._child.garbage(error) from None
+            raise self._child.invalid_result(error) from None
 
 
-class _HostedDecode:
-    """The part of a decode that is no child's: detection, and where keyframes go.
+class _ParentDecode:
+    """The parent's part of a decode: runs the detector and passes keyframes to their sink.
 
     Attributes:
-        frames: pictures that the child has handed over.
-        keyframes: keyframes that it has handed over.
-        detect_cpu_s: processor seconds of detection.
+        frames: number of video frames that the child has sent.
+        keyframes: number of keyframes that it has sent.
+        detect_cpu_s: CPU seconds of detection in this process.
     """
 
     def __init__(
@@ -277,10 +282,10 @@ class _HostedDecode:
         self.detect_cpu_s = 0.0
 
     def handle(self, message: Message) -> Message | None:
-        """Take what the child says.
+        """Handle a message of the child.
 
         Raises:
-            WireError: it cannot be right.
+            WireError: it is invalid.
         """
         from mediafm_core.isolation.wire_results import keyframes_from_wire
 
@@ -319,7 +324,7 @@ class _HostedDecode:
         return known.astype(np.float32, copy=False).tobytes()
 
 
-def _reporting(progress: Callable[[float], None]) -> Handler:
+def _progress_handler(progress: Callable[[float], None]) -> Handler:
     def handle(message: Message) -> None:
         if message.kind != "progress":
             raise WireError(message.kind)

@@ -1,4 +1,4 @@
-"""A child's side of a task: the request, the open files that came with it, and what it says."""
+"""Context of a task in a child: the request, its open files, and messages to the parent."""
 
 import json
 import socket
@@ -11,13 +11,13 @@ from mediafm_core.titles.title_file import TitleFile
 
 
 class TaskContext:
-    """One request of the process that works, in a child.
+    """One request of the working process, as seen by the task in the child.
 
     Args:
-        request: its head names the files; its body is JSON, the arguments.
+        request: its head names the files; its body holds the arguments as JSON.
         descriptors: of the open files, in the order of their names.
-        inbound: where answers come from.
-        data: the connection.
+        inbound: reader of the replies.
+        data: the connection to the working process.
     """
 
     def __init__(
@@ -34,27 +34,27 @@ class TaskContext:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments, as JSON has them."""
+        """The arguments, parsed from JSON."""
         found: dict[str, Any] = json.loads(self._request.body)
         return found
 
     def file(self) -> TitleFile:
-        """Take the next file that came with the request, to read; the caller closes it."""
+        """Return the next file of the request, open for reading; the caller closes it."""
         path = Path(self._request.head["paths"][0])
         return TitleFile(self._descriptors.pop(0), path)
 
     def descriptor(self) -> int:
-        """Take the next descriptor that came with the request; the caller closes it."""
+        """Return the next descriptor of the request; the caller closes it."""
         return self._descriptors.pop(0)
 
     def send(self, message: Message) -> None:
-        """Send a message."""
+        """Send a message to the working process."""
         send(self._data, message)
 
     def receive_answer(self) -> Message:
-        """Wait for the next answer."""
+        """Wait for the next reply of the working process."""
         return self._inbound.next()
 
 
 Task = Callable[[TaskContext], bytes]
-"""Does what is asked and returns the result, JSON."""
+"""A task: runs a request and returns the result as JSON."""

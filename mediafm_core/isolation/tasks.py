@@ -1,6 +1,6 @@
-"""Tasks of a child: the functions that read what strangers sent, by name.
+"""Tasks of a child: the functions that read untrusted files, by name.
 
-Importing this module imports all that they need: the server does so once, and its children have it.
+Importing this module imports everything they need. The fork server does so once, for all children.
 """
 
 import io
@@ -33,7 +33,7 @@ from mediafm_core.shots.detector import Frames, Probabilities
 from mediafm_core.titles.manifest import read_manifest
 
 Image.preinit()  # its formats would be imported with the first keyframe
-_IN_FLIGHT = 1  # batches of pictures that may wait for their probabilities
+_IN_FLIGHT = 1  # batches of frames that may be sent before their probabilities have arrived
 
 
 def manifest(context: TaskContext) -> bytes:
@@ -44,7 +44,7 @@ def manifest(context: TaskContext) -> bytes:
 
 
 def probe_media(context: TaskContext) -> bytes:
-    """Look into a media file."""
+    """Probe a media file."""
     with context.file() as file:
         found = probe(file, context.arguments["language"])
     return found.model_dump_json().encode()
@@ -79,7 +79,7 @@ def clips(context: TaskContext) -> bytes:
 
 
 def decode(context: TaskContext) -> bytes:
-    """Decode a title; pictures for the detector and keyframes go to the process that works."""
+    """Decode a title; frames for the detector and keyframes are sent to the working process."""
     arguments = context.arguments
 
     def keep(batch: pa.RecordBatch) -> None:
@@ -93,7 +93,7 @@ def decode(context: TaskContext) -> bytes:
             file,
             arguments["title_id"],
             MediaProbe.model_validate(arguments["probe"]),
-            _DetectorElsewhere(arguments["threshold"], context),
+            _RemoteDetector(arguments["threshold"], context),
             KeyframeSettings.model_validate(arguments["keyframes"]),
             keep,
             soundtrack,
@@ -112,15 +112,15 @@ TASKS: dict[str, Task] = {
 }
 
 
-class _DetectorElsewhere:
-    """A detector whose network runs in the process that works.
+class _RemoteDetector:
+    """A detector whose network runs in the working process.
 
-    While that computes, this process goes on decoding: answers come later than they would, and
-    what is made of them does not depend on when.
+    The child decodes further frames while the network computes, so that probabilities arrive later;
+    the results do not depend on when they arrive.
 
     Args:
         threshold: of the detector.
-        context: with the process that works.
+        context: for messages to the working process.
     """
 
     def __init__(self, threshold: float, context: TaskContext) -> None:
@@ -128,16 +128,16 @@ class _DetectorElsewhere:
         self._context = context
         self._unanswered = 0
 
-    def stream(self) -> "_DetectorElsewhere":
-        """Begin a title; a child decodes one."""
+    def stream(self) -> "_RemoteDetector":
+        """Begin a title; a child decodes only one."""
         return self
 
     def push(self, frames: Frames) -> Probabilities:
-        """Hand pictures over; returns the probabilities that have come meanwhile."""
+        """Send frames; returns the probabilities that have arrived."""
         return self._ask(Message("frames", {}, frames.tobytes()), _IN_FLIGHT)
 
     def finish(self) -> Probabilities:
-        """End the title; returns all probabilities that are owed."""
+        """End the title; returns all remaining probabilities."""
         return self._ask(Message("finish", {}), 0)
 
     def _ask(self, message: Message, left: int) -> Probabilities:

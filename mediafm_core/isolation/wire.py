@@ -1,9 +1,9 @@
-"""Messages between the process that works and its children: a JSON head and raw bytes.
+"""Messages between the working process and its children: a JSON head and raw bytes.
 
     4 bytes length of the head | 4 bytes length of the body | head | body
 
-Nothing is ever unpickled, and lengths are checked before memory is spent on them. Descriptors
-travel with the first byte of a message (`SCM_RIGHTS`).
+Nothing is unpickled, and lengths are checked before memory is allocated. File descriptors are sent
+with the first byte of a message (`SCM_RIGHTS`).
 """
 
 import json
@@ -20,11 +20,11 @@ _READ_BYTES = 1 << 20
 
 
 class WireError(Exception):
-    """Bytes that are no message, or one that is larger than any may be."""
+    """Bytes that are not a valid message, or a message above the size limit."""
 
 
 class Message(NamedTuple):
-    """A message; `kind` says what it is, `head` and `body` are what it carries."""
+    """A message of some kind, with a JSON head and a body of raw bytes."""
 
     kind: str
     head: Mapping[str, Any]
@@ -32,16 +32,16 @@ class Message(NamedTuple):
 
 
 def packed(message: Message) -> bytes:
-    """Return a message as bytes."""
+    """Serialise a message."""
     head = json.dumps({**message.head, "kind": message.kind}).encode()
     return b"".join((_LENGTHS.pack(len(head), len(message.body)), head, message.body))
 
 
 def send(connection: socket.socket, message: Message, descriptors: Sequence[int] = ()) -> None:
-    """Send a message, and open descriptors with it.
+    """Send a message together with open file descriptors.
 
     Raises:
-        OSError: the other side is gone.
+        OSError: the other side has closed the connection.
     """
     data = packed(message)
     sent = socket.send_fds(connection, [data], list(descriptors)) if descriptors else 0
@@ -49,7 +49,7 @@ def send(connection: socket.socket, message: Message, descriptors: Sequence[int]
 
 
 class Inbound:
-    """Puts messages together from the bytes of a connection.
+    """Reader of messages from a connection.
 
     Args:
         connection: a Unix stream socket, blocking or not.
@@ -58,32 +58,32 @@ class Inbound:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._bytes = bytearray()
-        self.descriptors: list[int] = []  # received and not taken yet
+        self.descriptors: list[int] = []  # received and not used yet
 
     def receive(self) -> Iterator[Message]:
-        """Wait for bytes once and return the messages that are complete with them.
+        """Receive bytes once and return the messages that they complete.
 
         Raises:
-            EOFError: the other side is gone.
-            WireError: what came is no message.
-            BlockingIOError: nothing is there, and the connection does not block.
+            EOFError: the other side has closed the connection.
+            WireError: the bytes are not a valid message.
+            BlockingIOError: no bytes are available on a non-blocking connection.
         """
         data, descriptors, flags, _ = socket.recv_fds(
             self._connection, _READ_BYTES, MOST_DESCRIPTORS
         )
         self.descriptors += descriptors
         if flags & socket.MSG_CTRUNC:
-            raise WireError("descriptors were lost: there is no room for more open files")
+            raise WireError("descriptors were lost: the limit of open files is reached")
         if not data:
             raise EOFError
         self._bytes += data
         return self._complete()
 
     def next(self) -> Message:
-        """Wait for one message; for a side that never has two under way.
+        """Wait for one message; only for connections on which one message is sent at a time.
 
         Raises:
-            EOFError, WireError: as `receive`.
+            EOFError, WireError: see `receive`.
         """
         messages = self._complete()
         while (message := next(messages, None)) is None:

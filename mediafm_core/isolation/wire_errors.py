@@ -1,7 +1,8 @@
-"""Errors that cross from a child: the same class, sentence and number of the system.
+"""Serialisation of a child's errors: class, message and errno are preserved.
 
-Only classes of a list are made again; any other error becomes a `RemoteError` that quotes it. A
-child may be taken over by its input, so that its word does not suffice to call the machine faulty.
+Only the listed classes are restored; any other error becomes a `RemoteError` with its text. A
+`MachineError` is not restored: a child may be taken over by its input, so that its report is not
+sufficient to blame the machine.
 """
 
 import traceback
@@ -22,10 +23,10 @@ _LONGEST_TEXT = 4000
 
 
 class RemoteError(Exception):
-    """An error in a child that this project has no class for.
+    """An error in a child of a class that is not restored.
 
     Attributes:
-        kind_and_place: its class, and the innermost function of this project that it came through.
+        kind_and_place: its class, and the innermost function of this project in its traceback.
     """
 
     def __init__(self, text: str, kind_and_place: str) -> None:
@@ -34,7 +35,7 @@ class RemoteError(Exception):
 
 
 class RemoteSystemError(OSError):
-    """An error of the system, as a child has reported it."""
+    """An OSError that a child has reported."""
 
 
 class _Link(BaseModel):
@@ -49,11 +50,13 @@ class _Link(BaseModel):
 
 
 class _Chain(BaseModel):
+    """An error and its chain of causes, outermost first."""
+
     links: list[_Link] = Field(min_length=1, max_length=_LONGEST_CHAIN)
 
 
-def described(error: BaseException) -> dict[str, Any]:
-    """Describe an error and the errors that it was raised from, for a message."""
+def serialize_error(error: BaseException) -> dict[str, Any]:
+    """Serialise an error and its chain of causes to JSON."""
     links: list[_Link] = []
     following: BaseException | None = error
     while following is not None and len(links) < _LONGEST_CHAIN:
@@ -64,8 +67,8 @@ def described(error: BaseException) -> dict[str, Any]:
     return _Chain(links=links).model_dump()
 
 
-def rebuilt(description: Mapping[str, Any]) -> Exception | None:
-    """Return the error of a description, its chain as causes; None for what is no description."""
+def deserialize_error(description: Mapping[str, Any]) -> Exception | None:
+    """Restore an error and its chain of causes; None if the description is invalid."""
     try:
         chain = _Chain.model_validate(description)
     except ValidationError:
@@ -79,9 +82,9 @@ def rebuilt(description: Mapping[str, Any]) -> Exception | None:
 
 
 def kind_and_place(error: BaseException) -> str:
-    """Return the kind of an error and the innermost function of this project it came through.
+    """Return an error's class and the innermost function of this project in its traceback.
 
-    Its text is left out: it may name a temporary file or an amount of memory.
+    The message is left out, because it may name a temporary file or an amount of memory.
     """
     if isinstance(error, RemoteError):
         return error.kind_and_place
@@ -100,7 +103,7 @@ def _link(error: BaseException) -> _Link:
         type(error).__name__,
     )
     number = error.errno if isinstance(error, OSError) else None
-    # The text of an OSError holds its number; of an error of FFmpeg too, which is one.
+    # The text of an OSError includes its number; errors of FFmpeg are OSErrors as well.
     text = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
     place = kind_and_place(error)
     return _Link(kind=kind, text=text[:_LONGEST_TEXT], number=number, place=place[:200])

@@ -1,6 +1,6 @@
-"""Results of children as JSON and raw bytes, and their way back into tables, checked.
+"""Serialisation of children's results as JSON and raw bytes, and validation in the parent.
 
-Tables do not travel as Arrow IPC, whose reader trusts its input more than a JSON parser has to.
+Tables are not sent as Arrow IPC, because its reader trusts its input more than a JSON parser does.
 """
 
 import dataclasses
@@ -21,11 +21,11 @@ from mediafm_core.shots.keyframes import KEYFRAME_SCHEMA
 
 TIMED_TEXT = TypeAdapter(TimedText)
 _JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
-_BYTES_PER_PIXEL, _JPEG_HEADER_BYTES = 4, 65_536  # at most, of a JPEG picture
+_BYTES_PER_PIXEL, _JPEG_HEADER_BYTES = 4, 65_536  # upper bounds for a JPEG image
 
 
 class _Summary(BaseModel):
-    """A `DecodeSummary` on the wire; a list for each column of its shots but the title's id."""
+    """A serialised `DecodeSummary`; `shots` has a list per column, without `title_id`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -41,7 +41,7 @@ _FIGURES = {
 
 
 class _Keyframe(NamedTuple):
-    """A row of `KEYFRAME_SCHEMA` but for the title's id; of the picture, its length."""
+    """A row of `KEYFRAME_SCHEMA` without `title_id`, and with the length of the JPEG image."""
 
     shot_index: int
     position: int
@@ -55,8 +55,8 @@ class _Keyframe(NamedTuple):
 _KEYFRAMES = TypeAdapter(list[_Keyframe])
 
 
-class _Clips(BaseModel):
-    """The columns of `CLIP_SCHEMA` that a file decides about."""
+class _ClipColumns(BaseModel):
+    """The columns of `CLIP_SCHEMA` that are read from the file."""
 
     clip_id: list[str] = Field(min_length=1)
     start_s: list[float]
@@ -65,7 +65,7 @@ class _Clips(BaseModel):
 
 
 def summary_on_wire(summary: DecodeSummary) -> _Summary:
-    """Return the summary of a decode as a child sends it."""
+    """Convert the summary of a decode to its serialised form."""
     fields = {each.name: getattr(summary, each.name) for each in dataclasses.fields(summary)}
     shots = summary.shots.drop_columns(["title_id"])
     return _Summary(**{**fields, "shots": shots.to_pydict()})
@@ -73,7 +73,7 @@ def summary_on_wire(summary: DecodeSummary) -> _Summary:
 
 @contextmanager
 def parsing() -> Iterator[None]:
-    """Turn the errors of parsing and checking a result into a `WireError`."""
+    """Convert errors of parsing and checking a result into a `WireError`."""
     try:
         yield
     except (ValueError, TypeError, KeyError, OverflowError, pa.ArrowException) as error:
@@ -81,10 +81,10 @@ def parsing() -> Iterator[None]:
 
 
 def timed_text_from_wire(data: bytes) -> TimedText:
-    """Return the timed text that a child has sent.
+    """Parse and check the timed text that a child has sent.
 
     Raises:
-        WireError: it is none.
+        WireError: it is invalid.
     """
     with parsing():
         found = TIMED_TEXT.validate_json(data)
@@ -95,16 +95,16 @@ def timed_text_from_wire(data: bytes) -> TimedText:
 
 @parsing()
 def summary_from_wire(data: bytes, title_id: str, frames: int, keyframes: int) -> DecodeSummary:
-    """Return the summary that a child has sent.
+    """Parse and check the summary that a child has sent.
 
     Args:
         data: the child's result.
         title_id: the title.
-        frames: pictures that it has handed over.
-        keyframes: keyframes that it has handed over.
+        frames: number of video frames that it has sent.
+        keyframes: number of keyframes that it has sent.
 
     Raises:
-        WireError: it is none, or contradicts itself or what was handed over.
+        WireError: it is invalid, inconsistent, or does not match the numbers sent.
     """
     sent = SUMMARY.validate_json(data)
     _require({"title_id", *sent.shots} == set(SHOT_SCHEMA.names))
@@ -130,7 +130,7 @@ def summary_from_wire(data: bytes, title_id: str, frames: int, keyframes: int) -
 
 
 def keyframes_on_wire(batch: pa.RecordBatch) -> Message:
-    """Return keyframes as a child sends them."""
+    """Serialise keyframes to a message."""
     names = KEYFRAME_SCHEMA.names
     jpegs = batch.column(names.index("jpeg")).to_pylist()
     columns = [batch.column(names.index(name)).to_pylist() for name in _Keyframe._fields[:-1]]
@@ -140,10 +140,10 @@ def keyframes_on_wire(batch: pa.RecordBatch) -> Message:
 
 @parsing()
 def keyframes_from_wire(message: Message, title_id: str) -> pa.RecordBatch:
-    """Return the keyframes that a child has sent.
+    """Parse and check the keyframes that a child has sent.
 
     Raises:
-        WireError: they are none.
+        WireError: they are invalid.
     """
     rows = _KEYFRAMES.validate_python(message.head.get("rows"))
     for row in rows:
@@ -158,19 +158,19 @@ def keyframes_from_wire(message: Message, title_id: str) -> pa.RecordBatch:
 
 
 def columns_of(clips: pa.Table) -> bytes:
-    """Return clips as a child sends them."""
-    found = {name: clips[name].to_pylist() for name in _Clips.model_fields}
+    """Serialise the columns of clips."""
+    found = {name: clips[name].to_pylist() for name in _ClipColumns.model_fields}
     return json.dumps(found).encode()
 
 
 @parsing()
 def clips_from_wire(data: bytes, title_id: str, duration_s: float) -> pa.Table:
-    """Return the clips that a child has sent, a table of `CLIP_SCHEMA`.
+    """Parse and check the clips that a child has sent; returns a table of `CLIP_SCHEMA`.
 
     Raises:
-        WireError: they are none, or lie outside the title.
+        WireError: they are invalid, or lie outside the title.
     """
-    sent = _Clips.model_validate_json(data)
+    sent = _ClipColumns.model_validate_json(data)
     count = len(sent.clip_id)
     start_s, end_s = np.array(sent.start_s), np.array(sent.end_s)
     _require(len(start_s) == len(end_s) == len(sent.labels) == count)
@@ -179,14 +179,14 @@ def clips_from_wire(data: bytes, title_id: str, duration_s: float) -> pa.Table:
     _require(len(set(sent.clip_id)) == count)
     columns: Mapping[str, Sequence[Any]] = {
         "title_id": [title_id] * count,
-        **{name: getattr(sent, name) for name in _Clips.model_fields},
+        **{name: getattr(sent, name) for name in _ClipColumns.model_fields},
         "proposed": [False] * count,
     }
     return pa.table({name: columns[name] for name in CLIP_SCHEMA.names}, schema=CLIP_SCHEMA)
 
 
 def _cut(data: bytes, lengths: Sequence[int]) -> Iterator[bytes]:
-    """Cut bytes into pictures."""
+    """Split bytes into JPEG images of given lengths."""
     _require(sum(lengths) == len(data))
     start = 0
     for length in lengths:

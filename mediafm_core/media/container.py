@@ -1,13 +1,13 @@
-"""Opening media files that nobody vouches for.
+"""Safe opening of untrusted media files.
 
-A media file may be hostile: an HLS playlist, a concat script or a reference movie under the name
-`film.mp4` asks the reader to open other files or addresses. Three walls stand against it, each of
-which would be enough:
+A media file may be hostile: an HLS playlist, a concat script or a reference movie with the name
+`film.mp4` makes a demuxer open other files or URLs. Three defences prevent that; each of them is
+sufficient:
 
-1. The demuxer is chosen here, by the file's first bytes, from a short list of container formats
-   that hold their own data; libav never guesses.
-2. libav is given an open file descriptor and only its `fd` protocol, so that it has no means of
-   opening a path or an address.
+1. This module chooses the demuxer by the file's first bytes, from a short list of self-contained
+   container formats. libav never probes the format.
+2. libav gets an open file descriptor and may use its `fd` protocol only, so that it cannot open
+   any path or URL.
 3. References to data outside a QuickTime file (`dref`) are not followed.
 """
 
@@ -38,7 +38,7 @@ _SIGNATURES = (
 # Types of the first box of a QuickTime or ISO base media file.
 _MOV_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp"})
 _MXF_PARTITION = b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01"
-_MXF_RUN_IN_BYTES = 64 << 10  # SMPTE ST 377-1: what may come before the first partition
+_MXF_RUN_IN_BYTES = 64 << 10  # SMPTE ST 377-1: most bytes before the first partition
 _TS_PACKET_BYTES = (188, 192, 204)  # plain, with time code (m2ts), with error correction
 _TS_SYNC = 0x47
 _TS_PACKETS_SEEN = 4
@@ -46,7 +46,7 @@ _TS_PACKETS_SEEN = 4
 
 @contextmanager
 def open_media(file: TitleFile) -> Iterator["InputContainer"]:
-    """Open a media file for demuxing, and nothing but this file.
+    """Open a media file for demuxing; no other file or address can be opened through it.
 
     Args:
         file: the media file; libav moves the position of its descriptor.
@@ -55,7 +55,7 @@ def open_media(file: TitleFile) -> Iterator["InputContainer"]:
         The open container, closed at the end of the block.
 
     Raises:
-        TitleError: the file is empty, no media, or cut off before its index.
+        TitleError: the file is empty, not a media file, or truncated before its index.
     """
     import av
 
@@ -73,7 +73,7 @@ def open_media(file: TitleFile) -> Iterator["InputContainer"]:
             "fd:",
             format=format_name,
             container_options=options,
-            metadata_errors="replace",  # tags in another encoding decide nothing
+            metadata_errors="replace",  # no decision depends on tags in another encoding
         )
     except (av.FFmpegError, OSError, ValueError) as error:
         raise TitleError(
@@ -85,10 +85,10 @@ def open_media(file: TitleFile) -> Iterator["InputContainer"]:
 
 
 def cause_in(file: TitleFile, error: Exception) -> Exception | None:
-    """Return what a `TitleError` about an error of libav is to be raised from.
+    """Return the `__cause__` for a `TitleError` about an error of libav; None hides that error.
 
-    Demuxers return EIO, the system's number for a device that fails, for damaged data too. Where
-    the whole file can be read, the device does not fail: the error is then no cause to name.
+    Demuxers return EIO, the system's error number for a failing device, for damaged data too. If
+    the whole file can be read, the device works, and the EIO must not be taken for a system error.
 
     Raises:
         TitleError: the file cannot be read; its cause is the system's error.
@@ -101,10 +101,10 @@ def cause_in(file: TitleFile, error: Exception) -> Exception | None:
 
 
 def packets_of(container: "InputContainer", *streams: "Stream") -> Iterator["Packet"]:
-    """Yield the packets of streams as they lie in the file, then an empty one for each stream.
+    """Yield the packets of streams in file order, then one empty packet (flush) per stream.
 
-    PyAV 18.1 ends with an IndexError where further streams have appeared in the middle of the
-    file (transport streams, FLV), after all packets of `streams`: it has no object for those.
+    If further streams appear in the middle of a file (transport streams, FLV), PyAV 18.1 raises an
+    IndexError after all packets of `streams`, because it has no object for the new ones.
     """
     packets = container.demux(*streams)
     while True:
@@ -116,10 +116,10 @@ def packets_of(container: "InputContainer", *streams: "Stream") -> Iterator["Pac
 
 
 def stream_at(container: "InputContainer", file: TitleFile, index: int, kind: str) -> "Stream":
-    """A stream that an earlier look into the file has found.
+    """Return a stream that an earlier probe of the file has found.
 
-    Some formats (FLV, transport streams) announce a stream only where its first packet lies, so
-    that a damaged file need not show the same streams each time.
+    Some formats (FLV, transport streams) announce a stream only at its first packet, so that a
+    damaged file may not show the same streams each time it is opened.
 
     Args:
         container: the open file.
@@ -128,7 +128,7 @@ def stream_at(container: "InputContainer", file: TitleFile, index: int, kind: st
         kind: `video`, `audio` or `subtitle`.
 
     Raises:
-        TitleError: the stream is not there, is of another kind, or has no decoder.
+        TitleError: the stream is missing, of another kind, or has no decoder.
     """
     if index < len(container.streams):
         stream = container.streams[index]
@@ -136,12 +136,12 @@ def stream_at(container: "InputContainer", file: TitleFile, index: int, kind: st
             return stream
     raise TitleError(
         f"{file} no longer shows its {kind} stream {index} when it is opened again: it is damaged "
-        "or has been replaced meanwhile; copy or export it again."
+        "or was replaced in the meantime; copy or export it again."
     )
 
 
 def _container_format(file: TitleFile, head: bytes) -> str:
-    """The container format (libav's name) that a file's first bytes belong to."""
+    """Detect the container format (libav's name) from a file's first bytes."""
     if not head:
         raise TitleError(f"{file} is empty: copy the media file again.")
     for signature, name in _SIGNATURES:
@@ -162,7 +162,7 @@ def _container_format(file: TitleFile, head: bytes) -> str:
 
 
 def _is_transport_stream(head: bytes) -> bool:
-    """Whether sync bytes follow each other at the distance of transport stream packets."""
+    """Return True if sync bytes repeat at the packet size of a transport stream."""
     for size in _TS_PACKET_BYTES:
         for start in range(size):
             sync = head[start : start + size * _TS_PACKETS_SEEN : size]
@@ -172,6 +172,7 @@ def _is_transport_stream(head: bytes) -> bool:
 
 
 def _describe(head: bytes) -> str:
+    """Describe a file that is not a media file, for an error message."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if text.startswith(b"#EXTM3U"):
         return "an HLS playlist"
@@ -185,5 +186,5 @@ def _describe(head: bytes) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """What libav says, without the stand-in name that it knows the file by."""
+    """Return libav's reason without the file name, which is a placeholder (`fd:`)."""
     return (getattr(error, "strerror", None) or type(error).__name__).lower()

@@ -1,18 +1,18 @@
-"""Plain text of cues: markup of each format left out, everything else kept.
+"""Plain text of cues: the markup of each caption format is removed, everything else is kept.
 
-Every function here takes time in proportion to its text, whatever the text is: no pattern may scan
-on from one bracket over the next.
+Every function here takes linear time for any text, hostile text included: no pattern may scan from
+one opening bracket past the next.
 """
 
 import html
 import re
 from html.entities import html5
 
-# A pair of braces with a backslash is an override of SubStation, which SubRip files use as well:
+# Braces that begin with a backslash are a SubStation override, which SubRip files use as well:
 # {\an8}. Any other braces in SubRip are text.
 _OVERRIDE = re.compile(r"\{\\[^{}]*\}")
 _DRAWING = re.compile(r"\\p[1-9]")
-# Breaks and hard spaces of SubStation; a Windows path keeps its backslashes.
+# SubStation line breaks and hard spaces; a Windows path keeps its backslashes.
 _BREAK_OR_PATH = re.compile(r"\b[A-Za-z]:\\\S*|\\[Nnh]")
 _SUBRIP_TAG = re.compile(
     r"< {0,2}/? {0,2}(?:[ibus]|em|strong|strike|ruby|r[tp]|[cv](?=[.\s>])[^<>]*|lang\b[^<>]*"
@@ -25,11 +25,11 @@ _WEBVTT_TAG = re.compile(r"</?(?:[A-Za-z][^<>]*)?>|<\d[\d:.]{4,12}>")
 _REFERENCE = re.compile(
     r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});", re.ASCII
 )
-# In HTML, and so in WebVTT, some names need no semicolon.
+# In HTML, and therefore in WebVTT, some character references need no semicolon.
 _HTML_REFERENCE = re.compile(
     r"&(?:#[0-9]{1,7};?|#[xX][0-9a-fA-F]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};?)", re.ASCII
 )
-# Marks of byte order, direction and word joining: they are not seen and would change a token.
+# Marks of byte order, direction and word joining: invisible, but they would change tokens.
 _INVISIBLE = dict.fromkeys(
     map(ord, "\ufeff\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069")
 )
@@ -38,20 +38,23 @@ _UNSEEN = {**_CONTROL, **_INVISIBLE}
 
 
 def plain_subrip(text: str) -> str:
-    """Plain text of a SubRip cue, on one line."""
+    """Return the plain text of a SubRip cue, on one line."""
     text = _OVERRIDE.sub("", text)
     text = _SUBRIP_TAG.sub("", _SUBRIP_BREAK.sub(" ", text))
     return one_line(_REFERENCE.sub(_unescaped_whole, _without_breaks(text)))
 
 
 def plain_webvtt(text: str) -> str:
-    """Plain text of a WebVTT cue, on one line: tags left out, then references read, once."""
+    """Return the plain text of a WebVTT cue, on one line.
+
+    Tags are removed, then references are decoded once: `&amp;lt;` becomes `&lt;`.
+    """
     text = _WEBVTT_TAG.sub("", _OVERRIDE.sub("", _SUBRIP_BREAK.sub(" ", text)))
     return one_line(_HTML_REFERENCE.sub(_unescaped, _without_breaks(text)))
 
 
 def plain_substation(text: str) -> str:
-    """Plain text of a SubStation event, on one line; empty for a drawing."""
+    """Return the plain text of a SubStation event, on one line; empty for a drawing."""
     parts = []
     position = 0
     while (start := _unescaped_brace(text, position)) >= 0 and (end := text.find("}", start)) >= 0:
@@ -65,12 +68,12 @@ def plain_substation(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text without unseen characters, white space collapsed."""
+    """Remove invisible characters and collapse white space."""
     return " ".join(text.translate(_UNSEEN).split())
 
 
 def _unescaped_brace(text: str, position: int) -> int:
-    """Return the place of the next brace that no backslash stands before; -1 without one."""
+    """Return the index of the next unescaped opening brace from `position` on; -1 without one."""
     while (position := text.find("{", position)) > 0 and text[position - 1] == "\\":
         position += 1
     return position
@@ -81,7 +84,7 @@ def _without_breaks(text: str) -> str:
 
 
 def _unescaped_whole(found: re.Match[str]) -> str:
-    """The character that a reference names, and not one that its beginning names: `&notit;`."""
+    """Decode a reference by its whole name: `html.unescape` would read `&not` in `&notit;`."""
     whole = found[0]
     return html.unescape(whole) if whole[1] == "#" or whole[1:] in html5 else whole
 

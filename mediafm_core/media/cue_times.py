@@ -1,4 +1,4 @@
-"""Times of cues in SubRip and WebVTT, as programs and people write them."""
+"""Lenient parser of cue times in SubRip and WebVTT files."""
 
 import re
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 from mediafm_core.errors import TitleError
 from mediafm_core.readable import quoted
 
-# Translation programs put blanks around the signs; some tools leave out hours or milliseconds.
+# Translation programs put blanks around the separators; some tools omit hours or milliseconds.
 _TIME = r"(-?) ?(?:(\d{1,4}) ?: ?)?(\d{1,3}) ?: ?(\d{1,2})(?: ?([.,:;]) ?(\d{1,9}))?"
 _ARROW = r"(?:(?:[-\u2010-\u2015\u2212] ?){1,3}(?:>|&gt;)|\u2192)"
 _TIMING = re.compile(rf"{_TIME}[ \t]*{_ARROW}[ \t]*{_TIME}(?![\w:;]|[.,]\d)(.*)", re.DOTALL)
@@ -18,7 +18,7 @@ _LONGEST_LINE = 2000  # characters of a line with times
 
 
 class Timing(NamedTuple):
-    """Start and end of a cue in seconds, and what stands behind them on the line."""
+    """Start and end of a cue in seconds, and the rest of its line."""
 
     start_s: float
     end_s: float
@@ -26,26 +26,26 @@ class Timing(NamedTuple):
 
 
 def may_be_timing(line: str) -> bool:
-    """Return True if a line holds an arrow: cheap, to pass over most lines of a file."""
+    """Return True if a line holds an arrow: a cheap test that rules out most lines of a file."""
     return ">" in line or "\u2192" in line or "&gt;" in line
 
 
 def read_timing(line: str, place: str) -> Timing | None:
     """Read a line such as `00:00:01,000 --> 00:00:02,500 align:start`.
 
-    Hours and fractions of a second may be missing, a point is as good as a comma. Times before
-    zero are read; so are minutes and seconds of 60 and more.
+    Hours and fractions of a second may be missing, and the decimal separator may be a point or a
+    comma. Negative times are accepted, and so are minutes and seconds of 60 and more.
 
     Args:
         line: without its line end.
         place: file and line, for the error.
 
     Returns:
-        None if the line does not begin with two times and an arrow between them. `rest` is text
-        behind the times; positions and settings are left out of it.
+        None if the line does not begin with two times and an arrow between them. `rest` is the
+        text after the times, without positions and cue settings.
 
     Raises:
-        TitleError: the times count frames, whose rate the file does not say.
+        TitleError: the times count frames; the file does not give their rate.
     """
     found = _TIMING.match(line[:_LONGEST_LINE].strip())
     if found is None:
@@ -65,7 +65,7 @@ def read_timing(line: str, place: str) -> Timing | None:
 
 
 def is_broken_timing(line: str) -> bool:
-    """Return True if a line that is no timing looks as if it was meant to be one."""
+    """Return True if a line looks like a malformed timing; the caller has ruled out valid ones."""
     line = line.strip()
     if not _STARTS_LIKE_A_TIME.match(line):
         return False
@@ -75,7 +75,7 @@ def is_broken_timing(line: str) -> bool:
 def _seconds(
     sign: str, hours: str | None, minutes: str, seconds: str, _: str | None, fraction: str | None
 ) -> float:
-    """Seconds, whole milliseconds, of the parts of a time."""
+    """Convert the parts of a time to seconds, truncated to whole milliseconds."""
     whole = (int(hours or 0) * 60 + int(minutes)) * 60 + int(seconds)
     milliseconds = whole * 1000 + int((fraction or "0").ljust(3, "0")[:3])
     return (-milliseconds if sign else milliseconds) / 1000

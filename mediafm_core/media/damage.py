@@ -1,28 +1,32 @@
-"""Count of the pictures that are really damaged in a file whose container suspects some.
+"""Strict decoding, to count the damaged frames of a stream whose container reports corruption.
 
-A transport stream numbers its packets. Where the numbers do not follow each other, libav marks a
-picture as corrupt: a packet was lost, or two recordings were joined and nothing is missing. The
-decoder knows: by default it hides what is missing, and with `err_detect=explode` it fails instead.
+A transport stream numbers its packets. Where the numbers are not consecutive, libav marks a packet
+as corrupt: either a packet was lost, or two recordings were joined and nothing is missing. The
+decoder can tell the two apart: by default it conceals missing data, but with `err_detect=explode`
+it fails.
 """
 
 from mediafm_core.media.container import open_media, packets_of, stream_at
 from mediafm_core.titles.title_file import TitleFile
 
 SUSPICIOUS_FORMATS = frozenset({"mpegts"})
-"""Formats whose marks are suspicions. In others libav marks a packet that the file ends within."""
+"""Formats in which a packet marked as corrupt may be intact.
+
+In other formats, libav marks a packet as corrupt only if the file ends within it.
+"""
 
 
 def undecodable_packets(file: TitleFile, index: int) -> int:
-    """Decode a stream of pictures strictly and return the number of packets that fail.
+    """Decode a video stream strictly and return the number of packets that fail.
 
-    Packets before the first picture do not count.
+    Packets before the first decoded frame do not count.
 
     Args:
         file: the media file.
         index: the stream's number in the file.
 
     Raises:
-        TitleError: the file cannot be opened, or no longer shows the stream.
+        TitleError: the file cannot be opened, or the stream is no longer found in it.
     """
     import av
     from av.stream import Discard

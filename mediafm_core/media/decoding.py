@@ -1,4 +1,4 @@
-"""The one pass over a media file: pictures and sound with their times, streaming."""
+"""Streaming decode of a media file in one pass: video frames and audio samples with their times."""
 
 import os
 from collections.abc import Iterator
@@ -18,43 +18,44 @@ if TYPE_CHECKING:
     import av
     from av.container import InputContainer
 
-# Headers round and editors trim: a stream may end this much before its declared end. Measured on
-# ordinary files the difference is below 0.1 s; a file cut off in copying lacks far more.
+# A stream may end this much before its declared end, because headers round and editors trim.
+# In ordinary files the measured difference is below 0.1 s; a file truncated in copying lacks more.
 END_TOLERANCE_S = 1.0
-# Share of packets that may be damaged. A broadcast recording has single ones; each is counted and
-# reported. Packets before a stream's first picture or sound do not count: a recording may begin
+# Fraction of packets that may be damaged. Broadcast recordings have single ones; each is counted
+# and reported. Packets before a stream's first frame do not count, because a recording may begin
 # anywhere.
 DAMAGE_TOLERANCE = 1e-3
-# Incomplete pictures that any file may have, however short: the decoder shows them, in part.
+# Number of incomplete frames that even the shortest file may have: the decoder returns them with
+# the missing parts concealed.
 INCOMPLETE_TOLERANCE = 1
-# Kinds of streams that may outlast the film: the file's length then says nothing about it.
+# Kinds of streams that may be longer than the film, so that the file's length is not the film's.
 _OUTLASTING = frozenset({"subtitle", "data"})
 _FALLBACK_RATE = 25.0
 
 
 class Picture(NamedTuple):
-    """A decoded frame of the film, stored orientation, and when it appears, in seconds."""
+    """A decoded video frame in stored orientation, and its presentation time in seconds."""
 
     time_s: float
     frame: "av.VideoFrame"
 
 
 class Sound(NamedTuple):
-    """Decoded samples and when the first of them sounds, in seconds; may be before zero."""
+    """Decoded audio samples and the time of the first one in seconds, which may be negative."""
 
     time_s: float
     frame: "av.AudioFrame"
 
 
 class FrameClock:
-    """Times of the frames of one stream in display order, strictly increasing.
+    """Strictly increasing times of one stream's frames in display order.
 
-    A frame without a time stamp, or with one that does not lie after its predecessor's, follows
-    its predecessor at the predecessor's duration.
+    A frame with no time stamp, or with one that is not later than its predecessor's, is placed at
+    the end of its predecessor.
 
     Args:
-        start_s: time stamp at which the clock stands at zero, seconds.
-        frame_s: duration of a frame that does not say its own, seconds.
+        start_s: time stamp that becomes time zero, seconds.
+        frame_s: duration of a frame that has no duration of its own, seconds.
     """
 
     def __init__(self, start_s: float, frame_s: float) -> None:
@@ -64,7 +65,7 @@ class FrameClock:
         self._last_s = float("-inf")
 
     def time_of(self, frame: "av.VideoFrame") -> float:
-        """The time of the next frame in seconds; `end_s` becomes the time at which it ends."""
+        """Return the time of the next frame in seconds, and set `end_s` to the time of its end."""
         time_s = self.end_s if self.end_s is not None else 0.0
         if frame.pts is not None and frame.time_base is not None:
             stamp_s = float(frame.pts * frame.time_base) - self._start_s
@@ -80,41 +81,51 @@ class FrameClock:
 
 @dataclass
 class _StreamState:
+    """Counts of one stream's packets and frames.
+
+    Attributes:
+        damaged: packets that the decoder refused, after the first frame.
+        suspected: packets that the container marks as corrupt, which may be wrong.
+        begun: a frame has been decoded.
+        due: packets from the first key frame on.
+    """
+
     packets: int = 0
     damaged: int = 0
-    suspected: int = 0  # by the container, which may be wrong
+    suspected: int = 0
     begun: bool = False
-    due: int = 0  # packets from the first key frame on
+    due: int = 0
     frames: int = 0
 
     @property
     def missing(self) -> int:
-        """Frames that no packet has given; 0 where two packets, of a field each, make a frame."""
+        """Packets without a frame; 0 for interlaced streams with one packet per field."""
         return 0 if self.due > 1.9 * self.frames else max(0, self.due - self.frames)
 
 
 class MediaDecoder:
-    """Decodes the probed streams of a file once, from start to end.
+    """Streaming decoder of the probed streams of a file, once, from start to end.
 
     Iterate over it once; the attributes are final afterwards.
 
     Args:
         file: the media file.
-        probe: its description; says which streams to decode.
+        probe: its description, with the streams to decode.
 
     Attributes:
-        end_s: when the title ends, so far, in seconds: with its last picture, which stands until
-            the sound ends where that outlasts it by more than `END_TOLERANCE_S`.
+        end_s: end of the title decoded so far, in seconds: the end of its last frame. If the sound
+            is longer by more than `END_TOLERANCE_S`, the last frame is taken to last until the
+            sound ends.
         damaged_packets: packets so far that could not be decoded, or not completely.
-        clock_jumps: steps of the file's clock that were closed, see `Timeline`.
-        clock_jumped_s: their lengths in all, seconds.
+        clock_jumps: number of jumps of the file's clock that were closed, see `Timeline`.
+        clock_jumped_s: their total length, seconds.
     """
 
     def __init__(self, file: TitleFile, probe: MediaProbe) -> None:
         self._file = file
         self._probe = probe
         self._frame_s = 1.0 / (probe.video.average_rate or _FALLBACK_RATE)
-        if self._frame_s > LONGEST_PAUSE_S:  # the mean over a gap
+        if self._frame_s > LONGEST_PAUSE_S:  # an average rate over a long gap
             self._frame_s = 1.0 / _FALLBACK_RATE
         self._clock = FrameClock(probe.start_s, self._frame_s)
         self._sound_end_s = 0.0
@@ -128,10 +139,10 @@ class MediaDecoder:
 
     @property
     def end_s(self) -> float:
-        """When the title ends, so far, seconds."""
-        pictures_s = self._clock.end_s or 0.0
-        stands = self._finished and self._sound_end_s > pictures_s + END_TOLERANCE_S
-        return self._sound_end_s if stands else pictures_s
+        """End of the title decoded so far, seconds; see the class."""
+        video_end_s = self._clock.end_s or 0.0
+        sound_is_longer = self._finished and self._sound_end_s > video_end_s + END_TOLERANCE_S
+        return self._sound_end_s if sound_is_longer else video_end_s
 
     @property
     def damaged_packets(self) -> int:
@@ -140,24 +151,24 @@ class MediaDecoder:
 
     @property
     def clock_jumps(self) -> int:
-        """Steps of the file's clock that were closed."""
+        """Number of jumps of the file's clock that were closed."""
         return self._timeline.jumps
 
     @property
     def clock_jumped_s(self) -> float:
-        """Length of those steps in all, seconds."""
+        """Total length of those jumps, seconds."""
         return self._timeline.jumped_s
 
     @property
     def _indices(self) -> dict[str, int]:
-        """Numbers of the streams to decode, by their kind."""
+        """Indices of the streams to decode, by kind."""
         indices = {"video": self._probe.video.index}
         if self._probe.audio is not None:
             indices["audio"] = self._probe.audio.index
         return indices
 
     def __iter__(self) -> Iterator[Picture | Sound]:
-        """Pictures in display order and sound in its order, interleaved as in the file.
+        """Yield frames in display order and sound in its order, interleaved as in the file.
 
         Raises:
             TitleError: the file cannot be decoded to its end, or too much of it is damaged.
@@ -183,7 +194,7 @@ class MediaDecoder:
 
     @contextmanager
     def _open(self) -> "Iterator[tuple[InputContainer, list[Any]]]":
-        """The file, and its probed streams; the demuxer passes over the others."""
+        """Open the file and its probed streams; the demuxer discards the others."""
         from av.stream import Discard
 
         with open_media(self._file) as container:
@@ -197,9 +208,9 @@ class MediaDecoder:
             yield container, streams
 
     def _read_coverage(self) -> TimelineCoverage:
-        """Read the time stamps of the file once more, without decoding.
+        """Read the time stamps of the whole file, without decoding.
 
-        The decode that goes on afterwards reads the same descriptor: it gets its position back.
+        The running decode reads the same descriptor, so its position is restored.
         """
         coverage = TimelineCoverage()
         position = os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
@@ -229,7 +240,7 @@ class MediaDecoder:
         if packet.is_corrupt and state.begun:
             if self._probe.container in SUSPICIOUS_FORMATS:
                 state.suspected += 1
-            else:  # cut off: the file ends within it
+            else:  # truncated: the file ends within it
                 state.damaged += 1
         for frame in frames:
             state.begun = True
@@ -245,7 +256,10 @@ class MediaDecoder:
                 yield Sound(time_s, frame)
 
     def _require_mixable(self, frame: "av.AudioFrame") -> None:
-        """Refuse sound that no header has announced; `probe` passes over a stream that is so."""
+        """Refuse audio of a format that cannot be mixed and that the header did not announce.
+
+        `probe` does not choose streams whose header announces such a format.
+        """
         channels = frame.layout.nb_channels
         if frame.sample_rate <= 0 or not 0 < channels <= MAX_CHANNELS:
             raise TitleError(
@@ -254,7 +268,7 @@ class MediaDecoder:
             )
 
     def _require_complete(self) -> None:
-        """Refuse a file that ends before its header says."""
+        """Refuse a file that ends before the length in its header."""
         video = self._probe.video
         if self._clock.end_s is None:
             raise TitleError(
@@ -269,9 +283,9 @@ class MediaDecoder:
             and not self._has_other_streams
             and self._probe.container not in MEASURED_FORMATS
         ):
-            # Only the file's own length is known: that of the longest stream.
+            # Only the container's length is known, which is that of the longest stream.
             declared_s, reached_s = self._probe.duration_s, max(reached_s, self._sound_end_s)
-        if self.clock_jumps:  # the file's own length counts what they leave out
+        if self.clock_jumps:  # the declared length includes the jumps that were closed
             reached_s = max(reached_s, self._timeline.stamped_until_s)
         if declared_s is not None and reached_s < declared_s - tolerance_s:
             raise TitleError(
@@ -280,7 +294,7 @@ class MediaDecoder:
             )
 
     def _require_undamaged(self) -> None:
-        """Refuse a file of which too much is damaged."""
+        """Refuse a file with too many damaged packets."""
         video = self._probe.video.index
         state = self._states[video]
         if state.suspected:

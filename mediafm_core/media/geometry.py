@@ -1,4 +1,4 @@
-"""How a decoded picture has to be turned and stretched to be seen as meant."""
+"""Orientation and size of decoded frames as they are meant to be displayed."""
 
 import struct
 from fractions import Fraction
@@ -16,10 +16,10 @@ _MATRIX = struct.Struct("=9i")  # a b u, c d v, x y w; 16.16 fixed point, native
 
 
 class Orientation(BaseModel):
-    """What to do to a stored picture so that it stands upright: transpose, then flip.
+    """Operations that turn a stored frame upright: transpose, then flip.
 
-    The eight ways to lay a picture cover all that display matrices of real files say; a matrix
-    that turns by another angle means the nearest of them.
+    The eight combinations cover the display matrices of real files; a matrix that rotates by
+    another angle is taken for the nearest combination.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -30,13 +30,13 @@ class Orientation(BaseModel):
 
     @property
     def rotation(self) -> int:
-        """Clockwise degrees, 0, 90, 180 or 270; of a mirrored picture, those after mirroring."""
+        """Clockwise rotation, 0, 90, 180 or 270 degrees; in mirrored frames, after mirroring."""
         if self.transpose:
             return 90 if self.flip_horizontal else 270
         return 180 if self.flip_vertical else 0
 
     def upright(self, picture: NDArray[Any]) -> NDArray[Any]:
-        """Turn a picture `[..., height, width, channels]`; returns a view."""
+        """Turn a stored frame `[..., height, width, channels]` upright; returns a view."""
         if self.transpose:
             picture = picture.swapaxes(-3, -2)
         rows = slice(None, None, -1 if self.flip_vertical else 1)
@@ -44,14 +44,14 @@ class Orientation(BaseModel):
         return picture[..., rows, columns, :]
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height after turning; turning back swaps them in the same way."""
+        """Return width and height after turning; the inverse turn swaps them in the same way."""
         return (height, width) if self.transpose else (width, height)
 
 
 def orientation_of(frame: "VideoFrame") -> Orientation:
-    """Orientation that a decoded frame's display matrix asks for; upright without one.
+    """Return the orientation in a decoded frame's display matrix; upright without a matrix.
 
-    The matrix maps stored (x, y) to shown (a x + c y, b x + d y), see libavutil/display.h.
+    The matrix maps stored (x, y) to displayed (a x + c y, b x + d y), see libavutil/display.h.
     """
     side_data = side_data_of(frame)
     if "DISPLAYMATRIX" not in side_data:
@@ -63,13 +63,13 @@ def orientation_of(frame: "VideoFrame") -> Orientation:
 
 
 def display_size(width: int, height: int, pixel_aspect: Fraction | None) -> tuple[int, int]:
-    """Size in square pixels of a stored picture: rows stay, columns are stretched."""
+    """Return width and height in square pixels: the height stays, the width is stretched."""
     if not pixel_aspect or pixel_aspect <= 0:
         return width, height
     return max(1, round(width * pixel_aspect)), height
 
 
 def fitted_size(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """The largest size of the same shape whose shorter side is at most `short_side`."""
+    """Return the size scaled down, if need be, to a shorter side of `short_side` pixels."""
     scale = min(1.0, short_side / min(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))

@@ -1,9 +1,9 @@
-"""Pictures of high dynamic range (PQ, HLG) as standard ones, for people and for networks.
+"""Tone mapping of high dynamic range frames (PQ, HLG) to SDR, for display and for networks.
 
-Shown as they are stored, such pictures are grey and flat, because their code values mean other
-amounts of light. Light is computed from them by ITU-R BT.2100-2, its highlights are rolled off by
-the curve of ITU-R BT.2390-10 (section 5.4.1), colours are taken from BT.2020 to BT.709 by ITU-R
-BT.2087, and the result is coded for a BT.1886 display.
+Displayed without conversion, HDR frames are grey and flat, because their code values stand for
+other amounts of light. The steps: light by ITU-R BT.2100-2, highlights rolled off by the curve of
+ITU-R BT.2390-10 (section 5.4.1), colours from BT.2020 to BT.709 by ITU-R BT.2087, code values for a
+BT.1886 display.
 """
 
 from functools import lru_cache
@@ -19,9 +19,9 @@ Numbers = NDArray[np.float64]
 
 PQ, HLG = 16, 18  # transfer characteristics of ITU-T H.273
 PEAK_NITS = 1000.0
-"""Light of the brightest highlight that is kept apart: that of most mastering displays."""
+"""Luminance above which highlights clip, cd/m2: the peak of most mastering displays."""
 WHITE_NITS = 203.0
-"""Light of diffuse white in HDR (ITU-R BT.2408), which becomes full white."""
+"""Luminance of diffuse white in HDR (ITU-R BT.2408), cd/m2, which becomes full white."""
 
 _BT709 = 1  # primaries of H.273
 _CODES = 1 << 16
@@ -39,15 +39,15 @@ _DISPLAY_GAMMA = 2.4  # BT.1886
 
 
 def is_hdr(frame: "av.VideoFrame") -> bool:
-    """Return True if a picture is coded in PQ or HLG."""
+    """Return True if a frame is coded in PQ or HLG."""
     return frame.color_trc in (PQ, HLG)
 
 
 def to_sdr(frame: "av.VideoFrame") -> NDArray[np.uint8]:
-    """Return a PQ or HLG picture in standard dynamic range, RGB, `[height, width, 3]`.
+    """Convert a PQ or HLG frame to standard dynamic range, RGB, `[height, width, 3]`.
 
     Args:
-        frame: the picture, in its final size.
+        frame: the frame, in its final size.
     """
     codes = frame.to_ndarray(
         format="rgb48le", src_colorspace="BT2020", dst_colorspace="BT2020", threads=1
@@ -75,7 +75,7 @@ def _pq_nits(code: Numbers) -> Numbers:
 
 @lru_cache(maxsize=1)
 def _gains() -> tuple[Numbers, Numbers]:
-    """Light in nits, and the factor that takes it to 0 to 1 of a display of `WHITE_NITS`."""
+    """Return luminances in nits, and for each the factor to the range 0 to 1 of an SDR display."""
     peak, white = _pq_code(np.array([PEAK_NITS, WHITE_NITS]))
     largest = white / peak
     knee = 1.5 * largest - 0.5
@@ -93,19 +93,19 @@ def _gains() -> tuple[Numbers, Numbers]:
 
 @lru_cache(maxsize=1)
 def _sdr_codes() -> NDArray[np.uint8]:
-    """Codes of a BT.1886 display for light from 0 to 1 in 16 bit, `[65536]`."""
+    """Return the code values of a BT.1886 display for light from 0 to 1 in 16 bits, `[65536]`."""
     return np.round(np.linspace(0, 1, _CODES) ** (1 / _DISPLAY_GAMMA) * 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=1)
 def _pq_light() -> NDArray[np.float32]:
-    """Light in nits of each 16 bit code, `[65536]`."""
+    """Return the luminance in nits of each 16-bit PQ code value, `[65536]`."""
     return _pq_nits(np.arange(_CODES, dtype=np.float64) / (_CODES - 1)).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
 def _hlg_scene() -> NDArray[np.float32]:
-    """Light of the scene, 0 to 1, of each 16 bit code, `[65536]`."""
+    """Return the scene light, 0 to 1, of each 16-bit HLG code value, `[65536]`."""
     code = np.arange(_CODES, dtype=np.float64) / (_CODES - 1)
     scene = np.where(code <= 0.5, code**2 / 3, (np.exp((code - _C) / _A) + _B) / 12)
     return scene.astype(np.float32)

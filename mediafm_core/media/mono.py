@@ -1,11 +1,11 @@
-"""Sound of any number of channels to 16 kHz mono, 16 bit.
+"""Downmix of audio with any number of channels to 16 kHz mono, 16 bit.
 
-libav mixes the channels that it knows the places of. Two cases need more:
+libav mixes channels of a known layout. Two cases need more:
 
-- Channels of unknown places (a recorder's 60 tracks) are averaged.
+- Channels of an unknown layout (a recorder's 60 tracks) are averaged.
 - Two channels in opposite phase (one of them wired the wrong way round) cancel each other in a sum
-  and leave silence, where a listener between two loudspeakers hears the sound. There the left one
-  counts for both: two channels that cancel each other are as loud as each other.
+  and leave silence, although a listener between two loudspeakers hears them. In that case the left
+  channel is used for both; channels that cancel each other are equally loud.
 """
 
 from typing import TYPE_CHECKING
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 16_000
 MAX_CHANNELS = 64
-"""Most channels that libav converts."""
-# Power of the mix, relative to the louder channel, below which two channels cancel each other: a
-# loss of 20 dB. Unrelated channels lose 3 dB, sound in one channel alone loses 6 dB.
+"""Largest number of channels that libav converts."""
+# Two channels cancel each other if the power of their mix, relative to the louder channel, is below
+# this: a loss of 20 dB. Unrelated channels lose 3 dB, sound in one channel only loses 6 dB.
 CANCELLED = 0.01
-# Power, of full scale, below which there is nothing to cancel but noise: -60 dB.
+# Power relative to full scale, -60 dB, below which there is only noise to cancel.
 _AUDIBLE = 1e-6
 _FULL_SCALE = {"u8": 128.0, "s16": 32_768.0, "s32": 2_147_483_648.0, "flt": 1.0, "dbl": 1.0}
 
 
 class MonoResampler:
-    """Resamples a run of sound of one format.
+    """Resampler of consecutive audio frames of one format to mono.
 
     Attributes:
-        averaged_channels: number of channels whose mean was taken, 0 where libav knew their places.
-        cancelled_s: seconds so far in which two channels in opposite phase became the left one.
+        averaged_channels: number of channels that were averaged, 0 if libav knew their layout.
+        cancelled_s: seconds so far in which the left channel replaced two in opposite phase.
     """
 
     def __init__(self) -> None:
@@ -42,17 +42,17 @@ class MonoResampler:
         self.cancelled_s = 0.0
 
     def resample(self, frame: "av.AudioFrame | None") -> list[NDArray[np.int16]]:
-        """Take the next frame, or None at the end; returns pieces of mono sound, `[samples]`."""
+        """Resample the next frame, or flush with None; returns chunks of mono, each `[samples]`."""
         import av
 
         if frame is None:
             return _samples(self._to_mono.resample(None))
-        frame.pts = None  # the resampler only counts; its user decides where a run belongs
+        frame.pts = None  # the resampler counts samples; its user decides where a run belongs
         if self._to_packed is None:
             audible = self._without_cancellation(frame)
             try:
                 return _samples(self._to_mono.resample(audible))
-            except av.ArgumentError:  # of the first frame of a run: no way to mix such channels
+            except av.ArgumentError:  # at the first frame of a run: libav cannot mix this layout
                 self.averaged_channels = frame.layout.nb_channels
             self._to_packed = _resampler("flt", frame.layout.name, frame.sample_rate)
             self._to_mono = _resampler("s16", "mono", SAMPLE_RATE)
@@ -65,7 +65,7 @@ class MonoResampler:
         return pieces
 
     def _without_cancellation(self, frame: "av.AudioFrame") -> "av.AudioFrame":
-        """The frame, or one with its left channel twice where the two cancel each other."""
+        """Return the frame, or a copy with the left channel twice if the two cancel each other."""
         import av
 
         kind = frame.format.name.removesuffix("p")

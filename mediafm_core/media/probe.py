@@ -1,4 +1,4 @@
-"""What a media file holds, and which of its streams represent the title."""
+"""Probe of a media file: its streams, and the choice of those that represent the title."""
 
 import re
 from collections.abc import Sequence
@@ -22,43 +22,48 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
 LONGEST_S = 10 * 86_400.0
-"""A declared length beyond ten days is no title's, but a damaged or forged header."""
+"""Longest plausible length; a declared length beyond ten days is a damaged or forged header."""
 DECLARING_FORMATS = frozenset({"mov", "avi", "mxf"})
-"""Formats whose header states the length of each stream."""
+"""Formats whose header declares the length of each stream."""
 MEASURED_FORMATS = frozenset({"mpegts", "mpeg", "ogg"})
-"""Formats that state no length at all: libav measures it, so that no file seems to lack its end."""
+"""Formats that declare no length.
+
+libav measures it from the file, so that it does not show whether the file is truncated.
+"""
 LONGEST_PRIMING_S = 1.0
-"""Sound that starts at most this long before zero is the encoder's lead-in."""
+"""Audio that starts at most this long before zero is encoder priming."""
 MAX_ASPECT_RATIO = 8
-"""Long side to short side of a picture as seen; the widest films are 4:1."""
+"""Largest ratio of the long to the short side as displayed; the widest films are 4:1."""
 MAX_SIDE = 16_384
 CAPTIONS_UNREAD = "captions inside the pictures (CEA-608 or 708) are not read"
 SAMPLE_RATES = (1_000, 768_000)
-"""Rates of sound that are believed, samples per second."""
+"""Lowest and highest accepted sample rate of audio, hertz."""
 MAX_PIXELS = 8192 * 8192
-"""Twice the 8K of 360 degrees; decoded, such a picture takes 100 MB in 8 bits."""
+"""Twice 8K video of 360 degrees; a decoded frame of this size takes 100 MB at 8 bits."""
 
 _AV_TIME_BASE = 1_000_000
 _DURATION_TAG = re.compile(r"([0-9]{1,3}):([0-9]{1,2}):([0-9]{1,2}(?:\.[0-9]{1,9})?)")
-# Codecs of single pictures: beside a film, a stream of them is a cover, whatever its flags say.
+# Codecs of still images: beside a film, such a stream is a cover, whatever its flags are.
 _STILLS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff", "apng", "jpegls", "svg"})
 
 
 class _Model(BaseModel):
+    """Base of the immutable models of a probe."""
+
     model_config = ConfigDict(frozen=True)
 
 
 class VideoStream(_Model):
-    """The stream of pictures.
+    """The chosen video stream.
 
     Attributes:
         width: stored columns.
         height: stored rows.
-        display_width: columns as seen: upright, in square pixels.
-        display_height: rows as seen.
-        orientation: how stored pictures have to be turned.
-        average_rate: frames per second, None where the file does not say.
-        duration_s: length that the file declares for this stream, None where it does not.
+        display_width: columns as displayed: upright, in square pixels.
+        display_height: rows as displayed.
+        orientation: operations that turn stored frames upright.
+        average_rate: frames per second, None if the file does not declare it.
+        duration_s: length that the file declares for this stream, None if it declares none.
     """
 
     index: int
@@ -73,12 +78,12 @@ class VideoStream(_Model):
 
     @property
     def rotation(self) -> int:
-        """Clockwise degrees that stored pictures are turned by."""
+        """Clockwise rotation of stored frames, degrees."""
         return self.orientation.rotation
 
 
 class AudioStream(_Model):
-    """The stream of sound. `language` is the file's tag, None where it says nothing."""
+    """The chosen audio stream; `language` is the file's tag, None if it has none."""
 
     index: int
     codec: str
@@ -88,10 +93,10 @@ class AudioStream(_Model):
 
 
 class SubtitleStream(_Model):
-    """An embedded track of subtitles, text or pictures.
+    """An embedded subtitle track, of text or of images.
 
     Attributes:
-        forced: only what is foreign to the main sound (container flag or track name).
+        forced: translates only speech foreign to the main audio (container flag or track name).
         hearing_impaired: describes sounds as well (flag or name).
         commentary: transcribes a commentary (flag or name).
     """
@@ -109,16 +114,16 @@ class MediaProbe(_Model):
 
     Attributes:
         container: libav's name of the format.
-        duration_s: declared length, None where the file does not say.
-        start_s: time stamp of the file at which the title's clock stands at zero. All times of
-            this project are the file's time stamps less this. It is nonzero in files that count
-            from elsewhere (transport streams); a stream that starts late stays late.
-        video: the default stream of pictures.
-        audio: the default stream of sound, of the title's language if there is one; None without.
-        subtitles: all subtitle tracks, in the file's order.
-        captions_in_pictures: the first picture carries captions (CEA-608 or 708). They are not
+        duration_s: declared length, None if the file declares none.
+        start_s: time stamp that becomes time zero of the title. All times in this project are the
+            file's time stamps minus this. It is nonzero in files whose time stamps do not start
+            at zero (transport streams); a stream that starts late stays late.
+        video: the default video stream.
+        audio: the default audio stream, of the title's language if there is one; None without.
+        subtitles: all subtitle tracks, in file order.
+        captions_in_pictures: the first frame carries captions (CEA-608 or 708). They are not
             read.
-        notes: sentences for people about what is not used.
+        notes: sentences for people about streams and captions that are not used.
     """
 
     container: str
@@ -132,21 +137,21 @@ class MediaProbe(_Model):
 
 
 def probe(file: TitleFile, language: str | None = None) -> MediaProbe:
-    """Look into a media file, decoding its first picture.
+    """Probe a media file and decode its first frame.
 
     Args:
         file: the media file.
-        language: the title's, as BCP 47 or ISO 639 tag; decides among several streams of sound.
+        language: the title's, as BCP 47 or ISO 639 tag; used to choose among audio streams.
 
     Raises:
-        TitleError: the file is no media, damaged, has no stream of pictures, none that can be
-            decoded, no picture in it, or pictures of a size or shape that no film has.
+        TitleError: the file is not a media file or damaged, has no video stream that can be
+            decoded, or frames of an implausible size or shape.
     """
     with open_media(file) as container:
         video = _choose_video(container.streams.video)
         if video is None:
             raise TitleError(f"{file} has no video stream: put a file with pictures in its place.")
-        audible = [stream for stream in container.streams.audio if _why_unheard(stream) is None]
+        audible = [stream for stream in container.streams.audio if _unusable_audio(stream) is None]
         audio = _choose_audio(audible, language)
         for stream in filter(None, (video, audio)):
             if stream.codec_context is None:
@@ -157,38 +162,38 @@ def probe(file: TitleFile, language: str | None = None) -> MediaProbe:
         subtitles = tuple(
             _describe_subtitles(stream) for stream in container.streams if stream.type == "subtitle"
         )
-        unheard = [_why_unheard(stream) for stream in container.streams.audio]
+        unusable = [_unusable_audio(stream) for stream in container.streams.audio]
         described, first = _describe_video(file, container, video)
         captions = "A53_CC" in side_data_of(first)
         return MediaProbe(
             container=container.format.name,
             duration_s=container.duration / _AV_TIME_BASE if container.duration else None,
-            start_s=_zero_of((container.start_time or 0) / _AV_TIME_BASE, first.time),
+            start_s=_start_of_title((container.start_time or 0) / _AV_TIME_BASE, first.time),
             video=described,
             audio=None if audio is None else _describe_audio(audio),
             subtitles=subtitles,
             captions_in_pictures=captions,
-            notes=(*filter(None, unheard), *([CAPTIONS_UNREAD] if captions else [])),
+            notes=(*filter(None, unusable), *([CAPTIONS_UNREAD] if captions else [])),
         )
 
 
-def _zero_of(first_s: float, picture_s: float | None) -> float:
-    """Time stamp at which the title's clock stands at zero.
+def _start_of_title(first_s: float, picture_s: float | None) -> float:
+    """Return the time stamp that becomes time zero of the title, seconds.
 
     Args:
         first_s: the file's first time stamp.
-        picture_s: that of the first picture.
+        picture_s: time stamp of the first video frame.
     """
     if first_s >= 0:
         return first_s
     if first_s < -LONGEST_PRIMING_S:
-        return first_s  # the clock has wrapped, or was never meant to start at zero
-    # Sound before zero primes its decoder and is no part of the title; pictures are.
+        return first_s  # the clock has wrapped, or does not start at zero by design
+    # Audio before zero primes its decoder and does not belong to the title; video frames do.
     return min(0.0, first_s if picture_s is None else picture_s)
 
 
 def _choose_video(streams: "Sequence[av.VideoStream]") -> "av.VideoStream | None":
-    """Return the film: no picture attached to it, and no cover or sign language beside it."""
+    """Choose the film's video stream, not a cover, an attached image or sign language."""
 
     def rank(stream: "av.VideoStream") -> tuple[bool, bool, bool, bool, bool, int]:
         purpose = purposes_of(stream)
@@ -208,11 +213,11 @@ def _choose_video(streams: "Sequence[av.VideoStream]") -> "av.VideoStream | None
 def _choose_audio(
     streams: "Sequence[av.AudioStream]", language: str | None
 ) -> "av.AudioStream | None":
-    """Return the title's sound, of its language if there is such.
+    """Choose the title's audio stream, in the title's language if there is one.
 
-    A track that cannot be decoded comes last. A commentary or music without speech is the last
-    choice of the others, even in the title's language; audio description is the last among the
-    tracks of a language. A default flag decides among what is left.
+    Tracks that cannot be decoded rank last, commentaries and tracks without speech before them,
+    even in the title's language. Within a language, audio descriptions rank last. The default flag
+    decides among equal tracks.
     """
     wanted = primary_language(language)
 
@@ -233,8 +238,8 @@ def _choose_audio(
 def _describe_video(
     file: TitleFile, container: "InputContainer", stream: "av.VideoStream"
 ) -> "tuple[VideoStream, av.VideoFrame]":
-    """Describe a stream of pictures; also returns the first of them."""
-    # What the header says, before memory is spent on it; the picture may differ.
+    """Describe a video stream; also returns its first frame."""
+    # The header's size is checked before memory is allocated; the decoded frame may differ.
     _require_size(file, stream.codec_context.width, stream.codec_context.height)
     frame = _first_picture(file, container, stream)
     _require_size(file, frame.width, frame.height)
@@ -242,12 +247,12 @@ def _describe_video(
     width, height = orientation.size(
         *display_size(frame.width, frame.height, stream.sample_aspect_ratio)
     )
-    # Refused even where only the shape of the pixels is absurd: without it nobody knows how the
-    # picture was meant, and a film in the wrong shape would go unnoticed.
+    # Also refuses an absurd pixel aspect ratio: the intended shape is then unknown, and a film in
+    # the wrong shape would go unnoticed.
     if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
         raise TitleError(
             f"{file}: pictures of {frame.width} x {frame.height} with the sample aspect ratio "
-            f"{stream.sample_aspect_ratio or 1} are longer than {MAX_ASPECT_RATIO}:1 as seen: "
+            f"{stream.sample_aspect_ratio or 1} are longer than {MAX_ASPECT_RATIO}:1 as displayed: "
             "export the file again with its true aspect ratio."
         )
     described = VideoStream(
@@ -267,6 +272,7 @@ def _describe_video(
 def _first_picture(
     file: TitleFile, container: "InputContainer", stream: "av.VideoStream"
 ) -> "av.VideoFrame":
+    """Decode the first frame of a video stream."""
     import av
 
     try:
@@ -296,10 +302,10 @@ def _require_size(file: TitleFile, width: int, height: int) -> None:
         )
 
 
-def _why_unheard(stream: "av.AudioStream") -> str | None:
-    """Return a sentence for people if a stream's sound cannot be used.
+def _unusable_audio(stream: "av.AudioStream") -> str | None:
+    """Return the reason why an audio stream cannot be used, for people; None if it can.
 
-    A header may leave out the rate or the number of channels (0): the decoder finds them.
+    A header may omit the rate or the number of channels (0); the decoder then determines them.
     """
     context = stream.codec_context
     if context is None:
@@ -341,10 +347,10 @@ def _describe_subtitles(stream: "Stream") -> SubtitleStream:
 
 
 def _declared_seconds(container: "InputContainer", stream: "av.VideoStream") -> float | None:
-    """Length of a stream from its header, or from the tag that Matroska writers leave.
+    """Return the length of a stream from its header, or from the tag that Matroska writers add.
 
-    Other formats declare none: libav then gives what the last packets say, or the length of the
-    file. A tag that is none, or longer than `LONGEST_S`, says nothing.
+    Other formats declare no length per stream: libav's value is derived from the last packets, or
+    is the length of the file. A malformed tag, or one beyond `LONGEST_S`, is ignored.
     """
     if not DECLARING_FORMATS.isdisjoint(container.format.name.split(",")):
         if stream.duration is None or stream.time_base is None:

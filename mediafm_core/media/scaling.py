@@ -1,4 +1,4 @@
-"""The two sizes in which each decoded frame is used: for the detector and for people."""
+"""Scaling of decoded frames: thumbnails for the shot detector, and keyframes."""
 
 from typing import TYPE_CHECKING
 
@@ -16,16 +16,16 @@ HDR_FORMAT = "yuv420p10le"
 
 
 class Thumbnails:
-    """Scales frames to one small size, squeezed whole into it, upright, in RGB.
+    """Scaler of frames to upright RGB thumbnails of one size, without regard to aspect ratio.
 
-    Filtering is libswscale's "bilinear", which for smaller pictures averages over all pixels. It
+    The filter is libswscale's "bilinear", which averages over all pixels when it scales down. It
     takes two thirds of the time of the default "bicubic", and on Big Buck Bunny it gives one false
     shot boundary less (`benchmarks/shot_boundaries.py`).
 
     Args:
-        width: pixels of an upright thumbnail.
-        height: the same.
-        orientation: how frames have to be turned.
+        width: of an upright thumbnail, pixels.
+        height: of an upright thumbnail, pixels.
+        orientation: operations that turn frames upright.
     """
 
     def __init__(self, width: int, height: int, orientation: Orientation) -> None:
@@ -36,7 +36,7 @@ class Thumbnails:
         self._reformatter = VideoReformatter()
 
     def scale(self, frame: "av.VideoFrame") -> NDArray[np.uint8]:
-        """The thumbnail of a frame, `[height, width, 3]`; HDR becomes SDR."""
+        """Return the thumbnail of a frame, `[height, width, 3]`; HDR becomes SDR."""
         if is_hdr(frame):
             small = self._reformatter.reformat(
                 frame, self._width, self._height, HDR_FORMAT, interpolation="BILINEAR", threads=1
@@ -49,18 +49,19 @@ class Thumbnails:
 
 
 class PictureScaler:
-    """Scales frames to the size of keyframes, as stored (not turned), in planar YUV 4:2:0.
+    """Scaler of frames to the size of keyframes, in stored orientation, in planar YUV 4:2:0.
 
     YUV takes half the memory of RGB and is the decoder's own format; only frames that become
-    keyframes are converted. "Area" filtering is the fastest that is free of aliasing.
+    keyframes are converted to RGB. "Area" is the fastest filter without aliasing.
 
-    A scaled picture has at most `short_side` times `MAX_ASPECT_RATIO * short_side` pixels of 1.5
-    bytes, because `probe` refuses longer shapes: 1.0 MB at the default of 288, and 0.2 MB in the
-    usual 16:9. A detector's window of 500 of them that wait for their shot is 0.5 GB at worst.
+    A scaled frame has at most `short_side` times `MAX_ASPECT_RATIO * short_side` pixels of 1.5
+    bytes, because `probe` refuses longer shapes: 1.0 MB at the default of 288, and 0.2 MB at the
+    usual 16:9. A detector window of 500 frames that are not assigned to a shot yet takes 0.5 GB at
+    most.
 
     Args:
-        video: the stream that frames come from.
-        short_side: pixels of the shorter side; smaller pictures stay as they are.
+        video: the stream of the frames.
+        short_side: shorter side of a keyframe, pixels; smaller frames are not scaled up.
     """
 
     def __init__(self, video: VideoStream, short_side: int) -> None:
@@ -71,7 +72,7 @@ class PictureScaler:
         self._reformatter = VideoReformatter()
 
     def scale(self, frame: "av.VideoFrame") -> "av.VideoFrame":
-        """The frame in the size of a keyframe; an HDR frame keeps its ten bits."""
+        """Scale a frame to the size of a keyframe; an HDR frame keeps 10 bits per component."""
         pixels = HDR_FORMAT if is_hdr(frame) else "yuv420p"
         return self._reformatter.reformat(
             frame, self._width, self._height, pixels, interpolation="AREA", threads=1

@@ -1,7 +1,7 @@
-"""Side data of decoded pictures: what comes with a picture and is no picture.
+"""Side data of decoded frames, such as display matrices and captions.
 
-PyAV lists a frame's side data by kind and raises a ValueError for a kind that is newer than its
-list (EXIF, Apple spatial video). Such kinds are taken off a copy of the frame here.
+PyAV maps a frame's side data by kind and raises a ValueError for a kind that is newer than PyAV
+(EXIF, Apple spatial video). This module removes such kinds from a copy of the frame.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _KINDS_TRIED = 64  # libav 8.1 has 33
 
 
 def side_data_of(frame: "VideoFrame") -> Mapping[str, Any]:
-    """Return the side data of the kinds that PyAV has names for, by name (`DISPLAYMATRIX`)."""
+    """Return a frame's side data of the kinds that PyAV supports, by name (`DISPLAYMATRIX`)."""
     try:
         return frame.side_data
     except ValueError:
@@ -23,7 +23,7 @@ def side_data_of(frame: "VideoFrame") -> Mapping[str, Any]:
 
 
 def _of_known_kinds(frame: "VideoFrame") -> "VideoFrame":
-    """Return the same picture without the side data that PyAV has no names for."""
+    """Return the same frame without the side data that PyAV does not support."""
     from av.filter import Graph
     from av.sidedata.sidedata import Type
 

@@ -1,4 +1,4 @@
-"""The soundtrack as every audio encoder reads it: 16 kHz, mono, 16 bit, FLAC."""
+"""Writer of the soundtrack that audio encoders read: 16 kHz, mono, 16 bit, FLAC."""
 
 from io import FileIO
 from pathlib import Path
@@ -14,22 +14,22 @@ from mediafm_core.media.mono import SAMPLE_RATE, MonoResampler
 if TYPE_CHECKING:
     import soundfile
 
-# Time stamps jitter by a few milliseconds (FLV and Matroska round to whole ones). Further apart
-# than this, sound and stamps have parted, and sound is moved to where its stamp says.
+# Time stamps jitter by a few milliseconds (FLV and Matroska round to whole ones). If the stamp
+# differs by more than this from the end of the sound before it, the sound is moved to its stamp.
 RESYNC_S = 0.05
-# Shortest silence that is counted as a pause of the sound.
+# Shortest gap in the sound that is counted as a pause, seconds.
 PAUSE_S = 1.0
 _BLOCK_SAMPLES = SAMPLE_RATE  # one second between writes
 
 
 class _ErrorKeepingFile:
-    """A file for libsndfile to write, which keeps the error of the system that libsndfile loses.
+    """A file object for libsndfile that keeps the OSError which libsndfile would lose.
 
-    libsndfile calls every failure "System error", and says nothing at all where the last frame of a
-    FLAC file finds no room: the file then ends early and its header gives no length.
+    libsndfile reports every failure as "System error", and reports nothing if the disk is full at
+    the last frame of a FLAC file: the file is then truncated and its header has no length.
 
     Args:
-        file: the open file; without a buffer, which would fail late, and when seeking.
+        file: the open file, unbuffered; a buffer would fail late, or when seeking.
     """
 
     def __init__(self, file: FileIO) -> None:
@@ -38,10 +38,10 @@ class _ErrorKeepingFile:
         self.seek, self.tell, self.read = self._file.seek, self._file.tell, self._file.read
 
     def write(self, data: bytes) -> int:
-        """Write bytes; returns fewer after an error, which is how libsndfile is informed of it."""
+        """Write bytes; returns a smaller number after an error, a failure for libsndfile."""
         done = 0
         try:
-            while done < len(data):  # the system may take a part, and refuse the rest
+            while done < len(data):  # the system may write a part and refuse the rest
                 done += self._file.write(data[done:]) or 0
         except OSError as error:
             self.error = self.error or error
@@ -51,7 +51,7 @@ class _ErrorKeepingFile:
         """Close the file.
 
         Raises:
-            OSError: it, or an earlier write, has failed.
+            OSError: closing the file, or an earlier write, has failed.
         """
         self._file.close()
         if self.error is not None:
@@ -59,22 +59,22 @@ class _ErrorKeepingFile:
 
 
 class SoundtrackWriter:
-    """Writes decoded sound to a FLAC file whose sample 0 is at time zero of the title's clock.
+    """Writer of decoded sound to a FLAC file whose sample 0 is at time zero of the title.
 
-    A gap in the sound, or a late start, becomes silence; what lies before time zero or overlaps
-    what is already written is dropped; `Timeline` bounds both. The file is made with the first
-    sound and taken away again if the block ends with an error. Use as a context manager; it raises
-    the OSError of a disk that is full, or fails otherwise.
+    Gaps in the sound and a late start become silence. Sound before time zero, or overlapping what
+    is already written, is dropped; `Timeline` bounds both. The file is created with the first sound
+    and removed if the block ends with an error. Use as a context manager; it raises the OSError of
+    a disk that is full or fails.
 
     Args:
-        target: the file to write; none appears for a title without sound. Or an open empty file,
-            which is closed in the end and stays empty for a title without sound.
+        target: path of the file to write, which is not created for a title without sound. Or an
+            open empty file, which is closed at the end and stays empty for a title without sound.
 
     Attributes:
         seconds: length written so far.
-        pauses: silences of at least `PAUSE_S` within the sound, so far.
-        paused_s: their length in all, seconds.
-        averaged_channels: see `MonoResampler`; of the latest run that has such channels.
+        pauses: number of gaps of at least `PAUSE_S` within the sound so far.
+        paused_s: their total length, seconds.
+        averaged_channels: see `MonoResampler`; of the latest run with such channels.
         cancelled_s: see `MonoResampler`.
     """
 
@@ -96,11 +96,11 @@ class SoundtrackWriter:
 
     @property
     def seconds(self) -> float:
-        """Length of the soundtrack so far, seconds; 0.0 where there was no sound."""
+        """Length of the soundtrack so far, seconds; 0.0 without sound."""
         return self._samples / SAMPLE_RATE
 
     def facts(self) -> dict[str, int | float]:
-        """Facts that are out of the ordinary, by name; final after the block."""
+        """Return unusual facts about the sound by name, without zeros; final after the block."""
         facts: dict[str, int | float] = {
             "pauses": self.pauses,
             "paused_s": round(self.paused_s, 3),
@@ -138,7 +138,7 @@ class SoundtrackWriter:
             self._target.unlink(missing_ok=True)
 
     def _close(self, error_keeping_file: _ErrorKeepingFile) -> None:
-        """Close the file; an error of the system comes before libsndfile's, which it has caused."""
+        """Close the file; an OSError takes precedence over the libsndfile error that it caused."""
         try:
             if self._file is not None:
                 self._file.close()
@@ -146,7 +146,7 @@ class SoundtrackWriter:
             error_keeping_file.close()
 
     def write(self, sound: Sound) -> None:
-        """Append sound; runs whose stamps follow each other are resampled without a seam."""
+        """Append sound; consecutive frames of one format are resampled as one run."""
         frame = sound.frame
         frame_format = (frame.format.name, frame.layout.name, frame.sample_rate)
         apart_s = abs(sound.time_s - self._expected_s)
@@ -182,14 +182,14 @@ class SoundtrackWriter:
             self.pauses += 1
             self.paused_s += missing / SAMPLE_RATE
         self._drop = max(0, -missing)
-        while missing > 0:  # in pieces: a pause may be as long as the title
+        while missing > 0:  # in blocks, because a pause may be as long as the title
             silence = np.zeros(min(missing, _BLOCK_SAMPLES), np.int16)
             self._append(silence)
             missing -= len(silence)
         return self._resampler
 
     def _end_run(self) -> None:
-        """Write what the resampler still holds back."""
+        """Flush the resampler and take over its figures."""
         if self._resampler is not None:
             for samples in self._resampler.resample(None):
                 self._append(samples)

@@ -1,7 +1,8 @@
-"""SubRip files, which have no standard: a cue ends where the next one begins.
+"""Lenient parser of SubRip (SRT) files.
 
-Blank lines inside a text belong to it, as players show them. Numbers of cues may be missing, wrong
-or without a blank line before them; times may lack hours or milliseconds (`cue_times`).
+The format has no standard. A cue ends where the next one begins, so that blank lines inside a text
+belong to it, as in players. Cue numbers may be missing, wrong or without a blank line before them;
+times may lack hours or milliseconds (`cue_times`).
 """
 
 from typing import NamedTuple
@@ -19,7 +20,7 @@ _LONGEST_NUMBER = 9  # digits
 
 
 class MarkedCue(NamedTuple):
-    """A cue as it stands in a file: number of its line with times, from 1; text with markup."""
+    """A cue as written in a file: the 1-based number of its timing line, and text with markup."""
 
     line: int
     start_s: float
@@ -36,7 +37,7 @@ def read_subrip(text: str, name: str, most: int) -> list[MarkedCue]:
         most: largest number of cues.
 
     Raises:
-        TitleError: a line that should hold two times does not, or there are too many cues.
+        TitleError: a timing line is malformed, or there are too many cues.
     """
     lines = text.replace("\ufeff", "").split("\n")
     timings = _timings(lines, name, most)
@@ -51,7 +52,7 @@ def read_subrip(text: str, name: str, most: int) -> list[MarkedCue]:
         next_number = _next_number(body, number, numbered, is_last)
         if next_number is not None:
             while _number(body.pop()) is None:
-                pass  # blank lines behind the number
+                pass  # blank lines after the number
         number = next_number if next_number is not None else number and number + 1
         cues.append(
             MarkedCue(at + 1, timing.start_s, timing.end_s, "\n".join((timing.rest, *body)))
@@ -60,21 +61,23 @@ def read_subrip(text: str, name: str, most: int) -> list[MarkedCue]:
 
 
 def _timings(lines: list[str], name: str, most: int) -> list[tuple[int, Timing]]:
-    """Position (from 0) and content of the lines with times."""
+    """Find the timing lines; returns the index (from 0) and the times of each."""
     timings = []
     for at, line in enumerate(lines):
         place = f"{name}, line {at + 1}"
         if may_be_timing(line) and (timing := read_timing(line, place)):
             timings.append((at, timing))
             if len(timings) > most:
-                raise TitleError(f"{place}: this is more than {most} cues: divide the file.")
+                raise TitleError(f"{place}: the file has more than {most} cues: split it.")
         elif line[:1] in "-0123456789 \t" and _begins_a_cue(lines, at) and is_broken_timing(line):
-            raise TitleError(f"{place}: {quoted(line.strip())} has no two times: correct it.")
+            raise TitleError(
+                f"{place}: {quoted(line.strip())} is not a start and an end time: correct it."
+            )
     return timings
 
 
 def _begins_a_cue(lines: list[str], at: int) -> bool:
-    """Return True behind a blank line or a number: times are expected there."""
+    """Return True if a blank line or a number precedes: a timing line is expected there."""
     before = lines[at - 1].strip() if at else ""
     return not before or _number(before) is not None
 
@@ -85,10 +88,11 @@ def _number_before_first(lines: list[str], at: int) -> int | None:
 
 
 def _next_number(body: list[str], number: int | None, numbered: bool, is_last: bool) -> int | None:
-    """The number of the next cue if it is the last thing between two lines with times.
+    """Return the number of the next cue if the lines between two timing lines end with one.
 
-    A number is one if it follows on the last. Otherwise it has to stand right above the next times
-    in a file that numbers its cues, or below a blank line: "Room / 101" keeps its 101.
+    A number that continues the sequence is a cue number. Any other one must be directly above the
+    next timing line, and below a blank line unless the file numbers its cues: in "Room / 101", the
+    101 is text.
     """
     at = len(body) - 1
     while at >= 0 and not body[at].strip():
@@ -98,7 +102,7 @@ def _next_number(body: list[str], number: int | None, numbered: bool, is_last: b
         return None
     below_blank = at > 0 and not body[at - 1].strip()
     follows = number is not None and found == number + 1
-    if is_last:  # a file cut off behind a number
+    if is_last:  # a file truncated after a cue number
         return found if follows and below_blank else None
     above_times = at == len(body) - 1
     return found if follows or (above_times and (numbered or below_blank)) else None

@@ -1,4 +1,4 @@
-"""SubStation files (SSA and ASS), read by pysubs2."""
+"""SubStation files (SSA and ASS), parsed by pysubs2."""
 
 import re
 
@@ -16,7 +16,7 @@ _HEAD = "[Script Info]\nScriptType: v4.00+\n\n[Events]\n"
 
 
 def is_substation(text: str) -> bool:
-    """Return True if a text opens a section of SubStation, above any times of another format."""
+    """Return True if a text has a SubStation section header before any timing of another format."""
     for line in text.split("\n"):
         if "-->" in line:
             return False
@@ -28,8 +28,8 @@ def is_substation(text: str) -> bool:
 def read_substation(text: str, name: str, most: int) -> list[MarkedCue]:
     """Read the Dialogue lines of a SubStation file in the file's order.
 
-    Only these lines are passed to pysubs2: fonts and pictures inside a file may be large, styles
-    may be wrong, and neither changes what is said.
+    Only these lines are passed to pysubs2: embedded fonts and images may be large, styles may be
+    malformed, and neither changes the text.
 
     Raises:
         TitleError: a Dialogue line lacks fields or times, or there are too many of them.
@@ -42,15 +42,15 @@ def read_substation(text: str, name: str, most: int) -> list[MarkedCue]:
         fields = line[len(_DIALOGUE) :].split(",", _FIELDS - 1)
         if len(fields) < _FIELDS or not all(map(_TIME.fullmatch, fields[1:3])):
             raise TitleError(
-                f"{name}, line {number}: {quoted(line.strip())} is no complete Dialogue line: "
+                f"{name}, line {number}: {quoted(line.strip())} is an incomplete Dialogue line: "
                 "correct it."
             )
         start, end = (_with_fraction(time) for time in fields[1:3])
-        # The other fields are of no use here, and pysubs2 warns of each that is wrong.
+        # The other fields are not used, and pysubs2 logs a warning for each malformed one.
         found.append((number, f"{_DIALOGUE} 0,{start},{end},,,0,0,0,,{fields[-1]}"))
         if len(found) > most:
             raise TitleError(
-                f"{name}, line {number}: this is more than {most} Dialogue lines: divide the file."
+                f"{name}, line {number}: the file has more than {most} Dialogue lines: split it."
             )
     events = pysubs2.SSAFile.from_string(
         _HEAD + "\n".join(line for _, line in found), format_="ass"
@@ -62,6 +62,6 @@ def read_substation(text: str, name: str, most: int) -> list[MarkedCue]:
 
 
 def _with_fraction(time: str) -> str:
-    """Return a time as pysubs2 reads every one: seconds with a fraction."""
+    """Return a time with a fraction of a second, which pysubs2 requires."""
     time = time.strip()
     return time if "." in time or "," in time else f"{time}.0"

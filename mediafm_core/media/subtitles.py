@@ -1,4 +1,4 @@
-"""Reading subtitles: files beside the media and text tracks inside it."""
+"""Readers of subtitles: files beside the media, and text tracks inside it."""
 
 import struct
 from collections.abc import Callable, Iterable
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from mediafm_core.media.probe import SubtitleStream
 
 MAX_CUES = 100_000
-"""Of one file or track; ten hours of talk have about 15,000."""
+"""Most cues of one file or track; ten hours of dialogue have about 15,000."""
 MAX_LINES = 1_000_000
 MAX_CUE_CHARACTERS = 10_000
 _MAX_SIDE_FILE_BYTES = 32 << 20
-_MATROSKA_ASS_FIELDS = 9  # of an event in a packet: the times are the packet's
+_MATROSKA_ASS_FIELDS = 9  # fields of an event in a packet; the packet has the times
 
 Plain = Callable[[str], str]
-# Codecs whose packets hold the text as it was written. libav's decoders turn it into SubStation,
-# and lose or double some of it on the way.
+# Codecs whose packets hold the text as written. libav's decoders convert it to SubStation and lose
+# or duplicate parts of it.
 _PLAIN_OF_CODEC: dict[str, Plain] = {
     **dict.fromkeys(("srt", "subrip", "text", "mov_text"), plain_subrip),
     "webvtt": plain_webvtt,
@@ -40,7 +40,7 @@ _PLAIN_OF_CODEC: dict[str, Plain] = {
 
 
 class Cue(NamedTuple):
-    """A piece of text and when it is on screen, in seconds of the title's clock."""
+    """A piece of text and the interval in which it is on screen, seconds of the title."""
 
     start_s: float
     end_s: float
@@ -49,16 +49,16 @@ class Cue(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TimedTextSource:
-    """Where a title's timed text came from.
+    """The source of a title's timed text.
 
     Attributes:
-        kind: a file beside the media, a track inside it, or nowhere.
-        name: the file's name, or number and codec of the track; empty for `none`.
-        language: as the file's name or the track says it.
-        purpose: what the captions are for. `forced` is a part of what is said.
-        encoding: as found.
-        notes: what a person should know of the text: damage, parts that are missing.
-        passed_over: other files and tracks, that were not used.
+        kind: a file beside the media, a track inside it, or no source.
+        name: the file's name, or index and codec of the track; empty for `none`.
+        language: from the file's name or the track's tag.
+        purpose: of the captions. `forced` captions cover a part of the speech only.
+        encoding: as detected.
+        notes: sentences for people about damaged or missing text.
+        passed_over: other files and tracks, which were not used.
     """
 
     kind: Literal["side_file", "embedded", "none"]
@@ -75,7 +75,7 @@ class TimedTextSource:
 
 
 class TimedText(NamedTuple):
-    """The cues of one source in the order of their times."""
+    """The cues of one source, sorted by time."""
 
     source: TimedTextSource
     cues: tuple[Cue, ...]
@@ -86,24 +86,24 @@ def read_side_file(
 ) -> TimedText:
     """Read SubRip, WebVTT or SubStation text.
 
-    Markup, karaoke timing, drawings and comments are dropped, a line break becomes a space, and
-    exact repetitions (layers of one line in SubStation files) count once. The content decides
-    about the format, not the suffix. A file without any cue, empty or with no more than a header,
-    is a text without cues.
+    Markup, karaoke timing, drawings and comments are removed, line breaks become spaces, and exact
+    duplicates (layers of one line in SubStation files) are read once. The format is detected from
+    the content, not the suffix. A file that is empty or only has a header gives a text without
+    cues.
 
     Args:
         file: the subtitle file.
-        language: of the text, as the source is to say it.
-        title_language: with the text's own it decides between encodings.
+        language: of the text; recorded in the source.
+        title_language: a further hint for detecting the encoding.
 
     Raises:
-        TitleError: the file is in no known form or encoding, a line cannot be understood, a cue
-            ends before it starts, cues hold no text, or there is too much of it.
+        TitleError: the format or encoding is unknown, a line cannot be parsed, a cue ends before it
+            starts, no cue has text, or the file exceeds a limit.
     """
     languages = _primary_languages(language, title_language)
     text, encoding, damaged = read_text(file, _MAX_SIDE_FILE_BYTES, languages)
     if text.count("\n") > MAX_LINES:
-        raise TitleError(f"{file} has more than {MAX_LINES} lines: divide or replace it.")
+        raise TitleError(f"{file} has more than {MAX_LINES} lines: split or replace it.")
     name = str(file)
     beginning = text.lstrip("\ufeff \t\n")
     if beginning.startswith(SIGNATURE):
@@ -114,14 +114,14 @@ def read_side_file(
         marked, plain = read_subrip(text, name, MAX_CUES), plain_subrip
         if beginning and not marked:
             raise TitleError(
-                f"{file} holds no cue in SubRip, WebVTT or SubStation form: replace it, or remove "
-                "it if the title has no captions."
+                f"{file} holds no cue in SubRip, WebVTT or SubStation format: replace it, or "
+                "remove it if the title has no captions."
             )
     cues = _in_order(_plain_cue(cue, plain, name) for cue in marked)
     if marked and not cues:
         raise TitleError(
-            f"{file} has times for {len(marked)} cues and no text for any: replace it, or remove "
-            "it if the title has no captions."
+            f"{file} has times for {len(marked)} cues and no text in any of them: replace it, or "
+            "remove it if the title has no captions."
         )
     notes = _damage(damaged)
     return TimedText(
@@ -138,14 +138,14 @@ def read_embedded(
 ) -> TimedText:
     """Read a text track inside a media file, by the rules for files of its format.
 
-    A cue whose duration the file does not give has none: it belongs to the shot it starts in.
+    A cue without a duration in the file has length zero and belongs to the shot it starts in.
 
     Args:
         file: the media file.
         stream: the track.
-        origin_s: the file's time stamp at which the title's clock stands at zero.
-        progress: called with the time of each cue, seconds of the title's clock.
-        title_language: with the track's own it decides between encodings.
+        origin_s: the file's time stamp at time zero of the title.
+        progress: called with the time of each cue, seconds of the title.
+        title_language: a further hint for detecting the encoding.
 
     Raises:
         TitleError: the media or the track cannot be decoded, or holds too much text.
@@ -162,7 +162,7 @@ def read_embedded(
             track = stream_at(container, file, stream.index, "subtitle")
             for other in container.streams:
                 if other.index != stream.index:
-                    other.discard = Discard.all  # lets the demuxer skip pictures and sound unread
+                    other.discard = Discard.all  # the demuxer skips video and audio
             for packet in packets_of(container, track):
                 if packet.pts is None or packet.time_base is None or not packet.size:
                     continue
@@ -197,20 +197,20 @@ def read_embedded(
 
 
 def stream_name(stream: "SubtitleStream") -> str:
-    """Number and codec of a track, as people can find it with any media tool."""
+    """Return the index and codec of a track, by which people can find it with any media tool."""
     return f"stream {stream.index} ({stream.codec})"
 
 
 def _in_order(cues: Iterable[Cue]) -> tuple[Cue, ...]:
-    """Cues with text, without exact repetitions; those of equal times in the file's order."""
+    """Sort the cues that have text by time, without exact duplicates; the sort is stable."""
     return tuple(sorted(dict.fromkeys(cue for cue in cues if cue.text), key=lambda cue: cue[:2]))
 
 
 def _plain_cue(cue: MarkedCue, plain: Plain, name: str) -> Cue:
-    """A cue without markup.
+    """Return a cue without its markup.
 
     Raises:
-        TitleError: it has text and ends before it starts, or has too much text.
+        TitleError: the cue has text and ends before it starts, or has too much text.
     """
     text = plain(cue.text)
     place = f"{name}, line {cue.line}" if cue.line else f"{name} at {cue.start_s:g} s"
@@ -221,14 +221,14 @@ def _plain_cue(cue: MarkedCue, plain: Plain, name: str) -> Cue:
         )
     if len(text) > MAX_CUE_CHARACTERS:
         raise TitleError(
-            f"{place}: a cue of {len(text)} characters, more than {MAX_CUE_CHARACTERS}: divide it "
+            f"{place}: a cue of {len(text)} characters, more than {MAX_CUE_CHARACTERS}: split it "
             "or replace the captions."
         )
     return Cue(cue.start_s, cue.end_s, text)
 
 
 def _texts(packet: "Packet", codec: str) -> list[bytes]:
-    """The texts of a packet: as they were written, or decoded by libav to SubStation."""
+    """Return the texts of a packet, as written or, for other codecs, as SubStation by libav."""
     data = bytes(packet)
     if codec == "mov_text":
         return [text] if (text := _of_timed_text_sample(data)) else []
@@ -241,12 +241,12 @@ def _texts(packet: "Packet", codec: str) -> list[bytes]:
     return [
         subtitle.ass.split(b",", _MATROSKA_ASS_FIELDS - 1)[-1]
         for subtitle in packet.decode()
-        if isinstance(subtitle, AssSubtitle)  # else a picture
+        if isinstance(subtitle, AssSubtitle)  # else an image
     ]
 
 
 def _of_timed_text_sample(data: bytes) -> bytes:
-    """Text of an MP4 sample: its length in two bytes, the text, then styles (3GPP TS 26.245)."""
+    """Return the text of an MP4 sample: length in two bytes, text, styles (3GPP TS 26.245)."""
     if len(data) < 2:
         return b""
     (length,) = struct.unpack(">H", data[:2])
@@ -257,7 +257,7 @@ def _of_timed_text_sample(data: bytes) -> bytes:
 
 
 def _primary_languages(*tags: str | None) -> list[str]:
-    """Primary tags without repetitions."""
+    """Return the primary languages of tags, without duplicates."""
     return list(dict.fromkeys(filter(None, map(primary_language, tags))))
 
 

@@ -1,4 +1,4 @@
-"""Timed text of a title: which source is used, and the text of each shot."""
+"""Timed text of a title: choice of its source, and assignment of cues to shots."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -35,28 +35,28 @@ SHOT_TEXT_SCHEMA = pa.schema(
         pa.field("cues", pa.int32(), nullable=False),
     ]
 )
-# Purposes of captions that hold a part of what is said, or something else.
+# Rank of captions that cover only a part of the speech, or another speech; 0 for all others.
 _PARTIAL = {"forced": 1, "commentary": 2}
 _PURPOSE_NOTES = {
-    "forced": ("only forced captions: most of what is said is missing",),
-    "commentary": ("what a commentary says, not the title",),
+    "forced": ("only forced captions: most speech is missing",),
+    "commentary": ("captions of a commentary, not of the title",),
 }
-_MAX_PAIRS = 2_000_000  # of a cue and a shot: cues on screen for a whole film are rare
+_MAX_PAIRS = 2_000_000  # pairs of a cue and a shot; cues on screen for a whole film are rare
 _MAX_CHARACTERS = 100_000_000  # of all shots' texts
-# A subtitle lingers over a cut by a few frames without being about the next shot.
+# A cue that overlaps the next shot by a few frames does not belong to that shot.
 _ENOUGH_SECONDS = 0.5
 _ENOUGH_SHARE = 0.5
 _ROUNDING_S = 1e-6
 
 
 class ShotTextSummary(NamedTuple):
-    """What became of the cues.
+    """Counts of the assignment of cues to shots.
 
     Attributes:
         cues_read: cues of the source.
-        cues_used: cues that at least one shot has.
-        cues_past_end: cues that start at or after the end of the media, and are left out.
-        cues_before_start: cues that end before it starts, left out too.
+        cues_used: cues that were assigned to at least one shot.
+        cues_past_end: dropped cues that start at or after the end of the media.
+        cues_before_start: dropped cues that end before the media starts.
         shots_with_text: number of shots that have a cue.
         first_captioned_shot: `shot_index` of the first of them.
     """
@@ -70,12 +70,12 @@ class ShotTextSummary(NamedTuple):
 
 
 class CaptionReaders(Protocol):
-    """The two functions that read a source of timed text, wherever they run."""
+    """The two functions that read a source of timed text, in this process or in a child."""
 
     def side_file(
         self, file: TitleFile, language: str | None = None, title_language: str | None = None
     ) -> TimedText:
-        """As `read_side_file`."""
+        """See `read_side_file`."""
         ...
 
     def embedded(
@@ -86,11 +86,13 @@ class CaptionReaders(Protocol):
         progress: Callable[[float], None] = lambda _seconds: None,
         title_language: str | None = None,
     ) -> TimedText:
-        """As `read_embedded`."""
+        """See `read_embedded`."""
         ...
 
 
 class _InThisProcess:
+    """The readers of this process."""
+
     side_file = staticmethod(read_side_file)
     embedded = staticmethod(read_embedded)
 
@@ -104,24 +106,25 @@ def read_timed_text(
     progress: Callable[[float], None] = lambda _share: None,
     readers: "CaptionReaders | None" = None,
 ) -> TimedText:
-    """Read the timed text of a title: one of its side files, or else a track in the media.
+    """Read the timed text of a title, from one of its side files or from a track in the media.
 
     The first source in the order of `ranked` that is not empty is used.
 
     Args:
-        open_file: opens a file of the title folder by its name; only what is read is opened.
+        open_file: opens a file of the title folder by its name; only files to be read are opened.
         media: the media file's name.
-        probe: its streams. Tracks of pictures (DVD, Blu-ray, DVB) hold no text: passed over.
+        probe: its streams. Image-based tracks (DVD, Blu-ray, DVB) hold no text and are skipped.
         side_files: subtitle files beside it.
         language: the title's.
-        progress: called with the share of an embedded track that is read.
-        readers: read the sources; in this process by default.
+        progress: called with the fraction of an embedded track that has been read.
+        readers: functions that read the sources; those of this process by default.
 
     Returns:
-        No cues and the first source where all are empty; a source of kind `none` without any.
+        The source and its cues. If all sources are empty, the first one without cues; if there is
+        none, a source of kind `none`.
 
     Raises:
-        TitleError: the file or track whose turn it is is broken.
+        TitleError: the file or track that comes first in the order is damaged.
     """
     readers = readers or _InThisProcess()
     names = [side_file.name for side_file in side_files]
@@ -164,13 +167,17 @@ def read_timed_text(
 def ranked(
     language: str, side_files: Sequence[SideFile], streams: Sequence["SubtitleStream"]
 ) -> list["SideFile | SubtitleStream"]:
-    """Return the sources that can be used, the best first.
+    """Rank the usable sources, best first.
 
-    Full captions come before forced ones and those before a commentary's, whatever their language:
-    they are what is said in the title. Then the title's language: side files that name it, side
-    files that name none, tracks; then other languages: side files, undetermined tracks, tracks.
-    Equal ones: exactly the title's language (`pt-BR`), then without descriptions for the hearing
-    impaired, then the first.
+    Sort keys in order:
+
+    1. Purpose: full captions, forced ones, those of a commentary, whatever their language, because
+       full captions hold all speech of the title.
+    2. Language: the title's (side files that name it, side files that name none, tracks), then
+       others (side files, undetermined tracks, tracks).
+    3. Exact tag: the title's own (`pt-BR`) before other tags of its language.
+    4. Captions without descriptions for the hearing impaired before those with them.
+    5. The order given.
     """
     wanted = primary_language(language)
     exactly = language.casefold()
@@ -181,14 +188,14 @@ def ranked(
         spoken = primary_language(source.language)
         is_named = spoken is not None
         if wanted is None:
-            fits, place = True, 2 * is_track + is_named
+            is_of_title, place = True, 2 * is_track + is_named
         elif spoken == wanted or not (is_named or is_track):
-            fits, place = True, 2 if is_track else not is_named
+            is_of_title, place = True, 2 if is_track else not is_named
         else:
-            fits, place = False, is_track + (is_track and is_named)
+            is_of_title, place = False, is_track + (is_track and is_named)
         return (
             _PARTIAL.get(purpose, 0),
-            not fits,
+            not is_of_title,
             place,
             (source.language or "").casefold() != exactly,
             purpose == "hearing_impaired",
@@ -199,7 +206,7 @@ def ranked(
 
 
 def caption_purpose(source: "SideFile | SubtitleStream") -> CaptionPurpose:
-    """Return what captions are for, by their name or by the flags and name of their track."""
+    """Return the purpose of captions, from their name or from the flags and name of their track."""
     if isinstance(source, SideFile):
         return source.purpose
     if source.commentary:
@@ -210,21 +217,21 @@ def caption_purpose(source: "SideFile | SubtitleStream") -> CaptionPurpose:
 
 
 def timed_text_per_shot(cues: Sequence[Cue], shots: pa.Table) -> tuple[pa.Table, ShotTextSummary]:
-    """Lay cues over the shots of a title.
+    """Assign cues to the shots of a title.
 
-    A cue belongs to every shot that it overlaps by half a second or by half its own length, and
-    to the one it overlaps longest, the earlier of two equal ones. A shot's text is that of its
-    cues in the order of their times, joined by a space; null without any.
+    A cue belongs to every shot that it overlaps by half a second or by half of its own length, and
+    to the shot with the longest overlap, the earlier one of two equals. A shot's text is the text
+    of its cues sorted by time, joined by a space; null without cues.
 
     Args:
-        cues: in the order of their times.
+        cues: sorted by time.
         shots: one title's shots: `title_id, shot_index, start_s, end_s`, in order.
 
     Returns:
         A table of `SHOT_TEXT_SCHEMA`, a row per shot, and a summary.
 
     Raises:
-        TitleError: cues cover so many shots each that the text would be out of all proportion.
+        TitleError: the cues cover so many shots each that the text exceeds a limit.
     """
     shot_starts = shots["start_s"].to_numpy()
     shot_ends = shots["end_s"].to_numpy()
@@ -233,7 +240,7 @@ def timed_text_per_shot(cues: Sequence[Cue], shots: pa.Table) -> tuple[pa.Table,
     is_past = starts >= shot_ends[-1]
     is_before = ~is_past & (ends <= shot_starts[0]) & (starts < shot_starts[0])
     inside = np.flatnonzero(~is_past & ~is_before)
-    _require_proportion(cues, inside, starts, ends, shots)
+    _require_plausible_size(cues, inside, starts, ends, shots)
     cue, shot, seconds = overlapping_pairs(starts[inside], ends[inside], shot_starts, shot_ends)
 
     lengths = (ends - starts)[inside]
@@ -286,9 +293,10 @@ def _holds_text(stream: "SubtitleStream") -> bool:
         return False
 
 
-def _require_proportion(
+def _require_plausible_size(
     cues: Sequence[Cue], inside: Indices, starts: Seconds, ends: Seconds, shots: pa.Table
 ) -> None:
+    """Refuse cues that would give more text than a title can have."""
     first = np.searchsorted(shots["end_s"].to_numpy(), starts[inside], side="right")
     last = np.searchsorted(shots["start_s"].to_numpy(), ends[inside], side="left")
     shots_of_cue = np.maximum(last - first, 1)  # [inside]
@@ -297,12 +305,15 @@ def _require_proportion(
     if pairs > _MAX_PAIRS or characters > _MAX_CHARACTERS:
         raise TitleError(
             f"{shots['title_id'][0]}: {len(inside)} cues cover {pairs} shots with {characters} "
-            "characters, far more than is said in a title: correct the ends of the cues."
+            "characters, far more than a title has: correct the ends of the cues."
         )
 
 
 def _longest_of_each(group: Indices, seconds: Seconds) -> Indices:
-    """Position of the first of the longest pairs of each group; groups are consecutive."""
+    """Return the index of the longest pair of each group, the first of equals.
+
+    Pairs of one group are consecutive.
+    """
     order = np.lexsort((np.arange(len(group)), -seconds, group))
     _, first = np.unique(group[order], return_index=True)
     return order[first]

@@ -1,11 +1,12 @@
-"""One continuous clock for files whose own clock jumps or starts anew.
+"""Continuous time stamps for files whose time stamps jump or restart (discontinuities).
 
-Pictures and sound of a file share a clock. Recordings that were joined start it anew; recorders
-and broadcasters let it jump. Then both go on at once elsewhere, and what follows belongs right
-after what came before: players show it so, and so does this module, for pictures and sound alike.
+The video and audio streams of a file share a clock. In joined recordings it restarts; recorders and
+broadcasters let it jump. All streams then jump together, and the packets after the jump directly
+follow those before it. Players display such files without a gap, and so does this module, for video
+and audio alike.
 
-A step of one stream alone is something else: a picture that stands while the sound goes on, or a
-silence while the pictures do. The clock is right there, and the pause is kept.
+A jump of a single stream is a pause: a frame that stays while the sound continues, or silence while
+the video continues. The time stamps are right, and the pause is kept.
 """
 
 from collections import deque
@@ -16,28 +17,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import av
 
-# Formats in which a clock may break off and go on elsewhere (AVFMT_TS_DISCONT in libavformat).
+# Formats whose time stamps may be discontinuous (AVFMT_TS_DISCONT in libavformat).
 BREAKING_CLOCKS = frozenset({"mpegts", "mpeg", "ogg"})
-# Longest step forward that such a clock is believed without a stream that fills it. The program
-# ffmpeg takes the same (`-dts_delta_threshold`); mpv takes 5 s.
+# Longest step forward that is accepted in these formats if no other stream fills it. The program
+# ffmpeg uses the same value (`-dts_delta_threshold`); mpv uses 5 s.
 LONGEST_STEP_S = 10.0
-# The same for other formats, which state when each picture and sound begins: a screen recording
-# without sound shows one picture for minutes.
+# The same for other formats, whose time stamps are explicit: a screen recording without sound may
+# show one frame for minutes.
 LONGEST_PAUSE_S = 600.0
-# All pauses of more than `LONGEST_STEP_S` that neither stream fills, in a file with sound: each
-# second of them becomes a second of silence, however small the file is.
+# Largest total of pauses of more than `LONGEST_STEP_S` that neither stream fills, in a file with
+# sound: each second of them becomes a second of silence, however small the file is.
 LONGEST_SILENCE_S = 3600.0
-# Streams are cut at different places where recordings are joined, and files interleave loosely.
+# In joined recordings, streams end at slightly different times, and files interleave loosely.
 BACK_TOLERANCE_S = 1.0
 _OFFSETS_KEPT = 16
-# Most pictures by which H.264 and HEVC show one later than it is decoded.
+# Largest number of frames by which H.264 and HEVC delay a frame's presentation after its decoding.
 _REORDERED = 16
-_WRAP_S = 2**33 / 90_000  # of the clock of MPEG streams
+_WRAP_S = 2**33 / 90_000  # period of the clock of MPEG streams
 
 
 @dataclass
 class _Stream:
-    """Place of one stream: its last packet in the file's clock, and what is added; seconds."""
+    """Position of one stream: its last packet in the file's clock, and its offset, in seconds."""
 
     offset_s: float = 0.0
     raw_s: float = float("-inf")
@@ -46,22 +47,22 @@ class _Stream:
 
     @property
     def end_s(self) -> float:
-        """End of the stream so far in the continuous clock."""
+        """End of the stream so far in the continuous clock, seconds."""
         return self.offset_s + (self.raw_end_s or 0.0)
 
 
 @dataclass
 class TimelineCoverage:
-    """Times at which the streams of a file have packets: runs without a long step, in seconds.
+    """Intervals in which the streams of a file have packets, in seconds.
 
     Attributes:
-        runs: start and end of each run by the index of the stream.
+        runs: start and end of each run of packets without a long step, by stream index.
     """
 
     runs: dict[int, list[list[float]]] = field(default_factory=dict)
 
     def add(self, index: int, time_s: float) -> None:
-        """Take the time of a stream's next packet."""
+        """Add the time of a stream's next packet."""
         runs = self.runs.setdefault(index, [])
         if runs and abs(time_s - runs[-1][1]) <= LONGEST_STEP_S:
             runs[-1][1] = max(runs[-1][1], time_s)
@@ -79,18 +80,18 @@ class TimelineCoverage:
 
 
 class Timeline:
-    """Moves packets to one continuous clock; those of an ordinary file stay as they are.
+    """Mapping of packets to one continuous clock; packets of an ordinary file are not changed.
 
     Args:
         format_name: libav's name of the container format.
-        start_s: time stamp at which the title's clock stands at zero.
+        start_s: time stamp that becomes time zero of the title, seconds.
         streams: indices of the streams that are read.
-        read_coverage: reads the time stamps of the whole file. It is called at most once, where a
-            step of minutes may be filled by a stream that lies elsewhere in the file.
+        read_coverage: reads the time stamps of the whole file. Called at most once, when a step of
+            minutes may be filled by a stream stored elsewhere in the file.
 
     Attributes:
-        jumps: steps of the clock that were closed.
-        jumped_s: their lengths in seconds, forward or back.
+        jumps: number of jumps of the clock that were closed.
+        jumped_s: their total length, forward or back, seconds.
     """
 
     def __init__(
@@ -121,17 +122,17 @@ class Timeline:
 
         Args:
             packet: the next packet of one of the streams.
-            duration_s: its length where it does not say its own.
+            duration_s: its duration in seconds, used if the packet has none of its own.
         """
         if (packet.dts is None and packet.pts is None) or packet.time_base is None:
             return
         stream = self._streams[packet.stream_index]
-        said_s = float((packet.duration or 0) * packet.time_base)
-        if 0 < said_s <= LONGEST_PAUSE_S:
-            duration_s = said_s
+        declared_s = float((packet.duration or 0) * packet.time_base)
+        if 0 < declared_s <= LONGEST_PAUSE_S:
+            duration_s = declared_s
         raw_s, in_order = _decoding_time(packet, duration_s)
         before_s = self._start_s if stream.raw_end_s is None else stream.raw_end_s
-        # A step back is one from the start of the packet before: its length may be wrong.
+        # A step back is measured from the previous packet's start, since its duration may be wrong.
         back = in_order and raw_s < stream.raw_s - BACK_TOLERANCE_S
         if raw_s - before_s > LONGEST_STEP_S or back:
             self._step(packet.stream_index, before_s, raw_s)
@@ -144,10 +145,10 @@ class Timeline:
                 packet.dts += shift
             elif packet.pts is not None:
                 packet.pts += shift
-                packet.dts = None  # may lie on the other side of the step
+                packet.dts = None  # may be on the other side of the jump
 
     def _step(self, index: int, before_s: float, raw_s: float) -> None:
-        """Decide where a stream goes on that does not go on where it has ended."""
+        """Handle a packet that does not follow its stream's last one: a pause or a jump."""
         stream = self._streams[index]
         others = [each for other, each in self._streams.items() if other != index]
         begun = [other for other in others if other.raw_end_s is not None]
@@ -161,11 +162,11 @@ class Timeline:
         self.jumps += 1
         step_s = raw_s - before_s
         if self._breaks and step_s > _WRAP_S / 2:
-            step_s -= _WRAP_S  # libav takes a step back for a clock that has wrapped
+            step_s -= _WRAP_S  # libav interprets a step back as a clock that has wrapped
         self.jumped_s += abs(step_s)
 
     def _follow(self, stream: _Stream, others: list[_Stream], end_s: float, raw_s: float) -> bool:
-        """Take over an offset that is known: the other stream's, or an earlier one."""
+        """Apply a known offset, of another stream or an earlier one, if the packet then follows."""
         known = [(other.offset_s, max(end_s, other.end_s)) for other in others]
         known += [(offset_s, end_s) for offset_s in reversed(self._offsets)]
         for offset_s, now_s in known:
@@ -186,7 +187,7 @@ class Timeline:
         raw_s: float,
         has_others: bool,
     ) -> bool:
-        """Return True for a step forward that is time of the title."""
+        """Return True if a step forward is a pause, which belongs to the title."""
         middle_s = (before_s + raw_s) / 2
         offset_s = self._streams[index].offset_s
         if any(
@@ -205,11 +206,11 @@ class Timeline:
 
 
 def _decoding_time(packet: "av.Packet", duration_s: float) -> tuple[float, bool]:
-    """Time of a packet on the file's clock, and whether those of a stream should be in order.
+    """Return the time of a packet on the file's clock, and True if such times are ascending.
 
-    It is the time of decoding, or that of presentation where the decoding time lies before a step
-    and the presentation behind it. Presentation times alone are out of order where pictures refer
-    to later ones.
+    The time is the decoding time, or the presentation time if the two are on different sides of a
+    jump. Without decoding times, the times are not ascending, because frames may refer to later
+    ones.
     """
     base = packet.time_base
     presented_s = None if packet.pts is None else float(packet.pts * base)

@@ -1,7 +1,7 @@
 """Purposes of the tracks of a media file: commentary, audio description, forced and so on.
 
-Two places state a purpose: the flags of the container (libav's dispositions), and the name that a
-person gave the track. Many programs write only one of the two, so either is enough.
+A purpose is read from the container's flags (libav's dispositions) and from the track's name. Many
+programs write only one of the two, so either is sufficient.
 """
 
 import re
@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 
 
 class TrackPurposes(NamedTuple):
-    """Purposes that a track's flags or its name state.
+    """Purposes in a track's flags or name.
 
     Attributes:
         commentary: people talk about the title.
-        described: a narrator describes the pictures.
-        incomplete: the sound lacks the speech: music and effects, an isolated score.
-        forced: subtitles of only what is foreign to the main sound.
+        described: audio description: a narrator describes the pictures.
+        incomplete: audio without speech: music and effects, an isolated score.
+        forced: subtitles that translate only speech foreign to the main audio.
         hearing_impaired: subtitles that describe sounds as well.
-        extra_picture: pictures beside the film: a cover, sign language, chapter thumbnails.
+        extra_picture: video beside the film: a cover, sign language, chapter thumbnails.
     """
 
     commentary: bool = False
@@ -30,7 +30,7 @@ class TrackPurposes(NamedTuple):
 
 
 ATTACHED = ("attached_pic", "timed_thumbnails", "still_image")
-"""Flags of streams that hold single pictures about the film, and are no film."""
+"""Flags of streams that hold still images about the film."""
 
 _FLAGS = {
     "commentary": ("comment",),
@@ -40,7 +40,7 @@ _FLAGS = {
     "hearing_impaired": ("hearing_impaired", "captions"),
     "extra_picture": ATTACHED,
 }
-# Whole words of the case-folded name, in languages that films are often published in.
+# Whole words of the case-folded name, in languages in which films are often published.
 _WORDS = {
     "commentary": (
         r"commentar(?:y|ies)|(?:director|writer|producer|cast|crew|actor)\w*'?s? comments?|"
@@ -76,14 +76,14 @@ _WORDS = {
         r"gebärden\w*|langue des signes|lengua de (?:signos|señas)"
     ),
 }
-# Scripts that do not divide words by spaces.
+# Terms in scripts that do not separate words by spaces.
 _PARTS = {
     "commentary": "コメンタリー|评论|評論|코멘터리",
     "described": "音声ガイド|音声解説|口述影像|화면해설",
     "forced": "强制|強制",
     "hearing_impaired": "聴覚障害|听障|聽障|청각",
 }
-# Abbreviations that would be words, or languages, in small letters.
+# Abbreviations that would be words, or language codes, in lower case.
 _CAPITALS = {"described": "AD", "forced": "FN", "hearing_impaired": "CC|HI|SME"}
 _NOT_NEGATED = "".join(
     rf"(?<!\b{word}[ -])" for word in ("non", "not", "no", "without", "ohne", "sans", "sin")
@@ -103,7 +103,7 @@ _ABBREVIATED = {
 
 
 def purposes_of(stream: Any) -> TrackPurposes:
-    """Return the purposes that a track's flags or name state.
+    """Return the purposes in a track's flags or name.
 
     Args:
         stream: a stream of an open container. Its name is the tag `title`, in MP4 also

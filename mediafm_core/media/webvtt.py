@@ -1,7 +1,7 @@
-"""WebVTT files by the parser of the standard, https://www.w3.org/TR/webvtt1/#file-parsing.
+"""WebVTT parser by the standard, https://www.w3.org/TR/webvtt1/#file-parsing.
 
-Where the standard lets a browser drop a cue without a word, this parser names the line. It also
-reads what is common and not allowed: times with a comma, a number above times without a blank line
+Where the standard lets a browser drop a cue silently, this parser raises an error with the line. It
+also accepts common deviations: times with a comma, and a number above times without a blank line
 before it.
 """
 
@@ -20,12 +20,12 @@ def read_webvtt(text: str, name: str, most: int) -> list[MarkedCue]:
     """Read the cues of a WebVTT file in the file's order.
 
     Args:
-        text: lines that end in a line feed, the signature on the first that is not blank.
+        text: lines that end in a line feed; the first non-blank line is the signature.
         name: of the file, for errors.
         most: largest number of cues.
 
     Raises:
-        TitleError: a line with an arrow has no two times, or there are too many cues.
+        TitleError: a line with an arrow does not hold two times, or there are too many cues.
     """
     lines = text.replace("\ufeff", "").split("\n")
     cues: list[MarkedCue] = []
@@ -53,12 +53,12 @@ def read_webvtt(text: str, name: str, most: int) -> list[MarkedCue]:
         cues.append(MarkedCue(timed_at + 1, timing.start_s, timing.end_s, "\n".join(body)))
         if len(cues) > most:
             raise TitleError(
-                f"{name}, line {timed_at + 1}: this is more than {most} cues: divide the file."
+                f"{name}, line {timed_at + 1}: the file has more than {most} cues: split it."
             )
     if untimed and not cues:
         raise TitleError(
-            f"{name}, line {untimed}: {quoted(lines[untimed - 1].strip())} has no times, nor has "
-            "any other text: replace the file, or remove it if the title has no captions."
+            f"{name}, line {untimed}: {quoted(lines[untimed - 1].strip())} has no times, like all "
+            "other text: replace the file, or remove it if the title has no captions."
         )
     return cues
 
@@ -69,7 +69,7 @@ def _is_timing(line: str) -> bool:
 
 
 def _end_of_header(lines: list[str]) -> int:
-    """Return where signature and lines below it end: at a blank line, or at a first cue."""
+    """Return the index at which the header ends: a blank line, or the first cue."""
     at = next((number for number, line in enumerate(lines) if line.strip()), len(lines))
     at += 1
     while at < len(lines) and lines[at].strip() and not _is_timing(lines[at]):
@@ -78,19 +78,20 @@ def _end_of_header(lines: list[str]) -> int:
 
 
 def _block(lines: list[str], first: int, name: str) -> tuple[int, Timing | None, int]:
-    """Read one block: where its times are, the times, where the next block begins."""
+    """Read one block; returns the index of its timing, the timing, the index of the next block."""
     timing = None
     timed_at = at = first
     without_cue = lines[first].split(maxsplit=1)[0] in _BLOCKS_WITHOUT_CUES
     while at < len(lines) and lines[at].strip():
-        if at > first and lines[at].strip() == SIGNATURE:  # of a segment that was appended
+        if at > first and lines[at].strip() == SIGNATURE:  # header of an appended segment
             break
         if may_be_timing(lines[at]):
             place = f"{name}, line {at + 1}"
             found = read_timing(lines[at], place)
             if found is None and _ARROW in lines[at] and not without_cue:
                 raise TitleError(
-                    f"{place}: {quoted(lines[at].strip())} has no two times: correct it."
+                    f"{place}: {quoted(lines[at].strip())} is not a start and an end time: "
+                    "correct it."
                 )
             if found is not None:
                 if timing is not None or at > first + 1:
@@ -101,7 +102,10 @@ def _block(lines: list[str], first: int, name: str) -> tuple[int, Timing | None,
 
 
 def _following_number(body: list[str], identifier: str) -> str:
-    """The number at the end of a text that runs into the next times and follows on the last."""
+    """Return the last line of a text if it is the number after the last cue's; else empty.
+
+    Such a number belongs to the next cue, whose times follow without a blank line.
+    """
     last = body[-1].strip() if body else ""
     is_next = identifier.isdecimal() and len(identifier) < 9 and last == str(int(identifier) + 1)
     return last if is_next else ""

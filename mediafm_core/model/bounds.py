@@ -1,8 +1,8 @@
 """Bounds of a model's configuration, checked before a network of its shape is built.
 
-A model's folder may come from outside. Its numbers decide what is allocated, so that each has a
-bound far above any useful network, and the numbers must agree with each other. Which tensors they
-ask for is compared with the header of the weights by `mediafm_core.model.saved_model`.
+A model's folder is untrusted. Its numbers decide how much memory is allocated, so each has a bound
+far above any useful network, and the numbers must be consistent. `mediafm_core.model.saved_model`
+compares the tensors that they imply with the header of the weights.
 
 Imports no torch, so that models can be listed and compared quickly.
 """
@@ -21,15 +21,15 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Slope = Annotated[float, Field(ge=0, le=1e6)]
 Name = Annotated[str, Field(max_length=200)]
 
-_SHOWN = 20  # characters of an unusable value
-_NAME_SHOWN = 40  # characters of a field's name
+_SHOWN = 20  # characters of an unusable value in a message
+_NAME_SHOWN = 40  # characters of a field's name in a message
 
 
 class Bounds(BaseModel):
     """The fields of `MediaFMConfig` with their types and bounds; booleans are no numbers.
 
-    Fields that are not listed are those of transformers: they are neither checked nor passed to
-    the network.
+    Fields that are not listed belong to transformers: they are neither checked nor passed to the
+    network.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)

@@ -1,4 +1,4 @@
-"""The model card: what a trained model is, in words, for whoever finds the folder."""
+"""Model card of a trained model."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,19 +8,19 @@ from mediafm_core.model.network import MediaFM
 
 
 def model_card(identity: Identity, network: MediaFM, record: Mapping[str, Any]) -> str:
-    """Markdown for `README.md` beside the weights.
+    """Return Markdown for `README.md` beside the weights.
 
     Args:
         identity: of the model.
         network: the trained network.
-        record: what `training.json` holds.
+        record: content of `training.json`.
     """
     config = network.config
     sections = [
         f"# {identity}",
         "A MediaFM Transformer: reads the fused shot embeddings of one title and gives a "
         "contextual embedding per shot and one for the title. Trained by Masked Shot Modeling: "
-        "predict the fused vectors of hidden shots from the other shots of the title.",
+        "predict the fused vectors of masked shots from the other shots of the title.",
         "## Network",
         _table(
             ("property", "value"),
@@ -57,9 +57,9 @@ def model_card(identity: Identity, network: MediaFM, record: Mapping[str, Any]) 
         "Features of clips of films and episodes, frozen, with linear probes or nearest "
         "neighbours on top. Embed a clip in the context of its whole title.",
         "## Limits",
-        "The vectors know what the three encoders know, with their languages and their biases. "
-        "A model trained on few titles has learnt those titles; retrain it on the catalogue that "
-        "it serves. Not for identifying people, and no measure of a title's worth.",
+        "The vectors have the languages and biases of the three encoders. "
+        "A model trained on few titles is overfitted to them; retrain it on the catalogue that "
+        "it serves. Do not use it to identify people or to rate titles.",
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -74,10 +74,10 @@ def _training(record: Mapping[str, Any]) -> str:
         facts.append(f"Its weights started from {record['started_from']}.")
     if "padding_share" in record:
         processes = record["training"]["processes"]
-        together = f" of {processes} processes together" if processes > 1 else ""
+        together = f" in {processes} processes" if processes > 1 else ""
         facts.append(
             f"Computed in {record['arithmetic']} on {record['device']}{together}; "
-            f"{record['padding_share']:.1%} of what was computed was padding."
+            f"{record['padding_share']:.1%} of the computed places were padding."
         )
     table = _table(("parameters", "optimiser", "tensors", "numbers"), groups)
     return " ".join([*facts, "`training.json` has all settings."]) + f"\n\n{table}"
@@ -89,17 +89,17 @@ def _results(record: Mapping[str, Any]) -> str:
     kept = next(point for point in record["curve"] if point["step"] == kept_step)
     rows = [("this model", f"{kept['validation_loss']:.4f}")]
     rows += [(name.replace("_", " "), f"{loss:.4f}") for name, loss in record["baselines"].items()]
-    table = _table(("prediction of hidden shots", "cosine distance"), rows)
+    table = _table(("prediction of masked shots", "cosine distance"), rows)
     unseen = record["validation"] == "held-out titles"
     note = (
         f"Validation on titles held out of training: {', '.join(record['validation_titles'])}."
         if unseen
         else "Validation on the training titles under fixed masks: the catalogue is too small to "
-        "hold titles out, so this says nothing about unseen titles."
+        "hold titles out, so the loss on unseen titles is unknown."
     )
     steps = f"After {kept_step} steps the training loss is {kept['training_loss']:.4f}."
     if kept_step != last["step"]:
-        steps += f" Training went on to step {last['step']}, which made it no better."
+        steps += f" Training continued to step {last['step']} without improvement."
     return f"{steps} {note}\n\n{table}"
 
 

@@ -1,7 +1,7 @@
-"""Shape of the network and the fused space that it was trained in, as `config.json` keeps it.
+"""Shape of the network and the fused space that it was trained in, as stored in `config.json`.
 
-Names are those of transformers where it has one. Imports transformers: import this module only
-where a network is really used.
+Fields have the names of transformers where it has them. Imports transformers: import this module
+only where a network is used.
 """
 
 from itertools import cycle, pairwise
@@ -29,11 +29,11 @@ _CHOICES = {
 
 @strict
 class MediaFMConfig(PreTrainedConfig):
-    """Configuration of a `MediaFM` network; the choices are explained at `ModelSettings`.
+    """Configuration of a `MediaFM` network; `ModelSettings` explains the choices.
 
     `max_shots` is the longest sequence of training and the window of inference. `fused_ranges`
-    gives each modality's columns in the fused vector as `[start, stop]`, `encoder_identities` what
-    computed them. `attention_slopes` are `[heads, 2]` (to shots before, to shots after), see
+    gives each modality's columns in the fused vector as `[start, stop]`, `encoder_identities` their
+    encoders. `attention_slopes` are `[heads, 2]` (to shots before, to shots after), see
     `attention_slopes` below. `context_layer` is the number of layers that a contextual vector has
     passed through.
 
@@ -140,10 +140,10 @@ class MediaFMConfig(PreTrainedConfig):
 
     @property
     def modality_ranges(self) -> list[tuple[int, int]]:
-        """Columns `(start, stop)` of each modality in order; the whole vector where none is named.
+        """Columns `(start, stop)` of each modality in order, or of the whole vector without ranges.
 
         Raises:
-            ValueError: the ranges are no partition of the fused vector.
+            ValueError: the ranges do not partition the fused vector.
         """
         ranges = sorted((start, stop) for start, stop in (self.fused_ranges or {}).values())
         if not ranges:

@@ -1,11 +1,13 @@
-"""The files of a model's folder, and reading those that are JSON.
+"""Files of a model's folder, and readers of those that are JSON.
 
 Imports no torch, so that models can be listed and compared quickly.
 """
 
 import stat
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +29,58 @@ PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
 _MOST_BYTES = {CONFIG_FILE: 1 << 20, TRAINING_FILE: 64 << 20, CARD_FILE: 1 << 20}
 
 
+@dataclass(frozen=True)
+class ModelFiles:
+    """The JSON files of a model's folder, each read at most once.
+
+    Attributes:
+        folder: on this machine; its name is the identity of the model.
+    """
+
+    folder: Path
+    _compared: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+
+    @property
+    def identity(self) -> str:
+        """The name of the folder, `name-version@digest`."""
+        return self.folder.name
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The content of `config.json`.
+
+        Raises:
+            ConfigurationError: the file is missing or damaged.
+        """
+        return read_json(self.folder, CONFIG_FILE)
+
+    @cached_property
+    def training(self) -> dict[str, Any]:
+        """The content of `training.json`.
+
+        Raises:
+            ConfigurationError: the file is missing or damaged.
+        """
+        return read_json(self.folder, TRAINING_FILE)
+
+    def require_undamaged(self, *names: str) -> None:
+        """Compare files with their digests, each file once.
+
+        Raises:
+            ConfigurationError: one is missing or damaged.
+        """
+        new = set(names) - self._compared
+        require_undamaged(self.folder, self.training, new)
+        self._compared.update(new)
+
+
 def pickles_in(folder: Path) -> list[str]:
-    """Names of the files of a folder that are pickles by their suffix."""
+    """Return the names of files in a folder that are pickles by their suffix."""
     return sorted(path.name for path in folder.iterdir() if path.suffix in PICKLE_SUFFIXES)
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:
-    """A JSON file of a model's folder.
+    """Read a JSON file of a model's folder.
 
     Raises:
         ConfigurationError: the file is missing or damaged.
@@ -61,7 +108,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
 
 
 def read_card(folder: Path) -> str:
-    """The model card of a model's folder.
+    """Read the model card of a model's folder.
 
     Raises:
         ConfigurationError: it is missing or damaged.
@@ -80,7 +127,7 @@ def refuse_strange_file(path: Path) -> None:
     """Refuse a pipe, a device or a link in place of a file of a model's folder.
 
     Raises:
-        OSError: it is missing or cannot be looked at.
+        OSError: it is missing or inaccessible.
         ConfigurationError: it is no regular file.
     """
     mode = path.lstat().st_mode
@@ -91,10 +138,10 @@ def refuse_strange_file(path: Path) -> None:
 
 
 def recorded_identity(folder: Path, training: dict[str, Any]) -> Identity:
-    """The identity in a `training.json`.
+    """Return the identity in a `training.json`.
 
     Raises:
-        ConfigurationError: it names none.
+        ConfigurationError: it has none.
     """
     try:
         return Identity.model_validate(training.get("identity"))
@@ -126,7 +173,7 @@ def created_at(folder: Path, training: Mapping[str, Any] | None = None) -> datet
 
 
 def write_training_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write the record of a training, last: it has the digests of the folder's other files."""
+    """Write the record of a training after the folder's other files, whose digests it has."""
     names = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
     digests = {name: sha256_of_file(folder / name).hex() for name in names}
     with atomic_file(folder / TRAINING_FILE) as prepared:
@@ -141,7 +188,7 @@ def require_undamaged(
     Args:
         folder: of the model.
         training: its record.
-        names: of files; None takes all that have a digest.
+        names: of files; None compares all that have a digest.
 
     Raises:
         ConfigurationError: one is missing or damaged.
@@ -154,13 +201,13 @@ def require_undamaged(
             raise ConfigurationError(f"{folder} has no {name}: copy the model again.") from None
         if found != digests[name]:
             raise ConfigurationError(
-                f"{folder / name} is damaged (its SHA-256 is another than when it was written): "
+                f"{folder / name} is damaged (its SHA-256 has changed since it was written): "
                 "copy the model again or train it again."
             )
 
 
 def other_version(folder: Path, version: str | None) -> str | None:
-    """The refusal of a model of a version that this MediaFM does not read; None for its own."""
+    """Return the reason against a model of another version than `MODEL_VERSION`, else None."""
     if version == MODEL_VERSION:
         return None
     return (

@@ -1,4 +1,4 @@
-"""A trained model as a folder, saved whole or not at all and loaded only if it is sound.
+"""Trained models as folders: saved atomically, loaded after checks.
 
 <models>/mediafm-<version>@<digest>/
   config.json         shape of the network, encoders and ranges of its fused space
@@ -33,22 +33,21 @@ from mediafm_core.model.model_files import (
     MODEL_VERSION,
     TRAINING_FILE,
     WEIGHTS_FILE,
+    ModelFiles,
     other_version,
     pickles_in,
     recorded_identity,
     refuse_strange_file,
-    require_undamaged,
     write_training_record,
 )
 from mediafm_core.model.network import MediaFM, MediaFMConfig
-from mediafm_core.model.stored_model import StoredModel
 
 _LAYERS = "layers."  # begins the names of a layer's tensors
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A trained network, ready for inference, and its identity."""
+    """A trained network in evaluation mode, and its identity."""
 
     network: MediaFM
     identity: Identity
@@ -57,7 +56,7 @@ class LoadedModel:
 
 
 def identity_of(network: MediaFM) -> Identity:
-    """Identity of a network: a digest of its weights and of the settings that shape its output."""
+    """Compute a network's identity: a digest of its weights and of the settings of its output."""
     parts: list[bytes | str] = [digest_of_settings(own_settings(network.config))]
     for name, tensor in sorted(network.state_dict().items()):
         array = tensor.detach().cpu().contiguous().numpy()
@@ -70,11 +69,10 @@ def save_model(
 ) -> tuple[Path, Identity]:
     """Save a network as `models/<identity>`.
 
-    A sound model of the same identity that is there already is left as it is, a damaged one is
-    replaced.
+    An intact model of the same identity stays as it is, a damaged one is replaced.
 
     Args:
-        network: what to save.
+        network: to save.
         training: JSON-representable record of the training.
         models: folder of all models, created if need be.
 
@@ -90,7 +88,7 @@ def save_model(
     with _staged(models, identity) as folder:
         network.config.save_pretrained(folder)
         save_file(network.state_dict(), folder / WEIGHTS_FILE, metadata={"format": "pt"})
-        # safetensors lets nobody but the owner read the file; a store is shared.
+        # safetensors permits only the owner to read the file; a store is shared.
         shutil.copymode(folder / CONFIG_FILE, folder / WEIGHTS_FILE)
         (folder / CARD_FILE).write_text(model_card(identity, network, record))
         write_training_record(folder, record)
@@ -98,12 +96,12 @@ def save_model(
 
 
 def copy_model(folder: Path, models: Path) -> Identity:
-    """Take a model that was trained elsewhere into a folder of models, after checking it.
+    """Copy a model that was trained elsewhere into a folder of models, after checking it.
 
-    As with `save_model`, it replaces a model of its identity that is damaged.
+    As with `save_model`, it replaces a damaged model of the same identity.
 
     Args:
-        folder: of the model, under any name.
+        folder: of the model, with any name.
         models: folder of all models; the copy is `models/<identity>`.
 
     Raises:
@@ -117,21 +115,21 @@ def copy_model(folder: Path, models: Path) -> Identity:
     return identity
 
 
-def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
+def load_model(model: Path | ModelFiles, device: str = "cpu") -> LoadedModel:
     """Load a trained model, in evaluation mode.
+
+    Args:
+        model: its folder, or the files of its folder where some of them have been read.
+        device: to run on.
 
     Raises:
         ConfigurationError: a file is missing, damaged or altered, the weights are a pickle, or the
             folder holds a model of another architecture or version.
     """
-    return load_stored(StoredModel(folder), device)
-
-
-def load_stored(model: StoredModel, device: str = "cpu") -> LoadedModel:
-    """Load a model whose folder was found before, see `load_model`."""
-    folder = model.folder
-    config = _checked_config(model)
-    training = model.training
+    files = model if isinstance(model, ModelFiles) else ModelFiles(model)
+    folder = files.folder
+    config = _checked_config(files)
+    training = files.training
     recorded = recorded_identity(folder, training)
     refusal = other_version(folder, recorded.version)
     if refusal:
@@ -148,7 +146,7 @@ def load_stored(model: StoredModel, device: str = "cpu") -> LoadedModel:
         raise ConfigurationError(
             f"{folder / WEIGHTS_FILE} holds numbers that are not finite: train the model again."
         )
-    require_undamaged(folder, training, (CONFIG_FILE, WEIGHTS_FILE))
+    files.require_undamaged(CONFIG_FILE, WEIGHTS_FILE)
     network.to(torch.device(device))  # type: ignore[arg-type]  # transformers wraps its signature
     return LoadedModel(network.eval(), identity, folder, training)
 
@@ -173,10 +171,10 @@ def check_compatible(model: LoadedModel, space: FusedSpace) -> None:
 
 @contextmanager
 def _staged(models: Path, identity: Identity) -> Iterator[Path]:
-    """A folder to write a model into, which becomes `models/<identity>` once it is complete."""
+    """Yield a folder that becomes `models/<identity>` when the block ends without an error."""
     try:
         with atomic_folder(
-            models / str(identity), durable=True, is_replaced=lambda path: not _is_sound(path)
+            models / str(identity), durable=True, is_replaced=lambda path: not _is_intact(path)
         ) as staged:
             yield staged
     except (OSError, SafetensorError) as error:
@@ -185,7 +183,7 @@ def _staged(models: Path, identity: Identity) -> Iterator[Path]:
         ) from None
 
 
-def _is_sound(folder: Path) -> bool:
+def _is_intact(folder: Path) -> bool:
     try:
         load_model(folder)
     except ConfigurationError:
@@ -194,7 +192,7 @@ def _is_sound(folder: Path) -> bool:
 
 
 def own_settings(config: MediaFMConfig) -> dict[str, Any]:
-    """What MediaFM itself configures, without what transformers adds (its version, its types)."""
+    """Return MediaFM's own fields of a configuration, without those of transformers."""
     common = {field.name for field in fields(PreTrainedConfig)}
     return {
         field.name: getattr(config, field.name)
@@ -203,8 +201,8 @@ def own_settings(config: MediaFMConfig) -> dict[str, Any]:
     }
 
 
-def _checked_config(model: StoredModel) -> MediaFMConfig:
-    path, settings = model.folder / CONFIG_FILE, model.config
+def _checked_config(files: ModelFiles) -> MediaFMConfig:
+    path, settings = files.folder / CONFIG_FILE, files.config
     if settings.get("model_type") != MediaFMConfig.model_type:
         raise ConfigurationError(
             f"{path} describes a {settings.get('model_type')!r} model, not "
@@ -215,10 +213,10 @@ def _checked_config(model: StoredModel) -> MediaFMConfig:
 
 
 def _network_of(folder: Path, config: MediaFMConfig) -> MediaFM:
-    """A network of shapes only, which are those of the weights: nothing is drawn or allocated.
+    """Make a network on the meta device with the shapes of the weights: it allocates nothing.
 
     Raises:
-        ConfigurationError: the weights' header has other tensors than the configuration asks for.
+        ConfigurationError: the header of the weights contradicts the configuration.
     """
     there = _header(folder)
     layers = len({name.split(".")[1] for name in there if name.startswith(_LAYERS)})
@@ -235,13 +233,13 @@ def _network_of(folder: Path, config: MediaFMConfig) -> MediaFM:
 
 def _mismatch(folder: Path, difference: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE} beside it ({difference}): copy the "
+        f"{folder / WEIGHTS_FILE} contradicts {CONFIG_FILE} beside it ({difference}): copy the "
         "model again."
     )
 
 
 def _header(folder: Path) -> dict[str, list[int]]:
-    """Shapes of the tensors in a model's weights, of which no tensor is read."""
+    """Read the shapes of the tensors in a model's weights, without the tensors."""
     with _weights_errors(folder) as path, safe_open(path, framework="pt") as file:
         found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         other = {each.get_dtype() for each in found.values()} - {"F32"}
@@ -259,7 +257,7 @@ def _load_weights(folder: Path) -> dict[str, torch.Tensor]:
 
 @contextmanager
 def _weights_errors(folder: Path) -> Iterator[Path]:
-    """The file of a model's weights; errors of reading it become a sentence with a remedy."""
+    """Yield the path of a model's weights; errors of reading it get a remedy."""
     path = folder / WEIGHTS_FILE
     try:
         refuse_strange_file(path)
@@ -277,6 +275,6 @@ def _weights_errors(folder: Path) -> Iterator[Path]:
         ) from None
     except OSError as error:
         raise ConfigurationError(
-            f"{path} cannot be read ({error}): mend its permissions, or copy the model again or "
+            f"{path} cannot be read ({error}): fix its permissions, or copy the model again or "
             "train it again."
         ) from None

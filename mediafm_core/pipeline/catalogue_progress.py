@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mediafm_core.model.training.progress_events import Event, TrainingProgress
 
 # CPU seconds for an hour of film at 640x360, measured on two cores of a Xeon with AMX. The decode
-# counts as `shots`. What is not listed takes next to nothing.
+# counts as `shots`. Assets that are not listed take next to no time.
 SECONDS_PER_HOUR: Mapping[str, float] = MappingProxyType(
     {"shots": 500.0, "audio_embeddings": 200.0, "video_embeddings": 100.0}
 )
@@ -34,21 +34,21 @@ _HOUR_S = 3600.0
 
 
 class CatalogueProgress:
-    """Follows a run over titles and shows its state.
+    """Progress of a run over titles, shown with each change.
 
-    The time left is estimated from what the run computed; what it found up to date counts as done,
-    but says nothing about its speed.
+    The time left is estimated from computed assets; assets that are up to date count as done and
+    not for the speed.
 
     Args:
         title_ids: the titles of the run.
         show: called with every change.
-        length_of: length of a title in seconds, None where it is not known; called once for each,
-            when its asset `title` is settled.
-        trains: whether a first model is trained on the way.
+        length_of: returns the length of a title in seconds, None where it is unknown; called once
+            for each, when its asset `title` is finished.
+        trains: True if the run also trains a first model.
         now: a monotonic clock, seconds.
 
     Attributes:
-        complete: titles whose last asset was settled after all others.
+        complete: number of titles whose last asset was finished after all others.
     """
 
     def __init__(
@@ -63,27 +63,27 @@ class CatalogueProgress:
         self._length_of = length_of
         self._now = now
         self._started: float | None = None  # when the first asset was begun
-        self._unsettled = {title_id: set(SPECS) for title_id in title_ids}
-        self._total = len(self._unsettled) * len(SPECS)
+        self._unfinished = {title_id: set(SPECS) for title_id in title_ids}
+        self._total = len(self._unfinished) * len(SPECS)
         self._lengths: dict[str, float] = {}
         self._to_load = dict(SECONDS_TO_LOAD)
         self._under_way: dict[tuple[str, str], float] = {}
-        self._expected_s = 0.0  # of what is settled
-        self._skipped_s = 0.0  # of these, what was up to date
-        self._settled = 0
+        self._expected_s = 0.0  # of finished assets
+        self._skipped_s = 0.0  # of those of them that were up to date
+        self._finished = 0
         self.complete = 0
         self._highest = 0.0
         self._training_s = SECONDS_OF_TRAINING if trains else 0.0
         self._training: TrainingProgress | None = None
 
     def report(self, title_id: str, asset: str, share: float) -> None:
-        """Take a share of an asset of a title: the callback of `Platform.progress`.
+        """Record the share of an asset that is done: the callback `Platform.progress`.
 
-        A share of 0 says that the asset is going to be computed, a share of 1 that it is settled:
-        computed, found up to date, or given up with its title.
+        A share of 0: its computation begins. A share of 1: it is finished, which means computed,
+        found up to date, or given up with its title.
         """
-        unsettled = self._unsettled.get(title_id, set())
-        if asset not in unsettled:
+        unfinished = self._unfinished.get(title_id, set())
+        if asset not in unfinished:
             return
         if asset in FROM_MODEL:
             self._end_training()
@@ -91,9 +91,9 @@ class CatalogueProgress:
         if share < 1.0:
             self._under_way[title_id, asset] = share
         else:
-            unsettled.remove(asset)
-            self._settled += 1
-            self.complete += asset == LAST and not unsettled
+            unfinished.remove(asset)
+            self._finished += 1
+            self.complete += asset == LAST and not unfinished
             if asset == "title":
                 self._lengths[title_id] = self._length_of(title_id) or 0.0
             expected_s = self._expected(title_id, asset)
@@ -105,11 +105,11 @@ class CatalogueProgress:
         self.doing(describe(title_id, asset, share))
 
     def doing(self, what: str) -> None:
-        """Show what is being done beside the assets of titles."""
+        """Show a description of work beside the assets of titles."""
         self._show(self._state(what))
 
     def training(self, event: "Event") -> None:
-        """Take an event of the first model's training, which is shown with its own progress."""
+        """Show an event of the first model's training, with the progress of the training."""
         from mediafm_core.model.training.progress_events import TrainingProgress
 
         self._training = self._training or TrainingProgress()
@@ -122,7 +122,7 @@ class CatalogueProgress:
         done_s, film_s = self._expected_s + under_way_s, self._film_s()
         total_s = self._total_s(film_s)
         # Lengths become known on the way: the bar waits rather than going back.
-        share = 1.0 if self._settled == self._total else min(1.0, done_s / total_s)
+        share = 1.0 if self._finished == self._total else min(1.0, done_s / total_s)
         self._highest = max(self._highest, share)
         computed = (done_s - self._skipped_s) / max(total_s - self._skipped_s, SECONDS_PER_ASSET)
         seconds = 0.0 if self._started is None else self._now() - self._started
@@ -130,7 +130,7 @@ class CatalogueProgress:
         return WorkProgress(
             doing,
             self._highest,
-            self._settled,
+            self._finished,
             self._total,
             "assets",
             _speed(computed * film_s, seconds),
@@ -138,15 +138,15 @@ class CatalogueProgress:
         )
 
     def _expected(self, title_id: str, asset: str) -> float:
-        """Seconds that an asset of a title is expected to take."""
+        """Return the seconds that an asset of a title is expected to take."""
         length_s = self._lengths.get(title_id, 0.0)
         return SECONDS_PER_ASSET + SECONDS_PER_HOUR.get(asset, 0.0) * length_s / _HOUR_S
 
     def _film_s(self) -> float:
-        """Length of all titles; unread ones count as the mean of the others."""
+        """Return the length of all titles; unread ones count as the mean of the others."""
         known = sum(self._lengths.values())
         mean = known / len(self._lengths) if self._lengths else _UNKNOWN_LENGTH_S
-        return known + mean * (len(self._unsettled) - len(self._lengths))
+        return known + mean * (len(self._unfinished) - len(self._lengths))
 
     def _total_s(self, film_s: float) -> float:
         of_films = sum(SECONDS_PER_HOUR.values()) * film_s / _HOUR_S
@@ -168,13 +168,13 @@ def _speed(film_s: float, seconds: float) -> str:
 
 
 def recorded_length_s(platform: Platform, title_id: str) -> float | None:
-    """Length of a title in seconds, as its asset `title` records it; None where it does not."""
+    """Return the length of a title in seconds from its asset `title`; None where it is unknown."""
     found = platform.store.json_record("title", title_id)
     return found[0].details["duration_s"] if found else None
 
 
 def describe(title_id: str, asset: str, share: float) -> str:
-    """Name an asset of a title and the share of it that is done; the title comes last."""
+    """Describe the share of an asset of a title that is done; the title comes last."""
     # A film is long: a tenth of a percent of two hours takes about as long as a person waits.
     done = f" {math.floor(1000 * share) / 10:.1f} %" if share < 1.0 else ""
     return f"{asset}{done} of {title_id}"

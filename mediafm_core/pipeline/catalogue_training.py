@@ -1,4 +1,4 @@
-"""The catalogue as training data, and a trained model as the catalogue's."""
+"""Training of a model on the catalogue, and adoption of a model that was trained elsewhere."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.identity import digest_of
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.candidates import Candidate
-from mediafm_core.store.model_store import model_folders, put_up
+from mediafm_core.store.model_store import model_folders, upload_model
 from mediafm_core.store.records import RECORD_KEY, ArtefactRecord
 from mediafm_core.store.store import Store
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 def fused_titles(platform: Platform) -> list[str]:
-    """Ids of the inbox's titles that have fused vectors and are not quarantined."""
+    """Return the ids of the inbox's titles that have fused vectors and are not quarantined."""
     from mediafm_core.pipeline.quarantine import Quarantine
 
     store = platform.store
@@ -44,7 +44,7 @@ def training_data(
     title_ids: Sequence[str],
     progress: Callable[[float], None] = lambda _share: None,
 ) -> "TrainingData":
-    """The fused vectors of titles, as a stream.
+    """Return the fused vectors of titles, as a stream.
 
     Args:
         platform: settings and store.
@@ -95,7 +95,7 @@ def training_data(
 
 
 def _layout(record: ArtefactRecord) -> tuple[int, int] | None:
-    """Shots and width of fused vectors, if their record says it."""
+    """Return the number of shots and the width of fused vectors, if their record has them."""
     rows, ranges = record.details.get("rows"), record.details["ranges"]
     return None if rows is None else (rows, max(stop for _, stop in ranges.values()))
 
@@ -130,15 +130,15 @@ def train_model(
 ) -> TrainedModel:
     """Train MediaFM on the whole catalogue and keep the result under `<store>/models`.
 
-    The same settings on the same data give the same model, so one that was trained before (by a
-    run that was killed before it could release it, for instance) is not trained again unless it is
-    damaged, and one whose training was killed goes on from its last state under `<store>/training`.
+    The same settings on the same data give the same model. A model that was trained before, by a
+    run that was killed before its release for instance, is not trained again unless it is damaged.
+    A training that was killed resumes from its last checkpoint under `<store>/training`.
 
     Args:
         platform: settings and store.
         progress: called with the events of the training, its preparation included.
-        world: the processes that train together, where this is one of them; by default this one
-            alone, or as many new ones as `training.processes` says.
+        world: the processes that train together, if this is one of them. None trains in this
+            process, or in as many new ones as the setting `training.processes`.
 
     Raises:
         ConfigurationError: as `mediafm_core.model.training.training.train`.
@@ -180,16 +180,16 @@ def train_model(
         device,
         settings.threads,
         objective=settings.objective,
-        states=platform.store.root / "training",
+        checkpoints=platform.store.root / "training",
         world=world,
     )
     if world is None or (world.is_first and result.folder.exists()):
-        put_up(platform.store, str(result.identity), again=True)
+        upload_model(platform.store, str(result.identity), again=True)
     return TrainedModel(Candidate(result.folder), result.seconds, result.shots_per_second)
 
 
 def _trained_before(store: Store, request: Mapping[str, Any]) -> TrainedModel | None:
-    """A sound model of the same request; saving a model replaces one that is damaged."""
+    """Return an undamaged model of the same request; saving a model replaces a damaged one."""
     for folder in model_folders(store):
         candidate = Candidate(folder)
         try:
@@ -203,7 +203,7 @@ def _trained_before(store: Store, request: Mapping[str, Any]) -> TrainedModel | 
         except ConfigurationError as error:
             logger.warning("a model that was trained before is trained again: %s", error)
         else:
-            put_up(store, candidate.identity)
+            upload_model(store, candidate.identity)
             return TrainedModel(candidate)
     return None
 
@@ -217,5 +217,5 @@ def adopt_model(platform: Platform, folder: Path) -> Candidate:
     from mediafm_core.model.saved_model import copy_model
 
     identity = str(copy_model(folder, platform.store.models))
-    put_up(platform.store, identity)
+    upload_model(platform.store, identity)
     return Candidate(platform.store.models / identity)

@@ -18,7 +18,7 @@ TIME_TOLERANCE_S = 0.05
 
 
 class CheckResult(NamedTuple):
-    """Result of one check of one artefact; `detail` says what was seen."""
+    """Result of one check of one artefact; `detail` has the counts behind it."""
 
     name: str
     passed: bool
@@ -26,7 +26,7 @@ class CheckResult(NamedTuple):
 
 
 class Artefact(NamedTuple):
-    """What a check looks at."""
+    """Artefact to check, with readers for its parts."""
 
     store: Store
     title_id: str
@@ -38,7 +38,7 @@ class Artefact(NamedTuple):
         return self.store.read(self.asset, self.title_id, self.variant)
 
     def details(self) -> dict[str, Any]:
-        """Facts about the artefact that its record holds."""
+        """Facts about the artefact from its record: counts, dimension, ranges."""
         record = self.store.record(self.asset, self.title_id, self.variant)
         return {} if record is None else record.details
 
@@ -57,7 +57,7 @@ def run_checks(store: Store, asset: str, title_id: str, variant: str) -> list[Ch
 
 
 def shots_partition_title(artefact: Artefact) -> CheckResult:
-    """Shots follow each other without gap or overlap, in seconds and in frames."""
+    """Check that shots follow each other without gap or overlap, in seconds and in frames."""
     shots = artefact.table()
     if shots.num_rows == 0:
         return CheckResult("shots_partition_title", False, "no shots")
@@ -78,7 +78,7 @@ def shots_partition_title(artefact: Artefact) -> CheckResult:
 
 
 def every_shot_has_keyframes(artefact: Artefact) -> CheckResult:
-    """Each shot has a picture."""
+    """Check that each shot has a picture."""
     indices = [
         batch.column("shot_index").to_numpy()
         for batch in artefact.store.batches("keyframes", artefact.title_id)
@@ -91,7 +91,7 @@ def every_shot_has_keyframes(artefact: Artefact) -> CheckResult:
 
 
 def one_row_per_shot(artefact: Artefact) -> CheckResult:
-    """Rows agree with the shots, in order."""
+    """Check that there is one row per shot, in the order of the shots."""
     rows = artefact.table()["shot_index"].to_numpy()
     shots = artefact.shots().num_rows
     passed = bool(np.array_equal(rows, np.arange(shots)))
@@ -99,7 +99,7 @@ def one_row_per_shot(artefact: Artefact) -> CheckResult:
 
 
 def vectors_are_unit_or_absent(artefact: Artefact) -> CheckResult:
-    """Vectors are finite, of unit length where present and zero where absent."""
+    """Check that vectors are finite, of unit length where present and zero where missing."""
     table = artefact.table()
     norms = np.linalg.norm(to_numpy(table["embedding"]), axis=1)
     present = table["present"].to_numpy(zero_copy_only=False)
@@ -109,7 +109,7 @@ def vectors_are_unit_or_absent(artefact: Artefact) -> CheckResult:
 
 
 def vectors_are_unit(artefact: Artefact) -> CheckResult:
-    """Vectors are finite and of unit length."""
+    """Check that vectors are finite and of unit length."""
     norms = np.linalg.norm(to_numpy(artefact.table()["embedding"]), axis=1)
     wrong = int(np.sum(~(np.abs(norms - 1.0) <= UNIT_TOLERANCE)))
     return CheckResult(
@@ -118,20 +118,20 @@ def vectors_are_unit(artefact: Artefact) -> CheckResult:
 
 
 def vector_is_finite(artefact: Artefact) -> CheckResult:
-    """The vector holds neither NaN nor infinity; it is zero for a title without metadata."""
+    """Check that the vector is finite; it is zero for a title without metadata."""
     norm = float(np.linalg.norm(to_numpy(artefact.table()["embedding"])))
     return CheckResult("vector_is_finite", bool(np.isfinite(norm)), f"length {norm:.3f}")
 
 
 def vectors_are_finite(artefact: Artefact) -> CheckResult:
-    """No vector holds NaN or infinity, and none is all zero."""
+    """Check that vectors are finite and not zero."""
     norms = np.linalg.norm(to_numpy(artefact.table()["embedding"]), axis=1)
     wrong = int(np.sum(~(np.isfinite(norms) & (norms > 0))))
     return CheckResult("vectors_are_finite", wrong == 0, f"{wrong} of {norms.size} unusable")
 
 
 def clips_lie_inside_title(artefact: Artefact) -> CheckResult:
-    """Each clip has an id of its own, a length, and lies inside the title."""
+    """Check that clips have unique ids and a length, and lie inside the title."""
     clips, shots = artefact.table(), artefact.shots()
     start, end = clips["start_s"].to_numpy(), clips["end_s"].to_numpy()
     # Pictures may start after the sound; a clip may start with the title, which is at zero.

@@ -1,7 +1,7 @@
-"""The graph of a title's assets: what is made from what, and what computes it.
+"""Graph of a title's assets: inputs, encoder or model, and code version of each.
 
-This table alone decides what is stale. Dagster's assets, `mediafm status` and `mediafm run` all
-read it. An input such as `title.captions` is one facet of the asset `title`, so that a changed
+This table alone decides which assets are stale. Dagster's assets, `mediafm status` and `mediafm
+run` all read it. An input such as `title.captions` is one facet of the asset `title`: a changed
 subtitle does not decode a film again.
 """
 
@@ -24,11 +24,11 @@ class AssetSpec:
 
     Attributes:
         name: as in the Dagster UI; also the folder in the store.
-        inputs: assets, or facets of `title`, that it is made from.
+        inputs: assets, or facets of `title`, that it is computed from.
         description: one sentence for people.
-        identity: what computes it, if more than plain code does.
+        identity: of the encoder, detector or model that computes it; None for plain code.
         code_version: raised when the code's results change.
-        per_model: kept per version of the serving model.
+        per_model: True if it is kept per version of the serving model.
     """
 
     name: str
@@ -61,7 +61,7 @@ def _clip_identity(platform: Platform) -> Identity:
 
 
 def _context_identity(platform: Platform) -> str | None:
-    """The served model, and its arithmetic where that is less than float32."""
+    """Return the serving model, with its precision where that is lower than float32."""
     model = platform.serving_model
     rounded = vector_precision(platform.settings)
     return model if model is None or rounded == "float32" else f"{model} in {rounded}"
@@ -82,7 +82,7 @@ TITLE_ASSETS: tuple[AssetSpec, ...] = (
     AssetSpec(
         "keyframes",
         ("title.media",),
-        "A few pictures per shot: what the video encoder sees and what people look at.",
+        "A few pictures per shot, for the video encoder and for people.",
         _keyframe_identity,
     ),
     AssetSpec("soundtrack", ("title.media",), "The sound as 16 kHz mono, on the shots' clock."),
@@ -129,7 +129,7 @@ TITLE_ASSETS: tuple[AssetSpec, ...] = (
     AssetSpec(
         "contextual_embeddings",
         ("fused_embeddings", "title_metadata_embedding"),
-        "One vector per shot that knows the whole title, from one full-title inference.",
+        "One contextual vector per shot, from one inference over the whole title.",
         _context_identity,
         "2",  # windows of long titles fade into each other
         per_model=True,
@@ -145,7 +145,7 @@ TITLE_ASSETS: tuple[AssetSpec, ...] = (
 
 SPECS = {spec.name: spec for spec in TITLE_ASSETS}
 UP_TO_FUSION = tuple(spec.name for spec in TITLE_ASSETS if not spec.per_model)
-# The titles' own vectors, a table beside the contextual ones and with the same record.
+# Table of the titles' own vectors, written beside the contextual ones with the same record.
 BESIDE_CONTEXTUAL = "title_embeddings"
 
 FROM_MODEL = tuple(spec.name for spec in TITLE_ASSETS if spec.per_model)

@@ -9,7 +9,7 @@ from typing import Literal
 from mediafm_core.errors import NotReadyError, TitleError, WorkError
 from mediafm_core.pipeline.checks import CheckResult, run_checks
 from mediafm_core.pipeline.failures.attempts import attempts_in
-from mediafm_core.pipeline.failures.attribution import FailedWork, reason_to_hold_back
+from mediafm_core.pipeline.failures.attribution import FailedWork, quarantine_reason
 from mediafm_core.pipeline.failures.unknown_failures import failures_in
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.planning.asset_states import is_current_title
@@ -41,10 +41,10 @@ logger = logging.getLogger(__name__)
 
 Status = Literal["computed", "unchanged", "quarantined"]
 
-_LAST_OF_INBOX = "timed_text"  # what comes after it reads no media
+_LAST_OF_INBOX = "timed_text"  # later assets read no media
 
-# The assets whose computation examines the title's folder: its TitleErrors name the input. A text
-# encoder raises one for a text that its service refuses while it takes another.
+# Assets whose computation examines the title's folder: a TitleError of theirs is about the input.
+# A text encoder raises one for a text that its service refuses while it accepts others.
 _EXAMINE_INPUT = frozenset(
     {
         *("title", "shots", "keyframes", "soundtrack", "timed_text", "clip_features"),
@@ -54,7 +54,7 @@ _EXAMINE_INPUT = frozenset(
 
 DECODED = ("shots", "keyframes", "soundtrack")
 
-# What writes each asset. The three that one decode yields share a computation.
+# Computation of each asset; one decode writes three of them.
 _COMPUTE: dict[str, Callable[[Work], None]] = {
     **dict.fromkeys(DECODED, decode),
     "timed_text": timed_text,
@@ -75,11 +75,11 @@ def computed_by(asset: str) -> Callable[..., object]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an asset of a title.
+    """Result of the work on an asset of a title.
 
     Attributes:
         record: of the artefact, new or found; None when the title is quarantined.
-        reason: why it is quarantined.
+        reason: of the quarantine.
         checks: results of the asset's checks.
     """
 
@@ -92,7 +92,7 @@ class Outcome:
 
     @property
     def explanation(self) -> str:
-        """The status, and of what is unchanged why nothing was computed."""
+        """The status; for an unchanged asset with the reason why nothing was computed."""
         record = self.record
         if self.status != "unchanged" or record is None:
             return self.status
@@ -109,22 +109,22 @@ class Outcome:
 def materialise(
     platform: Platform, assets: tuple[str, ...], title_id: str, force: bool = False
 ) -> list[Outcome]:
-    """Bring assets of a title that one computation yields up to date.
+    """Bring assets of a title that one computation writes up to date.
 
-    Asking for `title` lifts a quarantine and validates the folder again; any other asset of a
-    quarantined title is left alone. Input that cannot be used quarantines the title. So does an
-    error of unknown cause that has proven to be the title's (`failures`); nothing else does.
+    The asset `title` lifts a quarantine and validates the folder again; other assets of a
+    quarantined title are not computed. Unusable input quarantines the title. So does an error of
+    unknown cause if evidence attributes it to the title (`failures`); nothing else does.
 
     Args:
         platform: settings, store and networks.
         assets: one asset, or any of `DECODED`.
         title_id: the title, a folder of the inbox.
-        force: compute also what is up to date, and reuse no vectors of single shots. Equal results
-            have the same data version, so that nothing that depends on them becomes stale.
+        force: also compute assets that are up to date, and reuse no vectors of single shots. Equal
+            results have the same data version, so that no dependent asset becomes stale.
 
     Raises:
         StoreError: an input has not been materialised, or was damaged and has been removed.
-        WorkError: the work failed, and it is not known that the title is at fault.
+        WorkError: the work failed, and the title is not known to be at fault.
         MachineError: the machine is at fault, and would be for any title.
         ConfigurationError, IdentityMismatchError: the settings are at fault.
     """
@@ -160,14 +160,14 @@ def _materialise(
             outcomes = _bring_up_to_date(comparison, assets, folder, force)
     except Exception as error:  # noqa: BLE001 - attributed, and raised unless the title is at fault
         raise_if_interrupted()  # libraries turn interrupts into errors of their own
-        reason = reason_to_hold_back(_failed_work(comparison, assets, folder), error)
+        reason = quarantine_reason(_failed_work(comparison, assets, folder), error)
     else:
         reason = ""
     finally:
         if assets == (_LAST_OF_INBOX,):
-            platform.inbox.put_away(title_id)
+            platform.inbox.evict_copies(title_id)
     if reason:
-        platform.inbox.put_away(title_id)
+        platform.inbox.evict_copies(title_id)
         reason = Quarantine(platform.store).add(title_id, assets[0], reason, seen).reason
         # Nothing is left to do for it. The last asset comes first: the title is not complete.
         for asset in reversed(SPECS):
@@ -180,11 +180,11 @@ def _materialise(
 
 @contextmanager
 def _stopping_at_progress(platform: Platform) -> Iterator[None]:
-    """Let an interrupt end the work where it reports progress.
+    """Let an interrupt end the work only where it reports progress.
 
-    An exception that a signal handler raises anywhere may reach a native library in a place where
-    it ends the process: in one of 50 interrupted runs a network's library aborted, which looks like
-    a crash of the title's own.
+    An exception from a signal handler can hit a native library where it ends the process: in one of
+    50 interrupted runs the library of a network aborted, which looks like a crash that the title
+    has caused.
     """
     with holding_interrupts_back() as interrupt_came:
 
@@ -205,7 +205,7 @@ def _bring_up_to_date(
         if known and is_current_title(known[0], folder) and not force:
             return [Outcome("title", title_id, "unchanged", known[0])]
         platform.progress(title_id, "title", 0.0)
-        failures_in(platform).require_hope(title_id, "title", folder.fingerprint())
+        failures_in(platform).require_below_limit(title_id, "title", folder.fingerprint())
         with attempts_in(platform).attempt(title_id, "title"):
             record = register_title(platform, folder, known)
         failures_in(platform).forget(title_id, "title")
@@ -218,7 +218,7 @@ def _bring_up_to_date(
     status: Status = "unchanged"
     if force or not all(comparison.is_current(asset) for asset in group):
         status = "computed"
-        failures_in(platform).require_hope(title_id, group[0], targets[group[0]].version)
+        failures_in(platform).require_below_limit(title_id, group[0], targets[group[0]].version)
         work = Work(comparison, targets, reuse=not force)
         work.report(group[0], 0.0)
         with attempts_in(platform).attempt(title_id, group[0]):

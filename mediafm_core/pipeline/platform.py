@@ -1,4 +1,4 @@
-"""What a run works with: settings, store, inbox, and each network loaded at most once."""
+"""Resources of a run: settings, store, inbox, and each network loaded at most once."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -26,30 +26,30 @@ if TYPE_CHECKING:
     from mediafm_core.shots.detector import ShotDetector
 
 Progress = Callable[[str, str, float], None]
-"""Called while a title is worked on with the title, the asset and the share that is done.
+"""Callback of the work on a title: its id, the asset and the share of it that is done.
 
-A share of 0: the asset is going to be computed. A share of 1: it is settled, which means computed,
-found up to date, or given up with its title.
+A share of 0: the computation of the asset begins. A share of 1: the asset is finished, which means
+computed, found up to date, or given up with its title.
 """
 
 
 class FailedTitle(NamedTuple):
-    """The assets of a title whose work has failed in this run, and why."""
+    """Assets of a title whose work has failed in this run, and the reason."""
 
     assets: tuple[str, ...]
     reason: str
 
 
 class Platform:
-    """The injected surroundings of every computation.
+    """Dependencies of every computation, injected as one object.
 
-    Encoders, the detector and the served network are built from the settings when first used and
+    Encoders, the detector and the serving network are built from the settings when first used and
     kept for the life of this object; building one does not load its weights.
 
     Args:
         settings: all settings; the store must be named, the inbox where media is read.
         progress: called with the share of each asset of a title that is done.
-        s3_client: of S3, where one is at hand; made from the settings if it is needed otherwise.
+        s3_client: of S3; None makes one from the settings if it is needed.
     """
 
     def __init__(
@@ -62,24 +62,24 @@ class Platform:
         self.training_progress: Observer = lambda _event: None  # called with a training's events
         self._served: StoredModel | None = None
         self._one_model: tuple[str | None] | None = None
-        self.looks: dict[tuple[str, str], float] = {}  # first look at folders dated in the future
+        self.looks: dict[tuple[str, str], float] = {}  # first look at folders with future dates
         self.lifted: set[str] = set()  # titles whose quarantine was lifted to try them again
         self.begin_run()
 
     def begin_run(self) -> None:
-        """Begin a run: titles that have failed in an earlier one are tried again."""
+        """Begin a run, which tries titles again that have failed in an earlier one."""
         self.run_id = uuid.uuid4().hex
         self.failed: dict[str, FailedTitle] = {}
-        self.stopped_by = ""  # the error of the machine that has stopped this run
+        self.stopped_by = ""  # the machine error that has stopped this run
 
     @property
     def places(self) -> list[Path]:
-        """Folders of this machine that work writes to."""
+        """Local folders that work writes to."""
         return [self.store.root, *self.inbox.places, temporary_folder()]
 
     @contextmanager
     def also_reporting(self, progress: Progress) -> Iterator[None]:
-        """Call another callback too for a while."""
+        """Also call another callback while the block runs."""
         before = self.progress
 
         def both(title_id: str, asset: str, share: float) -> None:
@@ -103,7 +103,7 @@ class Platform:
         probe: "MediaProbe | None" = None,
         waiting: Callable[[], None] = lambda: None,
     ) -> TitleReader:
-        """A child process to read files of one title in, see `TitleReader`."""
+        """Make a child process that reads files of one title, see `TitleReader`."""
         return TitleReader(self.settings.limits, size_bytes, probe, waiting)
 
     @cached_property
@@ -141,14 +141,14 @@ class Platform:
 
     @property
     def serving_model(self) -> str | None:
-        """Identity of the released model, which is also the name of its folders; None before."""
+        """Identity of the serving model, also the name of its folders; None before a release."""
         return self._one_model[0] if self._one_model else serving_model(self.store)
 
     @contextmanager
     def one_model(self) -> Iterator[None]:
-        """Take no notice of a release for a while, so that a computation is of one model.
+        """Pin the serving model while the block runs: a release meanwhile has no effect on it.
 
-        Within another such while, that one's model is kept.
+        A block within another one keeps the model of the outer block.
         """
         before = self._one_model
         self._one_model = before or (serving_model(self.store),)
@@ -159,7 +159,7 @@ class Platform:
 
     @property
     def network(self) -> "LoadedModel":
-        """The released model, ready to run; loaded again only when the release changed.
+        """The serving model, ready to run; another one is loaded only after another release.
 
         Raises:
             StoreError: no model has been released.

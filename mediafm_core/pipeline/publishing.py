@@ -1,4 +1,4 @@
-"""Bring what readers see up to date after titles were worked on."""
+"""Publication of finished titles to readers, and their cutover to another model."""
 
 from collections.abc import Collection, Iterable, Mapping
 
@@ -24,17 +24,17 @@ def publish_titles(
 ) -> Publication:
     """Publish the clip features of titles under the serving model.
 
-    Nothing is written where readers have them already, so that this can be called at any time:
-    it is how a run catches up on what a killed one had computed but not published.
+    It is idempotent: features that readers have already are not written again. So a run also
+    publishes the titles that a killed run had computed and not published.
 
-    While a new model has not reached every title that readers see, readers keep the old model's
-    features. Titles that are gone from the inbox hold nothing up, nor do quarantined ones unless
-    the setting `publishing.failed_titles` is "hold". Under the model that readers see already, only
-    these titles are looked at, however many the catalogue has.
+    Readers keep the old model's features until the new model has features of every title that
+    readers see; then they cut over. Titles without a folder in the inbox are not waited for, nor
+    are quarantined ones unless the setting `publishing.failed_titles` is "hold". Where readers see
+    the serving model already, only the given titles are read, however many the catalogue has.
 
     Args:
         platform: settings and store.
-        title_ids: titles that are finished.
+        title_ids: finished titles.
         again: write the rows of these titles also where readers have their versions already.
 
     Raises:
@@ -51,7 +51,7 @@ def publish_titles(
 
 
 def publish_finished(platform: Platform) -> Publication | None:
-    """Publish every finished title of the catalogue; None where there is none, or no model.
+    """Publish every finished title of the catalogue; return None without titles or a model.
 
     Raises:
         StoreError: features cannot be published.
@@ -67,22 +67,23 @@ def publish_finished(platform: Platform) -> Publication | None:
 
 
 def publish_at_once(platform: Platform) -> Publication | None:
-    """Let readers see another serving model without a run, where that is possible.
+    """Let readers cut over to the serving model without a run, where that is possible.
 
-    After a rollback it is: readers see the earlier model as they last saw it, at once; titles that
-    have come or changed since follow with the next run. After a release it is where every title
-    has the model's features already. None where a run has work to do first.
+    After a rollback readers see the earlier model at once, as they last saw it; titles that were
+    added or changed since follow with the next run. After a release the cutover is possible where
+    every title has features of the model already. None where a run has to compute some first.
 
     Raises:
         ConfigurationError: the inbox does not exist.
         StoreError: features cannot be published.
     """
-    store, model = platform.store, platform.serving_model
-    seen = read_snapshot(store)
-    if model is None or seen is None:
+    store, seen = platform.store, read_snapshot(platform.store)
+    history = release_history(store)
+    if not history or seen is None:
         return None
-    if release_history(store)[-1].restores is not None:
-        restored = serve(store, model)
+    serving = history[-1]
+    if serving.restores is not None:
+        restored = serve(store, serving.model)
         if restored is not None:
             return restored
     if platform.settings.inbox is None:
@@ -96,16 +97,15 @@ def unpublished(
     title_ids: Collection[str],
     comparison: CatalogueComparison | None = None,
 ) -> list[str]:
-    """Those of some titles whose finished features are not published yet, sorted.
+    """Return those of some titles whose finished features are not published yet, sorted.
 
-    That is what a run leaves that was killed after it had computed a title. Quarantined titles are
-    left out. It reads recorded versions and nothing of the features, so it is quick for a whole
-    catalogue.
+    A run that is killed after it has computed a title leaves such a title. Quarantined titles are
+    left out. Only recorded versions are read and no features: it is quick for a whole catalogue.
 
     Args:
         platform: settings and store.
-        title_ids: titles to look at.
-        comparison: of the catalogue as it is, where one has been made already.
+        title_ids: titles to check.
+        comparison: of the catalogue, where one has been made already.
 
     Raises:
         StoreError: what was published cannot be read.
@@ -121,10 +121,10 @@ def unpublished(
 
 
 def cut_over_waits_for(platform: Platform) -> list[str] | None:
-    """Titles that keep readers at another model than the one that serves, sorted.
+    """Return the titles that the cutover to the serving model waits for, sorted.
 
-    None where readers see the serving model. With no title left the next publication takes readers
-    to it: what was waited for has been held back or taken out of the inbox since the last one.
+    None where readers see the serving model. Where no title is left the next publication cuts over:
+    the last titles have been quarantined or removed from the inbox since the last publication.
 
     Raises:
         StoreError: what readers see cannot be read.
@@ -137,9 +137,9 @@ def cut_over_waits_for(platform: Platform) -> list[str] | None:
 
 
 def _kept(platform: Platform, seen: Collection[str]) -> set[str]:
-    """Titles that readers see and shall go on seeing."""
+    """Return the titles that readers see and that a cutover has to keep."""
     in_inbox = {folder.name for folder in platform.inbox.scan()}
-    if not in_inbox:  # it may be away: no reason to show readers nothing
+    if not in_inbox:  # its disk may not be mounted: readers keep all titles
         return set(seen)
     kept = set(seen) & in_inbox
     if platform.settings.publishing.failed_titles == "drop":
@@ -150,12 +150,12 @@ def _kept(platform: Platform, seen: Collection[str]) -> set[str]:
 def _current(
     platform: Platform, model: str, title_ids: Collection[str]
 ) -> Mapping[str, TitleVersions]:
-    """Those of some titles whose features are what their inputs and the settings give now."""
-    # A run keeps to its model: a release or rollback made meanwhile is only seen in the store.
+    """Return the recorded versions of those of some titles whose features are up to date."""
+    # A run pins its model: only the store shows a release or rollback made meanwhile.
     if serving_model(platform.store) != model:
         return {}
     comparison = CatalogueComparison(platform)
-    # A folder that is being delivered again has no part in this until it is complete.
+    # A folder that is being delivered again does not count until it is complete.
     states = {state.title_id: state.state for state in comparison.states()}
     usable = {name for name in title_ids if states.get(name) in ("present", "waiting")}
     return _recorded(comparison, usable)
@@ -164,7 +164,7 @@ def _current(
 def _recorded(
     comparison: CatalogueComparison, title_ids: Iterable[str]
 ) -> dict[str, TitleVersions]:
-    """The recorded versions of those of some titles that are finished."""
+    """Return the recorded versions of those of some titles that are finished."""
     versions = {}
     for title_id in title_ids:
         features = comparison.recorded("clip_features", title_id)

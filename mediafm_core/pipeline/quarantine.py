@@ -1,4 +1,4 @@
-"""Titles that cannot be processed, with the reason, until their folder changes."""
+"""Quarantine of titles that cannot be processed, until their folder changes."""
 
 import logging
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ FOLDER = "quarantine"
 
 
 class Quarantined(BaseModel):
-    """Why a title is held back."""
+    """Entry of a quarantined title, with the asset that failed and the reason."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,20 +33,21 @@ class Quarantined(BaseModel):
     @field_validator("reason")
     @classmethod
     def _is_one_line(cls, reason: str) -> str:
-        return one_line(reason)  # as every entry is written now; older ones may be of any length
+        return one_line(reason)  # entries of earlier versions may be longer
 
 
 class Quarantine:
     """The quarantined titles of a store.
 
-    An entry counts while the title's folder is as it was: a mended folder is taken in again.
+    An entry is valid while the folder has the same fingerprint: a title whose folder has changed is
+    processed again.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def add(self, title_id: str, asset: str, reason: str, fingerprint: str) -> Quarantined:
-        """Hold a title back; an entry that says the same already is left as it is."""
+        """Quarantine a title; an equal entry is not written again."""
         reason = one_line(reason)
         known = self.get(title_id)
         if known and (known.asset, known.reason, known.fingerprint) == (asset, reason, fingerprint):
@@ -62,24 +63,24 @@ class Quarantine:
         return entry
 
     def lift(self, title_id: str) -> None:
-        """Let a title in again."""
+        """Remove a title from the quarantine."""
         self._store.files.remove(self._key(title_id))
 
     def get(self, title_id: str) -> Quarantined | None:
-        """The entry of a title, or None; a damaged one counts as none: the title is tried again."""
+        """Return the entry of a title, or None; a damaged entry counts as none."""
         path = self._store.files.path(self._key(title_id))
         try:
             return Quarantined.model_validate(read_sealed_json(path.read_bytes()))
         except FileNotFoundError:
             return None
         except ValueError as error:
-            logger.warning("%s is tried again: %s is damaged (%s)", title_id, path, error)
+            logger.warning("%s is processed again: %s is damaged (%s)", title_id, path, error)
             return None
 
     def __iter__(self) -> Iterator[Quarantined]:
         for key in sorted(each.key for each in self._store.files.entries(FOLDER)):
             entry = self.get(Path(key).stem)
-            if entry is not None:  # lifted in the meantime by another process
+            if entry is not None:  # another process may have lifted it
                 yield entry
 
     def _key(self, title_id: str) -> str:
@@ -87,7 +88,7 @@ class Quarantine:
 
 
 def has_usable_name(folder: TitleFolder, quarantine: Quarantine) -> bool:
-    """Whether a name can be a title id; a folder whose name cannot is held back."""
+    """Return True if a folder's name is a valid title id; quarantine the folder otherwise."""
     try:
         require_title_id(folder.name, folder.location)
     except TitleError as error:

@@ -1,4 +1,4 @@
-"""Remove titles from a catalogue, with everything that was computed of them."""
+"""Retirement: removal of titles from a catalogue, with all their artefacts."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ _SUFFIXES = (".parquet", ".json", ".flac")
 
 @dataclass(frozen=True)
 class Retired:
-    """What `retire` removed.
+    """Result of a retirement.
 
     Attributes:
-        seen: titles that readers saw until now.
-        files: files of artefacts.
+        seen: number of titles that readers saw until now.
+        files: number of removed files of artefacts.
         bytes: their size.
     """
 
@@ -33,10 +33,11 @@ class Retired:
 
 
 def retire(platform: Platform, title_ids: Collection[str]) -> Retired:
-    """Remove titles: readers no longer see them, and nothing computed of them is kept.
+    """Remove titles: readers no longer see them, and none of their artefacts is kept.
 
-    It can be repeated: killed half-way, the rest goes the next time. Whoever has the catalogue open
-    keeps what it opened; the rows leave the disk with `clean_up`, after its time of grace.
+    It is idempotent: after a kill the next call removes the rest. A reader that has the catalogue
+    open keeps the rows that it opened; `clean_up` removes them from the disk after the grace
+    period.
 
     Args:
         platform: settings, store and inbox.
@@ -63,12 +64,12 @@ def retire(platform: Platform, title_ids: Collection[str]) -> Retired:
                 store.files.remove(key)
                 sizes.append(entry.size)
         Quarantine(store).lift(title_id)
-    remove(store, title_ids)  # again: a run may have published one before its artefacts were gone
+    remove(store, title_ids)  # again: a run may have published one meanwhile
     return Retired(seen, len(sizes), sum(sizes))
 
 
 def _keys(store: Store, title_id: str) -> list[str]:
-    """The names of all files that assets may have of a title."""
+    """Return the keys of all files that the assets of a title may have."""
     return [
         store.key(asset, title_id, variant, suffix)
         for asset, per_model in _ASSETS.items()

@@ -1,7 +1,7 @@
-"""Which trained model the catalogue is contextualised with, since when, by whom and why.
+"""History of releases, and the serving model: the one that contextualises the catalogue.
 
-`<store>/serving.json` holds the serving release and those before it. It is one file, replaced in
-one step: the pointer and its history cannot disagree, and a killed process leaves the old file.
+`<store>/serving.json` holds the serving release and those before it. It is one file, replaced
+atomically: the pointer and its history cannot disagree, and a killed process leaves the old file.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,11 +25,11 @@ _EARLIER = "earlier"
 
 
 class Release(BaseModel):
-    """One entry of the history; entries are added and never changed."""
+    """Entry of the history of releases; entries are added and never changed."""
 
     model_config = ConfigDict(frozen=True)
 
-    model: str = Field(description="identity of the model that serves from here on")
+    model: str = Field(description="identity of the model that serves from then on")
     released_at: AwareDatetime
     released_by: str = Field("", description="empty where it was not recorded")
     reason: str = ""
@@ -40,7 +40,7 @@ class Release(BaseModel):
 
 
 def serving_model(store: Store) -> str | None:
-    """Identity (`name-version@digest`) of the released model, or None before the first release.
+    """Return the identity (`name-version@digest`) of the serving model; None before a release.
 
     Raises:
         StoreError: the file is damaged.
@@ -50,7 +50,7 @@ def serving_model(store: Store) -> str | None:
 
 
 def release_history(store: Store) -> list[Release]:
-    """All releases, the first one first and the serving one last; empty before the first.
+    """Return all releases, the first one first and the serving one last.
 
     Raises:
         StoreError: the file is damaged.
@@ -68,10 +68,10 @@ def release_history(store: Store) -> list[Release]:
 
 
 def restored_by_rollback(history: Sequence[Release]) -> int | None:
-    """Place in the history of the release that a rollback goes to; None where there is none.
+    """Return the place in the history of the release that a rollback restores, or None.
 
-    It is the one before the release that serves, where a rollback stands for the release that it
-    restored: rolling back again goes further back, and what was rolled back is never returned to.
+    It is the one before the serving release, where a rollback counts as the release that it
+    restored: another rollback goes further back and never returns to a model that was rolled back.
     """
     if not history:
         return None
@@ -81,7 +81,7 @@ def restored_by_rollback(history: Sequence[Release]) -> int | None:
 
 @contextmanager
 def deciding(store: Store) -> Iterator[None]:
-    """Hold the lock of whoever reads the history in order to add to it, waiting for it.
+    """Hold the lock for reading the history and adding a release; wait for it.
 
     Raises:
         StoreError: the store cannot be written.
@@ -113,7 +113,7 @@ def add_release(
         restores: of a rollback: place in the history of the release it restores.
 
     Raises:
-        StoreError: the file cannot be written (disk full, no permission); the old one is as it was.
+        StoreError: the file cannot be written (disk full, no permission); the old one is kept.
     """
     release = Release(
         model=model,
@@ -157,8 +157,8 @@ def _read(store: Store) -> dict[str, Any] | None:
 
 def _unwritable(store: Store, error: OSError) -> StoreError:
     return StoreError(
-        f"{store.location}/{FILE} cannot be written ({error}), so that what served still "
-        "serves: make space or mend its permissions, then release again."
+        f"{store.location}/{FILE} cannot be written ({error}), so that the model that served "
+        "still serves: make space or fix its permissions, then release again."
     )
 
 

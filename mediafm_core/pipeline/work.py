@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from mediafm_core.errors import ChangedTitleError, TitleError
-from mediafm_core.isolation.child_process import Used
+from mediafm_core.isolation.child_process import ChildUsage
 from mediafm_core.isolation.readers import TitleReader
 from mediafm_core.pipeline.catalogue_training import adopt_model
 from mediafm_core.pipeline.graph import SPECS
@@ -34,9 +34,9 @@ _RESET_PEAK = "5"  # proc(5): resets the peak resident set size of the process
 
 
 class Stopwatch:
-    """Wall clock, CPU time of the process and its peak memory since this was made.
+    """Wall clock, CPU time and peak memory of the process since the stopwatch was made.
 
-    Its children's CPU time and peak memory are added, where they have been reported.
+    CPU time and peak memory of child processes are included where `add` reports them.
     """
 
     def __init__(self) -> None:
@@ -47,13 +47,13 @@ class Stopwatch:
         self._children_cpu_s = 0.0
         self._children_bytes = 0
 
-    def add(self, used: Used) -> None:
-        """Count what a child process has used; one that ran beside this process."""
+    def add(self, used: ChildUsage) -> None:
+        """Add the time and memory of a child process that ran beside this process."""
         self._children_cpu_s += used.cpu_s
         self._children_bytes = max(self._children_bytes, used.peak_bytes)
 
     def read(self, parts: dict[str, float] | None = None) -> ResourceUsage:
-        """What was used up to now."""
+        """Return the time and memory used until now."""
         return ResourceUsage(
             seconds=round(time.perf_counter() - self._wall, 3),
             cpu_seconds=round(time.process_time() - self._cpu + self._children_cpu_s, 3),
@@ -127,11 +127,11 @@ class Work:
 
     @contextmanager
     def file(self, name: str) -> Iterator[TitleFile]:
-        """Open a file of the title folder, in the state that the asset `title` describes.
+        """Open a file of the title folder, unchanged since the asset `title` recorded it.
 
         Raises:
             ChangedTitleError: it has changed since, or changes while the block runs.
-            TitleError: raised by the block, of the file as it was taken in.
+            TitleError: raised by the block, for the unchanged file.
         """
         folder = self.platform.inbox.folder(self.title_id)
         taken_in = self.content["hashed"][name]["stamp"]
@@ -162,11 +162,11 @@ class Work:
 
     @contextmanager
     def reader(self, asset: str, probe: "MediaProbe | None" = None) -> Iterator[TitleReader]:
-        """A child process to read files of this title with; what it uses counts as this work's.
+        """Start a child process to read files of this title; its time and memory are counted.
 
         Args:
-            asset: that it works for.
-            probe: of the media, where it is to be decoded.
+            asset: whose progress is reported while the child runs.
+            probe: of the media, if the child decodes it.
         """
         reader = self.platform.reader(probe=probe, waiting=lambda: self.report(asset))
         try:
@@ -176,17 +176,17 @@ class Work:
             self._stopwatch.add(reader.used)
 
     def read(self, asset: str) -> pa.Table:
-        """An upstream table of this title."""
+        """Read an upstream table of this title."""
         return self.store.read(asset, self.title_id, self.comparison.variants[asset])
 
     def batches(self, asset: str) -> Iterator[pa.RecordBatch]:
-        """An upstream table of this title, in pieces."""
+        """Read an upstream table of this title in batches."""
         return self.store.batches(asset, self.title_id)
 
     def report(self, asset: str, share: float | None = None) -> None:
-        """Report the share of this title's asset that is done; 1 is left to its end.
+        """Report the share of an asset that is done; a share of 1 is reported after its check.
 
-        Without a share, the last one again: work that waits can be interrupted there.
+        Without a share the last one is reported again: work that waits can be interrupted there.
         """
         if share is not None:
             self._share = min(share, MOST_SHARE)
@@ -195,7 +195,7 @@ class Work:
     def record(
         self, asset: str, details: dict[str, Any], parts: dict[str, float] | None = None
     ) -> ArtefactRecord:
-        """The record of an asset about to be written."""
+        """Make the record of an asset that is about to be written."""
         target = self.targets[asset]
         record = ArtefactRecord(
             asset=asset,

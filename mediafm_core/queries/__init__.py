@@ -1,5 +1,9 @@
-"""Queries of people in SQL: what they may contain, and the process that runs them.
+"""Users' SQL queries, run in worker processes.
 
-`allowed` lets through queries that read, with functions of known effect. `processes` runs them in a
-child process with limits, whose end is an error of one sentence and nothing else.
+In: a query or a condition in DuckDB's SQL, and a store. Out: an Arrow table, or an error of one
+sentence.
+
+`allowlist` accepts only queries that read, with functions without side effects. `worker_pool` runs
+them in `worker` processes with limits of memory and time; `framing` is the format on the pipes
+between them. A worker that crashes or exceeds a limit does not affect the calling process.
 """

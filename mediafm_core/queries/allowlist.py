@@ -1,9 +1,9 @@
-"""Statements and functions that a query may use.
+"""Allowlist of the statements and functions in users' queries.
 
-A query reads (SELECT, FROM, WITH, PIVOT, SHOW, DESCRIBE, SUMMARIZE, EXPLAIN of these). Its
-functions are looked up in DuckDB's own list: those that compute a value from values are allowed
-unless DuckDB marks them as having side effects, and functions that return tables only if they are
-named here. So functions of a later DuckDB are refused if they have effects, or read anything.
+A query may only read (SELECT, FROM, WITH, PIVOT, SHOW, DESCRIBE, SUMMARIZE, EXPLAIN of these). Its
+functions are looked up in DuckDB's own list: functions that compute a value from values are allowed
+unless DuckDB marks them as having side effects; table functions only if they are listed here.
+Functions added by a later DuckDB are therefore refused if they have side effects or read anything.
 """
 
 import json
@@ -20,7 +20,7 @@ from mediafm_core.errors import MediaFMError
 from mediafm_core.store.features.snapshot import literal
 
 LONGEST = 1_000_000
-"""Characters of a query."""
+"""Most characters of a query."""
 
 # DuckDB counts a statement as MULTI if it contains a PIVOT whose columns come from the data: it
 # creates a type before it selects. The database itself is attached read-only.
@@ -33,7 +33,8 @@ _READING = {
 _READING_NODES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
 _NODE = "_NODE"
 _WRITING_WORDS = frozenset({"insert", "update", "delete", "truncate", "merge", "copy"})
-# What EXPLAIN is about follows it: ANALYZE would run a COPY, over the catalogue's own files even.
+# The explained statement is checked too: EXPLAIN ANALYZE would run a COPY, even over the
+# catalogue's own files.
 _EXPLAIN = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/)*EXPLAIN(?:\s+ANALYZE\b|\s*\([^)]*\))?", re.DOTALL | re.IGNORECASE
 )
@@ -48,15 +49,15 @@ _TABLE_FUNCTIONS = frozenset(
         *("pg_timezone_names", "icu_calendar_names"),
     }
 )
-# Side effects, as DuckDB marks them, that end with the query: values that differ each time, errors.
+# Functions with that mark that are harmless: non-deterministic values, errors, the query's state.
 _HARMLESS = frozenset(
     {
         *("random", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "error", "vector_type"),
         *("current_query", "current_query_id", "current_connection_id", "current_transaction_id"),
     }
 )
-# Not marked: waiting, settings of the process, plans, states of aggregates from outside, and keys
-# of any table's index.
+# Functions without that mark that are refused: they wait, read settings, environment variables or
+# keys of an index, or take serialised plans and aggregate states.
 _REFUSED = frozenset(
     {
         *("pg_sleep", "getenv", "current_setting", "getvariable", "json_serialize_plan"),
@@ -74,19 +75,19 @@ _FUNCTIONS = """
 
 
 class NotAllowedError(Exception):
-    """The reason why a query may not run."""
+    """A query uses a function that is not allowed; the message is the reason."""
 
 
 def require_reading(connection: duckdb.DuckDBPyConnection, query: str) -> None:
     """Refuse a query that may do more than read the tables of the connection.
 
     Args:
-        connection: any; nothing is executed.
-        query: one statement or several, in DuckDB's SQL.
+        connection: any connection; nothing is executed.
+        query: one or more statements in DuckDB's SQL.
 
     Raises:
-        MediaFMError: a statement that does not read, or too long a query.
-        NotAllowedError: a function that is not allowed, by name.
+        MediaFMError: a statement does not read, or the query is too long.
+        NotAllowedError: a function is not allowed; the message names it.
         duckdb.Error: the query cannot be parsed.
     """
     if len(query) > LONGEST:
@@ -120,12 +121,12 @@ def require_reading(connection: duckdb.DuckDBPyConnection, query: str) -> None:
 
 
 def require_condition(connection: duckdb.DuckDBPyConnection, where: str) -> None:
-    """Refuse a condition that is not one expression, or that a query may not contain.
+    """Refuse a condition that is not a single expression, or that is not allowed in a query.
 
     Raises:
-        MediaFMError, NotAllowedError, duckdb.Error: as `require_reading`.
+        MediaFMError, NotAllowedError, duckdb.Error: see `require_reading`.
     """
-    duckdb.SQLExpression(where)  # by itself: brackets around it cannot be closed by it
+    duckdb.SQLExpression(where)  # parsed alone, so that it cannot close the parentheses around it
     require_reading(connection, f"SELECT 1 WHERE (\n{where}\n)")
 
 
@@ -156,21 +157,21 @@ def _require_reading_pivot(connection: duckdb.DuckDBPyConnection, query: str) ->
 
 @cache
 def _functions() -> dict[str, bool]:
-    """Return all functions of DuckDB, and of each whether it computes values and does no more."""
+    """Return all functions of DuckDB by name; True for those that only compute values."""
     with closing(duckdb.connect(config={"threads": 1})) as connection:
         return dict(connection.execute(_FUNCTIONS).fetchall())
 
 
 @cache
 def _values() -> frozenset[str]:
-    """Return the names of the functions that compute values and are allowed."""
+    """Return the names of the allowed functions that compute values."""
     pure = {name for name, is_pure in _functions().items() if is_pure}
     named = (pure | _HARMLESS) - _REFUSED
     return frozenset(name for name in named if not name.startswith(_INTERNAL)) | {"unnest"}
 
 
 def _require(used: Iterable[str], allowed: frozenset[str]) -> None:
-    """Refuse functions that DuckDB has and that are not among the allowed ones."""
+    """Refuse functions of DuckDB that are not allowed; unknown names are left to DuckDB."""
     for name in used:
         if name not in allowed and name in _functions():
             raise NotAllowedError(
@@ -179,8 +180,8 @@ def _require(used: Iterable[str], allowed: frozenset[str]) -> None:
 
 
 def _tree(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
-    """Parse a SELECT as DuckDB does."""
-    # As a parameter it would let DuckDB import pandas, which takes half a second.
+    """Parse a SELECT with DuckDB's parser."""
+    # As a parameter, the query would make DuckDB import pandas, which takes half a second.
     serialise = f"SELECT json_serialize_sql({literal(query)})"
     (text,) = connection.execute(serialise).fetchall()[0]
     tree = json.loads(text)
@@ -190,7 +191,7 @@ def _tree(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
 
 
 def _used(tree: Any) -> tuple[set[str], set[str]]:
-    """Return the names of functions in a tree: those of values, and those of tables."""
+    """Return the names of the functions in a parse tree: value functions, and table functions."""
     values: set[str] = set()
     tables: set[str] = set()
     waiting: list[tuple[Any, bool]] = [(tree, False)]

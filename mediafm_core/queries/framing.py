@@ -1,4 +1,4 @@
-"""Frames between the process that asks and the one that runs queries: bytes, and Arrow tables."""
+"""Length-prefixed frames on the pipes between a process and its query workers."""
 
 import struct
 from typing import BinaryIO
@@ -7,11 +7,11 @@ import pyarrow as pa
 
 _LENGTH = struct.Struct(">Q")
 NO_PARAMETER = ""
-"""Name of a column that a table of parameters has in any case: Arrow needs one."""
+"""Name of the placeholder column of a parameter table, because Arrow needs at least one column."""
 
 
 def write_frame(file: BinaryIO, content: bytes | memoryview | pa.Buffer) -> None:
-    """Write bytes with their number before them."""
+    """Write bytes, prefixed by their length."""
     view = memoryview(content)
     file.write(_LENGTH.pack(view.nbytes))
     file.write(view)
@@ -19,7 +19,7 @@ def write_frame(file: BinaryIO, content: bytes | memoryview | pa.Buffer) -> None
 
 
 def read_frame(file: BinaryIO) -> bytes:
-    """Read what `write_frame` has written.
+    """Read a frame written by `write_frame`.
 
     Raises:
         EOFError: the other process has ended.
@@ -32,7 +32,7 @@ def read_frame(file: BinaryIO) -> bytes:
 
 
 def to_bytes(table: pa.Table) -> pa.Buffer:
-    """Return a table as an Arrow stream."""
+    """Serialise a table to an Arrow IPC stream."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
@@ -40,5 +40,5 @@ def to_bytes(table: pa.Table) -> pa.Buffer:
 
 
 def from_bytes(content: bytes) -> pa.Table:
-    """Return the table of an Arrow stream, over the same memory."""
+    """Deserialise a table from an Arrow IPC stream, without copying."""
     return pa.ipc.open_stream(pa.py_buffer(content)).read_all()

@@ -1,12 +1,13 @@
-"""The process that runs queries: `python -m mediafm_core.queries.worker REQUESTS ANSWERS LIFE`.
+"""Query worker process: `python -m mediafm_core.queries.worker REQUESTS ANSWERS LIFE`.
 
-It runs one query after the other, each on a connection of its own, within limits that the system
-enforces: memory, no file written while a query runs, no core dump. The process that started it ends
-it when a query takes too long, and it ends by itself when that process does.
+The arguments are file descriptors of pipes. The worker runs one query after the other, each on a
+new connection, within limits enforced by the system: memory, no file writes while a query runs, no
+core dump. The parent process kills it when a query takes too long, and it exits when the parent
+does (the LIFE pipe closes).
 
-Requests and answers are frames (`mediafm_core.queries.framing`). A request: a JSON object, the
-parameters and a table as Arrow. An answer: a JSON object once the catalogue is open, another one
-with the outcome, and the result as Arrow.
+Requests and answers are frames (`mediafm_core.queries.framing`). A request consists of a JSON
+object, the parameters and a table as Arrow; an answer of a JSON object once the catalogue is open,
+another one with the outcome, and the result as Arrow.
 """
 
 import gc
@@ -36,23 +37,25 @@ from mediafm_core.store.open_store import open_store
 Execute = Callable[[duckdb.DuckDBPyConnection, "QueryRequest"], pa.Table]
 
 _GIB = 1 << 30
-_BESIDE_GIB, _BESIDE_CORE_GIB = 1.0, 0.02  # Python and libraries; stacks and heaps of threads
-_FULL = 0.3  # share of the limit of memory that a process for further queries may hold
+# Memory in addition to DuckDB's limit: Python and libraries; stacks and heaps of threads per core.
+_BESIDE_GIB, _BESIDE_CORE_GIB = 1.0, 0.02
+_FULL = 0.3  # fraction of the memory limit above which the worker exits after a query
 _OUT_OF_MEMORY = (MemoryError, duckdb.OutOfMemoryException, pa.ArrowMemoryError)
-_REASON = 200  # characters of DuckDB's reason in an error
+_REASON = 200  # most characters of DuckDB's reason in an error
 # Types that DuckDB's conversion to Arrow, or Arrow's to Python, changes without an error.
 _INEXACT = re.compile(r"\b(UHUGEINT|BIGNUM|BIT|TIME WITH TIME ZONE|TIME_NS)\b")
 _QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*\"""")  # values of an ENUM, names of fields
 
 
 class QueryRequest:
-    """A query that came from the other process.
+    """A request of the parent process.
 
     Attributes:
-        kind: "sql", "clips" or "examples": what `text` is.
+        kind: "sql", "clips" or "examples": the meaning of `text`.
         text: a query, or a condition.
+        store: location of the store.
         parameters: values for its placeholders.
-        table: rows that a condition is about.
+        table: rows to which a condition is applied.
     """
 
     def __init__(self, head: bytes, parameters: bytes, table: bytes) -> None:
@@ -61,7 +64,7 @@ class QueryRequest:
         self.text: str = fields["text"]
         self.store: str = fields["store"]
         (row,) = from_bytes(parameters).drop_columns([NO_PARAMETER]).to_pylist() or ({},)
-        # None, and not an empty list, for which DuckDB would import pandas.
+        # None instead of an empty list, for which DuckDB would import pandas.
         self.parameters: dict[str, Any] | list[Any] | None = (
             row if fields["named"] else list(row.values())
         ) or None
@@ -69,7 +72,7 @@ class QueryRequest:
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer requests until the other process closes its end."""
+    """Answer requests until the parent process closes its end."""
     while True:
         try:
             request = QueryRequest(*(read_frame(requests) for _ in range(3)))
@@ -77,7 +80,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             return
         try:
             result = to_bytes(_run(request, answers))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other process reports it
+        except Exception as error:  # noqa: BLE001 - the parent process reports every error
             write_frame(answers, _outcome(error))
             if isinstance(error, _OUT_OF_MEMORY):
                 return
@@ -87,10 +90,11 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             del result
         gc.collect()
         if _data() > _FULL * resource.getrlimit(resource.RLIMIT_DATA)[0]:
-            return  # the next query shall have all of it
+            return  # a new worker gives the next query the full limit
 
 
 def _run(request: QueryRequest, answers: BinaryIO) -> pa.Table:
+    """Open the catalogue, report that it is open, and run the request."""
     settings = load_settings(store=request.store)
     store = open_store(settings)
     if not store.features.exists():
@@ -98,7 +102,7 @@ def _run(request: QueryRequest, answers: BinaryIO) -> pa.Table:
     memory = f"{settings.queries.memory_gib * 1024:.0f}MiB"
     with closing(open_features(store, {"memory_limit": memory, "temp_directory": ""})) as found:
         write_frame(answers, b"{}")
-        with _writing_nothing():
+        with _no_file_writes():
             return _EXECUTES[request.kind](found, request)
 
 
@@ -112,19 +116,19 @@ def _sql(connection: duckdb.DuckDBPyConnection, request: QueryRequest) -> pa.Tab
 
 
 def _clips(connection: duckdb.DuckDBPyConnection, request: QueryRequest) -> pa.Table:
-    """Return `title_id, clip_id` of the clips that a condition holds for."""
+    """Return `title_id, clip_id` of the clips that satisfy a condition."""
     require_condition(connection, request.text)
     return connection.sql(
-        "SELECT title_id, clip_id FROM clips JOIN titles USING (title_id) "  # noqa: S608 - see above
+        "SELECT title_id, clip_id FROM clips JOIN titles USING (title_id) "  # noqa: S608 - the condition was checked
         f"WHERE (\n{request.text}\n)",
         params=request.parameters,
     ).to_arrow_table()
 
 
 def _examples(connection: duckdb.DuckDBPyConnection, request: QueryRequest) -> pa.Table:
-    """Return the numbers of the rows of a table, joined with the titles, that it holds for.
+    """Return the row numbers of a table, joined with the titles, that satisfy a condition.
 
-    Where a label has the name of a column of `titles`, the label is meant.
+    If a label has the name of a column of `titles`, the name refers to the label.
     """
     require_condition(connection, request.text)
     if request.table is None:
@@ -139,27 +143,30 @@ _EXECUTES: dict[str, Execute] = {"sql": _sql, "clips": _clips, "examples": _exam
 
 
 def refuse_inexact(columns: list[tuple[str, str]]) -> None:
-    """Refuse columns that Arrow cannot hold without loss, by names and DuckDB's types.
+    """Refuse result columns that Arrow cannot hold without loss.
+
+    Args:
+        columns: name and DuckDB type of each.
 
     Raises:
-        MediaFMError: there is one.
+        MediaFMError: a column is of such a type.
     """
     for name, kind in columns:
         if found := _INEXACT.search(_QUOTED.sub("", kind)):
             raise MediaFMError(
-                f"The column {name!r} holds {found[0]}, which would lose digits or its zone: cast "
-                f'it, such as "{name}"::VARCHAR.'
+                f"The column {name!r} holds {found[0]}, which would lose digits or its time zone: "
+                f'cast it, such as "{name}"::VARCHAR.'
             )
 
 
 def _data() -> int:
-    """Return the bytes of this process that count towards its limit; 0 if that is unknown."""
+    """Return the bytes of this process that count towards its memory limit; 0 if unknown."""
     return getattr(psutil.Process().memory_info(), "data", 0)
 
 
 @contextmanager
-def _writing_nothing() -> Iterator[None]:
-    """Let the system refuse to make any file larger while the block runs."""
+def _no_file_writes() -> Iterator[None]:
+    """Forbid this process to extend any file while the block runs."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
     try:
@@ -169,7 +176,7 @@ def _writing_nothing() -> Iterator[None]:
 
 
 def _outcome(error: Exception) -> bytes:
-    """Return what the other process raises: the name of an error's class, and its text."""
+    """Serialise an error for the parent process: the name of its class, and its text."""
     if isinstance(error, MediaFMError):
         name = "StoreError" if isinstance(error, StoreError) else "MediaFMError"
         text = str(error)
@@ -180,6 +187,7 @@ def _outcome(error: Exception) -> bytes:
 
 
 def _limit(settings: Settings) -> None:
+    """Limit the memory of this process, and disable core dumps."""
     beside = _BESIDE_GIB + _BESIDE_CORE_GIB * (os.cpu_count() or 1)
     bytes_ = int((settings.queries.memory_gib + beside) * _GIB)
     for kind, value in ((resource.RLIMIT_DATA, bytes_), (resource.RLIMIT_CORE, 0)):
@@ -189,15 +197,15 @@ def _limit(settings: Settings) -> None:
 
 
 def _end_with_parent(life: int) -> None:
-    """End this process when the other one has ended, whatever it is at."""
+    """Exit when the parent process has ended, even in the middle of a query."""
     os.read(life, 1)
     os._exit(0)
 
 
 def main() -> None:
-    """Serve the process that has started this one."""
+    """Serve the parent process."""
     requests, answers, life = (int(argument) for argument in sys.argv[1:4])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the other process decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal: the parent decides
     threading.Thread(target=_end_with_parent, args=[life], daemon=True).start()
     _limit(load_settings())
     with os.fdopen(requests, "rb") as source, os.fdopen(answers, "wb") as sink:

@@ -1,8 +1,8 @@
-"""Run queries of people in child processes: none of them can end, fill or change this one.
+"""Pool of worker processes that run users' queries.
 
-A child is started at the first query (0.3 s of processor time) and kept for the next ones, which
-then take some milliseconds more than in this process. Threads that query at the same time have a
-child each; two are kept.
+A query cannot crash this process, exhaust its memory or change its state. A worker is started at
+the first query (0.3 s of CPU time) and reused for the next ones, which then take a few milliseconds
+more than in this process. Concurrent threads use a worker each; two idle workers are kept.
 """
 
 import atexit
@@ -25,10 +25,10 @@ from mediafm_core.store.store import Store
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
-_MOST_KEPT = 2
+_MOST_IDLE = 2
 _ERRORS = {"MediaFMError": MediaFMError, "StoreError": StoreError}
 _lock = threading.Lock()
-_kept: list["_Worker"] = []
+_idle: list["_QueryWorker"] = []
 
 
 def run(
@@ -41,10 +41,10 @@ def run(
     """Run a query or a condition on a catalogue.
 
     Args:
-        kind: of `text`: a query ("sql"); a condition on the catalogue's clips ("clips") or on the
-            rows of `table` ("examples").
+        kind: the meaning of `text`: a query ("sql"); a condition on the catalogue's clips ("clips")
+            or on the rows of `table` ("examples").
         text: in DuckDB's SQL.
-        store: the catalogue's.
+        store: of the catalogue.
         parameters: values for `?` or `$1` (a sequence) or `$name` (a mapping).
         table: rows, for "examples"; their numbers are its last column.
 
@@ -52,8 +52,9 @@ def run(
         The result; `title_id, clip_id` of the clips; or the numbers of the rows.
 
     Raises:
-        QueryError: it cannot run; the text is DuckDB's reason, without a period.
-        MediaFMError: it may not run, or exceeds a limit; StoreError: there is no catalogue.
+        QueryError: the query fails; the text is DuckDB's reason, without a period.
+        MediaFMError: the query is not allowed, or exceeds a limit.
+        StoreError: there is no catalogue.
     """
     settings = load_settings(store=store.files.location)
     head = {
@@ -68,29 +69,29 @@ def run(
         to_bytes(table) if table is not None else b"",
     ]
     while True:
-        child = _take()
+        worker = _acquire()
         try:
-            result = child.answer(request, settings)
+            result = worker.answer(request, settings)
         except (QueryError, MediaFMError):
-            _keep(child)
+            _release(worker)
             raise
         except BaseException as error:
-            child.end()
+            worker.end()
             if not isinstance(error, EOFError | OSError):
                 raise
-            if child.has_ended_before:
-                continue  # between two queries: another one takes this one
-            raise _ended(child, settings) from None
-        _keep(child)
+            if worker.ended_while_idle:
+                continue  # the query has not started: run it on another worker
+            raise _end_error(worker, settings) from None
+        _release(worker)
         return result
 
 
 class QueryError(Exception):
-    """DuckDB's reason why a query cannot run."""
+    """DuckDB's reason for a failed query."""
 
 
-class _Worker:
-    """A child process that runs one query at a time."""
+class _QueryWorker:
+    """Handle on a worker process, which runs one query at a time."""
 
     def __init__(self) -> None:
         requests, request_end = os.pipe()
@@ -115,8 +116,8 @@ class _Worker:
         self._answers = os.fdopen(answer_end, "rb")
 
     @property
-    def is_of_use(self) -> bool:
-        """Return whether it lives, is this process's own and reads the same settings."""
+    def is_usable(self) -> bool:
+        """Return True if it runs, was started by this process and has the current settings."""
         return (
             self.owner == os.getpid()
             and self._process.poll() is None
@@ -129,35 +130,35 @@ class _Worker:
         return self._process.poll()
 
     @property
-    def has_ended_before(self) -> bool:
-        """Return whether it has ended after an answer, before it took up another query."""
+    def ended_while_idle(self) -> bool:
+        """Return True if it has ended after an answer and before it started the next query."""
         return self._answered > 0 and not self._at_work
 
     def answer(self, request: Sequence[bytes | pa.Buffer], settings: Settings) -> pa.Table:
         """Send a request and wait for the answer.
 
         Raises:
-            QueryError, MediaFMError: the child's.
-            EOFError, OSError: the child has ended.
+            QueryError, MediaFMError: from the worker.
+            EOFError, OSError: the worker has ended.
         """
         self._at_work = False
         for frame in request:
             write_frame(self._requests, frame)
-        self._outcome()  # the catalogue is open, which may have taken copies from afar
+        self._outcome()  # the catalogue is open; the time limit excludes downloads for that
         self._at_work = True
-        watch = threading.Timer(settings.queries.time_s, self._time_out)
-        watch.daemon = True
-        watch.start()
+        timer = threading.Timer(settings.queries.time_s, self._time_out)
+        timer.daemon = True
+        timer.start()
         try:
             self._outcome()
             result = from_bytes(read_frame(self._answers))
             self._answered += 1
             return result
         finally:
-            watch.cancel()
+            timer.cancel()
 
     def _outcome(self) -> None:
-        """Take a report; raise the error that it names."""
+        """Read an outcome; raise the error in it, if there is one."""
         outcome = json.loads(read_frame(self._answers))
         if "error" not in outcome:
             return
@@ -171,19 +172,19 @@ class _Worker:
         self._process.kill()
 
     def end(self) -> None:
-        """Kill it, and close the pipes to it."""
+        """Kill the worker and close the pipes to it."""
         if self.owner == os.getpid():
             self._process.kill()
             self._process.wait()
         for file in (self._requests, self._answers):
-            with suppress(OSError):  # what was not sent is lost with the child
+            with suppress(OSError):  # flushing fails if the worker has ended
                 file.close()
         with suppress(OSError):
             os.close(self._life)
 
 
 def _settings_of_environment() -> dict[str, str]:
-    """Return the variables that settings and access to a store come from."""
+    """Return the environment variables that determine settings and access to a store."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -191,34 +192,35 @@ def _settings_of_environment() -> dict[str, str]:
     }
 
 
-def _take() -> _Worker:
-    """Return a child that waits, or a new one."""
+def _acquire() -> _QueryWorker:
+    """Return an idle worker, or a new one."""
     with _lock:
-        while _kept:
-            child = _kept.pop()
-            if child.is_of_use:
-                return child
-            child.end()
-    return _Worker()
+        while _idle:
+            worker = _idle.pop()
+            if worker.is_usable:
+                return worker
+            worker.end()
+    return _QueryWorker()
 
 
-def _keep(child: _Worker) -> None:
+def _release(worker: _QueryWorker) -> None:
+    """Keep a worker for the next query, or end it if enough are idle."""
     with _lock:
-        if len(_kept) < _MOST_KEPT:
-            _kept.append(child)
+        if len(_idle) < _MOST_IDLE:
+            _idle.append(worker)
             return
-    child.end()
+    worker.end()
 
 
 @atexit.register
 def _end_all() -> None:
     with _lock:
-        while _kept:
-            _kept.pop().end()
+        while _idle:
+            _idle.pop().end()
 
 
 def _as_table(parameters: Parameters | None) -> pa.Table:
-    """Return parameters as a table of one row, whose columns have their names or numbers."""
+    """Convert parameters to a table of one row, with their names or numbers as column names."""
     named = (
         parameters.items()
         if isinstance(parameters, Mapping)
@@ -230,23 +232,23 @@ def _as_table(parameters: Parameters | None) -> pa.Table:
             arrays[name] = pa.array([value])
         except (pa.ArrowException, OverflowError) as error:
             raise MediaFMError(
-                f"The parameter {name} cannot be passed on ({type(value).__name__}): give a "
-                "number, a text, a time or a list of these."
+                f"The parameter {name} has an unsupported type ({type(value).__name__}): pass a "
+                "number, a string, a time or a list of these."
             ) from error
     return pa.Table.from_arrays([*arrays.values(), pa.array([True])], [*arrays, NO_PARAMETER])
 
 
-def _ended(child: _Worker, settings: Settings) -> MediaFMError:
-    """Return the error for a child that has ended in the midst of a query."""
+def _end_error(worker: _QueryWorker, settings: Settings) -> MediaFMError:
+    """Return the error for a worker that has ended during a query."""
     limits = settings.queries
-    if child.timed_out:
+    if worker.timed_out:
         return MediaFMError(
-            f"The query took longer than {limits.time_s:g} s: ask for less, or raise "
+            f"The query took longer than {limits.time_s:g} s: make it smaller, or raise "
             "queries.time_s."
         )
-    code = child.exit_code
+    code = worker.exit_code
     cause = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
     return MediaFMError(
-        f"The query ended its process ({cause}), perhaps by more than {limits.memory_gib:g} GiB "
-        "of memory: ask for less, or raise queries.memory_gib."
+        f"The query ended its process ({cause}), perhaps because it needed more than "
+        f"{limits.memory_gib:g} GiB of memory: make it smaller, or raise queries.memory_gib."
     )

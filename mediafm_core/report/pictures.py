@@ -1,4 +1,4 @@
-"""Pictures for people: sheets of a title's shots, keyframes and clips, and shot similarity."""
+"""Contact sheets of a title's shots, keyframes and clips, and a plot of shot similarity."""
 
 import io
 from collections.abc import Callable, Iterable
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 THUMBNAIL_WIDTH = 180
 THUMBNAIL_QUALITY = 60
-COLUMNS = 6  # as wide as a dialog of the Dagster UI
-MOST_BYTES = 200_000  # of a sheet: an event holds it, a third larger in base64
+COLUMNS = 6  # fits the width of a dialog in the Dagster UI
+MOST_BYTES = 200_000  # of a sheet, which an event stores in base64, a third larger
 _LEAST_QUALITY = 30
 _LONGEST_LABEL = 60
 _LABEL_HEIGHT = 20
@@ -29,9 +29,9 @@ class Cell(NamedTuple):
     """A picture of a sheet.
 
     Attributes:
-        label: above it on the left; what is too long for the picture's width is cut off.
-        time_s: above it on the right, seconds from the start of the title.
-        jpeg: the picture.
+        label: Text above it on the left, cut off at the picture's width.
+        time_s: Time above it on the right, in seconds from the start of the title.
+        jpeg: The picture.
     """
 
     label: str
@@ -42,12 +42,12 @@ class Cell(NamedTuple):
 def contact_sheet(
     keyframes: Iterable[pa.RecordBatch], shots: pa.Table, most_shots: int = 64
 ) -> bytes:
-    """Draw one small picture per shot with its number and start, as a JPEG.
+    """Draw one thumbnail per shot with its number and start, as a JPEG.
 
     Args:
-        keyframes: the title's keyframes in shot order; the middle one of a shot is shown.
-        shots: the title's shots.
-        most_shots: shots shown; of a longer title, as many at even distances.
+        keyframes: Keyframes of the title in shot order; the middle one of a shot is shown.
+        shots: Shots of the title.
+        most_shots: Maximum number of shots; of a longer title, this many at even distances.
     """
     starts = shots["start_s"].to_numpy()
     shown = set(_evenly(shots.num_rows, most_shots))
@@ -59,12 +59,12 @@ def contact_sheet(
 def keyframe_sheet(
     keyframes: Iterable[pa.RecordBatch], rows: int, most_pictures: int = 66
 ) -> bytes:
-    """Draw keyframes with their shot, their place in it and their time, as a JPEG.
+    """Draw keyframes with their shot, their position in it and their time, as a JPEG.
 
     Args:
-        keyframes: the title's keyframes in shot order.
-        rows: number of keyframes.
-        most_pictures: pictures shown; of more, as many at even distances.
+        keyframes: Keyframes of the title in shot order.
+        rows: Number of keyframes.
+        most_pictures: Maximum number of pictures; of more, this many at even distances.
     """
     shown, first = _evenly(rows, most_pictures), 0
     cells: list[Cell] = []
@@ -82,9 +82,9 @@ def clip_sheet(keyframes: Iterable[pa.RecordBatch], clips: pa.Table, most_clips:
     """Draw the first shot of each clip with the clip's id and start, as a JPEG.
 
     Args:
-        keyframes: the title's keyframes in shot order.
-        clips: the title's clips, with `clip_id`, `start_s` and `first_shot`.
-        most_clips: clips shown; of more, as many at even distances.
+        keyframes: Keyframes of the title in shot order.
+        clips: Clips of the title, with `clip_id`, `start_s` and `first_shot`.
+        most_clips: Maximum number of clips; of more, this many at even distances.
     """
     chosen = clips.take(pa.array(_evenly(clips.num_rows, most_clips))).select(
         ["clip_id", "start_s", "first_shot"]
@@ -99,10 +99,10 @@ def clip_sheet(keyframes: Iterable[pa.RecordBatch], clips: pa.Table, most_clips:
 
 
 def sheet(cells: Iterable[Cell]) -> bytes:
-    """Draw small pictures in rows, as a JPEG of at most `MOST_BYTES`.
+    """Draw thumbnails in rows, as a JPEG of at most `MOST_BYTES`.
 
     Args:
-        cells: at least one; no more than fit into memory.
+        cells: Cells of the sheet, at least one; all are held in memory.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -128,12 +128,12 @@ def sheet(cells: Iterable[Cell]) -> bytes:
 
 
 def similarity_picture(vectors: np.ndarray) -> bytes:
-    """Cosine similarity of every shot to every other, as a PNG; bright means alike.
+    """Plot the cosine similarity of every shot to every other as a PNG; bright means similar.
 
     Args:
-        vectors: float32 `[shots, width]`; of very long titles, every n-th row is shown.
+        vectors: float32 `[shots, width]`; of very long titles, every n-th row is plotted.
     """
-    # Figure and not pyplot: no global state, and no display is needed.
+    # Figure instead of pyplot, because it has no global state and needs no display.
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -141,7 +141,7 @@ def similarity_picture(vectors: np.ndarray) -> bytes:
     chosen = vectors[::step].astype(np.float32)
     unit = chosen / np.maximum(np.linalg.norm(chosen, axis=1, keepdims=True), 1e-12)
     cosine = unit @ unit.T  # [n, n]
-    # A shot is always like itself: the other pairs decide the scale of colours.
+    # A shot's similarity to itself is always 1, so the other pairs decide the scale of colours.
     others = cosine[~np.eye(len(cosine), dtype=bool)]
     low, high = np.percentile(others, [2, 98]) if others.size else (0.0, 1.0)
     figure = Figure(figsize=(5.6, 4.6), dpi=120, layout="constrained")
@@ -167,7 +167,7 @@ def similarity_picture(vectors: np.ndarray) -> bytes:
 def _middle_pictures(
     keyframes: Iterable[pa.RecordBatch], shown: set[int]
 ) -> Iterable[tuple[int, bytes]]:
-    """The middle keyframe of each wanted shot; keyframes of one shot follow each other."""
+    """Yield the middle keyframe of each shot in `shown`; keyframes must be in shot order."""
     current, pictures = -1, list[bytes]()
     for batch in keyframes:
         indices = batch.column("shot_index").to_numpy()
@@ -205,7 +205,7 @@ def _shortened(text: str, room: float, length: Callable[[str], float]) -> str:
 
 
 def _bounded(image: "Picture") -> bytes:
-    """Encode a picture as a JPEG of at most `MOST_BYTES`: at less quality, then smaller."""
+    """Encode a picture as a JPEG of at most `MOST_BYTES`, reducing first quality, then size."""
     quality = THUMBNAIL_QUALITY
     while len(data := _encoded(image, "JPEG", quality=quality)) > MOST_BYTES:
         if quality > _LEAST_QUALITY:

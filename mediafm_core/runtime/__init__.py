@@ -1,1 +1,5 @@
-"""The process that computes: stopping it on a signal, and recognising it from another process."""
+"""Process, device and progress of a computation.
+
+In: settings, signals, errors. Out: device, precision and threads of networks; interruption within
+bounded time; causes of errors; progress lines; prefetching.
+"""

@@ -7,7 +7,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-def ahead(items: Iterable[Item]) -> Generator[Item]:
+def prefetch(items: Iterable[Item]) -> Generator[Item]:
     """The items in their order, each taken in a thread while the caller has the one before.
 
     One item waits at a time, so memory is that of two. What taking an item raises is raised where

@@ -1,7 +1,7 @@
-"""An index over the clips of a large catalogue: approximate candidates in logarithmic time.
+"""HNSW index over the clips of a large catalogue: approximate search in logarithmic time.
 
-Hierarchical navigable small worlds (Malkov and Yashunin 2016, arXiv:1603.09320), by usearch. It
-keeps the vectors in float16, and is read through a memory map.
+Hierarchical navigable small worlds (Malkov and Yashunin 2016, arXiv:1603.09320), implemented by
+usearch. The index holds the vectors in float16 and is memory-mapped.
 """
 
 import logging
@@ -14,7 +14,7 @@ from mediafm_core.errors import MediaFMError, StoreError
 from mediafm_core.search.clip_numbers import Clips
 from mediafm_core.search.clip_vectors import StreamedVectors
 from mediafm_core.search.exact_search import cosines
-from mediafm_core.search.top_k import Candidates, Limits, best, joined
+from mediafm_core.search.top_k import Candidates, SearchLimits, best, concatenate
 from mediafm_core.store.features.indexes import (
     IndexDescription,
     checksum_of,
@@ -28,25 +28,25 @@ from mediafm_core.vectors import unit_length
 logger = logging.getLogger(__name__)
 
 CONNECTIVITY = 16  # neighbours of a node; twice as many on the lowest level
-EXPANSION_ADD = 128  # nodes looked at to place a new one
-EXPANSION_SEARCH = 128  # nodes looked at by a search, at least
-_SELECTIVE = 0.1  # a condition that holds for a smaller share of clips is searched exactly
-_MORE = 4  # times as many candidates, where too few of those found counted
-_MOST = 4096  # candidates of a query: beyond it, comparing all is no slower
-_VECTORS_AT_A_TIME = 8192  # compared again, of all queries
+EXPANSION_ADD = 128  # nodes visited to insert one
+EXPANSION_SEARCH = 128  # nodes visited by a search, at least
+_SELECTIVE = 0.1  # below this share of allowed clips, search is exact
+_MORE = 4  # factor on the number of candidates where too few of them are allowed
+_MOST = 4096  # candidates of a query; beyond it, exact search is as fast
+_VECTORS_AT_A_TIME = 8192  # candidates of all queries that are rescored together
 
 
 class ClipIndex:
-    """An index that covers some of a catalogue's clips.
+    """An index that covers some or all of a catalogue's clips.
 
     Args:
-        store: the catalogue's store.
-        description: of the index.
-        clips: of the catalogue now.
-        threads: for searching; 0 takes all cores.
+        store: Store of the catalogue.
+        description: Description of the index.
+        clips: Clips of the catalogue's current snapshot.
+        threads: Threads of a search; 0 takes all cores.
 
     Raises:
-        StoreError: the file is damaged.
+        StoreError: The file is damaged.
     """
 
     def __init__(
@@ -71,56 +71,56 @@ class ClipIndex:
         self._keys[self._rows[known]] = known
 
     def search(
-        self, queries: np.ndarray, limits: Limits, allowed: np.ndarray, excluded: Candidates
+        self, queries: np.ndarray, limits: SearchLimits, allowed: np.ndarray, excluded: Candidates
     ) -> Candidates | None:
-        """The nearest clips that are allowed, of those that the index covers.
+        """Find the nearest allowed clips among those that the index covers.
 
         Args:
             queries: float32 `[q, h]` of unit length.
-            limits: how many.
-            allowed: bool `[n]`.
-            excluded: pairs of query and clip that do not count.
+            limits: Number of clips to find.
+            allowed: bool `[n]`, True for clips that may be found.
+            excluded: Pairs of query and clip to leave out.
 
         Returns:
-            By query and rank; similarities are exact for the float16 vectors. None where comparing
-            every clip serves better: a condition leaves few, or too few were found.
+            Candidates by query and rank, whose similarities are exact for the float16 vectors. None
+            where exact search is the better choice: few clips are allowed, or too few were found.
         """
-        counted = allowed & self.covered
-        if counted.sum() < _SELECTIVE * len(self._rows):
+        searchable = allowed & self.covered
+        if searchable.sum() < _SELECTIVE * len(self._rows):
             return None
         width = len(self._clips)
         left_out = excluded.query * width + excluded.row
         count = limits.k + int(np.bincount(excluded.query).max(initial=0))
-        wanted = min(limits.k, int(counted.sum()))
+        least = min(limits.k, int(searchable.sum()))
         while count <= _MOST:
             step = max(1, _VECTORS_AT_A_TIME // count)
-            found = joined(
+            candidates = concatenate(
                 *(
                     self._candidates(queries, range(start, min(start + step, len(queries))), count)
                     for start in range(0, len(queries), step)
                 )
             )
-            keep = counted[found.row]
-            keep &= ~np.isin(found.query * width + found.row, left_out)
-            ranked = best(found.take(keep), limits, self._clips)
-            if np.bincount(ranked.query, minlength=len(queries)).min() >= wanted:
+            keep = searchable[candidates.row]
+            keep &= ~np.isin(candidates.query * width + candidates.row, left_out)
+            ranked = best(candidates.take(keep), limits, self._clips)
+            if np.bincount(ranked.query, minlength=len(queries)).min() >= least:
                 return ranked
             count *= _MORE
         return None
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """float32 `[len(rows), h]`: the vectors of clips that the index covers."""
+        """Return the vectors of clips that the index covers, float32 `[len(rows), h]`."""
         if not len(rows):
             return np.empty((0, self._index.ndim), dtype=np.float32)
         return unit_length(np.stack(self._index.get(self._keys[rows])))
 
     def _candidates(self, queries: np.ndarray, some: range, count: int) -> Candidates:
-        """Nodes near to some of the queries, with their exact similarities."""
+        """Find nodes near some of the queries, and compute their exact similarities."""
         self._index.expansion_search = max(EXPANSION_SEARCH, count)
-        found = self._index.search(queries[some.start : some.stop], count, threads=self._threads)
-        # Of one query, the keys are no matrix, and there are as many as were found.
-        keys = np.atleast_2d(found.keys)
-        counts = np.reshape(found.counts if len(some) > 1 else len(found), (-1, 1))
+        matches = self._index.search(queries[some.start : some.stop], count, threads=self._threads)
+        # For a single query, usearch returns a vector with the keys that were found.
+        keys = np.atleast_2d(matches.keys)
+        counts = np.reshape(matches.counts if len(some) > 1 else len(matches), (-1, 1))
         query, place = np.nonzero(np.arange(keys.shape[1]) < counts)
         row = self._rows[keys[query, place].astype(np.int64)]
         query, row = query[row >= 0] + some.start, row[row >= 0]
@@ -129,18 +129,18 @@ class ClipIndex:
 
 
 def open_index(store: Store, clips: Clips, threads: int = 0) -> ClipIndex | None:
-    """The index that covers most of the clips, or None where there is none.
+    """Open the index that covers most of the clips; return None where no index covers any.
 
     Raises:
-        StoreError: it is damaged.
+        StoreError: The index is damaged.
     """
-    found = [
+    coverage = [
         (int(clips.shown[rows[rows >= 0]].sum()), description)
         for description in described(store, clips.model)
         if description.dimension == clips.dimension
         for rows in (_current_rows(description, clips),)
     ]
-    covered, description = max(found, key=lambda each: each[0], default=(0, None))
+    covered, description = max(coverage, key=lambda each: each[0], default=(0, None))
     if description is None or not covered:
         return None
     return ClipIndex(store, description, clips, threads)
@@ -156,19 +156,22 @@ def build_index(
 ) -> IndexDescription:
     """Build an index over all clips of the catalogue, from the shards in portions.
 
-    In memory are the index itself (float16) and two portions. An index of exactly these shards that
-    is sound is left as it is.
+    Memory holds the index itself (float16) and two portions. An undamaged index of exactly these
+    shards is kept, and nothing is built.
 
     Args:
-        store: the catalogue's store.
-        clips: of the catalogue now.
-        threads: for adding vectors; 0 takes all cores.
-        progress: told the share that is done.
-        connectivity: neighbours of a node.
-        expansion_add: nodes looked at to place a new one.
+        store: Store of the catalogue.
+        clips: Clips of the catalogue's current snapshot.
+        threads: Threads that add vectors; 0 takes all cores.
+        progress: Callback for the share of clips that is done.
+        connectivity: Number of neighbours of a node.
+        expansion_add: Number of nodes visited to insert one.
+
+    Returns:
+        Description of the index.
 
     Raises:
-        MediaFMError: the catalogue has no clips.
+        MediaFMError: The catalogue has no clips.
     """
     from usearch.index import Index
 
@@ -177,9 +180,9 @@ def build_index(
     shards = tuple(shard.name for shard in clips.shards)
     rows = tuple(shard.rows for shard in clips.shards)
     with store.files.exclusive("index"), store.staging() as folder:
-        wanted = IndexDescription(clips.model, clips.dimension, shards, rows, 0, 0)
+        new = IndexDescription(clips.model, clips.dimension, shards, rows, 0, 0)
         for present in described(store, clips.model):
-            if present.name == wanted.name and _is_sound(store, present):
+            if present.name == new.name and _is_undamaged(store, present):
                 return present
         index = Index(
             ndim=clips.dimension,
@@ -188,7 +191,7 @@ def build_index(
             connectivity=connectivity,
             expansion_add=expansion_add,
         )
-        # Superseded rows are left out; the keys of the others do not depend on it.
+        # Superseded rows are left out, which does not change the keys of the others.
         for portion in StreamedVectors(clips).portions(clips.shown):
             index.add(portion.rows.astype(np.uint64), portion.vectors, threads=threads)
             if progress:
@@ -201,7 +204,7 @@ def build_index(
     return description
 
 
-def _is_sound(store: Store, description: IndexDescription) -> bool:
+def _is_undamaged(store: Store, description: IndexDescription) -> bool:
     try:
         index_path(store, description)
     except StoreError as error:
@@ -211,7 +214,7 @@ def _is_sound(store: Store, description: IndexDescription) -> bool:
 
 
 def _current_rows(description: IndexDescription, clips: Clips) -> np.ndarray:
-    """The number now of each clip that an index covers, by key; -1 where its shard is no more."""
+    """Return the current number of each indexed clip, by key; -1 where its shard is gone."""
     first = {shard.name: shard.first for shard in clips.shards}
     parts = [
         np.arange(rows) + first[name] if name in first else np.full(rows, -1)

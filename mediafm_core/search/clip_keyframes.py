@@ -1,4 +1,4 @@
-"""The pictures of clips: keyframes of their shots, evenly spread."""
+"""Keyframes of clips, at even distances."""
 
 import numpy as np
 import pyarrow as pa
@@ -13,23 +13,23 @@ SCHEMA = pa.schema([("clip", pa.int64()), *(KEYFRAME_SCHEMA.field(name) for name
 
 
 def keyframes_of(store: Store, clips: pa.Table, most: int = 4) -> pa.Table:
-    """A few keyframes of each clip, those within its times.
+    """Read a few keyframes of each clip, within its times.
 
     Args:
-        store: where the titles' keyframes are.
-        clips: `title_id, start_s, end_s`, in any order; a clip may come twice.
-        most: keyframes of a clip; where there are more, as many at even distances.
+        store: Store with the titles' keyframes.
+        clips: `title_id, start_s, end_s`, in any order; a clip may occur twice.
+        most: Maximum number of keyframes of a clip; of more, this many at even distances are read.
 
     Returns:
         `clip` (row of `clips`), `title_id`, `time_s`, `width`, `height`, `jpeg`; by clip and time.
         A clip without a keyframe within its times has the one before it, or the first.
 
     Raises:
-        StoreError: a title's keyframes are gone or damaged.
+        StoreError: A title's keyframes are missing or damaged.
     """
     titles = clips["title_id"].to_pylist()
     starts, ends = clips["start_s"].to_numpy(), clips["end_s"].to_numpy()
-    found = [SCHEMA.empty_table()]
+    parts = [SCHEMA.empty_table()]
     for title_id in dict.fromkeys(titles):
         rows = [row for row, own in enumerate(titles) if own == title_id]
         if not store.has("keyframes", title_id):
@@ -43,12 +43,12 @@ def keyframes_of(store: Store, clips: pa.Table, most: int = 4) -> pa.Table:
         wanted = np.concatenate(chosen)
         places = np.searchsorted(np.unique(wanted), wanted)
         clip = np.repeat(rows, [len(each) for each in chosen])
-        found.append(pictures.take(places).add_column(0, "clip", pa.array(clip)).cast(SCHEMA))
-    return pa.concat_tables(found).sort_by([("clip", "ascending"), ("time_s", "ascending")])
+        parts.append(pictures.take(places).add_column(0, "clip", pa.array(clip)).cast(SCHEMA))
+    return pa.concat_tables(parts).sort_by([("clip", "ascending"), ("time_s", "ascending")])
 
 
 def _within(times: np.ndarray, start_s: float, end_s: float, most: int) -> np.ndarray:
-    """Rows of keyframes in a span, `[1..most]`; `times` ascend."""
+    """Return 1 to `most` rows of keyframes in a span; `times` must ascend."""
     first, last = np.searchsorted(times, [start_s, end_s])
     if first == last:
         return np.array([max(0, first - 1)])
@@ -57,7 +57,7 @@ def _within(times: np.ndarray, start_s: float, end_s: float, most: int) -> np.nd
 
 
 def _pictures(file: pq.ParquetFile, rows: np.ndarray) -> pa.Table:
-    """Some rows of a title's keyframes, ascending; only their row groups are read."""
+    """Read some rows of a title's keyframes, ascending, from their row groups only."""
     parts, first = [], 0
     for group in range(file.metadata.num_row_groups):
         count = file.metadata.row_group(group).num_rows

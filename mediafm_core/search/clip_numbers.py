@@ -1,7 +1,7 @@
-"""The clips of a catalogue by number, and where their vectors lie.
+"""Clips of a catalogue's snapshot by number, with the shards that hold their vectors.
 
-A clip's number is its row in the shards' files, one shard after the other: names, vectors and
-conditions of a search meet in it. It holds for one snapshot of the catalogue.
+A clip's number is its row in the shards' files, one shard after the other. Names, vectors and
+conditions of a search refer to clips by number. Numbers are valid for one snapshot.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from mediafm_core.store.store import Store
 
 @dataclass(frozen=True)
 class ShardOfClips:
-    """A file of clips, and the numbers of its rows: `first` and the `rows - 1` after it."""
+    """A file of clips, whose rows have the numbers from `first` to `first + rows - 1`."""
 
     name: str
     path: Path
@@ -31,7 +31,7 @@ class ShardOfClips:
 
     @property
     def numbers(self) -> slice:
-        """Of its rows, for indexing."""
+        """Numbers of its rows, for indexing."""
         return slice(self.first, self.first + self.rows)
 
 
@@ -40,11 +40,11 @@ class Clips:
     """All clips of a snapshot.
 
     Attributes:
-        model: model version of their vectors.
-        dimension: width of their vectors.
-        shards: the files, in the order of the numbers.
+        model: Model version of their vectors.
+        dimension: Width of their vectors.
+        shards: The files, in the order of the numbers.
         table: `title_id, clip_id, start_s, end_s, proposed`, a row per number.
-        shown: bool `[n]`: False for rows of titles that were published again or removed.
+        shown: bool `[n]`, False for rows of titles that were published again or removed.
     """
 
     model: str
@@ -57,25 +57,25 @@ class Clips:
         return len(self.shown)
 
     def title_groups(self, query: np.ndarray, row: np.ndarray) -> np.ndarray:
-        """int64 `[pairs]`: equal for pairs of one query and clips of one title."""
+        """Return int64 `[pairs]`, equal for pairs of the same query and clips of the same title."""
         return (query << 32) | self._titles[row]
 
     @cached_property
     def order(self) -> np.ndarray:
-        """int64 `[n]`: sorts clips by title and clip id, which is how ties are settled."""
+        """int64 `[n]`, sort key by title and clip id, which breaks ties between clips."""
         return (self._titles << 32) | _ranks(self.table["clip_id"])
 
     @cached_property
     def _titles(self) -> np.ndarray:
-        """int64 `[n]`: the place of each clip's title in the alphabetical order of titles."""
+        """int64 `[n]`, rank of each clip's title in alphabetical order."""
         return _ranks(self.table["title_id"])
 
 
 def clips_in(connection: duckdb.DuckDBPyConnection, store: Store) -> Clips:
-    """The clips that a connection from `open_features` shows.
+    """Read the clips of the snapshot behind a connection from `open_features`.
 
     Raises:
-        StoreError: what readers see was published by an earlier version of MediaFM, or a shard is
+        StoreError: The snapshot was published by an earlier version of MediaFM, or a shard is
             damaged.
     """
     snapshot = snapshot_in(connection)
@@ -103,7 +103,7 @@ def clips_in(connection: duckdb.DuckDBPyConnection, store: Store) -> Clips:
         snapshot.model,
         snapshot.dimension,
         tuple(shards),
-        pa.concat_tables(tables).combine_chunks(),  # rows are taken from one piece far quicker
+        pa.concat_tables(tables).combine_chunks(),  # `take` is far faster on a single chunk
         np.concatenate(shown),
     )
 
@@ -120,7 +120,7 @@ _COLUMNS = pa.schema(
 
 
 def _ranks(names: pa.ChunkedArray) -> np.ndarray:
-    """The place of each name in the alphabetical order of distinct names, int64 `[n]`."""
+    """Rank each name in the alphabetical order of distinct names, int64 `[n]`."""
     codes = names.combine_chunks().dictionary_encode()
     place = np.empty(len(codes.dictionary), dtype=np.int64)
     place[pc.sort_indices(codes.dictionary).to_numpy()] = np.arange(len(place))

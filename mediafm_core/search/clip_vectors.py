@@ -1,6 +1,6 @@
-"""Vectors of clips in portions: from the shards' files, or held in memory between searches.
+"""Vectors of clips in portions, streamed from the shards' files or held in memory.
 
-Both give vectors of unit length (or zero), scaled once when they are read and not by each search.
+Vectors have unit length or are zero. They are scaled once when they are read, not by each search.
 """
 
 from collections.abc import Iterator
@@ -12,25 +12,26 @@ import pyarrow as pa
 
 from mediafm_core.disk.sealed_parquet import decoding, open_parquet
 from mediafm_core.errors import StoreError
-from mediafm_core.runtime.prefetch import ahead
+from mediafm_core.runtime.prefetch import prefetch
 from mediafm_core.search.clip_numbers import Clips, ShardOfClips
 from mediafm_core.vectors import to_numpy, unit_length, vector_type
 
-Precision = Literal["float32", "float16"]
+HeldPrecision = Literal["float32", "float16"]
 
-# Of float32. Threads meet at the end of each portion, which on a busy machine costs a lot.
+# Bytes of a portion in float32. Portions are large because threads synchronise at the end of each,
+# which is slow on a busy machine.
 _PORTION_BYTES = 256 << 20
-_MOST = 32768  # rows of a portion: a row of cosines goes with each
-_SMALLEST = 64  # rows of a portion, however wide
+_MOST = 32768  # rows of a portion, which bounds its matrix of cosines
+_SMALLEST = 64  # rows of a portion, for vectors of any width
 _COLUMN = "embedding"
 
 
 class Portion(NamedTuple):
-    """Some clips' vectors.
+    """Vectors of some clips.
 
     Attributes:
-        rows: the clips' numbers, int64 `[n]`.
-        vectors: float32 or float16 `[n, h]` of unit length or zero; not to be changed.
+        rows: Numbers of the clips, int64 `[n]`.
+        vectors: float32 or float16 `[n, h]` of unit length or zero; must not be written to.
     """
 
     rows: np.ndarray
@@ -38,34 +39,34 @@ class Portion(NamedTuple):
 
 
 class Vectors(Protocol):
-    """The vectors of a catalogue's clips."""
+    """Vectors of a catalogue's clips."""
 
     def portions(self, allowed: np.ndarray) -> Iterator[Portion]:
-        """The vectors of the clips that are allowed, bool `[n]`, in the order of their numbers."""
+        """Yield the vectors of the allowed clips, bool `[n]`, in the order of their numbers."""
         ...
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """float32 `[len(rows), h]`: the vectors of some clips, by ascending numbers."""
+        """Return the vectors of clips by ascending numbers, float32 `[len(rows), h]`."""
         ...
 
 
 class StreamedVectors:
-    """Vectors read from the shards for one search: memory for two row groups, however many."""
+    """Vectors read from the shards by each search. Memory holds two row groups at a time."""
 
     def __init__(self, clips: Clips) -> None:
         self._clips = clips
 
     def portions(self, allowed: np.ndarray) -> Iterator[Portion]:
-        """See `Vectors.portions`; the next portion is read while the one before is searched."""
-        with closing(ahead(self._read(allowed))) as portions:
+        """See `Vectors.portions`; the next portion is prefetched while one is searched."""
+        with closing(prefetch(self._read(allowed))) as portions:
             yield from portions
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """See `Vectors.take`; reads the row groups that the clips are in."""
+        """See `Vectors.take`; reads only the row groups with these clips."""
         wanted = np.zeros(len(self._clips), dtype=bool)
         wanted[rows] = True
-        found = [portion.vectors for portion in self.portions(wanted)]
-        return np.concatenate([np.empty((0, self._clips.dimension), np.float32), *found])
+        parts = [portion.vectors for portion in self.portions(wanted)]
+        return np.concatenate([np.empty((0, self._clips.dimension), np.float32), *parts])
 
     def _read(self, allowed: np.ndarray) -> Iterator[Portion]:
         for shard in self._clips.shards:
@@ -77,18 +78,18 @@ class HeldVectors:
     """Vectors in memory.
 
     Args:
-        clips: which ones.
-        precision: float16 takes half the memory; cosines then differ by some 1e-5.
+        clips: Clips whose vectors are held.
+        precision: float16 halves the memory, and changes cosines by about 1e-5.
     """
 
-    def __init__(self, clips: Clips, precision: Precision = "float32") -> None:
+    def __init__(self, clips: Clips, precision: HeldPrecision = "float32") -> None:
         self.matrix = np.zeros((len(clips), clips.dimension), dtype=precision)
         for portion in StreamedVectors(clips).portions(clips.shown):
             self.matrix[portion.rows] = portion.vectors
         self._rows = min(_MOST, max(_SMALLEST, _PORTION_BYTES // (4 * clips.dimension)))
 
     def portions(self, allowed: np.ndarray) -> Iterator[Portion]:
-        """See `Vectors.portions`: views, except where clips between are left out."""
+        """See `Vectors.portions`; yields views, or copies where clips in between are left out."""
         for start in range(0, len(self.matrix), self._rows):
             part = slice(start, start + self._rows)
             rows = start + np.flatnonzero(allowed[part])
@@ -116,7 +117,7 @@ def _portions_of(
             count = file.metadata.row_group(group).num_rows
             chosen = np.flatnonzero(allowed[first : first + count])
             if len(chosen):
-                # A shard that was merged from others says only that vectors are lists.
+                # A merged shard has variable-size lists, so the width is added by a cast.
                 column = file.read_row_group(group, columns=[_COLUMN])[_COLUMN].cast(vector)
                 vectors = to_numpy(column)
                 if len(chosen) < count:

@@ -1,9 +1,9 @@
-"""Exact search: every clip is compared with every query, a portion of the vectors at a time.
+"""Exact search: compares every clip with every query, a portion of the vectors at a time.
 
-A portion is compared by one matrix product in float32. How it is rounded depends on the portion's
-shape, so it only says which clips may be among the best: those within the bound of its error. Their
-cosines are then summed again in float64, clip by clip. So the result depends neither on how the
-vectors were divided nor on their order, and equal vectors have equal similarities.
+Each portion is compared by one matrix product in float32. Its rounding depends on the portion's
+shape, so the product only selects the clips that may be among the best within a bound of the error.
+Their cosines are summed again in float64, clip by clip. So the result depends neither on the
+division into portions nor on the order of the vectors, and equal vectors have equal similarities.
 """
 
 from collections.abc import Iterable
@@ -17,38 +17,38 @@ from mediafm_core.search.top_k import (
     BELOW_ALL,
     NOTHING,
     Candidates,
-    Limits,
+    SearchLimits,
     best,
+    concatenate,
     floors,
-    joined,
-    places,
+    positions_in_groups,
 )
 
-_QUERIES_AT_A_TIME = 256  # bounds the matrix of cosines beside a portion
-_ROWS_OF_A_GROUP = 16  # whose largest cosine stands for them when the first bound is sought
-_RESCORED_BYTES = 32 << 20  # of float64 at a time
+_QUERIES_AT_A_TIME = 256  # bounds the matrix of cosines of a portion
+_ROWS_OF_A_GROUP = 16  # rows whose largest cosine is used for the first lower bound
+_RESCORED_BYTES = 32 << 20  # bytes of float64 vectors that are rescored at a time
 
 
 def nearest(
     portions: Iterable[Portion],
     queries: np.ndarray,
-    limits: Limits,
+    limits: SearchLimits,
     clips: Clips,
     excluded: Candidates = NOTHING,
     threads: int = 0,
 ) -> Candidates:
-    """The clips of the largest cosine with each query.
+    """Find the clips with the largest cosine with each query.
 
     Args:
-        portions: vectors of the clips to choose from; each clip comes once.
-        queries: float32 `[q, h]` of unit length; a query of zeros has similarity 0 with all.
-        limits: how many.
-        clips: what the portions' rows are numbers of.
-        excluded: pairs of query and clip that do not count; their similarity is not looked at.
-        threads: as of `Products`.
+        portions: Vectors of the clips to choose from, each clip once.
+        queries: float32 `[q, h]` of unit length; a query of zeros has similarity 0 with all clips.
+        limits: Number of clips to find.
+        clips: Clips that the portions' rows refer to by number.
+        excluded: Pairs of query and clip to leave out; their similarity is ignored.
+        threads: Number of threads, see `Products`.
 
     Returns:
-        By query and rank, as `best` orders them.
+        Candidates by query and rank, in the order of `best`.
     """
     starts = range(0, len(queries), _QUERIES_AT_A_TIME)
     groups = [
@@ -60,7 +60,7 @@ def nearest(
     for portion in portions:
         for group in groups:
             group.add(portion)
-    return joined(NOTHING, *(group.finish() for group in groups))
+    return concatenate(NOTHING, *(group.finish() for group in groups))
 
 
 class _Search:
@@ -70,7 +70,7 @@ class _Search:
         self,
         first: int,
         queries: np.ndarray,
-        limits: Limits,
+        limits: SearchLimits,
         clips: Clips,
         excluded: Candidates,
         threads: int,
@@ -86,7 +86,7 @@ class _Search:
         self._floors = np.full(len(queries), BELOW_ALL)
 
     def add(self, portion: Portion) -> None:
-        """Look for better clips in a portion."""
+        """Add the better clips of a portion."""
         products = self._products.of(portion.vectors)  # [n, q]
         self._leave_out(products, portion.rows)
         error = self._products.error(portion.vectors)
@@ -98,17 +98,17 @@ class _Search:
                 self._settle()
 
     def finish(self) -> Candidates:
-        """The best of all portions."""
+        """Return the best of all portions."""
         self._settle()
         return self._best._replace(query=self._best.query + self._first)
 
     def _settle(self) -> None:
-        self._best = best(joined(self._best, *self._new), self._limits, self._clips)
+        self._best = best(concatenate(self._best, *self._new), self._limits, self._clips)
         self._floors = floors(self._best, len(self._queries), self._limits)
         self._new.clear()
 
     def _leave_out(self, products: np.ndarray, rows: np.ndarray) -> None:
-        """Give the pairs that do not count a similarity below all."""
+        """Set the similarity of excluded pairs below all others."""
         if not len(self._excluded.row):
             return
         inside = (self._excluded.row >= rows[0]) & (self._excluded.row <= rows[-1])
@@ -120,23 +120,23 @@ class _Search:
     def _candidates(
         self, products: np.ndarray, rows: np.ndarray, error: np.float32
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Places in the portion, and queries, of what may be among the best."""
+        """Return positions in the portion and queries of pairs that may be among the best."""
         per_title, k = self._limits.per_title, self._limits.k
         floor = self._floors
         if per_title is None and floor.min() == BELOW_ALL:
             floor = np.maximum(floor, _reached(products, k))
-        found = np.flatnonzero(products >= floor - error)  # of the flat matrix: far quicker
-        place, query = np.divmod(found, products.shape[1])
+        flat = np.flatnonzero(products >= floor - error)  # far faster than on two axes
+        place, query = np.divmod(flat, products.shape[1])
         if per_title is None or not len(place):
             return place, query
-        # Of each title, what may be among its own best.
+        # Keep the clips of each title that may be among the best of the title.
         similarity = products[place, query]
         group = self._clips.title_groups(query, rows[place])
         order = np.lexsort((-similarity, group))
         place, query, similarity, group = (
             each[order] for each in (place, query, similarity, group)
         )
-        starts = np.flatnonzero(places(group) == 0)
+        starts = np.flatnonzero(positions_in_groups(group) == 0)
         lengths = np.diff(np.append(starts, len(group)))
         last = starts + np.minimum(per_title, lengths) - 1
         keep = similarity >= np.repeat(similarity[last], lengths) - error
@@ -144,9 +144,10 @@ class _Search:
 
 
 def _reached(products: np.ndarray, k: int) -> np.ndarray | np.float32:
-    """What at least `k` of the values in each column reach: `[q]`, close to their `k`-th largest.
+    """Return a bound that at least `k` values of each column reach, `[q]`.
 
-    The maxima of groups of rows are values of the column too, and quickly found.
+    It is the `k`-th largest of the maxima of groups of rows, which is fast to compute and close to
+    the `k`-th largest value.
     """
     groups = len(products) // _ROWS_OF_A_GROUP
     if groups < k:
@@ -159,7 +160,7 @@ def _reached(products: np.ndarray, k: int) -> np.ndarray | np.float32:
 def cosines(
     vectors: np.ndarray, queries: np.ndarray, place: np.ndarray, query: np.ndarray
 ) -> np.ndarray:
-    """Cosines of pairs, summed in float64 and each by itself: float32 `[pairs]`."""
+    """Compute the cosines of pairs, each summed by itself in float64, float32 `[pairs]`."""
     step = max(1, _RESCORED_BYTES // (16 * vectors.shape[1]))
     similarity = np.empty(len(place), dtype=np.float32)
     for start in range(0, len(place), step):

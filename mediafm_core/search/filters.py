@@ -1,4 +1,4 @@
-"""Which clips a search chooses from: a condition in SQL, and each query's own span."""
+"""Filters of a search: a condition in SQL, and the clips that overlap each query's own span."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from mediafm_core.errors import MediaFMError
 from mediafm_core.queries.worker_pool import Parameters, QueryError, run
 from mediafm_core.readable import shortened
 from mediafm_core.search.clip_numbers import Clips
-from mediafm_core.search.top_k import NOTHING, Candidates, joined
+from mediafm_core.search.top_k import NOTHING, Candidates, concatenate
 from mediafm_core.store.store import Store
 
 _SHOWN = 60  # characters of a condition in an error
@@ -27,27 +27,27 @@ class Span(NamedTuple):
     end_s: float
 
 
-def chosen(
+def matching_clips(
     connection: duckdb.DuckDBPyConnection,
     store: Store,
     clips: Clips,
     where: str | None,
     parameters: Parameters | None = None,
 ) -> np.ndarray:
-    """Return the clips that a condition holds for, bool `[n]`.
+    """Evaluate a condition in SQL on the clips, bool `[n]`.
 
-    The condition is looked up in the catalogue as it is now, in a process of its own with limits.
+    The condition runs on the catalogue's latest snapshot, in a process of its own with limits.
 
     Args:
-        connection: from `open_features`.
-        store: the same catalogue's.
-        clips: of the same connection.
-        where: an expression over the columns of `titles` and `clips`; None chooses all.
-        parameters: values for its `?` or `$1` (a sequence) or `$name` (a mapping).
+        connection: Connection from `open_features`.
+        store: Store of the same catalogue.
+        clips: Clips of the same connection.
+        where: Expression over the columns of `titles` and `clips`; None matches all clips.
+        parameters: Values for its `?` or `$1` (a sequence) or `$name` (a mapping).
 
     Raises:
-        MediaFMError: it is no expression, names what is not there, is not true or false, or
-            exceeds a limit.
+        MediaFMError: The condition is no boolean expression, names an unknown column, or exceeds a
+            limit.
     """
     if where is None:
         return clips.shown
@@ -70,8 +70,8 @@ def chosen(
     return allowed & clips.shown
 
 
-def overlapping(clips: Clips, spans: Sequence[Span | None]) -> Candidates:
-    """The clips that overlap each query's span, as pairs of query and clip; None overlaps none."""
+def overlapping_clips(clips: Clips, spans: Sequence[Span | None]) -> Candidates:
+    """Return pairs of query and clip that overlap; a query whose span is None has no pairs."""
     starts, ends = (clips.table[name].to_numpy() for name in ("start_s", "end_s"))
     pairs = [NOTHING]
     for title_id in dict.fromkeys(span.title_id for span in spans if span is not None):
@@ -81,11 +81,11 @@ def overlapping(clips: Clips, spans: Sequence[Span | None]) -> Candidates:
                 rows = own[(starts[own] < span.end_s) & (ends[own] > span.start_s)]
                 queries, none = np.full(len(rows), query), np.zeros(len(rows), np.float32)
                 pairs.append(Candidates(queries, rows, none))
-    return joined(*pairs)
+    return concatenate(*pairs)
 
 
 def numbered(clips: Clips) -> pa.Table:
-    """`title_id, clip_id, number`: finds in SQL the numbers of clips."""
+    """Return `title_id, clip_id, number`, a table for looking up clip numbers in SQL."""
     return clips.table.select(["title_id", "clip_id"]).append_column(
         "number", pa.array(np.arange(len(clips)))
     )
@@ -93,7 +93,7 @@ def numbered(clips: Clips) -> pa.Table:
 
 @contextmanager
 def registered(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
-    """Let queries see a table by a name meanwhile."""
+    """Register a table under a name for queries inside the block."""
     connection.register(name, table)
     try:
         yield

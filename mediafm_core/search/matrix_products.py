@@ -1,8 +1,8 @@
-"""Matrix products of clips' vectors with queries, by what is fastest for how the vectors are kept.
+"""Matrix products of clips' vectors with queries, in the fastest way for each precision.
 
-float32 goes through BLAS. For float16 BLAS has no product, and widening the vectors first would
-take longer than the product itself: numkong, which usearch computes with, multiplies float16 and
-sums in float32.
+float32 is multiplied by BLAS. BLAS has no product for float16, and conversion to float32 would take
+longer than the product itself. So float16 is multiplied by numkong, the library that usearch uses,
+which sums in float32.
 """
 
 import os
@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-_LEAST_ROWS = 256  # for a thread
+_LEAST_ROWS = 256  # minimum number of rows of a thread
 
 
 class Products:
-    """The products of queries with portions of vectors.
+    """Products of queries with portions of vectors.
 
     Args:
         queries: float32 `[q, h]` of unit length.
-        threads: for float16; 0 takes all cores. BLAS has a number of its own.
+        threads: Threads for float16; 0 takes all cores. BLAS has its own number of threads.
     """
 
     def __init__(self, queries: np.ndarray, threads: int = 0) -> None:
@@ -31,10 +31,10 @@ class Products:
         self._packed: Any = None
 
     def of(self, vectors: np.ndarray) -> np.ndarray:
-        """Products of `[n, h]`, in either precision, with the queries.
+        """Multiply vectors `[n, h]`, in either precision, with the queries.
 
         Returns:
-            float32 `[n, q]`, valid until the next call: the same memory serves each portion.
+            float32 `[n, q]`, valid until the next call, which reuses the memory.
         """
         if vectors.dtype == np.float16:
             return self._of_float16(vectors)
@@ -43,11 +43,11 @@ class Products:
         return np.matmul(vectors, self._columns, out=self._wide[: len(vectors)])
 
     def error(self, vectors: np.ndarray) -> np.float32:
-        """A bound of how far a product of unit vectors is off, by their precision.
+        """Return a bound of the rounding error of a product of unit vectors, by their precision.
 
-        A float32 sum of h products errs by h times the unit roundoff, 2^-24, at most. Queries in
-        float16 are off by 2^-11 of each number, or 2^-25 where it is smaller than float16's normal
-        numbers.
+        The error of a float32 sum of h products is at most h times the unit roundoff, 2^-24. The
+        error of queries in float16 is 2^-11 of each number, or 2^-25 for numbers below float16's
+        normal range.
         """
         width = vectors.shape[1]
         rounded = 2.0**-11 + np.sqrt(width) * 2.0**-25 if vectors.dtype == np.float16 else 0.0

@@ -1,4 +1,4 @@
-"""What a search found, as a page with pictures that a browser opens from the disk."""
+"""HTML page of a search's results with keyframes, which a browser opens from the disk."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -19,41 +19,41 @@ _FACTS = ("similarity", "score", "meaning", "picture", "words")
 def page_of(
     connection: duckdb.DuckDBPyConnection,
     store: Store,
-    found: pa.Table,
-    asked: Sequence[Span | str],
+    results: pa.Table,
+    requests: Sequence[Span | str],
 ) -> str:
-    """The page.
+    """Render the results of a search as an HTML page.
 
     Args:
-        connection: from `open_features`.
-        store: where the keyframes are.
-        found: what `similar`, `similar_many` or `search_text` returned.
-        asked: the queries in the order of their numbers, spans or texts.
+        connection: Connection from `open_features`.
+        store: Store with the keyframes.
+        results: Table from `similar`, `similar_many` or `search_text`.
+        requests: Spans or texts that were searched for, in the order of their numbers.
 
     Raises:
-        StoreError: the keyframes of a title are gone.
+        StoreError: The keyframes of a title are missing.
     """
-    many = "query" in found.column_names
-    numbers = found["query"].to_numpy() if many else np.zeros(found.num_rows, np.int64)
+    many = "query" in results.column_names
+    numbers = results["query"].to_numpy() if many else np.zeros(results.num_rows, np.int64)
     facts = [
         [(name, f"{row[name]:.3f}") for name in _FACTS if row.get(name) is not None]
-        for row in found.to_pylist()
+        for row in results.to_pylist()
     ]
     cards = [
         replace(card, clip_id=clip_id, facts=known)
         for card, clip_id, known in zip(
-            _cards(connection, store, found.select(_SPAN.names)),
-            found["clip_id"].to_pylist(),
+            _cards(connection, store, results.select(_SPAN.names)),
+            results["clip_id"].to_pylist(),
             facts,
             strict=True,
         )
     ]
-    spans = [query for query in asked if isinstance(query, Span)]
+    spans = [query for query in requests if isinstance(query, Span)]
     queries = _cards(
         connection, store, pa.Table.from_pylist([span._asdict() for span in spans], _SPAN)
     )
     sections = []
-    for number, query in enumerate(asked):
+    for number, query in enumerate(requests):
         own = [cards[row] for row in np.flatnonzero(numbers == number)]
         if isinstance(query, Span):
             sections.append(ClipSection(f"Like {_in_words(query)}", next(queries), own))
@@ -66,7 +66,7 @@ def page_of(
 def _cards(
     connection: duckdb.DuckDBPyConnection, store: Store, spans: pa.Table
 ) -> Iterator[ClipCard]:
-    """A card for each of `title_id, start_s, end_s`, with the text of its shots."""
+    """Yield a card with keyframes and text for each row of `title_id, start_s, end_s`."""
     with registered(connection, "shown", spans.append_column("row", pa.array(range(len(spans))))):
         rows = connection.execute(
             "SELECT title_id, any_value(coalesce(nullif(titles.name, ''), title_id)) AS name, "

@@ -1,4 +1,4 @@
-"""Nearest clips: exact or through the index, with conditions, limits and diversity."""
+"""Search for nearest clips, exact or with the index, with conditions, limits and diversity."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,30 +11,42 @@ from mediafm_core.config.settings import Settings
 from mediafm_core.errors import MediaFMError
 from mediafm_core.search.clip_index import ClipIndex, open_index
 from mediafm_core.search.clip_numbers import clips_in
-from mediafm_core.search.clip_vectors import HeldVectors, Precision, StreamedVectors, Vectors
+from mediafm_core.search.clip_vectors import HeldPrecision, HeldVectors, StreamedVectors, Vectors
 from mediafm_core.search.exact_search import nearest
-from mediafm_core.search.filters import Parameters, Span, chosen, overlapping
-from mediafm_core.search.mmr import diverse, pool
-from mediafm_core.search.text_queries import WAYS, Way, combined, scores
-from mediafm_core.search.top_k import NOTHING, Candidates, Limits, best, joined, places
+from mediafm_core.search.filters import Parameters, Span, matching_clips, overlapping_clips
+from mediafm_core.search.mmr import candidate_limits, choose_diverse
+from mediafm_core.search.text_queries import (
+    SEARCH_METHODS,
+    SearchMethod,
+    scores_by_method,
+    total_scores,
+)
+from mediafm_core.search.top_k import (
+    NOTHING,
+    Candidates,
+    SearchLimits,
+    best,
+    concatenate,
+    positions_in_groups,
+)
 from mediafm_core.store.store import Store
 from mediafm_core.vectors import unit_length
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which clips a search is to find.
+class SearchRequest:
+    """Options of a search.
 
     Attributes:
-        k: how many for each query.
-        where: an expression in SQL over the columns of `titles` and `clips`.
-        parameters: values for its `?` (a sequence) or `$name` (a mapping).
-        per_title: at most so many of one title.
-        diversity: 0 takes the nearest; towards 1, clips that are alike count less and less.
-        exact: compare every clip, also where there is an index.
+        k: Number of clips for each query.
+        where: Expression in SQL over the columns of `titles` and `clips`.
+        parameters: Values for its `?` (a sequence) or `$name` (a mapping).
+        per_title: Maximum number of clips of one title.
+        diversity: 0 returns the nearest clips; towards 1, clips similar to better ones rank lower.
+        exact: Compare every clip even if there is an index.
 
     Raises:
-        MediaFMError: a number that is out of range.
+        MediaFMError: A number is out of range.
     """
 
     k: int = 10
@@ -45,29 +57,29 @@ class Wanted:
     exact: bool = False
 
     def __post_init__(self) -> None:
-        pool(self.limits, self.diversity)
+        candidate_limits(self.limits, self.diversity)
 
     @property
-    def limits(self) -> Limits:
-        """How many clips are given."""
-        return Limits(self.k, self.per_title)
+    def limits(self) -> SearchLimits:
+        """Number of clips to return."""
+        return SearchLimits(self.k, self.per_title)
 
 
 class ClipSearch:
-    """Searches one snapshot of a catalogue.
+    """Search over one snapshot of a catalogue.
 
     Args:
-        connection: from `open_features`; kept, and used by each search.
-        store: the catalogue's store.
-        hold: keep all vectors in memory, in this precision; None reads them anew for each search.
-        threads: for the index and for float16; 0 takes all cores.
+        connection: Connection from `open_features`, which each search uses.
+        store: Store of the catalogue.
+        hold: Precision of vectors held in memory; None reads the vectors again for each search.
+        threads: Threads for the index and for float16; 0 takes all cores.
     """
 
     def __init__(
         self,
         connection: duckdb.DuckDBPyConnection,
         store: Store,
-        hold: Precision | None = None,
+        hold: HeldPrecision | None = None,
         threads: int = 0,
     ) -> None:
         self.clips = clips_in(connection, store)
@@ -78,23 +90,23 @@ class ClipSearch:
         self._index: ClipIndex | None = None
 
     def nearest(
-        self, queries: np.ndarray, wanted: Wanted, excluded: Sequence[Span | None] = ()
+        self, queries: np.ndarray, request: SearchRequest, excluded: Sequence[Span | None] = ()
     ) -> pa.Table:
-        """The clips of the largest cosine with each query.
+        """Find the clips with the largest cosine with each query.
 
         Args:
-            queries: `[q, h]` of any length; zeros are at 0 from all.
-            wanted: which and how many.
-            excluded: for each query, the span whose clips are left out.
+            queries: `[q, h]` of any length; a query of zeros has similarity 0 with all clips.
+            request: Options of the search.
+            excluded: For each query, the span whose clips are left out.
 
         Returns:
             `query` (its number), `rank` (from 1), `title_id`, `clip_id`, `start_s`, `end_s`,
             `proposed`, `similarity`; by query and rank.
 
         Raises:
-            MediaFMError: vectors of another width or that are not finite, or a condition that
-                cannot be used.
-            StoreError: the index is damaged.
+            MediaFMError: Vectors have another width or are not finite, or the condition cannot be
+                used.
+            StoreError: The index is damaged.
         """
         if queries.ndim != 2 or queries.shape[1] != self.clips.dimension:
             raise MediaFMError(
@@ -104,75 +116,85 @@ class ClipSearch:
         if not np.isfinite(queries).all():
             raise MediaFMError("A query has values that are not finite: give numbers.")
         queries = unit_length(queries)
-        allowed = self._allowed(wanted)
+        allowed = self._allowed(request)
         left_out = NOTHING
         if any(span is not None for span in excluded):
-            left_out = overlapping(self.clips, excluded)
-        limits = pool(wanted.limits, wanted.diversity)
-        found = self._found(queries, limits, allowed, left_out, exact=wanted.exact)
-        return self._described(self._chosen(found, wanted))
+            left_out = overlapping_clips(self.clips, excluded)
+        limits = candidate_limits(request.limits, request.diversity)
+        candidates = self._nearest(queries, limits, allowed, left_out, exact=request.exact)
+        return self._as_table(self._diverse(candidates, request))
 
     def by_text(
-        self, query: str, wanted: Wanted, settings: Settings, ways: Sequence[Way] | None = None
+        self,
+        query: str,
+        request: SearchRequest,
+        settings: Settings,
+        methods: Sequence[SearchMethod] | None = None,
     ) -> pa.Table:
-        """The clips that fit a query in words; `mediafm_core.search.text_queries` says how.
+        """Find clips by a text, with the methods of `mediafm_core.search.text_queries`.
 
         Args:
-            query: any text but blank.
-            wanted: which and how many; `exact` says nothing here.
-            settings: name the encoders.
-            ways: of `words`, `meaning` and `picture`; None takes all that there are.
+            query: Any text that is not blank.
+            request: Options of the search; `exact` has no effect.
+            settings: Settings with the encoders.
+            methods: Some of `words`, `meaning` and `picture`; None takes all that are available.
 
         Returns:
-            `rank`, `title_id`, `clip_id`, `start_s`, `end_s`, `proposed`, `score`, and what it
-            comes from, null where a clip has none: `words` (BM25), `meaning` and `picture`
+            `rank`, `title_id`, `clip_id`, `start_s`, `end_s`, `proposed`, `score`, and the parts of
+            the score, null where a clip has none: `words` (BM25), `meaning` and `picture`
             (cosines).
         """
-        allowed = self._allowed(wanted)
-        found = scores(self._connection, self._store, settings, self.clips, allowed, query, ways)
-        total = combined(found)
-        ranked = best(total, pool(wanted.limits, wanted.diversity), self.clips)
-        if wanted.diversity and len(ranked.row):
-            # As cosines have: 1 for the best, so that a diversity means the same.
+        allowed = self._allowed(request)
+        scores = scores_by_method(
+            self._connection, self._store, settings, self.clips, allowed, query, methods
+        )
+        total = total_scores(scores)
+        ranked = best(total, candidate_limits(request.limits, request.diversity), self.clips)
+        if request.diversity and len(ranked.row):
+            # Scaled to 1 for the best, as for cosines, so that a diversity has the same effect.
             relevance = ranked.similarity / max(ranked.similarity[0], np.float32(1e-6))
-            ranked = self._chosen(ranked._replace(similarity=relevance), wanted)
-        table = self._described(ranked).drop_columns(["query", "similarity"])
+            ranked = self._diverse(ranked._replace(similarity=relevance), request)
+        table = self._as_table(ranked).drop_columns(["query", "similarity"])
         columns = {"score": total.similarity[np.searchsorted(total.row, ranked.row)]}
-        columns |= {way: found[way][ranked.row] for way in WAYS if way in found}
+        columns |= {
+            method: scores[method][ranked.row] for method in SEARCH_METHODS if method in scores
+        }
         for name, values in columns.items():
             table = table.append_column(name, pa.array(values, from_pandas=True))
         return table
 
-    def _allowed(self, wanted: Wanted) -> np.ndarray:
-        """The clips that the condition holds for, bool `[n]`."""
-        return chosen(self._connection, self._store, self.clips, wanted.where, wanted.parameters)
+    def _allowed(self, request: SearchRequest) -> np.ndarray:
+        """Return the clips that the condition matches, bool `[n]`."""
+        return matching_clips(
+            self._connection, self._store, self.clips, request.where, request.parameters
+        )
 
-    def _chosen(self, found: Candidates, wanted: Wanted) -> Candidates:
-        """Of the best candidates, those that are given: diverse ones where that is wanted."""
-        if not wanted.diversity:
-            return found
-        rows, back = np.unique(found.row, return_inverse=True)
+    def _diverse(self, candidates: Candidates, request: SearchRequest) -> Candidates:
+        """Choose diverse clips among the best candidates if a diversity is requested."""
+        if not request.diversity:
+            return candidates
+        rows, back = np.unique(candidates.row, return_inverse=True)
         vectors = self._take(rows)[back]
-        return found.take(diverse(found, vectors, wanted.k, wanted.diversity))
+        return candidates.take(choose_diverse(candidates, vectors, request.k, request.diversity))
 
-    def _described(self, found: Candidates) -> pa.Table:
-        """What is known of clips that were found, in their order; see `nearest`."""
-        table = self.clips.table.take(found.row)
-        rank = (places(found.query) + 1).astype(np.int32)
-        for name, values in (("rank", rank), ("query", found.query)):
+    def _as_table(self, candidates: Candidates) -> pa.Table:
+        """Return the clips of candidates, in their order, with the columns of `nearest`."""
+        table = self.clips.table.take(candidates.row)
+        rank = (positions_in_groups(candidates.query) + 1).astype(np.int32)
+        for name, values in (("rank", rank), ("query", candidates.query)):
             table = table.add_column(0, name, pa.array(values))
-        return table.append_column("similarity", pa.array(found.similarity))
+        return table.append_column("similarity", pa.array(candidates.similarity))
 
-    def _found(
+    def _nearest(
         self,
         queries: np.ndarray,
-        limits: Limits,
+        limits: SearchLimits,
         allowed: np.ndarray,
         left_out: Candidates,
         *,
         exact: bool,
     ) -> Candidates:
-        """The best by the index where there is one, and exact among what it does not cover."""
+        """Search the index if there is one, and the clips that it does not cover exactly."""
         index = None if exact else self._opened_index()
         indexed = index.search(queries, limits, allowed, left_out) if index else None
         if index is None or indexed is None:
@@ -180,7 +202,7 @@ class ClipSearch:
             return nearest(portions, queries, limits, self.clips, left_out, self._threads)
         portions = self._vectors.portions(allowed & ~index.covered)
         others = nearest(portions, queries, limits, self.clips, left_out, self._threads)
-        return best(joined(indexed, others), limits, self.clips)
+        return best(concatenate(indexed, others), limits, self.clips)
 
     def _opened_index(self) -> ClipIndex | None:
         if self._index is None:
@@ -188,7 +210,7 @@ class ClipSearch:
         return self._index
 
     def _take(self, rows: np.ndarray) -> np.ndarray:
-        """Vectors of clips: from the index where it is open, which is quicker than from shards."""
+        """Return vectors of clips, from an open index if possible, which is faster than shards."""
         if self._index is None or isinstance(self._vectors, HeldVectors):
             return self._vectors.take(rows)
         vectors = np.empty((len(rows), self.clips.dimension), dtype=np.float32)

@@ -1,16 +1,15 @@
-"""Queries in words: by the words that are said, by what they mean, and by what is shown.
+"""Text search over clips by three methods: keywords, text embeddings and picture embeddings.
 
-    words      plain words of the query in the timed text; every profile
-    meaning    the query's vector by the text encoder against those of the shots' timed text
-    picture    the query's vector in the space that a video encoder shares with texts (open_clip)
-               against those of the shots' pictures
+    words      words of the query in the timed text, by BM25; available with every profile
+    meaning    cosine of the query's vector by the text encoder with those of the shots' timed text
+    picture    cosine of the query's vector with those of the shots' pictures, in the space that a
+               video encoder shares with texts (open_clip)
 
-A clip's score is the sum of what the ways give it. Words count as they are, about 1 where all of
-them are said. Of cosines, which lie close together, it counts where a clip stands on the way from
-the mean of all clips, 0, to the best of them, 1; a clip without any counts as the mean. So
-magnitudes are kept, which sums of ranks would lose: a clip that shares no more than an article with
-the query does not get past one that means it (Bruch, Gai and Ingber 2023, doi:10.1145/3596512,
-compare the two).
+A clip's score is the sum over the methods. The BM25 score is added unchanged: about 1 where a clip
+contains all words. Cosines lie close together, so they are scaled linearly, from 0 for the mean of
+all clips to 1 for the best; a clip without a cosine counts as the mean. Sums of ranks would lose
+magnitudes, and let a clip that shares only an article with the query rank above a clip with its
+meaning (Bruch, Gai and Ingber 2023, doi:10.1145/3596512, compare both).
 """
 
 import logging
@@ -37,8 +36,8 @@ from mediafm_core.vectors import to_numpy, unit_length
 
 logger = logging.getLogger(__name__)
 
-Way = Literal["words", "meaning", "picture"]
-WAYS: tuple[Way, ...] = get_args(Way)
+SearchMethod = Literal["words", "meaning", "picture"]
+SEARCH_METHODS: tuple[SearchMethod, ...] = get_args(SearchMethod)
 
 _TITLES_AT_A_TIME = 256
 _SCORED = pa.schema(
@@ -46,65 +45,65 @@ _SCORED = pa.schema(
 )
 
 
-def scores(
+def scores_by_method(
     connection: duckdb.DuckDBPyConnection,
     store: Store,
     settings: Settings,
     clips: Clips,
     allowed: np.ndarray,
     query: str,
-    ways: Sequence[Way] | None = None,
-) -> dict[Way, np.ndarray]:
-    """How well clips fit a query in words, in each way.
+    methods: Sequence[SearchMethod] | None = None,
+) -> dict[SearchMethod, np.ndarray]:
+    """Score clips for a text by each method.
 
     Args:
-        connection: from `open_features`.
-        store: where the shots' vectors are.
-        settings: name the encoders.
-        clips: of the connection.
-        allowed: bool `[n]`: the clips that count.
-        query: any text but blank.
-        ways: which; None takes all that the settings' encoders offer.
+        connection: Connection from `open_features`.
+        store: Store with the shots' vectors.
+        settings: Settings with the encoders.
+        clips: Clips of the connection.
+        allowed: bool `[n]`, True for clips that may be found.
+        query: Any text that is not blank.
+        methods: Methods to use; None takes all that the settings' encoders support.
 
     Returns:
-        float32 `[n]` for each way; NaN where a clip has none: no text, none of the words, or no
-        vectors of the settings' encoder.
+        float32 `[n]` for each method; NaN where a clip has no score, because it has no text, none
+        of the words, or no vectors of the settings' encoder.
 
     Raises:
-        MediaFMError: a blank query, or an unknown way.
-        ConfigurationError: an encoder cannot work here, or the video encoder reads no texts.
+        MediaFMError: The query is blank, or a method is unknown.
+        ConfigurationError: An encoder cannot run here, or the video encoder embeds no texts.
     """
     if not query.strip():
         raise MediaFMError("The text to search for is blank: give at least one word.")
     titles = pc.unique(clips.table["title_id"].filter(pa.array(allowed))).sort().to_pylist()
-    found: dict[Way, np.ndarray] = {}
+    scores: dict[SearchMethod, np.ndarray] = {}
     with registered(connection, "numbered", numbered(clips)):
-        for way in _usable(settings, ways):
-            if way == "words":
+        for method in _check_methods(settings, methods):
+            if method == "words":
                 table = scores_by_words(connection, query)
             else:
-                measure = _by_meaning if way == "meaning" else _by_picture
+                measure = _by_meaning if method == "meaning" else _by_picture
                 shots = list(measure(connection, store, settings, titles, query))
                 table = _best_shots(connection, pa.Table.from_batches(shots, _SCORED))
-            found[way] = _per_clip(connection, table, clips)
-            found[way][~allowed] = np.nan
-    return found
+            scores[method] = _per_clip(connection, table, clips)
+            scores[method][~allowed] = np.nan
+    return scores
 
 
-def combined(found: dict[Way, np.ndarray]) -> Candidates:
-    """The clips that any way found, with their scores."""
-    total = np.zeros(len(next(iter(found.values()))), dtype=np.float32)
+def total_scores(scores: dict[SearchMethod, np.ndarray]) -> Candidates:
+    """Return the clips with a score of any method, and the sums of their scores."""
+    total = np.zeros(len(next(iter(scores.values()))), dtype=np.float32)
     seen = np.zeros(len(total), dtype=bool)
-    for way, values in found.items():
+    for method, values in scores.items():
         known = ~np.isnan(values)
-        total[known] += values[known] if way == "words" else _above_mean(values[known])
+        total[known] += values[known] if method == "words" else _above_mean(values[known])
         seen |= known
     rows = np.flatnonzero(seen)
     return Candidates(np.zeros(len(rows), np.int64), rows, total[rows])
 
 
 def _above_mean(cosines: np.ndarray) -> np.ndarray:
-    """Where values stand between their mean, 0, and the largest of them, 1."""
+    """Scale values linearly, from 0 for their mean to 1 for the largest."""
     if not len(cosines):
         return cosines
     best, mean = cosines.max(), cosines.mean(dtype=np.float64).astype(np.float32)
@@ -113,22 +112,24 @@ def _above_mean(cosines: np.ndarray) -> np.ndarray:
     return (cosines - mean) / (best - mean)
 
 
-def _usable(settings: Settings, ways: Sequence[Way] | None) -> Sequence[Way]:
+def _check_methods(
+    settings: Settings, methods: Sequence[SearchMethod] | None
+) -> Sequence[SearchMethod]:
     joint = isinstance(video_encoder(settings), JointEncoder)
-    if ways is None:
-        return [way for way in WAYS if joint or way != "picture"]
-    unknown = [way for way in ways if way not in WAYS]
-    if unknown or not ways:
+    if methods is None:
+        return [method for method in SEARCH_METHODS if joint or method != "picture"]
+    unknown = [method for method in methods if method not in SEARCH_METHODS]
+    if unknown or not methods:
         raise MediaFMError(
-            f"{', '.join(map(repr, unknown)) or 'Nothing'} is no way to search: take of "
-            f"{', '.join(WAYS)}."
+            f"{', '.join(map(repr, unknown)) or 'Nothing'} is no search method: choose from "
+            f"{', '.join(SEARCH_METHODS)}."
         )
-    if "picture" in ways and not joint:
+    if "picture" in methods and not joint:
         raise ConfigurationError(
-            "The video encoder has no space in common with texts, so that words find no pictures: "
-            "set `video.name` to open_clip, or search by words and meaning."
+            "The video encoder does not embed texts, so that no picture can be found by text: set "
+            "`video.name` to open_clip, or search by words and meaning."
         )
-    return list(dict.fromkeys(ways))
+    return list(dict.fromkeys(methods))
 
 
 def _by_meaning(
@@ -138,10 +139,10 @@ def _by_meaning(
     titles: Sequence[str],
     query: str,
 ) -> Iterator[pa.RecordBatch]:
-    """The cosine of each shot's text; a text that was published finds its vector by its digest."""
+    """Yield the cosine of each shot's text. Published texts find their vectors by digest."""
     encoder = text_encoder(settings)
     vector = unit_length(encoder.encode([query.strip()]))[0]
-    missing = _Missing("text", str(encoder.identity), len(titles))
+    missing = _MissingVectors("text", str(encoder.identity), len(titles))
     for title_id, shots in _published(connection, titles, "text", r"regexp_matches(text, '\S')"):
         table = _embeddings(store, "text_embeddings", title_id, str(encoder.identity))
         texts = pc.utf8_trim_whitespace(shots["text"]).to_pylist()
@@ -151,7 +152,7 @@ def _by_meaning(
         if not known.all():
             missing.titles.append(title_id)
         yield _scored(title_id, shots["shot_index"], vectors, vector, known)
-    missing.tell()
+    missing.warn()
 
 
 def _by_picture(
@@ -161,11 +162,11 @@ def _by_picture(
     titles: Sequence[str],
     query: str,
 ) -> Iterator[pa.RecordBatch]:
-    """The cosine of each shot's pictures; of titles that are cut as they were published."""
+    """Yield the cosine of each shot's pictures, for titles whose shots are the published ones."""
     encoder = video_encoder(settings)
-    assert isinstance(encoder, JointEncoder)  # noqa: S101 - `_usable` has seen to it
+    assert isinstance(encoder, JointEncoder)  # noqa: S101 - checked by `_check_methods`
     vector = unit_length(encoder.encode_texts([query.strip()]))[0]
-    missing = _Missing("video", str(encoder.identity), len(titles))
+    missing = _MissingVectors("video", str(encoder.identity), len(titles))
     for title_id, shots in _published(connection, titles, "start_s, end_s", "true"):
         table = _embeddings(store, "video_embeddings", title_id, str(encoder.identity))
         if table is None or not store.read("shots", title_id).select(["start_s", "end_s"]).equals(
@@ -175,21 +176,21 @@ def _by_picture(
             continue
         vectors, present = to_numpy(table["embedding"]), table["present"].to_numpy()
         yield _scored(title_id, table["shot_index"], vectors, vector, present)
-    missing.tell()
+    missing.warn()
 
 
-class _Missing:
-    """Titles that one way cannot see, told in one line."""
+class _MissingVectors:
+    """Titles without vectors for a method, logged in one warning."""
 
     def __init__(self, modality: str, encoder: str, of: int) -> None:
         self.titles: list[str] = []
         self._modality, self._encoder, self._of = modality, encoder, of
 
-    def tell(self) -> None:
+    def warn(self) -> None:
         if self.titles:
             named = ", ".join(self.titles[:3]) + (", …" if len(self.titles) > 3 else "")
             logger.warning(
-                "%d of %d titles lack %s vectors of %s for shots that readers see (%s): "
+                "%d of %d titles lack %s vectors of %s for published shots (%s): "
                 "`mediafm run` makes them.",
                 *(len(self.titles), self._of, self._modality, self._encoder, named),
             )
@@ -198,7 +199,7 @@ class _Missing:
 def _published(
     connection: duckdb.DuckDBPyConnection, titles: Sequence[str], columns: str, condition: str
 ) -> Iterator[tuple[str, pa.Table]]:
-    """Rows of shots that readers see, title by title."""
+    """Yield columns of published shots, title by title."""
     remaining = iter(titles)
     while some := list(islice(remaining, _TITLES_AT_A_TIME)):
         rows = connection.sql(
@@ -215,7 +216,7 @@ def _published(
 
 
 def _embeddings(store: Store, asset: str, title_id: str, encoder: str) -> pa.Table | None:
-    """A title's vectors by an encoder; None where there are none or another one made them."""
+    """Read a title's vectors of an encoder; None where it has none, or those of another encoder."""
     record = store.record(asset, title_id)
     if record is None or record.identity != encoder:
         return None
@@ -229,7 +230,7 @@ def _scored(
     query: np.ndarray,
     present: np.ndarray,
 ) -> pa.RecordBatch:
-    """The cosines of those shots that are present; their vectors have unit length."""
+    """Compute the cosines of the shots that are present; vectors must have unit length."""
     cosines = (vectors @ query)[present]
     shots = shot_index.combine_chunks().filter(pa.array(present))
     columns = [pa.repeat(title_id, len(shots)), shots, pa.array(cosines)]
@@ -237,7 +238,7 @@ def _scored(
 
 
 def _best_shots(connection: duckdb.DuckDBPyConnection, shots: pa.Table) -> pa.Table:
-    """Of each clip, the score of its best shot: `title_id, clip_id, score`."""
+    """Return `title_id, clip_id, score` with the score of each clip's best shot."""
     with registered(connection, "scored", shots):
         return connection.sql(
             "SELECT title_id, clip_id, max(score) AS score FROM clips JOIN scored USING (title_id) "
@@ -246,7 +247,7 @@ def _best_shots(connection: duckdb.DuckDBPyConnection, shots: pa.Table) -> pa.Ta
 
 
 def _per_clip(connection: duckdb.DuckDBPyConnection, found: pa.Table, clips: Clips) -> np.ndarray:
-    """Scores by the clips' numbers, float32 `[n]`, NaN where there is none."""
+    """Order scores by clip number, float32 `[n]`; NaN for clips without one."""
     with registered(connection, "found", found):
         rows = connection.sql(
             "SELECT number, score FROM found JOIN numbered USING (title_id, clip_id)"

@@ -1,4 +1,4 @@
-"""Which of the candidates found so far are the best: for many queries at once, ties by name."""
+"""Selection of the best candidates for many queries at once; ties are broken by title and clip."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,16 +8,16 @@ import numpy as np
 from mediafm_core.errors import MediaFMError
 from mediafm_core.search.clip_numbers import Clips
 
-BELOW_ALL = np.float32(-2.0)  # no cosine is as small
+BELOW_ALL = np.float32(-2.0)  # below every cosine
 
 
 class Candidates(NamedTuple):
-    """Clips that may be among the best for a query, in three arrays of one length.
+    """Clips that may be among the best for a query, as three arrays of one length.
 
     Attributes:
-        query: the query's number.
-        row: the clip's number.
-        similarity: float32; larger is better.
+        query: Number of the query.
+        row: Number of the clip.
+        similarity: float32, larger is better.
     """
 
     query: np.ndarray
@@ -25,28 +25,28 @@ class Candidates(NamedTuple):
     similarity: np.ndarray
 
     def take(self, chosen: np.ndarray) -> "Candidates":
-        """Some of them, by indices or a mask."""
+        """Select some of the candidates by indices or a mask."""
         return Candidates(*(column[chosen] for column in self))
 
 
 NOTHING = Candidates(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
 
 
-def joined(*parts: Candidates) -> Candidates:
-    """All of them in one."""
+def concatenate(*parts: Candidates) -> Candidates:
+    """Concatenate candidates."""
     return Candidates(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How many clips to find for a query.
+class SearchLimits:
+    """Number of clips to find for a query.
 
     Attributes:
-        k: at most so many.
-        per_title: at most so many of one title; None sets no limit.
+        k: Maximum number of clips.
+        per_title: Maximum number of clips of one title; None sets no limit.
 
     Raises:
-        MediaFMError: one of them is below 1.
+        MediaFMError: A limit is below 1.
     """
 
     k: int
@@ -61,39 +61,40 @@ class Limits:
             )
 
 
-def best(candidates: Candidates, limits: Limits, clips: Clips) -> Candidates:
-    """The best of each query, by query and rank; equal ones in the order of title and clip id.
+def best(candidates: Candidates, limits: SearchLimits, clips: Clips) -> Candidates:
+    """Select the best candidates of each query, by query and rank; ties by title and clip id.
 
-    The best of two sets are the best of what is best in each, also with a limit per title: a clip
-    that is left out has better ones before it that fill the places, and these give way to better
-    ones only.
+    The best of two sets are the best of the best of each, also with a limit per title: better clips
+    took the places of a clip that was left out, and only still better clips can replace those.
     """
     ranked = np.lexsort((clips.order[candidates.row], -candidates.similarity, candidates.query))
-    found = candidates.take(ranked)
+    sorted_candidates = candidates.take(ranked)
     if limits.per_title is not None:
-        within = places(clips.title_groups(found.query, found.row))
-        found = found.take(within < limits.per_title)
-    return found.take(places(found.query) < limits.k)
+        within = positions_in_groups(
+            clips.title_groups(sorted_candidates.query, sorted_candidates.row)
+        )
+        sorted_candidates = sorted_candidates.take(within < limits.per_title)
+    return sorted_candidates.take(positions_in_groups(sorted_candidates.query) < limits.k)
 
 
-def floors(found: Candidates, queries: int, limits: Limits) -> np.ndarray:
-    """The similarity that a clip must reach to be among the best, float32 `[queries]`.
+def floors(candidates: Candidates, queries: int, limits: SearchLimits) -> np.ndarray:
+    """Return the similarity that a clip needs to be among the best, float32 `[queries]`.
 
     Args:
-        found: as `best` returned them.
-        queries: how many there are.
-        limits: as for `best`.
+        candidates: Candidates from `best`.
+        queries: Number of queries.
+        limits: Limits that `best` was called with.
     """
-    counts = np.bincount(found.query, minlength=queries)
+    counts = np.bincount(candidates.query, minlength=queries)
     last = np.cumsum(counts) - 1
     floor = np.full(queries, BELOW_ALL)
     full = counts == limits.k
-    floor[full] = found.similarity[last[full]]
+    floor[full] = candidates.similarity[last[full]]
     return floor
 
 
-def places(groups: np.ndarray) -> np.ndarray:
-    """The place of each element among those of its group, from 0 in the order that they come in."""
+def positions_in_groups(groups: np.ndarray) -> np.ndarray:
+    """Number the elements of each group from 0, in their order."""
     order = np.argsort(groups, kind="stable")
     in_order = groups[order]
     starts = np.flatnonzero(np.r_[True, in_order[1:] != in_order[:-1]][: len(groups)])

@@ -1,4 +1,4 @@
-"""From probabilities of transitions to the frames at which shots start."""
+"""Shot boundaries from transition probabilities."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,11 +7,11 @@ from mediafm_core.shots.detector import Probabilities
 
 
 class BoundaryFinder:
-    """Finds the first frame of every shot after the first, streaming.
+    """Streaming finder of the first frame of every shot after the first.
 
     Shots partition the title. As in TransNetV2's own `predictions_to_scenes`, a shot starts after
-    a run of transition frames; the run itself belongs to the shot before it, so that a shot starts
-    with clean pictures. A title that begins within a transition begins its first shot with it.
+    a run of transition frames. The run belongs to the shot before it, so that a shot starts with
+    clean frames. In a title that begins within a transition, the first shot includes it.
 
     Args:
         threshold: probability above which a frame is part of a transition.
@@ -24,7 +24,7 @@ class BoundaryFinder:
         self.frames = 0
 
     def push(self, probabilities: Probabilities) -> NDArray[np.int64]:
-        """Numbers of the frames at which shots start among the next frames.
+        """Return the numbers of those next frames at which shots start.
 
         Args:
             probabilities: of the next frames, `[n]`. `frames` grows by `n`.
@@ -36,7 +36,7 @@ class BoundaryFinder:
             return np.empty(0, np.int64)
         transition = probabilities > self._threshold  # [n]
         before = np.concatenate([[self._previous], transition[:-1]])
-        # Nothing has been shown while a title is still in the transition that it begins with.
+        # False while the title is still in a transition that it begins with.
         shown = np.logical_or.accumulate(np.concatenate([[self._shown], ~transition]))  # [n + 1]
         starts = np.flatnonzero(before & ~transition & shown[:-1]) + self.frames
         self._previous, self._shown = bool(transition[-1]), bool(shown[-1])

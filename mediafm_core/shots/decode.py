@@ -1,12 +1,12 @@
-"""The one pass over a title's media: shots, keyframes and soundtrack.
+"""Decode of a title in one pass: shots, keyframes and soundtrack.
 
-    media -> pictures -> thumbnails -> detector -> boundaries -+-> shots
-                      -> candidates ---------------------------+-> keyframes
-          -> sound    -> soundtrack
+    media -> frames -> thumbnails -> detector -> boundaries -+-> shots
+                    -> keyframe candidates ------------------+-> keyframes
+          -> sound  -> soundtrack
 
-Frames wait as candidates, scaled down, until the detector has said which shot they belong to: at
-most a window of them. Everything runs in one thread, one part after the other, so that the CPU
-time of each can be told apart; decoder and network use all cores by themselves.
+Frames are kept as scaled-down keyframe candidates until the detector's output assigns them to a
+shot: at most one detector window of them. All parts run one after the other in one thread, so that
+the CPU time of each can be measured; decoder and network use all cores themselves.
 """
 
 import time
@@ -44,7 +44,7 @@ SHOT_SCHEMA = pa.schema(
         pa.field("end_frame", pa.int64(), nullable=False),
     ]
 )
-"""Half-open seconds; `end_frame` is the last frame of the shot."""
+"""One row per shot: half-open seconds; `end_frame` is the last frame of the shot."""
 
 PARTS = ("decode", "detect", "keyframes", "soundtrack")
 _FRAMES_PER_PUSH = 64
@@ -53,17 +53,17 @@ _KEYFRAMES_PER_BATCH = 64
 
 @dataclass(frozen=True)
 class DecodeSummary:
-    """What one pass found.
+    """Result of the decode of a title.
 
     Attributes:
         shots: one row per shot, `SHOT_SCHEMA`.
-        frames: decoded pictures.
-        duration_s: when the last shot ends, seconds; see `MediaDecoder.end_s`.
-        keyframes: number of pictures handed to the sink.
+        frames: number of decoded video frames.
+        duration_s: end of the last shot, seconds; see `MediaDecoder.end_s`.
+        keyframes: number of keyframes passed to the sink.
         soundtrack_s: length of the soundtrack, 0.0 for a title without sound (then no file).
-        damaged_packets: packets that could not be decoded and were few enough to go on.
-        clock: `clock_jumps`, the steps of the file's clock that were closed (see `Timeline`), and
-            `clock_jumped_s`, their length in all; empty without any.
+        damaged_packets: packets that could not be decoded, fewer than the tolerance.
+        clock: `clock_jumps`, the number of jumps of the file's clock that were closed (see
+            `Timeline`), and `clock_jumped_s`, their total length; empty without jumps.
         sound: see `SoundtrackWriter.facts`.
         cpu_seconds: CPU time of the process by part, see `PARTS`.
     """
@@ -89,23 +89,23 @@ def decode_title(
     soundtrack_file: Path | FileIO,
     progress: Callable[[float], None] | None = None,
 ) -> DecodeSummary:
-    """Decode a title once, in memory that does not grow with its length.
+    """Decode a title in one pass, in memory that does not grow with its length.
 
     Args:
         file: the media file.
-        title_id: goes into each row.
+        title_id: written to each row.
         probe: description of the media file.
         detector: finds the transitions.
         settings: number, size and quality of keyframes.
-        keyframe_sink: takes record batches of `KEYFRAME_SCHEMA`, in the order of shots.
+        keyframe_sink: called with record batches of `KEYFRAME_SCHEMA`, in the order of shots.
         soundtrack_file: FLAC file to write, 16 kHz mono, sample 0 at time zero; see
             `SoundtrackWriter`.
-        progress: told now and then how many seconds of the title are done.
+        progress: called once per batch of frames with the decoded seconds of the title.
 
     Raises:
         TitleError: the media cannot be decoded to its end.
     """
-    stream = detector.stream()  # loads the network, which is no part of this title
+    stream = detector.stream()  # loads the network, whose CPU time is not counted for this title
     meter = _CpuMeter()
     media = MediaDecoder(file, probe)
     assembler = _ShotAssembler(title_id, probe, detector.threshold, settings, keyframe_sink)
@@ -128,18 +128,18 @@ def decode_title(
                     meter.charge("keyframes")
                     frames += 1
                     if frames % _FRAMES_PER_PUSH == 0:
-                        known = stream.push(batch)
+                        probabilities = stream.push(batch)
                         meter.charge("detect")
-                        assembler.advance(known)
+                        assembler.advance(probabilities)
                         if progress is not None:
                             progress(time_s)
                         meter.charge("keyframes")
         meter.charge("decode")
     meter.charge("soundtrack")
 
-    owed = [stream.push(batch[: frames % _FRAMES_PER_PUSH]), stream.finish()]
+    remaining = [stream.push(batch[: frames % _FRAMES_PER_PUSH]), stream.finish()]
     meter.charge("detect")
-    assembler.advance(np.concatenate(owed))
+    assembler.advance(np.concatenate(remaining))
     shots = assembler.finish(media.end_s)
     meter.charge("keyframes")
     return DecodeSummary(
@@ -162,7 +162,7 @@ def _clock_facts(media: MediaDecoder) -> dict[str, int | float]:
 
 
 class _ShotAssembler:
-    """Puts waiting frames into shots as the detector's answers arrive."""
+    """Assembly of shots from waiting frames, as the detector returns their probabilities."""
 
     def __init__(
         self,
@@ -184,11 +184,11 @@ class _ShotAssembler:
         self.keyframes = 0
 
     def wait(self, candidate: KeyframeCandidate) -> None:
-        """Take the next frame, whose shot is not known yet."""
+        """Add the next frame, whose shot is not known yet."""
         self._waiting.append(candidate)
 
     def advance(self, probabilities: Probabilities) -> None:
-        """Take the detector's answer for the next frames."""
+        """Assign waiting frames to shots by the probabilities of the next frames."""
         starts = {0} if self._boundaries.frames == 0 else set()
         starts.update(self._boundaries.push(probabilities).tolist())
         while self._waiting and self._waiting[0].frame < self._boundaries.frames:
@@ -202,7 +202,7 @@ class _ShotAssembler:
             self._shot.add(candidate)
 
     def finish(self, end_s: float) -> pa.Table:
-        """End the last shot and hand out all of them."""
+        """End the last shot and return the table of all shots."""
         self._close_shot(end_s)
         self._flush()
         count = len(self._start_s)
@@ -231,13 +231,14 @@ class _ShotAssembler:
 
 
 class _CpuMeter:
-    """Charges the CPU time of the process, all threads, to the part that has just run."""
+    """CPU time of the process, all threads, by part."""
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys(PARTS, 0.0)
         self._last = time.process_time()
 
     def charge(self, part: str) -> None:
+        """Add the CPU time since the last call to a part."""
         now = time.process_time()
         self.seconds[part] += now - self._last
         self._last = now

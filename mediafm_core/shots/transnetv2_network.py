@@ -1,16 +1,16 @@
-"""TransNetV2, arranged for fast inference.
+"""TransNetV2, reimplemented for fast inference.
 
-The network is that of Souček and Lokoč, "TransNet V2: An effective deep network architecture for
-fast shot transition detection" (arXiv 2008.04838), with the published weights; only the arithmetic
-is arranged differently. Three things make it several times faster on a CPU than 3-D convolutions
-over `[channels, frames, rows, columns]`:
+The network of Souček and Lokoč, "TransNet V2: An effective deep network architecture for fast shot
+transition detection" (arXiv 2008.04838), with the published weights and equivalent operations.
+Three changes make it several times faster on a CPU than 3-D convolutions over
+`[channels, frames, rows, columns]`:
 
-- A separable 3-D convolution is a 2-D convolution of each frame and then one along time. Both run
-  as 2-D convolutions over tensors with channels last, for which CPUs have the fastest kernels.
-- Batch normalisation and the scaling of pixels are part of the weights.
-- The first stage, which is the largest, runs in slices of time, so that its tensors stay small
-  enough for the allocator to use the same memory again. Slices overlap by as much as the stage
-  sees, so that the results are those of the whole.
+- A separable 3-D convolution is a 2-D convolution of each frame, then one along time. Both run as
+  2-D convolutions over channels-last tensors, for which CPUs have the fastest kernels.
+- Batch normalisation and the scaling of pixels are folded into the weights.
+- The stages run in slices of time, so that the tensors of the largest stage, the first, stay small
+  enough for the allocator to reuse memory. Slices overlap by a stage's receptive field, so that the
+  results equal those of an unsliced run.
 """
 
 from collections.abc import Mapping
@@ -27,16 +27,16 @@ _BRANCHES = len(DILATIONS)
 _LAYERS = 2
 _FEATURES = 128
 _HIDDEN = 1024
-_NEIGHBOURS = 50  # frames before and after that a frame is compared with
+_NEIGHBOURS = 50  # frames on each side that a frame is compared with
 _LAST_ROWS, _LAST_COLUMNS = 3, 6
 _STAGE_CONTEXT = _LAYERS * max(DILATIONS)
-_SLICE_FRAMES = 128  # in the first stage; every next one has a quarter of the pixels
+_SLICE_FRAMES = 128  # in the first stage; each further stage has a quarter of the pixels
 _HISTOGRAM_BITS = 3  # per colour
 _BATCH_NORM_EPSILON = 1e-3
 
 
 class DilatedBlock(nn.Module):
-    """Four branches that look at the same frames through different dilations in time."""
+    """Four branches of separable convolutions with different dilations in time."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class DilatedBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """From `[T, in_channels, H, W]` to `[T, 4 * channels, H, W]`, channels last in memory."""
+        """Map `[T, in_channels, H, W]` to `[T, 4 * channels, H, W]`, channels last in memory."""
         frames, _, height, width = x.shape
         branches = []
         for spatial, temporal in zip(self.spatial, self.temporal, strict=True):
@@ -69,14 +69,14 @@ class Stage(nn.Module):
         self.second = DilatedBlock(_BRANCHES * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """From `[T, in_channels, H, W]` to `[T, 4 * channels, H // 2, W // 2]`."""
+        """Map `[T, in_channels, H, W]` to `[T, 4 * channels, H // 2, W // 2]`."""
         x = self.first(x).relu_()
         x = self.second(x).relu_().add_(x)
         return functional.avg_pool2d(x, 2)
 
 
 class TransNetV2(nn.Module):
-    """Probability of each frame to be part of a transition.
+    """Network that predicts for each frame the probability of being part of a transition.
 
     Load with `load_published`. Convolutions and the hidden layer may run in bfloat16; comparisons
     between frames and the output run in float32.
@@ -97,7 +97,7 @@ class TransNetV2(nn.Module):
         self.output = nn.Linear(_HIDDEN, 1)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Probabilities of one window of consecutive frames.
+        """Predict the probabilities of one window of consecutive frames.
 
         Args:
             frames: RGB, `[T, 27, 48, 3]` uint8.
@@ -125,7 +125,7 @@ class TransNetV2(nn.Module):
 
 
 def in_slices(stage: nn.Module, x: Tensor, frames: int) -> Tensor:
-    """The output of a stage for `x` `[T, C, H, W]`, computed for that many frames at a time."""
+    """Apply a stage to `x` `[T, C, H, W]`, computing `frames` frames at a time."""
     pooled = []
     for start in range(0, len(x), frames):
         before = min(start, _STAGE_CONTEXT)
@@ -135,13 +135,13 @@ def in_slices(stage: nn.Module, x: Tensor, frames: int) -> Tensor:
 
 
 def similarities(features: Tensor) -> Tensor:
-    """Cosine similarity of each frame with its neighbours, zero beyond the window.
+    """Compute the cosine similarity of each frame to its neighbours, zero beyond the window.
 
     Args:
         features: `[T, dimension]` float32.
 
     Returns:
-        `[T, 101]`: with the 50 frames before, itself, the 50 after.
+        `[T, 101]`: similarity to the 50 frames before, to itself, to the 50 frames after.
     """
     features = functional.normalize(features, dim=1)
     frames, width = len(features), 2 * _NEIGHBOURS + 1
@@ -151,7 +151,7 @@ def similarities(features: Tensor) -> Tensor:
 
 
 def colour_histograms(frames: Tensor) -> Tensor:
-    """Pixels of each of 8 x 8 x 8 colours: from `[T, H, W, 3]` uint8 to `[T, 512]` float32."""
+    """Count pixels in 8 x 8 x 8 colour bins: from `[T, H, W, 3]` uint8 to `[T, 512]` float32."""
     colours = 1 << 3 * _HISTOGRAM_BITS
     levels = (frames.flatten(1, 2) >> (8 - _HISTOGRAM_BITS)).int()  # [T, HW, 3]
     red, green, blue = levels.unbind(dim=2)
@@ -167,9 +167,9 @@ def load_published(weights: Mapping[str, Tensor], device: str, dtype: torch.dtyp
     Args:
         weights: the state dict of the authors' implementation.
         device: torch device.
-        dtype: arithmetic of convolutions and hidden layer, float32 or bfloat16.
+        dtype: precision of convolutions and hidden layer, float32 or bfloat16.
     """
-    with torch.device("meta"):  # no memory, and no random numbers drawn, for what is replaced
+    with torch.device("meta"):  # allocates and initialises no weights: they are replaced below
         network = TransNetV2()
     network.load_state_dict(_rearranged(weights), assign=True)
     network.to(device)
@@ -179,6 +179,7 @@ def load_published(weights: Mapping[str, Tensor], device: str, dtype: torch.dtyp
 
 
 def _rearranged(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convert the published state dict to this module's names and shapes."""
     names = {
         "projection": "frame_sim_layer.projection",
         "similarity": "frame_sim_layer.fc",
@@ -210,7 +211,7 @@ def _rearranged(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _batch_norm(published: Mapping[str, Tensor], name: str) -> tuple[Tensor, Tensor]:
-    """Scale and shift per channel that the normalisation amounts to after training."""
+    """Return the scale and shift per channel that replace batch normalisation in inference."""
     variance = published[f"{name}.running_var"] + _BATCH_NORM_EPSILON
     scale = published[f"{name}.weight"] / variance.sqrt()
     return scale, published[f"{name}.bias"] - published[f"{name}.running_mean"] * scale

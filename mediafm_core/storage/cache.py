@@ -1,10 +1,10 @@
-"""Copies of remote files on this machine, each complete and of one state of its file.
+"""Local cache of remote files: each entry is complete and of one state of its file.
 
     <root>/<key>/@<stamp>/<name>
 
-A stamp changes whenever a file is replaced, so that a copy is never out of date: it is found, or it
-is not. Copies are moved into place whole and removed when they take more room than they may, the
-least recently used ones first.
+A stamp changes whenever a file is replaced, so an entry is never stale: a lookup by stamp hits or
+misses. Entries are written atomically. Those least recently used are evicted when the cache exceeds
+its size.
 """
 
 import os
@@ -20,18 +20,18 @@ from mediafm_core.disk.atomic import replace_file
 from mediafm_core.runtime.clock import is_ahead
 
 _ABSENT = "absent"
-# A path that was handed out is opened soon; what is open already survives its removal.
+# A path that was returned is opened soon; a file that is open survives its eviction.
 _SPARED_S = 600.0
-_KEPT_SHARE = 0.8  # of the room, after making space: not every new copy is to look at all others
+_KEPT_SHARE = 0.8  # of the size, after an eviction, so that not every new entry lists all others
 
 
-class Copies:
-    """A folder of copies.
+class FileCache:
+    """A folder of cached files.
 
     Args:
         root: the folder.
-        location: where the files themselves are, for people.
-        room_bytes: what all copies together may take.
+        location: of the remote files, for messages.
+        room_bytes: largest size of all entries together.
     """
 
     def __init__(self, root: Path, location: str, room_bytes: float) -> None:
@@ -43,29 +43,29 @@ class Copies:
         self._copy_path = re.compile(rf"{re.escape(str(root))}/(\S.*?)/@[^/\s]+/[^/\s'\"]+")
 
     def path(self, key: str, stamp: str) -> Path:
-        """Where the copy of a file in the state of a stamp is, if it is there."""
-        return self._root / key / f"@{in_a_name(stamp)}" / PurePosixPath(key).name
+        """Return the path of an entry; it may not exist."""
+        return self._root / key / f"@{safe_name(stamp)}" / PurePosixPath(key).name
 
     def stamp_of(self, path: Path) -> str:
-        """The stamp that a copy is kept under."""
+        """Return the stamp of an entry."""
         return path.parent.name.removeprefix("@")
 
     def absent(self, key: str) -> Path:
-        """A path at which nothing ever is, for a file that does not exist."""
+        """Return a path at which there is never a file, for a remote file that does not exist."""
         return self.path(key, _ABSENT)
 
     def stamps(self, key: str) -> list[str]:
-        """The states of a file that there are copies of, the most recently used first."""
+        """Return the stamps of a file's entries, the most recently used first."""
         name = PurePosixPath(key).name
         found = [
             (copy.age_s, copy.path.parent.name[1:])
-            for copy in self._copies(self._root / key)
+            for copy in self._entries(self._root / key)
             if copy.path.name == name
         ]
         return [stamp for _, stamp in sorted(found)]
 
     def keep(self, prepared: Path, key: str, stamp: str) -> Path:
-        """Move a complete file into its place as a copy, making room for it; returns the place.
+        """Move a complete file into the cache, evicting others if need be, and return its path.
 
         Raises:
             OSError: the disk is full or cannot be written.
@@ -79,7 +79,7 @@ class Copies:
         return path
 
     def touch(self, path: Path) -> bool:
-        """Mark a copy as used now; False where there is none."""
+        """Mark an entry as used now; return False if there is none."""
         try:
             os.utime(path.parent)
         except FileNotFoundError:
@@ -87,36 +87,36 @@ class Copies:
         return path.exists()
 
     def drop(self, key: str) -> None:
-        """Remove the copies of a file, or of all files of a folder."""
+        """Evict the entries of a file, or of all files of a folder."""
         shutil.rmtree(self._root / key, ignore_errors=True)
 
     def in_words(self, text: str) -> str:
-        """A text that names copies, with the names of the files themselves instead."""
+        """Return a text with the remote files' names in place of cached paths."""
         return self._copy_path.sub(lambda found: f"{self._location}/{found[1]}", text)
 
     def _make_room(self, size: int) -> None:
         with self._lock:
             if self._bytes is None:
-                self._bytes = sum(copy.size for copy in self._copies(self._root))
+                self._bytes = sum(copy.size for copy in self._entries(self._root))
             self._bytes += size
             if self._bytes <= self._room_bytes:
                 return
             kept = size
-            for copy in sorted(self._copies(self._root)):  # the most recently used first
+            for copy in sorted(self._entries(self._root)):  # the most recently used first
                 if copy.age_s > _SPARED_S and kept + copy.size > _KEPT_SHARE * self._room_bytes:
                     shutil.rmtree(copy.path.parent, ignore_errors=True)
                 else:
                     kept += copy.size
             self._bytes = kept
 
-    def _copies(self, folder: Path) -> Iterator["_Copy"]:
+    def _entries(self, folder: Path) -> Iterator["_Copy"]:
         for place, _, names in os.walk(folder):
             if not PurePosixPath(place).name.startswith("@"):
                 continue
             for path in (Path(place, name) for name in names):
                 try:
                     used, size = path.parent.stat().st_mtime, path.stat().st_size
-                except FileNotFoundError:  # another process makes room too
+                except FileNotFoundError:  # another process evicts entries too
                     continue
                 now = time.time()
                 if is_ahead(used, now):  # or it would seem to be in use until then
@@ -130,6 +130,6 @@ class _Copy(NamedTuple):
     path: Path
 
 
-def in_a_name(stamp: str) -> str:
-    """A stamp as part of a path: entity tags may hold any character."""
+def safe_name(stamp: str) -> str:
+    """Return a stamp as part of a path: entity tags may hold any character."""
     return re.sub(r"[^\w.-]", "_", stamp)

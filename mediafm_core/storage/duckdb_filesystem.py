@@ -1,7 +1,7 @@
-"""DuckDB reading `s3://` addresses without its httpfs extension: from copies of the files.
+"""File system for DuckDB that reads `s3://` addresses from the local cache, without httpfs.
 
 A view names its files by addresses that hold for every client, and DuckDB looks at a file when a
-view is made. With this file system it finds the copy of the file on this machine.
+view is made. With this file system it finds the cached file on this machine.
 """
 
 from datetime import UTC, datetime
@@ -13,8 +13,8 @@ from fsspec import AbstractFileSystem
 from mediafm_core.storage.files import Files
 
 
-class Copied(AbstractFileSystem):
-    """What DuckDB asks of a file system to read one file after another.
+class CachedFileSystem(AbstractFileSystem):
+    """The part of a file system that DuckDB needs to read files one after another.
 
     Args:
         files: at an `s3://` location.
@@ -29,19 +29,19 @@ class Copied(AbstractFileSystem):
         self._prefix = f"{files.location.removeprefix('s3://')}/"
 
     def info(self, path: str, **_options: Any) -> dict[str, Any]:
-        """Size and kind."""
+        """Return size and type."""
         return {"name": path, "size": self._copy(path).stat().st_size, "type": "file"}
 
     def modified(self, path: str) -> datetime:
-        """When the file was written that the copy is of."""
+        """Return when the cached file was written."""
         return datetime.fromtimestamp(self._copy(path).stat().st_mtime, UTC)
 
     def glob(self, path: str, **_options: Any) -> list[str]:
-        """The path itself: nobody asks for patterns."""
+        """Return the path itself: addresses here are never patterns."""
         return [path]
 
     def open(self, path: str, _mode: str = "rb", *_arguments: Any, **_options: Any) -> BinaryIO:
-        """A copy, for reading."""
+        """Open the cached file for reading."""
         return self._copy(path).open("rb")
 
     def _copy(self, path: str) -> Path:

@@ -1,7 +1,7 @@
-"""Named files, wherever they are kept: what a store and an inbox are made of.
+"""Interface to named files on disk or in S3, for the store and the inbox.
 
-A file is named by its key, a relative path with `/`, on disk and in S3 alike. It is written whole
-or not at all, and read through a path on this machine.
+A file is named by its key, a relative path with `/`, on disk and in S3. It is written atomically,
+and read through a path on this machine.
 """
 
 import os
@@ -32,9 +32,9 @@ class Files(ABC):
     """A tree of files.
 
     Attributes:
-        location: where it is, for people: a folder's path or `s3://bucket/prefix`.
-        root: a folder of this machine for what is in progress; of local files, their own folder.
-        is_remote: whether they are elsewhere, so that copies are read.
+        location: for messages: a folder's path or `s3://bucket/prefix`.
+        root: folder of this machine for work in progress; for local files, their own folder.
+        is_remote: True if files are read through the local cache.
     """
 
     location: str
@@ -43,29 +43,29 @@ class Files(ABC):
 
     @abstractmethod
     def path(self, key: str, *, immutable: bool = False) -> Path:
-        """A path on this machine to read a file from, as the file is now.
+        """Return a path on this machine from which the current file can be read.
 
         It is not checked for existence: opening it raises FileNotFoundError where there is none.
 
         Args:
             key: the file's name.
-            immutable: it is never replaced, so that a copy is read without asking.
+            immutable: the file is never replaced, so a cached one is read without a request.
         """
 
     @abstractmethod
     def stamp_of(self, path: Path) -> str:
-        """The stamp of the state that a path from `path` shows, as in its `Entry`.
+        """Return the stamp of the file at a path from `path`, as in its `Entry`.
 
         Raises:
             OSError: nothing is there.
         """
 
     def paths(self, keys: Sequence[str], *, immutable: bool = False) -> list[Path]:
-        """As `path` for many files, in the order of the keys; copies are made at the same time."""
+        """Return paths as `path` does, in the order of the keys; downloads run in parallel."""
         return [self.path(key, immutable=immutable) for key in keys]
 
     def tail(self, key: str, size: int) -> bytes:
-        """The last bytes of a file, or all of it where it is shorter.
+        """Return the last bytes of a file, or all of it if it is shorter.
 
         Raises:
             FileNotFoundError: there is none.
@@ -76,7 +76,7 @@ class Files(ABC):
 
     @contextmanager
     def stored(self, key: str) -> Iterator[Path]:
-        """A path to a file's content as it is where it is kept, past any copy on this machine.
+        """Yield a path to a file's content as it is stored, bypassing the local cache.
 
         As with `path`, opening it raises FileNotFoundError where there is no such file.
 
@@ -85,28 +85,28 @@ class Files(ABC):
         """
         yield self.path(key)
 
-    def copies(self, key: str) -> list[Path]:  # noqa: ARG002 - local files have none
-        """List the copies of a file on this machine, as they lie there."""
+    def copies(self, key: str) -> list[Path]:  # noqa: ARG002 - local files are not cached
+        """List the cached paths of a file on this machine."""
         return []
 
     @abstractmethod
     def entry(self, key: str) -> Entry | None:
-        """What a listing shows of one file, or None where there is none."""
+        """Return the listing's entry of one file, or None if there is none."""
 
     @abstractmethod
     def entries(self, folder: str = "") -> Iterator[Entry]:
-        """The files below a folder at any depth, in no promised order; hidden ones are left out."""
+        """Yield the files below a folder at any depth, in any order; hidden ones are left out."""
 
     @abstractmethod
     def folders(self, folder: str = "") -> list[str]:
-        """Names of the folders directly in a folder, sorted; hidden ones are left out.
+        """List the names of the folders directly in a folder, sorted; hidden ones are left out.
 
         One whose files have been removed may still be among them.
         """
 
     @abstractmethod
     def put(self, prepared: Path, key: str) -> None:
-        """Let a file from `staging` take its place; readers see the old one or the new one.
+        """Move a file from `staging` into place, atomically.
 
         The prepared file is gone afterwards.
 
@@ -116,11 +116,11 @@ class Files(ABC):
         """
 
     def touch(self, key: str) -> None:  # noqa: B027 - S3 dates objects by its own clock
-        """Date a file as written now; none is fine."""
+        """Set a file's time of writing to now; a missing file is ignored."""
 
     @abstractmethod
     def remove(self, key: str) -> None:
-        """Delete a file; none is fine."""
+        """Delete a file; a missing file is ignored."""
 
     @abstractmethod
     def exclusive(self, name: str) -> AbstractContextManager[None]:
@@ -129,7 +129,7 @@ class Files(ABC):
         It is freed when the holder leaves or dies.
         """
 
-    def require_writable(self) -> None:  # noqa: B027 - in S3 the first write says it as well
+    def require_writable(self) -> None:  # noqa: B027 - in S3 the first write fails with the same error
         """Refuse a place that cannot be written, before work is done for it.
 
         Raises:
@@ -138,19 +138,19 @@ class Files(ABC):
 
     @abstractmethod
     def staging(self) -> AbstractContextManager[Path]:
-        """A folder for files in preparation, removed afterwards."""
+        """Yield a folder for files in preparation, and remove it afterwards."""
 
     @abstractmethod
     def sweep(self) -> None:
-        """Remove what killed processes of this machine left in preparation."""
+        """Remove the staging folders that killed processes of this machine left behind."""
 
     def exists(self, key: str) -> bool:
-        """Whether there is a file of this name."""
+        """Return True if there is a file of this name."""
         return self.entry(key) is not None
 
-    def drop_copies(self, folder: str) -> None:  # noqa: B027 - local files have none
-        """Remove this machine's copies of a folder's files, which are not read again soon."""
+    def evict(self, folder: str) -> None:  # noqa: B027 - local files are not cached
+        """Evict a folder's files from the local cache."""
 
     def in_words(self, text: str) -> str:
-        """A text for people in which paths from `path` are replaced by what they are copies of."""
+        """Return a text in which cached paths are replaced by the names of the remote files."""
         return text

@@ -1,10 +1,10 @@
-"""A lock among processes on many machines, kept in one small object of S3.
+"""Lock among processes on many machines, kept in one small object of S3.
 
-The object says who holds the lock. It is only ever written on condition of its present state
-(`If-None-Match: *` or `If-Match`), so that of several processes one succeeds. The holder writes it
-again from time to time; when it has not for as long as a lease lasts, by the server's own clock,
-the holder is dead and another may take over. The clocks of the machines play no part: a holder that
-could not renew in time knows so by the seconds that have passed since, and stops writing.
+The object names the holder of the lock. Every write is conditional on the object's state
+(`If-None-Match: *` or `If-Match`), so only one of several processes succeeds. The holder renews the
+lease by writing the object again. When it has not done so for the time of a lease, by the server's
+clock, the holder counts as dead and another process takes over. The machines' clocks are not
+compared: a holder that could not renew in time measures that by its monotonic clock, and stops.
 """
 
 import logging
@@ -29,7 +29,7 @@ from mediafm_core.storage.s3_client import is_changed, is_missing, read_object
 logger = logging.getLogger(__name__)
 
 _RENEWALS = 4  # in the time of a lease
-_CLOCK_STEP_S = 1.0  # S3 tells times in whole seconds
+_CLOCK_STEP_S = 1.0  # S3 dates objects in whole seconds
 _FIRST_LOOK_S, _LONGEST_LOOK_S = 0.05, 2.0  # between two looks at a lock that another holds
 
 
@@ -43,7 +43,7 @@ class _LockObject(BaseModel):
 
 @dataclass(frozen=True)
 class _Seen:
-    """The object as it was: who holds the lock, its entity tag, and its age by the server."""
+    """State of the object: holder of the lock, entity tag, and age by the server's clock."""
 
     holder: str | None
     seconds: float
@@ -76,7 +76,7 @@ class Lease:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Wait for the lock, and hold it."""
+        """Wait for the lock, and hold it for the duration of the block."""
         self._acquire()
         renewing = threading.Thread(target=self._renew, name="lease", daemon=True)
         renewing.start()
@@ -88,7 +88,7 @@ class Lease:
             self._release()
 
     def require(self) -> None:
-        """Refuse to go on where the lock may be another's by now.
+        """Refuse to continue if another process may hold the lock by now.
 
         Raises:
             StorageError: it was not renewed in time.
@@ -101,7 +101,7 @@ class Lease:
 
     def _acquire(self) -> None:
         look_s = _FIRST_LOOK_S
-        tag, since = "", 0.0  # of the object as it is, and when it was first seen so
+        tag, since = "", 0.0  # of the object, and when it was first seen with this tag
         while True:
             seen = self._look()
             if seen and seen.tag != tag:
@@ -109,7 +109,7 @@ class Lease:
             free = (
                 seen is None
                 or seen.holder is None
-                # The server's clock may have been set back: then as long as we have seen it so.
+                # If the server's clock was set back: for how long this process has seen the tag.
                 or max(seen.age_s, time.monotonic() - since) > seen.seconds + _CLOCK_STEP_S
             )
             if free and self._write(self._holder, seen.tag if seen else None):
@@ -123,7 +123,7 @@ class Lease:
                 if not self._write(self._holder, self._tag):
                     self._valid_until = 0.0
                     return
-            except (ClientError, BotoCoreError) as error:  # there is time to try again
+            except (ClientError, BotoCoreError) as error:  # the next renewal tries again
                 logger.warning("a lock could not be renewed: %s", type(error).__name__)
 
     def _release(self) -> None:
@@ -141,15 +141,15 @@ class Lease:
             raise
         try:
             held = _LockObject.model_validate_json(body)
-        except ValueError:  # the empty lock of a store copied from a disk
+        except ValueError:  # the empty lock file of a store that was copied from a disk
             held = _LockObject(holder=None, seconds=0)
         now = parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"]["date"])
         age_s = (now - found["LastModified"]).total_seconds()
         return _Seen(held.holder, held.seconds, found["ETag"], age_s)
 
     def _write(self, holder: str | None, tag: str | None) -> bool:
-        """Write the object if it still is as it was seen; whether that succeeded."""
-        # Unlike any other, so that each renewal changes the tag.
+        """Write the object if its state is still the seen one; return True on success."""
+        # `written` is unique, so that each renewal changes the tag.
         content = _LockObject(holder=holder, seconds=self._seconds, written=uuid.uuid4().hex)
         condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
         started = time.monotonic()
@@ -161,7 +161,7 @@ class Lease:
         except ClientError as error:
             if not (is_changed(error) or is_missing(error)):
                 raise
-            # A first try may have been carried out although its answer was lost.
+            # The first try of a retried request may have succeeded although its answer was lost.
             seen = self._look()
             if seen is None or seen.holder != holder or holder is None:
                 return False

@@ -34,11 +34,11 @@ class LocalFiles(Files):
         self.location = str(root)
 
     def path(self, key: str, *, immutable: bool = False) -> Path:  # noqa: ARG002
-        """The file itself."""
+        """Return the path of the file itself."""
         return self.root / key
 
     def stamp_of(self, path: Path) -> str:
-        """Size, inode and modification time."""
+        """Return size, inode and modification time as one text."""
         return _entry("", path.stat()).stamp
 
     def tail(self, key: str, size: int) -> bytes:
@@ -50,7 +50,7 @@ class LocalFiles(Files):
             os.close(file)
 
     def entry(self, key: str) -> Entry | None:
-        """Size, inode and modification time of one file."""
+        """Return the entry of one file: size, inode and modification time."""
         try:
             status = (self.root / key).stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -87,7 +87,7 @@ class LocalFiles(Files):
         return sorted(name for name in names if not name.startswith("."))
 
     def put(self, prepared: Path, key: str) -> None:
-        """Move a file into place, on disk before it is visible."""
+        """Move a file into place after its content is on the disk (fsync)."""
         to_disk(prepared)
         target = self.root / key
         with self._writing():
@@ -106,7 +106,7 @@ class LocalFiles(Files):
 
     @contextmanager
     def exclusive(self, name: str) -> Iterator[None]:
-        """A lock of the system on a hidden file, which the system frees when the process ends."""
+        """Hold a lock on a hidden file; the system frees it when the process ends."""
         with self._writing():
             self.root.mkdir(parents=True, exist_ok=True)
             lock = acquire(self.root / f".{name}.lock")
@@ -117,7 +117,7 @@ class LocalFiles(Files):
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
-        """A folder on the same file system, so that moving a file into place is one step."""
+        """Yield a folder of the same file system, from which a move into place is atomic."""
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         folder = self.root / _STAGING / name
         with self._writing():
@@ -128,19 +128,19 @@ class LocalFiles(Files):
             shutil.rmtree(folder, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Remove the staging folders of processes that are no more."""
+        """Remove the staging folders of processes that have ended."""
         for folder in (self.root / _STAGING).glob(f"{socket.gethostname()}-*"):
             process = int(folder.name.rsplit("-", 2)[1])
             if not psutil.pid_exists(process):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def require_writable(self) -> None:
-        """Make the folder and write a file to it, which goes at once."""
+        """Create the folder, and write a temporary file to it."""
         require_writable_folder(self.root, "make it writable, or name another folder")
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Name the folder where it is read-only; other errors may pass, and stay what they are."""
+        """Raise an error that names the folder if it is read-only; pass other errors on."""
         try:
             yield
         except OSError as error:

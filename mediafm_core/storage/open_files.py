@@ -1,4 +1,4 @@
-"""Files at a place that the settings name."""
+"""Constructor of `Files` for a place from the settings."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def open_files(place: Path | S3Location, settings: "S3Settings", client: Any = None) -> Files:
-    """The files at a place; nothing is asked of S3 yet.
+    """Return the files at a place, without a request to S3.
 
     Args:
         place: a folder, or a prefix of a bucket.
         settings: of S3.
-        client: of S3, where one is at hand; made from the settings otherwise.
+        client: of S3; None makes one from the settings.
 
     Raises:
         ConfigurationError: the settings of S3 cannot be used.

@@ -1,9 +1,9 @@
-"""Files in a bucket of S3 or of any service that speaks it.
+"""Files in a bucket of S3, or of a compatible service.
 
 A file is one object; S3 replaces objects whole, so that readers see the old one or the new one.
-What is read is copied to this machine first and checked: its length, and what was written here also
-by its SHA-256, which travels with the object. A copy is used again as long as the object's entity
-tag (ETag) is the same, which costs one small request.
+A file is downloaded to the local cache first and checked by its length, and by its SHA-256 if this
+platform wrote it, which is in the object's metadata. The cached file is used for as long as the
+object's entity tag (ETag) is the same, which costs one small request.
 """
 
 import hashlib
@@ -24,16 +24,16 @@ from mediafm_core.config.store_settings import S3Settings
 from mediafm_core.disk.cache_folders import user_cache
 from mediafm_core.errors import DamagedObjectError, StorageError
 from mediafm_core.identity import digest_of
-from mediafm_core.storage.cache import Copies, in_a_name
+from mediafm_core.storage.cache import FileCache, safe_name
 from mediafm_core.storage.files import Entry, Files
 from mediafm_core.storage.lease import Lease
 from mediafm_core.storage.local import LocalFiles
 from mediafm_core.storage.s3_client import (
     CONNECTIONS,
-    in_sentences,
     is_changed,
     is_missing,
     read_object,
+    readable_errors,
     s3_client,
 )
 from mediafm_core.storage.s3_retries import PASSING, pause_s
@@ -70,46 +70,46 @@ class S3Files(Files):
         self._lease_s = settings.lease_s
         self.root = (settings.cache or user_cache()) / _folder_name(place, self._endpoint)
         self._local = LocalFiles(self.root)
-        self._copies = Copies(self.root / "copies", self.location, settings.cache_gib * (1 << 30))
+        self._cache = FileCache(self.root / "copies", self.location, settings.cache_gib * (1 << 30))
         self._leases: list[Lease] = []
 
     # Reading
 
     def path(self, key: str, *, immutable: bool = False) -> Path:
-        """A copy on this machine of the file as it is now."""
-        known = next(iter(self._copies.stamps(key)), None)
-        if immutable and known and self._copies.touch(copy := self._copies.path(key, known)):
+        """Return the cached path of the current object, downloading it if need be."""
+        known = next(iter(self._cache.stamps(key)), None)
+        if immutable and known and self._cache.touch(copy := self._cache.path(key, known)):
             return copy
         condition = {"IfNoneMatch": f'"{known}"'} if known else {}
-        with self._sentences(key):
+        with self._readable_errors(key):
             try:
                 response = self._client.get_object(**self._object(key), **condition)
             except ClientError as error:
                 if is_missing(error):
-                    return self._copies.absent(key)
+                    return self._cache.absent(key)
                 if known is None or error.response["Error"]["Code"] not in _NOT_MODIFIED:
                     raise
             else:
                 return self._copied(key, response)
-        copy = self._copies.path(key, known)
-        # Between the two another process may have made room.
-        return copy if self._copies.touch(copy) else self.path(key)
+        copy = self._cache.path(key, known)
+        # Between the two calls another process may have evicted it.
+        return copy if self._cache.touch(copy) else self.path(key)
 
     def stamp_of(self, path: Path) -> str:
-        """The entity tag that the copy is kept under."""
-        return self._copies.stamp_of(path)
+        """Return the entity tag of a cached file."""
+        return self._cache.stamp_of(path)
 
     def paths(self, keys: Sequence[str], *, immutable: bool = False) -> list[Path]:
-        """Copies of many files, as many at a time as there are connections."""
+        """Return paths of many files, downloading as many at a time as there are connections."""
         with ThreadPoolExecutor(CONNECTIONS) as threads:
             return list(threads.map(lambda key: self.path(key, immutable=immutable), keys))
 
     def tail(self, key: str, size: int) -> bytes:
-        """The last bytes, and nothing else, of what there is no copy of."""
-        known = next(iter(self._copies.stamps(key)), None)
+        """Return the last bytes of a file; one that is not cached is not downloaded whole."""
+        known = next(iter(self._cache.stamps(key)), None)
         if known:
             return super().tail(key, size)
-        with self._sentences(key):
+        with self._readable_errors(key):
             try:
                 _, content = read_object(
                     self._client, self._attempts, **self._object(key), Range=f"bytes=-{size}"
@@ -122,10 +122,10 @@ class S3Files(Files):
 
     @contextmanager
     def stored(self, key: str) -> Iterator[Path]:
-        """Bring the object down anew, for as long as the block lasts."""
+        """Download the object to a temporary file for the duration of the block."""
         with self.staging() as folder:
             prepared = folder / "stored"
-            with self._sentences(key):
+            with self._readable_errors(key):
                 try:
                     response = self._client.get_object(**self._object(key))
                 except ClientError as error:
@@ -137,12 +137,12 @@ class S3Files(Files):
             yield prepared
 
     def copies(self, key: str) -> list[Path]:
-        """The copies of an object in all states of it."""
-        return [self._copies.path(key, stamp) for stamp in self._copies.stamps(key)]
+        """List the cached paths of an object, one per entity tag."""
+        return [self._cache.path(key, stamp) for stamp in self._cache.stamps(key)]
 
     def entry(self, key: str) -> Entry | None:
-        """Size, entity tag and time of one object."""
-        with self._sentences(key):
+        """Return the entry of one object: size, entity tag and time."""
+        with self._readable_errors(key):
             try:
                 found = self._client.head_object(**self._object(key))
             except ClientError as error:
@@ -155,7 +155,7 @@ class S3Files(Files):
     def entries(self, folder: str = "") -> Iterator[Entry]:
         """List a prefix, a thousand objects at a time."""
         start = len(self._place.key(""))
-        with self._sentences(folder):
+        with self._readable_errors(folder):
             for page in self._pages(folder):
                 for found in page.get("Contents", ()):
                     key = found["Key"][start:]
@@ -167,8 +167,8 @@ class S3Files(Files):
                     yield Entry(key, found["Size"], _stamp(found), modified_s)
 
     def folders(self, folder: str = "") -> list[str]:
-        """Common prefixes."""
-        with self._sentences(folder):
+        """List common prefixes."""
+        with self._readable_errors(folder):
             names = [
                 found["Prefix"].rstrip("/").rpartition("/")[2]
                 for page in self._pages(folder, Delimiter="/")
@@ -179,13 +179,13 @@ class S3Files(Files):
     # Writing
 
     def put(self, prepared: Path, key: str) -> None:
-        """Upload a file; large ones in parts, which S3 puts together in one step."""
+        """Upload a file; large ones in parts, which S3 assembles atomically."""
         for lease in self._leases:
             lease.require()
         with prepared.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         metadata = {"Metadata": {_DIGEST: digest}}
-        with self._sentences(key):
+        with self._readable_errors(key):
             if prepared.stat().st_size <= _TRANSFER.multipart_threshold:
                 with prepared.open("rb") as file:
                     made = self._client.put_object(**self._object(key), Body=file, **metadata)
@@ -197,23 +197,23 @@ class S3Files(Files):
                     ).result()
                 made = self._client.head_object(**place)
         if made.get("Metadata", {}).get(_DIGEST, digest) == digest:
-            self._copies.keep(prepared, key, _stamp(made))
+            self._cache.keep(prepared, key, _stamp(made))
         else:  # another process has replaced it already
             prepared.unlink()
 
     def remove(self, key: str) -> None:
-        """Delete an object and the copies of it."""
+        """Delete an object and evict it from the cache."""
         for lease in self._leases:
             lease.require()
-        with self._sentences(key):
+        with self._readable_errors(key):
             self._client.delete_object(**self._object(key))
-        self._copies.drop(key)
+        self._cache.drop(key)
 
     @contextmanager
     def exclusive(self, name: str) -> Iterator[None]:
-        """A lock in a hidden object, free `lease_s` after its holder has died."""
+        """Hold a lock in a hidden object, which is free `lease_s` after its holder has died."""
         key = f".{name}.lock"
-        with self._sentences(key):
+        with self._readable_errors(key):
             lease = Lease(
                 self._client,
                 self._place.bucket,
@@ -229,33 +229,33 @@ class S3Files(Files):
                     self._leases.remove(lease)
 
     def staging(self) -> AbstractContextManager[Path]:
-        """A folder of this machine, beside the copies."""
+        """Yield a folder of this machine, beside the cache."""
         return self._local.staging()
 
     def sweep(self) -> None:
-        """Remove the staging folders of processes of this machine that are no more."""
+        """Remove the staging folders of processes of this machine that have ended."""
         self._local.sweep()
 
-    # Copies
+    # Cache
 
-    def drop_copies(self, folder: str) -> None:
-        """Make room on this machine: the files of a folder are not read again soon."""
-        self._copies.drop(folder)
+    def evict(self, folder: str) -> None:
+        """Evict the files of a folder from the cache."""
+        self._cache.drop(folder)
 
     def in_words(self, text: str) -> str:
-        """A text in which copies are called by what they are copies of."""
-        return self._copies.in_words(text)
+        """Return a text in which cached paths are replaced by the objects' names."""
+        return self._cache.in_words(text)
 
     def _copied(self, key: str, response: dict[str, Any]) -> Path:
-        """Bring down an object, going on where a transfer was cut."""
+        """Download an object into the cache; resume where a transfer was cut."""
         with self.staging() as folder:
             prepared = folder / "copy"
             with prepared.open("wb") as file:
                 response = self._transferred(key, response, file)
-            return self._copies.keep(prepared, key, _stamp(response))
+            return self._cache.keep(prepared, key, _stamp(response))
 
     def _transferred(self, key: str, response: dict[str, Any], file: BinaryIO) -> dict[str, Any]:
-        """Write an object's content to a file; returns the response that describes the object."""
+        """Write an object's content to a file; return the response that describes the object."""
         whole, sha, tries = response, hashlib.sha256(), 0
         while True:
             before = file.tell()
@@ -291,7 +291,7 @@ class S3Files(Files):
             whole = response = self._client.get_object(**self._object(key))
 
     def _rest(self, key: str, whole: dict[str, Any], start: int) -> dict[str, Any] | None:
-        """The object from a byte on; None where it is another by now, or only comes whole."""
+        """Request an object from a byte on; None if it has changed, or is only sent whole."""
         try:
             rest: dict[str, Any] = self._client.get_object(
                 **self._object(key), Range=f"bytes={start}-", IfMatch=whole["ETag"]
@@ -315,16 +315,16 @@ class S3Files(Files):
     def _name(self, key: str) -> str:
         return f"{self.location}/{key}" if key else self.location
 
-    def _sentences(self, key: str) -> AbstractContextManager[None]:
-        return in_sentences(self._name(key), self._client)
+    def _readable_errors(self, key: str) -> AbstractContextManager[None]:
+        return readable_errors(self._name(key), self._client)
 
 
 def _stamp(response: dict[str, Any]) -> str:
-    return in_a_name(str(response["ETag"]).strip('"'))
+    return safe_name(str(response["ETag"]).strip('"'))
 
 
 def _fault(response: dict[str, Any], size: int, digest: str) -> str:
-    """What is wrong with a content that arrived, empty where nothing is."""
+    """Return the fault of a downloaded content; empty if there is none."""
     if size != response["ContentLength"]:
         return f"{size} of {response['ContentLength']} bytes"
     expected = response.get("Metadata", {}).get(_DIGEST, digest)
@@ -332,6 +332,6 @@ def _fault(response: dict[str, Any], size: int, digest: str) -> str:
 
 
 def _folder_name(place: S3Location, endpoint: str) -> str:
-    """A folder per place, since the same key may be another file elsewhere."""
+    """Return a folder's name for a place: the same key may be another file elsewhere."""
     readable = re.sub(r"[^a-z0-9.-]+", "-", f"{place.bucket}-{place.prefix}".lower()).strip("-")
     return f"{readable[:60]}-{digest_of(endpoint, str(place))}"

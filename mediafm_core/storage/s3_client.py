@@ -1,7 +1,7 @@
-"""A client of S3 with the settings' time-outs and retries, and its errors as sentences.
+"""S3 client with the settings' time-outs and retries, and its errors as messages for people.
 
-What can pass (503, throttling, time-outs, connections that break) is tried again with back-off and
-jitter (`s3_retries`); what cannot (no access, no bucket) is not.
+Transient faults (503, throttling, time-outs, broken connections) are retried with back-off and
+jitter (`s3_retries`); lasting ones (no access, no bucket) are not.
 """
 
 import time
@@ -35,9 +35,9 @@ _REFUSED_STATUS = {401, 403}
 
 @lru_cache
 def s3_client(settings: S3Settings) -> Any:
-    """A client, the same one for the same settings, which threads may share.
+    """Return a client, the same one for the same settings; threads may share it.
 
-    Nothing is asked of the service yet.
+    It sends no request.
 
     Raises:
         ConfigurationError: an unusable address, or no region where one is needed.
@@ -64,7 +64,7 @@ def s3_client(settings: S3Settings) -> Any:
         )
     except (BotoCoreError, ValueError) as error:
         raise ConfigurationError(
-            f"S3 cannot be used with these settings ({_reason(error)}): mend the section s3."
+            f"S3 cannot be used with these settings ({_reason(error)}): correct the section s3."
         ) from None
     retry_passing_faults(client, settings.max_attempts)
     return client
@@ -92,16 +92,16 @@ def read_object(client: Any, max_attempts: int, **request: Any) -> tuple[dict[st
 
 
 @contextmanager
-def in_sentences(place: str, client: Any) -> Iterator[None]:
+def readable_errors(place: str, client: Any) -> Iterator[None]:
     """Turn errors of boto3 into ours.
 
     Args:
-        place: what was asked for, `s3://bucket/key`.
-        client: that asked.
+        place: the requested object, `s3://bucket/key`.
+        client: that sent the request.
 
     Raises:
         ConfigurationError: the bucket, the keys, their permissions or the settings are at fault.
-        StorageError: the service does not answer as it should, and did not when asked again.
+        StorageError: the service does not answer as it should, after all retries.
     """
     try:
         yield
@@ -110,12 +110,12 @@ def in_sentences(place: str, client: Any) -> Iterator[None]:
 
 
 def is_missing(error: ClientError) -> bool:
-    """Whether an object, not its bucket, does not exist."""
+    """Return True if an object does not exist, while its bucket does."""
     return _code(error) in _NOT_FOUND
 
 
 def is_changed(error: ClientError) -> bool:
-    """Whether an object is not in the state that a request was made for, or being changed."""
+    """Return True if an object is not in the state that a request requires, or is being changed."""
     return _code(error) in _PRECONDITION
 
 
@@ -128,14 +128,14 @@ def _sentence(error: Exception, place: str, client: Any) -> MediaFMError:
         )
     if not isinstance(error, ClientError):
         return ConfigurationError(
-            f"{place} cannot be asked for at {endpoint} ({_reason(error)}): mend the section s3 of "
+            f"{place} cannot be read from {endpoint} ({_reason(error)}): correct section s3 of "
             "the settings or AWS's own."
         )
     code, status = _code(error), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _NO_BUCKET:
         bucket = place.removeprefix("s3://").partition("/")[0]
         return ConfigurationError(
-            f"There is no bucket {bucket} at {endpoint}: create it, or mend inbox and store."
+            f"There is no bucket {bucket} at {endpoint}: create it, or correct inbox and store."
         )
     if code in _OTHER_REGION:
         return ConfigurationError(
@@ -145,16 +145,16 @@ def _sentence(error: Exception, place: str, client: Any) -> MediaFMError:
         tries = error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) + 1
         return StorageError(
             f"{endpoint} answers {code} for {place} after {_count(tries)}: wait until the service "
-            "is well, then run again."
+            "recovers, then run again."
         )
     if status in _REFUSED_STATUS:
         return ConfigurationError(
             f"{endpoint} refuses {error.operation_name} of {place} ({code}): check the keys and "
-            "their permissions (docs/storage.md lists them)."
+            "their permissions (docs/reference/storage.md lists them)."
         )
     return ConfigurationError(
-        f"{endpoint} cannot do {error.operation_name} of {place} ({code}): check that it speaks S3 "
-        "with conditional writes."
+        f"{endpoint} cannot do {error.operation_name} of {place} ({code}): check that it supports "
+        "S3's conditional writes."
     )
 
 
@@ -167,5 +167,5 @@ def _code(error: ClientError) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error without addresses signed with keys."""
+    """Return the first line of an error without addresses that are signed with keys."""
     return f"{type(error).__name__}: {str(error).partition('?')[0].splitlines()[0]}"

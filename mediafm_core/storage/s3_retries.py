@@ -1,8 +1,9 @@
-"""Retries of S3 requests, each counted by itself.
+"""Retries of S3 requests, counted per request.
 
-botocore's own modes `standard` and `adaptive` share a quota among all requests of a client: a bad
-spell empties it, and afterwards the next fault is final at its first try. A platform that runs for
-days shares one client, so botocore's retries are switched off and every request has all its tries.
+botocore's own modes `standard` and `adaptive` share a quota among all requests of a client: a
+series of faults empties it, and afterwards the next fault is final at its first try. A platform
+that runs for days shares one client, so botocore's retries are switched off and every request has
+all its tries.
 """
 
 import random
@@ -17,8 +18,7 @@ from botocore.exceptions import (
 )
 
 PASSING = (ConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError)
-# Answers below 500 that are of the moment: too many requests, or a body that was damaged or cut on
-# its way.
+# Transient answers below 500: too many requests, or a body that was damaged or cut in transit.
 _PASSING_CODES = frozenset(
     {
         *("SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded"),
@@ -32,7 +32,7 @@ _TRIES = "tries"
 
 
 def pause_s(tries: int) -> float:
-    """Seconds to wait after a number of tries: doubled with each, with jitter, at most 20."""
+    """Return the seconds to wait after some tries: doubled with each, with jitter, at most 20."""
     longest = min(_FIRST_PAUSE_S * 2 ** (tries - 1), _LONGEST_PAUSE_S)
     return random.uniform(longest / 2, longest)  # noqa: S311 - no secret
 
@@ -66,7 +66,7 @@ def retry_passing_faults(client: Any, max_attempts: int) -> None:
 
 
 def answer_passes(answer: Mapping[str, Any]) -> bool:
-    """Return True for an error that the same request may not meet again: 5xx, throttling.
+    """Return True for a transient error: 5xx, throttling.
 
     Args:
         answer: parsed by botocore, or `ClientError.response`.
@@ -78,7 +78,7 @@ def answer_passes(answer: Mapping[str, Any]) -> bool:
 
 
 def note_tries(error: Exception, tries: int) -> None:
-    """Keep the number of tries with a botocore error, for its message."""
+    """Store the number of tries with a botocore error, for its message."""
     error.kwargs[_TRIES] = tries  # type: ignore[attr-defined]
 
 
@@ -88,7 +88,7 @@ def tries_of(error: Exception) -> int:
 
 
 def _retry_after_s(answer: Mapping[str, Any]) -> float:
-    """Seconds that the service asks to wait; 0.0 where it does not, or gives a date."""
+    """Return the seconds of `Retry-After`; 0.0 if there is none, or it is a date."""
     headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     value = str(headers.get("retry-after", ""))
     return float(value) if value.isdecimal() else 0.0

@@ -1,4 +1,4 @@
-"""Whether two stores hold the same: for tests of interrupted, repeated and remote runs."""
+"""Comparison of two stores, for tests of interrupted, repeated and remote runs."""
 
 import hashlib
 import json
@@ -15,8 +15,8 @@ from mediafm_core.store.records import RECORD_KEY
 from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_numpy
 
-# When something happened and what it took differ between two runs by nature.
-_BY_NATURE = {
+# Times and measurements, which differ between two equal runs.
+_MEASUREMENTS = {
     *("measured", "created_at", "released_at", "since"),
     *("seconds", "shots_per_second"),
     "digests",  # of a model's files, of which the card says when it was made
@@ -37,10 +37,10 @@ _TABLES = {
 
 
 def differences(one: Store, other: Store, tolerance: float = 0.0) -> list[str]:
-    """What differs between two stores, a line each; an empty list means that they are equal.
+    """Return the differences between two stores, a line each; empty if they are equal.
 
-    Times and measurements are left out. What killed processes left in the staging folder counts
-    only by its existence.
+    Times and measurements are left out. Of what killed processes left in the staging folder, only
+    the existence counts.
 
     Args:
         one: a store.
@@ -100,9 +100,11 @@ def _equal(one: pa.Table, other: pa.Table, tolerance: float) -> bool:
 
 
 def _lasting(document: object) -> object:
-    """A JSON document without what differs by nature."""
+    """Return a JSON document without times and measurements."""
     if isinstance(document, dict):
-        return {name: _lasting(value) for name, value in document.items() if name not in _BY_NATURE}
+        return {
+            name: _lasting(value) for name, value in document.items() if name not in _MEASUREMENTS
+        }
     return [_lasting(value) for value in document] if isinstance(document, list) else document
 
 

@@ -1,9 +1,9 @@
-"""The trained models of a store.
+"""Trained models of a store.
 
 Models are trained, checked and loaded in folders of this machine, `<store.models>/<identity>`. Of a
-store that is elsewhere they are kept with the rest of it as well, and brought here when they are
-needed. A model is known by its `training.json`, which is put up last: one that is there in part is
-not there. A model of an identity is never another one, so that what is here need not be asked for.
+remote store they are also uploaded, and downloaded where they are needed. A model exists if it has
+a `training.json`, which is uploaded last: a partial upload does not count. The files of an identity
+never change, so that a local model is used without a request.
 """
 
 import re
@@ -33,7 +33,7 @@ def is_identity(name: object) -> bool:
 
 
 def model_names(store: Store) -> list[str]:
-    """Identities of all models in their order; those that are being written begin with a dot."""
+    """Return the identities of all models, sorted; folders that are being written are left out."""
     names = {path.name for path in store.models.glob("*@*") if path.is_dir()}
     if store.files.is_remote:
         entries = (entry.key.split("/") for entry in store.files.entries(_FOLDER))
@@ -42,35 +42,37 @@ def model_names(store: Store) -> list[str]:
 
 
 def model_folder(store: Store, identity: str) -> Path:
-    """The folder of a model on this machine, brought here if need be; it exists if the model does.
+    """Return a model's folder on this machine, downloading it if need be.
+
+    The folder exists if the model does.
 
     Raises:
-        StorageError, ConfigurationError: it cannot be brought here.
+        StorageError, ConfigurationError: it cannot be downloaded.
         OSError: the disk is full or cannot be written.
     """
     folder = store.models / identity
-    if not store.files.is_remote or folder.is_dir() or not _is_put_up(store, identity):
+    if not store.files.is_remote or folder.is_dir() or not _is_uploaded(store, identity):
         return folder
     with atomic_folder(folder) as prepared:
         place = f"{_FOLDER}/{identity}"
         for entry in store.files.entries(place):
             shutil.copyfile(store.files.path(entry.key), prepared / Path(entry.key).name)
-        store.files.drop_copies(place)
+        store.files.evict(place)
     return folder
 
 
-def put_up(store: Store, identity: str, again: bool = False) -> None:
-    """Put a model of this machine where the rest of the store is, if that is elsewhere.
+def upload_model(store: Store, identity: str, again: bool = False) -> None:
+    """Upload a model of this machine, if the store is remote.
 
     Args:
         store: the store.
         identity: the model's.
-        again: also if it is there already: one that was damaged has been replaced.
+        again: also if it was uploaded before, such as after the repair of a damaged model.
 
     Raises:
-        StorageError, ConfigurationError: it cannot be written there.
+        StorageError, ConfigurationError: it cannot be uploaded.
     """
-    if not store.files.is_remote or (_is_put_up(store, identity) and not again):
+    if not store.files.is_remote or (_is_uploaded(store, identity) and not again):
         return
     folder = store.models / identity
     names = sorted(path.name for path in folder.iterdir() if path.name != TRAINING_FILE)
@@ -78,10 +80,10 @@ def put_up(store: Store, identity: str, again: bool = False) -> None:
         for name in (*names, TRAINING_FILE):
             prepared = shutil.copyfile(folder / name, staged / name)
             store.commit(prepared, f"{_FOLDER}/{identity}/{name}")
-    store.files.drop_copies(f"{_FOLDER}/{identity}")
+    store.files.evict(f"{_FOLDER}/{identity}")
 
 
-def _is_put_up(store: Store, identity: str) -> bool:
+def _is_uploaded(store: Store, identity: str) -> bool:
     return store.files.exists(f"{_FOLDER}/{identity}/{TRAINING_FILE}")
 
 

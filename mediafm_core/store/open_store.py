@@ -1,4 +1,4 @@
-"""The store that the settings name."""
+"""Constructor of the store that the settings name."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from mediafm_core.store.store import Store
 
 
 def open_store(settings: Settings, s3_client: Any = None) -> Store:
-    """A store in a folder or in S3; nothing is asked of S3 yet.
+    """Return a store in a folder or in S3, without a request to S3.
 
     Args:
         settings: all settings.
-        s3_client: of S3, where one is at hand; made from the settings if needed otherwise.
+        s3_client: of S3; None makes one from the settings if needed.
 
     Raises:
         ConfigurationError: none is named, or it cannot be one.

@@ -24,12 +24,14 @@ class ResourceUsage(BaseModel):
     seconds: float
     cpu_seconds: float
     peak_memory_bytes: int = 0
-    finished_at: datetime | None = Field(None, description="UTC; None in records before there was")
+    finished_at: datetime | None = Field(
+        None, description="UTC; None in records of versions without it"
+    )
     parts: dict[str, float] = Field(default_factory=dict, description="CPU seconds by part")
 
 
 class ArtefactRecord(BaseModel):
-    """What made an artefact, stored with it."""
+    """Provenance of an artefact, stored with it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,16 +49,16 @@ class ArtefactRecord(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RecordedVersion:
-    """What an artefact's record says of how it was made: what states compare, for many titles.
+    """The part of an artefact's record that decides whether the artefact is stale.
 
     Attributes:
         data_version: of the artefact.
         inputs: data version of each input, by name.
-        identity: what computed it; empty where plain code did.
+        identity: of the encoder, detector or model; empty if plain code computed it.
         code_version: of the code that computed it.
-        fingerprint: of the asset `title`: of the title folder that was read.
-        file: of the asset `soundtrack`: the file with the sound; None where there is no sound.
-        is_consistent: whether the data version is that of the inputs, identity and code, so that
+        fingerprint: of the title folder; only in records of the asset `title`.
+        file: the file with the sound, None without sound; only for the asset `soundtrack`.
+        is_consistent: True if the data version follows from inputs, identity and code, so that
             comparing these is enough.
     """
 
@@ -70,7 +72,7 @@ class RecordedVersion:
 
     @classmethod
     def of(cls, record: dict[str, Any], file: str | None = None) -> "RecordedVersion":
-        """From the JSON form of an `ArtefactRecord`, without validating what nobody compares.
+        """Make one from the JSON form of an `ArtefactRecord`, without validating the other fields.
 
         Raises:
             KeyError, TypeError, AttributeError: it is no record.
@@ -84,7 +86,7 @@ class RecordedVersion:
     def is_made_of(
         self, inputs: Mapping[str, str], identity: str | None, code_version: str
     ) -> bool:
-        """Whether its data version is the one that these give."""
+        """Return True if its data version is the one that the arguments give."""
         identity = identity or ""
         if self.inputs == inputs and (self.identity, self.code_version) == (identity, code_version):
             return self.is_consistent

@@ -1,4 +1,4 @@
-"""Where results live: one file per asset and title, written whole or not at all.
+"""Store of artefacts: one file per asset and title, written atomically.
 
     <store>/title/<title_id>.json                              manifest, probe, content digests
     <store>/shots/<title_id>.parquet                           ... and so on for every table
@@ -7,12 +7,11 @@
     <store>/clip_features/<model>/<title_id>.parquet
 
 A file carries its `ArtefactRecord`: in the Parquet footer, or in a JSON file beside it that is
-written last. Files are prepared under `<store>/.staging/` and moved into place in one step, so
-that a reader sees the old artefact or the new one and a killed process leaves nothing that looks
-finished.
+written last. Files are prepared under `<store>/.staging/` and moved into place atomically: a
+reader sees the old artefact or the new one, and a killed process leaves no partial artefact.
 
-Every file is sealed (`mediafm_core.disk.seals`): one that is not what was written is refused when
-it is read, with a `DamagedArtefactError`, and counts as missing.
+Every file has a checksum (`mediafm_core.disk.seals`). Reading a damaged file raises a
+`DamagedArtefactError`, and the artefact counts as missing.
 """
 
 import os
@@ -42,10 +41,10 @@ from mediafm_core.store.artefact_tables import write_table
 from mediafm_core.store.records import JSON_ASSETS, RECORD_KEY, ArtefactRecord, RecordedVersion
 
 FEATURES_FILE = "features.duckdb"
-# A folder that has one of these is a store: any command that writes to one makes them first.
+# A folder that has one of these is a store: every command that writes to a store creates them.
 _FOLDERS = frozenset({"title", "quarantine", "models", "features", "dagster_home"})
 
-_LONGEST_NAME = 240  # bytes of a title id: with a suffix the longest name of a file
+_LONGEST_NAME = 240  # bytes of a title id; the suffix of the file's name takes the rest
 _FOOTER_BYTES = 16 << 10  # read at once: nearly every footer is shorter
 
 
@@ -53,7 +52,7 @@ class Store:
     """The artefacts of one catalogue.
 
     Args:
-        files: where they are kept; a path stands for a folder of this machine.
+        files: the files of the store; a path stands for a folder of this machine.
     """
 
     def __init__(self, files: Files | Path) -> None:
@@ -63,11 +62,11 @@ class Store:
 
     @property
     def location(self) -> str:
-        """Where the store is, for people."""
+        """The place of the store, for messages."""
         return self.files.location
 
     def key(self, asset: str, title_id: str, variant: str = "", suffix: str = ".parquet") -> str:
-        """The name of an asset's file of a title; `variant` is the model version where one applies.
+        """Return the key of a title's file; `variant` is the model version of assets that have one.
 
         Raises:
             StoreError: the title id is a path, which would lead out of the asset's folder, or can
@@ -78,16 +77,16 @@ class Store:
         return "/".join(part for part in (asset, variant, f"{title_id}{suffix}") if part)
 
     def path(self, asset: str, title_id: str, variant: str = "", suffix: str = ".parquet") -> Path:
-        """Where to read an asset's file of a title; it may not exist."""
+        """Return the path from which a title's file is read; it may not exist."""
         return self.files.path(self.key(asset, title_id, variant, suffix))
 
     def has(self, asset: str, title_id: str, variant: str = "", suffix: str = ".parquet") -> bool:
-        """Whether an asset's file of a title exists."""
+        """Return True if a title's file exists."""
         return self.files.exists(self.key(asset, title_id, variant, suffix))
 
     @property
     def root(self) -> Path:
-        """A folder of this machine for what is in progress; of a local store, the store itself."""
+        """The folder of this machine for work in progress; of a local store, the store itself."""
         return self.files.root
 
     @property
@@ -101,7 +100,7 @@ class Store:
         return self.root / "models"
 
     def require_existing(self) -> None:
-        """Refuse a place that holds no store: a misspelt path, a disk that is not mounted.
+        """Refuse a place without a store: a misspelt path, a disk that is not mounted.
 
         Raises:
             StoreError: there is none.
@@ -124,7 +123,7 @@ class Store:
     # Reading
 
     def record(self, asset: str, title_id: str, variant: str = "") -> ArtefactRecord | None:
-        """The record of a table, or None where there is no table.
+        """Return the record of a table, or None if there is no table.
 
         Raises:
             StoreError: the file is damaged.
@@ -139,7 +138,7 @@ class Store:
             raise self._damaged(asset, key, reason_of(error)) from None
 
     def version(self, asset: str, title_id: str, variant: str = "") -> RecordedVersion | None:
-        """What the record of an artefact, table or JSON, says of how it was made; None without one.
+        """Return the recorded version of an artefact, table or JSON; None if there is none.
 
         Raises:
             StoreError: the file is damaged.
@@ -158,7 +157,7 @@ class Store:
             raise self._damaged(asset, key, reason_of(error)) from None
 
     def _footer_record(self, asset: str, key: str) -> bytes | None:
-        """The record in the footer of a table, of which nothing else is read."""
+        """Read the record in the footer of a table, and no other part of the file."""
         try:
             footer = self.files.tail(key, _FOOTER_BYTES)
             if tail_bytes(footer) > len(footer):
@@ -193,10 +192,10 @@ class Store:
         variant: str = "",
         columns: Sequence[str] | None = None,
     ) -> pa.Table:
-        """A table with all its rows, and all its columns or some.
+        """Read a table with all its rows, and all its columns or some.
 
         Raises:
-            DamagedArtefactError: what is read is not what was written.
+            DamagedArtefactError: a checksum is wrong.
             StoreError: there is none, with the asset and title.
         """
         # ParquetFile and not read_table: the latter takes folder names for columns.
@@ -207,10 +206,10 @@ class Store:
     def opened(
         self, asset: str, title_id: str, variant: str = "", memory_map: bool = True
     ) -> Iterator[pq.ParquetFile]:
-        """Open a table; what the block reads of it is compared with its checksums.
+        """Open a table; everything that the block reads is compared with checksums.
 
         Raises:
-            DamagedArtefactError: what is read is not what was written.
+            DamagedArtefactError: a checksum is wrong.
             StoreError: there is none, with the asset and title.
         """
         key = self.key(asset, title_id, variant)
@@ -225,7 +224,7 @@ class Store:
                 yield file
 
     def sound_file(self, title_id: str) -> Path | None:
-        """The soundtrack of a title after comparing it with its record; None without sound.
+        """Return a title's soundtrack after checking its SHA-256; None without sound.
 
         Raises:
             DamagedArtefactError: the file or its record is damaged.
@@ -236,10 +235,10 @@ class Store:
         if found is None or found[1]["file"] is None:
             return None
         path = self.path(asset, title_id, suffix=".flac")
-        written = found[1].get("sha256")  # since there are seals
+        written = found[1].get("sha256")  # None in files of versions before checksums
         if written is not None and sha256_of_file(path).hex() != written:
             key = self.key(asset, title_id, suffix=".flac")
-            raise self._damaged(asset, key, "its SHA-256 is another than when it was written")
+            raise self._damaged(asset, key, "its SHA-256 has changed since it was written")
         return path
 
     def schema(self, asset: str, title_id: str, variant: str = "") -> pa.Schema:
@@ -252,7 +251,7 @@ class Store:
             return file.schema_arrow
 
     def is_sound(self, asset: str, title_id: str, variant: str = "") -> bool:
-        """Whether a table can be read to its end."""
+        """Return True if a table can be read to its end."""
         try:
             with self.opened(asset, title_id, variant, memory_map=False) as file:
                 for _ in file.iter_batches():
@@ -262,14 +261,14 @@ class Store:
         return True
 
     def batches(self, asset: str, title_id: str, rows: int = 64) -> Iterator[pa.RecordBatch]:
-        """A table in pieces, for what does not fit into memory at once (keyframes)."""
+        """Read a table in batches, for tables that do not fit into memory (keyframes)."""
         with self.opened(asset, title_id, memory_map=False) as file:
             yield from file.iter_batches(batch_size=rows)
 
     def json_record(
         self, asset: str, title_id: str
     ) -> tuple[ArtefactRecord, dict[str, Any]] | None:
-        """Record and content of an asset that is kept as JSON, or None where there is none."""
+        """Return record and content of an asset that is kept as JSON, or None if there is none."""
         key = self.key(asset, title_id, suffix=".json")
         found = self._read_bytes(key)
         if found is None:
@@ -283,15 +282,15 @@ class Store:
     # Writing
 
     def staging(self) -> AbstractContextManager[Path]:
-        """A folder for files in preparation, removed afterwards."""
+        """Yield a folder for files in preparation, and remove it afterwards."""
         return self.files.staging()
 
     def commit(self, prepared: Path, key: str) -> None:
-        """Let a prepared file take its place."""
+        """Move a prepared file into place, atomically."""
         self.files.put(prepared, key)
 
     def sweep(self) -> None:
-        """Remove what killed processes of this machine left half done."""
+        """Remove the unfinished files and models of killed processes of this machine."""
         self.files.sweep()
         for folder in self.models.glob(".*@*"):
             process = int(folder.name.rsplit("-", 2)[1])
@@ -318,11 +317,11 @@ class Store:
             self.commit(prepared, key)
 
     def remove_file(self, key: str) -> None:
-        """Delete a file of an artefact; a missing one is fine."""
+        """Delete a file of an artefact; a missing one is ignored."""
         self.files.remove(key)
 
     def remove(self, asset: str, title_id: str, variant: str = "") -> None:
-        """Delete what an asset holds of a title."""
+        """Delete the files of a title's asset."""
         for suffix in (".parquet", ".json"):
             self.files.remove(self.key(asset, title_id, variant, suffix))
 

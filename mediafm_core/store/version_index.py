@@ -1,13 +1,13 @@
-"""The recorded versions of all titles, read again only where a file has changed.
+"""Index of the recorded versions of all titles; only changed files are read again.
 
     <store>/.versions/shots.parquet
     <store>/.versions/contextual_embeddings/<model>.parquet    a row per title, and so on
 
-What a file said is kept beside the stamp that its folder's listing showed just before it was read.
-A listing costs little; only files with another stamp are opened. So an answer is what opening every
-file would give, whoever wrote the index, however old it is: it can be deleted at any time, several
-processes may write it, and the last one wins. It lies in the store's working folder, on this
-machine.
+Each recorded version is kept with the stamp that the folder's listing had just before the file was
+read. A listing is cheap; only files with another stamp are opened. So the result equals that of
+opening every file, whichever process wrote the index, and however old it is. The index can be
+deleted at any time; several processes may write it, and the last one wins. It is in the store's
+working folder, on this machine.
 """
 
 import json
@@ -59,12 +59,12 @@ _SCHEMA = pa.schema(
 
 
 class IndexedFile(NamedTuple):
-    """What is known of the file of one title.
+    """Index entry of the file of one title.
 
     Attributes:
         stamp: of the listing before it was read.
         modified_s: when it was written, seconds since the epoch.
-        found: what it says, or why it cannot be read.
+        found: the recorded version, or the error of reading the file.
     """
 
     stamp: str
@@ -73,7 +73,7 @@ class IndexedFile(NamedTuple):
 
 
 class FolderIndex(NamedTuple):
-    """What one asset's folder holds.
+    """Index of one asset's folder.
 
     Attributes:
         records: file with the record, by title.
@@ -88,7 +88,7 @@ _NOTHING = FolderIndex({}, frozenset())
 
 
 class _Listing(NamedTuple):
-    """A folder as it is listed: what is known of it still, and the files that are to be read."""
+    """Listing of a folder: entries that are still valid, and files that have to be read."""
 
     records: dict[str, IndexedFile]
     others: set[str]
@@ -108,7 +108,7 @@ class VersionIndex:
         self._lock = threading.Lock()
 
     def look(self, folders: Iterable[Folder]) -> "IndexedVersions":
-        """List folders, read what has changed in them, and keep what was read for the next look."""
+        """List folders, read the files that have changed, and update the index."""
         with self._lock:
             chosen = list(folders)
             listings = self._map(self._list, chosen)
@@ -123,7 +123,7 @@ class VersionIndex:
             return IndexedVersions({folder: self._folders[folder] for folder in chosen})
 
     def _map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """At once where answers come over a network; on a disk, threads would gain nothing."""
+        """Apply a function to items, in parallel if the store is remote: a disk gains nothing."""
         if not self._store.files.is_remote or len(items) < 2:
             return [function(item) for item in items]
         with ThreadPoolExecutor(min(len(items), _REQUESTS_AT_ONCE)) as threads:
@@ -160,7 +160,7 @@ class VersionIndex:
         listing: "_Listing",
         found: Mapping[tuple[Folder, str], RecordedVersion | str | None],
     ) -> None:
-        """Add what was read in a folder to what was known of it, and keep it."""
+        """Update the index of a folder with the files that were read, and save it."""
         records = listing.records
         for title_id, entry in listing.changed.items():
             read = found[folder, title_id]
@@ -196,20 +196,24 @@ class VersionIndex:
             if folder[1]:
                 models = self._store.files.folders(folder[0])
                 for other in path.parent.glob("*.parquet"):
-                    if other.stem not in models:  # cleaned away
+                    if other.stem not in models:  # of a model that was removed
                         other.unlink(missing_ok=True)
-        except OSError as error:  # it only saves time
-            logger.warning("What %s holds is read again next time: %s", folder[0], error)
+        except OSError as error:  # without the file, the index is only slower
+            logger.warning(
+                "The index of %s cannot be saved, so its files are read again next time: %s",
+                folder[0],
+                error,
+            )
 
 
 class IndexedVersions:
-    """Recorded versions as they were at one look; asked like the store itself."""
+    """Recorded versions at one moment, with the store's own methods for reading them."""
 
     def __init__(self, folders: Mapping[Folder, FolderIndex]) -> None:
         self._folders = folders
 
     def version(self, asset: str, title_id: str, variant: str = "") -> RecordedVersion | None:
-        """As `Store.version`.
+        """Return the recorded version as `Store.version` does.
 
         Raises:
             StoreError: the file is damaged.
@@ -222,7 +226,7 @@ class IndexedVersions:
         return file.found
 
     def has(self, asset: str, title_id: str, variant: str = "", suffix: str = ".parquet") -> bool:
-        """As `Store.has`."""
+        """Return True if a file exists, as `Store.has` does."""
         folder = self._folders[asset, variant]
         record_suffix = ".json" if asset in JSON_ASSETS else ".parquet"
         return (
@@ -232,23 +236,23 @@ class IndexedVersions:
         )
 
     def files(self, asset: str, variant: str = "") -> Mapping[str, IndexedFile]:
-        """The files of an asset by title; none where the folder was not looked at."""
+        """Return the files of an asset by title; empty if the folder was not listed."""
         return self._folders.get((asset, variant), _NOTHING).records
 
     def title_ids(self) -> set[str]:
-        """Every title that has a file in one of the folders."""
+        """Return every title that has a file in one of the folders."""
         return {title_id for folder in self._folders.values() for title_id in folder.records}
 
 
 def _load(path: Path) -> dict[str, IndexedFile]:
-    """What a file of the index says; nothing where it is missing, damaged or of another format."""
+    """Read a file of the index; empty if it is missing, damaged or of another format."""
     try:
         with decoding(SealError), open_parquet(path) as file:
             table = file.read(use_threads=False)
     except FileNotFoundError:
         return {}
     except (SealError, OSError) as error:
-        logger.info("%s is made anew: %s", path, error)
+        logger.info("%s is rebuilt: %s", path, error)
         return {}
     if not table.schema.equals(_SCHEMA, check_metadata=True):
         return {}

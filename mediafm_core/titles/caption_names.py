@@ -1,4 +1,4 @@
-"""Language and purpose of captions, as the file's name says them.
+"""Language and purpose of captions, parsed from the file name.
 
 Media servers (Plex, Jellyfin, Emby, Kodi) and download tools append words to the name of the media
 file: `film.en.forced.srt`, `film.pt-BR.srt`, `Film (2010).English [SDH].srt`, `film_en.srt`.
@@ -13,14 +13,14 @@ from mediafm_core.titles.language import primary_language
 CaptionPurpose = Literal["full", "hearing_impaired", "forced", "commentary", "no_captions"]
 """Purpose of captions.
 
-`full`: everything that is said. `hearing_impaired`: that, and sounds. `forced`: only what is
-foreign to the main sound, and signs. `commentary`: what a commentator says. `no_captions`: timed
-data of another kind, such as chapters or a storyboard.
+`full`: all speech. `hearing_impaired`: all speech, and sounds. `forced`: only speech foreign to the
+main audio, and signs. `commentary`: a commentator's speech. `no_captions`: timed data of another
+kind, such as chapters or a storyboard.
 """
 
 
 class CaptionName(NamedTuple):
-    """Language (a BCP 47 or ISO 639 tag, None if the name has none) and purpose of captions."""
+    """Language (BCP 47 or ISO 639 tag, None if the name has none) and purpose of captions."""
 
     language: str | None
     purpose: CaptionPurpose
@@ -43,15 +43,15 @@ _HEARING_IMPAIRED = _set_of(
     "sdh cc hoh hearing impaired deaf sourds malentendants gehörlose hörgeschädigte"
 )
 _FULL = _set_of("full complete dialog dialogue")
-# Words beside language and purpose that do not end the search for them.
+# Words that may stand between the words for language and purpose.
 _FILLERS = _FULL | _set_of(
     "auto caption captions default for of orig original sub subs subtitle subtitles the utf8"
 )
 _KIND_WORDS = _NO_CAPTIONS | _COMMENTARY | _FORCED | _HEARING_IMPAIRED | _FILLERS
-# `hi` is the code of Hindi, and the sign for "hearing impaired" beside another language.
+# `hi` is the code of Hindi; beside another language it means "hearing impaired".
 _HINDI_OR_IMPAIRED = "hi"
 
-# Codes in use that are none, or that are those of languages without films.
+# Codes in use that are not valid tags, or that are officially of languages without films.
 _CODES = {
     **{"chs": "zh-Hans", "zhs": "zh-Hans", "sc": "zh-Hans", "gb": "zh-Hans", "cn": "zh"},
     **{"cht": "zh-Hant", "zht": "zh-Hant", "tc": "zh-Hant", "jp": "ja", "kr": "ko"},
@@ -137,12 +137,12 @@ _LONGEST_WORD = 32
 
 
 def caption_name(file_name: str, media_name: str | None = None) -> CaptionName:
-    """Return what the name of a side file says: `film.en.hi.srt` is English, hearing impaired.
+    """Parse the name of a side file: `film.en.hi.srt` is English, hearing impaired.
 
     Args:
         file_name: of the captions, with its suffix.
-        media_name: of the media file beside it. Captions that begin with its name are about what
-            follows, so that the words of the film's own name are not mistaken for a language.
+        media_name: of the media file beside it. If the captions' name begins with it, only the rest
+            is parsed, so that words of the film's name are not mistaken for a language.
     """
     stem = PurePath(file_name).stem
     media = PurePath(media_name).stem if media_name else ""
@@ -155,7 +155,7 @@ def caption_name(file_name: str, media_name: str | None = None) -> CaptionName:
 
 
 def purpose_in_words(words: list[str]) -> CaptionPurpose:
-    """Return the purpose that words of a file's or a track's name say, `full` if they say none."""
+    """Return the purpose in the words of a file's or track's name, `full` if there is none."""
     found = {word.casefold() for word in words}
     if found & _NO_CAPTIONS:
         return "no_captions"
@@ -168,7 +168,7 @@ def purpose_in_words(words: list[str]) -> CaptionPurpose:
 
 
 def _known_at_the_end(words: list[str]) -> list[str]:
-    """The known words at the end of a name; a name of known words only is taken whole."""
+    """Return the known words at the end of a name."""
     known = 0
     while known < len(words) and _is_known(words[-1 - known]):
         known += 1
@@ -176,10 +176,10 @@ def _known_at_the_end(words: list[str]) -> list[str]:
 
 
 def _words(text: str) -> list[str]:
-    """The words of a name; a tag such as `pt-BR` is one.
+    """Split a name into words; a tag such as `pt-BR` is one word.
 
-    A code of a language stands alone between dots, underscores or brackets: in a part with other
-    words ("Lost in LA", "spider-man") it is none, and replaced by an empty word.
+    A language code counts only between dots, underscores or brackets: in a part with other words
+    ("Lost in LA", "spider-man") it is replaced by an empty word.
     """
     words: list[str] = []
     for part in _PART_ENDS.split(_COUNTRY.sub(r"\1-\2", text)):
@@ -202,7 +202,7 @@ def _is_code(word: str) -> bool:
 
 
 def _language(words: list[str]) -> str | None:
-    """The language of the last word that names one; a country or script makes it more exact."""
+    """Return the language of the last word that names one, as its most specific tag in the name."""
     tags = [tag for word in words if (tag := _tag(word))]
     if _hi_stands_for_impaired(words):
         tags = [tag for tag in tags if tag.casefold() != _HINDI_OR_IMPAIRED] or tags
@@ -213,12 +213,12 @@ def _language(words: list[str]) -> str | None:
 
 
 def _hi_stands_for_impaired(words: list[str]) -> bool:
-    """Return True if `hi` is said beside a language: another one, or Hindi once more."""
+    """Return True if `hi` occurs beside another word that names a language."""
     return sum(_tag(word) is not None for word in words) > 1
 
 
 def _tag(word: str) -> str | None:
-    """The language tag that a word is or names."""
+    """Return the language tag that a word is or names; None if it is neither."""
     lower = word.casefold()
     named = _NAMES.get(lower) or _CODES.get(lower)
     if named or len(word) > _LONGEST_WORD or lower in _KIND_WORDS:

@@ -1,4 +1,4 @@
-"""Content digests of a title, by facet, so that a change re-does only what depends on it."""
+"""Content digests of a title by part, so that a change recomputes only what depends on it."""
 
 from collections.abc import Callable, Mapping
 
@@ -11,7 +11,7 @@ from mediafm_core.titles.title_file import TitleFile
 
 
 class FileRecord(BaseModel):
-    """What a file looked like in a listing when its content was hashed, and its digest."""
+    """Digest of a file, and the file's stamp in the listing when it was hashed."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -20,17 +20,18 @@ class FileRecord(BaseModel):
 
 
 class ContentDigests(BaseModel):
-    """Digests of what each part of the pipeline reads of a title.
+    """Digests of the inputs of each part of the pipeline.
 
     Attributes:
         manifest: every field of `title.json`.
-        media: the media file, and the language, which decides between its streams.
-        captions: name, language and content of the side files; the media where there are none,
-            since embedded tracks are read then (and where side files are partial or empty:
-            `timed_text` depends on the media as well). And the title's language, which decides.
-        clips: `clips.csv`; a fixed value where there is none.
+        media: the media file, and the title's language, by which its streams are chosen.
+        captions: name and content of the side files, and the title's language, by which one is
+            chosen. Without side files, the digest `media`, because embedded tracks are read.
+            (Where side files are partial or empty, embedded tracks are read too, so `timed_text`
+            depends on the media as well.)
+        clips: `clips.csv`; a fixed value without one.
         metadata: name, synopsis and tags.
-        files: the hashed files by name, to hand to the next call.
+        files: the hashed files by name, to pass to the next call as `previous`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,18 +50,18 @@ def content_digests(
     progress: Callable[[float], None] = lambda _share: None,
     media: TitleFile | None = None,
 ) -> ContentDigests:
-    """Digest the contents of a title.
+    """Compute the content digests of a title.
 
     Args:
         title: a validated title.
-        previous: `files` of an earlier result. A media file of the same name, size and
-            times of change is not read again; the small files always are.
-        progress: called with the share of the media file that is read.
-        media: the media file, where it is open already: what else is read of it is then read of
-            the same file. Opened here otherwise, if it has to be read.
+        previous: `files` of an earlier result. A media file with the same name, size and times is
+            not read again; the small files always are.
+        progress: called with the fraction of the media file that has been read.
+        media: the media file, if it is open already, so that the digest and other reads are of the
+            same file. Otherwise it is opened if it has to be read.
 
     Raises:
-        TitleError: a file cannot be read or changes meanwhile.
+        TitleError: a file cannot be read, or changes while it is read.
     """
     name = title.media.key
     known = (previous or {}).get(name)
@@ -81,7 +82,7 @@ def content_digests(
     media_digest = digest_of(known.digest, manifest.language)
     captions = [manifest.language]
     for side_file in title.side_files:
-        captions += [side_file.name, files[side_file.name].digest]  # the language is in the name
+        captions += [side_file.name, files[side_file.name].digest]  # the name has its language
     return ContentDigests(
         manifest=digest_of_settings(manifest.model_dump(mode="json")),
         media=media_digest,
@@ -95,10 +96,10 @@ def content_digests(
 
 
 def require_as_listed(title: Title, file: TitleFile) -> None:
-    """Refuse a file that is another than the one that the title's folder was listed with.
+    """Refuse a file that has changed since the title's folder was listed.
 
     Raises:
-        TitleError: it has been written or replaced since.
+        TitleError: the file has been written or replaced.
     """
     listed = title.folder.files[file.name]
     if file.stamp != listed.stamp:

@@ -1,9 +1,9 @@
-"""Find the encoding of a text file: byte order marks, UTF-8, then the language's older encodings.
+"""Detection of a text file's encoding: byte order mark, UTF-8, legacy encodings of its language.
 
-A file in UTF-8 stays UTF-8 when a few of its bytes are not: each of those costs one letter. Older
-encodings are tried by the languages that the file may be in, and judged by the letters that come of
-them. Where no language helps, the statistics of charset-normalizer have to agree. What stays unsure
-is refused. The same bytes and languages always give the same text.
+A file in UTF-8 with a few invalid bytes is read as UTF-8; each such byte becomes U+FFFD. Legacy
+encodings are tried for the languages that the file may be in, and scored by how well the decoded
+letters fit the language. Without a usable language, the statistics of charset-normalizer have to
+agree. An ambiguous file is refused. The same bytes and languages always give the same text.
 """
 
 import codecs
@@ -28,33 +28,33 @@ _BYTE_ORDER_MARKS = (
 _PROBED_BYTES = 4096
 # In UTF-16 every ASCII character (line ends, digits, punctuation) has a zero byte on one side.
 _ZERO_SHARE_OF_UTF16 = 0.2
-_ISO_2022_JP = b"\x1b$"  # changes to double bytes; a seven-bit encoding
+_ISO_2022_JP = b"\x1b$"  # escape sequence to double bytes; a seven-bit encoding
 
 _REPLACEMENT = "\ufffd"
 _MAX_DAMAGED_SHARE = 0.05  # of the characters beyond ASCII
 _SAMPLE_BYTES = 8 << 10
 _MIN_FIT = 0.85
 _CLEAR_FIT = 0.95
-_ENOUGH_LETTERS = 30  # for another language to overrule the title's
-_ENOUGH_CHARACTERS = 5  # for one of the commonest to be among them
+_ENOUGH_LETTERS = 30  # letters needed for another language to overrule the title's
+_ENOUGH_CHARACTERS = 5  # characters of which one must be among the commonest
 _CLEAR_LEAD = 0.05
-_RARER = 0.002  # what the score of an encoding is less than that of the one before it in the list
+_RANK_PENALTY = 0.002  # subtracted from an encoding's score for each place in its list
 _MIN_SHARE_OF_OWN_SCRIPT = 0.3
 _MAX_SHARE_OF_WORDS_WITHOUT_ASCII = 0.2
-# What may stand beyond ASCII in any Latin text without being a letter of it.
+# Non-ASCII characters that are not letters and may occur in any text.
 _PUNCTUATION = frozenset(
     "’‘“”„‚«»‹›–—…•·¿¡§°€£¥©®™♪♫´½¼¾²³¹±×÷¢¤¦¨¬¯¶¸†‡‰ˆƒ\xa0\xad"
     "，。、？！：；「」『』（）《》〈〉【】～　・ー"
     "\u200c\u200d\u200e\u200f"
 )
-_SIGNS = frozenset("µª")  # letters to Unicode
+_SIGNS = frozenset("µª")  # signs that Unicode classifies as letters
 _AFTER_A_LETTER = re.compile(
     r"(?<=[^\W\d_])[¿¡¢£€¤¥¦¨¬¯±¸¹²³¼½¾×÷‚„‹†‡‰ˆƒ]|(?<=[^\W\d_])°(?=[^\W\d_])"
     r"|(?<=[^\W\da-zA-Z_])¶|¶(?=[^\W\da-zA-Z_])"
 )
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _LINE_ENDS = re.compile(rb"[\r\n]+")
-_BEFORE, _AFTER = 256, 1024  # bytes of a line around one beyond ASCII
+_BEFORE, _AFTER = 256, 1024  # bytes of a line kept around a non-ASCII one
 _WORD = re.compile(r"[^\W\d_]+")
 _CHINESE = re.compile(r"[\u3400-\u9fff\uff10-\uff5a]")
 _SCRIPTS = {
@@ -65,7 +65,7 @@ _SCRIPTS = {
 
 
 class DecodedText(NamedTuple):
-    """Text, the encoding it was in, and how many of its characters are U+FFFD for damaged bytes."""
+    """Decoded text, its encoding, and the number of U+FFFD characters for damaged bytes."""
 
     text: str
     encoding: str
@@ -73,7 +73,7 @@ class DecodedText(NamedTuple):
 
 
 class UnknownEncodingError(Exception):
-    """Bytes that no encoding explains; the message lists the encodings that were tried."""
+    """No encoding fits the bytes; the message lists the encodings that were tried."""
 
 
 def decode(data: bytes, languages: Sequence[str] = ()) -> DecodedText:
@@ -94,10 +94,11 @@ def decode(data: bytes, languages: Sequence[str] = ()) -> DecodedText:
             return found
     if (unicode := _without_mark(data)) is not None:
         return unicode
-    return _older(data, languages)
+    return _legacy(data, languages)
 
 
 def _without_mark(data: bytes) -> DecodedText | None:
+    """Decode Unicode without a byte order mark, or ISO 2022; None if the data is neither."""
     probed = data[:_PROBED_BYTES]
     for encoding, zeros in (
         ("utf-16-le", probed[1::2].count(0)),
@@ -112,87 +113,93 @@ def _without_mark(data: bytes) -> DecodedText | None:
         if not found.damaged:
             return found
     found = _decoded(data, "utf-8")
-    # In no other encoding do letters make up valid sequences of UTF-8 as often as not.
+    # Letters in other encodings rarely form valid UTF-8 sequences: half valid is evidence enough.
     return found if 2 * found.damaged <= _beyond_ascii(found.text) else None
 
 
-def _older(data: bytes, languages: Sequence[str]) -> DecodedText:
-    readings = _Readings(data)
-    encodings = [encoding for language in languages for encoding in readings.of(language)]
-    encodings += filter(None, [_of_any_language(readings, languages)])
+def _legacy(data: bytes, languages: Sequence[str]) -> DecodedText:
+    """Decode the data in the best legacy encoding.
+
+    Raises:
+        UnknownEncodingError: none fits.
+    """
+    samples = _DecodedSamples(data)
+    encodings = [encoding for language in languages for encoding in samples.encodings_of(language)]
+    encodings += filter(None, [_encoding_of_any_language(samples, languages)])
     for encoding in encodings:
         found = _decoded(data, encoding)
         if found.damaged <= _MAX_DAMAGED_SHARE * _beyond_ascii(found.text):
             return found
-    raise UnknownEncodingError(", ".join(("utf-8", "utf-16", *readings.tried(languages))))
+    raise UnknownEncodingError(", ".join(("utf-8", "utf-16", *samples.tried(languages))))
 
 
-def _of_any_language(readings: "_Readings", languages: Sequence[str]) -> str | None:
-    """The encoding that a language and charset-normalizer agree on; None if none is sure.
+def _encoding_of_any_language(samples: "_DecodedSamples", languages: Sequence[str]) -> str | None:
+    """Return the encoding on which any language and charset-normalizer agree; None if unsure.
 
-    Windows-1252, the commonest by far, needs no agreement where a western language fits it.
+    Windows-1252, by far the most common, needs no agreement if a western language fits it.
     """
     from charset_normalizer import from_bytes
 
-    best = readings.best()
-    if readings.fits_western(_CLEAR_FIT) or (not best and readings.fits_western(_MIN_FIT)):
+    best = samples.best()
+    if samples.fits_western(_CLEAR_FIT) or (not best and samples.fits_western(_MIN_FIT)):
         return "cp1252"
-    guess = from_bytes(readings.sample).best()
+    guess = from_bytes(samples.sample).best()
     if best and guess:
         text = max(best, key=lambda each: best[each][0])
-        if text == readings.sample.decode(guess.encoding, "replace"):
+        if text == samples.sample.decode(guess.encoding, "replace"):
             return best[text][1]
-    # English borrows letters from everywhere.
+    # English texts hold letters of many languages, so English is tried last.
     is_western = not best or any(
         writing.encodings[0] == "cp1252"
         for name in languages
         for writing in writing_systems_of(name)
     )
-    return "cp1252" if is_western and readings.fits("en", "cp1252") else None
+    return "cp1252" if is_western and samples.fits("en", "cp1252") else None
 
 
-class _Readings:
-    """The part of a file that is not ASCII, read in one encoding after another."""
+class _DecodedSamples:
+    """The non-ASCII lines of a file, decoded in one encoding after another; results are cached."""
 
     def __init__(self, data: bytes) -> None:
         self.sample = b"\n".join(_lines_beyond_ascii(data))
-        self._known: dict[str, _Reading] = {}
+        self._decoded: dict[str, _DecodedSample] = {}
 
-    def __getitem__(self, encoding: str) -> "_Reading":
-        if encoding not in self._known:
-            self._known[encoding] = _Reading.of(self.sample.decode(encoding, "replace"))
-        return self._known[encoding]
+    def __getitem__(self, encoding: str) -> "_DecodedSample":
+        if encoding not in self._decoded:
+            self._decoded[encoding] = _DecodedSample.of(self.sample.decode(encoding, "replace"))
+        return self._decoded[encoding]
 
-    def of(self, language: str) -> list[str]:
-        """The encodings of a language that read well, the best first.
+    def encodings_of(self, language: str) -> list[str]:
+        """Return the encodings of a language that fit well, best first.
 
-        None where those of other languages read better by far: the file is in another language.
-        An encoding of last resort gives way to a western language in Windows-1252.
-        English decides nothing: see `_of_any_language`.
+        The list is empty if encodings of other languages fit far better: the file is then in
+        another language. It is also empty if the best encoding is not the language's usual one
+        and a western language fits Windows-1252. English gives no evidence and is handled in
+        `_encoding_of_any_language`.
         """
         if language == "en":
             return []
         scored = [
-            (fit + common - _RARER * rank, encoding, writing.is_latin)
+            (fit + common - _RANK_PENALTY * rank, encoding, writing.is_latin)
             for rank, (writing, encoding, fit, common) in enumerate(self._scores(language))
             if fit >= _MIN_FIT and (rank == 0 or self[encoding].letters)
         ]
         scored.sort(key=lambda each: -each[0])
         if scored:
             score, encoding, is_latin = scored[0]
-            reading = self[encoding]
+            decoded = self[encoding]
             is_usual = encoding == writing_systems_of(language)[0].encodings[0]
             if is_latin and not is_usual and self.fits_western(_CLEAR_FIT):
                 return []
-            if not is_latin and reading.letters.total() >= _ENOUGH_LETTERS:
+            if not is_latin and decoded.letters.total() >= _ENOUGH_LETTERS:
                 best = self.best()
-                text = max(best, key=lambda each: best[each][0], default=reading.text)
-                if text != reading.text and best[text][0] > score + _CLEAR_LEAD:
+                text = max(best, key=lambda each: best[each][0], default=decoded.text)
+                if text != decoded.text and best[text][0] > score + _CLEAR_LEAD:
                     return []
         return [encoding for _, encoding, _ in scored]
 
     def best(self) -> dict[str, tuple[float, str]]:
-        """Every text that clearly fits a language, not English: its best score, its encoding."""
+        """Return the texts that clearly fit a language other than English: best score, encoding."""
         best: dict[str, tuple[float, str]] = {}
         for language in (*WRITING_SYSTEMS, "sr"):
             for _, encoding, fit, common in self._scores(language):
@@ -203,14 +210,16 @@ class _Readings:
         return best
 
     def fits(self, language: str, encoding: str, least: float = _MIN_FIT) -> bool:
+        """Return True if a language fits an encoding by at least `least`."""
         return any(fit >= least for _, each, fit, _ in self._scores(language) if each == encoding)
 
     def fits_western(self, least: float) -> bool:
-        """Return True if a language other than English reads well in Windows-1252."""
+        """Return True if a language other than English fits Windows-1252."""
         western = [name for name, each in WRITING_SYSTEMS.items() if each.encodings[0] == "cp1252"]
         return any(self.fits(name, "cp1252", least) for name in western if name != "en")
 
     def tried(self, languages: Sequence[str]) -> list[str]:
+        """Return the legacy encodings of languages, for an error message."""
         of_languages = [
             encoding
             for language in languages
@@ -226,18 +235,18 @@ class _Readings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
-    """A text and what speaks for or against it.
+class _DecodedSample:
+    """A decoded text, and the counts by which its encoding is scored.
 
     Attributes:
         text: as decoded.
-        letters: lower-case letters beyond ASCII, counted.
-        mixed: those of them in words that have ASCII letters too.
+        letters: counts of non-ASCII letters, in lower case.
+        mixed: counts of those in words that also have ASCII letters.
         ascii_letters: number of ASCII letters.
-        words: number of words with letters beyond ASCII.
-        foreign_words: those of two letters or more without any ASCII letter.
-        wrong: characters that no text has at their place: control characters, symbols inside words,
-            capitals after small letters.
+        words: number of words with non-ASCII letters.
+        foreign_words: number of those with two letters or more and no ASCII letter.
+        wrong: number of characters that no text has in their place: control characters, symbols
+            inside words, capitals after lower-case letters.
     """
 
     text: str
@@ -249,7 +258,8 @@ class _Reading:
     wrong: int
 
     @classmethod
-    def of(cls, text: str) -> "_Reading":
+    def of(cls, text: str) -> "_DecodedSample":
+        """Count the letters and words of a text."""
         letters: Counter[str] = Counter()
         mixed: Counter[str] = Counter()
         ascii_letters = words = foreign_words = capitals = 0
@@ -292,7 +302,12 @@ class _Reading:
     def score(
         self, writing: WritingSystem, script: re.Pattern[str] | None = None
     ) -> tuple[float, float]:
-        """Share of what fits a language's writing, and how common its letters are, both 0 to 1."""
+        """Score the text for a writing system.
+
+        Returns:
+            The fraction of non-ASCII characters that belong to it, and how common these letters
+            are in the language, both 0 to 1.
+        """
         total = self.letters.total()
         if writing.is_latin:
             own = {letter: self.letters[letter] for letter in writing.letters}
@@ -326,7 +341,7 @@ def _small(letter: str) -> str:
 def _decoded(data: bytes, encoding: str) -> DecodedText:
     text = data.decode(encoding, "replace")
     damaged = text.count(_REPLACEMENT)
-    if damaged and encoding.startswith("utf"):  # some may be written so
+    if damaged and encoding.startswith("utf"):  # the file itself may contain U+FFFD
         damaged -= data.decode(encoding, "ignore").count(_REPLACEMENT)
     return DecodedText(text, encoding, damaged)
 
@@ -336,7 +351,7 @@ def _beyond_ascii(text: str) -> int:
 
 
 def _lines_beyond_ascii(data: bytes) -> Iterator[bytes]:
-    """The first lines with bytes beyond ASCII, long ones cut, up to the size of a sample."""
+    """Yield the first lines with non-ASCII bytes, long ones cut, up to the size of a sample."""
     end = size = 0
     while size < _SAMPLE_BYTES and (found := _BEYOND_ASCII.search(data, end)):
         first = found.start()

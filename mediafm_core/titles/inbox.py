@@ -1,8 +1,8 @@
-"""The inbox: where titles arrive, a folder each, wherever it is kept.
+"""The inbox: title folders on this machine, on a network file system or in S3.
 
-A listing of names, sizes and times says which folders there are, which are complete and which have
-changed; contents are read through an `TitleFile`, of a local copy where the inbox is elsewhere. No
-link below the inbox is followed.
+A listing of names, sizes and times shows which folders exist, which are complete and which have
+changed. Contents are read through a `TitleFile`; for a remote inbox, that is a local copy. Links
+below the inbox are not followed.
 """
 
 import os
@@ -20,29 +20,29 @@ from mediafm_core.titles.title_folder import Listing, TitleFolder
 
 
 class Inbox(ABC):
-    """Title folders in one place.
+    """A collection of title folders.
 
     Attributes:
-        location: where it is, for people: a folder's path or `s3://bucket/prefix`.
+        location: a folder's path or `s3://bucket/prefix`, for people.
     """
 
     location: str
 
     @property
     def places(self) -> list[Path]:
-        """Folders of this machine that copies of the files are written to; none if local."""
+        """Local folders that copies of the files are written to; none for a local inbox."""
         return []
 
     @abstractmethod
     def scan(self) -> Iterator[TitleFolder]:
-        """The folders in the order of their names, complete or not.
+        """Yield the title folders sorted by name, complete or not.
 
-        Hidden entries and plain files are passed over.
+        Hidden entries and plain files are skipped.
         """
 
     @abstractmethod
     def listing(self, key: str) -> Listing:
-        """The files directly in a title folder; hidden ones and folders are left out.
+        """List the files directly in a title folder, without hidden files and folders.
 
         Raises:
             TitleError: the folder cannot be listed.
@@ -50,34 +50,34 @@ class Inbox(ABC):
 
     @abstractmethod
     def open(self, key: str, name: str) -> TitleFile:
-        """Open a file of a title folder, as it is now.
+        """Open the current version of a file in a title folder.
 
         Raises:
-            TitleError: it is missing, a link, a pipe or a device.
+            TitleError: the file is missing, or is a link, a pipe or a device.
         """
 
     @abstractmethod
     def require_regular_file(self, key: str, name: str) -> None:
-        """Refuse what is no ordinary file of the title folder.
+        """Refuse anything but a regular file.
 
         Raises:
-            TitleError: it is missing, a link, a pipe or a device.
+            TitleError: the file is missing, or is a link, a pipe or a device.
         """
 
-    def put_away(self, title_id: str) -> None:  # noqa: B027 - a local inbox has no copies
-        """Remove this machine's copies of a title's files, which are not read again soon."""
+    def evict_copies(self, title_id: str) -> None:  # noqa: B027 - a local inbox has no copies
+        """Remove local copies of a title's files, which are not read again soon."""
 
-    def in_words(self, text: str) -> str:
-        """A text for people in which paths of copies are replaced by what they are copies of."""
+    def with_locations(self, text: str) -> str:
+        """Replace paths of local copies in a text for people by the locations of the originals."""
         return text
 
     def folder(self, title_id: str) -> TitleFolder:
-        """The folder of a title, which need not exist."""
+        """Return the folder of a title, which need not exist."""
         return TitleFolder(self, title_id)
 
 
 class LocalInbox(Inbox):
-    """An inbox that is a folder of this machine or of a network file system.
+    """An inbox in a folder of this machine or of a network file system.
 
     Args:
         root: the folder.
@@ -88,9 +88,9 @@ class LocalInbox(Inbox):
         self.location = str(root)
 
     def scan(self) -> Iterator[TitleFolder]:
-        """The folders; each is listed when it is first asked for its files.
+        """Yield the title folders; each is listed at the first access to its files.
 
-        A link counts as a folder, which listing it refuses: it is not followed to find out.
+        A link is yielded as a folder without being followed; listing it then raises a TitleError.
         """
         with os.scandir(self.root) as found:
             names = [
@@ -102,7 +102,7 @@ class LocalInbox(Inbox):
             yield TitleFolder(self, name)
 
     def listing(self, key: str) -> Listing:
-        """Names, sizes and times, which are those of the system; of a link, the link's own."""
+        """List names, sizes and times; for a link, those of the link itself."""
         folder = open_folder(self.root / key)
         try:
             with os.scandir(folder) as found:
@@ -118,19 +118,19 @@ class LocalInbox(Inbox):
         return {entry.key: entry for entry in sorted(entries, key=lambda entry: entry.key)}
 
     def open(self, key: str, name: str) -> TitleFile:
-        """Open the file itself."""
+        """Open the file."""
         return TitleFile.open(self.root / key, name)
 
     def require_regular_file(self, key: str, name: str) -> None:
-        """Open and close it."""
+        """Open and close the file, which refuses anything else."""
         self.open(key, name).close()
 
 
 class RemoteInbox(Inbox):
-    """An inbox elsewhere, of whose files copies are read.
+    """An inbox in S3, whose files are read through local copies.
 
     Args:
-        files: its files.
+        files: the storage of the inbox.
     """
 
     def __init__(self, files: Files) -> None:
@@ -143,7 +143,7 @@ class RemoteInbox(Inbox):
         return [self._files.root]
 
     def scan(self) -> Iterator[TitleFolder]:
-        """The folders, from one listing of the whole inbox."""
+        """Yield the title folders, from one listing of the whole inbox."""
         folders: dict[str, dict[str, Entry]] = {}
         for entry in self._files.entries():
             title, _, name = entry.key.partition("/")
@@ -155,37 +155,37 @@ class RemoteInbox(Inbox):
             yield TitleFolder(self, title, dict(sorted(folders[title].items())))
 
     def listing(self, key: str) -> Listing:
-        """Names, sizes and digests."""
+        """List names, sizes and digests."""
         names = ((entry.key.removeprefix(f"{key}/"), entry) for entry in self._files.entries(key))
         files = {name: entry._replace(key=name) for name, entry in names if "/" not in name}
         return dict(sorted(files.items()))
 
     def open(self, key: str, name: str) -> TitleFile:
-        """Open a copy of the file as it is now; its stamp is that of the file."""
+        """Open a copy of the current version; its stamp is that of the original."""
         copy = self._files.path(f"{key}/{name}")
         return TitleFile.open(copy.parent, copy.name, self._files.stamp_of(copy))
 
     def require_regular_file(self, key: str, name: str) -> None:
-        """Nothing to refuse: there are no links among objects."""
+        """Accept every object: S3 has no links or devices."""
 
-    def put_away(self, title_id: str) -> None:
-        """Remove the copies, of the media above all."""
-        self._files.drop_copies(title_id)
+    def evict_copies(self, title_id: str) -> None:
+        """Remove the copies of the title's files, mainly the media file."""
+        self._files.evict(title_id)
 
-    def in_words(self, text: str) -> str:
-        """A text that names the files of the inbox in place of their copies."""
+    def with_locations(self, text: str) -> str:
+        """Replace paths of copies in a text by the locations of the originals."""
         return self._files.in_words(text)
 
 
 def open_inbox(settings: Settings, s3_client: Any = None) -> Inbox:
-    """The inbox that the settings name.
+    """Open the configured inbox.
 
     Args:
         settings: all settings.
-        s3_client: of S3, where one is at hand.
+        s3_client: S3 client to use; a new one is created without it.
 
     Raises:
-        ConfigurationError: none is named, or it does not exist.
+        ConfigurationError: no inbox is configured, or it does not exist.
     """
     place = settings.require_inbox()
     if isinstance(place, Path):
@@ -200,6 +200,6 @@ def _is_folder(found: os.DirEntry[str]) -> bool:
 def _entry(found: os.DirEntry[str]) -> Entry:
     try:
         status = found.stat(follow_symlinks=False)
-    except OSError:  # gone since the listing
+    except OSError:  # removed since the listing
         return Entry(found.name, 0, "absent", 0.0)
     return Entry(found.name, status.st_size, file_stamp(status), status.st_ctime)

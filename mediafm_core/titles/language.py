@@ -1,4 +1,4 @@
-"""Language tags: `en`, `eng` and `en-GB` name the same language."""
+"""Language tags, normalised: `en`, `eng` and `en-GB` stand for the same language."""
 
 import langcodes
 
@@ -6,10 +6,10 @@ UNDETERMINED = "und"
 
 
 def primary_language(tag: str | None) -> str | None:
-    """Return the language of a BCP 47 or ISO 639 tag, shortest form: `en` for `eng` or `en-GB`.
+    """Return the language of a BCP 47 or ISO 639 tag in shortest form: `en` for `eng` or `en-GB`.
 
     Returns:
-        None for a missing tag, `und`, and what is no language tag.
+        None for a missing or invalid tag, and for `und`.
     """
     if not tag or not langcodes.tag_is_valid(tag):
         return None

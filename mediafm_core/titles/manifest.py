@@ -1,4 +1,4 @@
-"""`title.json`: what a title is called and what it is about."""
+"""The manifest of a title, `title.json`: name, kind, language, synopsis and tags."""
 
 import json
 import math
@@ -22,11 +22,11 @@ from mediafm_core.titles.title_file import TitleFile
 
 MANIFEST_NAME = "title.json"
 _MAX_BYTES = 1 << 20
-# Three dots in a row separate the ends of a range of partition keys.
+# Dagster separates the ends of a partition key range by three dots, so no title id may have them.
 _TITLE_ID = re.compile(r"(?!.*\.\.\.)[a-z0-9][a-z0-9._-]{0,127}")
 _NOT_IN_A_NAME = re.compile(r"[\W_]+")
 _PLACE = re.compile(r"line (\d+) column (\d+)")
-_LONGEST_VALUE = 80  # characters shown of a wrong value
+_LONGEST_VALUE = 80  # characters shown of an invalid value
 _NO_JSON = {
     "//": "JSON has no comments",
     "/*": "JSON has no comments",
@@ -43,7 +43,7 @@ Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 class Manifest(BaseModel):
     """The validated content of `title.json`.
 
-    A catalogue's own fields beside these are kept in `extra` and decide nothing.
+    Further fields are kept in `extra` and have no effect.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
@@ -59,7 +59,7 @@ class Manifest(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _as_meant(cls, fields: Any) -> Any:
-        """Read `Title-ID` as `title_id`, and `null` in an optional field as none."""
+        """Accept `Title-ID` for `title_id`, and ignore `null` in optional fields."""
         if not isinstance(fields, dict):
             return fields
         plain = {_plain_name(name): name for name in cls.model_fields}
@@ -74,20 +74,24 @@ class Manifest(BaseModel):
 
     @property
     def extra(self) -> dict[str, Any]:
-        """Fields that the contract does not know."""
+        """Fields that the contract does not define."""
         return dict(self.model_extra or {})
 
 
 def is_title_id(value: str) -> bool:
-    """Whether a string can name a title: a partition key and a folder's name."""
+    """Return True if a string is a valid title id: a partition key and a folder's name."""
     return _TITLE_ID.fullmatch(value) is not None
 
 
 def require_title_id(value: str, place: Path | str) -> str:
-    """The value itself if it is a title id.
+    """Return the value if it is a valid title id.
+
+    Args:
+        value: to check.
+        place: the file or folder where the value was found, for the error.
 
     Raises:
-        TitleError: naming the place it was found in.
+        TitleError: it is not a title id.
     """
     if not is_title_id(value):
         raise TitleError(
@@ -100,16 +104,16 @@ def require_title_id(value: str, place: Path | str) -> str:
 def read_manifest(file: TitleFile, title_id: str) -> Manifest:
     """Read and validate a `title.json`: UTF-8, UTF-16 or UTF-32, with or without byte order mark.
 
-    Names of fields may have capitals, blanks and hyphens: `Title-ID` is `title_id`. Where one is
-    written exactly, others like it are fields of the catalogue's own.
+    Field names may have capitals, blanks and hyphens: `Title-ID` is `title_id`. If the exact name
+    exists, similar names are kept as further fields.
 
     Args:
         file: the open file.
         title_id: the name of its title folder.
 
     Raises:
-        TitleError: unreadable file, wrong encoding or JSON, missing, wrong or repeated fields, or a
-            `title_id` that is not the folder's name.
+        TitleError: the file cannot be read, the encoding or JSON is invalid, fields are missing,
+            invalid or duplicate, or `title_id` is not the folder's name.
     """
     text = _decode(file.read_bytes(_MAX_BYTES), file)
     try:
@@ -125,14 +129,14 @@ def read_manifest(file: TitleFile, title_id: str) -> Manifest:
         )
     if manifest.language != UNDETERMINED and primary_language(manifest.language) is None:
         raise TitleError(
-            f"{file}: language {quoted(manifest.language)} is no language tag: write one such as "
-            f"'en', 'pt-BR' or '{UNDETERMINED}'."
+            f"{file}: language {quoted(manifest.language)} is not a language tag: write one such "
+            f"as 'en', 'pt-BR' or '{UNDETERMINED}'."
         )
     return manifest
 
 
 def _decode(data: bytes, file: TitleFile) -> str:
-    """Decode JSON by the rule of its standard: the zero bytes among the first four decide."""
+    """Decode JSON; the encoding follows from the zero bytes among the first four (RFC 4627)."""
     encoding = json.detect_encoding(data)
     try:
         return data.decode(encoding)
@@ -146,11 +150,11 @@ def _decode(data: bytes, file: TitleFile) -> str:
 
 
 def _check_numbers_and_names(text: str, file: TitleFile) -> None:
-    """Refuse what JSON parsers disagree about: repeated fields, numbers beyond all bounds."""
+    """Refuse JSON that parsers interpret differently: duplicate fields, numbers out of range."""
 
     def finite(number: str) -> float:
         if not math.isfinite(value := float(number)):
-            raise TitleError(f"{file}: {number[:20]} is no finite number: correct it.")
+            raise TitleError(f"{file}: {number[:20]} is not a finite number: correct it.")
         return value
 
     pairs = json.loads(
@@ -159,7 +163,7 @@ def _check_numbers_and_names(text: str, file: TitleFile) -> None:
     seen = set()
     for name, _ in pairs:
         if name in seen and name in Manifest.model_fields:
-            raise TitleError(f"{file}: field {name!r} is there twice: leave one of them.")
+            raise TitleError(f"{file}: field {name!r} occurs twice: remove one of them.")
         seen.add(name)
 
 
@@ -172,12 +176,12 @@ def _first_fault(error: ValidationError, text: str) -> str:
     field = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "json_invalid":
         if not text.strip("\ufeff \t\r\n\0"):
-            return "no valid JSON (the file is empty): write title_id, name, kind and language."
-        return f"no valid JSON ({_cause(fault['ctx']['error'], text)}): correct the file."
+            return "not valid JSON (the file is empty): write title_id, name, kind and language."
+        return f"not valid JSON ({_cause(fault['ctx']['error'], text)}): correct the file."
     if fault["type"] == "missing":
         return f"field {field!r} is missing: add it."
     if not field:
-        return "holds no JSON object: write one with title_id, name, kind and language."
+        return "not a JSON object: write one with title_id, name, kind and language."
     value = printable(json.dumps(fault["input"], ensure_ascii=False, default=str))
     if len(value) > _LONGEST_VALUE:
         value = f"{value[: _LONGEST_VALUE - 3]}..."
@@ -185,13 +189,13 @@ def _first_fault(error: ValidationError, text: str) -> str:
 
 
 def _cause(message: str, text: str) -> str:
-    """The parser's message, and what people write that JSON does not know at that place."""
+    """Return the parser's message, with a hint if the place holds a common mistake."""
     if place := _PLACE.search(message):
         line, column = int(place[1]), int(place[2])
         text = "\n".join(text.split("\n")[line - 1 : line])
-        for start in (column - 1, column - 2):  # parsers disagree
+        for start in (column - 1, column - 2):  # parsers count columns differently
             rest = text[max(0, start) :].lstrip()
-            for sign, why in _NO_JSON.items():
+            for sign, hint in _NO_JSON.items():
                 if rest.startswith(sign):
-                    return f"{why}: {message}"
+                    return f"{hint}: {message}"
     return message

@@ -1,4 +1,4 @@
-"""Title folders: the ingestion contract, checked before anything is opened.
+"""Validation of title folders by the ingestion contract.
 
     <inbox>/<title_id>/
       title.json         written last: its presence means "complete"
@@ -6,7 +6,7 @@
       *.srt|*.vtt|...    optional timed text, language in the name (captions.en.vtt)
       clips.csv          optional
 
-Other files and folders in it are left alone. Nothing outside the title folder is read.
+Other files and folders in it are ignored. Nothing outside the title folder is read.
 """
 
 from collections.abc import Callable
@@ -41,7 +41,7 @@ SIDE_FILE_SUFFIXES = frozenset({".srt", ".vtt", ".ass", ".ssa"})
 class SideFile:
     """A file of timed text beside the media, in the title folder.
 
-    `language` and `purpose` are as the name says them; `language` is None if it does not.
+    `language` and `purpose` are parsed from the name; `language` is None if the name has none.
     """
 
     name: str
@@ -50,7 +50,7 @@ class SideFile:
 
     @classmethod
     def named(cls, name: str, media_name: str) -> Self:
-        """Describe a file by its name, beside a media file of another name."""
+        """Describe a side file by its name and that of the media file."""
         return cls(name, *caption_name(name, media_name))
 
 
@@ -60,8 +60,8 @@ class Title:
 
     Attributes:
         folder: the folder.
-        manifest: what `title.json` says.
-        media: the media file as it was listed; `folder.open(media.key)` opens it.
+        manifest: the content of `title.json`.
+        media: the entry of the media file in the listing; `folder.open(media.key)` opens it.
         side_files: timed text beside it.
         clips: the name of `clips.csv` if there is one.
     """
@@ -88,8 +88,8 @@ def read_title(
         read: reads `title.json`.
 
     Raises:
-        TitleError: an unusable name, a wrong manifest, no or several media files, a link,
-            something that is no ordinary file.
+        TitleError: the name or the manifest is invalid, there is no or more than one media file, or
+            a file is a link or not a regular file.
     """
     require_title_id(folder.name, folder.location)
     suffixes = {name: PurePath(name).suffix.lower() for name in folder.files}
@@ -108,7 +108,7 @@ def read_title(
         )
     if len(media) > 1:
         raise TitleError(
-            f"{folder.location} holds {len(media)} media files ({', '.join(media)}): leave "
+            f"{folder.location} holds {len(media)} media files ({', '.join(media)}): keep "
             "exactly one."
         )
     return Title(

@@ -1,4 +1,4 @@
-"""Text files written by all kinds of programs: captions and tables."""
+"""Reader of text files in any encoding: captions and tables."""
 
 from collections.abc import Sequence
 
@@ -8,16 +8,16 @@ from mediafm_core.titles.title_file import TitleFile
 
 
 def read_text(file: TitleFile, max_bytes: int, languages: Sequence[str] = ()) -> DecodedText:
-    """Read a text file in Unicode or in an older encoding of its language.
+    """Read a text file in Unicode or in a legacy encoding of its language.
 
     Args:
         file: the open file.
         max_bytes: largest size.
-        languages: primary tags (`ru`) of the languages it may be in, the likeliest first; they
-            decide between encodings older than Unicode.
+        languages: primary tags (`ru`) of the languages it may be in, the most likely first, for
+            detecting legacy encodings.
 
     Returns:
-        The text, with lines that end in a line feed. A damaged byte costs one letter.
+        The text, with lines that end in a line feed. Each damaged byte becomes U+FFFD.
 
     Raises:
         TitleError: the file cannot be read, is larger than `max_bytes`, or no encoding fits.
@@ -27,6 +27,6 @@ def read_text(file: TitleFile, max_bytes: int, languages: Sequence[str] = ()) ->
         text, encoding, damaged = decode(data, languages)
     except UnknownEncodingError as error:
         raise TitleError(
-            f"{file} reads well in no encoding that was tried ({error}): save it as UTF-8."
+            f"{file} fits no encoding that was tried ({error}): save it as UTF-8."
         ) from None
     return DecodedText(text.replace("\r\n", "\n").replace("\r", "\n"), encoding, damaged)

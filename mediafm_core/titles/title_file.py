@@ -1,9 +1,9 @@
-"""A file of a title folder, opened once and read through its descriptor ever after.
+"""A file of a title folder, opened once and then only read through its descriptor.
 
-A name says little about what it leads to: between a check and an opening a file may be swapped for
-a link, a pipe or a device. So the title folder is opened first, the file below it, neither through
-a link, and what has been opened is then examined: it is a regular file or it is refused. All that
-reads it (digest, probe, decoder, parsers) reads this descriptor.
+A check of a path is not reliable: before the file is opened, it may be replaced by a link, a pipe
+or a device. Therefore the title folder is opened first, then the file relative to it, neither
+through a link, and the opened file is refused unless it is a regular file. All readers (digest,
+probe, decoder, parsers) use this descriptor.
 """
 
 import os
@@ -17,16 +17,16 @@ from mediafm_core.errors import TitleError
 
 _READ_BYTES = 1 << 20
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Without O_NONBLOCK, opening a pipe that was put in a file's place would wait for a writer.
+# Without O_NONBLOCK, opening a pipe in place of the file would wait for a writer.
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 def file_stamp(status: os.stat_result) -> str:
-    """Facts of a local file in a fingerprint and in the record of its digest.
+    """Return size and times of a local file, for its fingerprint and the record of its digest.
 
-    A copy that keeps the times of another file (`cp -p`, `rsync --times`, a restored backup) may
-    have its size and modification time, but not the time at which the system changed the inode.
-    The inode's number is left out: network file systems may give it anew with every mount.
+    A copy that preserves times (`cp -p`, `rsync --times`, a restored backup) may have the size and
+    modification time of the original, but not the change time of the inode. The inode number is
+    omitted, because network file systems may assign it anew with every mount.
     """
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
@@ -35,7 +35,7 @@ def open_folder(path: Path) -> int:
     """Open a title folder; returns its descriptor, which the caller closes.
 
     Raises:
-        TitleError: it is missing, a link or no folder.
+        TitleError: the folder is missing, a link, or not a folder.
     """
     try:
         return os.open(path, _FOLDER_FLAGS)
@@ -50,12 +50,12 @@ def open_folder(path: Path) -> int:
 class TitleFile:
     """An open regular file of a title folder. Use as a context manager, or close it.
 
-    As text it is its path, for people.
+    `str()` gives its path, for people.
 
     Args:
         descriptor: of the open file; closed with this object.
-        path: where the file is, for people; never opened.
-        stamp: of its state, where that is not the file's own (a copy of a remote file).
+        path: the file's path, for people; it is not opened.
+        stamp: of the original, if this is a copy of a remote file; by default the file's own.
 
     Attributes:
         path: see above.
@@ -73,7 +73,7 @@ class TitleFile:
 
     @classmethod
     def open(cls, folder: Path, name: str, stamp: str | None = None) -> Self:
-        """Open a file directly in a folder. Neither may be a link; the folder may be below one.
+        """Open a file directly in a folder. Neither may be a link, but parents of the folder may.
 
         Args:
             folder: the folder.
@@ -81,7 +81,7 @@ class TitleFile:
             stamp: see `TitleFile`.
 
         Raises:
-            TitleError: there is none, or it is a link, a pipe, a device or anything but a file.
+            TitleError: the file is missing, or is not a regular file.
         """
         path = folder / name
         if name != path.name:
@@ -95,7 +95,7 @@ class TitleFile:
 
     @classmethod
     def at(cls, path: Path) -> Self:
-        """Open a file by its path, for tools and tests; as `open`."""
+        """Open a file by its path, for tools and tests; see `open`."""
         return cls.open(path.parent, path.name)
 
     def __str__(self) -> str:
@@ -107,11 +107,11 @@ class TitleFile:
         return self.path.name
 
     def fileno(self) -> int:
-        """The descriptor. Its position belongs to whoever reads last: seek before reading."""
+        """Return the descriptor. Readers share its position: seek before reading."""
         return self._descriptor
 
     def pieces(self) -> Iterator[bytes]:
-        """The content in bounded pieces; leaves the descriptor's position alone.
+        """Yield the content in bounded pieces, without moving the descriptor's position.
 
         Raises:
             TitleError: the file cannot be read.
@@ -122,7 +122,7 @@ class TitleFile:
             yield piece
 
     def head(self, size: int) -> bytes:
-        """The first bytes, or all of a shorter file.
+        """Return the first `size` bytes, or all bytes of a shorter file.
 
         Raises:
             TitleError: the file cannot be read.
@@ -135,7 +135,7 @@ class TitleFile:
         return b"".join(pieces)
 
     def read_bytes(self, max_bytes: int) -> bytes:
-        """The whole file.
+        """Return the content of the whole file.
 
         Raises:
             TitleError: the file cannot be read or is larger than `max_bytes`.
@@ -143,7 +143,7 @@ class TitleFile:
         data = self.head(max_bytes + 1)
         if len(data) > max_bytes:
             raise TitleError(
-                f"{self} is larger than {max_bytes >> 20} MiB, too large for what it should be: "
+                f"{self} is larger than {max_bytes >> 20} MiB, the limit for this kind of file: "
                 "replace it."
             )
         return data
@@ -157,7 +157,7 @@ class TitleFile:
         """Refuse a file that has been written or replaced since it was opened.
 
         Raises:
-            TitleError: it has.
+            TitleError: the file has changed.
         """
         if self.has_changed:
             now = os.fstat(self._descriptor).st_size
@@ -198,7 +198,7 @@ class TitleFile:
 
 def _open_file(folder: int, path: Path) -> int:
     try:
-        # Looked at before it is opened too: opening some devices has an effect.
+        # Checked before opening as well, because opening some devices has side effects.
         _require_regular(os.lstat(path.name, dir_fd=folder), path)
         descriptor = os.open(path.name, _FILE_FLAGS, dir_fd=folder)
     except OSError as error:
@@ -218,4 +218,4 @@ def _require_regular(status: os.stat_result, path: Path) -> None:
     if stat.S_ISLNK(status.st_mode):
         raise TitleError(f"{path} is a link: put the file itself in its place.")
     if not stat.S_ISREG(status.st_mode):
-        raise TitleError(f"{path} is no ordinary file: replace it by one.")
+        raise TitleError(f"{path} is not a regular file: replace it by one.")

@@ -18,12 +18,12 @@ Listing = Mapping[str, Entry]
 
 
 class TitleFolder:
-    """A folder of the inbox as it was when it was first listed; nothing of it is read.
+    """A folder of the inbox as it was when it was first listed; no content is read.
 
     Args:
-        inbox: where it is.
-        key: the folder's name there.
-        listing: its files if they are known already; listed when first asked for otherwise.
+        inbox: the inbox it belongs to.
+        key: the folder's name in the inbox.
+        listing: its files, if known already; otherwise they are listed at the first access.
     """
 
     def __init__(self, inbox: "Inbox", key: str, listing: Listing | None = None) -> None:
@@ -36,17 +36,17 @@ class TitleFolder:
 
     @property
     def name(self) -> str:
-        """The title id that the folder stands for, usable or not."""
+        """The folder's name, which is the title id, valid or not."""
         return os.fsencode(self._key).decode("utf-8", "backslashreplace")
 
     @property
     def location(self) -> str:
-        """Where the folder is, for people."""
+        """The folder's path or address, for people."""
         return f"{self._inbox.location}/{self.name}"
 
     @property
     def files(self) -> Listing:
-        """The files directly in it, hidden ones left out.
+        """The files directly in the folder, without hidden ones.
 
         Raises:
             TitleError: the folder cannot be listed.
@@ -57,9 +57,9 @@ class TitleFolder:
 
     @property
     def is_complete(self) -> bool:
-        """Whether `title.json` is there; until then the folder is still being filled.
+        """Return True if `title.json` exists; until then the folder is still being filled.
 
-        A folder that cannot be listed counts as complete: reading it tells what is wrong.
+        A folder that cannot be listed counts as complete, so that reading it reports the error.
         """
         try:
             return MANIFEST_NAME in self.files
@@ -68,7 +68,7 @@ class TitleFolder:
 
     @property
     def is_gone(self) -> bool:
-        """Return True if there is no such folder, or nothing is in it."""
+        """Return True if the folder does not exist or is empty."""
         try:
             return not self.files
         except TitleError as error:
@@ -76,14 +76,14 @@ class TitleFolder:
 
     @property
     def has_usable_name(self) -> bool:
-        """Whether the name can be a title id, and with it a partition key."""
+        """Return True if the name is a valid title id, and so a partition key."""
         return is_title_id(self.name)
 
     def fingerprint(self) -> str:
-        """Digest of the names, sizes and times of change (in S3: entity tags) of the files.
+        """Compute a digest of the files' names, sizes and times of change (in S3: entity tags).
 
-        Reads no content: cheap enough to ask for a whole catalogue every minute. A folder that
-        cannot be listed has a fingerprint too, until it can.
+        No content is read, so that fingerprints of a whole catalogue are cheap enough to compute
+        every minute. A folder that cannot be listed has a fixed fingerprint.
         """
         try:
             files = self.files
@@ -93,18 +93,18 @@ class TitleFolder:
         return digest_of(*map(os.fsencode, parts))
 
     def open(self, name: str) -> TitleFile:
-        """Open one of its files, as the file is now.
+        """Open the current version of one of its files.
 
         Raises:
-            TitleError: it is missing, a link, a pipe or a device.
+            TitleError: the file is missing, or is a link, a pipe or a device.
         """
         return self._inbox.open(self._key, name)
 
     def require_regular_file(self, name: str) -> None:
-        """Refuse what is no ordinary file of this folder.
+        """Refuse anything but a regular file of this folder.
 
         Raises:
-            TitleError: it is missing, a link, a pipe or a device.
+            TitleError: the file is missing, or is a link, a pipe or a device.
         """
         if name not in self.files:
             raise TitleError(f"{self.location}/{name} is missing: add it.")

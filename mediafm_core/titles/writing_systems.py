@@ -1,4 +1,4 @@
-"""Letters and older encodings of the languages that captions come in."""
+"""Letters and legacy encodings by language, for encoding detection."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 
 class WritingSystem(NamedTuple):
-    """WritingSystem of a language in files that are not Unicode.
+    """Legacy encodings and letters of a language.
 
     Attributes:
-        encodings: Python's names, the likeliest first.
-        letters: lower-case letters beyond ASCII. Of an alphabet other than Latin all of them, the
-            commonest in running text first; of Chinese, Japanese and Korean the commonest
-            characters only.
-        is_latin: ASCII letters belong to its words.
+        encodings: Python's names, the most likely first.
+        letters: non-ASCII lower-case letters. For alphabets other than Latin, all letters, the most
+            common in running text first; for Chinese, Japanese and Korean, only the most common
+            characters.
+        is_latin: the language's words also have ASCII letters.
     """
 
     encodings: tuple[str, ...]
@@ -122,7 +122,7 @@ WRITING_SYSTEMS: Mapping[str, WritingSystem] = MappingProxyType(
         "zh": WritingSystem(("gb18030", "big5hkscs", "cp950"), _CHINESE, False),
     }
 )
-"""By primary language. Serbian is written in two scripts: see `writing_systems_of`."""
+"""By primary language; for Serbian, which has two scripts, see `writing_systems_of`."""
 
 _SERBIAN = (
     WritingSystem(_CENTRAL, "čćđšž"),
@@ -131,7 +131,7 @@ _SERBIAN = (
 
 
 def writing_systems_of(language: str) -> tuple[WritingSystem, ...]:
-    """Return the ways a language (primary tag, such as `ru`) is written; none if it is unknown."""
+    """Return the writing systems of a language (primary tag such as `ru`); empty if unknown."""
     if language in {"sr", "sh"}:
         return _SERBIAN
     return (WRITING_SYSTEMS[language],) if language in WRITING_SYSTEMS else ()

@@ -7,8 +7,9 @@
     clips.split("train").torch("genre")        # for torch.utils.data.DataLoader
     clips.to_pandas(), clips.matrix()          # a row per clip, the vectors not copied
 
-A set is of one model version and says which. Writing and reading stream: what is held in memory
-does not grow with the vectors.
+In: labels of clips or spans, the published features. Out: Parquet files of rows and vectors, read
+as Arrow, pandas, numpy or torch. The vectors of a set are of one model version, which its record
+names. Writing and reading stream, so that memory does not grow with the vectors.
 """
 
 from mediafm_core.training_sets.exporting import Exported, export

@@ -1,7 +1,7 @@
-"""What training sets consist of: the files of exported ones, their labels, their mapped vectors.
+"""Content of training sets: files of exported sets, their labels, and their mapped vectors.
 
-Parquet is packed, so that vectors are unpacked once, when they are first asked for, into a file of
-the machine's temporary folder that is mapped into memory: what is not looked at takes none.
+Vectors in Parquet are compressed. The first access unpacks them to a file in the machine's
+temporary folder, which is mapped into memory, so that only pages that are read take memory.
 """
 
 import os
@@ -27,12 +27,14 @@ from mediafm_core.vectors import to_numpy
 
 
 @dataclass(frozen=True)
-class Source:
-    """One exported set.
+class SetFiles:
+    """Files of one exported set.
 
     Attributes:
-        place: for people.
-        files: in the order of their rows, on this machine.
+        place: Path or address of the set, for error messages.
+        files: Paths of the files on this machine, in the order of their rows.
+        schema: Schema of the files, without metadata.
+        record: Record in the footer of the files.
     """
 
     place: str
@@ -41,11 +43,11 @@ class Source:
     record: SetRecord
 
     @classmethod
-    def of(cls, place: Path | S3Location | str) -> "Source":
-        """Find the files of a set and see that all are there.
+    def of(cls, place: Path | S3Location | str) -> "SetFiles":
+        """Find the files of a set and check that they are complete.
 
         Raises:
-            MediaFMError: there is no such set, or it is incomplete.
+            MediaFMError: The set does not exist, or is incomplete.
         """
         files = _files(place)
         schemas = [read_schema(file) for file in files]
@@ -64,9 +66,9 @@ class Source:
 
 
 class Content:
-    """The rows of some sets: keys and labels in memory, vectors in a mapped file."""
+    """Rows of one or several sets: keys and labels in memory, vectors in a mapped file."""
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[SetFiles]) -> None:
         self.sources = list(sources)
         for source in self.sources[1:]:
             _require_same(self.sources[0], source)
@@ -88,12 +90,12 @@ class Content:
 
     @property
     def files(self) -> list[Path]:
-        """Of all sets, in the order of their rows."""
+        """Files of all sets, in the order of their rows."""
         return [file for source in self.sources for file in source.files]
 
     @cached_property
     def table(self) -> pa.Table:
-        """Keys and labels."""
+        """Keys and labels of all rows."""
         parts = []
         for source in self.sources:
             names = [name for name in source.schema.names if name not in VECTORS]
@@ -103,10 +105,10 @@ class Content:
         return pa.concat_tables(parts, promote_options="default").combine_chunks()
 
     def require(self, name: str) -> None:
-        """There is a column.
+        """Check that a column exists.
 
         Raises:
-            MediaFMError: there is none of this name.
+            MediaFMError: The column does not exist.
         """
         if name not in self.schema.names:
             raise MediaFMError(
@@ -114,18 +116,18 @@ class Content:
             )
 
     def vectors(self, name: str) -> np.ndarray:
-        """A column of vectors as a mapped matrix.
+        """Map a column of vectors as a matrix.
 
         Raises:
-            MediaFMError: there is no such column of vectors.
+            MediaFMError: There is no such column of vectors.
         """
         return np.load(self.vectors_file(name), mmap_mode="r")
 
     def vectors_file(self, name: str) -> Path:
-        """A column of vectors as an `.npy` file, which is there as long as this object is.
+        """Unpack a column of vectors to an `.npy` file, which is removed with this object.
 
         Raises:
-            MediaFMError: there is no such column of vectors.
+            MediaFMError: There is no such column of vectors, or the disk is full.
         """
         self.require(name)
         if name not in VECTORS:
@@ -138,12 +140,12 @@ class Content:
             except OSError as error:
                 raise MediaFMError(
                     f"The vectors of {self.sources[0].place} cannot be unpacked in {path.parent} "
-                    f"({error}): see that it has space, or set TMPDIR."
+                    f"({error}): make space, or set TMPDIR."
                 ) from error
         return path
 
     def _unpack(self, name: str, path: Path) -> None:
-        """Write a column of vectors as an `.npy` file, some rows at a time."""
+        """Write a column of vectors to an `.npy` file, a row group at a time."""
         kind = self.schema.field(name).type
         header = {
             "descr": np.lib.format.dtype_to_descr(np.dtype(kind.value_type.to_pandas_dtype())),
@@ -166,7 +168,7 @@ class Content:
 
 
 def _remove_folder(folder: Path, process: int) -> None:
-    """Remove a folder, but not from a forked process, whose copy of the set ends with it."""
+    """Remove a folder, except in a forked process, where only a copy of the set is freed."""
     if os.getpid() == process:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -185,18 +187,18 @@ def _files(place: Path | S3Location | str) -> tuple[Path, ...]:
         return (path,)
     if not parsed.is_dir():
         return (parsed,)
-    found = tuple(sorted(parsed.glob("*.parquet")))
-    if not found:
+    paths = tuple(sorted(parsed.glob("*.parquet")))
+    if not paths:
         raise MediaFMError(f"{place} is a folder without Parquet files: it is no training set.")
-    return found
+    return paths
 
 
-def _require_same(first: Source, other: Source) -> None:
-    """Vectors of two sets may be compared.
+def _require_same(first: SetFiles, other: SetFiles) -> None:
+    """Check that the vectors of two sets are comparable.
 
     Raises:
-        IdentityMismatchError: they are of different models or encoders.
-        MediaFMError: they are of different element types.
+        IdentityMismatchError: They are of different models or encoders.
+        MediaFMError: They have different element types.
     """
     one, two = first.record, other.record
     if one.model != two.model:
@@ -216,10 +218,10 @@ def _require_same(first: Source, other: Source) -> None:
 
 
 def _require_whole_titles(table: pa.Table) -> None:
-    """No title is in two splits.
+    """Check that no title is in two splits.
 
     Raises:
-        MediaFMError: one is, so that what is learnt on one split is known to the other.
+        MediaFMError: A title is in two splits, so that one split leaks into the other.
     """
     if SPLIT not in table.column_names:
         return

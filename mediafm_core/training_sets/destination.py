@@ -1,4 +1,4 @@
-"""Where a training set is written to: one file, or a folder of files that appears in one step."""
+"""Destination of a training set: one file, or a folder of files that appears atomically."""
 
 import os
 from collections.abc import Iterator
@@ -15,16 +15,16 @@ from mediafm_core.storage.open_files import open_files
 from mediafm_core.training_sets.footer import SetRecord, read_schema
 
 SUFFIX = ".parquet"
-PREPARED = "set"  # what becomes the set, among the files in preparation
+PREPARED = "set"  # name of the future set among the files in preparation
 
 
 @dataclass(frozen=True)
 class Destination:
-    """A name in a folder, or in a prefix of S3.
+    """Name of a set in a folder, or in a prefix of S3.
 
     Attributes:
-        files: of the folder.
-        name: of the set in it.
+        files: Files of the folder or prefix.
+        name: Name of the set in it.
     """
 
     files: Files
@@ -32,10 +32,10 @@ class Destination:
 
     @classmethod
     def of(cls, out: Path | S3Location | str, settings: Settings) -> "Destination":
-        """The destination of a path or address.
+        """Parse a path or address.
 
         Raises:
-            MediaFMError: it cannot be one.
+            MediaFMError: It cannot be a destination.
         """
         place = _parsed(out)
         if isinstance(place, S3Location):
@@ -51,15 +51,15 @@ class Destination:
 
     @property
     def is_file(self) -> bool:
-        """Whether the set is one file."""
+        """True if the set is one file, False for a folder of files."""
         return self.name.endswith(SUFFIX)
 
     def require_free(self, replace: bool) -> None:
-        """Refuse to write over what is there.
+        """Check that the destination does not exist, or is a training set to replace.
 
         Raises:
-            MediaFMError: something is there, and it is not to be replaced or is not all of a
-                training set.
+            MediaFMError: The destination exists, and `replace` is False or it has content that is
+                no training set.
         """
         here = f"{self.files.location}/{self.name}"
         if self.files.is_remote:
@@ -74,15 +74,16 @@ class Destination:
             raise MediaFMError(f"{here} is {kind}: take another name.")
         if not replace:
             raise MediaFMError(f"{here} is there already: pass --replace, or another name.")
-        for found in [path] if self.is_file else path.iterdir():  # what is replaced is lost
-            SetRecord.of(read_schema(found), found)
+        # Replacing deletes the files, so each must be part of a training set.
+        for file in [path] if self.is_file else path.iterdir():
+            SetRecord.of(read_schema(file), file)
 
     @contextmanager
     def writing(self, replace: bool) -> Iterator[Path]:
-        """A folder to prepare the set in as `PREPARED`, which takes its place at the end.
+        """Yield a folder to prepare the set in as `PREPARED`; move the set to its place at the end.
 
         Raises:
-            StoreError: it cannot be written.
+            StoreError: The set cannot be written.
         """
         try:
             self.files.sweep()
@@ -96,7 +97,7 @@ class Destination:
                     replace_folder(prepared, self.files.path(self.name), durable=True)
         except OSError as error:
             if error.errno is None:
-                raise  # not of the machine: Arrow's for a file that it cannot decode
+                raise  # Arrow's error for a file that it cannot decode, not one of the system
             raise StoreError(
                 f"{self.files.location}/{self.name} cannot be written ({error}): make space, or "
                 "take another place."

@@ -1,4 +1,4 @@
-"""The rows of a training set: labels that were found in the catalogue, selected and in order."""
+"""Rows of a training set: labels joined with the catalogue, filtered and sorted."""
 
 from collections.abc import Mapping
 
@@ -13,40 +13,40 @@ from mediafm_core.readable import shortened
 from mediafm_core.store.store import Store
 from mediafm_core.training_sets.footer import SPLIT
 from mediafm_core.training_sets.label_files import (
-    Labels,
+    LabelTable,
     require_no_split,
     require_times,
     sentence_part,
 )
 from mediafm_core.training_sets.splits import split_titles
 
-_SHOWN = 60  # characters of a condition in an error
+_SHOWN = 60  # characters of a condition in an error message
 _ORDER = ("title_id", "start_s", "end_s", "clip_id")
 
 
 def find_examples(
     connection: duckdb.DuckDBPyConnection,
     store: Store,
-    labels: Labels,
+    labels: LabelTable,
     where: str | None = None,
     skip_unknown: bool = False,
 ) -> tuple[pa.Table, int]:
-    """Join labels with the clips or titles that they are of.
+    """Join labels with their clips or titles.
 
     Args:
-        connection: to the catalogue.
-        store: the catalogue's.
-        labels: of clips or of spans.
-        where: condition in SQL on the columns of the result and of the catalogue's `titles`.
-        skip_unknown: leave out labels of unknown clips and titles, which are refused otherwise.
+        connection: Connection to the catalogue.
+        store: Store of the catalogue.
+        labels: Labels of clips or of spans.
+        where: Condition in SQL on the columns of the result and of the catalogue's `titles`.
+        skip_unknown: Leave out labels of unknown clips and titles instead of raising an error.
 
     Returns:
-        `title_id, clip_id, start_s, end_s, proposed`, then the labels, in the order of title and
-        time whatever the order of the labels; of spans, `clip_id` and `proposed` are null. And how
-        many labels were left out as unknown.
+        A table and the number of labels that were left out as unknown. The table has `title_id,
+        clip_id, start_s, end_s, proposed`, then the labels, sorted by title and time; `clip_id` and
+        `proposed` are null for spans.
 
     Raises:
-        MediaFMError: a clip or title is unknown, the condition cannot be used, or nothing is left.
+        MediaFMError: A clip or title is unknown, the condition cannot be used, or no row is left.
     """
     keys = labels.table.select(labels.keys)
     rows = pa.array(np.arange(keys.num_rows))
@@ -70,12 +70,12 @@ def find_examples(
 
 
 def with_splits(
-    examples: pa.Table, labels: Labels, shares: Mapping[str, float], seed: int
+    examples: pa.Table, labels: LabelTable, shares: Mapping[str, float], seed: int
 ) -> pa.Table:
-    """Add the column `split`, and put the rows of each split together.
+    """Add the column `split`, and sort the rows by split.
 
     Raises:
-        MediaFMError: the labels have such a column already, or there are fewer titles than splits.
+        MediaFMError: The labels have such a column already, or there are fewer titles than splits.
     """
     require_no_split(labels)
     titles = examples["title_id"].combine_chunks().dictionary_encode()
@@ -104,9 +104,9 @@ _FIND = {
 
 
 def _require_known(
-    connection: duckdb.DuckDBPyConnection, labels: Labels, unknown: pa.Table, skip: bool
+    connection: duckdb.DuckDBPyConnection, labels: LabelTable, unknown: pa.Table, skip: bool
 ) -> None:
-    """Refuse unknown clips or titles, unless they are to be left out and others are there."""
+    """Refuse unknown clips or titles, unless they are left out (`skip`) and other rows remain."""
     if skip and unknown.num_rows < labels.table.num_rows:
         return
     connection.register("unknown", unknown)
@@ -124,7 +124,7 @@ def _require_known(
         plural = "s" if clips.num_rows > 1 else ""
         parts.append(f"{clips.num_rows} clip{plural} of titles it has ({sentence_part(clips)})")
     remedy = (
-        "label clips that it has" if skip else "mend them, or leave them out with --skip-unknown"
+        "label clips that it has" if skip else "correct them, or leave them out with --skip-unknown"
     )
     raise MediaFMError(
         f"{labels.source}: {unknown.num_rows} of {labels.table.num_rows} rows are unknown to the "
@@ -133,9 +133,9 @@ def _require_known(
 
 
 def _matching(store: Store, examples: pa.Table, where: str) -> pa.ChunkedArray:
-    """Return which examples a condition is true for; it runs in a process of its own, with limits.
+    """Evaluate a condition on examples, as a mask, in a process of its own with limits.
 
-    Where a label has the name of a column of `titles`, the label is meant.
+    A label shadows a column of `titles` with the same name.
     """
     number = "_" * (1 + max(map(len, examples.column_names)))  # no column has this name
     rows = pa.array(np.arange(examples.num_rows))
@@ -148,8 +148,8 @@ def _matching(store: Store, examples: pa.Table, where: str) -> pa.ChunkedArray:
     found = matching.column(0)
     if not len(found):
         raise MediaFMError(
-            f"None of {examples.num_rows} labelled clips fulfils {shortened(where, _SHOWN)!r}: ask "
-            "for others."
+            f"None of {examples.num_rows} labelled clips fulfils {shortened(where, _SHOWN)!r}: "
+            "relax the condition."
         )
     mask = np.zeros(examples.num_rows, dtype=bool)
     mask[found.to_numpy()] = True

@@ -1,7 +1,7 @@
-"""Writing a training set: labels are joined with the vectors of the serving version.
+"""Export of a training set: labels joined with the vectors of the serving version.
 
-Everything is read through one connection, which sees the catalogue as it was when it was opened:
-one model version, whatever is published or released meanwhile.
+All data is read through one connection to one snapshot of the catalogue, which has one model
+version, even if titles are published or a model is released in the meantime.
 """
 
 import uuid
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import duckdb
 import pyarrow as pa
 
-from mediafm_core.api.catalogue_reader import reading
+from mediafm_core.api.catalogue_reader import catalogue_connection
 from mediafm_core.config.location import S3Location
 from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import StoreError
@@ -33,20 +33,20 @@ from mediafm_core.training_sets.gathering import (
     gather_fused,
     gather_spans,
 )
-from mediafm_core.training_sets.label_files import Labels, catalogue_labels, read_labels
+from mediafm_core.training_sets.label_files import LabelTable, catalogue_labels, read_labels
 from mediafm_core.training_sets.parquet_files import write_files
 from mediafm_core.training_sets.splits import check_shares
 
 Progress = Callable[[int, int], None]
-"""Is called with how many vectors are done, and of how many."""
+"""Callback for the number of vectors that are done, and the total."""
 
 
 class Exported(NamedTuple):
-    """A training set that was written."""
+    """An exported training set."""
 
     place: str
     files: int
-    splits: dict[str, int]  # rows in each
+    splits: dict[str, int]  # number of rows of each split
     record: SetRecord
 
 
@@ -65,31 +65,31 @@ def export(
     store: Path | S3Location | str | None = None,
     progress: Progress | None = None,
 ) -> Exported:
-    """Write a training set: a row per labelled clip or span, with its vector in context.
+    """Write a training set: a row per labelled clip or span, with its contextual vector.
 
-    The set appears whole or not at all. Its columns are described in `docs/training_sets.md`.
+    The set is written atomically. Its columns are described in `docs/training_sets.md`.
 
     Args:
-        out: a file, `.parquet`, or a folder of them; in S3 a file, `s3://bucket/name.parquet`.
+        out: A file, `.parquet`, or a folder of files; in S3 a file, `s3://bucket/name.parquet`.
         labels: `.parquet`, `.csv` or a table of `title_id, clip_id` or `title_id, start_s, end_s`,
             then label columns of any type; None takes the labels of the catalogue's `clips.csv`.
-        columns: the label columns that are wanted; None takes all.
-        where: only the rows that a condition in SQL holds for: on their own columns and on those
-            of the catalogue's table `titles`.
-        split: shares of titles, such as `{"train": 0.8, "test": 0.2}`; adds the column `split`.
-        seed: of the splits.
-        fused: add the column `fused`, the vectors that the model read, without context.
-        float16: halve the vectors; they are float32 otherwise.
-        skip_unknown: leave out labels of clips and titles that the catalogue does not have.
-        replace: a set that is there already.
-        store: folder or `s3://` address of the catalogue; None takes the settings'.
-        progress: called now and then.
+        columns: Label columns to export; None takes all.
+        where: Condition in SQL on the columns of the rows and of the catalogue's table `titles`;
+            only rows that match are exported.
+        split: Shares of titles, such as `{"train": 0.8, "test": 0.2}`; adds the column `split`.
+        seed: Seed of the splits.
+        fused: Add the column `fused`, the model's input vectors, without context.
+        float16: Write vectors in float16 instead of float32.
+        skip_unknown: Leave out labels of clips and titles that the catalogue does not have.
+        replace: Replace an existing set.
+        store: Folder or `s3://` address of the catalogue; None takes the setting.
+        progress: Callback for the number of vectors that are done, and the total.
 
     Raises:
-        MediaFMError: labels or condition cannot be used, no row is left, or `out` is there already.
-        TitleError: a span reaches outside its title.
-        IdentityMismatchError: titles have fused vectors of different encoders.
-        StoreError: nothing has been published in this store, or `out` cannot be written.
+        MediaFMError: Labels or condition cannot be used, no row is left, or `out` exists already.
+        TitleError: A span reaches outside its title.
+        IdentityMismatchError: Titles have fused vectors of different encoders.
+        StoreError: Nothing has been published in this store, or `out` cannot be written.
     """
     settings = load_settings(store=store)
     catalogue = open_store(settings)
@@ -97,18 +97,18 @@ def export(
     destination = Destination.of(out, settings)
     destination.require_free(replace)
     with (
-        reading(catalogue) as connection,
+        catalogue_connection(catalogue) as connection,
         duckdb_errors(catalogue.features, "export again"),
         destination.writing(replace) as folder,
     ):
         if labels is None:
-            found = catalogue_labels(connection, columns)
+            table = catalogue_labels(connection, columns)
         else:
-            found = read_labels(Path(labels) if isinstance(labels, str) else labels, columns)
-        examples, left_out = find_examples(connection, catalogue, found, where, skip_unknown)
+            table = read_labels(Path(labels) if isinstance(labels, str) else labels, columns)
+        examples, left_out = find_examples(connection, catalogue, table, where, skip_unknown)
         if shares is not None:
-            examples = with_splits(examples, found, shares, seed)
-        record = _record(connection, catalogue, found, examples).model_copy(
+            examples = with_splits(examples, table, shares, seed)
+        record = _record(connection, catalogue, table, examples).model_copy(
             update={
                 "element": "float16" if float16 else "float32",
                 "where": where,
@@ -118,7 +118,7 @@ def export(
             }
         )
         matrices, space = _gathered(
-            connection, catalogue, found, examples, record.dimension, fused, folder, progress
+            connection, catalogue, table, examples, record.dimension, fused, folder, progress
         )
         record = record.model_copy(update=space)
         files = write_files(folder, destination.is_file, record, examples, matrices)
@@ -128,14 +128,14 @@ def export(
 def _gathered(
     connection: duckdb.DuckDBPyConnection,
     store: Store,
-    labels: Labels,
+    labels: LabelTable,
     examples: pa.Table,
     width: int,
     fused: bool,
     folder: Path,
     progress: Progress | None,
 ) -> tuple[dict[str, FileMatrix], dict[str, Any]]:
-    """The vectors of the examples, and of fused ones the space that they are of."""
+    """Gather the vectors of the examples; return them with the space of the fused ones."""
     rows, done = examples.num_rows, 0
 
     def advance(count: int) -> None:
@@ -157,8 +157,8 @@ def _gathered(
             matrices[FUSED] = FileMatrix(folder / f"{FUSED}.npy", (rows, columns))
             return matrices[FUSED]
 
-        found = gather_fused(connection, store, examples, create, advance)
-        space = {"encoders": found.encoders, "ranges": found.ranges}
+        fused_space = gather_fused(connection, store, examples, create, advance)
+        space = {"encoders": fused_space.encoders, "ranges": fused_space.ranges}
     if done != rows * (1 + fused):
         raise StoreError(
             f"{store.location} has vectors of {done} of {rows * (1 + fused)} rows: `mediafm run` "
@@ -168,9 +168,9 @@ def _gathered(
 
 
 def _record(
-    connection: duckdb.DuckDBPyConnection, store: Store, labels: Labels, examples: pa.Table
+    connection: duckdb.DuckDBPyConnection, store: Store, labels: LabelTable, examples: pa.Table
 ) -> SetRecord:
-    """What the set says of itself, as far as the catalogue and the labels decide it."""
+    """Make the record of a set from the catalogue and the labels, without export options."""
     model, dimension, schema_version, titles = connection.execute(
         "SELECT model_version, dimension, schema_version, titles FROM catalogue"
     ).fetchall()[0]
@@ -196,7 +196,7 @@ def _record(
 
 
 def _space_of(store: Store, model: str) -> dict[str, Any]:
-    """The encoders that a model reads, and their columns; nothing where the model is gone."""
+    """Return encoders and ranges of a model's input vectors; empty where the model is gone."""
     folder = model_folder(store, model)
     if not folder.exists():
         return {}

@@ -1,4 +1,4 @@
-"""What a training set says of itself in the footer of each of its files, and its own columns."""
+"""Record in the footer of each file of a training set, and names of the set's own columns."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +17,11 @@ RECORD_KEY = b"mediafm_training_set"
 EMBEDDING, FUSED, SPLIT = "embedding", "fused", "split"
 VECTORS = (EMBEDDING, FUSED)
 OWN_COLUMNS = ("title_id", "clip_id", "start_s", "end_s", "proposed", *VECTORS)
-"""Columns that no label may be called by; `split` is one more where titles are split."""
+"""Names that no label may have; `split` is reserved as well where titles are split."""
 
 
 class SetRecord(BaseModel):
-    """Where the rows of a training set come from."""
+    """Origin of the rows of a training set."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -55,16 +55,16 @@ class SetRecord(BaseModel):
 
     @classmethod
     def of(cls, schema: pa.Schema, path: Path) -> Self:
-        """The record in a file's schema.
+        """Read the record from a file's schema.
 
         Raises:
-            MediaFMError: it is no training set, or of a later version of MediaFM.
+            MediaFMError: The file is no training set, or of a later version of MediaFM.
         """
-        found = (schema.metadata or {}).get(RECORD_KEY)
-        if found is None:
+        record = (schema.metadata or {}).get(RECORD_KEY)
+        if record is None:
             raise MediaFMError(f"{path} is no training set: make one with `mediafm export`.")
         try:
-            return cls.model_validate_json(found)
+            return cls.model_validate_json(record)
         except ValidationError as error:
             wrong = error.errors()[0]
             place = ".".join(map(str, wrong["loc"])) or "all of it"
@@ -75,10 +75,10 @@ class SetRecord(BaseModel):
 
 
 def read_schema(path: Path) -> pa.Schema:
-    """The schema of a Parquet file.
+    """Read the schema of a Parquet file.
 
     Raises:
-        MediaFMError: as `opened_set`.
+        MediaFMError: The file cannot be opened, see `opened_set`.
     """
     with opened_set(path) as file:
         return file.schema_arrow
@@ -86,10 +86,10 @@ def read_schema(path: Path) -> pa.Schema:
 
 @contextmanager
 def opened_set(path: Path) -> Iterator[pq.ParquetFile]:
-    """Open a file of a training set; what the block reads is compared with its checksums.
+    """Open a file of a training set, and verify the checksums of all data read in the block.
 
     Raises:
-        MediaFMError: there is no such file, it is no Parquet, or it is damaged.
+        MediaFMError: The file does not exist, is no Parquet file, or is damaged.
     """
 
     def unreadable(reason: str) -> MediaFMError:

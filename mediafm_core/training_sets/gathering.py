@@ -1,7 +1,7 @@
-"""The vectors of examples, written to their rows of a matrix in a file.
+"""Vectors of examples, gathered into the rows of a matrix in a file.
 
-The catalogue keeps vectors in the order in which titles came, and a set wants them in its own: each
-batch is put where it belongs. The matrix is in a file so that memory does not grow with it.
+The catalogue stores vectors in the order of publication, and a set has an order of its own, so each
+batch is written to its rows. The matrix is in a file so that memory does not grow with it.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,18 +19,18 @@ from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_numpy
 
 _BATCH_BYTES = 32 << 20
-_DUCKDB_VECTOR = 2048  # rows that DuckDB hands over at least
+_DUCKDB_VECTOR = 2048  # minimum number of rows in a batch from DuckDB
 
 Progress = Callable[[int], None]
-"""Is called with the number of vectors that have been written since."""
+"""Callback for the number of vectors that were written since the last call."""
 
 
 class FileMatrix:
-    """A matrix of float32 in a file. It is mapped for each use anew, which leaves memory at once.
+    """A float32 matrix in a file, which is mapped anew for each access to free memory at once.
 
     Args:
-        path: of the new file.
-        shape: of the matrix.
+        path: Path of the new file.
+        shape: Shape of the matrix.
     """
 
     def __init__(self, path: Path, shape: tuple[int, int]) -> None:
@@ -54,13 +54,13 @@ def gather_clips(
     """Copy the published vectors of the catalogue's clips.
 
     Args:
-        connection: to the catalogue.
+        connection: Connection to the catalogue.
         examples: `title_id, clip_id`, row by row of the matrix.
-        matrix: `[rows, h]`.
-        progress: called after each batch.
+        matrix: `[rows, h]`, the target.
+        progress: Callback after each batch.
     """
     keys = examples.select(["title_id", "clip_id"])
-    # A table of its own, whose size DuckDB knows: it is what the join keeps in memory.
+    # A temporary table has a known size, so that DuckDB builds the join's hash table from it.
     connection.register("keys", keys.append_column("row", pa.array(np.arange(keys.num_rows))))
     connection.execute("CREATE TEMP TABLE wanted AS FROM keys")
     connection.unregister("keys")
@@ -82,14 +82,14 @@ def gather_spans(
     """Pool the contextual vectors of the shots of spans, as `mediafm_core.embed_many` does.
 
     Args:
-        connection: to the catalogue.
-        store: its store.
+        connection: Connection to the catalogue.
+        store: Store of the catalogue.
         examples: `title_id, start_s, end_s`, row by row of the matrix.
-        matrix: `[rows, h]`.
-        progress: called after each title.
+        matrix: `[rows, h]`, the target.
+        progress: Callback after each title.
 
     Raises:
-        TitleError: a span reaches outside its title.
+        TitleError: A span reaches outside its title.
     """
     for shots, spans, places in _titles(connection, store, examples, matrix.shape[1]):
         matrix[places] = pool(to_numpy(shots["embedding"]), span_weights(shots, spans))
@@ -103,19 +103,22 @@ def gather_fused(
     create: Callable[[int], FileMatrix],
     progress: Progress,
 ) -> FusedSpace:
-    """Pool the fused vectors of the shots of examples: what the model read, without context.
+    """Pool the fused vectors of the shots of examples, which are the model's input.
 
     Args:
-        connection: to the catalogue.
-        store: its store.
+        connection: Connection to the catalogue.
+        store: Store of the catalogue.
         examples: `title_id, start_s, end_s`, row by row of the matrix.
-        create: makes the matrix `[rows, width]` once the width is known.
-        progress: called after each title.
+        create: Function that creates the matrix `[rows, width]` once the width is known.
+        progress: Callback after each title.
+
+    Returns:
+        The space of the fused vectors.
 
     Raises:
-        StoreError: a title's fused vectors are gone, or not of the shots that readers see.
-        IdentityMismatchError: titles were embedded by different encoders.
-        TitleError: a span reaches outside its title.
+        StoreError: A title's fused vectors are missing, or not of its published shots.
+        IdentityMismatchError: Titles were embedded by different encoders.
+        TitleError: A span reaches outside its title.
     """
     matrix: FileMatrix | None = None
     first, space = "", FusedSpace()
@@ -137,15 +140,15 @@ def gather_fused(
 def _titles(
     connection: duckdb.DuckDBPyConnection, store: Store, examples: pa.Table, width: int = 0
 ) -> Iterator[tuple[pa.Table, np.ndarray, np.ndarray]]:
-    """Shots of each title of the examples, the spans `[k, 2]` in it and their rows `[k]`.
+    """Yield shots of each title of the examples, its spans `[k, 2]` and their rows `[k]`.
 
-    The catalogue's shards are read one after the other, each of which fits into memory.
+    The catalogue's shards are read one after the other. Each fits into memory.
 
     Args:
-        connection: to the catalogue.
-        store: its store.
+        connection: Connection to the catalogue.
+        store: Store of the catalogue.
         examples: `title_id, start_s, end_s`.
-        width: of the contextual vectors to read with the shots; 0 for the times alone.
+        width: Width of the contextual vectors to read with the shots; 0 reads the times only.
     """
     titles = examples["title_id"].combine_chunks().dictionary_encode()
     names, codes = titles.dictionary, titles.indices.to_numpy()
@@ -177,15 +180,15 @@ def _titles(
 
 
 def _read_fused(store: Store, title_id: str, shots: pa.Table) -> tuple[np.ndarray, FusedSpace]:
-    """Fused vectors of a title `[n, f]`, and the space that they are of."""
+    """Read the fused vectors of a title `[n, f]`, and their space."""
     record = store.record("fused_embeddings", title_id)
     if record is None:
         raise StoreError(f"{title_id} has no fused_embeddings in {store.location}: run it again.")
     newest = store.read("shots", title_id)
     if any(not newest[name].equals(shots[name]) for name in ("start_s", "end_s")):
         raise StoreError(
-            f"{title_id} has been cut into other shots than readers see: `mediafm run` publishes "
-            "it, then export again."
+            f"{title_id} has been cut into other shots than the published ones: `mediafm run` "
+            "publishes it, then export again."
         )
     fused = to_numpy(store.read("fused_embeddings", title_id)["embedding"])
     return fused, FusedSpace.from_record(record.details)

@@ -1,4 +1,4 @@
-"""Labels and what they are of: clips of the catalogue, or spans of its titles.
+"""Tables of labels, of clips of the catalogue or of spans of its titles.
 
 A table of labels has `title_id, clip_id` or `title_id, start_s, end_s`, then label columns.
 """
@@ -19,29 +19,29 @@ from mediafm_core.errors import MediaFMError
 from mediafm_core.identity import digest_of, digest_of_files
 from mediafm_core.training_sets.footer import OWN_COLUMNS, SPLIT
 
-CATALOGUE = "clips.csv"  # what labels without a file of their own came from
+CATALOGUE = "clips.csv"  # source of the catalogue's own labels
 _KEYS = {
     "title_id": pa.string(),
     "clip_id": pa.string(),
     "start_s": pa.float64(),
     "end_s": pa.float64(),
 }
-_NAMED = 3  # of what is wrong, in a sentence
+_NAMED = 3  # rows named in an error message
 
-# How a number may be written to be one: 007 is a name.
+# Accepted forms of numbers. With leading zeros, as in 007, a text is a name.
 _INTEGER = r"^-?(0|[1-9]\d{0,17})$"
 _NUMBER = r"^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$"
 _BOOLEAN = r"^(?i:true|false)$"
 
 
-class Labels(NamedTuple):
-    """Label columns beside the keys of what they are of.
+class LabelTable(NamedTuple):
+    """Label columns with the keys of their clips or spans.
 
     Attributes:
-        table: `title_id, clip_id` or `title_id, start_s, end_s`, then the labels; maybe the times
-            of clips as well.
-        source: where they come from, for people.
-        digest: of the file, or of the table where there is none.
+        table: `title_id, clip_id` or `title_id, start_s, end_s`, then the labels; optionally with
+            the times of clips.
+        source: Name of the file for messages; `table` for a table in memory.
+        digest: Digest of the file, or of the table if there is no file.
     """
 
     table: pa.Table
@@ -50,34 +50,34 @@ class Labels(NamedTuple):
 
     @property
     def is_of_clips(self) -> bool:
-        """Whether they are of the catalogue's clips and not of any spans."""
+        """True for labels of the catalogue's clips, False for labels of spans."""
         return "clip_id" in self.table.column_names
 
     @property
     def keys(self) -> list[str]:
-        """The columns that name what a row is of."""
+        """Columns that identify the clip or span of a row."""
         return ["title_id", "clip_id"] if self.is_of_clips else ["title_id", "start_s", "end_s"]
 
     @property
     def names(self) -> list[str]:
-        """The label columns."""
+        """Names of the label columns."""
         return [name for name in self.table.column_names if name not in _KEYS]
 
 
 def catalogue_labels(
     connection: duckdb.DuckDBPyConnection, names: Sequence[str] | None = None
-) -> Labels:
-    """The labels that came with the catalogue's clips.
+) -> LabelTable:
+    """Read the labels of the catalogue's clips.
 
-    A label is text in the catalogue. One that is written as a number, or as true and false,
-    wherever it is given becomes one.
+    Labels are text in the catalogue. A label whose values are all written as numbers, or as true
+    and false, is converted.
 
     Args:
-        connection: to the catalogue.
-        names: of the labels that are wanted; None takes all. Clips with none of them are left out.
+        connection: Connection to the catalogue.
+        names: Names of labels; None takes all. Clips with none of them are left out.
 
     Raises:
-        MediaFMError: no clip has labels, or none of a name.
+        MediaFMError: No clip has labels, or a label does not exist.
     """
     known = [
         name
@@ -102,27 +102,27 @@ def catalogue_labels(
     ).to_arrow_table()
     for name in names:
         table = _replaced(table, name, typed(table[name]))
-    return Labels(table, CATALOGUE, _digest(table))
+    return LabelTable(table, CATALOGUE, _digest(table))
 
 
-def read_labels(source: Path | pa.Table, names: Sequence[str] | None = None) -> Labels:
-    """Labels of a file or table of the user's.
+def read_labels(source: Path | pa.Table, names: Sequence[str] | None = None) -> LabelTable:
+    """Read labels from a user's file or table.
 
     Args:
-        source: `.parquet` or `.csv` (UTF-8, with a header), or a table. Columns of CSV have types
-            by the rule of `catalogue_labels`, and their empty cells are no label.
-        names: of the label columns that are wanted; None takes all.
+        source: `.parquet` or `.csv` (UTF-8, with a header), or a table. Columns of CSV are
+            converted as in `catalogue_labels`, and their empty cells are no label.
+        names: Names of label columns; None takes all.
 
     Raises:
-        MediaFMError: the file cannot be read, a key is missing, empty or there twice, there is no
-            row or no label, or a column has a name that training sets use themselves.
+        MediaFMError: The file cannot be read, a key is missing, empty or repeated, there is no row
+            or no label, or a column has a reserved name.
     """
     if isinstance(source, pa.Table):
         table, place = source, "table"
     else:
         table, place = _read(source), source.name
     table = _with_keys(table.replace_schema_metadata(None), place)
-    of_file = Labels(table, place, "")
+    of_file = LabelTable(table, place, "")
     names = _chosen(names, of_file.names, place)
     if not names:
         raise MediaFMError(
@@ -139,10 +139,10 @@ def read_labels(source: Path | pa.Table, names: Sequence[str] | None = None) -> 
 
 
 def typed(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Text as whole numbers, numbers or booleans where every value is written as one.
+    """Convert text to integers, numbers or booleans if all values are written as such.
 
     Args:
-        column: text; empty means that there is no value.
+        column: Text; an empty cell has no value.
     """
     column = pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
     values = column.drop_null()
@@ -159,25 +159,25 @@ def typed(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def sentence_part(rows: pa.Table) -> str:
-    """The first few of some rows, for a sentence."""
+    """List the first few rows for an error message."""
     shown = [" ".join(_shown(value) for value in row.values()) for row in _first(rows)]
     return ", ".join(shown) + (", ..." if rows.num_rows > _NAMED else "")
 
 
-def require_times(labels: Labels, found: pa.Table) -> None:
-    """Where labels of clips come with times, check that the catalogue's clips are still those.
+def require_times(labels: LabelTable, times: pa.Table) -> None:
+    """Check the times of labels of clips, if they have any, against the catalogue's clips.
 
     Args:
-        labels: of clips, in rows that are all known.
-        found: `start_s, end_s` of the catalogue's clips, row by row.
+        labels: Labels of clips, whose rows are all known.
+        times: `start_s, end_s` of the catalogue's clips, row by row.
 
     Raises:
-        MediaFMError: a clip has other times.
+        MediaFMError: A clip has other times.
     """
     for name in ("start_s", "end_s"):
         if name not in labels.table.column_names:
             continue
-        given, known = labels.table[name].to_numpy(), found[name].to_numpy()
+        given, known = labels.table[name].to_numpy(), times[name].to_numpy()
         other = np.flatnonzero(~(np.abs(given - known) <= END_TOLERANCE_S))
         if len(other):
             row = int(other[0])
@@ -196,17 +196,19 @@ def _read(path: Path) -> pa.Table:
         if path.suffix == ".csv":
             return _read_csv(path)
     except FileNotFoundError:
-        raise MediaFMError(f"There is no file of labels {path}: mend its name.") from None
+        raise MediaFMError(f"There is no file of labels {path}: correct its name.") from None
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
-        raise MediaFMError(f"{path} cannot be read ({reason}): mend the file of labels.") from None
+        raise MediaFMError(
+            f"{path} cannot be read ({reason}): repair the file of labels."
+        ) from None
     raise MediaFMError(f"{path} is neither .parquet nor .csv: write the labels as one of them.")
 
 
 def _read_csv(path: Path) -> pa.Table:
     with pyarrow.csv.open_csv(path) as reader:
         names = reader.schema.names
-    # As text, so that the types are found by one rule and not by the first block of the file.
+    # Columns are read as text, so that types follow one rule and not the file's first block.
     options = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
     table = pyarrow.csv.read_csv(path, convert_options=options)
     columns = [
@@ -217,7 +219,7 @@ def _read_csv(path: Path) -> pa.Table:
 
 
 def _with_keys(table: pa.Table, place: str) -> pa.Table:
-    """A table whose keys are there, once, of their types and without gaps."""
+    """Check that the keys exist once, without gaps, and cast them to their types."""
     repeated = [name for name in table.column_names if table.column_names.count(name) > 1]
     if repeated:
         raise MediaFMError(f"{place} has two columns {repeated[0]!r}: rename one.")
@@ -234,18 +236,18 @@ def _with_keys(table: pa.Table, place: str) -> pa.Table:
             column = table[name].cast(kind)
         except pa.ArrowException as error:
             reason = " ".join(str(error).split())
-            raise MediaFMError(f"{place}: {name} cannot be used ({reason}): mend it.") from None
+            raise MediaFMError(f"{place}: {name} cannot be used ({reason}): correct it.") from None
         empty = pc.is_null(column, nan_is_null=True)
         if kind == pa.string():
             empty = pc.or_kleene(empty, pc.equal(column, ""))
         if pc.any(empty).as_py():
             row = pc.index(empty.combine_chunks(), True).as_py() + 1
-            raise MediaFMError(f"{place}: {name} of row {row} is empty: mend the row.")
+            raise MediaFMError(f"{place}: {name} of row {row} is empty: correct the row.")
         table = _replaced(table, name, column)
     return table
 
 
-def _require_distinct(labels: Labels) -> None:
+def _require_distinct(labels: LabelTable) -> None:
     counts = labels.table.select(labels.keys).group_by(labels.keys).aggregate([([], "count_all")])
     twice = counts.filter(pc.greater(counts["count_all"], 1))
     if twice.num_rows:
@@ -276,11 +278,11 @@ def _check_names(names: Sequence[str], place: str) -> None:
             )
 
 
-def require_no_split(labels: Labels) -> None:
-    """Labels have no splits of their own where titles are to be split.
+def require_no_split(labels: LabelTable) -> None:
+    """Check that labels have no column `split`.
 
     Raises:
-        MediaFMError: they have.
+        MediaFMError: They have one.
     """
     if SPLIT in labels.names:
         raise MediaFMError(
@@ -305,7 +307,7 @@ def _shown(value: object) -> str:
 
 
 def _digest(table: pa.Table) -> str:
-    """Digest of a table's rows, independent of how they are cut into chunks."""
+    """Compute a digest of a table's rows, independent of their chunks."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table.combine_chunks())

@@ -1,4 +1,4 @@
-"""The Parquet files of a training set."""
+"""Writer of the Parquet files of a training set."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +13,9 @@ from mediafm_core.training_sets.footer import RECORD_KEY, SetRecord
 from mediafm_core.training_sets.gathering import FileMatrix
 from mediafm_core.vectors import to_arrow, vector_type
 
-# Small enough to be drawn in random order by training, large enough to be read at full speed.
+# Small enough for training to draw row groups in random order, large enough to read at full speed.
 ROWS_READ_TOGETHER = 1024
-_FILE_BYTES = 1 << 30  # of vectors, in each file of a folder
+_FILE_BYTES = 1 << 30  # bytes of vectors in each file of a folder
 
 
 def write_files(
@@ -28,17 +28,17 @@ def write_files(
     """Write a set, in row groups, as `PREPARED` in a folder.
 
     Args:
-        folder: of files in preparation.
-        one_file: or a folder of files.
-        record: kept in each file.
-        examples: keys and labels.
-        matrices: vector columns, row by row.
+        folder: Folder of files in preparation.
+        one_file: Write one file; False writes a folder of files.
+        record: Record to store in each file.
+        examples: Keys and labels.
+        matrices: Vector columns, row by row.
 
     Returns:
-        How many files there are.
+        The number of files.
 
     Raises:
-        MediaFMError: a value is too large for float16.
+        MediaFMError: A value is too large for float16.
     """
     element = pa.type_for_alias(record.element)
     fields = [
@@ -67,7 +67,7 @@ def _write_file(
     matrices: Mapping[str, FileMatrix],
     rows: range,
 ) -> None:
-    # As in the store: vectors split into their bytes take less room and are read faster.
+    # Byte stream split, as in the store: vectors take less space and are read faster.
     with parquet_writer(
         path,
         schema,

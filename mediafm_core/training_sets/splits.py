@@ -1,4 +1,4 @@
-"""Splits that keep titles whole: clips of a title are alike, and would leak between splits."""
+"""Splits of whole titles, because similar clips of one title would leak between splits."""
 
 import hashlib
 import math
@@ -8,14 +8,14 @@ import numpy as np
 
 from mediafm_core.errors import MediaFMError
 
-_SHARES_SUM_TO = 1e-6  # apart from rounding
+_TOLERANCE = 1e-6  # of the sum of shares, for rounding
 
 
 def parse_shares(text: str) -> dict[str, float]:
-    """Shares from `train=0.8,test=0.2`.
+    """Parse shares such as `train=0.8,test=0.2`.
 
     Raises:
-        MediaFMError: it is written in another way.
+        MediaFMError: The text has another form.
     """
     shares: dict[str, float] = {}
     for part in text.split(","):
@@ -31,14 +31,14 @@ def parse_shares(text: str) -> dict[str, float]:
 
 
 def check_shares(shares: Mapping[str, float]) -> dict[str, float]:
-    """The shares of all titles, if they can be.
+    """Check the shares of titles in each split, and return them.
 
     Raises:
-        MediaFMError: a share is not above zero, or they do not sum to one.
+        MediaFMError: A share is not above zero, a split has no name, or the sum is not one.
     """
     if not shares or min(shares.values()) <= 0 or not all(shares):
         raise MediaFMError(f"Splits {_text(shares)}: every split has a name and a share above 0.")
-    if abs(sum(shares.values()) - 1) > _SHARES_SUM_TO:
+    if abs(sum(shares.values()) - 1) > _TOLERANCE:
         raise MediaFMError(
             f"Splits {_text(shares)}: the shares sum to {sum(shares.values()):g}, not to 1."
         )
@@ -46,18 +46,22 @@ def check_shares(shares: Mapping[str, float]) -> dict[str, float]:
 
 
 def split_titles(titles: Sequence[str], shares: Mapping[str, float], seed: int) -> dict[str, str]:
-    """The split of each title.
+    """Assign each title to a split.
 
-    Titles are in the order of a digest of seed and id, and cut by the shares. So a title that is
-    added moves few others: only those next to a cut.
+    Titles are sorted by a digest of seed and id, and cut by the shares. So an added title moves few
+    others to another split: only those next to a cut.
 
     Args:
-        titles: title ids, each once, in any order.
-        shares: of titles in each split, which sum to one; each split gets one title at least.
-        seed: another one draws other titles.
+        titles: Title ids, each once, in any order.
+        shares: Shares of titles in each split, which sum to one; each split gets at least one
+            title.
+        seed: Seed of the order of titles.
+
+    Returns:
+        The split of each title.
 
     Raises:
-        MediaFMError: there are fewer titles than splits.
+        MediaFMError: There are fewer titles than splits.
     """
     if len(titles) < len(shares):
         raise MediaFMError(
@@ -68,7 +72,7 @@ def split_titles(titles: Sequence[str], shares: Mapping[str, float], seed: int) 
     stops = np.rint(np.cumsum(list(shares.values())) * len(drawn)).astype(int)
     stops[-1] = len(drawn)
     places = np.arange(len(stops))
-    # One title at least for each: those before a cut, and those after it.
+    # At least one title for each split: first for splits before a cut, then for those after it.
     stops = np.maximum.accumulate(np.maximum(stops, places + 1) - places) + places
     stops = np.minimum(stops, len(drawn) - (len(stops) - 1 - places))
     place_of = np.searchsorted(stops, np.arange(len(drawn)), side="right")

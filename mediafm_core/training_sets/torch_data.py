@@ -1,4 +1,4 @@
-"""Training sets as datasets of torch: by row number, and as a stream of batches."""
+"""PyTorch datasets over training sets: by row number, and as a stream of batches."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,19 +17,19 @@ from mediafm_core.vectors import to_numpy
 if TYPE_CHECKING:
     from mediafm_core.training_sets.content import Content
 
-_ROW_GROUPS_MIXED = 16  # of a stream, at a time: rows of one are of one title or a few
+_ROW_GROUPS_MIXED = 16  # shuffled together, because a single row group has few titles
 
 Batch = torch.Tensor | tuple[torch.Tensor, torch.Tensor]
 
 
 class Targets(NamedTuple):
-    """What is to be learnt, for every row of the files.
+    """Training targets for every row of the files.
 
     Attributes:
-        values: `[n]`, or `[n, labels]` of several: float32 of numbers and booleans, int64 of whole
-            numbers and classes.
-        known: `[n]`: rows that have a label.
-        classes: the text that each number from 0 stands for; empty where a label is no text.
+        values: `[n]`, or `[n, labels]` for several labels: float32 for numbers and booleans, int64
+            for whole numbers and classes.
+        known: `[n]` bool, True for rows with a label.
+        classes: Text of each class, by number from 0; empty for labels that are no text.
     """
 
     values: np.ndarray
@@ -38,15 +38,15 @@ class Targets(NamedTuple):
 
 
 class ClipDataset(Dataset[Any]):
-    """Vectors and targets by row number, read from a mapped file.
+    """Vectors and targets by row number, read from a memory-mapped file.
 
     It can be pickled: each worker maps the file, and none holds it in memory. A row is the vector,
-    float32 `[width]`, and the target beside it where there is one; so is a batch, `[k, width]`, for
-    a slice of rows.
+    float32 `[width]`, or the pair of vector and target; a slice of rows is a batch, `[k, width]`.
 
     Attributes:
-        width: of the vectors.
-        classes: what the targets of a text stand for, the same for all splits of a set.
+        width: Width of the vectors.
+        classes: Classes of a text label, by the number of the target; equal for all splits of a
+            set.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class ClipDataset(Dataset[Any]):
         column: str,
     ) -> None:
         targets = targets_of(content, label)
-        self._content: Content | None = content  # whose end is the end of the file
+        self._content: Content | None = content  # kept, because it removes the file with itself
         self._file = content.vectors_file(column)
         self._vectors: np.ndarray | None = None
         self._rows = rows if targets is None else rows[targets.known[rows]]
@@ -72,7 +72,7 @@ class ClipDataset(Dataset[Any]):
         return self._batch(row)
 
     def __getitems__(self, rows: Sequence[int]) -> list[Any]:
-        """The rows of a batch, gathered at once; what `DataLoader` calls."""
+        """Gather the rows of a batch at once; called by `DataLoader`."""
         batch = self._batch(np.asarray(rows))
         if isinstance(batch, torch.Tensor):
             return list(batch.unbind())
@@ -91,16 +91,16 @@ class ClipDataset(Dataset[Any]):
 
 
 class ClipStream(IterableDataset[Batch]):
-    """Batches from Parquet, in a drawn order that is another one in each epoch.
+    """Batches streamed from Parquet, in a random order that differs between epochs.
 
-    Row groups are drawn, some at a time are mixed, and only those are in memory. Workers and ranks
-    get row groups of their own; together they give each row once. Their numbers of batches may
-    differ by some.
+    Row groups are drawn in random order, and the rows of several groups are shuffled together. Only
+    those are in memory. Workers and ranks get disjoint row groups, which together contain each row
+    once. Their numbers of batches may differ by a few.
 
     Attributes:
-        width: of the vectors.
-        classes: as of `ClipDataset`.
-        epoch: part of the seed; call `set_epoch` before each epoch.
+        width: Width of the vectors.
+        classes: Classes as in `ClipDataset`.
+        epoch: Number of the epoch, part of the seed; call `set_epoch` before each epoch.
     """
 
     def __init__(
@@ -128,11 +128,11 @@ class ClipStream(IterableDataset[Batch]):
         self.width: int = content.schema.field(column).type.list_size
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of the next epoch."""
+        """Set the number of the next epoch, which decides its order."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[Batch]:
-        """The batches of this worker of this rank; all are full but the last."""
+        """Yield the batches of this worker of this rank; all but the last are full."""
         worker = get_worker_info()
         number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         share = slice(self._rank * workers + number, None, self._ranks * workers)
@@ -160,7 +160,7 @@ class ClipStream(IterableDataset[Batch]):
             yield self._batch(vectors, rows)
 
     def _read(self, group: "_RowGroup") -> tuple[np.ndarray, np.ndarray]:
-        """Wanted vectors of a row group, and their row numbers."""
+        """Read the selected vectors of a row group, with their row numbers."""
         with opened_set(group.file) as opened:
             read = opened.read_row_group(group.number, columns=[self._column])
         wanted = self._wanted[group.rows]
@@ -179,11 +179,11 @@ class _RowGroup(NamedTuple):
 
 
 def targets_of(content: "Content", label: str | Sequence[str] | None) -> Targets | None:
-    """Targets of all rows from one label, or a vector of targets from several.
+    """Make the targets of all rows from one label, or vectors of targets from several.
 
     Raises:
-        MediaFMError: there is no such label, or it is of a type without a target; several labels
-            with a text among them.
+        MediaFMError: A label does not exist, its type cannot be a target, or it is text among
+            several labels.
     """
     if label is None:
         return None
@@ -192,16 +192,16 @@ def targets_of(content: "Content", label: str | Sequence[str] | None) -> Targets
         raise MediaFMError("No label is named: name one, or pass None for vectors alone.")
     for name in names:
         content.require(name)
-    found = [_targets(content.table[name], name) for name in names]
+    targets = [_targets(content.table[name], name) for name in names]
     if isinstance(label, str):
-        return found[0]
-    texts = [name for name, each in zip(names, found, strict=True) if each.classes]
+        return targets[0]
+    texts = [name for name, each in zip(names, targets, strict=True) if each.classes]
     if texts:
         raise MediaFMError(
-            f"Label {texts[0]!r} is text, which makes no vector with others: ask for it alone."
+            f"Label {texts[0]!r} is text, which makes no vector with others: use it alone."
         )
-    values = np.stack([each.values.astype(np.float32) for each in found], axis=1)  # [n, labels]
-    return Targets(values, np.logical_and.reduce([each.known for each in found]))
+    values = np.stack([each.values.astype(np.float32) for each in targets], axis=1)  # [n, labels]
+    return Targets(values, np.logical_and.reduce([each.known for each in targets]))
 
 
 def _targets(column: pa.ChunkedArray, name: str) -> Targets:
@@ -218,12 +218,12 @@ def _targets(column: pa.ChunkedArray, name: str) -> Targets:
     if pa.types.is_boolean(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return Targets(column.cast(pa.float32()).fill_null(0).to_numpy(), known)
     raise MediaFMError(
-        f"Label {name!r} is {kind}: torch learns numbers, booleans and text, so make one of it."
+        f"Label {name!r} is {kind}: targets are numbers, booleans or text, so convert it to one."
     )
 
 
 def _groups(files: Sequence[Path]) -> list[_RowGroup]:
-    """The row groups of some files, with the numbers of their rows."""
+    """List the row groups of files, with the numbers of their rows."""
     groups, start = [], 0
     for file in files:
         with opened_set(file) as opened:
@@ -236,7 +236,7 @@ def _groups(files: Sequence[Path]) -> list[_RowGroup]:
 
 
 def _rank() -> tuple[int, int]:
-    """The place of this process among those that train together, and how many there are."""
+    """Return rank and world size of this process in distributed training; (0, 1) without it."""
     distributed = torch.distributed
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()

@@ -1,4 +1,4 @@
-"""Reading training sets: Arrow, pandas, numpy and torch over one copy of the vectors."""
+"""Views of training sets as Arrow, pandas, numpy and torch over one copy of the vectors."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from mediafm_core.config.location import S3Location
 from mediafm_core.errors import MediaFMError
-from mediafm_core.training_sets.content import Content, Source
+from mediafm_core.training_sets.content import Content, SetFiles
 from mediafm_core.training_sets.footer import EMBEDDING, SPLIT, VECTORS, SetRecord
 from mediafm_core.vectors import to_arrow
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 class TrainingSet:
-    """Rows of one or several exported sets, which are of one model version.
+    """Rows of one or several exported sets of the same model version.
 
-    A split of a set is a `TrainingSet` too, over the same files and vectors.
+    A split of a set is also a `TrainingSet`, over the same files and vectors.
     """
 
     def __init__(self, content: "Content", rows: np.ndarray) -> None:
@@ -32,19 +32,19 @@ class TrainingSet:
 
     @classmethod
     def open(cls, *places: Path | S3Location | str) -> "TrainingSet":
-        """Open sets by what they were exported to; no vector is read yet.
+        """Open exported sets, without reading vectors.
 
         Args:
-            *places: files, folders or `s3://` addresses. The rows of several sets follow each
+            *places: Files, folders or `s3://` addresses. The rows of several sets follow each
                 other, and a label that one of them lacks is null there.
 
         Raises:
-            MediaFMError: there is no such set, it is incomplete, or several do not fit together.
-            IdentityMismatchError: they are of different models.
+            MediaFMError: A set does not exist, is incomplete, or is incompatible with another one.
+            IdentityMismatchError: The sets are of different models.
         """
         if not places:
             raise MediaFMError("No training set is named: give the place of one.")
-        content = Content([Source.of(place) for place in places])
+        content = Content([SetFiles.of(place) for place in places])
         return cls(content, np.arange(content.table.num_rows))
 
     def __len__(self) -> int:
@@ -52,7 +52,7 @@ class TrainingSet:
 
     @property
     def records(self) -> list[SetRecord]:
-        """What each set says of itself."""
+        """Record of each set."""
         return [source.record for source in self._content.sources]
 
     @property
@@ -67,21 +67,21 @@ class TrainingSet:
 
     @property
     def column_names(self) -> list[str]:
-        """Keys, labels and vectors."""
+        """Names of keys, labels and vectors."""
         return list(self._content.schema.names)
 
     @property
     def split_names(self) -> list[str]:
-        """The splits, in the order of their rows; empty where the titles were not split."""
+        """Names of the splits, in the order of their rows; empty if titles were not split."""
         if SPLIT not in self._content.table.column_names:
             return []
         return [str(name) for name in self._content.table[SPLIT].unique().drop_null()]
 
     def split(self, name: str) -> "TrainingSet":
-        """The rows of a split.
+        """Select the rows of a split.
 
         Raises:
-            MediaFMError: there is none of this name.
+            MediaFMError: The split does not exist.
         """
         if name not in self.split_names:
             known = ", ".join(self.split_names)
@@ -94,29 +94,29 @@ class TrainingSet:
         return TrainingSet(self._content, self._rows[of_split[self._rows]])
 
     def matrix(self, column: str = EMBEDDING) -> np.ndarray:
-        """The vectors, row by row.
+        """Return a column of vectors as a matrix.
 
         Returns:
-            Read-only `[n, width]` of the set's element type: a view of the mapped file, except
-            that rows which do not follow each other are copied.
+            Read-only `[n, width]` of the set's element type: a view of the mapped file, or a copy
+            if the rows are not contiguous.
 
         Raises:
-            MediaFMError: there is no such column of vectors.
+            MediaFMError: There is no such column of vectors.
         """
         return self._content.vectors(column)[_as_slice(self._rows)]
 
     def labels(self, name: str) -> np.ndarray:
-        """A label, row by row, `[n]`; null is NaN among numbers and None among other values."""
+        """Return a label, `[n]`; null is NaN among numbers and None among other values."""
         return self.to_arrow([name])[name].to_numpy()
 
     def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """A table of the set, over the mapped vectors.
+        """Return a table of the set, over the mapped vectors.
 
         Args:
-            columns: names; None takes all.
+            columns: Names of columns; None takes all.
 
         Raises:
-            MediaFMError: there is no such column.
+            MediaFMError: A column does not exist.
         """
         names = self.column_names if columns is None else list(columns)
         table = self._content.table
@@ -125,14 +125,14 @@ class TrainingSet:
             table = table.slice(of_rows.start, len(self._rows))
         else:
             table = table.take(pa.array(self._rows))
-        found: list[pa.ChunkedArray | pa.Array] = []
+        arrays: list[pa.ChunkedArray | pa.Array] = []
         for name in names:
             self._content.require(name)
-            found.append(to_arrow(self.matrix(name)) if name in VECTORS else table[name])
-        return pa.table(found, schema=pa.schema([self._content.schema.field(n) for n in names]))
+            arrays.append(to_arrow(self.matrix(name)) if name in VECTORS else table[name])
+        return pa.table(arrays, schema=pa.schema([self._content.schema.field(n) for n in names]))
 
     def to_pandas(self, columns: Sequence[str] | None = None) -> "pd.DataFrame":
-        """A data frame over the Arrow columns, so that vectors are not copied; see `to_arrow`."""
+        """Return a data frame over the Arrow columns, without copying vectors; see `to_arrow`."""
         import pandas as pd
 
         return self.to_arrow(columns).to_pandas(types_mapper=pd.ArrowDtype)
@@ -140,15 +140,15 @@ class TrainingSet:
     def torch(
         self, label: str | Sequence[str] | None = None, *, column: str = EMBEDDING
     ) -> "ClipDataset":
-        """A dataset for `torch.utils.data.DataLoader`: rows by number, in any order.
+        """Return a map-style dataset for `torch.utils.data.DataLoader`.
 
         Args:
-            label: name of the label, or of several that make a vector of targets; None gives
-                vectors alone. Rows without it are left out.
-            column: of vectors.
+            label: Name of the label, or of several that make a vector of targets; None returns
+                vectors without targets. Rows without the label are left out.
+            column: Column of vectors.
 
         Raises:
-            MediaFMError: there is no such column, or it cannot be a target.
+            MediaFMError: A column does not exist, or cannot be a target.
         """
         from mediafm_core.training_sets.torch_data import ClipDataset
 
@@ -162,18 +162,18 @@ class TrainingSet:
         seed: int | None = 0,
         column: str = EMBEDDING,
     ) -> "ClipStream":
-        """Batches straight from Parquet, for sets that do not fit on the disk once more.
+        """Stream batches from Parquet, for sets too large to be unpacked to the disk.
 
-        Give it to a `DataLoader` with `batch_size=None`.
+        Pass it to a `DataLoader` with `batch_size=None`.
 
         Args:
-            label: as of `torch`.
-            batch_size: rows of a batch.
-            seed: of the order, which differs from epoch to epoch; None keeps the set's order.
-            column: of vectors.
+            label: Label as in `torch`.
+            batch_size: Rows of a batch.
+            seed: Seed of the order, which differs between epochs; None keeps the set's order.
+            column: Column of vectors.
 
         Raises:
-            MediaFMError: as of `torch`.
+            MediaFMError: As in `torch`, or the batch size is below 1.
         """
         from mediafm_core.training_sets.torch_data import ClipStream
 
@@ -181,7 +181,7 @@ class TrainingSet:
 
 
 def _as_slice(rows: np.ndarray) -> slice | np.ndarray:
-    """Ascending row numbers as a slice where they follow each other, so that nothing is copied."""
+    """Return contiguous row numbers as a slice, which selects without a copy; else unchanged."""
     if not len(rows):
         return slice(0, 0)
     first, last = int(rows[0]), int(rows[-1])

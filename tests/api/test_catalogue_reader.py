@@ -1,4 +1,4 @@
-"""The reader's functions: SQL that can only read, nearest clips, vectors of any span."""
+"""Functions for readers: SQL that can only read, and vectors of any span."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ from mediafm_core.vectors import to_numpy
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> SmallCatalogue:
-    """Three titles; `beta` has fewer shots, `gamma` many."""
+    """Return three titles; `beta` has few shots, `gamma` many."""
     catalogue = SmallCatalogue(tmp_path_factory.mktemp("catalogue"))
     catalogue.write("alpha")
     catalogue.write("beta", shots=7)
@@ -37,7 +37,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SmallCatalogue:
 
 @pytest.fixture(scope="module")
 def modelled(tmp_path_factory: pytest.TempPathFactory) -> SmallCatalogue:
-    """One title, and the model that serves it."""
+    """Return a catalogue of one title, and its serving model."""
     catalogue = SmallCatalogue(tmp_path_factory.mktemp("modelled"))
     model = save_tiny_model(catalogue)
     catalogue.write("alpha", model)
@@ -77,7 +77,7 @@ class TestSql:
             "SELECT labels['genre'] FROM clips",
         ],
     )
-    def test_all_ways_to_read_work(self, small: SmallCatalogue, query: str) -> None:
+    def test_all_statements_that_read_work(self, small: SmallCatalogue, query: str) -> None:
         assert mediafm_core.sql(query, store=small.root).num_rows
 
     @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ class TestSql:
             "",
         ],
     )
-    def test_nothing_can_be_written_or_read_elsewhere(
+    def test_writes_and_other_files_are_refused(
         self,
         small: SmallCatalogue,
         query: str,
@@ -143,7 +143,7 @@ class TestSql:
             "SELECT * FROM read_parquet('{store}/clip_features/**')",
         ],
     )
-    def test_files_of_the_catalogue_are_read_through_its_tables_alone(
+    def test_direct_access_to_files_of_the_catalogue_is_refused(
         self, small: SmallCatalogue, query: str
     ) -> None:
         shard = next(small.root.glob("features/*/shots/*.parquet"))
@@ -155,7 +155,7 @@ class TestSql:
         assert shard.read_bytes() == before
         assert list(shard.parent.iterdir()) == [shard]
 
-    def test_says_what_is_wrong_with_a_query(self, small: SmallCatalogue) -> None:
+    def test_an_invalid_query_raises_with_the_reason(self, small: SmallCatalogue) -> None:
         with pytest.raises(MediaFMError, match='Referenced column "nam" not found'):
             mediafm_core.sql("SELECT nam FROM titles", store=small.root)
 
@@ -163,7 +163,7 @@ class TestSql:
         with duckdb.connect(str(small.store.features), read_only=True):
             assert mediafm_core.sql("FROM titles", store=small.root).num_rows == 3
 
-    def test_empty_store_says_so(self, tmp_path: Path) -> None:
+    def test_an_empty_store_raises(self, tmp_path: Path) -> None:
         with pytest.raises(StoreError, match=f"There is no store in {tmp_path}: correct the path"):
             mediafm_core.sql("SELECT 1", store=tmp_path)
         (tmp_path / "title").mkdir()
@@ -172,7 +172,7 @@ class TestSql:
 
 
 class TestEmbed:
-    def test_catalogues_clips_come_out_as_they_were_published(self, small: SmallCatalogue) -> None:
+    def test_spans_of_clips_equal_the_published_vectors(self, small: SmallCatalogue) -> None:
         clips = small.store.read("clip_features", "gamma", MODEL)
         published = to_numpy(clips["embedding"])
         for row, clip in enumerate(clips.select(["start_s", "end_s"]).to_pylist()):
@@ -180,7 +180,7 @@ class TestEmbed:
             assert vector.dtype == np.float32
             np.testing.assert_allclose(vector, published[row], atol=1e-6)
 
-    def test_shots_weigh_in_by_seconds_of_overlap(self, small: SmallCatalogue) -> None:
+    def test_shots_are_weighted_by_seconds_of_overlap(self, small: SmallCatalogue) -> None:
         vectors = contextual(small, "alpha")
         vector = mediafm_core.embed("alpha", SHOT_S - 1.0, SHOT_S + 3.0, store=small.root)
         np.testing.assert_allclose(vector, 0.25 * vectors[0] + 0.75 * vectors[1], atol=1e-6)
@@ -207,7 +207,7 @@ class TestEmbed:
             mediafm_core.embed(title, 0, 5, store=small.root)
         assert hint in str(error.value)
 
-    def test_alone_runs_the_served_model_on_the_spans_own_shots(
+    def test_alone_runs_the_serving_model_on_the_spans_own_shots(
         self, modelled: SmallCatalogue
     ) -> None:
         from mediafm_core.inference.whole_title import contextualise
@@ -222,7 +222,7 @@ class TestEmbed:
         assert np.abs(vector - in_context).max() > 1e-3
 
     @pytest.mark.parametrize(("look_back", "first"), [(None, 0), (2, 2), (3, 1)])
-    def test_a_prefix_is_read_with_what_came_before(
+    def test_a_prefix_includes_the_shots_before(
         self, modelled: SmallCatalogue, look_back: int | None, first: int
     ) -> None:
         from mediafm_core.inference.whole_title import contextualise
@@ -252,7 +252,7 @@ class TestEmbed:
             ({"prefix": True, "look_back": 1}, "alpha: the span has 2 shots"),
         ],
     )
-    def test_unusable_ways_to_read_are_refused(
+    def test_incompatible_options_are_refused(
         self, modelled: SmallCatalogue, options: dict, message: str
     ) -> None:
         with pytest.raises(MediaFMError, match=message):
@@ -260,7 +260,7 @@ class TestEmbed:
 
     @pytest.mark.parametrize("shots", [19, 20, 21])
     @pytest.mark.parametrize("mode", ["alone", "prefix"])
-    def test_a_title_that_was_cut_anew_waits_for_its_publication(
+    def test_a_title_with_new_shots_is_refused_until_published(
         self, tmp_path: Path, shots: int, mode: str
     ) -> None:
         small = SmallCatalogue(tmp_path)
@@ -278,8 +278,8 @@ class TestEmbed:
         small.publish("alpha", model=model)
         assert mediafm_core.embed("alpha", 0, 5, **{mode: True}, store=small.root).any()
 
-    def test_says_that_the_model_is_gone(self, small: SmallCatalogue) -> None:
-        with pytest.raises(StoreError, match=f"{MODEL}, which readers see, is gone .*release"):
+    def test_a_missing_model_raises(self, small: SmallCatalogue) -> None:
+        with pytest.raises(StoreError, match=f"published model {MODEL} is gone .*release"):
             mediafm_core.embed("alpha", 0, 5, alone=True, store=small.root)
 
     def test_alone_refuses_fused_vectors_of_other_encoders(self, tmp_path: Path) -> None:
@@ -304,7 +304,7 @@ class TestEmbedMany:
     def test_no_spans_are_no_vectors(self, small: SmallCatalogue) -> None:
         assert mediafm_core.embed_many("beta", [], store=small.root).shape == (0, HIDDEN)
 
-    def test_says_which_span_is_wrong(self, small: SmallCatalogue) -> None:
+    def test_an_invalid_span_raises(self, small: SmallCatalogue) -> None:
         with pytest.raises(MediaFMError, match="alpha: no clip goes from 149 to 151 s"):
             mediafm_core.embed_many("alpha", [(0, 5), (149, 151), (3, 1)], store=small.root)
         with pytest.raises(MediaFMError, match=r"Spans have the shape \(3,\)"):
@@ -323,77 +323,6 @@ class TestEmbedMany:
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
         )
         assert result.stdout == "set()\n"
-
-
-class TestSimilar:
-    def test_equals_a_search_by_hand(self, small: SmallCatalogue) -> None:
-        clips = mediafm_core.sql(
-            "SELECT title_id, clip_id, start_s, end_s, embedding "
-            "FROM clip_features JOIN clips USING (title_id, clip_id)",
-            store=small.root,
-        )
-        vectors = to_numpy(clips["embedding"]).astype(np.float64)
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        query = mediafm_core.embed("gamma", 33.3, 61.7, store=small.root).astype(np.float64)
-        cosines = vectors @ (query / np.linalg.norm(query))
-        best = np.argsort(-cosines)[:5]
-
-        found = mediafm_core.similar("gamma", 33.3, 61.7, k=5, store=small.root)
-
-        assert found.column_names == [
-            *("rank", "title_id", "clip_id", "start_s", "end_s", "proposed", "similarity")
-        ]
-        assert found["rank"].to_pylist() == [1, 2, 3, 4, 5]
-        assert found["clip_id"].to_pylist() == clips["clip_id"].take(best).to_pylist()
-        assert found["start_s"].to_pylist() == clips["start_s"].take(best).to_pylist()
-        np.testing.assert_allclose(found["similarity"].to_numpy(), cosines[best], atol=1e-5)
-
-    def test_nearest_to_a_clip_is_itself_unless_excluded(self, small: SmallCatalogue) -> None:
-        query = "SELECT end_s FROM clips WHERE title_id = 'beta' AND start_s = 0"
-        end_s = mediafm_core.sql(query, store=small.root)["end_s"][0].as_py()
-        first = mediafm_core.similar("beta", 0.0, end_s, k=1, store=small.root).to_pylist()[0]
-        assert (first["title_id"], first["start_s"]) == ("beta", 0.0)
-        assert first["similarity"] == pytest.approx(1.0, abs=1e-6)
-        others = mediafm_core.similar(
-            "beta", 0.0, end_s, k=100, exclude_overlapping=True, store=small.root
-        )
-        overlapping = [
-            row
-            for row in others.to_pylist()
-            if row["title_id"] == "beta" and row["start_s"] < end_s
-        ]
-        assert not overlapping
-        assert {"alpha", "beta", "gamma"} == set(others["title_id"].to_pylist())
-
-    def test_k_beyond_the_catalogue_gives_every_clip_once(self, small: SmallCatalogue) -> None:
-        clips = mediafm_core.sql("SELECT count(*) AS n FROM clips", store=small.root)
-        found = mediafm_core.similar("alpha", 0, 5, k=10_000, store=small.root)
-        assert found.num_rows == clips["n"][0].as_py()
-        assert len({*zip(*map(list, (found["title_id"], found["clip_id"])), strict=True)}) == (
-            found.num_rows
-        )
-
-    def test_batches_and_ties_do_not_change_the_result(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        small = SmallCatalogue(tmp_path)
-        for title_id in ("beta", "alpha"):
-            small.write(title_id, shots=4400)  # some 1,100 clips each: two batches
-        # The same vectors under two names.
-        table = small.store.read("clip_features", "alpha", MODEL)
-        record = small.store.record("clip_features", "beta", MODEL)
-        assert record is not None
-        twin = table.set_column(0, "title_id", [["beta"] * table.num_rows])
-        small.store.write(record, twin, MODEL)
-        small.publish("beta", "alpha")
-        whole = mediafm_core.similar("alpha", 0, 30, k=7, store=small.root)
-        assert whole["title_id"].to_pylist() == ["alpha", "beta"] * 3 + ["alpha"]
-        monkeypatch.setattr("mediafm_core.search.clip_vectors._PORTION_BYTES", 1)
-        assert mediafm_core.similar("alpha", 0, 30, k=7, store=small.root).equals(whole)
-
-    def test_no_clips_asked_for(self, small: SmallCatalogue) -> None:
-        with pytest.raises(MediaFMError, match="k is 0"):
-            mediafm_core.similar("alpha", 0, 5, k=0, store=small.root)
 
 
 def test_reads_the_new_model_as_soon_as_it_is_published(tmp_path: Path) -> None:
@@ -415,7 +344,7 @@ def test_importing_the_package_is_light() -> None:
 
 
 def model_input(small: SmallCatalogue) -> tuple:
-    """The network that serves, and `alpha`'s fused vectors and metadata."""
+    """Return the serving network, and the fused vectors and metadata of `alpha`."""
     from mediafm_core.model.saved_model import load_model
 
     (folder,) = small.store.models.iterdir()

@@ -1,21 +1,36 @@
-"""Internals of Dagster that the project uses: a new version that changes one must fail here."""
+"""Dagster's border: a version of Dagster that changes an internal fails one of these tests."""
 
+import ast
+import inspect
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.metadata import CodeReferencesMetadataSet, TableMetadataSet
+from dagster._core.definitions.metadata.metadata_set import UriMetadataSet
+from dagster._core.events import EngineEventData
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
+from dagster._grpc.client import DagsterGrpcClient
 from postgres_server import Postgres
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import Pool
 
+import mediafm_assets
+from mediafm_assets import dagster_internals
 from mediafm_assets.dagster_internals import (
     LOCATION,
+    WITHOUT_EVENTS,
     create_run,
     execute,
+    instance_in,
+    process_in_events,
     record_failed_run,
+    requested_backfills,
     stored_together,
     target_of_check,
 )
@@ -52,7 +67,8 @@ def reel(context: dg.AssetExecutionContext) -> Iterator:
                     target_materialization_data=target_of_check(record),
                 )
             )
-    yield dg.MaterializeResult(metadata={"__source_asset_observation__": True})
+    print("reels made")
+    yield dg.MaterializeResult(metadata=WITHOUT_EVENTS)
     yield dg.AssetCheckResult(check_name="good", passed=True)
 
 
@@ -76,7 +92,7 @@ def run(instance: dg.DagsterInstance) -> str:
 
 
 def test_a_run_of_this_process_is_one_of_its_job(instance: dg.DagsterInstance):
-    """As the UI asks for the runs of a job: by the label of the repository."""
+    """Query the runs of a job as the UI does, by the label of the repository."""
     run_id = run(instance)
     wanted = dg.RunsFilter(job_name="make_reels", tags={".dagster/repository": LABEL})
     [found] = instance.get_runs(wanted)
@@ -88,7 +104,7 @@ def test_a_run_of_this_process_is_one_of_its_job(instance: dg.DagsterInstance):
 
 @contextmanager
 def counted(target: type, name: str) -> Iterator[list[object]]:
-    """Collect what SQLAlchemy reports of an event."""
+    """Collect the arguments with which SQLAlchemy reports an event."""
     seen: list[object] = []
 
     def listen(*arguments: object) -> None:
@@ -169,3 +185,153 @@ def test_postgres_keeps_its_connection_within_a_block(postgres: Postgres, tmp_pa
         assert len(plain) > 10
         postgres.create("copied", copy_of="kept")  # refused while a connection is open
         assert instance.get_materialized_partitions(dg.AssetKey("reel")) == {"alpha"}
+
+
+TAGS = {
+    "ASSET_PARTITION_RANGE_END_TAG": "dagster/asset_partition_range_end",
+    "ASSET_PARTITION_RANGE_START_TAG": "dagster/asset_partition_range_start",
+    "DATA_VERSION_TAG": "dagster/data_version",
+    "HIDDEN_TAG_PREFIX": ".dagster/",
+    "MAX_RETRIES_TAG": "dagster/max_retries",
+    "MAX_RUNTIME_SECONDS_TAG": "dagster/max_runtime",
+    "PARTITION_NAME_TAG": "dagster/partition",
+    "PRIORITY_TAG": "dagster/priority",
+    "REPOSITORY": "__repository__",
+    "RUN_KEY_TAG": "dagster/run_key",
+    "SENSOR_NAME_TAG": "dagster/sensor_name",
+    "WILL_RETRY_TAG": "dagster/will_retry",
+}
+
+
+@pytest.mark.parametrize("name", TAGS)
+def test_a_tag_has_the_value_that_stored_runs_and_events_have(name: str):
+    assert getattr(dagster_internals, name) == TAGS[name]
+
+
+def test_dagster_reads_the_metadata_under_our_keys():
+    columns = dg.TableSchema([dg.TableColumn("shot_index", "int")])
+    source = dg.CodeReferencesMetadataValue(
+        code_references=[dg.LocalFileCodeReference(file_path="a.py", line_number=1)]
+    )
+    metadata = {
+        dagster_internals.URI: "file:///a.parquet",
+        dagster_internals.ROW_COUNT: 2,
+        dagster_internals.COLUMN_SCHEMA: columns,
+        dagster_internals.CODE_REFERENCES: source,
+    }
+    assert UriMetadataSet.extract(metadata).uri == "file:///a.parquet"
+    assert TableMetadataSet.extract(metadata).row_count == 2
+    assert TableMetadataSet.extract(metadata).column_schema == columns
+    assert CodeReferencesMetadataSet.extract(metadata).code_references == source
+
+
+def test_an_output_without_events_leaves_only_those_that_the_step_has_logged(
+    instance: dg.DagsterInstance,
+):
+    run_id = run(instance)
+    kinds = [entry.dagster_event_type for entry in instance.all_logs(run_id)]
+    assert kinds.count(dg.DagsterEventType.ASSET_MATERIALIZATION) == len(KEYS)
+    assert dg.DagsterEventType.ASSET_OBSERVATION not in kinds
+
+
+def test_the_process_of_a_run_is_in_dagsters_own_event(instance: dg.DagsterInstance):
+    made = instance.get_run_by_id(run(instance))
+    assert made is not None
+    instance.report_engine_event("Started process for run.", made, EngineEventData.in_process(42))
+    assert process_in_events(instance, made.run_id) == 42
+
+
+def test_a_code_server_has_a_client_with_a_socket():
+    made = inspect.getsource(GrpcServerCodeLocation.__init__)
+    assert "self.client = DagsterGrpcClient(" in made
+    assert DagsterGrpcClient(socket="/tmp/code_server").socket == "/tmp/code_server"
+
+
+def test_a_requested_backfill_is_found_until_it_ends(instance: dg.DagsterInstance):
+    for name, status in (("open", "REQUESTED"), ("done", "COMPLETED_SUCCESS")):
+        instance.add_backfill(
+            PartitionBackfill(
+                backfill_id=name,
+                status=BulkActionStatus[status],
+                from_failure=False,
+                tags={},
+                backfill_timestamp=0.0,
+            )
+        )
+    assert requested_backfills(instance) == ["open"]
+
+
+def test_a_section_of_dagster_yaml_wins_over_a_default(tmp_path: Path):
+    defaults = {"telemetry": {"enabled": True}, "nux": {"enabled": False}}
+    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    with instance_in(tmp_path, defaults) as opened:
+        assert not opened.telemetry_enabled
+        assert not opened.nux_enabled
+
+
+def test_the_compute_log_manager_keeps_the_output_of_steps(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    from mediafm_assets.resources.compute_logs import without_mirror
+
+    (tmp_path / "dagster.yaml").touch()
+    with instance_in(tmp_path, without_mirror(tmp_path)) as opened:
+        opened.add_dynamic_partitions("titles", KEYS)
+        run(opened)
+    assert "reels made" not in capfd.readouterr().out
+    written = [path.read_text() for path in (tmp_path / "storage").rglob("*.out")]
+    assert written == ["reels made\n"]
+
+
+def test_dagster_dev_starts_its_server_and_its_daemon_by_these_names():
+    from dagster._cli import dev
+
+    started = re.findall(r'"-m",?\s+"(dagster[\w.]*)"', inspect.getsource(dev))
+    assert sorted(started) == [dagster_internals._DAEMON, dagster_internals._WEBSERVER]
+
+
+def test_dagster_webserver_hosts_its_application_by_this_function():
+    from dagster_webserver import cli
+
+    signature = inspect.signature(cli.host_dagster_ui_with_workspace_process_context)
+    assert list(signature.parameters)[:6] == [
+        "workspace_process_context",
+        "host",
+        "port",
+        "path_prefix",
+        "log_level",
+        "live_data_poll_rate",
+    ]
+    assert inspect.isasyncgenfunction(inspect.unwrap(cli._lifespan))
+
+
+PRIVATE_MODULE = re.compile(r"dagster\w*(\.\w+)*\._\w+(\.\w+)*|dagster_(shared|webserver)(\.\w+)*")
+INTERNAL_KEY = re.compile(r"\.?dagster/\w|__source_asset_observation__|__repository__")
+FOLDER = Path(mediafm_assets.__file__).parent
+
+
+def private_uses(file: Path) -> Iterator[str]:
+    """Yield private imports of Dagster and internal keys in a file, but not in docstrings."""
+    tree = ast.parse(file.read_text())
+    sentences = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        found: list[str] = []
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            key = INTERNAL_KEY.search(node.value) or PRIVATE_MODULE.fullmatch(node.value)
+            if key and id(node) not in sentences:
+                yield f"{file.name}:{node.lineno} {node.value}"
+        yield from (
+            f"{file.name}:{node.lineno} {name}" for name in found if PRIVATE_MODULE.fullmatch(name)
+        )
+
+
+def test_no_other_module_uses_internals_of_dagster():
+    border = Path(dagster_internals.__file__)
+    files = [file for file in FOLDER.rglob("*.py") if file != border]
+    assert len(files) > 30
+    assert [use for file in files for use in private_uses(file)] == []
+    assert len(list(private_uses(border))) > 30, "the search finds what it is for"

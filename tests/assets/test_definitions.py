@@ -1,4 +1,4 @@
-"""The graph as Dagster loads it: light, quiet, described, and as it was committed."""
+"""The definitions as Dagster loads them: fast, without warnings, described, as committed."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ HEAVY = {
 
 
 def graph() -> dict[str, dict]:
-    """Assets, jobs and checks as people see them."""
+    """Return assets, jobs and checks as the UI shows them."""
     from mediafm_assets.definitions import defs
 
     assets = {
@@ -59,7 +59,7 @@ def test_every_asset_is_described_and_owned():
         assert asset["group"] in {"ingest", "embeddings", "encoders", "model", "context"}, name
 
 
-def test_loading_imports_nothing_heavy_and_says_nothing():
+def test_loading_imports_nothing_heavy_and_prints_nothing():
     code = (
         "import sys; from mediafm_assets.definitions import defs; "
         "defs.resolve_asset_graph(); defs.resolve_all_job_defs(); print(*sys.modules)"
@@ -105,12 +105,12 @@ def test_chunks_are_as_few_as_gaps_and_size_allow():
     ]
 
 
-def test_a_rollback_goes_before_whatever_else_waits():
+def test_a_rollback_has_the_highest_priority():
     from mediafm_assets.definitions import defs
-    from mediafm_assets.sensors.priorities import ARRIVAL
+    from mediafm_assets.tags import ARRIVAL_PRIORITY
 
     for name in ("release_model", "rollback_model"):
-        assert int(defs.resolve_job_def(name).tags["dagster/priority"]) > ARRIVAL
+        assert int(defs.resolve_job_def(name).tags["dagster/priority"]) > ARRIVAL_PRIORITY
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The repository as Dagster finds it: `workspace.yaml`, `dagster_home`, `[tool.dg]`, no setting."""
+"""The repository as checked out: `workspace.yaml`, `dagster_home`, `[tool.dg]`, no settings."""
 
 import os
 import re
@@ -15,16 +15,15 @@ import dagster as dg
 import psutil
 import pytest
 
-from mediafm_assets.alerts.failure_sensor import first_failure
-from mediafm_assets.jobs.catalogue_jobs import clean_daily
-from mediafm_assets.jobs.verification_job import verify_nightly
+from mediafm_assets.alerts.run_failures import first_failure
+from mediafm_assets.jobs.schedules import clean_daily, verify_nightly
 from mediafm_core.config.settings import load_settings
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE_S = 300.0
 POLL_S = 0.2
 SENTENCE = "Not set: MEDIAFM_INBOX and MEDIAFM_STORE. Set them and start Dagster again."
-# Dagster says of both commands that `dg` has taken their place, which is no fault of the project.
+# Dagster warns that `dg` supersedes both commands, which does not concern the project.
 SUPERSEDED = (
     *("-W", "ignore:Function `definitions_validate_command` is superseded"),
     *("-W", "ignore:Function `dev_command` is superseded"),
@@ -34,13 +33,13 @@ DG = Path(sys.executable).with_name("dg")
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A new Dagster home as the repository has it, since a test leaves nothing there."""
+    """Return a copy of the repository's Dagster home, so that tests leave nothing in it."""
     shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", tmp_path)
     return tmp_path
 
 
 def environment(home: Path) -> dict[str, str]:
-    """No setting of MediaFM, and a Dagster home."""
+    """Return an environment with a Dagster home and without settings of MediaFM."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MEDIAFM_")}
     return {**kept, "DAGSTER_HOME": str(home), "NO_COLOR": "1"}
 
@@ -53,7 +52,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def succeeds_quietly(home: Path, command: list[str], sentence: str) -> None:
-    """A command at the repository's root succeeds, and warns of nothing."""
+    """Check that a command at the repository's root succeeds without a warning."""
     done = subprocess.run(
         command,
         cwd=REPOSITORY,
@@ -62,10 +61,10 @@ def succeeds_quietly(home: Path, command: list[str], sentence: str) -> None:
         text=True,
         check=False,
     )
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
-    assert sentence in said
-    assert not re.search("warning|deprecat|beta|preview", said, re.IGNORECASE), said
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    assert sentence in output
+    assert not re.search("warning|deprecat|beta|preview", output, re.IGNORECASE), output
 
 
 def test_the_definitions_are_valid(home: Path):
@@ -73,7 +72,7 @@ def test_the_definitions_are_valid(home: Path):
     succeeds_quietly(home, validate, "All code locations passed validation.")
 
 
-def test_dg_finds_the_definitions_and_has_nothing_to_say(home: Path):
+def test_dg_finds_the_definitions_without_a_warning(home: Path):
     if not DG.exists():
         pytest.skip("needs dagster-dg-cli: make setup-dev")
     succeeds_quietly(home, [str(DG), "check", "defs"], "All definitions loaded successfully.")
@@ -81,7 +80,7 @@ def test_dg_finds_the_definitions_and_has_nothing_to_say(home: Path):
 
 @pytest.fixture
 def dagster_dev(home: Path) -> Iterator[Path]:
-    """The log of a `dagster dev` at the repository's root."""
+    """Return the log of a `dagster dev` at the repository's root."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Small files that real people meet, taken in by the pipeline's own steps."""
+"""Small files from real bug reports, ingested by the steps of the pipeline."""
 
 import shutil
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from mediafm_core.pipeline.platform import Platform
 
 
 class OneShot:
-    """A detector that finds no boundary: these cases are about files, not about shots."""
+    """A detector that finds no boundary, because these cases test files and not shots."""
 
     threshold = 0.5
     identity = Identity(name="one_shot", version="1", digest="0" * 16)
@@ -31,21 +31,21 @@ class OneShot:
         return np.zeros(len(frames), np.float32)
 
     def finish(self) -> np.ndarray:
-        """Return nothing: all answers have been given."""
+        """Return no probabilities: all have been returned."""
         return np.zeros(0, np.float32)
 
 
 @dataclass
-class TakenIn:
+class Ingested:
     """Outcome of a case.
 
     Attributes:
-        reason: why the title was refused; empty if it was taken in.
+        reason: reason of the refusal; empty if the title was accepted.
         shots: facts about the asset `shots`: rows, frames, duration_s, ...
-        sound: path of the soundtrack, None without.
+        sound: path of the soundtrack, None without sound.
         text: all text of the title.
         timed_text: facts about the asset `timed_text`: cues_read, source, ...
-        checks: what the checks of the assets say, by name.
+        checks: details of the checks of the assets, by name.
     """
 
     reason: str = ""
@@ -57,10 +57,10 @@ class TakenIn:
 
 
 @pytest.fixture
-def take_in(shared_cases: Path, tmp_path: Path) -> Callable[..., TakenIn]:
-    """Return a function that takes a case in, up to its text, and says what came of it."""
+def ingest_case(shared_cases: Path, tmp_path: Path) -> Callable[..., Ingested]:
+    """Return a function that ingests a case up to its timed text and returns the outcome."""
 
-    def taken_in(case: str, folder: str = "inbox") -> TakenIn:
+    def ingest(case: str, folder: str = "inbox") -> Ingested:
         inbox = tmp_path / "inbox"
         shutil.copytree(shared_cases / folder / case, inbox / case)
         platform = Platform(load_settings(inbox=inbox, store=tmp_path / "store", device="cpu"))
@@ -69,7 +69,7 @@ def take_in(shared_cases: Path, tmp_path: Path) -> Callable[..., TakenIn]:
         for assets in (("title",), DECODED, ("timed_text",)):
             outcomes = materialise(platform, assets, case)
             if outcomes[0].status == "quarantined":
-                return TakenIn(reason=outcomes[0].reason)
+                return Ingested(reason=outcomes[0].reason)
             checks |= {check.name: check.detail for each in outcomes for check in each.checks}
         comparison = TitleComparison(platform, case)
         shots, timed_text = map(comparison.record, ("shots", "timed_text"))
@@ -77,7 +77,7 @@ def take_in(shared_cases: Path, tmp_path: Path) -> Callable[..., TakenIn]:
         assert timed_text is not None
         texts = platform.store.read("timed_text", case)["text"].to_pylist()
         sound = platform.store.path("soundtrack", case, suffix=".flac")
-        return TakenIn(
+        return Ingested(
             shots=shots.details,
             sound=sound if sound.exists() else None,
             text=" ".join(filter(None, texts)),
@@ -85,4 +85,4 @@ def take_in(shared_cases: Path, tmp_path: Path) -> Callable[..., TakenIn]:
             checks=checks,
         )
 
-    return taken_in
+    return ingest

@@ -1,6 +1,6 @@
-"""Situations from public bug reports of players, subtitle tools and pipelines, and what is right.
+"""Cases from public bug reports of players, subtitle tools and pipelines, with the right results.
 
-Each case stands for a kind, whose other members are tested beside the code that they concern.
+Each case represents a kind; further cases of the kind are tested beside the code.
 """
 
 from collections.abc import Callable
@@ -24,17 +24,17 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("case", TEXTS)
-def test_captions(take_in: Callable, case: str):
-    found = take_in(case)
+def test_captions(ingest_case: Callable, case: str):
+    found = ingest_case(case)
     assert (found.reason, found.text) == ("", TEXTS[case])
 
 
-def test_cues_without_blank_lines_are_three(take_in: Callable):
-    assert take_in("vtt_cues_without_blank_line").timed_text["cues_read"] == 3
+def test_cues_without_blank_lines_are_three(ingest_case: Callable):
+    assert ingest_case("vtt_cues_without_blank_line").timed_text["cues_read"] == 3
 
 
-def test_a_bad_byte_costs_one_letter(take_in: Callable):
-    found = take_in("captions_utf8_one_bad_byte")
+def test_a_bad_byte_costs_one_letter(ingest_case: Callable):
+    found = ingest_case("captions_utf8_one_bad_byte")
     assert found.text == "Un café déjà vu \ufffdt\ufffd"  # two bytes of the file are bad
     source = found.timed_text["source"]
     assert (source["encoding"], source["notes"]) == (
@@ -43,31 +43,31 @@ def test_a_bad_byte_costs_one_letter(take_in: Callable):
     )
 
 
-def test_a_manifest_in_utf16(take_in: Callable):
-    assert take_in("title_json_utf16").reason == ""
+def test_a_manifest_in_utf16(ingest_case: Callable):
+    assert ingest_case("title_json_utf16").reason == ""
 
 
 @pytest.mark.parametrize("case", ["tag_not_utf8_mp4", "tag_not_utf8_avi", "mjpeg_with_exif"])
-def test_side_information_decides_nothing(take_in: Callable, case: str):
-    found = take_in(case)
+def test_side_data_has_no_effect(ingest_case: Callable, case: str):
+    found = ingest_case(case)
     assert found.reason == ""
     assert found.shots["frames"] > 0
 
 
-def test_joined_segments_are_whole(take_in: Callable):
-    found = take_in("hls_joined_segments")
+def test_joined_segments_are_complete(ingest_case: Callable):
+    found = ingest_case("hls_joined_segments")
     assert (found.reason, found.shots["frames"], found.shots["damaged_packets"]) == ("", 300, 0)
 
 
-def test_a_picture_stands_for_as_long_as_its_sound(take_in: Callable):
-    found = take_in("one_picture_long_sound_mkv")
+def test_a_picture_lasts_as_long_as_its_sound(ingest_case: Callable):
+    found = ingest_case("one_picture_long_sound_mkv")
     assert (found.reason, found.shots["rows"]) == ("", 1)
     assert found.shots["duration_s"] == pytest.approx(60, abs=0.2)
 
 
-def test_a_clock_that_jumps(take_in: Callable):
-    """Its 2,250 pictures of 40 ms are 90 s, and so is its sound: the program ffmpeg says 90.04."""
-    found = take_in("ts_clock_jumps_2h")
+def test_a_clock_that_jumps(ingest_case: Callable):
+    """Video (2,250 frames of 40 ms) and sound are 90 s each; the program ffmpeg reports 90.04 s."""
+    found = ingest_case("ts_clock_jumps_2h")
     assert (found.reason, found.shots["frames"]) == ("", 2250)
     assert found.shots["duration_s"] == pytest.approx(90, abs=0.5)
     assert soundfile.info(str(found.sound)).duration == pytest.approx(90, abs=0.5)
@@ -76,14 +76,14 @@ def test_a_clock_that_jumps(take_in: Callable):
     assert "1 jumps of the file's clock left out, 7154.9" in found.checks["shots_partition_title"]
 
 
-def test_sound_of_many_channels(take_in: Callable):
-    found = take_in("sound_of_60_channels")
+def test_sound_of_many_channels(ingest_case: Callable):
+    found = ingest_case("sound_of_60_channels")
     assert found.reason == ""
     assert found.sound is not None
 
 
-def test_channels_that_cancel_each_other(take_in: Callable):
-    found = take_in("sound_in_antiphase")
+def test_channels_that_cancel_each_other(ingest_case: Callable):
+    found = ingest_case("sound_in_antiphase")
     assert found.reason == ""
     samples, rate = soundfile.read(str(found.sound))
     assert np.sqrt(np.mean(samples**2)) > 0.05

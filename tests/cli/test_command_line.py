@@ -1,4 +1,4 @@
-"""The command line as a user meets it: what it prints, where, and its exit code."""
+"""Output, output stream and exit code of the commands."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SmallCatalogue:
 
 @pytest.fixture
 def mediafm(small: SmallCatalogue, monkeypatch: pytest.MonkeyPatch):
-    """Runs `mediafm ARGUMENTS` on the small catalogue."""
+    """Return a function that runs `mediafm ARGUMENTS` on the small catalogue."""
     monkeypatch.setenv("MEDIAFM_STORE", str(small.root))
 
     def run(*arguments: str) -> Result:
@@ -76,7 +76,7 @@ class TestSql:
         assert json.loads(result.stdout) == [{"a": 1, "a_1": 2, "b": 3}]
         assert mediafm("sql", "SELECT 1 AS a, 2 AS a").exit_code == 0
 
-    def test_table_shortens_vectors_and_takes_text_literally(self, mediafm) -> None:
+    def test_table_shortens_vectors_and_prints_text_literally(self, mediafm) -> None:
         result = mediafm("sql", "SELECT '[bold]x :smile:' AS text, embedding FROM shots LIMIT 1")
         assert result.exit_code == 0
         assert "[bold]x :smile:" in result.stdout
@@ -145,13 +145,13 @@ class TestEmbed:
         model = save_tiny_model(catalogue)
         catalogue.write("alpha", model)
         catalogue.publish("alpha", model=model)
-        asked = ("embed", "alpha", "7.5", "15", "--store", str(tmp_path))
-        result = mediafm(*asked, "--prefix", "--look-back", "4", "--json")
+        command = ("embed", "alpha", "7.5", "15", "--store", str(tmp_path))
+        result = mediafm(*command, "--prefix", "--look-back", "4", "--json")
         document = json.loads(result.stdout)
         assert (document["mode"], document["model"]) == ("prefix", model)
         assert len(document["embedding"]) == HIDDEN
-        assert "prefix" in mediafm(*asked, "--prefix").stdout
-        result = mediafm(*asked, "--prefix", "--look-back", "0")
+        assert "prefix" in mediafm(*command, "--prefix").stdout
+        result = mediafm(*command, "--prefix", "--look-back", "0")
         assert re.fullmatch(r"Error: The look-back is 0 shots: .*\n", result.stderr)
 
     def test_alone_and_prefix_exclude_each_other(self, mediafm) -> None:
@@ -195,7 +195,7 @@ class TestStatus:
         assert "alpha: Its folder is gone from the inbox" in shown
         assert shown.endswith(f"Readers see 2 titles under {MODEL}.\n")
 
-    def test_a_large_catalogue_is_summed_up(self, mediafm, tmp_path: Path) -> None:
+    def test_a_large_catalogue_is_summarised(self, mediafm, tmp_path: Path) -> None:
         for number in range(50):
             (tmp_path / f"title_{number}").mkdir()
             (tmp_path / f"title_{number}" / "title.json").write_text("{}")
@@ -217,12 +217,12 @@ class TestStatus:
 
     def test_titles_by_name(self, mediafm, tmp_path: Path) -> None:
         (tmp_path / "arriving").mkdir()
-        asked = ("status", "--inbox", str(tmp_path), "--titles")
-        result = mediafm(*asked, "arriving, beta", "--json")
+        command = ("status", "--inbox", str(tmp_path), "--titles")
+        result = mediafm(*command, "arriving, beta", "--json")
         found = [(each["title_id"], each["state"]) for each in json.loads(result.stdout)["titles"]]
         assert found == [("arriving", "waiting"), ("beta", "orphaned")]
-        assert "alpha: Its folder is gone" in mediafm(*asked, "alpha").stdout
-        result = mediafm(*asked, "nobody")
+        assert "alpha: Its folder is gone" in mediafm(*command, "alpha").stdout
+        result = mediafm(*command, "nobody")
         assert result.exit_code == 1
         assert re.fullmatch(
             r"Error: Neither the inbox nor the store .* 'nobody': .*\n", result.stderr
@@ -254,17 +254,17 @@ class TestGroup:
         }
         assert commands <= {line.split()[0] for line in result.stdout.splitlines() if line.strip()}
 
-    def test_options_win_over_the_environment(self, mediafm, tmp_path: Path) -> None:
+    def test_options_override_the_environment(self, mediafm, tmp_path: Path) -> None:
         result = mediafm("sql", "SELECT 1", "--store", str(tmp_path / "other"))
         assert result.exit_code == 1
         assert str(tmp_path / "other") in result.stderr
 
-    def test_no_store_says_how_to_name_one(self, mediafm, monkeypatch) -> None:
+    def test_a_missing_store_has_a_remedy(self, mediafm, monkeypatch) -> None:
         monkeypatch.delenv("MEDIAFM_STORE")
         result = mediafm("sql", "SELECT 1")
         assert result.stderr == "Error: No store: pass --store DIR or set MEDIAFM_STORE.\n"
 
-    def test_debug_shows_where_an_error_came_from(self, mediafm, monkeypatch) -> None:
+    def test_debug_prints_the_traceback_of_an_error(self, mediafm, monkeypatch) -> None:
         assert mediafm("--debug", "sql", "SELECT nonsense").exc_info[0].__name__ == "MediaFMError"
         monkeypatch.setenv("MEDIAFM_DEBUG", "1")
         assert mediafm("sql", "SELECT nonsense").exc_info[0].__name__ == "MediaFMError"
@@ -304,7 +304,7 @@ def test_times(typed: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("typed", ["", "soon", "1:2:3:4", "1:"])
-def test_what_is_no_time(typed: str) -> None:
+def test_an_invalid_time(typed: str) -> None:
     with pytest.raises(click.BadParameter):
         Seconds().convert(typed, None, None)
 

@@ -1,4 +1,4 @@
-"""What the doctor finds, says and hides."""
+"""Findings of `mediafm doctor`, with remedies and without secrets."""
 
 import json
 import os
@@ -8,13 +8,13 @@ import pytest
 from click.testing import CliRunner
 from small_catalogue import SmallCatalogue
 
-from mediafm_core.cli.diagnostics import Finding, examine, settings_in_force
+from mediafm_core.cli.diagnostics import DiagnosticFinding, examine, settings_in_force
 from mediafm_core.cli.main import main
 from mediafm_core.config.settings import load_settings
 
 
-def findings(**settings: object) -> dict[str, list[Finding]]:
-    found: dict[str, list[Finding]] = {}
+def findings(**settings: object) -> dict[str, list[DiagnosticFinding]]:
+    found: dict[str, list[DiagnosticFinding]] = {}
     for finding in examine(load_settings(**settings)):
         found.setdefault(finding.check, []).append(finding)
     return found
@@ -33,7 +33,7 @@ def test_healthy_machine(tmp_path: Path, inbox: Path) -> None:
     found = findings(store=small.root, inbox=inbox)
     errors = [finding for group in found.values() for finding in group if finding.level == "error"]
     assert errors == []
-    assert found["shots"][0].message.startswith("shots are found by transnetv2-")
+    assert found["shots"][0].message.startswith("shots are detected by transnetv2-")
     assert found["isolation"][0].message.startswith("media is read in processes with limits")
     parts = [finding.message.split(":")[0] for finding in found["encoders"]]
     assert parts == ["video", "audio", "text"]
@@ -41,9 +41,9 @@ def test_healthy_machine(tmp_path: Path, inbox: Path) -> None:
     assert "1 titles of mediafm-1@" in found["features"][0].message
 
 
-def test_nothing_named_is_an_error_with_its_remedy_and_stops_no_other_check() -> None:
+def test_a_missing_setting_is_an_error_with_a_remedy_and_stops_no_other_check() -> None:
     found = findings()
-    assert found["store"][0] == Finding(
+    assert found["store"][0] == DiagnosticFinding(
         "store", "error", "No store: pass --store DIR or set MEDIAFM_STORE."
     )
     assert found["inbox"][0].level == "error"
@@ -67,7 +67,7 @@ def test_store_in_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     assert str(place) in finding.message
 
 
-def test_released_model_that_is_not_there(tmp_path: Path) -> None:
+def test_released_model_that_is_missing(tmp_path: Path) -> None:
     (tmp_path / "serving.json").write_text('{"model": "mediafm-1@cccccccccccccccc"}')
     (finding,) = findings(store=tmp_path)["model"]
     assert finding.level == "error"
@@ -80,7 +80,7 @@ def test_unknown_device(tmp_path: Path) -> None:
     assert "abacus" in finding.message
 
 
-def test_profile_whose_weights_are_not_here_says_what_to_do(tmp_path: Path) -> None:
+def test_profile_with_missing_weights_has_a_remedy(tmp_path: Path) -> None:
     found = findings(
         store=tmp_path,
         profile="mediafm",
@@ -102,7 +102,7 @@ def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "sk-very" not in result.output
 
 
-def test_command_exits_with_1_if_something_must_be_mended(tmp_path: Path) -> None:
+def test_command_exits_with_1_if_something_must_be_fixed(tmp_path: Path) -> None:
     result = CliRunner().invoke(
         main, ["doctor", "--json", "--store", str(tmp_path), "--inbox", str(tmp_path / "none")]
     )

@@ -1,4 +1,4 @@
-"""`sql --json` loses no digit: what DuckDB computes is what a program reads."""
+"""`sql --json` loses no digit of the values that DuckDB computes."""
 
 import json
 from decimal import Decimal
@@ -76,7 +76,7 @@ def test_values(small: SmallCatalogue, expression: str, text: str) -> None:
         "row(1, 2)",
     ],
 )
-def test_what_would_be_changed_is_refused(small: SmallCatalogue, expression: str) -> None:
+def test_a_value_that_would_be_changed_is_refused(small: SmallCatalogue, expression: str) -> None:
     result = sql(small, f"SELECT {expression} AS v")
     assert result.exit_code == 1
     assert "::VARCHAR" in result.stderr
@@ -84,7 +84,7 @@ def test_what_would_be_changed_is_refused(small: SmallCatalogue, expression: str
     assert sql(small, f"SELECT ({expression})::VARCHAR AS v").exit_code == 0
 
 
-def test_text_cannot_steer_the_terminal() -> None:
+def test_text_cannot_control_the_terminal() -> None:
     text = "a\x1b[31m\x9bb\u202ec\u2028\n\x7f é"
     assert json.loads(json_text(text)) == text
     assert json_text({text: text}).isprintable()

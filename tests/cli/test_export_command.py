@@ -1,4 +1,4 @@
-"""`mediafm export` as a user meets it."""
+"""Output and errors of `mediafm export`."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> LabelledCatalogue:
 
 @pytest.fixture
 def export(small: LabelledCatalogue, monkeypatch: pytest.MonkeyPatch):
-    """Runs `mediafm export ARGUMENTS` on the small catalogue."""
+    """Return a function that runs `mediafm export ARGUMENTS` on the small catalogue."""
     monkeypatch.setenv("MEDIAFM_STORE", str(small.root))
 
     def run(*arguments: str) -> Result:
@@ -31,7 +31,7 @@ def export(small: LabelledCatalogue, monkeypatch: pytest.MonkeyPatch):
     return run
 
 
-def test_says_what_was_written(export, tmp_path: Path) -> None:
+def test_prints_a_summary_of_the_set(export, tmp_path: Path) -> None:
     out = tmp_path / "set.parquet"
     result = export(str(out), "--split", "train=0.8,test=0.2", "--label", "genre")
     assert result.exit_code == 0, result.output

@@ -1,4 +1,4 @@
-"""A place that holds no store: a misspelt path, or a disk that is not mounted."""
+"""A location without a store: a misspelt path, or a disk that is not mounted."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ _COMMANDS = [
 
 @pytest.mark.parametrize("command", _COMMANDS, ids=" ".join)
 @pytest.mark.parametrize("place", ["nowhere", "empty", "other"])
-def test_one_sentence_and_nothing_is_made(command: list[str], place: str, tmp_path: Path) -> None:
+def test_one_sentence_and_no_file(command: list[str], place: str, tmp_path: Path) -> None:
     (tmp_path / "inbox").mkdir()
     (tmp_path / "empty").mkdir()
     (tmp_path / "other" / "photos").mkdir(parents=True)
@@ -42,7 +42,7 @@ def test_one_sentence_and_nothing_is_made(command: list[str], place: str, tmp_pa
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_an_export_makes_no_file(tmp_path: Path) -> None:
+def test_an_export_creates_no_file(tmp_path: Path) -> None:
     out = tmp_path / "set.parquet"
     result = CliRunner().invoke(main, ["export", str(out), "--store", str(tmp_path / "nowhere")])
     assert result.exit_code == 1

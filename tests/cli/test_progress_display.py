@@ -21,7 +21,7 @@ FIGURES = {
 
 
 def screens(columns: int, work: Callable[[Display], None]) -> list[str]:
-    """The screens of some work in a terminal."""
+    """Return the screens of a command's work in a terminal."""
     reader, writer = open_terminal(columns)
     seen: list[str] = []
     watching = threading.Thread(target=lambda: seen.extend(screens_of(reader, columns)))
@@ -79,12 +79,12 @@ def test_lines_that_stay_come_above_the_bar():
     assert len(lines) == 4
 
 
-def test_the_bar_of_work_that_nobody_looks_back_at_disappears():
+def test_the_bar_disappears_unless_it_is_kept():
     assert screens(80, lambda display: display.show(WorkProgress("comparing")))[-1] == ""
 
 
-def test_redirecting_the_descriptor_does_not_take_the_bar_along(tmp_path):
-    """As Dagster does while a step runs."""
+def test_redirecting_the_descriptor_does_not_redirect_the_bar(tmp_path):
+    """Redirect descriptors as Dagster does while a step runs."""
 
     def work(display: Display) -> None:
         elsewhere = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)

@@ -1,4 +1,4 @@
-"""A store that cannot be written: readers work, and what writes says so in one sentence."""
+"""A read-only store: reading works, and writing fails with one sentence."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 from read_only import read_only
 from small_catalogue import SmallCatalogue
 
-from mediafm_assets.sensors.single_daemon import other_watcher
+from mediafm_assets.sensors.single_daemon import reason_to_stand_by
 from mediafm_core.api.clip_search import build_index
 from mediafm_core.cli.main import main
 from mediafm_core.errors import ConfigurationError
@@ -39,7 +39,7 @@ def mediafm(small: SmallCatalogue, *arguments: str) -> Result:
     ],
     ids=" ".join,
 )
-def test_what_only_reads_works(small: SmallCatalogue, command: list[str]) -> None:
+def test_reading_commands_work(small: SmallCatalogue, command: list[str]) -> None:
     result = mediafm(small, *command)
     assert result.exit_code == 0, result.output
     assert result.stdout
@@ -61,7 +61,7 @@ def test_what_only_reads_works(small: SmallCatalogue, command: list[str]) -> Non
     ],
     ids=" ".join,
 )
-def test_what_writes_says_so_in_one_sentence(small: SmallCatalogue, command: list[str]) -> None:
+def test_writing_commands_fail_with_one_sentence(small: SmallCatalogue, command: list[str]) -> None:
     result = mediafm(small, *command)
     assert result.exit_code == 1
     assert isinstance(result.exception, SystemExit)
@@ -71,12 +71,12 @@ def test_what_writes_says_so_in_one_sentence(small: SmallCatalogue, command: lis
     assert "\n" not in error
 
 
-def test_functions_raise_the_same(small: SmallCatalogue) -> None:
+def test_functions_raise_the_same_error(small: SmallCatalogue) -> None:
     with pytest.raises(ConfigurationError, match=f"{small.root} cannot be written"):
         build_index(small.root)
 
 
 def test_sensors_skip(small: SmallCatalogue) -> None:
-    assert other_watcher(small.store) == (
+    assert reason_to_stand_by(small.store) == (
         f"The store {small.root} cannot be written (Read-only file system): make it writable."
     )

@@ -51,7 +51,7 @@ def vectors_for(edges: list[float], dimension: int = 5) -> np.ndarray:
     return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 
-def test_weights_by_hand() -> None:
+def test_weights_equal_a_calculation_by_hand() -> None:
     weights = overlap_weights(clips_of([(1.0, 5.25), (5.0, 5.5), (8.0, 9.0)]), shots_of(EDGES))
     assert weights.interval.tolist() == [0, 0, 0, 1, 2]
     assert weights.shot.tolist() == [0, 1, 2, 2, 3]
@@ -69,7 +69,7 @@ def test_weights_sum_to_the_clip(case: tuple[list[float], list[tuple[float, floa
 
 
 @given(titles_with_clips())
-def test_constant_vectors_stay_and_order_does_not_matter(
+def test_the_mean_of_equal_vectors_is_the_vector_in_any_order(
     case: tuple[list[float], list[tuple[float, float]]],
 ) -> None:
     edges, times = case
@@ -85,7 +85,7 @@ def test_constant_vectors_stay_and_order_does_not_matter(
 
 
 @given(titles_with_clips())
-def test_parts_combine_to_the_whole(
+def test_means_of_parts_combine_to_the_mean_of_the_whole(
     case: tuple[list[float], list[tuple[float, float]]],
 ) -> None:
     edges, times = case
@@ -98,7 +98,7 @@ def test_parts_combine_to_the_whole(
     np.testing.assert_allclose(seconds @ pooled / seconds.sum(), whole, atol=1e-4)
 
 
-def test_one_shot_is_its_own_vector_and_blocks_do_not_matter(
+def test_the_mean_of_one_shot_is_its_vector_for_any_block_size(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     vectors = vectors_for(EDGES, 37)
@@ -135,6 +135,6 @@ def test_times_outside_the_title() -> None:
         overlap_weights(clips_of([(0.0, 1.0), (9.0, 10.0)]), shots)
 
 
-def test_nan_times_are_outside() -> None:
+def test_nan_times_are_refused() -> None:
     with pytest.raises(TitleError, match="no clip goes from nan"):
         clip_slice(shots_of(EDGES), float("nan"), 2.0)

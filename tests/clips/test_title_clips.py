@@ -82,10 +82,10 @@ HEADER = "clip_id,start_s,end_s\n"
         ("", "line 1: column 'clip_id' is missing"),
         ("clip_id,start_s\na,1\n", "column 'end_s' is missing from 'clip_id,start_s'"),
         ("id;start_s;end_s\na;1;2\n", "column 'clip_id' is missing from 'id,start_s,end_s'"),
-        ("clip_id,start_s,end_s,a,a\n", "line 1: column 5, 'a', has no name of its own"),
-        ("clip_id,start_s,end_s,,b\n", "line 1: column 4, '', has no name of its own"),
+        ("clip_id,start_s,end_s,a,a\n", "line 1: column 5, 'a', has no unique name"),
+        ("clip_id,start_s,end_s,,b\n", "line 1: column 4, '', has no unique name"),
         ("clip_id,Clip_ID,start_s,end_s\n,a,1,2\n", "line 2: the clip_id is empty"),
-        ("Clip_ID,Clip-Id,start_s,end_s\n", "line 1: column 2, 'clip_id', has no name of its own"),
+        ("Clip_ID,Clip-Id,start_s,end_s\n", "line 1: column 2, 'clip_id', has no unique name"),
         (HEADER, "lists no clip"),
         (HEADER + "a,0,1\nb,5,4\n", "line 3: clip 'b' ends at 4 s, not after its start at 5 s"),
         (HEADER + "a,5,5\n", "line 2: clip 'a' ends at 5 s, not after"),
@@ -93,22 +93,22 @@ HEADER = "clip_id,start_s,end_s\n"
         (HEADER + "a,1,60.06\n", "from 1 to 60.06 s is outside the title"),
         (HEADER + "a,60,60.04\n", "from 60 to 60.04 s is outside the title"),
         (HEADER + "a,99,100\n", "from 99 to 100 s is outside the title"),
-        (HEADER + "a,0,1\na,2,3\n", "line 3: clip_id 'a' is there twice"),
+        (HEADER + "a,0,1\na,2,3\n", "line 3: clip_id 'a' occurs twice"),
         (HEADER + " ,0,1\n", "line 2: the clip_id is empty"),
-        (HEADER + "a,zero,1\n", "line 2: start_s 'zero' is no number"),
-        (HEADER + "a,0,nan\n", "line 2: end_s 'nan' is no number"),
-        (HEADER + "a,0,inf\n", "line 2: end_s 'inf' is no number"),
-        (HEADER + "a,,1\n", "line 2: start_s '' is no number"),
+        (HEADER + "a,zero,1\n", "line 2: start_s 'zero' is not a number"),
+        (HEADER + "a,0,nan\n", "line 2: end_s 'nan' is not a number"),
+        (HEADER + "a,0,inf\n", "line 2: end_s 'inf' is not a number"),
+        (HEADER + "a,,1\n", "line 2: start_s '' is not a number"),
         (HEADER + "a,0\n", "line 2: 2 values for 3 columns"),
         (HEADER + "a,0,1,x\n", "line 2: 4 values for 3 columns"),
-        (HEADER + 'a,0,"1\n', "line 2: no values separated by ','"),
+        (HEADER + 'a,0,"1\n', "line 2: not a row of values separated by ','"),
         (HEADER + "a,00:00:01:12,9\n", "line 2: start_s '00:00:01:12' counts frames"),
         (HEADER + "a,00:00:01;12,9\n", "line 2: start_s '00:00:01;12' counts frames"),
-        ("sep=;\n\n\nclip_id;start_s;end_s\na;x;2\n", "line 5: start_s 'x' is no number"),
-        (HEADER + "a\x00b,1,9\n", "has characters that are not seen"),
-        (HEADER + "a\u202eb,1,9\n", "has characters that are not seen"),
-        (HEADER + "a,1e999,9\n", "line 2: start_s '1e999' is no number"),
-        (HEADER + "a,1_0,20\n", "line 2: start_s '1_0' is no number"),
+        ("sep=;\n\n\nclip_id;start_s;end_s\na;x;2\n", "line 5: start_s 'x' is not a number"),
+        (HEADER + "a\x00b,1,9\n", "has invisible characters"),
+        (HEADER + "a\u202eb,1,9\n", "has invisible characters"),
+        (HEADER + "a,1e999,9\n", "line 2: start_s '1e999' is not a number"),
+        (HEADER + "a,1_0,20\n", "line 2: start_s '1_0' is not a number"),
         (HEADER + "a," + "9" * 10_000 + ",9\n", "line 2: start_s '999"),
         (HEADER + "a" * 501 + ",1,9\n", "has more than 500 characters"),
         (HEADER[:-1] + ",b\na,1,9," + "b" * 10_001, "line 2: a value has more than 10000 "),
@@ -116,10 +116,12 @@ HEADER = "clip_id,start_s,end_s\n"
         (HEADER[:-1] + "".join(f",l{n}" for n in range(100_000)), "100003 columns, more than 1000"),
         (HEADER + "".join(f"c{n},1,9\n" for n in range(100_001)), "more than 100000 rows"),
         (HEADER + "\n" * 1_000_001, "has more than 1000000 lines"),
-        (b"\x8f\x9d\x81" * 9, "reads well in no encoding"),
+        (b"\x8f\x9d\x81" * 9, "fits no encoding"),
     ],
 )
-def test_a_wrong_file_is_one_sentence(tmp_path: Path, content: str | bytes, named: str) -> None:
+def test_an_invalid_file_is_refused_in_one_sentence(
+    tmp_path: Path, content: str | bytes, named: str
+) -> None:
     path = write(tmp_path, content)
     with pytest.raises(TitleError) as raised:
         read_clips(TitleFile.at(path), "film", 60.0)
@@ -132,7 +134,7 @@ def test_a_wrong_file_is_one_sentence(tmp_path: Path, content: str | bytes, name
 @pytest.mark.parametrize(
     "content",
     [
-        "clip_id;start_s;end_s;mood\na;61,5;63,25;tense\n",  # Excel where decimals have a comma
+        "clip_id;start_s;end_s;mood\na;61,5;63,25;tense\n",  # Excel with a decimal comma
         "sep=;\nclip_id;start_s;end_s;mood\na;61,5;63,25;tense\n",
         "clip_id\tstart_s\tend_s\tmood\na\t61.5\t63.25\ttense\n",
         'clip_id,start_s,end_s,mood\na,"61,5","63,25",tense\n',
@@ -150,7 +152,7 @@ def test_tables_of_spreadsheet_programs(tmp_path: Path, content: str, mark: str)
     assert clip["labels"] == [("mood", "tense")]
 
 
-def test_the_language_decides_between_older_encodings(tmp_path: Path) -> None:
+def test_the_language_decides_between_legacy_encodings(tmp_path: Path) -> None:
     path = write(tmp_path, "clip_id,start_s,end_s,жанр\nа,0,1,комедия\n".encode("cp1251"))
     clips = read_clips(TitleFile.at(path), "film", 9.0, "ru")
     assert clips["labels"].to_pylist() == [[("жанр", "комедия")]]
@@ -174,11 +176,11 @@ def test_proposed_clips_partition_the_title_at_shot_boundaries(edges: list[float
 
 
 @given(edges_of_titles)
-def test_no_proposed_clip_is_a_leftover(edges: list[float]) -> None:
+def test_no_proposed_clip_is_much_shorter_than_the_target(edges: list[float]) -> None:
     clips = propose_clips(shots_of(edges), 30.0)
     lengths = clips["end_s"].to_numpy() - clips["start_s"].to_numpy()
     assert len(lengths) == 1 or lengths.min() >= 15.0 - 1e-6
-    # A longer one could be cut, near its middle, into two that cost less.
+    # A longer clip could be split near its middle into two that cost less.
     assert lengths.max() <= 1.5 * 30.0 + np.diff(edges).max() + 1e-6
 
 

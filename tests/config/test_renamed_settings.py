@@ -18,7 +18,7 @@ from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSet
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import digest_of_settings
 from mediafm_core.model.training.training import training_request
-from mediafm_core.model.training.training_checkpoint import TrainingStates
+from mediafm_core.model.training.training_checkpoint import Checkpoints
 
 WARNING = "Setting objective.mask_share is now objective.mask_ratio: the old name goes with "
 
@@ -163,4 +163,4 @@ class TestRecords:
         request = training_request(
             data, ModelSettings(), ObjectiveSettings(), TrainingSettings(), torch.device("cpu")
         )
-        assert TrainingStates(Path(), request).key == "3b3d20291224d1e9"
+        assert Checkpoints(Path(), request).key == "3b3d20291224d1e9"

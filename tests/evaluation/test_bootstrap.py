@@ -1,4 +1,4 @@
-"""Intervals cover the truth as often as they say, differences are paired, gaps are explained."""
+"""Bootstrap intervals have their nominal coverage; differences are paired; gaps have reasons."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def _difference(evaluation: Evaluation, representation: str, baseline: str, metr
 
 
 def _films(random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Titles of 20 units, 5 of them wanted, and scores whose quality differs by title."""
+    """Return titles of 20 units, 5 of them positive, and scores whose quality differs by title."""
     titles, positives = titles_of(count, 20), np.tile(np.arange(20) < 5, count)
     gain = np.repeat(random.gamma(2, 0.5, size=count), 20)
     return titles, positives, gain * positives + random.normal(size=len(titles))
@@ -63,7 +63,7 @@ def test_differences_are_narrower_than_if_they_were_not_paired() -> None:
         assert paired.low > 0
 
 
-def test_two_representations_that_know_the_same_do_not_differ() -> None:
+def test_equally_good_representations_do_not_differ() -> None:
     random = np.random.default_rng(2)
     titles, positives, _ = _films(random, 30)
     noise = {name: random.normal(size=len(titles)) + positives for name in ("flat", "other")}
@@ -104,7 +104,7 @@ def test_neither_the_order_of_units_nor_a_prefix_of_names_changes_an_interval() 
             )
 
 
-def test_each_is_compared_with_the_baselines_that_are_there() -> None:
+def test_each_is_compared_with_the_available_baselines() -> None:
     random = np.random.default_rng(5)
     titles, positives, scores = _films(random, 6)
     names = ["in_context", "alone", "flat"]
@@ -114,7 +114,7 @@ def test_each_is_compared_with_the_baselines_that_are_there() -> None:
     assert not measure({"x": scores}, labels_of(positives), titles, draws=10).differences
 
 
-def test_chance_knows_only_how_frequent_labels_are() -> None:
+def test_chance_depends_on_label_frequencies_only() -> None:
     titles = titles_of(4, 10)
     codes = np.tile([0, 0, 0, 0, 0, 0, 1, 1, 1, 2], 4)
     scores = np.random.default_rng(0).normal(size=(40, 3))
@@ -124,7 +124,7 @@ def test_chance_knows_only_how_frequent_labels_are() -> None:
     assert evaluation.chance["roc_auc_macro"] == pytest.approx(0.5)
 
 
-def test_what_is_not_measurable_has_no_value_but_a_reason() -> None:
+def test_an_unmeasurable_metric_has_a_reason_and_no_value() -> None:
     titles = titles_of(4, 5)
     by_title = np.repeat([True, False, True, False], 5)
     scores = np.arange(20.0)
@@ -145,23 +145,23 @@ def test_what_is_not_measurable_has_no_value_but_a_reason() -> None:
     assert evaluation.chance["average_precision"] is None
 
 
-@pytest.mark.parametrize(("wanted_in", "is_told"), [(5, False), (6, True)])
-def test_titles_without_what_is_wanted_do_not_count_for_an_interval(
-    wanted_in: int, is_told: bool
+@pytest.mark.parametrize(("positive_titles", "has_interval"), [(5, False), (6, True)])
+def test_titles_without_positives_do_not_count_for_an_interval(
+    positive_titles: int, has_interval: bool
 ) -> None:
     titles = titles_of(20, 10)
-    positives = (np.arange(200) % 10 == 0) & (np.arange(200) < 10 * wanted_in)
+    positives = (np.arange(200) % 10 == 0) & (np.arange(200) < 10 * positive_titles)
     noise = np.random.default_rng(0).standard_normal((2, 200))
     scores = {"flat": noise[0] + positives, "x": noise[1] + positives}
     evaluation = measure(scores, labels_of(positives), titles, draws=300)
     for metric in ("average_precision", "average_precision_pooled", "roc_auc", "roc_auc_pooled"):
         for row in (_found(evaluation, "x", metric), _difference(evaluation, "x", "flat", metric)):
             assert row.value is not None
-            assert (row.low is not None and row.why_not is None) == is_told
-            assert (row.why_not is not None and "too few titles" in row.why_not) != is_told
+            assert (row.low is not None and row.why_not is None) == has_interval
+            assert (row.why_not is not None and "too few titles" in row.why_not) != has_interval
 
 
-def test_a_single_title_that_is_measurable_has_a_value_without_a_promise() -> None:
+def test_a_single_measurable_title_has_a_value_without_an_interval() -> None:
     titles = titles_of(6, 5)
     positives = np.zeros(30, bool)
     positives[:2] = True
@@ -179,18 +179,19 @@ def test_a_single_title_that_is_measurable_has_a_value_without_a_promise() -> No
         ([], "no scores"),
     ],
 )
-def test_scores_that_cannot_be_are_refused(scores: np.ndarray, message: str) -> None:
+def test_invalid_scores_are_refused(scores: np.ndarray, message: str) -> None:
     labels = labels_of(np.arange(20) % 5 == 0)
     with pytest.raises(MediaFMError, match=message):
         measure({"x": scores}, labels, titles_of(4, 5))
 
 
 @pytest.mark.parametrize(
-    "settings", [{"draws": 0}, {"confidence": 1.0}, {"recall_at": (0,)}, {"baselines": ("nobody",)}]
+    "settings",
+    [{"draws": 0}, {"confidence": 1.0}, {"recall_at": (0,)}, {"baselines": ("missing",)}],
 )
-def test_settings_that_cannot_be_are_refused(settings: dict) -> None:
+def test_invalid_settings_are_refused(settings: dict) -> None:
     labels = labels_of(np.arange(20) % 5 == 0)
-    if "baselines" in settings:  # compared with as far as they are there
+    if "baselines" in settings:  # unknown baselines are ignored
         assert not measure({"x": np.zeros(20)}, labels, titles_of(4, 5), **settings).differences
         return
     with pytest.raises(ConfigurationError, match="settings of an evaluation"):

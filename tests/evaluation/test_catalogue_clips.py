@@ -1,4 +1,4 @@
-"""The catalogue's labelled clips as a data set, and its models as they are."""
+"""Evaluation of the catalogue's labelled clips with its existing models."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from mediafm_core.config.settings import Settings
 from mediafm_core.errors import MediaFMError, StoreError
 from mediafm_core.evaluation import Catalogue, evaluate
 from mediafm_core.evaluation.catalogue_units import read_catalogue
-from mediafm_core.evaluation.seed_representations import Bench
+from mediafm_core.evaluation.seed_representations import SeedRepresentations
 from mediafm_core.inference.loaded_title import TitleInContext
 from mediafm_core.inference.streaming import embed_span_up_to
 from mediafm_core.inference.whole_title import embed_alone
@@ -71,26 +71,24 @@ class TestUnits:
         )
 
     @pytest.mark.parametrize(
-        ("rows", "told"),
+        ("rows", "message"),
         [
-            ("alpha,none,1", "1 clips that readers do not see .alpha none"),
+            ("alpha,none,1", "1 clips that are not published .alpha none"),
             ("omega,proposed-0000,1", "omega proposed-0000"),
         ],
     )
-    def test_labels_of_what_is_unknown(
-        self, small: LabelledCatalogue, tmp_path: Path, rows: str, told: str
+    def test_labels_of_unknown_clips_and_titles(
+        self, small: LabelledCatalogue, tmp_path: Path, rows: str, message: str
     ) -> None:
         path = tmp_path / "labels.csv"
         path.write_text(f"title_id,clip_id,good\nalpha,proposed-0000,0\n{rows}\n")
-        with pytest.raises(MediaFMError, match=told):
+        with pytest.raises(MediaFMError, match=message):
             read_catalogue(small.store, ["good"], labels_file=path)
 
-    def test_spans_of_a_title_that_is_unknown(
-        self, small: LabelledCatalogue, tmp_path: Path
-    ) -> None:
+    def test_spans_of_an_unknown_title(self, small: LabelledCatalogue, tmp_path: Path) -> None:
         path = tmp_path / "labels.csv"
         path.write_text("title_id,start_s,end_s,good\nalpha,0,9,0\nomega,0,9,1\n")
-        with pytest.raises(MediaFMError, match="1 titles that readers do not see, omega"):
+        with pytest.raises(MediaFMError, match="1 titles that are not published, omega"):
             read_catalogue(small.store, ["good"], labels_file=path)
 
     def test_nothing_published(self, tmp_path: Path) -> None:
@@ -98,13 +96,15 @@ class TestUnits:
             read_catalogue(LabelledCatalogue(tmp_path).store, ["genre"])
 
 
-class TestReadings:
-    def test_are_those_of_clips(self, small: LabelledCatalogue, tmp_path: Path) -> None:
+class TestNetworkVectors:
+    def test_equal_those_of_inference(self, small: LabelledCatalogue, tmp_path: Path) -> None:
         names = ("flat", "neighbours", "alone", "in_context", "prefix", "title")
         source = Catalogue()
         units = source.units(settings(small), ["genre"], None)
         fold_of = np.zeros(len(units.title_of), dtype=np.int64)
-        bench = Bench(settings(small), source, units, fold_of, 0, names, tmp_path, print)
+        bench = SeedRepresentations(
+            settings(small), source, units, fold_of, 0, names, tmp_path, print
+        )
         found = {name: bench.make(name).parts(0)[0] for name in names}
         (folder,) = small.store.models.glob("*@*")
         network = load_model(folder).network

@@ -1,4 +1,4 @@
-"""`mediafm evaluate` as a user runs it, on tables with a known answer."""
+"""The command `mediafm evaluate` on tables with known results."""
 
 import json
 import os
@@ -23,7 +23,7 @@ ASKED = ("--data={table}", f"--vectors={SEEN}", "--label=label")
 
 @pytest.fixture
 def mediafm(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Runs `mediafm evaluate ARGUMENTS` in this process."""
+    """Return a function that runs `mediafm evaluate ARGUMENTS` in this process."""
     for name, value in tiny_environment().items():
         monkeypatch.setenv(name, value)
     return lambda *arguments: CliRunner().invoke(main, ["evaluate", *arguments])
@@ -68,7 +68,7 @@ def difference(document: dict[str, Any], representation: str, baseline: str) -> 
 
 
 class TestKnownAnswers:
-    def test_context_is_found_where_labels_depend_on_it(self, tmp_path: Path) -> None:
+    def test_context_helps_where_labels_depend_on_it(self, tmp_path: Path) -> None:
         table = written(made_table("neighbours"), tmp_path / "shots.parquet")
         names = ("flat", "neighbours", "alone", "in_context")
         document = measured_in_a_process(*arguments(table, *names), "--steps=20")
@@ -78,7 +78,7 @@ class TestKnownAnswers:
             assert difference(document, representation, "flat")["low"] > 0.05
             assert difference(document, representation, "alone")["low"] > 0.05
 
-    def test_none_is_found_where_the_shot_itself_tells(
+    def test_context_does_not_help_where_labels_depend_on_the_shot(
         self, mediafm: Callable[..., Result], tmp_path: Path
     ) -> None:
         table = written(made_table("itself"), tmp_path / "shots.parquet")
@@ -88,7 +88,7 @@ class TestKnownAnswers:
         for representation in ("neighbours", "in_context"):
             assert difference(document, representation, "flat")["low"] <= 0
 
-    def test_nothing_is_found_in_labels_drawn_by_chance(
+    def test_random_labels_cannot_be_predicted(
         self, mediafm: Callable[..., Result], tmp_path: Path
     ) -> None:
         table = written(made_table("chance"), tmp_path / "shots.parquet")
@@ -101,7 +101,7 @@ class TestKnownAnswers:
 
 
 class TestOutput:
-    def test_figures_follow_from_data_and_seed_and_not_from_the_order_of_rows(
+    def test_figures_depend_on_data_and_seed_but_not_on_row_order(
         self, mediafm: Callable[..., Result], tmp_path: Path
     ) -> None:
         table = made_table(titles=4, shots=12)
@@ -139,7 +139,7 @@ class TestOutput:
         for picture in ("results.png", "differences.png"):
             assert (out / picture).read_bytes().startswith(b"\x89PNG")
 
-    def test_what_is_not_measurable_says_why(
+    def test_an_unmeasurable_figure_has_a_reason(
         self, mediafm: Callable[..., Result], tmp_path: Path
     ) -> None:
         table = made_table(titles=4, shots=6)
@@ -155,7 +155,7 @@ class TestOutput:
 
 class TestRefused:
     @pytest.mark.parametrize(
-        ("wrong", "told"),
+        ("wrong", "message"),
         [
             (["--data={table}", f"--vectors={SEEN}", "--label=mood"], "no column 'mood'"),
             (["--data={table}", "--vectors=smelt", "--label=label"], "it has title, shot_index"),
@@ -172,12 +172,12 @@ class TestRefused:
         ],
     )
     def test_in_one_sentence(
-        self, mediafm: Callable[..., Result], tmp_path: Path, wrong: list[str], told: str
+        self, mediafm: Callable[..., Result], tmp_path: Path, wrong: list[str], message: str
     ) -> None:
         table = written(made_table(titles=3, shots=12), tmp_path / "shots.parquet")
         result = mediafm(*(argument.format(table=table) for argument in wrong))
         assert result.exit_code == 1
-        assert told in result.stderr
+        assert message in result.stderr
         assert result.stderr.count("Error: ") == 1
         assert result.stdout == ""
 
@@ -188,7 +188,7 @@ def list_as_text(value: Any) -> Any:
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 @pytest.mark.parametrize("vectors", [[], [f"--vectors={SEEN},{HEARD}"]])
-def test_without_a_label_those_of_a_table_are_listed(
+def test_without_a_label_the_labels_of_a_table_are_listed(
     mediafm: Callable[..., Result], tmp_path: Path, suffix: str, vectors: list[str]
 ) -> None:
     table = made_table()

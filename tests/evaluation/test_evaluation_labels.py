@@ -1,13 +1,13 @@
-"""Labels as people write them, and the task that is guessed from them."""
+"""Labels parsed from columns of any type, and the task inferred from them."""
 
 import pyarrow as pa
 import pytest
 
 from mediafm_core.errors import MediaFMError
-from mediafm_core.evaluation.task_labels import labels_of
+from mediafm_core.evaluation.task_labels import parse_labels
 
 
-class TestGuessedTask:
+class TestInferredTask:
     @pytest.mark.parametrize(
         ("column", "task", "values", "known"),
         [
@@ -30,13 +30,15 @@ class TestGuessedTask:
         ],
     )
     def test_of_one_column(self, column: pa.Array, task: str, values: list, known: list) -> None:
-        labels = labels_of({"y": column}, None)
+        labels = parse_labels({"y": column}, None)
         assert labels.task == task
         assert labels.known.tolist() == [bool(each) for each in known]
         assert labels.values[labels.known].tolist() == values
 
     def test_of_several_columns(self) -> None:
-        labels = labels_of({"sad": pa.array([1, 0, 1]), "calm": pa.array([True, None, True])}, None)
+        labels = parse_labels(
+            {"sad": pa.array([1, 0, 1]), "calm": pa.array([True, None, True])}, None
+        )
         assert (labels.name, labels.task, labels.classes) == (
             "sad,calm",
             "multilabel",
@@ -48,19 +50,19 @@ class TestGuessedTask:
 
 class TestNamedTask:
     def test_numbers_as_classes(self) -> None:
-        labels = labels_of({"y": pa.array([10, 2, 10])}, "multiclass")
+        labels = parse_labels({"y": pa.array([10, 2, 10])}, "multiclass")
         assert [labels.classes[code] for code in labels.values] == ["10", "2", "10"]
 
     def test_words_in_one_cell(self) -> None:
-        labels = labels_of({"y": pa.array(["sad; calm", "calm", None])}, "multilabel")
+        labels = parse_labels({"y": pa.array(["sad; calm", "calm", None])}, "multilabel")
         assert labels.classes == ["calm", "sad"]
         assert labels.values[labels.known].tolist() == [[True, True], [True, False]]
 
     def test_retrieval_is_of_true_and_false(self) -> None:
-        assert labels_of({"y": pa.array([0, 1])}, "retrieval").values.tolist() == [False, True]
+        assert parse_labels({"y": pa.array([0, 1])}, "retrieval").values.tolist() == [False, True]
 
     @pytest.mark.parametrize(
-        ("column", "task", "told"),
+        ("column", "task", "message"),
         [
             (pa.array(["sad", "calm"]), "binary", "values such as sad, calm"),
             (pa.array([1, 2, 3]), "retrieval", "it must have two"),
@@ -75,10 +77,12 @@ class TestNamedTask:
             (pa.array(['["sad", null]', '["calm"]']), None, "lists with nulls"),
         ],
     )
-    def test_that_does_not_fit(self, column: pa.Array, task: str | None, told: str) -> None:
-        with pytest.raises(MediaFMError, match=told):
-            labels_of({"y": column}, task)  # type: ignore[arg-type]
+    def test_incompatible_column_is_refused(
+        self, column: pa.Array, task: str | None, message: str
+    ) -> None:
+        with pytest.raises(MediaFMError, match=message):
+            parse_labels({"y": column}, task)  # type: ignore[arg-type]
 
     def test_of_several_columns_is_multilabel(self) -> None:
         with pytest.raises(MediaFMError, match="has one label, not 2"):
-            labels_of({"a": pa.array([1, 0]), "b": pa.array([1, 0])}, "binary")
+            parse_labels({"a": pa.array([1, 0]), "b": pa.array([1, 0])}, "binary")

@@ -1,4 +1,4 @@
-"""Tables of shots: what is read, and what is refused by file, title and shot."""
+"""Tables of shots: valid ones, and errors that name file, title and shot."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from mediafm_core.evaluation.units import NotMeasurableError, Units, with_zeros_
 
 
 def plain(**changes: object) -> pa.Table:
-    """Two titles of two shots."""
+    """Return a table of two titles with two shots each."""
     columns: dict[str, object] = {
         "title": ["b", "a", "a", "b"],
         "shot_index": [7, 1, 0, 3],
@@ -41,13 +41,13 @@ class TestReading:
         assert units.incomplete == {"heard"}
         assert units.longest == 2
 
-    def test_each_modality_has_unit_length_and_so_has_the_whole(self, tmp_path: Path) -> None:
+    def test_each_modality_and_the_fused_vector_have_unit_length(self, tmp_path: Path) -> None:
         units = read(plain(), tmp_path)
         half = np.sqrt(0.5)
         np.testing.assert_allclose(units.read(0).fused, [[0, half, -half], [1, 0, 0]], rtol=1e-6)
         np.testing.assert_allclose(units.read(1).fused[1], [0.6 * half, 0.8 * half, half], 1e-6)
 
-    def test_unnormalised_lets_the_longest_drown_the_others(self, tmp_path: Path) -> None:
+    def test_unnormalised_modalities_keep_their_lengths(self, tmp_path: Path) -> None:
         units = read(plain(), tmp_path)
         as_they_are = unnormalised(units, tmp_path / "shots.parquet")
         np.testing.assert_allclose(as_they_are.read(1).fused[1], np.array([3, 4, 5]) / 50**0.5)
@@ -119,7 +119,7 @@ class TestModalities:
         assert not zeroed[:, : WIDTHS[SEEN]].any()
         np.testing.assert_allclose(zeroed[:, WIDTHS[SEEN] :], fused, atol=1e-6)
 
-    def test_what_has_nothing_else_is_not_measurable(self, tmp_path: Path) -> None:
+    def test_a_shot_without_another_modality_is_not_measurable(self, tmp_path: Path) -> None:
         units = read(plain(), tmp_path)
         with pytest.raises(NotMeasurableError, match=r"a has 1 shots with no vector but seen"):
             without(units, "seen").read(0)
@@ -127,7 +127,7 @@ class TestModalities:
 
 class TestRefused:
     @pytest.mark.parametrize(
-        ("changes", "told"),
+        ("changes", "message"),
         [
             ({"shot_index": [7, 0, 0, 3]}, "a, shot 0 is there twice"),
             ({"shot_index": [7, 1, None, 3]}, "shot_index is missing in 1 rows"),
@@ -146,8 +146,8 @@ class TestRefused:
             ({"seen": pa.array([[]] * 4, pa.list_(pa.float32()))}, "without a number"),
         ],
     )
-    def test_by_title_and_shot(self, changes: dict, told: str, tmp_path: Path) -> None:
-        with pytest.raises(MediaFMError, match=told):
+    def test_by_title_and_shot(self, changes: dict, message: str, tmp_path: Path) -> None:
+        with pytest.raises(MediaFMError, match=message):
             read(plain(**changes), tmp_path)
 
     def test_files(self, tmp_path: Path) -> None:
@@ -158,14 +158,14 @@ class TestRefused:
         header.write_text("title,shot_index,seen,label\n")
         other = tmp_path / "shots.xlsx"
         other.touch()
-        for path, told in (
+        for path, message in (
             (damaged, "cannot be read"),
             (empty, "has no rows"),
             (header, "has no rows"),
             (other, "neither Parquet nor CSV"),
             (tmp_path / "none.csv", "There is no file"),
         ):
-            with pytest.raises(MediaFMError, match=told):
+            with pytest.raises(MediaFMError, match=message):
                 read_table(path, ["seen"], ["label"])
 
     def test_columns(self, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Networks of folds: what they have read, when they are trained again, and what they say."""
+"""Networks of folds: their training data, their reuse, and their vectors."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 from made_tables import HEARD, SEEN, WIDTHS, made_table, tiny_settings, written
 
 from mediafm_core.evaluation.evaluation_sources import Table
-from mediafm_core.evaluation.seed_representations import Bench
+from mediafm_core.evaluation.seed_representations import SeedRepresentations
 from mediafm_core.inference.streaming import embed_up_to
 from mediafm_core.inference.whole_title import contextualise, embed_alone
 from mediafm_core.vectors import to_arrow, to_numpy
@@ -30,25 +30,27 @@ FOLD_OF = np.repeat([0, 1, 1, 0], SHOTS)  # title-00 and title-03 are tested in 
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Callable[..., Bench]:
-    """A bench on a table; what it keeps is in the folder `work`."""
+def bench(tmp_path: Path) -> Callable[..., SeedRepresentations]:
+    """Return a function that makes representations of a table, kept in the folder `work`."""
 
     def make(
         table: pa.Table,
         tell: Callable[[str], None] = print,
         seed: int = 0,
         work: str = "work",
-    ) -> Bench:
+    ) -> SeedRepresentations:
         source = Table(written(table, tmp_path / "shots.parquet"), (SEEN, HEARD))
         settings = tiny_settings()
         units = source.units(settings, ["label"], None)
-        return Bench(settings, source, units, FOLD_OF, seed, NAMES, tmp_path / work, tell)
+        return SeedRepresentations(
+            settings, source, units, FOLD_OF, seed, NAMES, tmp_path / work, tell
+        )
 
     return make
 
 
 def poisoned(table: pa.Table, *titles: str) -> pa.Table:
-    """Other vectors, all the same, in some titles."""
+    """Replace all vectors of some titles by a constant."""
     chosen = pc.is_in(table["title"], pa.array(titles)).to_numpy()
     for name in (SEEN, HEARD):
         vectors = to_numpy(table[name].combine_chunks()).copy()
@@ -57,36 +59,36 @@ def poisoned(table: pa.Table, *titles: str) -> pa.Table:
     return table
 
 
-def identities(bench: Bench) -> list[str]:
+def identities(bench: SeedRepresentations) -> list[str]:
     return [network["model"] for network in bench.models()]
 
 
 class TestTraining:
-    def test_never_reads_a_tested_title(self, bench: Callable[..., Bench]) -> None:
+    def test_never_reads_a_tested_title(self, bench: Callable[..., SeedRepresentations]) -> None:
         table = made_table(titles=TITLES, shots=SHOTS)
         clean = identities(bench(table))
         tested_in_0 = poisoned(table, "title-00", "title-03")
-        found = identities(bench(tested_in_0, work="another"))  # nothing is used again there
+        found = identities(bench(tested_in_0, work="another"))  # another folder reuses nothing
         assert found[0] == clean[0]
         assert found[1] != clean[1]
 
-    def test_reads_no_label(self, bench: Callable[..., Bench]) -> None:
+    def test_reads_no_label(self, bench: Callable[..., SeedRepresentations]) -> None:
         table = made_table(titles=TITLES, shots=SHOTS)
         other = pa.array(np.arange(table.num_rows) % 3 == 0)
         relabelled = table.set_column(table.column_names.index("label"), "label", other)
         assert identities(bench(relabelled, work="another")) == identities(bench(table))
 
-    def test_is_not_repeated(self, bench: Callable[..., Bench]) -> None:
+    def test_is_not_repeated(self, bench: Callable[..., SeedRepresentations]) -> None:
         table = made_table(titles=TITLES, shots=SHOTS)
-        told: list[str] = []
-        first = identities(bench(table, told.append))
-        assert sum("training on 2 titles" in line for line in told) == 2
-        told.clear()
-        assert identities(bench(table, told.append)) == first
-        assert all("was trained before" in line for line in told)
+        message: list[str] = []
+        first = identities(bench(table, message.append))
+        assert sum("training on 2 titles" in line for line in message) == 2
+        message.clear()
+        assert identities(bench(table, message.append)) == first
+        assert all("was trained before" in line for line in message)
         assert set(identities(bench(table, seed=1))).isdisjoint(first)
 
-    def test_says_which_titles_are_tested(self, bench: Callable[..., Bench]) -> None:
+    def test_models_name_the_tested_titles(self, bench: Callable[..., SeedRepresentations]) -> None:
         networks = bench(made_table(titles=TITLES, shots=SHOTS)).models()
         assert [network["tested"] for network in networks] == [
             ["title-00", "title-03"],
@@ -94,8 +96,8 @@ class TestTraining:
         ]
 
 
-class TestReadings:
-    def test_are_those_of_context_and_live(self, bench: Callable[..., Bench]) -> None:
+class TestNetworkVectors:
+    def test_equal_those_of_inference(self, bench: Callable[..., SeedRepresentations]) -> None:
         made = bench(made_table(titles=TITLES, shots=SHOTS))
         network = made.networks.network(1)
         rows = slice(2 * SHOTS, 3 * SHOTS)
@@ -118,7 +120,7 @@ class TestReadings:
             assert part.dtype == np.float32
             np.testing.assert_allclose(part[rows], vectors, atol=1e-4, err_msg=name)
 
-    def test_of_other_trainings_differ(self, bench: Callable[..., Bench]) -> None:
+    def test_of_other_trainings_differ(self, bench: Callable[..., SeedRepresentations]) -> None:
         made = bench(made_table(titles=TITLES, shots=SHOTS))
         (usual,) = made.make("in_context").parts(0)
         for name in NAMES[5:]:
@@ -126,7 +128,9 @@ class TestReadings:
             assert part.shape == usual.shape
             assert not np.allclose(part, usual, atol=1e-3), name
 
-    def test_units_without_label_give_context_only(self, bench: Callable[..., Bench]) -> None:
+    def test_units_without_label_give_context_only(
+        self, bench: Callable[..., SeedRepresentations]
+    ) -> None:
         table = made_table(titles=TITLES, shots=SHOTS)
         labels = np.where(np.arange(table.num_rows) % 2, table["label"].to_numpy(), None)
         place = table.column_names.index("label")

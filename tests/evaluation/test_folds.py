@@ -1,4 +1,4 @@
-"""Folds keep titles whole and share out what is rare; hopeless labels are refused."""
+"""Folds keep titles whole and balance rare labels; unmeasurable labels are refused."""
 
 import numpy as np
 import pytest
@@ -87,7 +87,7 @@ def test_classes_and_labels_are_spread() -> None:
         (np.array([1, np.nan, 2, 3]), "ranking", titles_of(2, 2), None, "1 values that are not"),
     ],
 )
-def test_labels_that_nothing_can_measure_are_refused(
+def test_unmeasurable_labels_are_refused(
     values: np.ndarray, task: str, titles: np.ndarray, known: np.ndarray | None, message: str
 ) -> None:
     with pytest.raises(MediaFMError, match=message):

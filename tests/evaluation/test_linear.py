@@ -1,4 +1,4 @@
-"""The minimiser finds scikit-learn's weights, for any width, strength and number of targets."""
+"""Linear models equal scikit-learn's for any width, strength and number of targets."""
 
 import logging
 
@@ -12,7 +12,7 @@ _STRENGTHS = np.array([1e-1, 1e-3, 1e-5])
 
 
 def _units(count: int, width: int, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features of very different scales, some of which say something of the classes."""
+    """Return features of very different scales, the first of them correlated with the classes."""
     random = np.random.default_rng(0)
     codes = random.integers(classes, size=count)
     features = random.normal(size=(count, width)) @ random.normal(size=(width, width))
@@ -85,11 +85,11 @@ def test_constant_features_and_repeated_ones_change_nothing() -> None:
     np.testing.assert_allclose(found.variances, expected.variances, rtol=1e-4)
     _, scores = _fitted(np.hstack([constant, features]), targets, "logistic")
     np.testing.assert_allclose(scores, _fitted(features, targets, "logistic")[1], atol=0.05)
-    # Rounding of a constant, as a difference of running sums has it, and next to nothing.
+    # Rounding errors of a constant, as in a difference of running sums, and tiny noise.
     noise = np.random.default_rng(0).standard_normal((200, 2)) * [2e-6, 1e-30] + [1, 0]
     _, scores = _fitted(np.hstack([noise.astype(np.float32), features]), targets, "logistic")
     np.testing.assert_allclose(scores, _fitted(features, targets, "logistic")[1], atol=0.05)
-    # Two copies of everything have the same mean squared length after scaling.
+    # Two copies of all features have the same mean squared length after scaling.
     _, doubled = _fitted(np.hstack([features, features]), targets, "logistic")
     np.testing.assert_allclose(doubled, _fitted(features, targets, "logistic")[1], atol=0.05)
 
@@ -100,7 +100,7 @@ def test_features_that_are_all_constant_predict_the_share() -> None:
     np.testing.assert_allclose(scores, np.log(1 / 3), atol=1e-3)
 
 
-def test_stopping_early_is_told(
+def test_stopping_early_is_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     features, codes, _ = _units(200, 12, 3)

@@ -1,4 +1,4 @@
-"""Metrics agree with scikit-learn and scipy, and weights mean titles that occur several times."""
+"""Metrics equal those of scikit-learn and SciPy; a weight counts a title several times."""
 
 import numpy as np
 import pytest
@@ -23,10 +23,10 @@ def _scores(random: np.random.Generator, values: np.ndarray, ties: bool) -> np.n
 
 
 @pytest.mark.parametrize("ties", [False, True])
-def test_binary_metrics_are_those_of_scikit_learn(random: np.random.Generator, ties: bool) -> None:
+def test_binary_metrics_equal_scikit_learns(random: np.random.Generator, ties: bool) -> None:
     titles = titles_of(9, 30)
     positives = random.random(270) < 0.2
-    positives[:30] = False  # a title that has no positives is in the pooled metrics only
+    positives[:30] = False  # a title without positives counts in pooled metrics only
     scores = _scores(random, positives, ties)
     labels = labels_of(positives)
     by_title = [
@@ -44,7 +44,7 @@ def test_binary_metrics_are_those_of_scikit_learn(random: np.random.Generator, t
 
 
 @pytest.mark.parametrize("task", ["multilabel", "multiclass"])
-def test_metrics_of_several_labels_are_those_of_scikit_learn(
+def test_metrics_of_several_labels_equal_scikit_learns(
     random: np.random.Generator, task: str
 ) -> None:
     titles = titles_of(6, 40)
@@ -88,7 +88,7 @@ def test_recall_looks_at_the_first_k() -> None:
     assert recall_at(2, tied, positives) == pytest.approx((1 + 1 / 3) / 3)
 
 
-def test_perfect_scores_give_one_and_scores_that_say_nothing_the_base_rate(
+def test_perfect_scores_give_one_and_constant_scores_the_base_rate(
     random: np.random.Generator,
 ) -> None:
     titles = titles_of(8, 50)
@@ -128,7 +128,7 @@ def test_a_weight_is_how_often_a_title_occurs(random: np.random.Generator) -> No
         for metric in metric_names(labels.task):
             found = statistic(metric, scores, labels, title_of, len(names))(weights)
             assert found[0] == pytest.approx(value(metric, scores, labels, titles), abs=1e-6)
-            # The same with titles that are really there several times.
+            # The same as with real copies of titles.
             copies = [(title, copy) for title in range(6) for copy in range(weights[1, title])]
             rows = np.concatenate([np.flatnonzero(title_of == title) for title, _ in copies])
             copied = np.repeat([f"{title}-{copy}" for title, copy in copies], 20)
@@ -149,7 +149,7 @@ def test_neither_order_nor_names_nor_unknown_units_matter(random: np.random.Gene
     renamed = np.array([f"{hash(title) % 1000:03d}{title}" for title in titles])
     for labels, scores in _several(random):
         known = np.arange(140) < 120
-        # Units without label, whose values and scores mean nothing, in a title of their own.
+        # Units without label, with arbitrary values and scores, in a title of their own.
         more = TaskLabels(
             labels.name,
             labels.task,
@@ -181,7 +181,7 @@ def test_units_that_were_never_tested_are_left_out(random: np.random.Generator) 
         )
 
 
-def test_what_is_not_measurable_is_nan() -> None:
+def test_an_unmeasurable_metric_is_nan() -> None:
     titles = titles_of(2, 3)
     by_title = np.repeat([True, False], 3)  # the same within each title
     scores = np.arange(6.0)

@@ -1,4 +1,4 @@
-"""Probes find what a representation tells of unseen titles, and nothing where it tells nothing."""
+"""Probes predict labels of unseen titles from informative vectors, and none from noise."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def _primary(
 
 
 def _tasks(hidden: np.ndarray) -> list[TaskLabels]:
-    """Labels of every task that a linear model reads off `hidden`."""
+    """Return labels of every task that are linear in `hidden`."""
     return [
         labels_of(hidden[:, 0] > 1),
         labels_of(hidden[:, 0] > 1, "retrieval"),
@@ -38,14 +38,14 @@ def _tasks(hidden: np.ndarray) -> list[TaskLabels]:
     ]
 
 
-def test_what_vectors_tell_is_found_for_every_task(random: np.random.Generator) -> None:
+def test_linear_labels_are_predicted_for_every_task(random: np.random.Generator) -> None:
     hidden = random.normal(size=(_COUNT, 8))
     mixed = hidden @ random.normal(size=(8, 40)) + 3
     for labels in _tasks(hidden):
         assert _primary(Vectors("mixed", mixed), labels) > 0.9, labels.task
 
 
-def test_nothing_is_found_in_noise(random: np.random.Generator) -> None:
+def test_noise_predicts_no_label(random: np.random.Generator) -> None:
     hidden = random.normal(size=(_COUNT, 8))
     noise = Vectors("noise", random.normal(size=(_COUNT, 40)))
     # Base rates of 16 % (a little more by title, where few units are ranked), 16 %, a third, none.
@@ -53,10 +53,10 @@ def test_nothing_is_found_in_noise(random: np.random.Generator) -> None:
         assert _primary(noise, labels) == pytest.approx(chance, abs=0.08), labels.task
 
 
-def test_vectors_that_tell_the_title_do_not_tell_labels_of_unseen_titles(
+def test_vectors_of_titles_do_not_predict_labels_of_unseen_titles(
     random: np.random.Generator,
 ) -> None:
-    # A probe that saw a title in training would know its share of positives from these vectors.
+    # A probe trained on a tested title could predict its share of positives from these vectors.
     often = np.arange(12) % 2 == 0
     positives = random.random(_COUNT) < np.where(np.repeat(often, 30), 0.8, 0.1)
     of_title = np.repeat(np.eye(12), 30, axis=0)
@@ -66,7 +66,7 @@ def test_vectors_that_tell_the_title_do_not_tell_labels_of_unseen_titles(
     assert value("roc_auc_pooled", scores, labels, _TITLES) < 0.6
 
 
-def test_more_features_than_units_do_not_drown_a_signal(random: np.random.Generator) -> None:
+def test_a_signal_is_found_among_more_features_than_units(random: np.random.Generator) -> None:
     positives = random.random(_COUNT) < 0.3
     vectors = random.normal(size=(_COUNT, 1500))
     vectors[:, :20] += 0.7 * positives[:, None]
@@ -85,7 +85,7 @@ def test_scales_and_offsets_of_features_do_not_matter(random: np.random.Generato
     np.testing.assert_allclose(scaled, found, atol=0.02)
 
 
-def test_ranking_knows_order_within_titles_whatever_their_level(
+def test_ranking_predicts_order_within_titles_of_any_level(
     random: np.random.Generator,
 ) -> None:
     level = np.repeat(100 * random.normal(size=12), 30)
@@ -96,7 +96,7 @@ def test_ranking_knows_order_within_titles_whatever_their_level(
     assert _primary(Vectors("x", vectors), labels, folds=10) > 0.8
 
 
-def test_late_fusion_knows_what_its_parts_know(random: np.random.Generator) -> None:
+def test_late_fusion_averages_the_scores_of_its_parts(random: np.random.Generator) -> None:
     positives = random.random(_COUNT) < 0.3
     parts = [random.normal(size=(_COUNT, 4)) + 0.5 * positives[:, None] for _ in range(2)]
     labels = labels_of(positives)
@@ -121,7 +121,7 @@ def test_the_vectors_of_each_fold_are_those_of_its_own_network(
     class PerFold(Vectors):
         def parts(self, fold: int) -> list[np.ndarray]:
             asked.append(fold)
-            turned = np.random.default_rng(fold).normal(size=(6, 6))  # no two networks agree
+            turned = np.random.default_rng(fold).normal(size=(6, 6))  # differs between networks
             return [part @ turned.astype(np.float32) for part in self._parts]
 
     vectors = random.normal(size=(_COUNT, 6)) + 2 * positives[:, None]

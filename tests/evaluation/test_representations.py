@@ -1,4 +1,4 @@
-"""Representations that need no network, and which ones are compared when nobody says."""
+"""Representations without a network, and the names of defaults and ablations."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ import pytest
 from made_tables import HEARD, SEEN, WIDTHS, made_table, written
 
 from mediafm_core.errors import MediaFMError
-from mediafm_core.evaluation.network_vectors import Reading
+from mediafm_core.evaluation.network_vectors import VectorRequest
 from mediafm_core.evaluation.representations import (
-    Network,
+    NetworkVariant,
     ablations,
-    asked_of_network,
     default_names,
-    described,
+    fixed_representation,
+    network_request,
     require_free_names,
 )
 from mediafm_core.evaluation.table_units import read_table
@@ -30,7 +30,7 @@ def units(tmp_path: Path) -> Units:
 
 
 def parts(name: str, units: Units) -> list[np.ndarray]:
-    found = described(name, units)
+    found = fixed_representation(name, units)
     assert found is not None
     return found.parts(0)
 
@@ -64,7 +64,7 @@ def test_similarities_are_those_across_the_start_of_a_shot(units: Units) -> None
     assert found.shape == (2 * SHOTS, 20)
     fused = units.read(1).fused
     for shot in range(SHOTS):
-        expected = [  # the first and the last shot stand for those beyond them
+        expected = [  # the first and the last shot are repeated beyond the ends
             fused[max(shot - back, 0)] @ fused[min(shot + on, SHOTS - 1)]
             for back in range(1, 5)
             for on in range(5)
@@ -73,7 +73,7 @@ def test_similarities_are_those_across_the_start_of_a_shot(units: Units) -> None
 
 
 class TestNames:
-    def test_what_is_compared(self, units: Units, tmp_path: Path) -> None:
+    def test_default_names(self, units: Units, tmp_path: Path) -> None:
         assert default_names(units) == [
             SEEN,
             HEARD,
@@ -94,7 +94,7 @@ class TestNames:
         assert default_names(one)[-1] == "title"
         assert ablations(one, "zeros", trained=True) == []
 
-    def test_ablations_are_those_that_mean_something(self, units: Units) -> None:
+    def test_ablations_are_those_that_apply(self, units: Units) -> None:
         names = ablations(units, "zeros", trained=True)
         assert f"in_context_zeroed_{SEEN}" in names
         assert not any(name.startswith("in_context_absence") for name in names)
@@ -103,20 +103,26 @@ class TestNames:
             for name in ablations(units, "zeros", trained=False)
         )
 
-    def test_what_they_ask_of_networks(self, units: Units) -> None:
-        in_context = Reading("in_context")
-        assert asked_of_network("prefix", units) == (Network(), Reading("prefix"))
-        assert asked_of_network("in_context_window_32", units) == (Network(window=32), in_context)
-        assert asked_of_network("in_context@ab12", units) == (Network(model="ab12"), in_context)
-        assert asked_of_network(f"in_context_zeroed_{HEARD}", units) == (
-            Network(),
-            Reading("in_context", HEARD),
+    def test_network_requests(self, units: Units) -> None:
+        in_context = VectorRequest("in_context")
+        assert network_request("prefix", units) == (NetworkVariant(), VectorRequest("prefix"))
+        assert network_request("in_context_window_32", units) == (
+            NetworkVariant(window=32),
+            in_context,
+        )
+        assert network_request("in_context@ab12", units) == (
+            NetworkVariant(model="ab12"),
+            in_context,
+        )
+        assert network_request(f"in_context_zeroed_{HEARD}", units) == (
+            NetworkVariant(),
+            VectorRequest("in_context", HEARD),
         )
         for name in ("in_context_zeroed_taste", "in_context_window_0", "sideways", "my_in_context"):
             with pytest.raises(MediaFMError, match="There is no representation"):
-                asked_of_network(name, units)
+                network_request(name, units)
 
-    def test_a_column_cannot_have_one(self, tmp_path: Path) -> None:
+    def test_a_column_with_a_name_of_a_representation_is_refused(self, tmp_path: Path) -> None:
         table = made_table(titles=2, shots=SHOTS).rename_columns(
             ["title", "shot_index", "flat", HEARD, "label"]
         )

@@ -1,4 +1,4 @@
-"""unit_norm(concat(video, audio, text)), with what is absent at zero."""
+"""Fused vectors: unit_norm(concat(video, audio, text)), with zeros for missing modalities."""
 
 import numpy as np
 import pyarrow as pa
@@ -43,21 +43,21 @@ def test_fused_vectors(seed, presence):
     np.testing.assert_allclose(np.linalg.norm(fused, axis=1), 1, atol=1e-6)
     ranges = modality_ranges(video, audio, text)
     assert ranges == {"video": (0, 4), "audio": (4, 7), "text": (7, 9)}
-    # No modality drowns another: those that are present have equal lengths.
+    # Modalities that are present have equal lengths.
     expected = 1 / np.sqrt(1 + np.array(has_audio) + np.array(has_text))
     for name, mask in (("video", np.ones(count)), ("audio", has_audio), ("text", has_text)):
         part = np.linalg.norm(fused[:, slice(*ranges[name])], axis=1)
         np.testing.assert_allclose(part, expected * np.array(mask), atol=1e-6)
 
 
-def test_what_is_absent_is_zero_even_if_a_vector_is_there():
+def test_a_missing_modality_is_zero_even_with_a_vector():
     table = fuse(
         embeddings([[3.0, 4.0]]), embeddings([[1.0]], [False]), embeddings([[np.nan]], [False])
     )
     np.testing.assert_allclose(to_numpy(table["embedding"]), [[0.6, 0.8, 0, 0]], atol=1e-6)
 
 
-def test_presence_may_come_in_chunks():
+def test_presence_may_have_chunks():
     halves = [embeddings([[1.0, 0.0]]), embeddings([[0.0, 1.0]])]
     video = pa.concat_tables(halves).set_column(1, "shot_index", pa.array([0, 1], pa.int32()))
     other = embeddings([[1.0], [1.0]], [False, True])
@@ -79,7 +79,7 @@ def test_presence_may_come_in_chunks():
         ),
     ],
 )
-def test_faults(video, audio, message):
+def test_faulty_embeddings_are_refused(video, audio, message):
     text = embeddings([[1.0]] * video.num_rows, [False] * video.num_rows)
     with pytest.raises(TitleError, match=message):
         fuse(video, audio, text)

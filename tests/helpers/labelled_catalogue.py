@@ -1,7 +1,12 @@
 """A small catalogue whose clips have labels."""
 
+from pathlib import Path
+
 import pyarrow as pa
 from small_catalogue import MODEL, SmallCatalogue
+
+import mediafm_core
+from mediafm_core.training_sets import Exported
 
 TITLES = ("alpha", "beta", "gamma", "delta", "epsilon")
 GENRES = ("drama", "news", "sport")
@@ -21,6 +26,11 @@ class LabelledCatalogue(SmallCatalogue):
         )
         place = clips.column_names.index("labels")
         self.store.write(record, clips.set_column(place, "labels", labels), model)
+
+
+def export(small: LabelledCatalogue, out: Path, **options: object) -> Exported:
+    """Export a training set of a catalogue."""
+    return mediafm_core.export(out, store=small.root, **options)  # type: ignore[arg-type]
 
 
 def labels_of(title_id: str, number: int) -> list[tuple[str, str]]:

@@ -11,7 +11,11 @@ from unittest import mock
 import dagster as dg
 from dagster_catalogue import GOOD, DagsterCatalogue
 
-from mediafm_assets.assets.partitions import RANGE_END, RANGE_START, TITLES
+from mediafm_assets.assets.partitions import TITLES
+from mediafm_assets.dagster_internals import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+)
 from mediafm_assets.resources.platform_resource import watching_platform
 from mediafm_core.config.settings import Settings, load_settings
 
@@ -45,7 +49,10 @@ class Sensing:
     def titles_of(self, request: dg.RunRequest) -> list[str]:
         """The partitions that a requested run covers."""
         registered = list(self.instance.get_dynamic_partitions(TITLES))
-        first, last = (registered.index(request.tags[tag]) for tag in (RANGE_START, RANGE_END))
+        first, last = (
+            registered.index(request.tags[tag])
+            for tag in (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
+        )
         return registered[first : last + 1]
 
     def create(

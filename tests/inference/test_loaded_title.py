@@ -1,4 +1,4 @@
-"""A title in memory: read once, sliced any number of times, as the catalogue slices it."""
+"""Clips of a title in memory equal slices of one inference, as in a catalogue."""
 
 import numpy as np
 import pyarrow as pa
@@ -52,12 +52,12 @@ def test_ranges_of_shots_are_spans_between_their_times(title: TitleInContext) ->
     np.testing.assert_allclose(title.shot_ranges([(4, 5)])[0], title.shots[4], atol=1e-6)
 
 
-def test_without_times_all_shots_count_the_same(network: MediaFM, fused: np.ndarray) -> None:
+def test_without_times_all_shots_have_the_same_weight(network: MediaFM, fused: np.ndarray) -> None:
     title = TitleInContext.read(network, fused)
     np.testing.assert_allclose(title.shot_ranges([(1, 4)])[0], title.shots[1:4].mean(0), atol=1e-6)
 
 
-def test_no_clips_are_no_vectors(title: TitleInContext) -> None:
+def test_no_clips_give_no_vectors(title: TitleInContext) -> None:
     assert title.spans([]).shape == title.shot_ranges([]).shape == (0, 16)
 
 

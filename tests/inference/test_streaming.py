@@ -1,4 +1,4 @@
-"""Shots read up to now, never with what comes later."""
+"""Causal inference: vectors do not depend on later shots."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ NETWORK = make_network(max_shots=16)
 
 
 @pytest.mark.parametrize("look_back", [1, 5, 16, None])
-def test_a_vector_is_the_last_of_its_window_alone(look_back: int | None) -> None:
+def test_a_vector_equals_the_last_of_its_window_alone(look_back: int | None) -> None:
     fused, metadata = make_title(40)
     vectors = embed_up_to(NETWORK, fused, global_vector=metadata, look_back=look_back)
     assert vectors.shape == (40, 16)
@@ -27,7 +27,7 @@ def test_a_vector_is_the_last_of_its_window_alone(look_back: int | None) -> None
     np.testing.assert_allclose(chosen, vectors[[39, 2, 2]], atol=1e-5)
 
 
-def test_a_span_is_the_end_of_its_window_alone() -> None:
+def test_a_span_equals_the_end_of_its_window_alone() -> None:
     fused, metadata = make_title(40)
     for start, stop, look_back in ((20, 25, 10), (20, 25, 5), (0, 3, 10), (0, 16, None)):
         vectors = embed_span_up_to(NETWORK, fused, start, stop, metadata, look_back=look_back)
@@ -42,7 +42,7 @@ def test_a_span_is_the_end_of_its_window_alone() -> None:
     seed=st.integers(1, 1000),
 )
 @settings(max_examples=20)
-def test_what_comes_later_changes_nothing(known: int, look_back: int, seed: int) -> None:
+def test_later_shots_do_not_change_vectors(known: int, look_back: int, seed: int) -> None:
     fused, metadata = make_title(40)
     other = np.concatenate([fused[:known], make_title(17, seed)[0]])
     before, after = (
@@ -52,7 +52,7 @@ def test_what_comes_later_changes_nothing(known: int, look_back: int, seed: int)
     np.testing.assert_allclose(after, before, atol=1e-5)
 
 
-def test_what_is_beyond_the_look_back_changes_nothing_and_what_is_within_does() -> None:
+def test_only_shots_within_the_look_back_change_vectors() -> None:
     fused, metadata = make_title(40)
     other = fused.copy()
     other[:30] = make_title(30, seed=5)[0]
@@ -69,7 +69,9 @@ def test_what_is_beyond_the_look_back_changes_nothing_and_what_is_within_does() 
     look_back=st.integers(1, 16),
 )
 @settings(max_examples=25)
-def test_how_shots_arrive_makes_no_difference(arrivals: list[int], look_back: int) -> None:
+def test_the_grouping_of_arriving_shots_does_not_change_vectors(
+    arrivals: list[int], look_back: int
+) -> None:
     count = sum(arrivals)
     fused, metadata = make_title(count)
     reader = LiveReader(NETWORK, metadata, look_back=look_back)
@@ -80,7 +82,7 @@ def test_how_shots_arrive_makes_no_difference(arrivals: list[int], look_back: in
     assert reader.shots_read == count
 
 
-def test_a_live_reader_holds_its_look_back_and_no_more() -> None:
+def test_a_live_reader_keeps_its_look_back_only() -> None:
     reader = LiveReader(NETWORK, make_title(1)[1], look_back=5)
     for part in np.split(make_title(300)[0], 30):
         reader.read(part)
@@ -89,7 +91,7 @@ def test_a_live_reader_holds_its_look_back_and_no_more() -> None:
     assert sum(array.nbytes for array in held) <= (5 * 20 + 5) * 4
 
 
-def test_a_live_reader_goes_on_after_refused_shots() -> None:
+def test_a_live_reader_continues_after_refused_shots() -> None:
     fused, metadata = make_title(20)
     reader = LiveReader(NETWORK, metadata, title_id="the stream")
     first = reader.read(fused[:10])

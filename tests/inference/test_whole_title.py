@@ -1,4 +1,4 @@
-"""Windows, and whole titles in context."""
+"""Windows and contextual vectors of whole titles."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from mediafm_core.inference.whole_title import (
 
 
 def spread(shots: int, max_shots: int) -> np.ndarray:
-    """Weight of each window in each shot of the title, `[windows, shots]`."""
+    """Return the weight of each window in each shot of the title, `[windows, shots]`."""
     plan = windows(shots, max_shots)
     over_title = np.zeros((len(plan.starts), shots))
     for window, start, weights in zip(over_title, plan.starts, plan.weights, strict=True):
@@ -79,8 +79,8 @@ def test_a_long_title_is_blended_from_windows() -> None:
     np.testing.assert_allclose(result.title, title, atol=1e-5)
 
 
-def test_no_seam_shows_in_a_title_of_3000_shots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a network that knows nothing but a shot's place in the window, the worst there can be."""
+def test_windows_leave_no_jump_in_a_title_of_3000_shots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worst case: a network whose output is the shot's place in the window."""
     network = make_network(max_shots=64)
 
     def read_places(fused: torch.Tensor, *args: object) -> tuple[torch.Tensor, torch.Tensor]:
@@ -116,7 +116,7 @@ def test_memory_does_not_grow_with_a_title(monkeypatch: pytest.MonkeyPatch) -> N
     batch_shots=st.integers(1, 200),
 )
 @settings(max_examples=25)
-def test_titles_together_are_as_titles_one_by_one(lengths: list[int], batch_shots: int) -> None:
+def test_titles_in_batches_equal_titles_one_by_one(lengths: list[int], batch_shots: int) -> None:
     network = make_network(max_shots=16)
     titles = [TitleInput(*make_title(n, i), f"t{i}") for i, n in enumerate(lengths)]
     together = list(contextualise_titles(network, iter(titles), batch_shots=batch_shots))
@@ -143,7 +143,7 @@ def test_little_of_a_batch_is_padding(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(positions) < 50
 
 
-def test_titles_before_an_unusable_one_come_out() -> None:
+def test_titles_before_an_unusable_one_are_yielded() -> None:
     titles = [make_title(4), make_title(5), (make_title(4)[0] * np.nan, None), make_title(6)]
     named = [TitleInput(*title, f"film {place}") for place, title in enumerate(titles)]
     results = contextualise_titles(make_network(), named)
@@ -157,7 +157,7 @@ def test_lower_precision_is_close_and_gives_float32() -> None:
     network = make_network(max_shots=16)
     fused, metadata = make_title(40)
     exact = contextualise(network, fused, metadata).shots
-    rounded = contextualise(network, fused, metadata, arithmetic="bfloat16").shots
+    rounded = contextualise(network, fused, metadata, precision="bfloat16").shots
     assert rounded.dtype == np.float32
     assert 0 < np.abs(rounded - exact).max() < 0.1
 
@@ -172,7 +172,7 @@ def test_a_clip_alone_differs_from_its_slice_in_context() -> None:
     np.testing.assert_array_equal(alone, contextualise(network, fused[10:14], metadata).shots)
 
 
-def test_an_earlier_context_layer_is_read() -> None:
+def test_vectors_come_from_the_configured_context_layer() -> None:
     fused, metadata = make_title(6)
     last, first = (
         contextualise(make_network(context_layer=layer), fused, metadata) for layer in (2, 1)
@@ -180,7 +180,7 @@ def test_an_earlier_context_layer_is_read() -> None:
     assert np.abs(last.shots - first.shots).max() > 1e-3
 
 
-def test_no_metadata_is_the_zero_vector_and_one_shot_is_a_title() -> None:
+def test_missing_metadata_is_the_zero_vector_and_one_shot_is_a_title() -> None:
     network = make_network()
     fused, _ = make_title(1)
     without = contextualise(network, fused)
@@ -189,7 +189,7 @@ def test_no_metadata_is_the_zero_vector_and_one_shot_is_a_title() -> None:
     assert without.shots.shape == (1, 16)
 
 
-def test_inference_leaves_the_network_and_random_state_as_they_were() -> None:
+def test_inference_restores_the_network_and_random_state() -> None:
     network = make_network().train()
     fused, metadata = make_title(6)
     state = torch.get_rng_state()
@@ -200,7 +200,7 @@ def test_inference_leaves_the_network_and_random_state_as_they_were() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_read_only_and_half_precision_input_is_taken() -> None:
+def test_read_only_and_half_precision_input_is_accepted() -> None:
     network = make_network()
     fused, metadata = make_title(6)
     fused.setflags(write=False)

@@ -1,4 +1,4 @@
-"""Children that were taken over by their input: each ends its title, with what happened."""
+"""Children taken over by their input: each fails only its own title, with the reason."""
 
 import errno
 import json
@@ -47,7 +47,7 @@ def film(tmp_path: Path) -> TitleFile:
 
 @pytest.fixture
 def limit(monkeypatch: pytest.MonkeyPatch) -> Callable[[Limits], None]:
-    """Replace the limits, which are wide, by others."""
+    """Replace the default limits, which are wide."""
     place = "mediafm_core.isolation.readers.limits_for"
     return lambda limits: monkeypatch.setattr(place, lambda *_: limits)
 
@@ -66,25 +66,25 @@ def run(task: str, film: TitleFile, arguments: dict | None = None, **options) ->
         ("hang", r"made no progress for 1 s: .*raise limits\.no_progress_s \(now 1\)"),
         ("stop", "made no progress for 1 s"),
         ("hang_up", r"was killed from outside \(SIGKILL\)"),
-        ("burn", r"needed more than 1 s of processor time: .*limits\.cpu_factor"),
+        ("burn", r"needed more than 1 s of CPU time: .*limits\.cpu_factor"),
         ("bloat", r"needed more than 0\.2 GiB of memory: .*limits\.memory_mb"),
         ("write_much", "wrote more than 8 MiB"),
         ("open_much", "opened too many files"),
-        ("garbage", "gave a result that cannot be right"),
-        ("huge", "gave a result that cannot be right"),
+        ("garbage", "returned an invalid result"),
+        ("huge", "returned an invalid result"),
     ],
 )
-def test_what_a_child_does_ends_its_title_with_the_reason(
+def test_a_failing_child_fails_its_title_with_the_reason(
     film: TitleFile, tmp_path: Path, limit, task: str, said: str
 ) -> None:
     limit(IMPATIENT if task in ("hang", "stop") else LIMITS)
     with (tmp_path / "sound").open("w+b") as sound, pytest.raises(TitleError, match=said) as raised:
-        run(task, film, written=[sound.fileno()])
+        run(task, film, writable=[sound.fileno()])
     assert str(raised.value).startswith(f"{film}: decoding ")
     assert len(str(raised.value)) <= 300 + len(str(film))
     assert fault_of(raised.value).cause is Cause.TITLE
     assert psutil.Process(fork_server_of(TASKS).process).children() == []
-    assert run("honest", film) == "done", "the next one is not concerned"
+    assert run("honest", film) == "done", "the next task must not be affected"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not offer it")
@@ -102,7 +102,7 @@ def test_a_child_has_no_rights(film: TitleFile, tmp_path: Path) -> None:
     assert secret.read_text() == "secret"
 
 
-def test_a_child_knows_no_secret_and_no_other_file(
+def test_a_child_has_no_secrets_and_no_other_files(
     film: TitleFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
@@ -114,7 +114,7 @@ def test_a_child_knows_no_secret_and_no_other_file(
     finally:
         fork_server_of(TASKS).close()
     assert not [name for name in found["names"] if "KEY" in name or name.startswith("MEDIAFM")]
-    assert len(found["descriptors"]) == 5  # the three of every process, its connection, the file
+    assert len(found["descriptors"]) == 5  # standard streams, its connection, the file
 
 
 def test_reading_is_progress(film: TitleFile, limit) -> None:
@@ -122,12 +122,12 @@ def test_reading_is_progress(film: TitleFile, limit) -> None:
     assert run("read_slowly", film) == "read"  # takes three seconds
 
 
-def test_errors_come_back_as_they_are(film: TitleFile) -> None:
+def test_errors_of_a_child_are_restored(film: TitleFile) -> None:
     with pytest.raises(TitleError, match=r"^film\.mp4 is empty: copy it again\.$"):
         run("fail", film, {"error": "title"})
     with pytest.raises(MediaFMError, match=r"^The device is gone\.$") as claimed:
         run("fail", film, {"error": "machine"})
-    assert fault_of(claimed.value).cause is Cause.UNKNOWN, "a child's word does not suffice"
+    assert fault_of(claimed.value).cause is Cause.UNKNOWN, "a child's report is not sufficient"
     with pytest.raises(TitleError) as raised:
         run("fail", film, {"error": "full disk"})
     fault = fault_of(raised.value)
@@ -150,16 +150,16 @@ def test_errors_come_back_as_they_are(film: TitleFile) -> None:
         lambda reader, film: decode(reader, film, "keyframes"),
     ],
 )
-def test_what_cannot_be_right_is_not_believed(film: TitleFile, limit, lie) -> None:
+def test_invalid_results_are_refused(film: TitleFile, limit, lie) -> None:
     limit(LIMITS)
     with (
         TitleReader(LimitSettings(), tasks=TASKS) as reader,
-        pytest.raises(TitleError, match="gave a result that cannot be right"),
+        pytest.raises(TitleError, match="returned an invalid result"),
     ):
         lie(reader, film)
 
 
-def test_a_child_that_reads_no_answer_does_not_stop_its_parent(film: TitleFile, limit) -> None:
+def test_a_child_that_reads_no_replies_does_not_block_its_parent(film: TitleFile, limit) -> None:
     limit(IMPATIENT)
     with (
         TitleReader(LimitSettings(), tasks=TASKS) as reader,
@@ -169,7 +169,7 @@ def test_a_child_that_reads_no_answer_does_not_stop_its_parent(film: TitleFile, 
 
 
 def decode(reader: TitleReader, film: TitleFile, lie: str) -> None:
-    """Decode with a child that lies; it finds out from the probe how."""
+    """Decode with a lying child; `lie` is passed in the probe."""
     sink: list[object] = []
     sound = film.path.with_name("sound.flac")
     reader.decode(
@@ -178,11 +178,11 @@ def decode(reader: TitleReader, film: TitleFile, lie: str) -> None:
 
 
 def test_many_children_at_once_and_one_that_hangs(film: TitleFile) -> None:
-    """The parent's side serves any number; each is judged by itself."""
+    """One process supervises any number of children independently."""
     tasks = ["honest", "hang", "honest", "crash", "honest"]
     at_work = {ChildProcess(IMPATIENT, str(film), "decoding", TASKS): task for task in tasks}
     for child, task in at_work.items():
-        child.ask(task, [film], b"{}")
+        child.start_task(task, [film], b"{}")
     ended: list[tuple[str, str]] = []
     while len(ended) < len(tasks):
         for child, message, error in next_events(list(at_work), lambda: None):
@@ -222,7 +222,7 @@ def test_an_interrupt_ends_the_child(film: TitleFile) -> None:
     assert psutil.Process(fork_server_of(TASKS).process).children() == []
 
 
-def test_the_end_of_the_server_blames_no_title(film: TitleFile) -> None:
+def test_the_end_of_the_fork_server_is_a_machine_error(film: TitleFile) -> None:
     server = psutil.Process(fork_server_of(TASKS).process)
 
     def waiting() -> None:
@@ -255,8 +255,8 @@ with TitleReader(LimitSettings(), waiting=waiting, tasks="hostile_tasks") as rea
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_nothing_is_left_of_a_process_that_ends(film: TitleFile, number: signal.Signals) -> None:
-    """No main guard in the script, which the server must not run again."""
+def test_children_end_with_the_working_process(film: TitleFile, number: signal.Signals) -> None:
+    """The script has no main guard, so the fork server must not run it again."""
     with subprocess.Popen(
         [sys.executable, "-c", _AT_WORK, str(film)],
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Limits follow from what the input may need; no number of a probe goes without a bound."""
+"""Limits are derived from size and description of the input, and every number is bounded."""
 
 import math
 from itertools import pairwise
@@ -13,7 +13,7 @@ MIB = 1 << 20
 HOUR = 3600.0
 
 
-def test_a_film_may_take_many_times_what_it_takes() -> None:
+def test_the_limits_of_an_ordinary_film_are_wide() -> None:
     film = described(width=1920, height=1080, duration_s=2 * HOUR, average_rate=25.0)
     limits = limits_for(LimitSettings(), 5000 * MIB, film)
     taken_s = 2 * 760.0  # High profile, decoding and scaling, two hours
@@ -22,7 +22,7 @@ def test_a_film_may_take_many_times_what_it_takes() -> None:
     assert limits.frames > 2 * HOUR * 60
 
 
-def test_larger_inputs_and_larger_settings_may_need_more() -> None:
+def test_limits_grow_with_inputs_and_settings() -> None:
     sizes = [limits_for(LimitSettings(), size) for size in (0, MIB, 1000 * MIB)]
     lengths = [
         limits_for(LimitSettings(), 1000 * MIB, described(duration_s=hours * HOUR))
@@ -54,7 +54,7 @@ def test_larger_inputs_and_larger_settings_may_need_more() -> None:
         {"width": -5},
     ],
 )
-def test_a_small_file_that_claims_much_gets_little(forged: dict) -> None:
+def test_a_small_file_with_a_forged_header_gets_low_limits(forged: dict) -> None:
     limits = limits_for(LimitSettings(), 6000, described(**forged))
     honest = limits_for(LimitSettings(), 6000, described())
     assert all(map(math.isfinite, limits))

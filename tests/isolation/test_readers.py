@@ -1,4 +1,4 @@
-"""The readers in a child give what the functions give in this process, to the bit."""
+"""Readers in a child give bit-identical results to the functions in this process."""
 
 from pathlib import Path
 
@@ -94,7 +94,7 @@ def test_embedded_captions_and_their_progress(shared_media: Path) -> None:
     assert there == here
 
 
-def test_faults_of_files_come_back_as_sentences(film: Path, tmp_path: Path) -> None:
+def test_errors_about_files_are_restored(film: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.mkv"
     whole = write_media(tmp_path / "film.mkv", moving(100), sound=tone(4.0))
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
@@ -108,6 +108,6 @@ def test_faults_of_files_come_back_as_sentences(film: Path, tmp_path: Path) -> N
     clips.write_text(CLIPS + "a,1,2,\n")
     with (
         TitleReader(LimitSettings()) as reader,
-        pytest.raises(TitleError, match=r"clips\.csv, line 4: clip_id 'a' is there twice"),
+        pytest.raises(TitleError, match=r"clips\.csv, line 4: clip_id 'a' occurs twice"),
     ):
         reader.clips(TitleFile.at(clips), "film", 21.0)

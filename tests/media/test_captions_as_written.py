@@ -1,4 +1,4 @@
-"""Captions as people and programs write them, after public bug reports of players and tools."""
+"""Captions as people and programs write them, from public bug reports of players and tools."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -121,7 +121,7 @@ CUE_ENDS = {
 
 
 @pytest.mark.parametrize("case", CUE_ENDS)
-def test_where_a_cue_of_subrip_ends(read: Read, case: str) -> None:
+def test_end_of_a_subrip_cue(read: Read, case: str) -> None:
     content, texts = CUE_ENDS[case]
     assert [cue.text for cue in read(content)] == texts
 
@@ -178,7 +178,9 @@ def test_times(read: Read, line: str, start_s: float, end_s: float) -> None:
         ("just prose", "holds no cue in SubRip"),
     ],
 )
-def test_what_cannot_be_read_is_named(read: Read, content: str, named: str) -> None:
+def test_unreadable_captions_are_refused_with_the_line(
+    read: Read, content: str, named: str
+) -> None:
     with pytest.raises(TitleError) as raised:
         read(content)
     message = str(raised.value)
@@ -203,7 +205,7 @@ def test_what_cannot_be_read_is_named(read: Read, content: str, named: str) -> N
         "[Script Info]\n[Events]\nComment: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,not shown\n",
     ],
 )
-def test_an_empty_file_is_a_text_without_cues(read: Read, content: str) -> None:
+def test_an_empty_file_gives_no_cues(read: Read, content: str) -> None:
     assert read(content) == []
 
 
@@ -234,7 +236,7 @@ def test_an_empty_file_is_a_text_without_cues(read: Read, content: str) -> None:
         ("♪ ~ ♪ - [wind]", "♪ ~ ♪ - [wind]"),
     ],
 )
-def test_text_of_subrip_is_kept_and_read_once(read: Read, written: str, plain: str) -> None:
+def test_plain_text_of_subrip(read: Read, written: str, plain: str) -> None:
     assert [cue.text for cue in read(srt(written))] == [plain]
 
 
@@ -253,7 +255,7 @@ def test_text_of_subrip_is_kept_and_read_once(read: Read, written: str, plain: s
         ("{music} {\\an8}x", "{music} x"),
     ],
 )
-def test_text_of_webvtt_is_kept_and_read_once(read: Read, written: str, plain: str) -> None:
+def test_plain_text_of_webvtt(read: Read, written: str, plain: str) -> None:
     assert [cue.text for cue in read(vtt(written), "film.vtt")] == [plain]
 
 
@@ -310,7 +312,7 @@ def test_webvtt_without_its_signature_is_read_as_subrip(read: Read) -> None:
 )
 def test_text_of_substation(read: Read, written: str, plain: str) -> None:
     assert read(ASS.format("20", written), "film.ass") == [(1.0, 2.5, plain)]
-    # A style that is wrong changes nothing that is said.
+    # An invalid style does not change the text.
     assert read(ASS.format("big", written), "film.ass") == [(1.0, 2.5, plain)]
 
 

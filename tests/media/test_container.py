@@ -1,4 +1,4 @@
-"""Opening files that nobody vouches for."""
+"""Opening of untrusted media files."""
 
 import errno
 import struct
@@ -20,7 +20,7 @@ MODULE = "mediafm_core.media.container"
 
 @pytest.fixture
 def server():
-    """A loopback web server and the list of paths it was asked for."""
+    """A loopback web server, and the list of requested paths."""
     requests: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -45,7 +45,7 @@ def test_real_containers_open(tmp_path: Path, suffix: str):
         assert len(container.streams.video) == 1
 
 
-def test_the_content_decides_not_the_suffix(tmp_path: Path):
+def test_the_format_follows_from_the_content(tmp_path: Path):
     path = write_media(tmp_path / "film.mkv", moving(3)).rename(tmp_path / "film.mp4")
     with open_media(TitleFile.at(path)) as container:
         assert container.format.name.startswith("matroska")
@@ -65,9 +65,7 @@ def test_the_content_decides_not_the_suffix(tmp_path: Path):
         (b"\x89PNG\r\n\x1a\n" + bytes(500), "of an unknown kind"),
     ],
 )
-def test_what_is_no_container_is_refused_in_one_sentence(
-    tmp_path: Path, server, content: bytes, said: str
-):
+def test_other_files_are_refused_in_one_sentence(tmp_path: Path, server, content: bytes, said: str):
     url, requests = server
     other = write_media(tmp_path / "other.mp4", moving(3))
     path = tmp_path / "film.mp4"
@@ -80,8 +78,8 @@ def test_what_is_no_container_is_refused_in_one_sentence(
 
 
 @pytest.mark.parametrize("format_name", ["hls", "concat"])
-def test_libav_itself_could_open_nothing_else(tmp_path: Path, server, monkeypatch, format_name):
-    """With the first wall broken down the second holds, and without that the third."""
+def test_each_further_defence_is_sufficient(tmp_path: Path, server, monkeypatch, format_name):
+    """The second defence holds without the first one, and the third without both."""
     url, requests = server
     other = write_media(tmp_path / "other.ts", moving(25))
     script = {
@@ -113,7 +111,7 @@ def test_libav_itself_could_open_nothing_else(tmp_path: Path, server, monkeypatc
 
 
 def test_a_reference_movie_is_not_followed(tmp_path: Path):
-    """A QuickTime file that holds an index only and says that its samples lie in another file."""
+    """A QuickTime file with an index only, whose samples are in another file, is refused."""
     other = write_media(tmp_path / "other.mov", moving(25))
     path = tmp_path / "film.mov"
     path.write_bytes(reference_movie(other))
@@ -122,7 +120,7 @@ def test_a_reference_movie_is_not_followed(tmp_path: Path):
         return sum(len(packet.decode()) for packet in container.demux())
 
     with av.open(str(path), options={"enable_drefs": "1", "use_absolute_path": "1"}) as unsafe:
-        assert frames(unsafe) == 25, "the reference has to be one that libav would follow"
+        assert frames(unsafe) == 25, "libav must be able to follow the reference"
     with open_media(TitleFile.at(path)) as container:
         assert container.container_options["enable_drefs"] == "0"
         assert frames(container) == 0
@@ -131,7 +129,7 @@ def test_a_reference_movie_is_not_followed(tmp_path: Path):
 
 
 def reference_movie(other: Path) -> bytes:
-    """The index of `other` with its absolute path as an alias (libavformat/mov.c, `dref`)."""
+    """Build a movie: the index of `other`, and its path as an alias (libavformat/mov.c, `dref`)."""
     name = str(other).encode()
     padding = len(name) % 2
     alias = bytes(10) + b"\x00" + bytes(27) + bytes(12) + b"\x00" + bytes(63) + bytes(16)
@@ -163,14 +161,14 @@ def test_a_missing_file_is_named(tmp_path: Path):
         TitleFile.at(tmp_path / "absent.mp4")
 
 
-def test_a_file_cut_before_its_index_is_refused(tmp_path: Path):
+def test_a_file_truncated_before_its_index_is_refused(tmp_path: Path):
     path = write_media(tmp_path / "film.mp4", moving(50))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(TitleError, match="truncated or damaged"), open_media(TitleFile.at(path)):
         pass
 
 
-def test_damage_that_libav_calls_an_input_error_is_no_fault_of_the_device(
+def test_damage_reported_as_eio_is_not_blamed_on_the_device(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     path = tmp_path / "film.mkv"

@@ -1,4 +1,4 @@
-"""Damage is what the decoder cannot decode, not what the container suspects."""
+"""Damage is counted by what the decoder cannot decode, not by the marks of the container."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ PACKET = 188
 
 @pytest.fixture(scope="module", params=["libx264", "mpeg2video"])
 def recording(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A transport stream of 500 pictures."""
+    """Write a transport stream of 500 frames."""
     path = tmp_path_factory.mktemp("recording") / "film.ts"
     ffmpeg(
         *("-f", "lavfi", "-i", "testsrc2=size=160x90:rate=25:duration=20"),
@@ -29,7 +29,7 @@ def packets(data: bytes) -> list[bytearray]:
 
 
 def pictures_of(stream: list[bytearray]) -> list[int]:
-    """Places of the packets of pictures (PID 256) that begin none and carry a full load."""
+    """Return the offsets of full video packets (PID 256) that do not begin a frame."""
     return [
         place
         for place, packet in enumerate(stream)
@@ -39,8 +39,8 @@ def pictures_of(stream: list[bytearray]) -> list[int]:
     ]
 
 
-def test_counters_that_restart_are_no_damage(tmp_path: Path, recording: bytes):
-    """Segments of a stream, each with counters of its own."""
+def test_packet_counters_that_restart_are_not_damage(tmp_path: Path, recording: bytes):
+    """The stream consists of segments with packet counters of their own."""
     stream = packets(recording)
     for place, packet in enumerate(stream):
         segment = 5 * place // len(stream)
@@ -51,8 +51,8 @@ def test_counters_that_restart_are_no_damage(tmp_path: Path, recording: bytes):
     assert (len(found.times), found.decoder.damaged_packets) == (500, 0)
 
 
-def test_one_lost_packet_is_no_reason_to_refuse(tmp_path: Path, recording: bytes):
-    """It is counted where the decoder notices it: what is left may be a picture by chance."""
+def test_one_lost_packet_is_counted_and_accepted(tmp_path: Path, recording: bytes):
+    """The loss is counted if the decoder notices it; the rest may decode by chance."""
     stream = packets(recording)
     middle = pictures_of(stream)
     del stream[middle[len(middle) // 2]]
@@ -74,9 +74,9 @@ def test_many_lost_packets_are_refused(tmp_path: Path, recording: bytes):
 
 
 @pytest.mark.parametrize(("case", "pictures"), [("damaged_ts", 74), ("damaged_flv", 73)])
-def test_streams_that_appear_in_the_middle_are_passed_over(
+def test_streams_that_appear_in_the_middle_are_skipped(
     shared_cases: Path, tmp_path: Path, case: str, pictures: int
 ):
-    """Damage makes the demuxer see streams that are none: PyAV has no object for those."""
+    """Damage can look like new streams to the demuxer; PyAV has no objects for them."""
     (source,) = (shared_cases / "hostile" / "inbox" / case).glob("film.*")
     assert len(decode(Path(shutil.copy(source, tmp_path))).times) == pictures

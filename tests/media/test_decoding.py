@@ -1,4 +1,4 @@
-"""Times of pictures and sound, and files that end too early."""
+"""Times of video frames and sound, and truncated files."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -32,12 +32,12 @@ def soundtrack(path: Path) -> np.ndarray:
 
 
 def loud(samples: np.ndarray, start_s: float, end_s: float) -> float:
-    """Root mean square of a stretch."""
+    """Return the root mean square of an interval."""
     return float(np.sqrt(np.mean(samples[int(start_s * 16e3) : int(end_s * 16e3)] ** 2)))
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
-def test_times_of_variable_frame_rate_are_the_files(tmp_path: Path, suffix: str):
+def test_variable_frame_rate_keeps_the_time_stamps_of_the_file(tmp_path: Path, suffix: str):
     written = np.cumsum([0.0, *np.tile([0.04, 0.1, 0.02], 10)])
     times, decoder = decode(write_media(tmp_path / f"film.{suffix}", moving(31), written))
     assert times == pytest.approx(written, abs=1e-3)
@@ -70,7 +70,7 @@ def test_bad_time_stamps_still_give_increasing_times():
 def test_a_truncated_real_file_is_refused(
     shared_media: Path, tmp_path: Path, title: str, share: float
 ):
-    """Both have their index at the front, so that they open and begin normally."""
+    """Both files have their index at the front, so that they open and start normally."""
     data = (shared_media / title / "media.mp4").read_bytes()
     path = tmp_path / "media.mp4"
     path.write_bytes(data[: int(share * len(data))])
@@ -134,7 +134,7 @@ def test_an_error_leaves_no_soundtrack(tmp_path: Path):
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
-def test_a_pause_within_the_title_is_no_fault(tmp_path: Path, suffix: str):
+def test_a_pause_within_the_title_is_accepted(tmp_path: Path, suffix: str):
     path = write_media(
         tmp_path / f"film.{suffix}",
         moving(21),
@@ -152,7 +152,7 @@ def test_sound_may_outlast_the_pictures(tmp_path: Path):
     assert len(soundtrack(path)) / SAMPLE_RATE == pytest.approx(20, abs=0.1)
 
 
-def test_a_stream_that_is_gone_since_the_probe_is_the_titles_fault(tmp_path: Path):
+def test_a_stream_missing_since_the_probe_is_a_title_error(tmp_path: Path):
     path = write_media(tmp_path / "film.mkv", moving(5), sound=tone(0.2))
     described = probe(TitleFile.at(path))
     write_media(path, moving(5))

@@ -1,4 +1,4 @@
-"""Text tracks inside media follow the rules for files of their format."""
+"""Text tracks inside media are read by the rules for files of their format."""
 
 import subprocess
 from collections.abc import Callable
@@ -79,10 +79,10 @@ def test_webvtt(make_film: MakeFilm) -> None:
 
 def test_quicktime_text(make_film: MakeFilm) -> None:
     film = make_film("-c:s mov_text", "film.mp4", a_srt=SRT.replace("&amp;lt;", "\\N日本"))
-    assert texts(read(film))[1] == "日本"  # this program takes <sighs> for a tag
+    assert texts(read(film))[1] == "日本"  # the program ffmpeg treats <sighs> as a tag
 
 
-def test_an_older_encoding_by_the_language(make_film: MakeFilm) -> None:
+def test_a_legacy_encoding_of_the_language(make_film: MakeFilm) -> None:
     russian = "Привет, как дела?"
     film = make_film("-c:s copy", a_srt=SRT.replace("<sighs>", russian).encode())
     data = film.read_bytes()
@@ -93,7 +93,7 @@ def test_an_older_encoding_by_the_language(make_film: MakeFilm) -> None:
     assert (texts(found)[1], found.source.encoding) == (f"{russian} &lt;", "cp1251")
 
 
-def test_a_bad_byte_costs_a_letter(make_film: MakeFilm) -> None:
+def test_a_bad_byte_becomes_a_replacement_character(make_film: MakeFilm) -> None:
     film = make_film("-c:s copy", a_srt=SRT.replace("<sighs>", "Là-bas, près de l'été"))
     film.write_bytes(film.read_bytes().replace("Là".encode(), b"L\xffa"))
     found = read(film, "fr")
@@ -101,7 +101,7 @@ def test_a_bad_byte_costs_a_letter(make_film: MakeFilm) -> None:
     assert found.source.notes == ("characters that are damaged and read as U+FFFD: 1",)
 
 
-def test_a_track_that_is_no_text_is_named(make_film: MakeFilm) -> None:
+def test_an_image_track_is_refused_with_its_name(make_film: MakeFilm) -> None:
     film = make_film("-c:s copy", a_srt=SRT.replace("<sighs>", "Là-bas"))
     film.write_bytes(film.read_bytes().replace("Là-bas".encode(), b"L\xff\xfe-\xfb\xfc\xfd"))
     with pytest.raises(TitleError, match=r"film\.mkv: stream 1 \(\w+\) cannot be decoded"):
@@ -124,14 +124,14 @@ def test_full_tracks_come_before_forced_ones(make_film: MakeFilm) -> None:
     assert texts(read(film, "en", ("film.en.forced.srt",)))[1] == "FULL &lt;"
 
 
-def test_forced_captions_alone_are_used_and_said_to_be_partial(make_film: MakeFilm) -> None:
+def test_forced_captions_alone_are_used_with_a_note(make_film: MakeFilm) -> None:
     found = read(make_film("-c:s copy -disposition:s:0 forced", forced_srt=SRT))
     assert texts(found) == TEXTS
     assert found.source.purpose == "forced"
-    assert found.source.notes == ("only forced captions: most of what is said is missing",)
+    assert found.source.notes == ("only forced captions: most speech is missing",)
 
 
-def test_an_empty_source_gives_way_to_the_next(make_film: MakeFilm) -> None:
+def test_the_next_source_is_used_if_one_is_empty(make_film: MakeFilm) -> None:
     film = make_film("-c:s copy", a_srt=SRT)
     (film.parent / "film.en.vtt").write_text("WEBVTT\n")
     found = read(film, "en", ("film.en.vtt",))
@@ -139,7 +139,7 @@ def test_an_empty_source_gives_way_to_the_next(make_film: MakeFilm) -> None:
     assert found.source.notes == ("film.en.vtt holds no cue",)
 
 
-def test_nothing_but_empty_sources_is_a_title_without_text(make_film: MakeFilm) -> None:
+def test_only_empty_sources_give_a_title_without_text(make_film: MakeFilm) -> None:
     film = make_film("", "film.mkv")
     for name in ("film.en.vtt", "film.en.sdh.srt"):
         (film.parent / name).write_bytes(b"")

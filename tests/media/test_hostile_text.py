@@ -1,4 +1,4 @@
-"""Captions made to take time or memory: read, or refused with a sentence, at once."""
+"""Captions made to consume time or memory are read, or refused in one sentence, quickly."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from mediafm_core.media.cue_text import plain_subrip, plain_substation, plain_we
 from mediafm_core.media.subtitles import read_side_file
 from mediafm_core.titles.title_file import TitleFile
 
-# Guards against hanging: what is quadratic takes hours with these sizes.
+# The sizes make quadratic code take hours; the timeout detects it.
 pytestmark = pytest.mark.timeout(300)
 
 MEGA = 1 << 20
@@ -42,7 +42,7 @@ EVENT = "[Script Info]\n[Events]\nDialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0
     ],
 )
 @pytest.mark.parametrize("plain", [plain_subrip, plain_webvtt, plain_substation])
-def test_text_of_a_cue_takes_time_in_proportion(plain, text: str) -> None:
+def test_plain_text_takes_linear_time(plain, text: str) -> None:
     repeated = text * (MEGA // 4 // len(text))
     assert len(plain(repeated)) <= len(repeated)
     assert len(plain("<" + repeated)) <= len(repeated) + 1
@@ -54,11 +54,11 @@ def test_text_of_a_cue_takes_time_in_proportion(plain, text: str) -> None:
         ("1\n" + TIMES + "{" * MEGA, "a cue of 1048576 characters, more than 10000"),
         (WEBVTT + "<" * MEGA, "a cue of 1048576 characters"),
         (EVENT + "{" * MEGA, "a cue of 1048576 characters"),
-        ((TIMES + "x\n") * 100_001, "line 200001: this is more than 100000 cues"),
+        ((TIMES + "x\n") * 100_001, "line 200001: the file has more than 100000 cues"),
         (WEBVTT + "00:01.000 --> 00:02.000\n" * 100_001, "more than 100000 cues"),
         ("[Script Info]\n" + EVENT.split("\n")[2].join("\n" for _ in range(100_002)), "100000 Dia"),
         ("\n" * 1_000_001, "has more than 1000000 lines"),
-        ("1:1-->\n" * 300_000, "line 1: '1:1-->' has no two times"),
+        ("1:1-->\n" * 300_000, "line 1: '1:1-->' is not a start and an end time"),
         ("1\n" + "9" * MEGA + ":00 -->\n", "line 2: '9999"),
         ("1\n" + TIMES.strip() + " " * MEGA + "\n", "has times for 1 cues and no text"),
         ("1\n" + "\x00" * MEGA, "holds no cue"),

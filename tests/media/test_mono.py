@@ -1,4 +1,4 @@
-"""Sound of any number of channels, in any phase, becomes mono."""
+"""Downmix of sound with any number of channels, in any phase, to mono."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def test_channels_in_opposite_phase_do_not_cancel(tmp_path: Path, suffix: str, c
         "0.0001*sin(2*PI*440*t)|-0.0001*sin(2*PI*440*t)",
     ],
 )
-def test_other_sound_is_mixed_as_before(tmp_path: Path, expressions: str):
+def test_other_sound_is_mixed_by_libav(tmp_path: Path, expressions: str):
     path = with_sound(tmp_path / "film.mkv", expressions, "-c:a", "pcm_s16le")
     resampler = av.AudioResampler(format="s16", layout="mono", rate=16_000)
     with av.open(str(path)) as container:
@@ -58,7 +58,7 @@ def test_other_sound_is_mixed_as_before(tmp_path: Path, expressions: str):
 
 
 def with_channels(path: Path, channels: int) -> Path:
-    """Write a second of a tone in many channels, whose places the file does not say."""
+    """Write a second of a tone in many channels without a channel layout."""
     raw = path.with_suffix(".raw")
     samples = np.round(16_000 * np.sin(2 * np.pi * 440 * np.arange(8_000) / 8_000))
     raw.write_bytes(samples.astype("<i2").repeat(channels).tobytes())
@@ -68,14 +68,14 @@ def with_channels(path: Path, channels: int) -> Path:
 
 
 @pytest.mark.parametrize("channels", [9, 30, 60])
-def test_channels_of_unknown_places_are_averaged(tmp_path: Path, channels: int):
+def test_channels_of_an_unknown_layout_are_averaged(tmp_path: Path, channels: int):
     found = decode(with_channels(tmp_path / "film.mkv", channels))
     assert found.loudness(0.1, 0.9) == pytest.approx(0.35, rel=0.05)
     assert found.pitch(0, 1) == pytest.approx(440, abs=1)
     assert found.facts == {"averaged_channels": channels}
 
 
-def test_too_many_channels_are_left_out_with_a_word(tmp_path: Path):
+def test_a_stream_with_too_many_channels_is_skipped_with_a_note(tmp_path: Path):
     found = decode(with_channels(tmp_path / "film.mkv", 100))
     assert found.sound_s == 0
     assert found.probe.audio is None
@@ -84,7 +84,7 @@ def test_too_many_channels_are_left_out_with_a_word(tmp_path: Path):
     )
 
 
-def test_a_rate_that_no_sound_has_is_left_out_with_a_word(tmp_path: Path):
+def test_a_stream_with_an_implausible_rate_is_skipped_with_a_note(tmp_path: Path):
     path = tmp_path / "film.mkv"
     ffmpeg(
         *VIDEO,
@@ -96,8 +96,8 @@ def test_a_rate_that_no_sound_has_is_left_out_with_a_word(tmp_path: Path):
     assert "sound at 200 Hz" in found.probe.notes[0]
 
 
-def test_layout_and_rate_may_change_in_the_middle(tmp_path: Path):
-    """A broadcast goes over from surround to stereo, and to another rate."""
+def test_layout_and_rate_may_change_within_a_file(tmp_path: Path):
+    """A broadcast changes from surround to stereo, and to another sample rate."""
     parts = []
     for layout, rate in (("5.1", 48_000), ("stereo", 44_100), ("mono", 32_000)):
         part = tmp_path / f"{layout}.ts"
@@ -115,8 +115,8 @@ def test_layout_and_rate_may_change_in_the_middle(tmp_path: Path):
         assert found.pitch(start, start + 2) == pytest.approx(440, abs=2)
 
 
-def test_a_track_that_cannot_be_decoded_is_the_last_choice(tmp_path: Path):
-    """Phones record spatial sound of a codec of their own, and stereo beside it."""
+def test_a_track_without_decoder_is_chosen_last(tmp_path: Path):
+    """Phones record spatial sound in a proprietary codec, with a stereo track beside it."""
     path = write_media(
         tmp_path / "film.mkv", moving(5), sound=tone(0.3), sound_languages=("eng", "eng")
     )

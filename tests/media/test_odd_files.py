@@ -1,4 +1,4 @@
-"""Real files hold more than pictures and sound, and change in the middle."""
+"""Real files with tags, side data and captions, and with formats that change within a file."""
 
 from pathlib import Path
 
@@ -26,10 +26,10 @@ SOUND = ("-f", "lavfi", "-i", "sine=duration=2")
         ("ts", ("mpeg2video", "mp2")),
     ],
 )
-def test_tags_in_another_encoding_decide_nothing(
+def test_tags_in_another_encoding_have_no_effect(
     tmp_path: Path, suffix: str, codecs: tuple[str, str]
 ):
-    """Tags of the file, of its streams, chapters and services."""
+    """The tags are of the file, its streams, chapters and services."""
     tags = tmp_path / "tags.txt"
     chapter = "[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=1000\ntitle=ZZZZqq\n"
     tags.write_text(f";FFMETADATA1\ntitle=ZZZZqq\nservice_name=ZZZZqq\n{chapter}")
@@ -47,7 +47,7 @@ def test_tags_in_another_encoding_decide_nothing(
 
 @pytest.mark.parametrize(("orientation", "size"), [(1, (96, 64)), (6, (64, 96)), (7, (64, 96))])
 def test_pictures_with_exif(tmp_path: Path, orientation: int, size: tuple[int, int]):
-    """A kind of side data that PyAV has no name for; the camera's orientation counts."""
+    """PyAV does not support EXIF side data; the camera's orientation is applied."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(gradient(96, 64)).save(tmp_path / "picture.jpg", exif=exif)
@@ -65,7 +65,7 @@ def test_pictures_with_exif(tmp_path: Path, orientation: int, size: tuple[int, i
 
 
 def with_captions(units: bytes) -> bytes:
-    """Put a CEA-608 message (ATSC A/53) before each picture of an H.264 stream."""
+    """Insert a CEA-608 message (ATSC A/53) before each frame of an H.264 stream."""
     pairs = bytes([0xFC, 0x94, 0x20, 0xFC, 0x48, 0x69])  # "resume caption loading", "Hi"
     message = b"\xb5\x00\x31GA94\x03" + bytes([0xC0 | 2, 0xFF]) + pairs + b"\xff"
     sei = b"\x00\x00\x00\x01\x06\x04" + bytes([len(message)]) + message + b"\x80"
@@ -78,7 +78,7 @@ def with_captions(units: bytes) -> bytes:
     )
 
 
-def test_captions_inside_the_pictures_are_named(tmp_path: Path):
+def test_captions_inside_the_pictures_give_a_note(tmp_path: Path):
     raw, path = tmp_path / "film.h264", tmp_path / "film.mp4"
     ffmpeg(*VIDEO, "-c:v", "libx264", "-x264-params", "slices=1:repeat-headers=1", raw)
     units = raw.read_bytes().replace(b"\x00\x00\x00\x01", b"\x00\x00\x01")
@@ -89,7 +89,7 @@ def test_captions_inside_the_pictures_are_named(tmp_path: Path):
     assert found.probe.notes == (CAPTIONS_UNREAD,)
 
 
-def test_size_and_pixels_may_change_in_the_middle(tmp_path: Path):
+def test_size_and_pixel_format_may_change_within_a_file(tmp_path: Path):
     parts = []
     for size, pixels in (("96x64", "yuv420p"), ("160x120", "yuv422p10le"), ("64x64", "yuv420p")):
         part = tmp_path / f"{size}.ts"
@@ -115,7 +115,7 @@ def test_a_dvd_has_a_stream_before_its_pictures(tmp_path: Path):
 
 
 def test_slides_in_a_transport_stream(tmp_path: Path):
-    """A picture every 15 s, of which the encoder shows some later than it writes them."""
+    """There is a frame every 15 s, and the encoder reorders some of them."""
     path = tmp_path / "film.ts"
     ffmpeg(
         *("-f", "lavfi", "-i", "testsrc2=size=64x64:rate=1/15:duration=90"),
@@ -137,7 +137,7 @@ def test_slides_in_a_transport_stream(tmp_path: Path):
 
 
 def test_pictures_never_start_below_zero(tmp_path: Path):
-    """The 33 bit clock of MPEG wraps between the first two pictures: they lie beside zero."""
+    """The 33-bit clock of MPEG wraps between the first two frames."""
     path = tmp_path / "film.ts"
     wraps_s = 2**33 / 90_000
     ffmpeg(*VIDEO, "-c:v", "mpeg2video", "-output_ts_offset", wraps_s - 1.44 - 0.02, path)

@@ -1,4 +1,4 @@
-"""Which streams represent a title, and how they are described."""
+"""Choice and description of the streams that represent a title."""
 
 import struct
 from fractions import Fraction
@@ -44,7 +44,7 @@ def test_sound_of_the_titles_language_comes_first(tmp_path: Path, language: str,
     assert audio.index == index
 
 
-def test_cover_art_is_no_video(tmp_path: Path):
+def test_cover_art_is_not_chosen_as_video(tmp_path: Path):
     path = tmp_path / "song.mp4"
     with av.open(str(path), "w") as container:
         cover = container.add_stream("mjpeg", rate=1)
@@ -58,7 +58,7 @@ def test_cover_art_is_no_video(tmp_path: Path):
         probe(TitleFile.at(path))
 
 
-def test_sound_alone_is_no_title(tmp_path: Path):
+def test_a_file_without_video_is_refused(tmp_path: Path):
     path = tmp_path / "sound.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=44_100, layout="mono")
@@ -95,7 +95,7 @@ def test_a_file_without_pictures_in_its_stream_is_refused(tmp_path: Path):
         probe(TitleFile.at(path))
 
 
-def test_a_decoder_that_does_not_open_is_the_titles_fault(tmp_path: Path):
+def test_a_decoder_that_does_not_open_is_a_title_error(tmp_path: Path):
     path = write_media(tmp_path / "film.wmv", moving(3), codec="wmv2")
     data = path.read_bytes()
     size = struct.pack("<ii", 96, 64)
@@ -119,9 +119,7 @@ def test_a_decoder_that_does_not_open_is_the_titles_fault(tmp_path: Path):
         (b"soon", None),
     ],
 )
-def test_a_duration_tag_that_is_nonsense_says_nothing(
-    tmp_path: Path, tag: bytes, seconds: float | None
-):
+def test_a_malformed_duration_tag_is_ignored(tmp_path: Path, tag: bytes, seconds: float | None):
     path = write_media(tmp_path / "film.mkv", moving(25))
     data = path.read_bytes()
     start = data.index(b"00:00:0", data.index(b"DURATION"))
@@ -130,13 +128,13 @@ def test_a_duration_tag_that_is_nonsense_says_nothing(
 
 
 @pytest.mark.parametrize("pixel_aspect", [Fraction(20), Fraction(1, 20)])
-def test_a_picture_that_no_film_has_the_shape_of_is_refused(tmp_path: Path, pixel_aspect: Fraction):
+def test_an_implausible_aspect_ratio_is_refused(tmp_path: Path, pixel_aspect: Fraction):
     path = write_media(tmp_path / "film.mp4", moving(3), pixel_aspect=pixel_aspect)
     with pytest.raises(TitleError, match="aspect ratio"):
         probe(TitleFile.at(path))
 
 
-def test_a_shape_at_the_bound_is_a_picture(tmp_path: Path):
+def test_the_largest_aspect_ratio_is_accepted(tmp_path: Path):
     video = probe(TitleFile.at(write_media(tmp_path / "film.mp4", moving(3, 256, 32)))).video
     assert (video.display_width, video.display_height) == (256, 32)
 

@@ -164,7 +164,7 @@ Comment: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,not shown
 """
     expected = [Cue(1.0, 2.5, "Karaoke line"), Cue(3.0, 4.0, "Second, with a comma")]
     assert read(ass, "captions.ass") == expected
-    assert read(ass, "captions.srt") == expected  # the content decides
+    assert read(ass, "captions.srt") == expected  # the format is detected from the content
 
 
 @pytest.mark.parametrize(
@@ -177,13 +177,15 @@ Comment: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,not shown
         ),
         (
             "[Script Info]\n[V4+ Styles]\n[Events]\nDialogue: 0,0:00:01.00,0:00:02.00,Hi\n",
-            "line 4: 'Dialogue: 0,0:00:01.00,0:00:02.00,Hi' is no complete Dialogue line",
+            "line 4: 'Dialogue: 0,0:00:01.00,0:00:02.00,Hi' is an incomplete Dialogue line",
         ),
-        ("Да!".encode("cp1251"), "reads well in no encoding"),
+        ("Да!".encode("cp1251"), "fits no encoding"),
         (bytes(range(256)) * 40, "captions.en.srt"),
     ],
 )
-def test_broken_side_files_are_one_sentence(read: Read, content: str | bytes, named: str) -> None:
+def test_a_broken_side_file_is_refused_in_one_sentence(
+    read: Read, content: str | bytes, named: str
+) -> None:
     with pytest.raises(TitleError) as raised:
         read(content)
     message = str(raised.value)
@@ -198,7 +200,7 @@ def first(
     return next(iter(ranked(language, side_files, streams)), None)
 
 
-def test_side_files_win_then_the_language_then_undetermined() -> None:
+def test_ranking_of_sources_by_language_and_kind() -> None:
     english = SideFile("c.en.vtt", "en-GB")
     french = SideFile("c.fr.vtt", "fr")
     unnamed = SideFile("c.vtt", None)
@@ -215,7 +217,7 @@ def test_side_files_win_then_the_language_then_undetermined() -> None:
     assert first("pt-BR", [], tracks[:2]) is tracks[0]
     assert first("en", [], []) is None
     assert first("und", [french, unnamed], tracks) is unnamed
-    # The title's language comes before the place.
+    # The title's language ranks before the kind of source.
     assert first("en", [french], tracks) is tracks[1]
 
 
@@ -320,7 +322,7 @@ def test_a_side_file_wins_over_tracks(film_with_tracks: Path) -> None:
     assert list(cues) == SRT_CUES
 
 
-def test_pictures_of_text_hold_no_text(film_with_tracks: Path) -> None:
+def test_image_tracks_are_skipped(film_with_tracks: Path) -> None:
     described = probe(TitleFile.at(film_with_tracks)).model_copy(
         update={
             "subtitles": tuple(
@@ -334,7 +336,7 @@ def test_pictures_of_text_hold_no_text(film_with_tracks: Path) -> None:
     assert source.passed_over[0] == "stream 1 (dvdsub)"
 
 
-def test_cues_go_to_the_shots_they_are_about() -> None:
+def test_assignment_of_cues_to_shots() -> None:
     cues = [
         Cue(-3.0, -1.0, "before the start"),
         Cue(-1.0, 0.5, "runs into it"),
@@ -359,7 +361,7 @@ def test_cues_go_to_the_shots_they_are_about() -> None:
     assert summary == (9, 6, 2, 1, 4, 0)
 
 
-@pytest.mark.timeout(120)  # against memory and time out of all proportion
+@pytest.mark.timeout(120)  # detects excessive time and memory
 @pytest.mark.parametrize(("cues", "length"), [(50_000, 1), (20, 9_000)])
 def test_cues_that_cover_everything_are_refused(cues: int, length: int) -> None:
     everywhere = [Cue(0.0, 9e9, "x" * length)] * cues
@@ -392,7 +394,7 @@ times = st.floats(0.0, 120.0)
     st.lists(st.floats(0.04, 9.0), min_size=1, max_size=30),
     st.lists(st.tuples(times, st.floats(0.0, 12.0)), max_size=30),
 )
-def test_every_cue_in_time_is_somewhere_and_nowhere_without_overlap(
+def test_each_cue_within_the_title_has_overlapping_shots_only(
     lengths: list[float], spans: list[tuple[float, float]]
 ) -> None:
     edges = [0.0, *np.cumsum(lengths).tolist()]

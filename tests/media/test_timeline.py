@@ -1,4 +1,4 @@
-"""Files whose clock wraps, jumps, pauses or starts anew: pictures and sound follow one rule."""
+"""Files whose clock wraps, jumps, pauses or restarts, for video and sound alike."""
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
@@ -16,7 +16,7 @@ PCM_RATE = 8_000
 def transport_stream(
     path: Path, offset_s: float = 0.0, seconds: int = 8, hertz: int = 440
 ) -> bytes:
-    """Write pictures and a tone whose clock starts near `offset_s`; returns the file's bytes."""
+    """Return a file with video and a tone whose clock starts near `offset_s`."""
     ffmpeg(
         *("-f", "lavfi", "-i", f"testsrc2=size=64x64:rate=25:duration={seconds}"),
         *("-f", "lavfi", "-i", f"sine=frequency={hertz}:duration={seconds}"),
@@ -30,14 +30,14 @@ def small(count: int) -> list[np.ndarray]:
 
 
 def seconds(start: float, end: float) -> list[float]:
-    """Times of 25 pictures a second."""
+    """Return the times of 25 frames per second."""
     return [start + number / 25 for number in range(round((end - start) * 25))]
 
 
 def pictures_first(
     path: Path, pictures_s: Sequence[float], sound_s: Iterable[float], length_s: float = 0.1
 ) -> Path:
-    """Write pictures at these times, and behind them pieces of PCM of a length at those."""
+    """Write video frames at given times, and after them chunks of PCM at other times."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("mjpeg", rate=25)
         video.width, video.height, video.pix_fmt = 32, 32, "yuvj420p"
@@ -60,7 +60,7 @@ def pictures_first(
 
 
 def require_even(found: Decoded, frames: int, seconds: float) -> None:
-    """Pictures follow each other without a hole, and the sound lasts as long."""
+    """Require video without a gap, and sound of the same length."""
     assert len(found.times) == frames
     assert 0 <= found.times[0] < 0.1
     assert np.diff(found.times).max() < 0.15
@@ -68,8 +68,8 @@ def require_even(found: Decoded, frames: int, seconds: float) -> None:
     assert found.sound_s == pytest.approx(seconds, abs=0.15)
 
 
-def test_a_clock_that_wraps_goes_on(tmp_path: Path):
-    """The 33 bit clock of MPEG wraps 3.7 s after this recording starts."""
+def test_time_stamps_continue_when_the_clock_wraps(tmp_path: Path):
+    """The 33-bit clock of MPEG wraps 3.7 s after this recording starts."""
     transport_stream(tmp_path / "film.ts", 95_440)
     found = decode(tmp_path / "film.ts")
     require_even(found, 200, 8.0)
@@ -80,7 +80,7 @@ def test_a_clock_that_wraps_goes_on(tmp_path: Path):
     ("first_s", "second_s", "jumped_s"),
     [(0, 7200, 7192), (7200, 0, 7208), (0, 0, 8), (0, 100, 92), (95_440, 0, 4)],
 )
-def test_recordings_that_were_joined_follow_each_other(
+def test_joined_recordings_are_continuous(
     tmp_path: Path, first_s: float, second_s: float, jumped_s: float
 ):
     path = tmp_path / "film.ts"
@@ -96,14 +96,14 @@ def test_recordings_that_were_joined_follow_each_other(
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "mpg"])
-def test_joined_files_of_other_formats_follow_each_other(tmp_path: Path, suffix: str):
+def test_joined_files_of_other_formats_are_continuous(tmp_path: Path, suffix: str):
     part = tmp_path / f"part.{suffix}"
     transport_stream(part)
     (tmp_path / f"film.{suffix}").write_bytes(part.read_bytes() * 2)
     require_even(decode(tmp_path / f"film.{suffix}"), 400, 16.0)
 
 
-def test_what_a_broadcast_recording_has_lost_is_left_out(tmp_path: Path):
+def test_lost_parts_of_a_broadcast_recording_are_closed(tmp_path: Path):
     times = seconds(0, 4) + seconds(184, 188)
     found = decode(
         write_media(
@@ -120,7 +120,7 @@ def test_what_a_broadcast_recording_has_lost_is_left_out(tmp_path: Path):
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [("ts", "libx264"), ("mkv", "mpeg4")])
-def test_a_picture_may_stand_while_the_sound_goes_on(tmp_path: Path, suffix: str, codec: str):
+def test_a_frame_may_last_while_the_sound_continues(tmp_path: Path, suffix: str, codec: str):
     times = seconds(0, 2) + seconds(22, 24)
     found = decode(
         write_media(tmp_path / f"film.{suffix}", small(100), times, codec=codec, sound=tone(24))
@@ -164,8 +164,8 @@ def test_a_screen_recording_shows_a_picture_for_minutes(tmp_path: Path):
     assert found.decoder.clock_jumps == 0
 
 
-def test_a_slide_of_twenty_minutes_stands_while_its_sound_goes_on(tmp_path: Path):
-    """The sound lies behind all the pictures in the file."""
+def test_a_slide_of_twenty_minutes_lasts_while_the_sound_continues(tmp_path: Path):
+    """The sound is stored after all video frames in the file."""
     slides = [0.0, 1200.0, 1200.04]
     sound = [float(number) for number in range(1_201)]
     found = decode(pictures_first(tmp_path / "film.mkv", slides, sound, length_s=1.0))
@@ -175,7 +175,7 @@ def test_a_slide_of_twenty_minutes_stands_while_its_sound_goes_on(tmp_path: Path
 
 
 @pytest.mark.parametrize(("suffix", "hours"), [("mkv", 239), ("mov", 20)])
-def test_days_of_nothing_are_left_out(tmp_path: Path, suffix: str, hours: int):
+def test_a_gap_of_days_is_closed(tmp_path: Path, suffix: str, hours: int):
     gap_s = hours * 3600.0
     found = decode(pictures_first(tmp_path / f"film.{suffix}", [0.0, gap_s], [0.0, gap_s]))
     assert len(found.times) == 2
@@ -184,15 +184,15 @@ def test_days_of_nothing_are_left_out(tmp_path: Path, suffix: str, hours: int):
     assert found.decoder.clock_jumps >= 1
 
 
-def test_pauses_that_add_up_to_hours_of_silence_are_left_out(tmp_path: Path):
+def test_pauses_are_closed_beyond_an_hour_of_silence_in_all(tmp_path: Path):
     times = [500.0 * number for number in range(40)]
     found = decode(pictures_first(tmp_path / "film.mkv", times, times))
     assert len(found.times) == 40
     assert 3_000 < found.sound_s < 4_500
 
 
-def test_a_clock_that_comes_back_moves_nothing_else(tmp_path: Path):
-    """Two hours ahead for a second, and on as if nothing had been."""
+def test_a_jump_that_is_undone_shifts_no_later_packet(tmp_path: Path):
+    """The clock jumps two hours ahead for a second, then continues as before."""
     path = tmp_path / "film.ts"
     parts = [transport_stream(path, offset, seconds=2) for offset in (0.0, 7200.0, 4.0)]
     path.write_bytes(b"".join(parts))
@@ -211,7 +211,7 @@ def test_a_file_that_starts_below_zero_starts_at_zero(tmp_path: Path):
 
 
 @pytest.mark.parametrize("suffix", ["ts", "mkv", "mp4", "flv"])
-def test_a_single_picture_stands_as_long_as_the_sound(tmp_path: Path, suffix: str):
+def test_a_single_frame_lasts_as_long_as_the_sound(tmp_path: Path, suffix: str):
     path = tmp_path / f"film.{suffix}"
     ffmpeg(
         *("-f", "lavfi", "-i", "testsrc2=size=64x64:rate=25:duration=0.04"),
@@ -223,7 +223,7 @@ def test_a_single_picture_stands_as_long_as_the_sound(tmp_path: Path, suffix: st
     assert found.sound_s == pytest.approx(20, abs=0.2)
 
 
-def test_subtitles_that_outlast_the_film_change_nothing(tmp_path: Path):
+def test_subtitles_longer_than_the_film_have_no_effect(tmp_path: Path):
     text, path = tmp_path / "late.srt", tmp_path / "film.mkv"
     text.write_text("1\n00:00:01,000 --> 00:01:30,000\nHello\n")
     ffmpeg(

@@ -1,4 +1,4 @@
-"""Tracks that are not the film or its sound, by their flags or by their names."""
+"""Purposes of tracks by their flags or names, and the choice of the main tracks."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ Track = tuple[str, str, str]  # language, name, flags
 
 
 def with_sound(path: Path, *tracks: Track) -> Path:
-    """Write a film with a track of sound for each of `tracks`."""
+    """Write a film with an audio track for each of `tracks`."""
     sound = ("-f", "lavfi", "-i", "sine=duration=0.2")
     return _written(path, "a", "1:a", tracks, *sound)
 
 
 def with_subtitles(path: Path, *tracks: Track) -> Path:
-    """Write a film with a track of SubRip for each of `tracks`."""
+    """Write a film with a SubRip track for each of `tracks`."""
     text = path.with_suffix(".srt")
     text.write_text("1\n00:00:00,000 --> 00:00:00,200\nHello\n")
     return _written(path, "s", "1:s", tracks, "-i", text)
@@ -41,7 +41,7 @@ def _written(
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "mp4"])
-def test_sound_about_the_film_is_not_its_sound(tmp_path: Path, suffix: str):
+def test_commentaries_and_descriptions_are_not_the_main_sound(tmp_path: Path, suffix: str):
     about = [
         ("Director's Commentary", "default"),
         ("", "comment+default"),
@@ -63,7 +63,7 @@ def test_sound_about_the_film_is_not_its_sound(tmp_path: Path, suffix: str):
     assert audio.index == 1 + len(about)
 
 
-def test_other_names_of_sound_decide_nothing(tmp_path: Path):
+def test_other_track_names_have_no_effect(tmp_path: Path):
     names = ["Stereo", "Ad-lib", "Adaptation", "English without commentary", "SoundHandler"]
     main = [("eng", name, "") for name in names]
     for number, _ in enumerate(main):
@@ -76,7 +76,7 @@ def test_other_names_of_sound_decide_nothing(tmp_path: Path):
         assert audio.index == len(main)
 
 
-def test_a_commentary_in_the_titles_language_is_no_dialogue(tmp_path: Path):
+def test_dialogue_in_another_language_comes_before_a_commentary(tmp_path: Path):
     path = with_sound(
         tmp_path / "film.mkv", ("eng", "Commentary", "default"), ("fra", "Original", "")
     )
@@ -92,14 +92,14 @@ def test_a_description_in_the_titles_language_comes_before_another_language(tmp_
     assert audio.language == "eng"
 
 
-def test_a_commentary_is_better_than_silence(tmp_path: Path):
+def test_a_commentary_is_used_if_it_is_the_only_sound(tmp_path: Path):
     path = with_sound(tmp_path / "film.mkv", ("eng", "Commentary", ""))
     audio = probe(TitleFile.at(path), "en").audio
     assert audio is not None
     assert audio.index == 1
 
 
-def test_subtitles_say_what_they_are_for(tmp_path: Path):
+def test_purposes_of_subtitle_tracks(tmp_path: Path):
     tracks = [
         ("", "forced", {"forced"}),
         ("English (Forced)", "", {"forced"}),
@@ -122,7 +122,7 @@ def test_subtitles_say_what_they_are_for(tmp_path: Path):
         assert {each for each in fields if getattr(track, each)} == purposes, (name, flags)
 
 
-def test_a_cover_that_is_marked_as_default_is_no_film(tmp_path: Path):
+def test_a_cover_marked_as_default_is_not_chosen_as_video(tmp_path: Path):
     path = tmp_path / "film.mkv"
     with av.open(str(path), "w") as container:
         cover = container.add_stream("mjpeg", rate=1)

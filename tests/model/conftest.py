@@ -24,7 +24,7 @@ IDENTITIES = {"video": "eyes-1@aa", "audio": "ears-1@bb", "text": "words-1@cc"}
 def make_catalogue(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., TrainingData]:
-    """Titles of scenes: neighbouring shots resemble each other."""
+    """Return a function that makes titles of scenes with similar shots."""
 
     def make(*shots: int, row_group_size: int = 8, seed: int = 0) -> TrainingData:
         folder = tmp_path_factory.mktemp("fused")
@@ -47,5 +47,5 @@ def make_catalogue(
 def trained(
     make_catalogue: Callable[..., TrainingData], tmp_path_factory: pytest.TempPathFactory
 ) -> TrainingResult:
-    """A model that has taken a few steps."""
+    """Train a model for a few steps."""
     return train(make_catalogue(30, 9), TINY, BRIEF, tmp_path_factory.mktemp("models"))

@@ -1,6 +1,6 @@
-"""A small model and what it said when it was stored: numerical change is never silent.
+"""A stored model and its stored outputs, so that every numerical change is noticed.
 
-    python tests/model/test_golden.py      # store the model and its outputs anew
+    python tests/model/test_golden.py      # store another model and its outputs
 
 Do that only together with a higher `MODEL_VERSION`, since every catalogue's vectors change too.
 """
@@ -32,7 +32,7 @@ def stored() -> dict[str, np.ndarray]:
 
 
 def outputs(model: LoadedModel, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Everything that depends on the weights, for a short title and one of several windows."""
+    """Compute all outputs, for a short title and one of several windows."""
     network = model.network
     short, long, metadata = given["short"], given["long"], given["metadata"]
     found = {}
@@ -50,7 +50,7 @@ def outputs(model: LoadedModel, given: dict[str, np.ndarray]) -> dict[str, np.nd
     return found
 
 
-def test_outputs_are_those_that_were_stored(stored: dict[str, np.ndarray]) -> None:
+def test_outputs_equal_the_stored_ones(stored: dict[str, np.ndarray]) -> None:
     [folder] = GOLDEN.glob("mediafm-*")
     found = outputs(load_model(folder), stored)
     assert set(stored) == {*found, "short", "long", "metadata"}
@@ -58,7 +58,7 @@ def test_outputs_are_those_that_were_stored(stored: dict[str, np.ndarray]) -> No
         np.testing.assert_allclose(values, stored[name], atol=TOLERANCE, rtol=0, err_msg=name)
 
 
-def test_the_stored_outputs_would_notice_a_change(stored: dict[str, np.ndarray]) -> None:
+def test_a_changed_slope_changes_the_outputs(stored: dict[str, np.ndarray]) -> None:
     [folder] = GOLDEN.glob("mediafm-*")
     model = load_model(folder)
     model.network.positions.slopes = [[0.0, 0.0] for _ in model.network.positions.slopes]
@@ -66,8 +66,8 @@ def test_the_stored_outputs_would_notice_a_change(stored: dict[str, np.ndarray])
     assert np.abs(found["short in context"] - stored["short in context"]).max() > 100 * TOLERANCE
 
 
-def test_the_stored_outputs_are_not_rounding(stored: dict[str, np.ndarray]) -> None:
-    """On one machine rounding repeats: another last bit in the inputs stands for another one."""
+def test_rounding_does_not_change_the_outputs(stored: dict[str, np.ndarray]) -> None:
+    """Rounding repeats on one machine, so changed last bits of the inputs simulate another."""
     [folder] = GOLDEN.glob("mediafm-*")
     rng = np.random.default_rng(0)
     moved = {
@@ -79,7 +79,7 @@ def test_the_stored_outputs_are_not_rounding(stored: dict[str, np.ndarray]) -> N
         np.testing.assert_allclose(values, stored[name], atol=TOLERANCE, rtol=0, err_msg=name)
 
 
-def test_the_stored_outputs_are_those_of_float64(stored: dict[str, np.ndarray]) -> None:
+def test_the_stored_outputs_equal_those_in_float64(stored: dict[str, np.ndarray]) -> None:
     [folder] = GOLDEN.glob("mediafm-*")
     network = load_model(folder).network.double()
     short, metadata = (torch.from_numpy(stored[name]).double() for name in ("short", "metadata"))
@@ -90,7 +90,7 @@ def test_the_stored_outputs_are_those_of_float64(stored: dict[str, np.ndarray]) 
 
 
 def store() -> None:
-    """Train the small model and keep it with its outputs."""
+    """Train the small model and store it with its outputs."""
     import shutil
     import tempfile
 

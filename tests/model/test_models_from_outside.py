@@ -1,4 +1,4 @@
-"""Models of strangers: impossible or huge numbers are refused before anything is allocated."""
+"""Untrusted models: impossible or huge numbers are refused before memory is allocated."""
 
 import json
 import os
@@ -26,7 +26,7 @@ _NETWORK_BYTES = 8 << 20  # far more than the small network, far less than a hos
 
 @pytest.fixture
 def folder(trained, tmp_path: Path) -> Path:
-    """A model whose record has no digests of its files: whoever alters one alters them too."""
+    """Copy a model and remove the digests of its files, as whoever alters a file would."""
     folder = shutil.copytree(trained.folder, tmp_path / trained.folder.name)
     record = read_json(folder, "training.json")
     del record[DIGESTS]
@@ -39,7 +39,7 @@ def read_record(folder: Path) -> TrainingRecord:
 
 
 def refusal(folder: Path, load: Callable[[Path], object] = load_model) -> str:
-    """The one sentence that a model is refused with, with next to nothing allocated."""
+    """Return the error of loading a model, and require that little memory is allocated."""
     tracemalloc.start()
     try:
         with pytest.raises(ConfigurationError) as caught:
@@ -112,7 +112,7 @@ def test_a_size_that_is_impossible_or_huge_is_refused(folder, field: str) -> Non
         ({"model_type": "b" * 10**6}, "describes a 'bbb"),
     ],
 )
-def test_fields_that_do_not_agree_are_refused(folder, fields: dict, message: str) -> None:
+def test_inconsistent_fields_are_refused(folder, fields: dict, message: str) -> None:
     change(folder, **fields)
     with pytest.raises(ConfigurationError, match=message):
         load_model(folder)
@@ -198,7 +198,7 @@ def rewrite_header(weights: Path, edit: Callable[[dict], object], pad: bytes = b
         lambda header: header.clear(),
     ],
 )
-def test_a_header_of_weights_that_lies_is_refused(folder, edit) -> None:
+def test_a_false_header_of_weights_is_refused(folder, edit) -> None:
     rewrite_header(folder / "model.safetensors", edit)
     assert "model.safetensors" in refusal(folder)
 
@@ -271,7 +271,7 @@ def test_a_record_of_training_of_another_form_is_refused(folder, record: bytes) 
         {"kept_step": 10**9},
     ],
 )
-def test_a_record_that_cannot_be_listed_is_refused(folder, fields: dict) -> None:
+def test_a_record_with_wrong_types_is_refused(folder, fields: dict) -> None:
     path = folder / "training.json"
     path.write_text(json.dumps({**json.loads(path.read_bytes()), **fields}))
     assert "does not say what was trained" in refusal(folder, read_record)

@@ -1,4 +1,4 @@
-"""What a shot is told of its neighbours' content."""
+"""Neighbour means: what is added to a shot, and what a probe reads of it."""
 
 import pytest
 import torch
@@ -20,33 +20,33 @@ def make(reach: int = 2) -> NeighbourMeans:
 
 @torch.inference_mode()
 @pytest.mark.parametrize("reach", [1, 2, 5])
-def test_it_is_a_map_of_the_means_on_both_sides(reach: int) -> None:
-    told, title = make(reach), shots(12)
+def test_features_are_a_linear_map_of_the_means_on_both_sides(reach: int) -> None:
+    means, title = make(reach), shots(12)
     shot = 6
     before = title[0, shot - reach : shot].mean(dim=0)
     after = title[0, shot + 1 : shot + 1 + reach].mean(dim=0)
-    expected = told.projection(torch.cat([before, after]))
-    torch.testing.assert_close(told(title)[0, shot], expected)
+    expected = means.projection(torch.cat([before, after]))
+    torch.testing.assert_close(means(title)[0, shot], expected)
 
 
 @torch.inference_mode()
-def test_the_shot_itself_padding_and_a_single_shot() -> None:
-    told, title = make(), shots(9)
+def test_the_shot_itself_and_padding_have_no_effect() -> None:
+    means, title = make(), shots(9)
     other = title.clone()
     other[0, 4] += 1
-    assert torch.equal(told(title)[0, 4], told(other)[0, 4])
+    assert torch.equal(means(title)[0, 4], means(other)[0, 4])
     padded = torch.cat([title, torch.full((1, 5, 20), 3.0)], dim=1)
     present = torch.arange(14)[None] < 9
-    torch.testing.assert_close(told(padded, present)[:, :9], told(title))
-    assert torch.equal(told(shots(1))[0, 0], told.projection.bias)
+    torch.testing.assert_close(means(padded, present)[:, :9], means(title))
+    assert torch.equal(means(shots(1))[0, 0], means.projection.bias)
 
 
-def test_a_probe_reads_the_neighbours_off_contextual_vectors_without_training() -> None:
-    """Of a network fresh from its random weights: with it the neighbours are there, without not."""
+def test_a_probe_finds_neighbours_in_contextual_vectors_without_training() -> None:
+    """With random weights, a linear probe finds the shot before only with neighbour means."""
     title = torch.nn.functional.normalize(shots(400), dim=-1)
     wanted = title[0, :-2].roll(1, dims=0)[1:]  # the shot before
 
-    def share_read(neighbour_means: int) -> float:
+    def explained_variance(neighbour_means: int) -> float:
         shape = ModelSettings(
             hidden=64, layers=2, heads=4, feed_forward=64, neighbour_means=neighbour_means
         )
@@ -60,5 +60,5 @@ def test_a_probe_reads_the_neighbours_off_contextual_vectors_without_training() 
         error = (read[200:] @ solution - wanted[200:]).square().mean()
         return float(1 - error / wanted[200:].var())
 
-    assert share_read(1) > 0.6
-    assert share_read(0) < 0.3
+    assert explained_variance(1) > 0.6
+    assert explained_variance(0) < 0.3

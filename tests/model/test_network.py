@@ -1,4 +1,4 @@
-"""The network against a plain implementation, and what may and may not change its output."""
+"""The network compared with a plain implementation, and invariances of its output."""
 
 import itertools
 
@@ -46,7 +46,7 @@ def network(request: pytest.FixtureRequest) -> MediaFM:
 
 
 def titles(*shots: int, seed: int = 3) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Titles in which every third shot has no text."""
+    """Make titles in which every third shot has no text."""
     generator = torch.Generator().manual_seed(seed)
     fused = [torch.randn(n, FUSED, generator=generator) for n in shots]
     for title in fused:
@@ -112,7 +112,7 @@ def test_attention_kernels_agree(positions: str) -> None:
 
 
 @torch.inference_mode()
-def test_a_title_is_read_alike_alone_padded_and_in_any_order(network: MediaFM) -> None:
+def test_padding_and_batch_order_do_not_change_a_title(network: MediaFM) -> None:
     sequences, global_ = titles(11, 4, 7)
     order = [2, 0, 1]
     fused, present = padded([sequences[i] for i in order])
@@ -131,7 +131,7 @@ def test_a_title_is_read_alike_alone_padded_and_in_any_order(network: MediaFM) -
 
 @torch.inference_mode()
 @pytest.mark.parametrize("fusion", ["concatenation", "tokens"])
-def test_inference_reads_what_training_reads(fusion: str) -> None:
+def test_inference_and_training_compute_the_same(fusion: str) -> None:
     network = make_network(fusion=fusion, context_layer=2)
     (fused,), global_ = titles(6)
     output = network(fused[None], global_)
@@ -141,7 +141,7 @@ def test_inference_reads_what_training_reads(fusion: str) -> None:
 
 
 @torch.inference_mode()
-def test_metadata_and_every_other_shot_matter(network: MediaFM) -> None:
+def test_metadata_and_every_other_shot_change_a_vector(network: MediaFM) -> None:
     (fused,), global_ = titles(8)
     before = network(fused[None], global_).shots[0]
 
@@ -155,7 +155,7 @@ def test_metadata_and_every_other_shot_matter(network: MediaFM) -> None:
 
 
 @torch.inference_mode()
-def test_learnt_positions_know_where_a_sequence_starts_and_relative_ones_do_not() -> None:
+def test_only_learnt_positions_depend_on_the_first_position() -> None:
     (fused,), global_ = titles(8)
     first = torch.tensor([5])
     for positions, matters in (("learnt", True), ("relative", False)):
@@ -177,7 +177,7 @@ def test_threads_may_share_a_network() -> None:
     short, long = torch.zeros(1, 5, HIDDEN), torch.zeros(1, 9, HIDDEN)
 
     class Interrupted(tuple):
-        """What is kept of the last title; another thread reads another title while it is read."""
+        """Cached bias that another thread replaces while this one reads it."""
 
         def __getitem__(self, place: int) -> object:
             positions._cached = None
@@ -190,7 +190,7 @@ def test_threads_may_share_a_network() -> None:
 
 
 @torch.inference_mode()
-def test_order_of_shots_matters(network: MediaFM) -> None:
+def test_the_order_of_shots_changes_vectors(network: MediaFM) -> None:
     (fused,), global_ = titles(8)
     there = network(fused[None], global_).shots[0]
     back = network(fused.flip(0)[None], global_).shots[0].flip(0)
@@ -198,7 +198,7 @@ def test_order_of_shots_matters(network: MediaFM) -> None:
 
 
 @torch.inference_mode()
-def test_nothing_of_a_masked_shot_or_modality_shows_through(network: MediaFM) -> None:
+def test_masked_shots_and_modalities_do_not_leak(network: MediaFM) -> None:
     (fused,), global_ = titles(8)
     masked = torch.zeros(1, 8, len(RANGES), dtype=torch.bool)
     masked[0, [1, 5]] = True
@@ -215,7 +215,7 @@ def test_nothing_of_a_masked_shot_or_modality_shows_through(network: MediaFM) ->
 
 
 @torch.inference_mode()
-def test_a_title_of_which_everything_is_hidden_is_predicted_from_nothing() -> None:
+def test_a_title_of_masked_shots_alone_is_predicted() -> None:
     network = make_network(prediction="copy")
     (fused,), global_ = titles(3)
     output = network(fused[None], global_, masked=torch.ones(1, 3, dtype=torch.bool))
@@ -223,7 +223,7 @@ def test_a_title_of_which_everything_is_hidden_is_predicted_from_nothing() -> No
 
 
 @torch.inference_mode()
-def test_rows_are_those_of_the_whole_prediction(network: MediaFM) -> None:
+def test_predicted_rows_equal_those_of_the_whole_prediction(network: MediaFM) -> None:
     sequences, global_ = titles(7, 7)
     fused = torch.stack(sequences)
     masked = torch.zeros(2, 7, dtype=torch.bool)
@@ -249,7 +249,7 @@ def test_context_is_read_from_the_configured_layer(network: MediaFM) -> None:
 
 
 @torch.inference_mode()
-def test_an_absent_modality_has_a_vector_of_its_own_if_asked_for() -> None:
+def test_a_missing_modality_has_a_learnt_vector_if_configured() -> None:
     (fused,), global_ = titles(6)  # shots 0 and 3 have no text
     zeros, learnt = make_network(absent="zeros"), make_network(absent="learnt")
     shared = zeros.state_dict()
@@ -264,7 +264,7 @@ def test_an_absent_modality_has_a_vector_of_its_own_if_asked_for() -> None:
     )
 
 
-def test_gates_and_the_sum_of_predictions_start_where_the_simple_shapes_are() -> None:
+def test_gates_and_summed_predictions_start_as_the_simple_shapes() -> None:
     def fresh(**changes: object) -> MediaFM:
         config = make_network(**changes).config
         with torch.random.fork_rng(devices=[]):
@@ -305,7 +305,7 @@ def test_boundaries_need_a_head() -> None:
 
 @settings(max_examples=30)
 @given(heads=st.integers(1, 32))
-def test_heads_look_everywhere_near_and_far_to_both_sides(heads: int) -> None:
+def test_heads_attend_everywhere_near_and_far_to_both_sides(heads: int) -> None:
     slopes = attention_slopes(heads)
     assert len(slopes) == heads
     assert all(before >= 0 and after >= 0 for before, after in slopes)

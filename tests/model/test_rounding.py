@@ -30,12 +30,12 @@ from mediafm_core.model.network import MediaFM, NoveltyFeatures
 from mediafm_core.model.training.novelty_statistics import fit_novelty
 from mediafm_core.vectors import unit_length
 
-# Vectors are of size one. Any two ways in float32 then differ by 1e-4 at most; 3e-6 was seen.
+# Vectors are of size one. Any two computations in float32 differ by 1e-4 at most; 3e-6 was seen.
 TOLERANCE = 5e-5
 COSINE = 0.99999
 # bfloat16 keeps 8 bits, 4e-3 of each number, over four layers; 0.99998 was seen.
 BFLOAT16_COSINE = 0.9999
-# Of a feature in units of its deviation; 5e-6 was seen.
+# For a feature in units of its deviation; 5e-6 was seen.
 FEATURE_TOLERANCE = 5e-5
 ULP = 2.0**-23  # relative: the last bit of a float32
 
@@ -45,7 +45,7 @@ SHAPE = ModelSettings(hidden=64, layers=3, heads=4, feed_forward=128, dropout=0)
 
 
 def made_title(shots: int, seed: int = 0, scene: int = 60) -> np.ndarray:
-    """Long scenes, whose sums over a title grow; every third shot has no text."""
+    """Make a title of long scenes, whose sums grow; every third shot has no text."""
     rng = np.random.default_rng([seed, shots])
     scenes = np.repeat(rng.standard_normal((shots // scene + 1, 152)), scene, axis=0)[:shots]
     fused = scenes + 0.5 * rng.standard_normal((shots, 152))
@@ -56,7 +56,7 @@ def made_title(shots: int, seed: int = 0, scene: int = 60) -> np.ndarray:
 def fitted_network(
     shape: ModelSettings, titles: Sequence[np.ndarray], ranges: dict[str, tuple[int, int]]
 ) -> MediaFM:
-    """A network with drawn weights, whose bands and scales are those of titles."""
+    """Make a network with random weights, whose bands and scales are fitted to titles."""
     config = MediaFMConfig.from_settings(shape, titles[0].shape[1], 6, FusedSpace(ranges=ranges))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -68,7 +68,7 @@ def fitted_network(
 
 @torch.inference_mode()
 def in_float64(network: MediaFM, title: TitleInput) -> Contextual:
-    """A title's vectors without float32 anywhere, window by window."""
+    """Compute a title's vectors in float64, window by window."""
     network = deepcopy(network).double()
     plan = windows(len(title.fused), network.config.max_shots)
     fused = torch.from_numpy(title.fused).double()
@@ -99,7 +99,7 @@ class Case:
 
 
 def ovsd_titles(folder: Path) -> list[np.ndarray]:
-    """The films of Open Video Scene Detection: `[n, 512]` each."""
+    """Read the films of Open Video Scene Detection, `[n, 512]` each."""
     table = pq.read_table(folder / "ovsd_shots.parquet", columns=["title", "vgg19"]).to_pandas()
     return [
         unit_length(np.stack(film.vgg19.to_numpy())).astype(np.float32)
@@ -133,12 +133,12 @@ def one_by_one(network: MediaFM, titles: Sequence[TitleInput]) -> list[Contextua
 
 
 def in_batches(network: MediaFM, titles: Sequence[TitleInput]) -> list[Contextual]:
-    """As many together as a batch takes: short ones padded to the longest."""
+    """Compute titles in batches: short ones are padded to the longest."""
     return list(contextualise_titles(network, titles))
 
 
 def shuffled(network: MediaFM, titles: Sequence[TitleInput]) -> list[Contextual]:
-    """In another order, so that each shares its small batches with others than before."""
+    """Compute titles in another order, so that each is batched with other titles."""
     order = np.random.default_rng(1).permutation(len(titles))
     read = contextualise_titles(network, [titles[i] for i in order], batch_shots=1300)
     by_place = dict(zip(order.tolist(), read, strict=True))
@@ -157,7 +157,7 @@ def on_a_gpu(network: MediaFM, titles: Sequence[TitleInput]) -> list[Contextual]
 
 
 def moved_by_rounding(network: MediaFM, titles: Sequence[TitleInput]) -> list[Contextual]:
-    """Of inputs whose every number has another last bit, as another machine computes them."""
+    """Change the last bit of every number of the inputs, as another machine may."""
     rng = np.random.default_rng(2)
     moved = [
         title._replace(
@@ -182,13 +182,13 @@ def test_vectors_are_those_of_float64(
 
 
 def test_bfloat16_gives_nearly_the_vectors_of_float64(case: Case) -> None:
-    found = contextualise_titles(case.network, case.titles, arithmetic="bfloat16")
+    found = contextualise_titles(case.network, case.titles, precision="bfloat16")
     for each, exact in zip(found, case.exact, strict=True):
         assert cosines(each, exact).min() > BFLOAT16_COSINE
 
 
 def cosines(found: Contextual, exact: Contextual) -> np.ndarray:
-    """Of the title's vector and of each shot's."""
+    """Cosines of the title's vector and of each shot's."""
     left, right = (
         unit_length(np.concatenate([each.title[None], each.shots]).astype(np.float64))
         for each in (found, exact)
@@ -198,7 +198,7 @@ def cosines(found: Contextual, exact: Contextual) -> np.ndarray:
 
 @torch.inference_mode()
 def test_vectors_up_to_now_are_those_of_float64(case: Case) -> None:
-    """Windows that end with each shot: the last one's vector is what is known by then."""
+    """Windows that end with each shot, of which the last shot's vector is used."""
     title, exact_network = case.titles[-2], deepcopy(case.network).double()
     ends, look_back = [1, 2, 9, 100, 500], 64
     found = embed_up_to(case.network, title.fused, ends, title.global_vector, look_back=look_back)
@@ -211,7 +211,7 @@ def test_vectors_up_to_now_are_those_of_float64(case: Case) -> None:
 
 @torch.inference_mode()
 def test_every_input_is_that_of_float64(case: Case) -> None:
-    """Each feature by itself, and all that is added up before the first layer."""
+    """Each input of the first layer by itself, and their sum."""
     network, exact_network = case.network, deepcopy(case.network).double()
     for title in case.titles:
         fused = torch.from_numpy(title.fused)[None]
@@ -226,7 +226,7 @@ def test_every_input_is_that_of_float64(case: Case) -> None:
 
 
 def still(shots: int, spread: float, seed: int = 0) -> torch.Tensor:
-    """The same shot again and again, with a little noise."""
+    """Make a title that repeats one shot with a little noise."""
     rng = np.random.default_rng(seed)
     shot = np.random.default_rng(7).standard_normal(152)
     return torch.from_numpy(
@@ -238,35 +238,35 @@ def still(shots: int, spread: float, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("spread", [0, 1e-7, 1e-6, 1e-4, 1e-2, 0.1])
 @pytest.mark.parametrize("fitted_on", ["the same", "one shot", "others"])
 def test_titles_of_almost_equal_shots_are_no_noise(spread: float, fitted_on: str) -> None:
-    """The worst there can be: differences between shots are rounding, or little more.
+    """Worst case: differences between shots are rounding, or little more.
 
     A shot then changes by 1e-7 in a band where a hundredth counts as a whole vector, and a feature
     is divided by a hundredth: 2e-3 could be reached.
     """
     title = still(400, spread)
-    structure = NoveltyFeatures(list(RANGES.values()))
+    novelty = NoveltyFeatures(list(RANGES.values()))
     fit_novelty(
-        structure,
+        novelty,
         {
             "the same": [title, still(300, spread, 1)],
             "one shot": [title[:1]],
             "others": [torch.from_numpy(made_title(300))],
         }[fitted_on],
     )
-    found = structure(title[None])
+    found = novelty(title[None])
     generator = torch.Generator().manual_seed(0)
     moved = title * (1 + ULP * torch.randn(title.shape, generator=generator).sign())
-    assert (structure(moved[None]) - found).abs().max() < 2e-3
-    exact = deepcopy(structure).double()(title[None].double())
+    assert (novelty(moved[None]) - found).abs().max() < 2e-3
+    exact = deepcopy(novelty).double()(title[None].double())
     assert (found - exact).abs().max() < 2e-3
 
 
 @torch.inference_mode()
 def test_a_feature_does_not_depend_on_where_a_shot_stands(case: Case) -> None:
-    structure, fused = case.network.structure, torch.from_numpy(case.titles[-1].fused)
-    assert structure is not None
-    whole = structure(fused[None])[0]
+    novelty, fused = case.network.structure, torch.from_numpy(case.titles[-1].fused)
+    assert novelty is not None
+    whole = novelty(fused[None])[0]
     for start, stop in ((5, 60), (1490, 1530), (2940, 2999)):
-        part = structure(fused[None, start:stop])[0]
+        part = novelty(fused[None, start:stop])[0]
         inner = slice(8, stop - start - 8)  # shots of which no neighbour is cut off
         torch.testing.assert_close(part[inner], whole[start:stop][inner], atol=1e-5, rtol=0)

@@ -1,4 +1,4 @@
-"""Models as folders: saved whole, loaded only if sound."""
+"""Saving, copying and loading model folders."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def folder(trained, tmp_path):
     return shutil.copytree(trained.folder, tmp_path / "model")
 
 
-def test_a_model_comes_back_as_it_was(trained) -> None:
+def test_a_loaded_model_equals_the_saved_one(trained) -> None:
     state = torch.get_rng_state()
     loaded = load_model(trained.folder)
 
@@ -51,7 +51,7 @@ def test_transformers_own_loading_reads_the_folder(trained) -> None:
     assert identity_of(network) == trained.identity
 
 
-def test_the_folder_is_complete_and_nothing_is_left_beside_it(trained) -> None:
+def test_the_folder_is_complete_and_no_temporary_file_is_left(trained) -> None:
     assert [path.name for path in trained.folder.parent.iterdir()] == [trained.folder.name]
     assert sorted(path.name for path in trained.folder.iterdir()) == [
         "README.md",
@@ -88,7 +88,7 @@ def test_saving_again_changes_nothing(trained) -> None:
     assert {path: path.stat().st_mtime_ns for path in trained.folder.iterdir()} == before
 
 
-def test_a_failed_save_leaves_nothing(trained, tmp_path, monkeypatch) -> None:
+def test_a_failed_save_leaves_no_file(trained, tmp_path, monkeypatch) -> None:
     def full_disk(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
@@ -99,7 +99,7 @@ def test_a_failed_save_leaves_nothing(trained, tmp_path, monkeypatch) -> None:
     assert list((tmp_path / "models").iterdir()) == []
 
 
-def test_a_model_is_adopted_under_its_identity(folder, trained, tmp_path) -> None:
+def test_a_copied_model_gets_its_identity_as_name(folder, trained, tmp_path) -> None:
     assert copy_model(folder, tmp_path / "models") == trained.identity
     assert load_model(tmp_path / "models" / str(trained.identity)).identity == trained.identity
 
@@ -143,7 +143,7 @@ def test_truncated_weights_are_refused(folder) -> None:
             load_model(folder)
 
 
-def test_weights_that_cannot_be_read_are_refused_with_a_way_out(folder, monkeypatch) -> None:
+def test_unreadable_weights_are_refused_with_a_remedy(folder, monkeypatch) -> None:
     def refuse(_path: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
@@ -172,8 +172,8 @@ def test_a_pickle_is_never_loaded(folder, trained, name: str) -> None:
     ("change", "message"),
     [
         ({"model_type": "bert"}, "describes a 'bert' model"),
-        ({"hidden_size": 64}, "does not fit config.json .*in place of"),
-        ({"num_hidden_layers": 3}, "does not fit config.json .*2 layers in place of 3"),
+        ({"hidden_size": 64}, "contradicts config.json .*in place of"),
+        ({"num_hidden_layers": 3}, "contradicts config.json .*2 layers in place of 3"),
         ({"hidden_size": "wide"}, "unusable value"),
         ({"fusion": "mixture"}, "unusable value .fusion is 'mixture'"),
         ({"context_layer": 2}, "records another identity"),
@@ -186,7 +186,7 @@ def test_another_configuration_is_refused(folder, change: dict, message: str) ->
         load_model(folder)
 
 
-def test_a_model_of_another_version_is_refused_with_a_way_out(folder) -> None:
+def test_a_model_of_another_version_is_refused_with_a_remedy(folder) -> None:
     record = json.loads((folder / "training.json").read_text())
     record["identity"]["version"] = "3"
     (folder / "training.json").write_text(json.dumps(record))
@@ -225,5 +225,5 @@ def test_vectors_of_other_encoders_are_refused(trained, ranges, identities, mess
         )
 
 
-def test_the_loss_curve_is_a_picture(trained) -> None:
+def test_the_loss_curve_is_a_png(trained) -> None:
     assert loss_curve_png(trained.curve, trained.baselines).startswith(b"\x89PNG")

@@ -1,4 +1,4 @@
-"""A store that two short films were taken into, once for all tests of the pipeline."""
+"""A store with two short films, made once for all tests of the pipeline."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from mediafm_core.pipeline.platform import Platform
 
 
 class Catalogue(NamedTuple):
-    """An inbox, and a store that knows it."""
+    """Inbox, and the store of its titles."""
 
     inbox: Path
     store: Path
@@ -38,5 +38,5 @@ def catalogue(_taken_in: Catalogue, tmp_path: Path) -> Catalogue:
 
 @pytest.fixture
 def taken_in(_taken_in: Catalogue) -> Catalogue:
-    """The inbox and store themselves, to read only."""
+    """The original inbox and store, to read only."""
     return _taken_in

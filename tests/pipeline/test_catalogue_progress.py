@@ -1,4 +1,4 @@
-"""The progress of a run over titles, from what the pipeline reports."""
+"""The progress of a run over titles follows from the reports of the pipeline."""
 
 import pytest
 
@@ -11,7 +11,7 @@ HOUR_S = 3600.0
 
 
 class Followed:
-    """A run whose clock the test moves."""
+    """Run with a clock that the test moves."""
 
     def __init__(self, *titles: str, trains: bool = False, **lengths_s: float) -> None:
         self.seconds = 0.0
@@ -30,7 +30,7 @@ class Followed:
         self.progress.report(title, asset, 1.0)
 
 
-def test_the_share_grows_within_an_asset_and_says_which():
+def test_the_share_grows_within_an_asset_that_is_named():
     run = Followed("film", film=2 * HOUR_S)
     run.compute("film", "title")
     before = run.last.share
@@ -76,7 +76,7 @@ def test_the_time_left_follows_from_what_was_computed():
     assert "x real time" in run.last.rate
 
 
-def test_what_is_up_to_date_says_nothing_about_the_speed():
+def test_assets_that_are_up_to_date_do_not_count_for_the_speed():
     run = Followed("a", "b", a=HOUR_S, b=HOUR_S)
     for asset in UP_TO_FUSION:
         run.progress.report("a", asset, 1.0)
@@ -110,7 +110,7 @@ def test_a_training_shows_its_own_progress_and_gives_way_to_the_titles():
     assert run.last.share > before.share
 
 
-def test_a_title_that_is_given_up_is_settled_and_not_complete():
+def test_a_title_that_is_given_up_is_finished_and_not_complete():
     run = Followed("good", "bad", good=60.0, bad=60.0)
     for asset in SPECS:
         run.compute("good", asset)

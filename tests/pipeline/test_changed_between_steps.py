@@ -1,4 +1,4 @@
-"""A title whose files change between the step that takes it in and those that read them again."""
+"""Files of a title that change after it was ingested are refused by later steps."""
 
 import os
 
@@ -14,7 +14,7 @@ STEPS = {"media.mp4": DECODED, "captions.en.vtt": ("timed_text",), "clips.csv": 
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_another_file_is_never_mixed_with_what_was_taken_in(catalogue, name):
+def test_a_replaced_file_is_refused_until_the_title_is_ingested_again(catalogue, name):
     platform, path = catalogue.platform(), catalogue.inbox / "coffee" / name
     other = path.with_name(".other")
     other.write_bytes(path.read_bytes())  # even one of equal content
@@ -28,7 +28,7 @@ def test_another_file_is_never_mixed_with_what_was_taken_in(catalogue, name):
 
 
 @pytest.mark.parametrize("swap", [os.mkfifo, lambda path: path.symlink_to("title.json")])
-def test_what_is_swapped_for_a_file_is_neither_read_nor_waited_for(catalogue, swap):
+def test_a_pipe_or_link_in_place_of_a_file_is_not_read(catalogue, swap):
     platform, path = catalogue.platform(), catalogue.inbox / "coffee" / "media.mp4"
     path.unlink()
     swap(path)

@@ -1,4 +1,4 @@
-"""Children that go wrong while titles are worked on: the title ends at once, the run goes on."""
+"""A child process that fails ends the work on its title at once, and the run goes on."""
 
 import functools
 
@@ -15,7 +15,7 @@ from mediafm_core.pipeline.quarantine import Quarantine
 
 @pytest.fixture
 def platform(catalogue, monkeypatch: pytest.MonkeyPatch) -> Platform:
-    """A platform whose children for `coffee` are taken over."""
+    """Platform whose child processes for `coffee` are replaced."""
     platform = catalogue.platform()
     made = platform.reader
 
@@ -33,9 +33,9 @@ def platform(catalogue, monkeypatch: pytest.MonkeyPatch) -> Platform:
 @pytest.mark.parametrize(
     ("assets", "said"),
     [
-        (("title",), "reading it gave a result that cannot be right"),
-        (("timed_text",), "reading captions gave a result that cannot be right"),
-        (("clip_features",), "reading clips gave a result that cannot be right"),
+        (("title",), "reading it returned an invalid result"),
+        (("timed_text",), "reading captions returned an invalid result"),
+        (("clip_features",), "reading clips returned an invalid result"),
     ],
 )
 def test_a_title_whose_child_was_taken_over_is_held_back_at_once(platform, assets, said) -> None:
@@ -93,7 +93,7 @@ def test_what_a_child_uses_counts_as_the_work_of_its_title(catalogue) -> None:
 
 
 def test_a_file_that_changes_while_its_child_reads_it_blames_nothing(catalogue) -> None:
-    """Whatever the child makes of it: what it has read is not what was taken in."""
+    """The title has changed, whatever error the child reports."""
     platform = catalogue.platform()
     path = catalogue.inbox / "coffee" / "captions.en.vtt"
     made = platform.reader

@@ -1,4 +1,4 @@
-"""A title that is delivered again: what has not changed does not run through the encoders."""
+"""Shots that have not changed do not run through the encoders when a title is delivered again."""
 
 import pytest
 from films import SAMPLES, excerpt, write_manifest
@@ -13,7 +13,7 @@ EMBEDDINGS = [f"{name}_embeddings" for name in MODALITIES]
 
 
 class Sent:
-    """What goes through a platform's encoders: pictures, windows of sound, texts."""
+    """Count the pictures, windows of sound and texts that run through a platform's encoders."""
 
     def __init__(self, platform: Platform) -> None:
         self.video, self.audio, self.text = [], [], []
@@ -31,7 +31,7 @@ class Sent:
 
 
 def deliver(platform: Platform, title_id: str = "coffee") -> dict[str, Outcome]:
-    """All assets up to the fused vectors."""
+    """Materialise all assets up to the fused vectors."""
     single = [(name,) for name in UP_TO_FUSION if name not in DECODED]
     groups = [single[0], DECODED, *single[1:]]
     found = [outcome for group in groups for outcome in materialise(platform, group, title_id)]
@@ -40,14 +40,14 @@ def deliver(platform: Platform, title_id: str = "coffee") -> dict[str, Outcome]:
 
 
 def reused(outcomes: dict[str, Outcome]) -> dict[str, tuple[int, int]]:
-    """Rows that are present and rows that are reused, of the modalities that were computed."""
+    """Return the numbers of present and of reused rows, of the modalities that were computed."""
     computed = {name: outcomes[name] for name in EMBEDDINGS if outcomes[name].status == "computed"}
     details = {name: outcome.record.details for name, outcome in computed.items()}
     return {name: (each["present"], each["reused"]) for name, each in details.items()}
 
 
 def assert_as_from_nothing(platform: Platform, *assets: str) -> None:
-    """Vectors and versions are those that come where there is no earlier table."""
+    """Check that vectors and versions equal those computed without an earlier table."""
     store = platform.store
     tables = {asset: store.read(asset, "coffee") for asset in assets}
     records = {asset: store.record(asset, "coffee") for asset in assets}
@@ -94,7 +94,7 @@ def test_another_caption(catalogue):
 
 
 def as_made_by(platform: Platform, asset: str, **changes: str) -> None:
-    """Let an artefact be stale, with vectors that are wrong, and say what made it."""
+    """Make an artefact stale, with wrong vectors and another record of its computation."""
     store = platform.store
     record = store.record(asset, "coffee").model_copy(update={"data_version": "other", **changes})
     table = store.read(asset, "coffee")
@@ -127,8 +127,8 @@ def test_a_damaged_table_is_not_reused(catalogue, taken_in):
     assert platform.store.read(asset, "coffee").equals(expected)
 
 
-def test_what_the_same_encoder_made_is_reused(catalogue):
-    """The counterpart of the tests above: so made vectors do come back."""
+def test_vectors_of_the_same_encoder_are_reused(catalogue):
+    """Wrong vectors do come back where they are reused: the tests above would notice."""
     platform = catalogue.platform()
     expected = {}
     for asset in EMBEDDINGS:

@@ -1,4 +1,4 @@
-"""Recomputation on request of what is up to date, and the reason given without one."""
+"""Forced computation of assets that are up to date; the reason for not computing them else."""
 
 import pytest
 
@@ -16,7 +16,7 @@ EMBEDDINGS = ("video_embeddings", "audio_embeddings", "text_embeddings")
 
 
 def stamp(platform: Platform, asset: str, title_id: str) -> str:
-    """Changes whenever the artefact's file is written."""
+    """Return a value that changes whenever the file of an artefact is written."""
     model = platform.serving_model or ""
     variant = model if SPECS[asset].per_model else ""
     suffix = ".json" if asset in JSON_ASSETS else ".parquet"
@@ -47,7 +47,7 @@ def test_everything_is_computed_again_and_nothing_becomes_stale(catalogue):
     assert {outcome.status for outcome in unchanged} == {"unchanged"}
 
 
-def test_what_is_unchanged_says_why_and_since_when(catalogue):
+def test_an_unchanged_asset_has_a_reason_and_a_date(catalogue):
     platform = catalogue.platform()
     found = {
         outcome.asset: outcome

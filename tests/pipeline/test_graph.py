@@ -1,4 +1,4 @@
-"""What the table of assets says computes them."""
+"""Identities in the table of assets."""
 
 from types import SimpleNamespace
 
@@ -13,7 +13,7 @@ from mediafm_core.pipeline.graph import SPECS
     ("precision", "identity"),
     [("auto", "a-model"), ("float32", "a-model"), ("bfloat16", "a-model in bfloat16")],
 )
-def test_contextual_vectors_of_other_arithmetic_are_others(
+def test_contextual_vectors_of_another_precision_have_another_version(
     precision: PrecisionSetting, identity: str
 ) -> None:
     settings = load_settings(precision=precision)

@@ -1,4 +1,4 @@
-"""Interrupts of the work on a title: it ends where it reports progress, and nothing is blamed."""
+"""Interrupts end the work on a title where it reports progress, and quarantine no title."""
 
 import json
 import os

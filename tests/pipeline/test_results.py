@@ -1,4 +1,4 @@
-"""Results do not depend on how the work was divided, and the tables say what the files say."""
+"""Results do not depend on the division of the work, and tables agree with their files."""
 
 import duckdb
 import numpy as np
@@ -20,7 +20,7 @@ def contextual(platform: Platform, title_id: str) -> np.ndarray:
 
 
 def take_in_elsewhere(catalogue, store, title_ids, **overrides) -> Platform:
-    """The same titles into another store, with the model of the first."""
+    """Take the same titles into another store, with the model of the first."""
     model = catalogue.platform().network.folder
     platform = catalogue._replace(store=store).platform(**overrides)
     release(platform, adopt_model(platform, model))
@@ -67,7 +67,7 @@ def test_clip_rows_are_the_pooled_slices_of_the_files(taken_in):
             )
 
 
-def test_files_say_what_made_them(taken_in):
+def test_files_record_their_encoders_and_models(taken_in):
     platform = taken_in.platform()
     record = platform.store.record("fused_embeddings", "coffee")
     assert record is not None

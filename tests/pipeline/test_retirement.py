@@ -1,4 +1,4 @@
-"""Titles that are removed from a catalogue."""
+"""Removal of titles from a catalogue."""
 
 import os
 import shutil
@@ -77,14 +77,14 @@ def test_a_title_in_the_inbox_is_refused_and_left_alone(catalogue):
 
 
 @pytest.mark.parametrize("deleted", [0, 5])
-def test_what_a_killed_retirement_leaves_goes_the_next_time(catalogue, deleted):
+def test_the_next_retirement_removes_the_rest_after_a_kill(catalogue, deleted):
     shutil.rmtree(catalogue.inbox / "cat")
     killed = subprocess.run(
         [sys.executable, "-c", _KILLED, str(deleted)], env=environment(catalogue), check=False
     )
     assert killed.returncode == -signal.SIGKILL
     platform = catalogue.platform()
-    assert set(published(platform.store).versions) == {"coffee"}, "readers are told first"
+    assert set(published(platform.store).versions) == {"coffee"}, "readers stop seeing it first"
     assert files_of(catalogue.store, "cat")
     assert retire(platform, ["cat"]).files > 0
     assert files_of(catalogue.store, "cat") == []

@@ -1,4 +1,4 @@
-"""Queries that try to end the process, to fill it, to write, or to read anything else."""
+"""Queries that try to crash the process, exhaust its memory, write, or read other files."""
 
 import os
 import resource
@@ -33,7 +33,7 @@ def limited(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refused(query: str, small: SmallCatalogue, parameters: object = None) -> str:
-    """Run a query that must not run; return the sentence."""
+    """Run a query that must be refused; return the error message."""
     with pytest.raises(MediaFMError) as error:
         mediafm_core.sql(query, parameters, store=small.root)
     sentence = str(error.value)
@@ -82,7 +82,7 @@ EFFECTS = [
     "SELECT getenv('HOME')",
     "SELECT finalize('x'::BLOB)",
     "SELECT __internal_decompress_string(1::UHUGEINT)",
-    # the same in every place of a query
+    # in every position of a query
     "WITH a AS (FROM glob('/etc/*')) FROM a",
     "SELECT (SELECT first(file) FROM glob('/etc/*'))",
     "SELECT 1 WHERE EXISTS (FROM glob('/etc/*'))",
@@ -162,7 +162,7 @@ def test_what_writes_is_no_query(query: str, small: SmallCatalogue) -> None:
 
 
 @pytest.mark.parametrize("query", EFFECTS)
-def test_effects_are_refused(
+def test_queries_with_side_effects_are_refused(
     query: str, small: SmallCatalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -186,7 +186,7 @@ def test_effects_are_refused(
         "SELECT list_reduce(range(40), lambda a, b: a || a, 'x')",
     ],
 )
-def test_a_query_that_outgrows_its_limits_ends_alone(
+def test_a_query_that_exceeds_its_limits_only_fails_itself(
     query: str, small: SmallCatalogue, limited: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -275,8 +275,8 @@ def test_ordinary_sql_works(query: str, small: SmallCatalogue) -> None:
     assert mediafm_core.sql(query, store=small.root).num_columns
 
 
-def test_every_function_with_effects_was_looked_at() -> None:
-    """A later DuckDB has others: look at them, and name them where they are harmless."""
+def test_every_function_with_side_effects_is_listed() -> None:
+    """Fails with a DuckDB that has new ones: review them, and list the harmless ones."""
     with duckdb.connect() as connection:
         marked = connection.execute(
             "SELECT DISTINCT function_name FROM duckdb_functions() WHERE has_side_effects"
@@ -307,14 +307,14 @@ def test_parameters_of_all_kinds_are_passed_on(small: SmallCatalogue) -> None:
     assert "parameter 0" in refused("SELECT ?", small, [object()])
 
 
-def test_a_child_that_has_died_is_replaced(small: SmallCatalogue) -> None:
+def test_a_worker_that_has_ended_is_replaced(small: SmallCatalogue) -> None:
     mediafm_core.sql("SELECT 1", store=small.root)
-    (child,) = worker_pool._kept[-1:]
-    os.kill(child._process.pid, 11)  # it may be seen only when the next query is sent
+    (child,) = worker_pool._idle[-1:]
+    os.kill(child._process.pid, 11)  # its end may only be noticed when the next query is sent
     assert mediafm_core.sql("SELECT 1 AS one", store=small.root)["one"].to_pylist() == [1]
 
 
-def test_a_missing_catalogue_stays_a_store_error(tmp_path: Path) -> None:
+def test_a_missing_catalogue_is_a_store_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
         mediafm_core.sql("SELECT 1", store=tmp_path)
 
@@ -328,7 +328,7 @@ def test_children_end_with_the_process(small: SmallCatalogue) -> None:
     code = (
         "import os, signal, sys, mediafm_core; from mediafm_core.queries import worker_pool; "
         f"mediafm_core.sql('SELECT 1', store={str(small.root)!r}); "
-        "print(worker_pool._kept[0]._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+        "print(worker_pool._idle[0]._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Sheets of small pictures: what is on them, and how large they may become."""
+"""Contact sheets: their pictures, labels and maximum size."""
 
 import io
 
@@ -29,7 +29,7 @@ def jpeg(colour: tuple[int, int, int], size: tuple[int, int] = (320, 180)) -> by
 
 
 def noise(seed: int) -> bytes:
-    """A picture that hardly compresses."""
+    """Return a picture that hardly compresses."""
     pixels = np.random.default_rng(seed).integers(0, 256, (200, 200, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=95)
@@ -37,7 +37,7 @@ def noise(seed: int) -> bytes:
 
 
 def keyframes() -> list[pa.RecordBatch]:
-    """Three pictures of each of ten shots, in batches that divide a shot; shot 4 is red."""
+    """Return three pictures of each of ten shots, in batches that divide a shot; shot 4 is red."""
     rows = [
         {
             "title_id": "film",
@@ -69,7 +69,7 @@ def opened(data: bytes) -> Image.Image:
 
 
 def pictures_on(image: Image.Image) -> list[str]:
-    """The colour in the middle of each place of a sheet, row by row; empty places left out."""
+    """Return the colour in the middle of each cell of a sheet, row by row, without empty cells."""
     width = THUMBNAIL_WIDTH + 4
     height = 180 * THUMBNAIL_WIDTH // 320 + 24
     found = []
@@ -92,7 +92,7 @@ def test_a_keyframe_sheet_shows_every_picture_once():
 
 
 @pytest.mark.parametrize("most", [1, 5, 29])
-def test_of_many_keyframes_as_many_are_shown_as_asked_for(most: int):
+def test_a_keyframe_sheet_shows_the_requested_number(most: int):
     assert len(pictures_on(opened(keyframe_sheet(keyframes(), 30, most)))) == most
 
 
@@ -102,7 +102,7 @@ def test_a_clip_sheet_shows_where_each_clip_begins():
     assert seen == ["blue", "red", "red", "blue"]
 
 
-def test_a_sheet_stays_below_its_size_whatever_it_shows():
+def test_a_sheet_of_any_content_stays_below_its_maximum_size():
     data = sheet(Cell(f"{seed}", seed, noise(seed)) for seed in range(64))
     assert len(data) <= MOST_BYTES
     image = opened(data)

@@ -11,11 +11,11 @@ from types import SimpleNamespace
 import pytest
 from small_catalogue import MODEL, SmallCatalogue
 
-from mediafm_assets.sensors.single_daemon import other_watcher
-from mediafm_core.model.training.training_checkpoint import remove_old_states
+from mediafm_assets.sensors.single_daemon import reason_to_stand_by
+from mediafm_core.model.training.training_checkpoint import remove_old_checkpoints
 from mediafm_core.runtime.clock import SKEW_S, is_ahead
 from mediafm_core.runtime.process import ProcessMark, start_of
-from mediafm_core.storage.cache import Copies
+from mediafm_core.storage.cache import FileCache
 from mediafm_core.store.features import clean
 
 YEAR_S = 365 * 24 * 3600.0
@@ -39,10 +39,10 @@ def test_the_other_daemon_is_silent_by_what_it_did(tmp_path: Path) -> None:
         mark = mark.model_copy(update={"pid": other.pid, "started": start_of(other.pid)})
         note = {"process": mark.model_dump(), "looked": time.time()}
         (tmp_path / ".watching.json").write_text(json.dumps(note))
-        assert f"Process {other.pid} watches" in other_watcher(small.store)
+        assert f"Process {other.pid} watches" in reason_to_stand_by(small.store)
         note["looked"] = time.time() + YEAR_S
         (tmp_path / ".watching.json").write_text(json.dumps(note))
-        assert other_watcher(small.store) == ""
+        assert reason_to_stand_by(small.store) == ""
         assert mark.state == "alive"
     finally:
         other.communicate()
@@ -51,7 +51,7 @@ def test_the_other_daemon_is_silent_by_what_it_did(tmp_path: Path) -> None:
 def test_copies_dated_ahead_make_room_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copies = Copies(tmp_path / "copies", "s3://b", room_bytes=1000)
+    copies = FileCache(tmp_path / "copies", "s3://b", room_bytes=1000)
 
     def keep(key: str) -> Path:
         prepared = tmp_path / "prepared"
@@ -71,7 +71,7 @@ def test_states_of_trainings_dated_ahead_age_from_now_on(tmp_path: Path) -> None
     state = tmp_path / "state"
     (state / "step-00000001").mkdir(parents=True)
     date_ahead(state)
-    assert remove_old_states(tmp_path) == []
+    assert remove_old_checkpoints(tmp_path) == []
     assert not is_ahead(state.stat().st_mtime, time.time())
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from mediafm_core.runtime.prefetch import ahead
+from mediafm_core.runtime.prefetch import prefetch
 
 
 def test_items_come_in_order_and_none_is_mistaken_for_the_end() -> None:
-    assert list(ahead([3, None, 1, ()])) == [3, None, 1, ()]
-    assert list(ahead([])) == []
+    assert list(prefetch([3, None, 1, ()])) == [3, None, 1, ()]
+    assert list(prefetch([])) == []
 
 
 def test_the_next_item_is_taken_while_the_caller_has_one_and_no_further() -> None:
@@ -21,7 +21,7 @@ def test_the_next_item_is_taken_while_the_caller_has_one_and_no_further() -> Non
             event.set()
             yield number
 
-    reading = ahead(items())
+    reading = prefetch(items())
     assert next(reading) == 0
     assert taken[1].wait(timeout=300)  # taken before anything asked for it
     assert not taken[2].is_set()
@@ -34,7 +34,7 @@ def test_a_failure_comes_where_the_item_would_have_come() -> None:
         yield 2
         raise ValueError("the third")
 
-    reading = ahead(items())
+    reading = prefetch(items())
     assert [next(reading), next(reading)] == [1, 2]
     with pytest.raises(ValueError, match="the third"):
         next(reading)
@@ -42,7 +42,7 @@ def test_a_failure_comes_where_the_item_would_have_come() -> None:
 
 def test_closing_ends_the_thread() -> None:
     before = threading.active_count()
-    reading = ahead(range(1000))
+    reading = prefetch(range(1000))
     next(reading)
     reading.close()
     assert threading.active_count() == before

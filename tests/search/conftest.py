@@ -1,4 +1,4 @@
-"""A catalogue with text, pictures and their vectors, and a browser."""
+"""Fixtures: a catalogue with text, pictures and their vectors, and a browser."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from spoken_titles import make_spoken_titles
 
 @pytest.fixture(scope="session")
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> SmallCatalogue:
-    """Titles with two clips each, their text, its vectors, and keyframes; to read or to copy."""
+    """Return titles of two clips with text, its vectors, and keyframes; must not be changed."""
     return make_spoken_titles(tmp_path_factory.mktemp("spoken"))
 
 
 @pytest.fixture
 def spoken_copy(spoken: SmallCatalogue, tmp_path: Path) -> SmallCatalogue:
-    """The same, to change."""
+    """Return a copy of `spoken` that a test may change."""
     shutil.copytree(spoken.root, tmp_path / "store")
     return SmallCatalogue(tmp_path / "store")
 

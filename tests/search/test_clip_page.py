@@ -1,4 +1,4 @@
-"""The page of what was found: whole in one file, with texts that stay texts."""
+"""The page of a search's results is one complete file, and escapes all texts."""
 
 import base64
 import io
@@ -47,7 +47,7 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def hostile(spoken_copy: SmallCatalogue) -> SmallCatalogue:
-    """A title whose name and text are markup."""
+    """Return a catalogue with a title whose name and text are markup."""
     store = spoken_copy.store
     record, content = store.json_record("title", "kennel") or (None, {})
     assert record is not None
@@ -67,7 +67,7 @@ def page_of(small: SmallCatalogue) -> str:
         return searcher.page(searcher.similar_many(asked, k=3), asked)
 
 
-def test_everything_is_in_the_page_and_every_picture_can_be_decoded(spoken: SmallCatalogue) -> None:
+def test_the_page_is_complete_and_every_picture_can_be_decoded(spoken: SmallCatalogue) -> None:
     page = Page(page_of(spoken))
     assert page.elements.count("section") == 2
     assert page.elements.count("li") == 6
@@ -210,11 +210,11 @@ class TestCommands:
             (("similar", "kennel", "0"), "a title, a start and an end for each span"),
             (("similar", "kennel", "0", "soon"), "'soon' is no time"),
             (("similar", "kennel", "0", "9", "--where", "1; SELECT 1"), "cannot be used"),
-            (("search", "dog", "--by", "smell"), "'smell' is no way"),
+            (("search", "dog", "--by", "smell"), "'smell' is no search method"),
             (("similar", "kennel", "0", "9", "--html", "/nowhere/at/all.html"), "/nowhere"),
         ],
     )
-    def test_what_cannot_be_done(
+    def test_invalid_arguments_are_refused(
         self, spoken: SmallCatalogue, arguments: tuple[str, ...], message: str
     ) -> None:
         result = CliRunner().invoke(main, [*arguments, "--store", str(spoken.root)])

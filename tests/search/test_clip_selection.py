@@ -1,4 +1,4 @@
-"""Which clips are given: conditions in SQL, limits per title, diversity."""
+"""Selection of clips by conditions in SQL, limits per title, and diversity."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from small_catalogue import HIDDEN, SmallCatalogue, random_units
 import mediafm_core
 from mediafm_core.errors import MediaFMError
 from mediafm_core.search.clip_numbers import Clips
-from mediafm_core.search.top_k import Candidates, Limits, best, joined
+from mediafm_core.search.top_k import Candidates, SearchLimits, best, concatenate
 
 QUERIES = random_units(3, HIDDEN, [7])
 
@@ -57,7 +57,7 @@ class TestWhere:
         wanted = set(names(chosen))
         assert names(found) == [name for name in names(everything) if name in wanted]
 
-    def test_nothing_fits(self, small: SmallCatalogue) -> None:
+    def test_a_condition_without_matches(self, small: SmallCatalogue) -> None:
         found = mediafm_core.similar("alpha", 0, 30, where="language = 'xx'", store=small.root)
         assert found.num_rows == 0
 
@@ -85,7 +85,7 @@ class TestWhere:
             "getenv('HOME') = '/root'",
         ],
     )
-    def test_what_is_no_condition_is_refused(self, small: SmallCatalogue, where: str) -> None:
+    def test_invalid_conditions_are_refused(self, small: SmallCatalogue, where: str) -> None:
         local_variable = mediafm_core.sql("FROM titles", store=small.root)  # not a table to SQL
         with pytest.raises(MediaFMError, match=r"The condition .* cannot be used") as error:
             mediafm_core.similar("alpha", 0, 30, where=where, store=small.root)
@@ -133,18 +133,20 @@ class TestPerTitle:
             np.tile(np.arange(count), queries),
             np.array(similarity, dtype=np.float32),
         )
-        limits = Limits(data.draw(st.integers(1, 6)), data.draw(st.none() | st.integers(1, 3)))
+        limits = SearchLimits(
+            data.draw(st.integers(1, 6)), data.draw(st.none() | st.integers(1, 3))
+        )
         first = whole.row < data.draw(st.integers(0, count))
         parts = (best(whole.take(part), limits, clips) for part in (first, ~first))
         for together, directly in zip(
-            best(joined(*parts), limits, clips), best(whole, limits, clips), strict=True
+            best(concatenate(*parts), limits, clips), best(whole, limits, clips), strict=True
         ):
             np.testing.assert_array_equal(together, directly)
 
 
 class TestDiversity:
     def test_known_answer(self, tmp_path: Path) -> None:
-        """Two near twins close to the query, and a clip a little further away in another place."""
+        """Diversity replaces one of two near duplicates by a more distant clip."""
         directions = np.zeros((3, HIDDEN))
         directions[:, 0] = [0.95, 0.94, 0.80]
         directions[0, 1] = directions[1, 1] = 0.3
@@ -160,7 +162,7 @@ class TestDiversity:
         assert diverse["similarity"][1].as_py() == pytest.approx(0.8)
 
     @pytest.mark.parametrize("hold", ["float32", None])
-    def test_first_is_the_nearest_and_the_others_are_less_alike(
+    def test_first_is_the_nearest_and_the_others_are_less_similar(
         self, small: SmallCatalogue, hold: str | None
     ) -> None:
         def alike(found) -> float:

@@ -1,4 +1,4 @@
-"""Exact search: equal to float64 by hand, however the vectors are kept, divided and ordered."""
+"""Exact search equals float64 cosines for any precision, portions and order of vectors."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ QUERIES = random_units(70, HIDDEN, [7])
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> SmallCatalogue:
-    """Three titles with some 2,300 clips, in two shards; a row group holds 2,048."""
+    """Return three titles with about 2,300 clips, in two shards; a row group holds 2,048."""
     catalogue = SmallCatalogue(tmp_path_factory.mktemp("catalogue"))
     for title_id, shots in (("alpha", 400), ("beta", 20), ("gamma", 8800)):
         catalogue.write(title_id, shots=shots)
@@ -28,7 +28,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SmallCatalogue:
 
 
 def by_hand(small: SmallCatalogue, queries: np.ndarray) -> tuple[pa.Table, np.ndarray]:
-    """All clips, and their cosines with queries in float64, `[q, n]`."""
+    """Return all clips, and their cosines with queries in float64, `[q, n]`."""
     clips = mediafm_core.sql(
         "SELECT title_id, clip_id, start_s, language, embedding FROM clip_features "
         "JOIN clips USING (title_id, clip_id) JOIN titles USING (title_id)",
@@ -94,7 +94,7 @@ def test_does_not_depend_on_the_order_of_publication(tmp_path: Path) -> None:
     assert tables[0].equals(tables[1])
 
 
-def test_equal_vectors_are_told_apart_by_name(tmp_path: Path) -> None:
+def test_ties_are_broken_by_name(tmp_path: Path) -> None:
     small = with_vectors(tmp_path, {"beta": np.tile(QUERIES[:1], (900, 1)), "alpha": QUERIES[:1]})
     with mediafm_core.Searcher(small.root) as searcher:
         found = searcher.nearest(QUERIES[:2], k=3)
@@ -110,7 +110,7 @@ def test_vectors_of_zeros_have_no_direction(tmp_path: Path) -> None:
     np.testing.assert_allclose(found["similarity"], [1, 0, -1, 0, 0, 0], atol=1e-6)
 
 
-def test_titles_published_again_or_removed_are_seen_as_they_are(tmp_path: Path) -> None:
+def test_titles_published_again_or_removed_are_up_to_date(tmp_path: Path) -> None:
     from mediafm_core.store.features import remove
 
     small = SmallCatalogue(tmp_path).filled("alpha", "beta", "gamma")
@@ -125,7 +125,7 @@ def test_titles_published_again_or_removed_are_seen_as_they_are(tmp_path: Path) 
         assert names(found) == names(clips.take(np.argsort(-cosines[0])))
 
 
-def test_a_searcher_goes_on_to_see_what_it_opened(tmp_path: Path) -> None:
+def test_a_searcher_keeps_its_snapshot(tmp_path: Path) -> None:
     small = SmallCatalogue(tmp_path).filled("alpha")
     with mediafm_core.Searcher(small.root, precision=None) as searcher:
         before = searcher.nearest(QUERIES, k=3)

@@ -1,4 +1,4 @@
-"""The index: what it finds, what it does not cover, and what becomes of a damaged one."""
+"""Search with the index: recall, clips that it does not cover, and damaged files."""
 
 import os
 import time
@@ -29,7 +29,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> SmallCatalogue:
 
 @pytest.fixture
 def indexed(whole: SmallCatalogue, tmp_path: Path) -> SmallCatalogue:
-    """Two thousand clips with an index over all of them; to change."""
+    """Return a copy of two thousand clips with an index, which a test may change."""
     import shutil
 
     shutil.copytree(whole.root, tmp_path / "store")
@@ -41,11 +41,11 @@ def index_files(small: SmallCatalogue, suffix: str) -> list[Path]:
 
 
 def recall(small: SmallCatalogue, **options: object) -> float:
-    """Share of what exact search finds, by a search that may use the index."""
+    """Return the recall of a search with the index against exact search."""
     with mediafm_core.Searcher(small.root, precision=None) as searcher:
         exact = searcher.nearest(QUERIES, exact=True, **options)
         found = searcher.nearest(QUERIES, **options)
-        assert searcher._search._index is not None  # the index was asked
+        assert searcher._search._index is not None  # the index was opened
     assert found.num_rows == exact.num_rows
     rows = [
         set(zip(table["query"].to_pylist(), names(table), strict=True)) for table in (exact, found)
@@ -79,7 +79,7 @@ def test_similarities_are_those_of_exact_search(whole: SmallCatalogue, hold: str
     np.testing.assert_allclose(found["similarity"], exact["similarity"], atol=1e-3)
 
 
-def test_leaves_out_the_querys_own_clips(whole: SmallCatalogue) -> None:
+def test_clips_that_overlap_the_query_are_left_out(whole: SmallCatalogue) -> None:
     options = {"k": 8, "exclude_overlapping": True, "store": whole.root}
     found = mediafm_core.similar("gamma", 100, 400, **options)
     assert names(found) == names(mediafm_core.similar("gamma", 100, 400, exact=True, **options))
@@ -89,7 +89,7 @@ def test_leaves_out_the_querys_own_clips(whole: SmallCatalogue) -> None:
     )
 
 
-def test_what_is_published_later_is_found_and_what_is_gone_is_not(indexed: SmallCatalogue) -> None:
+def test_later_clips_are_found_and_removed_ones_are_not(indexed: SmallCatalogue) -> None:
     indexed.filled("delta")
     assert mediafm_core.similar("delta", 0, 30, k=1, store=indexed.root)["title_id"][0].as_py() == (
         "delta"
@@ -104,7 +104,7 @@ def test_what_is_published_later_is_found_and_what_is_gone_is_not(indexed: Small
     assert len(set(names(found))) == 200
 
 
-def test_shards_that_were_merged_are_compared_one_by_one(indexed: SmallCatalogue) -> None:
+def test_merged_shards_are_searched_exactly(indexed: SmallCatalogue) -> None:
     remove(indexed.store, ["beta"])
     assert clean(indexed.store, [], grace_s=0.0).merged
     with mediafm_core.Searcher(indexed.root) as searcher:
@@ -124,7 +124,7 @@ def test_another_model_has_an_index_of_its_own(tmp_path: Path) -> None:
     assert len(index_files(small, "usearch")) == 2
 
 
-def test_building_again_does_nothing_until_something_was_published(
+def test_building_again_does_nothing_until_a_publication(
     indexed: SmallCatalogue,
 ) -> None:
     (file,) = index_files(indexed, "usearch")
@@ -136,7 +136,7 @@ def test_building_again_does_nothing_until_something_was_published(
     assert len(index_files(indexed, "usearch")) == 2
 
 
-def test_cleaning_keeps_the_latest_index(indexed: SmallCatalogue) -> None:
+def test_garbage_collection_keeps_the_latest_index(indexed: SmallCatalogue) -> None:
     (old,) = index_files(indexed, "usearch")
     past = time.time() - 1000
     for path in (old, *index_files(indexed, "json")):

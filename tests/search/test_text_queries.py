@@ -1,4 +1,4 @@
-"""Queries in words: by words, by meaning, by pictures, and how they are put together."""
+"""Text search by words, meaning and pictures, and the combination of their scores."""
 
 import math
 from pathlib import Path
@@ -29,16 +29,16 @@ PRICES, CAFE = ("market", "proposed-0000"), ("market", "proposed-0001")
 def test_words_are_found_without_case_and_accents(
     spoken: SmallCatalogue, query: str, clip: tuple[str, str]
 ) -> None:
-    found = mediafm_core.search_text(query, ways=["words"], store=spoken.root)
+    found = mediafm_core.search_text(query, methods=["words"], store=spoken.root)
     assert names(found) == [clip]
     assert found["words"][0].as_py() > 0
     assert found["score"].equals(found["words"])
 
 
 def test_words_are_weighted_as_bm25_says(spoken: SmallCatalogue) -> None:
-    """`dinner` is in one clip, `the` in two (twice in one of them) and `unicorn` in none."""
+    """`dinner` occurs in one clip, `the` in two (twice in one of them), `unicorn` in none."""
     query = "dinner, the unicorn"
-    found = mediafm_core.search_text(query, ways=["words"], store=spoken.root)
+    found = mediafm_core.search_text(query, methods=["words"], store=spoken.root)
     lengths = {DOGS: 6 + 4, DINNER: 6 + 4, PRICES: 5 + 6, CAFE: 5 + 7}
     average = sum(lengths.values()) / 4
     rarity = {count: math.log(1 + (4 - count + 0.5) / (count + 0.5)) for count in range(3)}
@@ -56,10 +56,10 @@ def test_words_are_weighted_as_bm25_says(spoken: SmallCatalogue) -> None:
     ("query", "clip"),
     [("a puppy", DOGS), ("cooking a meal", DINNER), ("the stock market crashes", PRICES)],
 )
-def test_meaning_needs_no_common_word(
+def test_meaning_needs_no_word_in_common(
     spoken: SmallCatalogue, query: str, clip: tuple[str, str]
 ) -> None:
-    found = mediafm_core.search_text(query, ways=["meaning"], store=spoken.root)
+    found = mediafm_core.search_text(query, methods=["meaning"], store=spoken.root)
     assert names(found)[0] == clip
     assert set(names(found)) == {DOGS, DINNER, PRICES, CAFE}
     meaning = found["meaning"].to_numpy()
@@ -67,13 +67,13 @@ def test_meaning_needs_no_common_word(
     assert meaning[0] > 0.25
 
 
-def test_meaning_is_that_of_the_best_shot(spoken: SmallCatalogue) -> None:
+def test_meaning_is_the_score_of_the_best_shot(spoken: SmallCatalogue) -> None:
     found = mediafm_core.search_text(str(TEXTS["kennel"][2]), k=1, store=spoken.root)
     assert names(found) == [DOGS]
     assert found["meaning"][0].as_py() == pytest.approx(1.0, abs=1e-5)
 
 
-def test_ways_are_added(spoken: SmallCatalogue) -> None:
+def test_scores_of_methods_are_added(spoken: SmallCatalogue) -> None:
     found = mediafm_core.search_text("the dollar", k=100, store=spoken.root)
     assert found.column_names == [
         *("rank", "title_id", "clip_id", "start_s", "end_s", "proposed"),
@@ -87,11 +87,11 @@ def test_ways_are_added(spoken: SmallCatalogue) -> None:
     assert names(found)[0] == PRICES
 
 
-def test_a_common_word_does_not_get_past_the_meaning(spoken: SmallCatalogue) -> None:
-    """Only `the` is said, in a clip about something else."""
+def test_a_common_word_does_not_outrank_the_meaning(spoken: SmallCatalogue) -> None:
+    """Only `the` occurs, in a clip about something else."""
     found = mediafm_core.search_text("the recipe", k=1, store=spoken.root)
     assert names(found) == [DINNER]
-    words = mediafm_core.search_text("the recipe", ways=["words"], store=spoken.root)
+    words = mediafm_core.search_text("the recipe", methods=["words"], store=spoken.root)
     assert DINNER not in names(words)
     assert words.num_rows
 
@@ -129,9 +129,9 @@ def test_vectors_of_another_encoder_are_not_compared(
 
 
 def test_texts_find_their_vectors_where_shots_have_moved(spoken_copy: SmallCatalogue) -> None:
-    """The vectors are those of a title that was cut anew, and readers still see the old shots."""
+    """The vectors are of a title's new shots, and its old shots are still published."""
     store = spoken_copy.store
-    before = mediafm_core.search_text("a puppy", ways=["meaning"], store=spoken_copy.root)
+    before = mediafm_core.search_text("a puppy", methods=["meaning"], store=spoken_copy.root)
     table, record = (
         store.read("text_embeddings", "kennel"),
         store.record("text_embeddings", "kennel"),
@@ -139,7 +139,7 @@ def test_texts_find_their_vectors_where_shots_have_moved(spoken_copy: SmallCatal
     assert record is not None
     turned = table.take(list(range(table.num_rows))[::-1])
     store.write(record, turned.set_column(1, "shot_index", table["shot_index"]))
-    after = mediafm_core.search_text("a puppy", ways=["meaning"], store=spoken_copy.root)
+    after = mediafm_core.search_text("a puppy", methods=["meaning"], store=spoken_copy.root)
     assert after.equals(before)
 
 
@@ -147,8 +147,12 @@ def test_texts_find_their_vectors_where_shots_have_moved(spoken_copy: SmallCatal
     ("text", "options", "message"),
     [
         ("  ", {}, "is blank"),
-        ("x", {"ways": ["sound"]}, "'sound' is no way to search: take of words, meaning, picture"),
-        ("x", {"ways": []}, "Nothing is no way"),
+        (
+            "x",
+            {"methods": ["sound"]},
+            "'sound' is no search method: choose from words, meaning, picture",
+        ),
+        ("x", {"methods": []}, "Nothing is no search method"),
         ("x", {"where": "nam = 1"}, "condition 'nam = 1' cannot be used"),
     ],
 )
@@ -157,9 +161,16 @@ def test_unusable_queries(spoken: SmallCatalogue, text: str, options: dict, mess
         mediafm_core.search_text(text, **options, store=spoken.root)
 
 
-def test_pictures_need_a_space_in_common(spoken: SmallCatalogue) -> None:
+def test_the_old_name_of_methods_works_with_a_warning(spoken: SmallCatalogue) -> None:
+    expected = mediafm_core.search_text("dog", methods=["words"], store=spoken.root)
+    with pytest.warns(DeprecationWarning, match=r"search_text\(methods=...\)"):
+        found = mediafm_core.search_text("dog", ways=["words"], store=spoken.root)
+    assert found.equals(expected)
+
+
+def test_pictures_need_a_video_encoder_of_texts(spoken: SmallCatalogue) -> None:
     with pytest.raises(ConfigurationError, match=r"`video.name` to open_clip"):
-        mediafm_core.search_text("a dog", ways=["picture"], store=spoken.root)
+        mediafm_core.search_text("a dog", methods=["picture"], store=spoken.root)
 
 
 class TestPictures:
@@ -170,7 +181,7 @@ class TestPictures:
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> SmallCatalogue:
-        """Video vectors in a CLIP's space: the sixth shot of `silent` is what `a red dog` means."""
+        """Return video vectors of CLIP, of which `silent`'s sixth shot equals `a red dog`."""
         monkeypatch.setenv("MEDIAFM_VIDEO__NAME", "open_clip")
         monkeypatch.setenv("MEDIAFM_VIDEO__MODEL", str(save_clip(tmp_path / "clip")))
         encoder = video_encoder(load_settings())
@@ -191,19 +202,19 @@ class TestPictures:
             spoken_copy.store.write(record, pa.table(columns))
         return spoken_copy
 
-    def test_a_text_finds_what_is_shown(self, pictured: SmallCatalogue) -> None:
-        found = mediafm_core.search_text("a red dog", ways=["picture"], store=pictured.root)
+    def test_a_text_finds_the_matching_picture(self, pictured: SmallCatalogue) -> None:
+        found = mediafm_core.search_text("a red dog", methods=["picture"], store=pictured.root)
         assert names(found)[0] == ("silent", "proposed-0001")
         assert found["picture"][0].as_py() == pytest.approx(1.0, abs=1e-4)
         assert found.num_rows == 6
 
-    def test_is_one_of_the_ways_by_default(self, pictured: SmallCatalogue) -> None:
+    def test_is_one_of_the_methods_by_default(self, pictured: SmallCatalogue) -> None:
         found = mediafm_core.search_text("a red dog", store=pictured.root)
         assert found.column_names[-3:] == ["words", "meaning", "picture"]
         assert {DOGS, ("silent", "proposed-0001")} <= set(names(found)[:3])
         assert found["meaning"].null_count == 2
 
-    def test_a_title_that_was_cut_anew_is_left_out(
+    def test_a_title_with_other_shots_is_left_out(
         self, pictured: SmallCatalogue, caplog: pytest.LogCaptureFixture
     ) -> None:
         table, record = (
@@ -214,7 +225,7 @@ class TestPictures:
         moved = pa.array(table["start_s"].to_numpy() + 0.5)
         place = table.column_names.index("start_s")
         pictured.store.write(record, table.set_column(place, "start_s", moved))
-        found = mediafm_core.search_text("a red dog", ways=["picture"], store=pictured.root)
+        found = mediafm_core.search_text("a red dog", methods=["picture"], store=pictured.root)
         assert "silent" not in found["title_id"].to_pylist()
         assert "1 of 3 titles lack video vectors" in caplog.text
 

@@ -1,4 +1,4 @@
-"""From probabilities to shots, against the authors' rule."""
+"""Shot boundaries from probabilities, compared with the authors' implementation."""
 
 import numpy as np
 from hypothesis import given
@@ -10,7 +10,7 @@ _title = st.lists(st.sampled_from([0.1, 0.9]), min_size=1, max_size=60)
 
 
 def published_starts(probabilities: list[float]) -> list[int]:
-    """Starts of scenes as `predictions_to_scenes` of TransNetV2 gives them, a loop over frames."""
+    """Return the scene starts by TransNetV2's `predictions_to_scenes`, a loop over frames."""
     scenes, before, start, now = [], 0, 0, 0
     for index, probability in enumerate(probabilities):
         now = int(probability > 0.5)
@@ -36,7 +36,9 @@ def test_inner_shots_start_where_published_scenes_start(probabilities: list[floa
 
 
 @given(_title, st.lists(st.integers(0, 9), max_size=20))
-def test_pieces_do_not_matter(probabilities: list[float], sizes: list[int]):
+def test_results_do_not_depend_on_the_division_into_calls(
+    probabilities: list[float], sizes: list[int]
+):
     assert starts(probabilities, sizes) == starts(probabilities, [])
 
 

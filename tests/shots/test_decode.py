@@ -1,4 +1,4 @@
-"""A title in one pass, on real and on odd files."""
+"""Decode of a title in one pass, for real and for unusual files."""
 
 import io
 from fractions import Fraction
@@ -37,7 +37,7 @@ def one_pass(path: Path, detector, folder: Path, **settings) -> tuple[DecodeSumm
 
 
 def check(summary: DecodeSummary, keyframes: pa.Table) -> None:
-    """What holds of every title."""
+    """Check properties of the decode of any title."""
     shots = summary.shots
     assert shots.schema == SHOT_SCHEMA
     start, end = shots["start_s"].to_numpy(), shots["end_s"].to_numpy()
@@ -78,7 +78,7 @@ def transnet() -> TransNetV2Detector:
     ],
 )
 def test_real_titles(shared_media, transnet, tmp_path, title, frames, cuts, seconds, size):
-    """`cuts` are those that any eye sees: the picture changes from one frame to the next."""
+    """`cuts` are the obvious ones: the picture changes from one frame to the next."""
     summary, keyframes = one_pass(shared_media / title / "media.mp4", transnet, tmp_path)
     check(summary, keyframes)
     assert summary.frames == frames
@@ -92,7 +92,7 @@ def test_real_titles(shared_media, transnet, tmp_path, title, frames, cuts, seco
     assert summary.soundtrack_s == pytest.approx(seconds, abs=0.15)
 
 
-def test_keyframes_show_the_frames_they_name(tmp_path: Path):
+def test_keyframes_hold_the_frames_in_their_rows(tmp_path: Path):
     """Each written picture carries its own number as its blue level."""
     path = write_media(tmp_path / "film.mp4", moving(120))
     summary, keyframes = one_pass(path, CutEvery(30), tmp_path, per_shot=2)
@@ -119,8 +119,8 @@ def test_variable_frame_rate(tmp_path: Path):
 
 
 @pytest.mark.parametrize("rotation", [90, 180, -90])
-def test_rotated_pictures_stand_upright(tmp_path: Path, rotation: int):
-    """The stored picture is the upright one turned by as much as the matrix turns back."""
+def test_rotated_pictures_are_turned_upright(tmp_path: Path, rotation: int):
+    """The stored picture is turned by the inverse of the display matrix."""
     upright = gradient(96, 64)
     stored = np.ascontiguousarray(np.rot90(upright, -rotation // 90))
     path = write_media(tmp_path / "film.mp4", [stored] * 10, rotation=rotation)
@@ -167,7 +167,7 @@ def test_late_sound_stays_late(tmp_path: Path):
     assert np.abs(samples[: int(1.9 * rate)]).max() < 1e-3
 
 
-def test_a_truncated_title_leaves_nothing(shared_media: Path, tmp_path: Path):
+def test_a_truncated_title_leaves_no_file(shared_media: Path, tmp_path: Path):
     data = (shared_media / "his_girl_friday" / "media.mp4").read_bytes()
     path = tmp_path / "film.mp4"
     path.write_bytes(data[: len(data) * 2 // 3])
@@ -176,7 +176,7 @@ def test_a_truncated_title_leaves_nothing(shared_media: Path, tmp_path: Path):
     assert not (tmp_path / "soundtrack.flac").exists()
 
 
-def test_progress_is_told_in_seconds(tmp_path: Path):
+def test_progress_is_reported_in_seconds(tmp_path: Path):
     path = write_media(tmp_path / "film.mp4", moving(200))
     told: list[float] = []
     decode_title(

@@ -1,4 +1,4 @@
-"""Which frames of a shot become keyframes."""
+"""Choice of the keyframes of a shot."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def test_a_shot_of_fewer_frames_gives_all_of_them():
     assert chosen(np.arange(1), 1.0, 5).tolist() == [0]
 
 
-def test_times_count_not_frame_numbers():
+def test_keyframes_are_chosen_by_time_not_by_frame_number():
     times = np.concatenate([np.arange(20) * 0.01, 1.0 + np.arange(20) * 0.1])
     assert chosen(times, 3.0, 1).tolist() == [24]  # the frame of 1.4 s, whose centre is 1.46
 

@@ -1,4 +1,4 @@
-"""The rearranged TransNetV2 is the published one, only faster."""
+"""The reimplemented TransNetV2 gives the results of the published one."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ from mediafm_core.media.scaling import Thumbnails
 from mediafm_core.shots.transnetv2 import TransNetV2Detector
 from mediafm_core.titles.title_file import TitleFile
 
-STRETCH = slice(60, 190)  # holds two cuts and fills no whole number of windows
+STRETCH = slice(60, 190)  # has two cuts; not a multiple of the window
 
 # The package's import and constructor change torch's global state: it runs in another process.
 _REFERENCE = """
@@ -31,7 +31,7 @@ numpy.save(sys.argv[2], probabilities.numpy())
 
 @pytest.fixture(scope="module")
 def frames(shared_media: Path) -> np.ndarray:
-    """Thumbnails of a real scene with cuts, `[652, 27, 48, 3]`."""
+    """Return the thumbnails of a real scene with cuts, `[652, 27, 48, 3]`."""
     path = shared_media / "sintel_scene" / "media.mp4"
     described = probe(TitleFile.at(path))
     thumbnails = Thumbnails(48, 27, described.video.orientation)
@@ -53,7 +53,7 @@ def probabilities(detector: TransNetV2Detector, frames: np.ndarray, chunks) -> n
 
 @pytest.fixture(scope="module")
 def published(frames: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
-    """Probabilities of the frames of `STRETCH` by the package itself."""
+    """Return the probabilities of the frames of `STRETCH` from the published package."""
     folder = tmp_path_factory.mktemp("published")
     np.save(folder / "frames.npy", frames[STRETCH])
     subprocess.run(
@@ -65,7 +65,7 @@ def published(frames: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> n
 @pytest.mark.parametrize(
     ("precision", "tolerance"),
     [
-        ("float32", 1e-5),  # another order of sums
+        ("float32", 1e-5),  # the order of sums differs
         ("bfloat16", 2e-2),  # 8 bits of mantissa
     ],
 )
@@ -75,7 +75,7 @@ def test_equals_the_published_network_and_windows(
     """The authors' windows have 100 frames."""
     found = probabilities(detector(precision, 100), frames[STRETCH], [])
     np.testing.assert_allclose(found, published, atol=tolerance)
-    assert (published > 0.5).sum() >= 2, "the stretch has to hold cuts"
+    assert (published > 0.5).sum() >= 2, "the stretch must contain cuts"
     assert ((found > 0.5) == (published > 0.5)).all()
 
 
@@ -87,11 +87,11 @@ def test_every_frame_gets_one_probability(frames: np.ndarray, length: int):
     assert ((found >= 0) & (found <= 1)).all()
 
 
-def test_chunks_do_not_matter(frames: np.ndarray):
+def test_probabilities_do_not_depend_on_the_division_into_calls(frames: np.ndarray):
     title = frames[:330]
     one = detector("bfloat16", 150)
     whole = probabilities(one, title, [])
-    uneven = np.sort(np.random.default_rng(0).integers(0, 330, 20))  # holds empty pieces too
+    uneven = np.sort(np.random.default_rng(0).integers(0, 330, 20))  # includes empty pieces
     np.testing.assert_array_equal(probabilities(one, title, uneven), whole)
     np.testing.assert_array_equal(probabilities(one, title, np.arange(1, 330)), whole)
 
@@ -100,14 +100,14 @@ def test_no_frames_give_no_probabilities():
     assert probabilities(detector(), np.empty((0, 27, 48, 3), np.uint8), []).shape == (0,)
 
 
-def test_identity_names_what_changes_the_shots():
+def test_the_identity_depends_on_settings_that_change_the_shots():
     identity = detector("float32").identity
     assert identity == detector("bfloat16").identity
     assert identity != detector("float32", 200).identity
     assert identity != TransNetV2Detector(load_settings(shots={"threshold": 0.4})).identity
 
 
-def test_loading_leaves_torch_as_it_was():
+def test_loading_does_not_change_settings_of_torch():
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)

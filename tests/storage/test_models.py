@@ -7,7 +7,7 @@ from faulty_proxy import FaultyProxy
 from stored_files import OpenFiles
 
 from mediafm_core.errors import StorageError
-from mediafm_core.store.model_store import model_folder, model_names, put_up
+from mediafm_core.store.model_store import model_folder, model_names, upload_model
 from mediafm_core.store.store import Store
 
 MODEL = "mediafm-4@0123456789abcdef"
@@ -39,7 +39,7 @@ def elsewhere(open_files: OpenFiles, tmp_path: Path) -> Store:
 def test_a_model_is_used_on_another_machine(trained: Store, elsewhere: Store) -> None:
     assert model_names(elsewhere) == []
     assert not model_folder(elsewhere, MODEL).exists()
-    put_up(trained, MODEL)
+    upload_model(trained, MODEL)
     assert model_names(elsewhere) == [MODEL]
     brought = {path.name: path.read_bytes() for path in model_folder(elsewhere, MODEL).iterdir()}
     assert brought == FILES
@@ -51,19 +51,19 @@ def test_a_model_that_is_there_in_part_is_not_there(
 ) -> None:
     proxy.down_after = 4  # whether it is there, then three of the four files
     with pytest.raises(StorageError):
-        put_up(trained, MODEL)
+        upload_model(trained, MODEL)
     assert sum(1 for _ in elsewhere.files.entries("models")) == 3
     assert model_names(elsewhere) == []
     assert not model_folder(elsewhere, MODEL).exists()
     proxy.down_after = None
-    put_up(trained, MODEL)
+    upload_model(trained, MODEL)
     assert (model_folder(elsewhere, MODEL) / "training.json").exists()
 
 
 def test_a_model_that_is_brought_in_part_is_not_used(
     trained: Store, open_files: OpenFiles, proxy: FaultyProxy, tmp_path: Path
 ) -> None:
-    put_up(trained, MODEL)
+    upload_model(trained, MODEL)
     elsewhere = Store(
         open_files(endpoint_url=proxy.endpoint, max_attempts=1, cache=tmp_path / "elsewhere")
     )
@@ -76,8 +76,8 @@ def test_a_model_that_is_brought_in_part_is_not_used(
 
 
 def test_a_model_that_was_mended_replaces_the_damaged_one(trained: Store, elsewhere: Store) -> None:
-    put_up(trained, MODEL)
+    upload_model(trained, MODEL)
     (trained.models / MODEL / "config.json").write_bytes(b'{"mended": true}')
-    put_up(trained, MODEL)
-    put_up(trained, MODEL, again=True)
+    upload_model(trained, MODEL)
+    upload_model(trained, MODEL, again=True)
     assert (model_folder(elsewhere, MODEL) / "config.json").read_bytes() == b'{"mended": true}'

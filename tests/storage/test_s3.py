@@ -14,7 +14,7 @@ from stored_files import OpenFiles, read, write
 
 from mediafm_core.config.location import S3Location
 from mediafm_core.errors import ConfigurationError, StorageError
-from mediafm_core.storage.cache import Copies
+from mediafm_core.storage.cache import FileCache
 from mediafm_core.storage.s3 import S3Files
 
 MANY = 1 << 20
@@ -65,7 +65,7 @@ class TestCopies:
         files = open_files()
         write(files, "film/media.mp4", b"film")
         path = files.path("film/media.mp4")
-        files.drop_copies("film")
+        files.evict("film")
         assert not path.exists()
         assert read(files, "film/media.mp4") == b"film"
 
@@ -85,7 +85,7 @@ class TestCopies:
         assert read(open_files(), "a") == b"one"
 
     def test_the_least_recently_used_copies_make_room(self, tmp_path: Path) -> None:
-        copies = Copies(tmp_path / "copies", "s3://b", room_bytes=1000)
+        copies = FileCache(tmp_path / "copies", "s3://b", room_bytes=1000)
         for number in range(10):
             prepared = tmp_path / "prepared"
             prepared.write_bytes(b"x" * 300)
@@ -148,7 +148,7 @@ class TestPassingFaults:
         proxy.shares = {"damaged": 0.4}
         files = open_files(endpoint_url=proxy.endpoint)
         for _ in range(5):
-            files.drop_copies("a")
+            files.evict("a")
             assert read(files, "a") == content
 
     def test_a_service_that_stays_away_is_said_in_one_sentence(
@@ -226,7 +226,7 @@ class TestRefusals:
         assert proxy.requests.total() == len(said)
         for sentence in said:
             assert re.search(r"http://\S+ refuses \w+ of s3://\S+", sentence)
-            assert "docs/storage.md" in sentence
+            assert "docs/reference/storage.md" in sentence
             assert "wrong-key" not in sentence
             assert SECRET_KEY not in sentence
 

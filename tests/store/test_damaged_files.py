@@ -90,7 +90,7 @@ def test_a_damaged_footer_counts_as_a_damaged_record(small: SmallCatalogue):
     record = content.rindex(b"data_version")  # one name in the record for another
     flip_at(path, record, 1)
     for read in (small.store.version, small.store.record, small.store.read, small.store.schema):
-        with pytest.raises(DamagedArtefactError, match="its footer is another than when it was"):
+        with pytest.raises(DamagedArtefactError, match="its footer has changed since it was"):
             read("shots", "alpha")
 
 

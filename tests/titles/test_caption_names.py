@@ -59,7 +59,7 @@ def test_names_as_media_servers_write_them(name: str, expected: tuple[str | None
         ("Film (2010).en.srt", "Film (2010).mkv", ("en", "full")),
         ("FILM.en.srt", "film.mp4", ("en", "full")),
         ("film2.en.srt", "film.mp4", ("en", "full")),
-        # Words of a film's own name are no language and no purpose.
+        # Words of the film's name are not taken for a language or purpose.
         ("It.Follows.2014.srt", "It.Follows.2014.mp4", (None, "full")),
         ("Foreign.Correspondent.srt", "media.mp4", (None, "full")),
         ("Movie.AAC-RARBG.forced.srt", "Movie.AAC-RARBG.mkv", (None, "forced")),
@@ -72,5 +72,5 @@ def test_names_beside_media(name: str, media: str, expected: tuple[str | None, s
     assert caption_name(name, media) == expected
 
 
-def test_a_hostile_name_is_read_at_once() -> None:
+def test_a_hostile_name_is_parsed_quickly() -> None:
     assert caption_name("film." + "en-" * 80 + ".srt", "film.mp4").purpose == "full"

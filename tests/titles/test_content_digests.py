@@ -43,7 +43,7 @@ def facets_changed(before: ContentDigests, folder: Path) -> set[str]:
     }
 
 
-def test_each_change_touches_its_facets_only(folder: Path) -> None:
+def test_each_change_affects_only_the_digests_that_depend_on_it(folder: Path) -> None:
     before = content_digests(read(folder))
     assert facets_changed(before, folder) == set()
     (folder / "c.en.vtt").write_text("CAPTIONS")
@@ -72,7 +72,7 @@ def test_embedded_captions_follow_the_media(folder: Path) -> None:
     assert facets_changed(before, folder) == {"media", "captions"}
 
 
-def test_the_name_of_a_side_file_counts_and_of_the_media_does_not(folder: Path) -> None:
+def test_digests_depend_on_names_of_side_files_but_not_of_the_media(folder: Path) -> None:
     before = content_digests(read(folder))
     (folder / "c.en.vtt").rename(folder / "c.fr.vtt")
     assert facets_changed(before, folder) == {"captions"}
@@ -103,15 +103,15 @@ def test_unchanged_media_is_not_read_again(folder: Path, monkeypatch: pytest.Mon
     assert after.media == before.media
 
 
-# `cp -p`, and what `rsync --times` and restoring a backup do
+# As with `cp -p`, `rsync --times` and restored backups.
 @pytest.mark.parametrize("put", [shutil.copy2, os.replace])
-def test_other_media_of_equal_size_and_time_is_read(
+def test_media_replaced_with_equal_size_and_time_is_read_again(
     folder: Path, tmp_path: Path, put: Callable[[Path, Path], object]
 ) -> None:
     before = content_digests(read(folder))
     media, other = folder / "media.mp4", tmp_path / "other.mp4"
     status = media.stat()
-    while True:  # the system's time of a change has steps of some milliseconds
+    while True:  # change times have a resolution of a few milliseconds
         other.write_bytes(media.read_bytes()[::-1])
         if other.stat().st_ctime_ns > status.st_ctime_ns:
             break

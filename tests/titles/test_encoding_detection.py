@@ -66,10 +66,10 @@ SRT = "1\n00:00:01,000 --> 00:00:03,000\n{}\n"
         *(("zh", each) for each in ("gb18030", "gb2312", "gbk")),
     ],
 )
-def test_older_encodings_by_language(language: str, encoding: str) -> None:
+def test_legacy_encodings_by_language(language: str, encoding: str) -> None:
     text = SRT.format(LINES[language])
     assert decode(text.encode(encoding), [language]).text == text
-    # The name of a file comes before the title, which may be in another language.
+    # The language in the file name precedes that of the title.
     assert decode(text.encode(encoding), [language, "en"]).text == text
 
 
@@ -82,7 +82,7 @@ def test_older_encodings_by_language(language: str, encoding: str) -> None:
     ],
 )
 @pytest.mark.parametrize("languages", [[], ["en"], ["de"], ["fr"]])
-def test_western_text_reads_as_it_always_did(text: str, languages: list[str]) -> None:
+def test_western_text_is_read_as_windows_1252(text: str, languages: list[str]) -> None:
     text = SRT.format(text)
     assert decode(text.encode("cp1252"), languages).text == text
 
@@ -100,7 +100,7 @@ def test_traditional_chinese() -> None:
 
 @pytest.mark.parametrize("language", LINES)
 @pytest.mark.parametrize("others", [[], ["en"], ["ru"], ["ja"], ["fr"]])
-def test_what_is_unsure_is_refused_and_never_garbage(language: str, others: list[str]) -> None:
+def test_ambiguous_text_is_refused(language: str, others: list[str]) -> None:
     encoding = {
         **dict.fromkeys(("ar", "fa"), "cp1256"),
         **dict.fromkeys(("bg", "ru", "uk"), "cp1251"),
@@ -113,7 +113,7 @@ def test_what_is_unsure_is_refused_and_never_garbage(language: str, others: list
         assert decode(text.encode(encoding), others).text == text
 
 
-def test_one_bad_byte_costs_one_letter() -> None:
+def test_one_bad_byte_becomes_one_replacement_character() -> None:
     good = "Un café déjà vu, à l'été."
     assert decode(good.encode().replace(b"vu", b"v\xfb")) == (
         good.replace("vu", "v\ufffd"),
@@ -121,20 +121,20 @@ def test_one_bad_byte_costs_one_letter() -> None:
         1,
     )
     assert decode(codecs.BOM_UTF8 + b"caf\xe9") == ("caf\ufffd", "utf-8-sig", 1)
-    assert decode(good.encode()[:-2]).damaged == 1  # a file cut off inside a letter
+    assert decode(good.encode()[:-2]).damaged == 1  # truncated inside a character
     japanese = LINES["ja"].encode("cp932")
     assert decode(japanese[:9] + b"\xff" + japanese[10:], ["ja"]).damaged <= 2
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_utf16_that_was_cut_off(mark: str, encoding: str) -> None:
+def test_truncated_utf16(mark: str, encoding: str) -> None:
     text = SRT.format(LINES["ru"])
     found = decode((mark + text).encode(encoding)[:-1])
     assert (found.text.lstrip("\ufeff"), found.damaged) == (text[:-1] + "\ufffd", 1)
 
 
-def test_a_replacement_character_that_was_written_is_no_damage() -> None:
+def test_a_replacement_character_in_the_file_is_not_damage() -> None:
     assert decode("é \ufffd".encode()) == ("é \ufffd", "utf-8", 0)
 
 
@@ -152,11 +152,11 @@ def test_half_in_another_encoding_is_refused() -> None:
         decode(mixed, ["fr"])
 
 
-@pytest.mark.timeout(120)  # against a search that does not end
+@pytest.mark.timeout(120)  # detects an endless search
 @pytest.mark.parametrize(
     "data",
     [b"\xff" * (4 << 20), b"\xe9\r" * (1 << 20), b"a\n" * (2 << 20) + b"\xe9", b"\0" * (8 << 20)],
 )
-def test_large_files_of_nothing(data: bytes) -> None:
+def test_large_files_without_text(data: bytes) -> None:
     with contextlib.suppress(UnknownEncodingError):
         decode(data, ["ru"])

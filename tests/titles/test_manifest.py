@@ -59,29 +59,29 @@ def test_synopsis_and_tags_may_be_absent_and_other_fields_are_kept(folder: Path)
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        (b"", "no valid JSON"),
-        (b"{", "no valid JSON"),
+        (b"", "not valid JSON"),
+        (b"{", "not valid JSON"),
         (b"\xff\xfe{\x00}\x00", "'title_id' is missing"),
-        (b"\xff\xfe", "no valid JSON (the file is empty)"),
+        (b"\xff\xfe", "not valid JSON (the file is empty)"),
         (b'{"name": "A",\n "kind": "caf\xe9"}', "line 2: byte 28 of the file, 0xE9, is not UTF-8"),
         (b'{"title_id": "film", // ours\n}', "JSON has no comments"),
         (b'{"title_id": "film",\n # ours\n}', "JSON has no comments"),
         (b"{'title_id': 'film'}", "straight double quotes"),
         ("{“title_id”: “film”}".encode(), "straight double quotes"),
         (b'{"title_id": "film",}', "trailing comma at line 1"),
-        (b'{"title_id": "\\ud800"}', "no valid JSON"),
-        (json.dumps(GOOD)[:-1].encode() + b', "year": 1e999}', "1e999 is no finite number"),
-        (json.dumps(GOOD)[:-1].encode() + b', "year": NaN}', "NaN is no finite number"),
+        (b'{"title_id": "\\ud800"}', "not valid JSON"),
+        (json.dumps(GOOD)[:-1].encode() + b', "year": 1e999}', "1e999 is not a finite number"),
+        (json.dumps(GOOD)[:-1].encode() + b', "year": NaN}', "NaN is not a finite number"),
         (json.dumps(GOOD)[:-1].encode() + b', "year": ' + b"9" * 10_000 + b"}", "out of range"),
-        (json.dumps(GOOD)[:-1].encode() + b', "kind": "x"}', "'kind' is there twice"),
+        (json.dumps(GOOD)[:-1].encode() + b', "kind": "x"}', "'kind' occurs twice"),
         ({**GOOD, "tags": ["a"] * 1001}, "at most 1000 items"),
         ({**GOOD, "synopsis": "a" * 100_001}, "at most 100000 characters"),
         ({**GOOD, "extra": [[[0] * 3] * 3] * 3, "name": None}, "'name' has the value null"),
         (b"a" * ((1 << 20) + 1), "larger than 1 MiB"),
-        (b"[" * 100_000, "no valid JSON"),
-        (b'{"a":' * 100_000, "no valid JSON"),
-        (b"[]", "no JSON object"),
-        (b"null", "no JSON object"),
+        (b"[" * 100_000, "not valid JSON"),
+        (b'{"a":' * 100_000, "not valid JSON"),
+        (b"[]", "not a JSON object"),
+        (b"null", "not a JSON object"),
         ({**GOOD, "name": 7}, "'name' has the value 7"),
         ({**GOOD, "name": " "}, "'name' has the value \" \""),
         ({**GOOD, "tags": "drama"}, "'tags' has the value \"drama\""),
@@ -94,7 +94,9 @@ def test_synopsis_and_tags_may_be_absent_and_other_fields_are_kept(folder: Path)
         ({**GOOD, "title_id": "film\n"}, r"'film\n'"),
     ],
 )
-def test_a_wrong_manifest_is_one_sentence(folder: Path, content: Any, named: str) -> None:
+def test_an_invalid_manifest_is_refused_in_one_sentence(
+    folder: Path, content: Any, named: str
+) -> None:
     write(folder, content)
     with pytest.raises(TitleError) as raised:
         read(folder)
@@ -113,7 +115,7 @@ def test_every_encoding_that_json_may_be_in(folder: Path, encoding: str) -> None
     assert read(folder).synopsis == GOOD["synopsis"]
 
 
-def test_null_in_an_optional_field_means_none(folder: Path) -> None:
+def test_null_in_an_optional_field_is_ignored(folder: Path) -> None:
     write(folder, {**GOOD, "synopsis": None, "tags": None, "year": None})
     manifest = read(folder)
     assert (manifest.synopsis, manifest.tags, manifest.extra) == ("", (), {"year": None})

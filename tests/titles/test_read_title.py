@@ -48,10 +48,10 @@ def test_real_titles(shared_media: Path) -> None:
         (side_file.name, side_file.language) for side_file in titles["his_girl_friday"].side_files
     ] == [("captions.en.vtt", "en")]
     assert titles["nasa_13013"].side_files == ()
-    assert titles["big_buck_bunny"].clips is None  # its other tables are no clips
+    assert titles["big_buck_bunny"].clips is None  # its other tables are not clips
 
 
-def test_scan_passes_over_hidden_entries_and_files(make_title: MakeTitle) -> None:
+def test_scan_skips_hidden_entries_and_files(make_title: MakeTitle) -> None:
     inbox = make_title("b").parent
     make_title("a")
     (inbox / ".staging").mkdir()
@@ -89,7 +89,7 @@ def test_no_and_several_media_files(make_title: MakeTitle) -> None:
         read(make_title("two", **{"a.mp4": "", "b.mkv": ""}))
 
 
-def test_a_folder_name_that_is_no_partition_key(make_title: MakeTitle) -> None:
+def test_a_folder_name_that_is_not_a_partition_key_is_refused(make_title: MakeTitle) -> None:
     with pytest.raises(TitleError, match="'My Film' cannot be used"):
         read(make_title("My Film"))
 
@@ -140,7 +140,7 @@ def test_links_are_not_followed_by_the_listing(make_title: MakeTitle, tmp_path: 
 
 
 def make_pipe(path: Path) -> None:
-    os.mkfifo(path)  # opening it would wait for ever
+    os.mkfifo(path)  # opening it would block
 
 
 def make_socket(path: Path) -> None:
@@ -153,7 +153,7 @@ def make_folder(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [make_pipe, make_socket, make_folder])
-def test_what_takes_a_files_place_after_the_listing_is_refused(
+def test_anything_but_a_regular_file_is_refused_after_the_listing(
     make_title: MakeTitle, make: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make_title("f")
@@ -162,16 +162,16 @@ def test_what_takes_a_files_place_after_the_listing_is_refused(
     (folder / "media.mp4").unlink()
     monkeypatch.chdir(folder)  # the path of a socket has to be short
     make(Path("media.mp4"))
-    with pytest.raises(TitleError, match=r"media\.mp4 is no ordinary file") as raised:
+    with pytest.raises(TitleError, match=r"media\.mp4 is not a regular file") as raised:
         read_title(found)
     assert fault_of(raised.value).cause is Cause.TITLE
 
 
 @pytest.mark.parametrize("swapped", [make_pipe, make_folder])
-def test_a_file_swapped_while_it_is_opened_is_not_waited_for(
+def test_a_pipe_swapped_in_during_opening_does_not_block(
     make_title: MakeTitle, swapped: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The moment between the look at a file and its opening."""
+    """The file is replaced between the check of its type and its opening."""
     folder = make_title()
     look = os.lstat
 
@@ -183,11 +183,11 @@ def test_a_file_swapped_while_it_is_opened_is_not_waited_for(
 
     found = folder_at(folder)
     monkeypatch.setattr(title_file.os, "lstat", look_and_swap)
-    with pytest.raises(TitleError, match=r"media\.mp4 is no ordinary file"):
+    with pytest.raises(TitleError, match=r"media\.mp4 is not a regular file"):
         found.open("media.mp4")
 
 
-def test_a_name_that_leads_out_of_the_folder_is_refused(make_title: MakeTitle) -> None:
+def test_a_name_with_a_path_out_of_the_folder_is_refused(make_title: MakeTitle) -> None:
     folder = make_title()
     (folder.parent / "secret.mp4").write_text("secret")
     with pytest.raises(TitleError, match="not directly in its title folder"):

@@ -47,18 +47,16 @@ def test_east_asian_utf16(tmp_path: Path) -> None:
     )
 
 
-def test_the_language_decides_between_older_encodings(tmp_path: Path) -> None:
+def test_the_language_decides_between_legacy_encodings(tmp_path: Path) -> None:
     path = tmp_path / "captions.srt"
     path.write_bytes("Да!".encode("cp1251"))
     assert read_text(TitleFile.at(path), 1 << 20, ["ru"]).text == "Да!"
 
 
-def test_a_file_that_reads_well_in_no_encoding_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_fits_no_encoding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "captions.srt"
     path.write_bytes("Да!".encode("cp1251"))
-    with pytest.raises(
-        TitleError, match=r"captions\.srt reads well in no .*save it as UTF-8"
-    ) as at:
+    with pytest.raises(TitleError, match=r"captions\.srt fits no .*save it as UTF-8") as at:
         read_text(TitleFile.at(path), 1 << 20)
     assert "(utf-8, utf-16, cp1252)" in str(at.value)
 

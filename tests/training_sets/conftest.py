@@ -1,4 +1,4 @@
-"""A catalogue with labels, and labels for it."""
+"""Fixtures: a catalogue with labels, and tables of labels for it."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import mediafm_core
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> LabelledCatalogue:
-    """Five titles of five clips, four of them with labels; to read."""
+    """Return five titles of five clips, four of them with labels; must not be changed."""
     catalogue = LabelledCatalogue(tmp_path_factory.mktemp("catalogue"))
     catalogue.filled(*TITLES)
     return catalogue
@@ -20,7 +20,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> LabelledCatalogue:
 
 @pytest.fixture(scope="module")
 def clips(small: LabelledCatalogue) -> pa.Table:
-    """Keys and vectors of all clips as readers get them, in the order of sets."""
+    """Return keys and vectors of all published clips, in the order of sets."""
     return mediafm_core.sql(
         "SELECT title_id, clip_id, start_s, end_s, proposed, embedding "
         "FROM clips JOIN clip_features USING (title_id, clip_id) "
@@ -31,7 +31,7 @@ def clips(small: LabelledCatalogue) -> pa.Table:
 
 @pytest.fixture(scope="module")
 def labels(clips: pa.Table) -> pa.Table:
-    """Labels of all clips, of several types."""
+    """Return labels of all clips, of several types."""
     numbers = np.arange(clips.num_rows)
     return (
         clips.select(["title_id", "clip_id"])

@@ -23,7 +23,7 @@ REFERENCE = (REPOSITORY / "docs" / "reference" / "training_sets.md").read_text(e
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the document's commands have run, one after the other."""
+    """Return a folder in which the document's commands have run, one after the other."""
     folder = tmp_path_factory.mktemp("document")
     small = LabelledCatalogue(folder / "store")
     small.filled("sintel", "big_buck_bunny", "elephants_dream", "tears_of_steel")
@@ -53,7 +53,7 @@ def test_the_code_runs(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert names["targets"].shape == names["vectors"].shape[:1]
 
 
-def test_the_commands_write_what_is_said(written: Path) -> None:
+def test_the_commands_write_the_described_sets(written: Path) -> None:
     moods = TrainingSet.open(written / "moods.parquet")
     assert moods.labels("mood").tolist() == ["comic", "calm", "chase"]
     assert moods.to_arrow()["clip_id"].null_count == 3

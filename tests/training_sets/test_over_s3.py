@@ -1,4 +1,4 @@
-"""The same set from a store in S3, written there and to a disk."""
+"""Export from a store in S3, to S3 and to a disk, equals an export from a disk."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from mediafm_core.errors import MediaFMError
 STORE = "s3://sets-catalogue/store"
 
 
-def test_s3_and_disk_are_alike(
+def test_sets_in_s3_and_on_disk_are_equal(
     small: LabelledCatalogue,
     labels: pa.Table,
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""Reading sets as Arrow, pandas and numpy."""
+"""Training sets as Arrow, pandas and numpy."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def split_set(small: LabelledCatalogue, labels: pa.Table, tmp_path_factory) -> P
 
 
 class TestViews:
-    def test_arrow_is_what_the_parquet_holds(self, split_set: Path) -> None:
+    def test_arrow_equals_the_parquet_files(self, split_set: Path) -> None:
         found = TrainingSet.open(split_set)
         written = pq.read_table(split_set)
         assert found.to_arrow().equals(written)
@@ -63,7 +63,9 @@ class TestViews:
         with pytest.raises(MediaFMError, match="'genre' is a label, not a column of vectors"):
             found.matrix("genre")
 
-    def test_unpacked_vectors_go_when_the_set_does(self, split_set: Path, tmp_path, monkeypatch):
+    def test_unpacked_vectors_are_removed_with_the_set(
+        self, split_set: Path, tmp_path, monkeypatch
+    ):
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
         found = TrainingSet.open(split_set).split("test")
         assert not list(tmp_path.iterdir())
@@ -73,7 +75,9 @@ class TestViews:
         assert not list(tmp_path.iterdir())
         assert np.isfinite(matrix).all()  # what is mapped stays
 
-    def test_no_room_to_unpack(self, split_set: Path, tmp_path: Path, monkeypatch) -> None:
+    def test_a_full_disk_while_unpacking(
+        self, split_set: Path, tmp_path: Path, monkeypatch
+    ) -> None:
         found = TrainingSet.open(split_set)
         monkeypatch.setattr(np.lib.format, "write_array_header_1_0", _disk_full)
         with pytest.raises(MediaFMError, match=r"cannot be unpacked in .*No space.*TMPDIR"):
@@ -81,7 +85,7 @@ class TestViews:
 
 
 class TestSplits:
-    def test_keep_titles_whole_and_are_all_rows(self, split_set: Path) -> None:
+    def test_keep_titles_whole_and_contain_all_rows(self, split_set: Path) -> None:
         found = TrainingSet.open(split_set)
         assert found.split_names == list(SHARES)
         titles = [set(found.split(name).to_arrow()["title_id"].to_pylist()) for name in SHARES]
@@ -96,7 +100,7 @@ class TestSplits:
         with pytest.raises(MediaFMError, match="no split 'test': export the set with splits"):
             TrainingSet.open(tmp_path / "set").split("test")
 
-    def test_of_the_labels_own(self, small, labels: pa.Table, tmp_path: Path) -> None:
+    def test_from_a_column_of_the_labels(self, small, labels: pa.Table, tmp_path: Path) -> None:
         own = ["b" if title == "gamma" else "a" for title in labels["title_id"].to_pylist()]
         own = labels.append_column("split", pa.array(own))
         mediafm_core.export(tmp_path / "set", labels=own, store=small.root)
@@ -169,7 +173,7 @@ class TestBadSets:
         with pytest.raises(MediaFMError, match="a folder without Parquet files"):
             TrainingSet.open(tmp_path)
 
-    def test_something_else(self, tmp_path: Path) -> None:
+    def test_other_files(self, tmp_path: Path) -> None:
         pq.write_table(pa.table({"a": [1]}), tmp_path / "a.parquet")
         with pytest.raises(MediaFMError, match="is no training set: make one"):
             TrainingSet.open(tmp_path / "a.parquet")

@@ -1,4 +1,4 @@
-"""Shares of titles, which stay whole."""
+"""Splits of whole titles by shares."""
 
 import pytest
 from hypothesis import given
@@ -46,14 +46,14 @@ def test_fewer_titles_than_splits() -> None:
         split_titles(["a"], HALVES, 0)
 
 
-def test_written_shares() -> None:
+def test_parsed_shares() -> None:
     assert parse_shares("train=0.8, test=.2") == {"train": 0.8, "test": 0.2}
 
 
 @pytest.mark.parametrize(
     "text", ["", "train", "train=", "=1", "a=0.5,a=0.5", "a=nan,b=1", "a=0.5,b=0.4", "a=1.5,b=-0.5"]
 )
-def test_shares_that_cannot_be(text: str) -> None:
+def test_invalid_shares(text: str) -> None:
     with pytest.raises(MediaFMError, match="Splits "):
         parse_shares(text)
 

@@ -1,4 +1,4 @@
-"""Training sets as datasets of torch."""
+"""Training sets as PyTorch datasets."""
 
 import datetime
 import pickle
@@ -19,7 +19,7 @@ from mediafm_core.errors import MediaFMError
 
 @pytest.fixture(scope="module")
 def found(small: LabelledCatalogue, labels: pa.Table, tmp_path_factory, request) -> TrainingSet:
-    """A set in row groups of 4, with labels of many types; `score` of each row is another one."""
+    """Return a set in row groups of 4, with labels of many types; `score` is unique."""
     rows = labels.num_rows
     more = {
         "whole": pa.array([*range(rows - 1), None], pa.int16()),
@@ -40,7 +40,7 @@ def found(small: LabelledCatalogue, labels: pa.Table, tmp_path_factory, request)
 
 
 def by_score(batches) -> dict[float, np.ndarray]:
-    """Vectors by the target that is with them."""
+    """Return vectors by their target."""
     pairs = [
         (score.item(), vector.numpy())
         for vectors, scores in batches
@@ -123,7 +123,7 @@ class TestDataset:
             (["good", "genre"], "'genre' is text"),
         ],
     )
-    def test_what_is_no_target(self, found: TrainingSet, label, message: str) -> None:
+    def test_invalid_targets_are_refused(self, found: TrainingSet, label, message: str) -> None:
         with pytest.raises(MediaFMError, match=message):
             found.torch(label)
         with pytest.raises(MediaFMError, match=message):
@@ -174,12 +174,12 @@ class TestStream:
         (batch,) = found.torch_stream(seed=None)
         np.testing.assert_array_equal(batch.numpy(), found.matrix())
 
-    def test_batches_of_nothing(self, found: TrainingSet) -> None:
+    def test_batch_size_of_zero_is_refused(self, found: TrainingSet) -> None:
         with pytest.raises(MediaFMError, match="The batch size is 0"):
             found.torch_stream("score", batch_size=0)
 
 
-def test_the_example_learns_what_the_vectors_tell(tmp_path: Path) -> None:
+def test_the_example_learns_labels_of_the_vectors(tmp_path: Path) -> None:
     from examples.train_probe import train_probe
 
     small = LabelledCatalogue(tmp_path / "store")

@@ -1,10 +1,10 @@
-"""What can be predicted of hidden shots without a network: what a trained one must beat."""
+"""Baselines: predictions of masked shots without a network, which a trained one must beat."""
 
 import torch
 
 
 def baseline_predictions(fused: torch.Tensor, masked: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Three predictions made of a title's visible shots.
+    """Predict masked shots from visible ones in three ways.
 
     Args:
         fused: `[n, d]`, all shots of a sequence.
@@ -16,14 +16,14 @@ def baseline_predictions(fused: torch.Tensor, masked: torch.Tensor) -> dict[str,
         on either side). Only the rows of masked shots are of interest.
     """
     index = torch.arange(len(fused), device=fused.device)
-    seen = index[~masked]
-    after = torch.searchsorted(seen, index).clamp(max=len(seen) - 1)
-    before = (torch.searchsorted(seen, index, right=True) - 1).clamp(min=0)
-    left, right = seen[before], seen[after]  # equal to each other at the ends of the title
+    visible = index[~masked]
+    after = torch.searchsorted(visible, index).clamp(max=len(visible) - 1)
+    before = (torch.searchsorted(visible, index, right=True) - 1).clamp(min=0)
+    left, right = visible[before], visible[after]  # equal to each other at the ends of the title
     to_left, to_right = (index - left).abs(), (index - right).abs()
     weight = (to_left / (to_left + to_right).clamp(min=1)).unsqueeze(-1)
     return {
-        "title_mean": fused[seen].mean(dim=0).expand_as(fused),
+        "title_mean": fused[visible].mean(dim=0).expand_as(fused),
         "nearest_shot": fused[torch.where(to_left <= to_right, left, right)],
         "interpolation": fused[left] * (1 - weight) + fused[right] * weight,
     }

@@ -1,12 +1,12 @@
-"""Which shots every training step reads, and reading them.
+"""Sequences of shots that every training step reads.
 
 A step takes runs of consecutive shots ("crops") from several titles, chosen in proportion to their
-shots. The crops of some steps at a time are sorted by length before they are divided among these
-steps, so that like lengths meet and little is padded; then the steps are shuffled.
+shots. The crops of `POOL_STEPS` steps are sorted by length before they are divided among these
+steps, so that lengths in a step are similar and little is padded; then the steps are shuffled.
 
-What a step reads and hides is a function of the seed and of the step alone. So a run that is
-resumed needs to know nothing but its step, and every process of a data-parallel training draws the
-whole step and takes its own sequences of it.
+The sequences and masks of a step are a function of the seed and of the step alone. So a training is
+resumed from its step number, and every process of a data-parallel training draws the whole step and
+takes its own sequences of it.
 """
 
 from collections.abc import Generator, Sequence
@@ -20,7 +20,7 @@ from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.training.masking import Masks, sample_masks
 from mediafm_core.model.training.objective import Batch, Counts
 from mediafm_core.model.training.training_data import TrainingData
-from mediafm_core.runtime.prefetch import ahead
+from mediafm_core.runtime.prefetch import prefetch
 
 POOL_STEPS = 32  # steps whose crops are sorted together
 
@@ -37,11 +37,11 @@ class StepPlan(NamedTuple):
 
 
 class Plan:
-    """What each step reads.
+    """Choice of the sequences of each step.
 
     Args:
         shots: `[titles]` shots of every title of the data.
-        titles: places of those to train on.
+        titles: indices of those to train on.
         settings: seed, titles per batch, length of crops.
         max_shots: longest sequence of the network. A crop is put at a random position of it, so
             that learnt positions are all trained however short the titles are.
@@ -62,7 +62,7 @@ class Plan:
         self._pool: tuple[int, list[StepPlan]] = (-1, [])
 
     def step(self, step: int) -> StepPlan:
-        """The sequences of a step, counted from 1."""
+        """Return the sequences of a step, counted from 1."""
         pool, place = divmod(step - 1, POOL_STEPS)
         if self._pool[0] != pool:
             self._pool = (pool, self._draw(pool))
@@ -72,7 +72,7 @@ class Plan:
         generator = _generator(self._settings.seed, _CROPS, pool)
         size = self._settings.titles_per_batch
         count = POOL_STEPS * size
-        # A shot drawn from all shots: titles come in proportion to theirs.
+        # Shots are drawn from all shots, which chooses titles in proportion to their shots.
         drawn = generator.integers(self._ends[-1], size=count)
         chosen = np.searchsorted(self._ends, drawn, side="right")
         shots = self._shots[chosen]
@@ -95,7 +95,7 @@ class Plan:
 
 
 class StepBatches(NamedTuple):
-    """What one process reads of a step: batches to be computed one after the other."""
+    """One process's part of a step: batches to be computed one after the other."""
 
     batches: list[Batch]
     counts: Counts
@@ -103,17 +103,17 @@ class StepBatches(NamedTuple):
 
 
 class BatchReader:
-    """Reads the sequences of a step and chooses what to hide of them.
+    """Reader of the sequences of a step, which also draws their masks.
 
     Args:
         data: the catalogue's fused vectors.
-        plan: what each step reads.
+        plan: sequences of each step.
         ranges: columns `(start, stop)` of each modality in the fused vectors.
-        objective: what is hidden.
+        objective: mask ratio and spans.
         settings: seed and accumulation.
         rank: of this process.
         processes: that share every step.
-        pinned: put tensors where a GPU can fetch them from by itself.
+        pinned: put tensors into pinned memory, which a GPU copies from asynchronously.
 
     Raises:
         ConfigurationError: the sequences of a step cannot be shared out evenly.
@@ -148,7 +148,7 @@ class BatchReader:
         self._pinned = pinned
 
     def read(self, step: int) -> StepBatches:
-        """The batches of a step that this process computes.
+        """Read the batches of a step that this process computes.
 
         Raises:
             TitleError: a title's vectors are unusable.
@@ -164,12 +164,12 @@ class BatchReader:
         longest = plan.lengths.reshape(self._parts, self._size).max(axis=1)
         return StepBatches(batches, counts, int(longest.sum()) * self._size)
 
-    def ahead(self, first: int, last: int) -> Generator[tuple[int, StepBatches]]:
-        """Steps `first` to `last`, each read while the one before it is computed."""
-        return ahead((step, self.read(step)) for step in range(first, last + 1))
+    def prefetch(self, first: int, last: int) -> Generator[tuple[int, StepBatches]]:
+        """Yield steps `first` to `last`, each read while the one before it is computed."""
+        return prefetch((step, self.read(step)) for step in range(first, last + 1))
 
     def _masks(self, plan: StepPlan, step: int) -> Masks:
-        """Of the whole step, whichever part of it this process reads."""
+        """Draw the masks of the whole step, whichever part of it this process reads."""
         seed = _generator(self._seed, _MASKS, step).integers(2**63)
         generator = torch.Generator().manual_seed(int(seed))
         has = None
@@ -203,7 +203,7 @@ class BatchReader:
         return batch._replace(**pinned)
 
     def _read(self, plan: StepPlan, part: slice) -> np.ndarray:
-        """Fused vectors `[b, n, d]`, zero in the padding."""
+        """Read fused vectors `[b, n, d]`, zero in the padding."""
         lengths = plan.lengths[part]
         fused = np.zeros((len(lengths), lengths.max(), self._data.dimension), dtype=np.float32)
         sequences = zip(plan.titles[part], plan.starts[part], lengths, strict=True)
@@ -213,7 +213,7 @@ class BatchReader:
 
 
 def has_modalities(fused: np.ndarray, ranges: Sequence[tuple[int, int]]) -> torch.Tensor:
-    """`[b, n, m]` bool: which modalities the shots `[b, n, d]` have; an absent one is zero."""
+    """Return `[b, n, m]` bool: True for modalities of shots `[b, n, d]` that are not all zero."""
     parts = [fused[..., start:stop].any(axis=-1) for start, stop in ranges]
     return torch.from_numpy(np.stack(parts, axis=-1))
 

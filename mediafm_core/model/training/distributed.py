@@ -1,7 +1,7 @@
-"""The processes of a data-parallel training, one per GPU, started by torchrun.
+"""Data-parallel training: processes started by torchrun, one per GPU.
 
-Each computes its sequences of every step, DistributedDataParallel adds the gradients up, and all
-take the same update. The first one alone writes files.
+Each computes its sequences of every step, DistributedDataParallel sums the gradients, and all
+processes take the same update. Only the first one writes files.
 """
 
 import os
@@ -18,7 +18,7 @@ from mediafm_core.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class World:
-    """The processes that train together, and this one's place among them; by default it is alone.
+    """Processes that train together; by default this one alone.
 
     Attributes:
         rank: of this process.
@@ -32,7 +32,7 @@ class World:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes the files and reports."""
+        """True for the process that writes files and reports progress."""
         return self.rank == 0
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -42,30 +42,30 @@ class World:
         return tensor
 
     def agree(self, what: str, digest: str) -> None:
-        """Refuse to train together on different things.
+        """Refuse to train together on different data or settings.
 
         Args:
-            what: is compared, for the error.
+            what: name of what is compared, for the error.
             digest: hexadecimal, of the same length in every process.
 
         Raises:
-            ConfigurationError: another process has another digest.
+            ConfigurationError: the digests of the processes differ.
         """
         if self.size == 1:
             return
-        # As numbers: torch would exchange objects as pickles.
+        # A tensor, because torch exchanges objects as pickles.
         own = torch.tensor(list(bytes.fromhex(digest)), dtype=torch.uint8, device=self.device)
-        everyone = [torch.empty_like(own) for _ in range(self.size)]
-        dist.all_gather(everyone, own)
-        if any(not torch.equal(own, other) for other in everyone):
-            found = ", ".join(bytes(other.tolist()).hex() for other in everyone)
+        gathered = [torch.empty_like(own) for _ in range(self.size)]
+        dist.all_gather(gathered, own)
+        if any(not torch.equal(own, other) for other in gathered):
+            found = ", ".join(bytes(other.tolist()).hex() for other in gathered)
             raise ConfigurationError(
                 f"The processes of this training have different {what} ({found}): start them "
-                "together, with the same settings, on a store that nobody changes."
+                "together, with the same settings, on a store that does not change meanwhile."
             )
 
     def parallel(self, module: nn.Module) -> nn.Module:
-        """The module with gradients that are the mean over all processes."""
+        """Wrap a module so that its gradients are the mean over all processes."""
         if self.size == 1:
             return module
         return nn.parallel.DistributedDataParallel(
@@ -73,19 +73,19 @@ class World:
         )
 
 
-def without_exchange(module: nn.Module, alone: bool) -> AbstractContextManager[None]:
-    """While `alone`, gradients add up in this process and wait to be exchanged."""
-    if alone and isinstance(module, nn.parallel.DistributedDataParallel):
+def without_gradient_sync(module: nn.Module, enabled: bool) -> AbstractContextManager[None]:
+    """Accumulate gradients in this process while `enabled`; the next backward pass syncs them."""
+    if enabled and isinstance(module, nn.parallel.DistributedDataParallel):
         return module.no_sync()
     return nullcontext()
 
 
 @contextmanager
-def joined_world(device: str) -> Iterator[World]:
-    """Meet the processes that torchrun started with this one.
+def process_group(device: str) -> Iterator[World]:
+    """Join the process group of the processes that torchrun started.
 
     Args:
-        device: what the settings mean; `cuda` becomes the GPU of this process.
+        device: of the settings, resolved; `cuda` becomes the GPU of this process.
 
     Raises:
         ConfigurationError: there are fewer GPUs than processes.

@@ -1,7 +1,7 @@
-"""A data-parallel training, started from a process that is no part of it.
+"""Launch of a data-parallel training in processes of its own.
 
-torch's launcher starts the processes and ends them all when one fails. They meet on the loopback
-interface; what happens comes back as lines of JSON.
+torch's launcher starts the processes and ends them all when one fails. They connect on the loopback
+interface and send progress events and errors as lines of JSON.
 """
 
 import json
@@ -23,12 +23,12 @@ from mediafm_core.errors import ConfigurationError, MediaFMError
 if TYPE_CHECKING:
     from mediafm_core.model.training.progress_events import Observer
 
-_LINES_KEPT = 20  # of what the processes say beside JSON
+_LINES_KEPT = 20  # of output that is not JSON, for an error
 _SECRETS = {"text": {"api_key"}, "s3": {"access_key_id", "secret_access_key"}}
 
 
 class Finished(NamedTuple):
-    """What the processes made."""
+    """Result of the processes."""
 
     identity: str
     seconds: float | None
@@ -44,12 +44,12 @@ def train_in_processes(
 
     Args:
         settings: with inbox and store.
-        progress: told of the start and of steps.
-        command: that starts the processes; torch's launcher by default.
+        progress: called with every progress event.
+        command: to start the processes; torch's launcher by default.
 
     Raises:
-        MediaFMError: what one of the processes raised.
-        ConfigurationError: a process ended without a word, with the last lines of the log.
+        MediaFMError: one of the processes raised it.
+        ConfigurationError: a process ended without an error; has the last lines of the log.
     """
     from mediafm_core.model.training.progress_events import from_json
 
@@ -66,12 +66,12 @@ def train_in_processes(
         )
         finished: Finished | None = None
         failure: MediaFMError | None = None
-        said: deque[str] = deque(maxlen=_LINES_KEPT)
+        output: deque[str] = deque(maxlen=_LINES_KEPT)
         try:
             for line in launcher.stdout or ():
                 document = _document(line)
                 if document is None:
-                    said.append(line.rstrip())
+                    output.append(line.rstrip())
                 elif document["event"] == "finished":
                     document.pop("event")
                     finished = Finished(**document)
@@ -88,22 +88,22 @@ def train_in_processes(
         raise failure
     if launcher.returncode or finished is None:
         raise ConfigurationError(
-            f"A process of the training ended with {launcher.returncode} and without a word; train "
-            "again to go on from the last state, the end of the log is: " + " | ".join(said)
+            f"A process of the training ended with {launcher.returncode} and without an error; "
+            "train again to resume from the last checkpoint, the log ends: " + " | ".join(output)
         )
     return finished
 
 
 def _command(processes: int, settings: Path) -> list[str]:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
-    meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
+    rendezvous = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
     module = ["--local-addr", "127.0.0.1", "-m", "mediafm_core.cli.train_worker"]
-    return [*launcher, *meeting, *module, "--json", "--settings", str(settings)]
+    return [*launcher, *rendezvous, *module, "--json", "--settings", str(settings)]
 
 
 def _environment(s3: S3Settings) -> dict[str, str]:
     environment = dict(os.environ)
-    if s3.access_key_id and s3.secret_access_key:  # where AWS's own chain finds them
+    if s3.access_key_id and s3.secret_access_key:  # where AWS's credential chain finds them
         environment["AWS_ACCESS_KEY_ID"] = s3.access_key_id.get_secret_value()
         environment["AWS_SECRET_ACCESS_KEY"] = s3.secret_access_key.get_secret_value()
     environment.pop("MEDIAFM_CONFIG", None)  # all settings come from the file
@@ -113,7 +113,7 @@ def _environment(s3: S3Settings) -> dict[str, str]:
 
 
 def _document(line: str) -> dict[str, Any] | None:
-    """The event in a line, None where it is something else."""
+    """Parse the event in a line; None if it is something else."""
     if not line.startswith('{"event": '):
         return None
     try:

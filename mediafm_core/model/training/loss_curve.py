@@ -1,4 +1,4 @@
-"""The loss curve as a picture."""
+"""Plot of the loss curve."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def loss_curve_png(curve: Sequence["CurvePoint"], baselines: Mapping[str, float]) -> bytes:
-    """Training and validation loss by step, with what can be predicted without a network.
+    """Plot training and validation loss by step, with the baselines.
 
     Args:
         curve: points in order of steps.
@@ -42,7 +42,7 @@ def loss_curve_png(curve: Sequence["CurvePoint"], baselines: Mapping[str, float]
             linestyle=styles[index % len(styles)],
         )
     axes.set_xlabel("step")
-    axes.set_ylabel("cosine distance of hidden shots")
+    axes.set_ylabel("cosine distance of masked shots")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend()

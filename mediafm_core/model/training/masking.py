@@ -1,4 +1,4 @@
-"""Which shots are hidden from the network, and which modalities are taken away from it."""
+"""Masking: the shots that the network predicts, and modality dropout."""
 
 from typing import NamedTuple
 
@@ -8,12 +8,12 @@ from mediafm_core.config.training_settings import ObjectiveSettings
 
 
 class Masks(NamedTuple):
-    """What is hidden in a batch of sequences; dense, so that nothing waits for a GPU."""
+    """Masks of a batch of sequences; dense tensors, so that nothing waits for a GPU."""
 
-    masked: torch.Tensor  # [b, n, m] bool: `[MASK]` takes this modality's place; never in padding
-    rows: torch.Tensor  # [b, k] int64: shots of which something is hidden, padded with 0
+    masked: torch.Tensor  # [b, n, m] bool: `[MASK]` replaces this modality; never in padding
+    rows: torch.Tensor  # [b, k] int64: shots with a masked modality, padded with 0
     row_weights: torch.Tensor  # [b, k] float32: 1, or 0 where `rows` is padding
-    dropped: torch.Tensor  # [b, m] bool: taken out of the input of the whole sequence
+    dropped: torch.Tensor  # [b, m] bool: removed from the input of the whole sequence
 
 
 def sample_masks(
@@ -23,26 +23,26 @@ def sample_masks(
     modalities: int,
     generator: torch.Generator,
 ) -> Masks:
-    """Choose what to hide.
+    """Draw masks.
 
-    `max(1, round(mask_ratio * length))` shots of every sequence are hidden, in spans of
-    `span_shots`. Of a share `single_modality_ratio` of them only one modality is hidden, one that
-    the shot has.
+    `max(1, round(mask_ratio * length))` shots of every sequence are masked, in spans of
+    `span_shots`. In a fraction `single_modality_ratio` of them only one modality is masked, one
+    that the shot has.
 
     Args:
         lengths: `[b]` shots per sequence.
-        has: `[b, n, m]` bool, which modalities each shot has; None where all have all.
-        settings: shares and spans.
+        has: `[b, n, m]` bool, the modalities that each shot has; None where all shots have all.
+        settings: ratios and spans.
         modalities: `m`.
         generator: on the CPU; the only source of randomness.
     """
     batch, width = len(lengths), int(lengths.max())
     counts = (lengths * settings.mask_ratio).round().long().clamp(min=1)  # [b]
-    hidden = _spans(lengths, counts, width, settings.span_shots, generator)  # [b, n]
+    chosen = _spans(lengths, counts, width, settings.span_shots, generator)  # [b, n]
     most = int(counts.max())
-    rows = hidden.byte().argsort(dim=1, descending=True, stable=True)[:, :most]
+    rows = chosen.byte().argsort(dim=1, descending=True, stable=True)[:, :most]
     real = torch.arange(most) < counts[:, None]  # [b, k]
-    masked = hidden[..., None].expand(-1, -1, modalities)
+    masked = chosen[..., None].expand(-1, -1, modalities)
     if settings.single_modality_ratio and modalities > 1:
         single = torch.rand(batch, width, generator=generator) < settings.single_modality_ratio
         scores = torch.rand(batch, width, modalities, generator=generator)
@@ -66,10 +66,10 @@ def _spans(
     span: int,
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """`[b, width]` bool, exactly `counts` of each row, together in runs of about `span`.
+    """Draw `[b, width]` bool, exactly `counts` of each row True, in runs of about `span`.
 
-    Sequences are cut into runs at a random offset, and the runs that draw the lowest numbers are
-    hidden; the last of them only as far as it is needed.
+    Sequences are cut into runs at a random offset, and the runs with the lowest random numbers are
+    masked; the last of them only as far as is needed.
     """
     offset = torch.randint(span, (len(lengths), 1), generator=generator)
     run = (torch.arange(width) + offset) // span  # [b, width]

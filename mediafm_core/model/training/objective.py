@@ -4,9 +4,9 @@
 distance between prediction and original (Netflix's technology blog, 23 February 2026). That is the
 default. `ObjectiveSettings` adds, each with a weight of its own:
 
-- contrastive: of the title's hidden shots, the prediction should resemble its own original most
-  (InfoNCE, arXiv 1807.03748)
-- boundary: from a second pass in which nothing is hidden, whether a scene starts at a shot, by
+- contrastive: a prediction should be most similar to its own original among the title's masked
+  shots (InfoNCE, arXiv 1807.03748)
+- boundary: in a second pass without masks, classify whether a scene starts at a shot, by
   pseudo-labels (`mediafm_core.model.training.pseudo_boundaries`)
 """
 
@@ -20,13 +20,13 @@ from mediafm_core.config.training_settings import ObjectiveSettings
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.training.pseudo_boundaries import pseudo_boundaries
 
-# Of a prediction that is compared: where nothing is visible it is zero, and the gradient of a
-# cosine grows with one over the length.
+# Least length of a prediction in the cosine: without visible shots it is zero, and the gradient of
+# a cosine grows with one over the length.
 _LEAST_LENGTH = 1e-3
 
 
 class Batch(NamedTuple):
-    """Sequences of shots and what is hidden in them; see `Masks` for the last of it."""
+    """Sequences of shots and their masks, explained at `Masks`."""
 
     fused: torch.Tensor  # [b, n, d] zero in the padding
     global_: torch.Tensor  # [b, g]
@@ -38,7 +38,7 @@ class Batch(NamedTuple):
     first_position: torch.Tensor  # [b] int64, see `MediaFM.forward`
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
-        """The batch on a device."""
+        """Move the batch to a device."""
         moved = {
             name: tensor.to(device, non_blocking=non_blocking)
             for name, tensor in self._asdict().items()
@@ -48,22 +48,22 @@ class Batch(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Of a whole step, over all its batches and processes: what sums are divided by."""
+    """Divisors of sums: counts over all batches and processes of a step."""
 
-    masked: int  # hidden shots
+    masked: int  # masked shots
     shots: int
 
 
 class Losses(NamedTuple):
-    """Parts of a step's loss: over all batches and processes of a step they add up to its mean."""
+    """Losses of a batch; over all batches and processes of a step they add up to its mean."""
 
     total: torch.Tensor  # to be differentiated
-    masked: torch.Tensor  # the cosine distance of hidden shots
+    masked: torch.Tensor  # the cosine distance of masked shots
     terms: dict[str, torch.Tensor]  # the others by name, without their weights
 
 
 class Objective(nn.Module):
-    """What a network is trained to do."""
+    """Losses of a network on a batch."""
 
     def __init__(self, network: MediaFM, settings: ObjectiveSettings) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Objective(nn.Module):
         self.settings = settings
 
     def forward(self, batch: Batch, counts: Counts) -> Losses:
-        """The losses of a batch, as shares of the step that `counts` describes."""
+        """Compute the losses of a batch as shares of the step that `counts` describes."""
         settings, network = self.settings, self.network
         fused = batch.fused
         if settings.modality_dropout:
@@ -87,7 +87,7 @@ class Objective(nn.Module):
         target = take_rows(batch.fused, batch.rows)  # [b, k, d]
         prediction = output.reconstruction.float()
         if settings.single_modality_ratio:
-            columns = self._hidden_columns(batch)  # [b, k, d]
+            columns = self._masked_columns(batch)  # [b, k, d]
             prediction, target = prediction * columns, target * columns
         similarity = functional.cosine_similarity(
             prediction, target.float(), dim=-1, eps=_LEAST_LENGTH
@@ -105,8 +105,8 @@ class Objective(nn.Module):
             terms["boundary"] = value.detach()
         return Losses(total, masked.detach(), terms)
 
-    def _hidden_columns(self, batch: Batch) -> torch.Tensor:
-        """1 in the columns that are hidden of each row that is predicted, else 0."""
+    def _masked_columns(self, batch: Batch) -> torch.Tensor:
+        """Return `[b, k, d]`: 1 in the masked columns of each predicted shot, else 0."""
         hidden = take_rows(batch.masked, batch.rows)  # [b, k, m]
         parts = [
             part.expand(-1, -1, stop - start)
@@ -119,7 +119,7 @@ class Objective(nn.Module):
     def _contrastive(
         self, prediction: torch.Tensor, target: torch.Tensor, row_weights: torch.Tensor
     ) -> torch.Tensor:
-        """Sum over hidden shots of the cross-entropy of picking the right one of the title's."""
+        """Sum the cross-entropy of finding each masked shot among those of its title."""
         unit = functional.normalize(target.float(), dim=-1)
         similarity = functional.normalize(prediction, dim=-1) @ unit.transpose(1, 2)  # [b, k, k]
         scores = similarity.float() / self.settings.contrastive_temperature
@@ -128,7 +128,7 @@ class Objective(nn.Module):
         return -(picked * row_weights).sum()
 
     def _boundary(self, batch: Batch) -> torch.Tensor:
-        """Sum over shots of the cross-entropy of a scene starting there."""
+        """Sum over shots the cross-entropy of a scene that starts there."""
         sizes = batch.fused.shape[:2]
         lengths = (
             batch.fused.new_full((sizes[0],), sizes[1], dtype=torch.int64)
@@ -147,9 +147,9 @@ class Objective(nn.Module):
 def drop_modalities(
     fused: torch.Tensor, dropped: torch.Tensor, ranges: list[tuple[int, int]]
 ) -> torch.Tensor:
-    """Fused vectors without some modalities, of unit length again.
+    """Remove modalities from fused vectors and scale these to unit length.
 
-    A shot that would have nothing left stays whole.
+    A shot without any other modality stays as it is.
 
     Args:
         fused: `[b, n, d]`.

@@ -1,10 +1,10 @@
 """Muon for the hidden matrices, AdamW for everything else.
 
 Muon (Jordan et al., kellerjordan.github.io/posts/muon) orthogonalises the update of a matrix that
-maps hidden vectors to hidden vectors: the weights of the Transformer layers. Projections in and
-out, positions, tokens, biases and norms are no such matrices and take AdamW, biases, norms and
-tokens without decay. Updates are scaled to AdamW's size (arXiv 2502.16982), so that both may share
-a learning rate. `training.optimiser = "adamw"` takes AdamW for the hidden matrices too.
+maps hidden vectors to hidden vectors: the weights of the Transformer layers. Projections,
+positions, tokens, biases and norms use AdamW, of which biases, norms and tokens without weight
+decay. Updates are scaled to AdamW's size (arXiv 2502.16982), so that both may share
+a learning rate. `training.optimiser = "adamw"` uses AdamW for the hidden matrices too.
 """
 
 import math
@@ -18,7 +18,7 @@ from mediafm_core.model.training.progress_events import ParameterGroup
 
 
 class Optimisers:
-    """The optimisers of a network and their shared schedule: linear warm-up, cosine decay."""
+    """Optimisers of a network and their shared schedule: linear warm-up, cosine decay."""
 
     def __init__(self, network: MediaFM, settings: TrainingSettings) -> None:
         hidden, matrices, rest = _divide(network)
@@ -63,16 +63,16 @@ class Optimisers:
             The norm of the gradient before it was clipped; a scalar on the network's device.
         """
         norm = nn.utils.clip_grad_norm_(self._parameters, self._settings.clip_norm)
-        share = rate_share(step, self._settings)
+        factor = learning_rate_factor(step, self._settings)
         for optimiser, rate in self._optimisers.values():
             for group in optimiser.param_groups:
-                group["lr"] = rate * share
+                group["lr"] = rate * factor
             optimiser.step()
             optimiser.zero_grad()
         return norm
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Moments by name; learning rates follow from the step."""
+        """Return the moments by name; learning rates follow from the step."""
         return {
             f"{name}.{parameter}.{moment}": tensor
             for name, (optimiser, _) in self._optimisers.items()
@@ -81,10 +81,10 @@ class Optimisers:
         }
 
     def load(self, state: dict[str, torch.Tensor]) -> None:
-        """Take over the moments of `state`.
+        """Load the moments of `state`.
 
         Raises:
-            KeyError, ValueError: they are those of other optimisers or parameters.
+            KeyError, ValueError: they belong to other optimisers or parameters.
         """
         found: dict[str, dict[int, dict[str, torch.Tensor]]] = {
             name: {} for name in self._optimisers
@@ -97,14 +97,14 @@ class Optimisers:
             parameters = [each for group in optimiser.param_groups for each in group["params"]]
             for place, moments in found[name].items():
                 shape = parameters[place].shape if place < len(parameters) else None
-                # torch would take any shape, and fail at the next step. A scalar counts steps.
+                # torch accepts any shape and fails at the next step. A scalar counts steps.
                 if any(moment.ndim and moment.shape != shape for moment in moments.values()):
-                    raise ValueError(f"moments of {name} do not fit parameter {place}")
+                    raise ValueError(f"moments of {name} have another shape than parameter {place}")
             optimiser.load_state_dict({"state": found[name], "param_groups": groups})
 
 
-def rate_share(step: int, settings: TrainingSettings) -> float:
-    """Share of the learning rates at a step, counted from 1: up in a line, down along a cosine."""
+def learning_rate_factor(step: int, settings: TrainingSettings) -> float:
+    """Return the factor of the learning rates at a step, counted from 1: linear warm-up, cosine."""
     warmup = round(settings.warmup_ratio * settings.steps)
     if step <= warmup:
         return step / warmup
@@ -115,7 +115,7 @@ def rate_share(step: int, settings: TrainingSettings) -> float:
 def _divide(
     network: MediaFM,
 ) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
-    """Hidden matrices, other matrices, and what is no matrix."""
+    """Divide parameters into hidden matrices, other matrices, and vectors."""
     hidden, matrices, rest = [], [], []
     for name, parameter in network.named_parameters():
         if parameter.ndim != 2:

@@ -1,7 +1,7 @@
 """Training progress events: one at the start, one after every few steps, phases in between.
 
-Plain values, no torch: what shows them need not load it. The processes of a training hand them on
-as lines of JSON.
+Plain values without torch, so that a display does not have to import it. The processes of a
+training send them as lines of JSON.
 """
 
 import json
@@ -31,15 +31,15 @@ class CurvePoint(NamedTuple):
 
 
 class Started(NamedTuple):
-    """Before the first step.
+    """Event before the first step.
 
     Attributes:
-        step: steps that are behind already: 0, or those of the run that is resumed.
-        steps: at the end.
+        step: steps that are complete: 0, or those of the training that is resumed.
+        steps: of the whole training.
         groups: parameters by optimiser.
         titles: to train on.
         shots: of these titles.
-        device: such as `cpu` or `cuda:0`, with the arithmetic.
+        device: such as `cpu` or `cuda:0`, with the precision.
         processes: that share each step.
     """
 
@@ -52,7 +52,7 @@ class Started(NamedTuple):
     processes: int
 
     def lines(self) -> list[str]:
-        """In words, for a log."""
+        """Return lines for a log."""
         table = [
             f"{group.name}: {group.optimiser}, {group.tensors} tensors, "
             f"{group.parameters:,} parameters"
@@ -65,9 +65,9 @@ class Started(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """After a step; `validation_loss` is the latest one, None before the first.
+    """Event after a step; `validation_loss` is the latest one, None before the first.
 
-    `terms` are the parts of the objective beside Masked Shot Modeling, by name.
+    `terms` are the losses beside Masked Shot Modeling, by name.
     """
 
     step: int
@@ -79,7 +79,7 @@ class Progress(NamedTuple):
     terms: Mapping[str, float] = MappingProxyType({})
 
     def lines(self) -> list[str]:
-        """In words, for a log."""
+        """Return lines for a log."""
         known = self.validation_loss is not None
         validation = f", validation loss {self.validation_loss:.4f}" if known else ""
         terms = "".join(f", {name} {value:.4f}" for name, value in self.terms.items())
@@ -91,13 +91,13 @@ class Progress(NamedTuple):
 
 
 class Phase(NamedTuple):
-    """Work beside the steps, such as "validating"; `share` is None where it is unknown."""
+    """Event of work beside the steps, such as "validating"; `share` is the completed fraction."""
 
     what: str
     share: float | None = None
 
     def lines(self) -> list[str]:
-        """In words, for a log."""
+        """Return lines for a log."""
         return [self.what if self.share is None else f"{self.what} {percent(self.share)}"]
 
 
@@ -107,14 +107,14 @@ _EVENTS: dict[str, type[Event]] = {"started": Started, "progress": Progress, "ph
 
 
 class TrainingProgress:
-    """The state of a training, from its events."""
+    """Progress of a training for a display, from its events."""
 
     def __init__(self) -> None:
         self._losses = ""
         self._latest = WorkProgress("training")
 
     def state(self, event: Event) -> WorkProgress:
-        """Take an event and return the state after it; counts are steps."""
+        """Process an event and return the progress after it; counts are steps."""
         match event:
             case Phase():
                 doing = f"training: {event.lines()[0]}{self._losses}"
@@ -141,7 +141,7 @@ class TrainingProgress:
 
 
 def training_observer(show: Show, write: Callable[[str], None]) -> Observer:
-    """An observer that writes the lines of the start and shows the state after every event."""
+    """Return a callback that writes the lines of the start and shows progress after each event."""
     progress = TrainingProgress()
 
     def observe(event: Event) -> None:
@@ -154,7 +154,7 @@ def training_observer(show: Show, write: Callable[[str], None]) -> Observer:
 
 
 def to_json(event: Event) -> str:
-    """One line of JSON."""
+    """Return an event as one line of JSON."""
     kind = next(name for name, found in _EVENTS.items() if isinstance(event, found))
     values = event._asdict()
     if isinstance(event, Progress):
@@ -163,10 +163,10 @@ def to_json(event: Event) -> str:
 
 
 def from_json(document: dict) -> Event:
-    """The event of an object that `to_json` wrote.
+    """Return the event of an object that `to_json` wrote.
 
     Raises:
-        KeyError, TypeError: it is none.
+        KeyError, TypeError: it is no event.
     """
     values = dict(document)
     event = _EVENTS[values.pop("event")]

@@ -1,9 +1,9 @@
-"""Where scenes seem to start, from the vectors alone: the target of the boundary term.
+"""Pseudo-labels of scene starts, from the vectors alone: the target of the boundary loss.
 
-For windows of 12, 16 and 24 shots: the split that best separates the shots like the window's first
-from those like its last. A shot's target is the share of windows that split at it, of those that
-could. A light form of the pseudo-boundaries of BaSSL (arXiv 2201.05277), which finds them by
-dynamic time warping.
+Windows of 12, 16 and 24 shots are split where this best separates shots similar to the window's
+first from shots similar to its last. A shot's target is the share of windows that split at it,
+among those that could. This is a light form of the pseudo-boundaries of BaSSL (arXiv 2201.05277),
+which finds them by dynamic time warping.
 """
 
 import torch
@@ -15,7 +15,7 @@ WINDOWS = (12, 16, 24)
 def pseudo_boundaries(
     fused: torch.Tensor, lengths: torch.Tensor, windows: tuple[int, ...] = WINDOWS
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """How often a scene seems to start at each shot.
+    """Compute how often windows split at each shot.
 
     Args:
         fused: `[b, n, d]` fused vectors; not masked ones.
@@ -26,7 +26,7 @@ def pseudo_boundaries(
         `[b, n]` float32 targets from 0 to 1, and `[b, n]` bool, False where no window could split
         (the first shot, padding, sequences shorter than every window).
     """
-    # Splits are a matter of small differences: in full precision whatever the network runs in.
+    # Splits depend on small differences: float32 whatever the precision of the network is.
     with torch.autocast(fused.device.type, enabled=False):
         unit = functional.normalize(fused.float(), dim=-1)
         similarity = unit @ unit.transpose(1, 2)  # [b, n, n]
@@ -38,11 +38,11 @@ def pseudo_boundaries(
             continue
         start = torch.arange(count - window + 1, device=fused.device)
         inside = start[:, None] + torch.arange(window, device=fused.device)  # [w, window]
-        likes_first = similarity[:, start[:, None], inside]  # [b, w, window]
-        likes_last = similarity[:, start[:, None] + window - 1, inside]
-        # Summed up to t: how much better the shots before a split at t + 1 fit the first. What
-        # those after it gain differs by a constant.
-        gain = (likes_first - likes_last).cumsum(dim=-1)[..., :-1]  # [b, w, window - 1]
+        like_first = similarity[:, start[:, None], inside]  # [b, w, window]
+        like_last = similarity[:, start[:, None] + window - 1, inside]
+        # Sum up to t: how much more similar the shots before a split at t + 1 are to the first.
+        # The gain of those after the split differs by a constant.
+        gain = (like_first - like_last).cumsum(dim=-1)[..., :-1]  # [b, w, window - 1]
         split = start + 1 + gain.argmax(dim=-1)  # [b, w]
         whole = (start + window <= lengths[:, None]).float()  # [b, w]
         splits.scatter_add_(1, split, whole)

@@ -1,13 +1,14 @@
 """Training MediaFM on the fused vectors of a catalogue: one code path from a laptop to many GPUs.
 
-`mediafm_core.model.training.batches` says what each step reads, `objective` what it descends on,
-`optimisers` how, `descent` takes the steps, `validation` tells what the result is worth,
-`training_state` how a killed training goes on, and `distributed` how processes share the work.
+`batches` chooses and reads the sequences of each step, `objective` computes the losses,
+`optimisers` updates the weights, `training_loop` takes the steps, `validation` measures the result,
+`training_checkpoint` saves what a killed training resumes from, and `distributed` divides the work
+among processes.
 
-Everything random follows from the seed and the step: what is read, what is hidden, and (from
-generators that are seeded anew for every step) dropout. So the same seed, data, processes, thread
-count and machine give the same weights, bit for bit on a CPU, in one go or resumed; global random
-state, flags and thread counts are left as they were.
+All random numbers follow from the seed and the step: the sequences, the masks, and (from generators
+that are seeded for every step) dropout. So the same seed, data, processes, thread count and machine
+give the same weights, bit for bit on a CPU, in one go or resumed; global random state, flags and
+thread counts are restored.
 """
 
 import logging
@@ -37,9 +38,9 @@ from mediafm_core.model.training.progress_events import (
     Phase,
     Started,
 )
-from mediafm_core.model.training.training_checkpoint import TrainingStates, remove_old_states
+from mediafm_core.model.training.training_checkpoint import Checkpoints, remove_old_checkpoints
 from mediafm_core.model.training.training_data import TrainingData
-from mediafm_core.model.training.training_loop import Descent
+from mediafm_core.model.training.training_loop import TrainingLoop
 from mediafm_core.model.training.validation import Kind, Validation, split_titles
 from mediafm_core.model.training.warm_start import starting_identity, starting_weights
 from mediafm_core.runtime.precision import fast_precision
@@ -50,20 +51,20 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A trained model and how it came about.
+    """A trained model and the record of its training.
 
     Attributes:
         folder: where the model was saved.
         identity: of the model.
         network: the trained network, in evaluation mode.
         curve: losses by step.
-        kept_step: the step whose weights were kept: the best one where patience is asked for and
-            titles are held out, else the last.
+        kept_step: the step whose weights were kept: the best one if `patience` is set and titles
+            are held out, else the last.
         baselines: validation loss of predictions without a network, by name.
-        validation: whether the validation titles were held out of training.
+        validation: "held-out titles", or "same titles" if validation is on titles of the training.
         validation_titles: their ids.
         groups: parameters by optimiser.
-        padding_share: share of the places computed that held no shot.
+        padding_share: share of the computed places that held no shot.
         seconds: wall time of the steps of this call, validation included.
         shots_per_second: shots that passed through the network in training, per second.
     """
@@ -92,7 +93,7 @@ def train(
     threads: int = 0,
     *,
     objective: ObjectiveSettings | None = None,
-    states: Path | None = None,
+    checkpoints: Path | None = None,
     world: World | None = None,
 ) -> TrainingResult:
     """Train a model and save it as a folder below `out`.
@@ -102,18 +103,18 @@ def train(
         model: shape of the network.
         training: steps, rates, seed.
         out: folder of models; the new one is `out/<identity>`.
-        progress: told of the start, and of every step on a CPU and every tenth on a GPU.
+        progress: called at the start, after every step on a CPU and every tenth on a GPU.
         device: `cpu`, `cuda` or `cuda:N`.
         threads: CPU threads while training; 0 leaves the number as it is.
-        objective: what the network is trained to do; Masked Shot Modeling by default.
-        states: folder of the states of unfinished trainings. The same call goes on from the state
-            that a killed one left there. None: nothing is kept before the end.
+        objective: losses of the training; Masked Shot Modeling by default.
+        checkpoints: folder of the checkpoints of unfinished trainings. The same call resumes from
+            the one that a killed call left there. None saves nothing before the end.
         world: the processes that train together. The first one saves.
 
     Raises:
-        ConfigurationError: the loss is not finite, a file cannot be written, a state is damaged,
-            another process trains the same, or the settings do not fit each other. No model is
-            saved then; the last state stays.
+        ConfigurationError: the loss is not finite, a file cannot be written, a checkpoint is
+            damaged, another process trains the same, or settings contradict each other. No model is
+            saved then; the last checkpoint stays.
         IdentityMismatchError: the weights to start from read other vectors.
         TitleError: a title's vectors are unusable.
     """
@@ -129,22 +130,22 @@ def train(
         boundary_head=objective.boundary_weight > 0,
     )
     request = training_request(data, model, objective, training, target)
-    # Of the same settings, code of another version may make another network.
-    network_made = {"version": MODEL_VERSION, **own_settings(config)}
-    asked = TrainingStates(states or Path(), {**request, "network": network_made})
-    saved = asked if states else None
+    # From the same settings, another version of the code may make another network.
+    architecture = {"version": MODEL_VERSION, **own_settings(config)}
+    requested = Checkpoints(checkpoints or Path(), {**request, "network": architecture})
+    saved = requested if checkpoints else None
     train_titles, validation_titles, kind = split_titles(data, training)
     with (
-        # Before the processes agree: none loads what another training still writes.
+        # Before the processes agree: none loads a checkpoint that another training still writes.
         saved.held() if saved and world.is_first else nullcontext(),
         _own_randomness(training.seed, target),
         torch_threads(threads),
     ):
-        world.agree("data or settings", asked.key)
-        if saved and states and world.is_first:
+        world.agree("data or settings", requested.key)
+        if saved and checkpoints and world.is_first:
             kept = training.start_from.absolute() if training.start_from else None
-            for folder in remove_old_states(states, {saved.folder.absolute(), kept}):
-                _log.info("removed %s, an unfinished training that nobody went on with", folder)
+            for folder in remove_old_checkpoints(checkpoints, {saved.folder.absolute(), kept}):
+                _log.info("removed %s, an unfinished training that was not resumed", folder)
         observe = progress if progress and world.is_first else lambda _event: None
         observe(Phase("preparing the network"))
         network = MediaFM(config)
@@ -155,7 +156,7 @@ def train(
         observe(Phase("preparing validation"))
         network.to(target)  # type: ignore[arg-type]  # transformers wraps its signature
         ranges = config.modality_ranges
-        run = Descent(
+        loop = TrainingLoop(
             network,
             objective,
             training,
@@ -182,33 +183,33 @@ def train(
             world,
             keeps_best=training.patience > 0 and kind == "held-out titles",
         )
-        run.resume()
+        loop.resume()
         observe(
             Started(
-                run.course.step,
+                loop.state.step,
                 training.steps,
-                run.optimisers.groups,
+                loop.optimisers.groups,
                 len(train_titles),
                 int(data.shots[train_titles].sum()),
-                f"{target} in {run.arithmetic}",
+                f"{target} in {loop.precision}",
                 world.size,
             )
         )
-        run.descend(observe)
-        run.take_best()
+        loop.run(observe)
+        loop.restore_best_weights()
         network.eval()
-        course, check = run.course, run.check
+        state, validation = loop.state, loop.validation
         record = {
             **request,
             "shots": int(data.shots.sum()),
-            "curve": [point._asdict() for point in course.curve],
-            "kept_step": course.kept_step,
-            "baselines": check.baselines,
+            "curve": [point._asdict() for point in state.curve],
+            "kept_step": state.kept_step,
+            "baselines": validation.baselines,
             "validation": kind,
-            "validation_titles": check.title_ids,
-            "validation_shots": check.shots,
-            "groups": [group._asdict() for group in run.optimisers.groups],
-            "padding_share": course.padding_share,
+            "validation_titles": validation.title_ids,
+            "validation_shots": validation.shots,
+            "groups": [group._asdict() for group in loop.optimisers.groups],
+            "padding_share": state.padding_share,
             "device": target.type,
         }
         if world.is_first:
@@ -224,15 +225,15 @@ def train(
         folder=folder,
         identity=identity,
         network=network,
-        curve=course.curve,
-        kept_step=course.kept_step,
-        baselines=check.baselines,
+        curve=state.curve,
+        kept_step=state.kept_step,
+        baselines=validation.baselines,
         validation=kind,
-        validation_titles=check.title_ids,
-        groups=run.optimisers.groups,
-        padding_share=course.padding_share,
-        seconds=run.seconds,
-        shots_per_second=run.shots / run.seconds if run.seconds else 0.0,
+        validation_titles=validation.title_ids,
+        groups=loop.optimisers.groups,
+        padding_share=state.padding_share,
+        seconds=loop.seconds,
+        shots_per_second=loop.shots / loop.seconds if loop.seconds else 0.0,
     )
 
 
@@ -243,13 +244,13 @@ def training_request(
     training: TrainingSettings,
     device: torch.device,
 ) -> dict[str, Any]:
-    """Everything that decides the weights of a training, JSON-representable.
+    """Return everything that decides the weights of a training, JSON-representable.
 
-    It is part of the record of the trained model. What it starts from is in it by identity and not
-    by path, and of the device what matters: the arithmetic that `auto` means there.
+    It is part of the record of the trained model. The weights to start from are in it by identity
+    and not by path, and the device by its precision.
 
     Raises:
-        ConfigurationError: there is nothing to start from in the folder that is to be started from.
+        ConfigurationError: `start_from` has neither a model nor a checkpoint.
     """
     return {
         "model": model.recorded(),
@@ -292,7 +293,7 @@ def _check_settings(model: ModelSettings, training: TrainingSettings) -> None:
 
 @contextmanager
 def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's generators for initial weights, and restore them afterwards."""
+    """Seed torch's generators, for initial weights, and restore them afterwards."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""The state of an unfinished training on disk, so that a killed one goes on where it was.
+"""Checkpoints of unfinished trainings on disk, which a killed training resumes from.
 
 <store>/training/
   <key>.lock              held by the process that trains
@@ -7,10 +7,10 @@
       state.json          step, curve and all other numbers; digest of the tensors
       state.safetensors   weights, best weights so far, moments of the optimisers
 
-The key is a digest of everything that decides the weights: settings, data versions, arithmetic, the
-network's version, what the training started from. A state is written whole or not at all, and the
-one before is removed only then. The folder goes when the trained model is saved. States that nobody
-asked for again in `DAYS_KEPT` days are removed by the next training in the store.
+The key is a digest of everything that decides the weights: settings, data versions, precision, the
+network's version, the weights to start from. A checkpoint is written atomically, and the one
+before is removed only then. The folder is removed once the trained model is saved. Checkpoints that
+no training has resumed for `DAYS_KEPT` days are removed by the next training in the store.
 """
 
 import hashlib
@@ -39,16 +39,16 @@ DAYS_KEPT = 14
 _LOCK = ".lock"
 
 
-class State(NamedTuple):
-    """A saved state."""
+class Checkpoint(NamedTuple):
+    """A checkpoint that has been read."""
 
     folder: Path
     step: int
-    facts: dict[str, Any]  # JSON
+    metadata: dict[str, Any]  # JSON
     tensors: dict[str, torch.Tensor]
 
     def below(self, prefix: str) -> dict[str, torch.Tensor]:
-        """The tensors whose names begin so, by the rest of their names."""
+        """Return the tensors whose names begin with `prefix`, by the rest of their names."""
         return {
             name.removeprefix(prefix): tensor
             for name, tensor in self.tensors.items()
@@ -56,11 +56,11 @@ class State(NamedTuple):
         }
 
 
-class TrainingStates:
-    """The states of one training; all but the newest are removed. Save and remove while `held`.
+class Checkpoints:
+    """Checkpoints of one training, of which the newest is kept. Save and remove while `held`.
 
     Args:
-        root: folder of the states of all trainings of a store.
+        root: folder of the checkpoints of all trainings of a store.
         request: JSON-representable, everything that decides the weights.
     """
 
@@ -70,9 +70,9 @@ class TrainingStates:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes from this training; the system lets go when the process ends.
+        """Lock this training against other processes; a lock ends with its process.
 
-        Hold it from before a state is loaded until after the model is saved.
+        Hold it from before a checkpoint is loaded until after the model is saved.
 
         Raises:
             ConfigurationError: another process holds it, or the folder cannot be written.
@@ -87,37 +87,42 @@ class TrainingStates:
             ) from None
         except OSError as error:
             raise ConfigurationError(
-                f"{self.folder.parent} cannot hold the state of a training ({error}): make space "
-                "or mend its permissions."
+                f"{self.folder.parent} cannot hold the checkpoints of a training ({error}): make "
+                "space or fix its permissions."
             ) from None
         try:
             with lock:
                 yield
         finally:
-            with suppress(OSError):  # others train, or their states are there
+            with suppress(OSError):  # others train, or have checkpoints there
                 self.folder.parent.rmdir()
 
     def latest(self) -> Path | None:
-        """Folder of the newest state, None before the first."""
+        """Return the folder of the newest checkpoint, None before the first."""
         return _latest(self.folder)
 
-    def load(self) -> State | None:
-        """The newest state, None before the first.
+    def load(self) -> Checkpoint | None:
+        """Load the newest checkpoint, None before the first.
 
         Raises:
             ConfigurationError: it is damaged.
         """
         newest = self.latest()
-        return None if newest is None else load_state(newest)
+        return None if newest is None else load_checkpoint(newest)
 
     def save(
-        self, step: int, facts: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]
+        self, step: int, metadata: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]
     ) -> None:
-        """Save a state and remove the one before.
+        """Save a checkpoint and remove the one before.
+
+        Args:
+            step: after which it is.
+            metadata: JSON-representable.
+            tensors: by name.
 
         Raises:
-            ConfigurationError: it cannot be written (disk full, no permission); the state before
-                is still there.
+            ConfigurationError: it cannot be written (disk full, no permission); the checkpoint
+                before is still there.
         """
         before = list(self.folder.glob("step-*"))
         folder = self.folder / f"step-{step:08}"
@@ -126,38 +131,38 @@ class TrainingStates:
                 shutil.rmtree(unfinished)
             with atomic_folder(folder, durable=True, is_replaced=lambda _folder: True) as prepared:
                 save_file(
-                    {name: _plain(each) for name, each in tensors.items()}, prepared / TENSORS_FILE
+                    {name: _on_cpu(each) for name, each in tensors.items()}, prepared / TENSORS_FILE
                 )
                 digest = _digest(prepared / TENSORS_FILE)
-                document = {"step": step, "key": self.key, "digest": digest, **facts}
+                document = {"step": step, "key": self.key, "digest": digest, **metadata}
                 document["check"] = digest_of_settings(document)
                 (prepared / STATE_FILE).write_text(json.dumps(document, indent=1) + "\n")
             to_disk(self.folder)
         except (OSError, SafetensorError) as error:
             kept = f"step {_step(before[-1])} is kept" if before else "none is kept"
             raise ConfigurationError(
-                f"The state of the training after step {step} cannot be saved in {self.folder} "
-                f"({error}; {kept}): make space and train again, which goes on from there."
+                f"The checkpoint after step {step} cannot be saved in {self.folder} "
+                f"({error}; {kept}): make space and train again, which resumes from there."
             ) from None
         for old in before:
             if old != folder:
                 shutil.rmtree(old, ignore_errors=True)
 
     def remove(self) -> None:
-        """Forget this training, since its model is saved."""
+        """Remove the checkpoints, once the model is saved."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def remove_old_states(
+def remove_old_checkpoints(
     root: Path, kept: Collection[Path | None] = (), days: float = DAYS_KEPT
 ) -> list[Path]:
-    """Remove the states of trainings that were last saved so many days ago, and are not running.
+    """Remove checkpoints of trainings that were last saved `days` ago and are not running.
 
-    Locks that killed processes left without a state go as well, whatever their age.
+    Locks that killed processes left without a checkpoint are removed as well, whatever their age.
 
     Args:
-        root: folder of all states.
-        kept: folders that stay with all that is above or below them.
+        root: folder of all checkpoints.
+        kept: folders that stay, with all folders above or below them.
         days: age in days.
 
     Returns:
@@ -183,48 +188,48 @@ def remove_old_states(
     return removed
 
 
-def find_state(folder: Path) -> Path | None:
-    """The state in a folder, or the newest one below it; None if there is none."""
+def find_checkpoint(folder: Path) -> Path | None:
+    """Return `folder` if it is a checkpoint, else the newest one below it; None without any."""
     return folder if (folder / STATE_FILE).exists() else _latest(folder)
 
 
-def read_facts(folder: Path) -> dict[str, Any]:
-    """What `state.json` of a state's folder says.
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """Read `state.json` of a checkpoint's folder.
 
     Raises:
         ConfigurationError: it is missing or damaged.
     """
     try:
-        facts = json.loads((folder / STATE_FILE).read_bytes())
+        metadata = json.loads((folder / STATE_FILE).read_bytes())
     except (OSError, ValueError) as error:
-        raise damaged_state(folder, str(error)) from None
-    check = facts.pop("check", None) if isinstance(facts, dict) else None
-    if check is None or check != digest_of_settings(facts):
-        raise damaged_state(folder, f"{STATE_FILE} was altered")
-    return facts
+        raise damaged_checkpoint(folder, str(error)) from None
+    check = metadata.pop("check", None) if isinstance(metadata, dict) else None
+    if check is None or check != digest_of_settings(metadata):
+        raise damaged_checkpoint(folder, f"{STATE_FILE} was altered")
+    return metadata
 
 
-def load_state(folder: Path) -> State:
-    """The state in a folder.
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Load the checkpoint in a folder.
 
     Raises:
         ConfigurationError: it is damaged.
     """
-    facts = read_facts(folder)
+    metadata = read_metadata(folder)
     try:
-        if _digest(folder / TENSORS_FILE) != facts["digest"]:
-            raise damaged_state(folder, f"{TENSORS_FILE} is not what {STATE_FILE} describes")
+        if _digest(folder / TENSORS_FILE) != metadata["digest"]:
+            raise damaged_checkpoint(folder, f"{TENSORS_FILE} is not what {STATE_FILE} describes")
         tensors = load_file(folder / TENSORS_FILE)
     except (OSError, SafetensorError) as error:
-        raise damaged_state(folder, str(error)) from None
-    return State(folder, facts["step"], facts, tensors)
+        raise damaged_checkpoint(folder, str(error)) from None
+    return Checkpoint(folder, metadata["step"], metadata, tensors)
 
 
-def damaged_state(folder: Path, reason: str) -> ConfigurationError:
-    """What to raise of a state that cannot be gone on from."""
+def damaged_checkpoint(folder: Path, reason: str) -> ConfigurationError:
+    """Return the error for a checkpoint that cannot be resumed."""
     return ConfigurationError(
-        f"{folder} is damaged ({reason}): delete the folder that this state of a training is in to "
-        "start it from the beginning."
+        f"The checkpoint {folder} is damaged ({reason}): delete the folder that it is in to start "
+        "the training from the beginning."
     )
 
 
@@ -240,7 +245,7 @@ def _lock_of(folder: Path) -> Path:
     return folder.with_name(folder.name + _LOCK)
 
 
-def _plain(tensor: torch.Tensor) -> torch.Tensor:
+def _on_cpu(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().cpu().contiguous()
 
 

@@ -1,8 +1,8 @@
-"""Fused vectors of a catalogue, read as they are needed.
+"""Fused vectors of a catalogue as training data, read when they are needed.
 
 A catalogue of ten million shots is 90 GB of fused vectors. Only the number of shots of each title
-is held; rows are read by row group, and a cache bounded in bytes keeps the groups used last. Where
-the caller knows the number of shots, no file is opened before one of its shots is read.
+is in memory; rows are read by row group, and a cache bounded in bytes keeps the groups used last.
+If the caller passes the number of shots, no file is opened before one of its shots is read.
 """
 
 from collections import OrderedDict
@@ -55,13 +55,13 @@ class TrainingData:
         titles: what to train on; titles without shots are refused.
         global_size: width of the metadata embeddings.
         space: encoders and columns of the fused vectors, where they are recorded.
-        cache_bytes: bound of the row groups kept in memory, though one is always kept.
+        cache_bytes: bound of the row groups in the cache, which always keeps one.
 
     Attributes:
         dimension: width of the fused vectors.
         shots: `[titles]` int64, shots per title.
         globals: `[titles, g]` float32 metadata embeddings.
-        cached_bytes: what the cache holds now.
+        cached_bytes: size of the cache now.
 
     Raises:
         ConfigurationError: no titles.
@@ -99,12 +99,12 @@ class TrainingData:
         return len(self.titles)
 
     def read(self, title: int, start: int, stop: int) -> np.ndarray:
-        """Fused vectors of the shots `[start, stop)` of a title, float32 `[stop - start, d]`.
+        """Read fused vectors of the shots `[start, stop)` of a title, float32 `[stop - start, d]`.
 
         They may be part of the cache: do not write to them.
 
         Raises:
-            TitleError: a vector is not finite or zero, or the file is not as its layout said.
+            TitleError: a vector is not finite or zero, or the file contradicts its layout.
             IdentityMismatchError: the file has vectors of another width.
         """
         starts = self._starts(title)
@@ -168,7 +168,7 @@ class _Layout:
 
 @contextmanager
 def _opened(title: TitleSource) -> Iterator[pq.ParquetFile]:
-    """Open a title's file; what the block reads of it is compared with its checksums."""
+    """Open a title's file; reads in the block are compared with its checksums."""
 
     def damaged(reason: str) -> TitleError:
         return TitleError(
@@ -186,7 +186,7 @@ def _opened(title: TitleSource) -> Iterator[pq.ParquetFile]:
 
 
 def _known_layout(title: TitleSource) -> tuple[int, int]:
-    """Shots and width of a title, from its file if they are not known."""
+    """Return shots and width of a title, from its file if they are not recorded."""
     if title.layout is not None:
         return title.layout
     layout = _layout(title)

@@ -1,7 +1,7 @@
-"""The loss on whole titles, under masks that never change.
+"""Validation loss: whole titles under fixed masks.
 
-The same shots are hidden whatever the objective is, so that the figure compares trainings with each
-other, and with what can be predicted without a network.
+The same shots are masked whatever the objective is, so that the loss of trainings can be compared
+with each other and with the baselines.
 """
 
 from collections.abc import Callable
@@ -22,8 +22,8 @@ from mediafm_core.model.training.objective import Batch, take_rows
 from mediafm_core.model.training.training_data import TrainingData
 from mediafm_core.runtime.precision import Precision, autocast
 
-FEWEST_TITLES_TO_SPLIT = 10  # with fewer, one more to learn from is worth more than the figure
-VALIDATION_SHOTS = 8192  # bound of what one validation reads and keeps in memory
+FEWEST_TITLES_TO_SPLIT = 10  # with fewer, training needs every title more than validation does
+VALIDATION_SHOTS = 8192  # bound of the shots that a validation keeps in memory
 _BATCH_SHOTS = 4096  # padding included
 
 Kind = Literal["held-out titles", "same titles"]
@@ -32,11 +32,14 @@ Kind = Literal["held-out titles", "same titles"]
 def split_titles(
     data: TrainingData, settings: TrainingSettings
 ) -> tuple[list[int], list[int], Kind]:
-    """Divide titles, never the shots of one, into those to train on and those to validate on.
+    """Split titles, never the shots of one, into training and held-out titles.
 
-    A title's side follows from a digest of its id and the seed. With few titles, or a validation
-    share of 0, all titles serve both sides: validation then has masks of its own, but no unseen
-    shots, and the result says "same titles".
+    The side of a title follows from a digest of its id and the seed. With few titles, or a
+    `validation_fraction` of 0, all titles are on both sides: validation then has masks of its own
+    but no unseen shots, and the kind is "same titles".
+
+    Returns:
+        Indices of the titles to train on and to validate on, and the kind of validation.
     """
     everything = list(range(len(data)))
     if len(data) < FEWEST_TITLES_TO_SPLIT or settings.validation_fraction == 0:
@@ -53,16 +56,16 @@ class Validation:
 
     Args:
         data: the catalogue's fused vectors.
-        titles: places of the titles to validate on; as many as `VALIDATION_SHOTS` allows are.
-        max_shots: of a longer title, the leading shots are read.
+        titles: indices of the titles to validate on, used up to `VALIDATION_SHOTS`.
+        max_shots: longest sequence; longer titles are cut.
         settings: seed.
-        mask_ratio: share of shots that are hidden.
+        mask_ratio: fraction of masked shots.
         modalities: of the fused vectors.
         world: the processes that divide the batches among them.
 
     Attributes:
-        shots: that are read.
-        title_ids: that they belong to.
+        shots: number of shots.
+        title_ids: their titles.
         baselines: loss of predictions without a network, by name.
     """
 
@@ -76,11 +79,11 @@ class Validation:
         modalities: int,
         world: World,
     ) -> None:
-        # A shot that is alone in its title is predicted from nothing: no measure of context.
-        able = [i for i in titles if data.shots[i] > 1] or titles
-        lengths = np.minimum(data.shots[able], max_shots)
+        # A title of one shot has no visible shots to predict it from.
+        usable = [i for i in titles if data.shots[i] > 1] or titles
+        lengths = np.minimum(data.shots[usable], max_shots)
         enough = int(np.searchsorted(np.cumsum(lengths), VALIDATION_SHOTS)) + 1
-        chosen, lengths = able[:enough], lengths[:enough]
+        chosen, lengths = usable[:enough], lengths[:enough]
         self.shots = int(lengths.sum())
         self.title_ids = [data.titles[i].title_id for i in chosen]
         generator = torch.Generator().manual_seed(settings.seed + 1)
@@ -103,15 +106,15 @@ class Validation:
     def loss(
         self,
         network: MediaFM,
-        arithmetic: Precision,
+        precision: Precision,
         progress: Callable[[float], None] = lambda _share: None,
     ) -> float:
-        """Mean cosine distance of all hidden shots.
+        """Compute the mean cosine distance of all masked shots.
 
         Args:
             network: runs on its own device.
-            arithmetic: of the network.
-            progress: called before each batch with the share that is done.
+            precision: of the network.
+            progress: called before each batch with the completed fraction.
         """
         device = network.device
         training = network.training
@@ -120,7 +123,7 @@ class Validation:
         for place, batch in enumerate(self._batches):
             progress(place / len(self._batches))
             batch = batch.to(device)
-            with autocast(device, arithmetic):
+            with autocast(device, precision):
                 output = network(
                     batch.fused,
                     batch.global_,
@@ -155,7 +158,7 @@ def _baselines(fused: list[torch.Tensor], masks: list[Masks]) -> dict[str, float
 
 
 def _divide(lengths: np.ndarray) -> list[np.ndarray]:
-    """Places of the titles of each batch; like lengths together."""
+    """Group indices of titles into batches of similar lengths."""
     batches: list[list[int]] = [[]]
     for place in np.argsort(-lengths, kind="stable").tolist():
         if batches[-1] and lengths[batches[-1][0]] * (len(batches[-1]) + 1) > _BATCH_SHOTS:

@@ -1,4 +1,4 @@
-"""Weights that a training starts from in place of random ones: a model's, or another training's."""
+"""Warm start: initial weights from a trained model or from another training's checkpoint."""
 
 from pathlib import Path
 from typing import Any
@@ -12,37 +12,41 @@ from mediafm_core.model.model_files import (
     read_json,
     recorded_identity,
 )
-from mediafm_core.model.training.training_checkpoint import find_state, load_state, read_facts
+from mediafm_core.model.training.training_checkpoint import (
+    find_checkpoint,
+    load_checkpoint,
+    read_metadata,
+)
 
 _FREE = {"hidden_dropout_prob", "attention_probs_dropout_prob", "context_layer"}
-WEIGHTS = "network."  # prefix of the network's tensors in a state
+WEIGHTS = "network."  # prefix of the network's tensors in a checkpoint
 
 
 def starting_identity(folder: Path | None) -> str | None:
-    """What is in a folder to start from, read from its JSON files alone; None for None.
+    """Return the identity of the weights in a folder, from its JSON files alone; None for None.
 
     Raises:
-        ConfigurationError: the folder holds neither a model nor a training's state.
+        ConfigurationError: the folder holds neither a model nor a training's checkpoint.
     """
     if folder is None:
         return None
-    state = find_state(folder)
-    if state is not None:
-        facts = read_facts(state)
-        return f"training-{facts['key']}-step-{facts['step']}@{facts['digest'][:16]}"
+    checkpoint = find_checkpoint(folder)
+    if checkpoint is not None:
+        found = read_metadata(checkpoint)
+        return f"training-{found['key']}-step-{found['step']}@{found['digest'][:16]}"
     if not (folder / TRAINING_FILE).exists():
         raise ConfigurationError(
-            f"training.start_from is {folder}, which holds neither a trained model nor the state "
+            f"training.start_from is {folder}, which has neither a trained model nor a checkpoint "
             "of a training: name a folder below models/ or training/ of a store."
         )
     return str(recorded_identity(folder, read_json(folder, TRAINING_FILE)))
 
 
 def starting_weights(folder: Path, settings: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """The weights in a folder to start from.
+    """Load the weights in a folder to start from.
 
     Args:
-        folder: of a model, of a state, or of a training's states.
+        folder: of a model, of a checkpoint, or of a training's checkpoints.
         settings: MediaFM's own configuration of the network that takes them.
 
     Raises:
@@ -52,16 +56,16 @@ def starting_weights(folder: Path, settings: dict[str, Any]) -> dict[str, torch.
     from mediafm_core.model.saved_model import load_model, own_settings
 
     found: dict[str, Any]
-    state = find_state(folder)
-    if state is None:
+    checkpoint = find_checkpoint(folder)
+    if checkpoint is None:
         recorded = recorded_identity(folder, read_json(folder, TRAINING_FILE))
         _require_current(folder, recorded.version)
         model = load_model(folder)
         found, weights = own_settings(model.network.config), model.network.state_dict()
     else:
-        loaded = load_state(state)
-        _require_current(folder, loaded.facts.get("model_version"))
-        found, weights = loaded.facts["config"], loaded.below(WEIGHTS)
+        loaded = load_checkpoint(checkpoint)
+        _require_current(folder, loaded.metadata.get("model_version"))
+        found, weights = loaded.metadata["config"], loaded.below(WEIGHTS)
     for name in sorted(settings.keys() - _FREE):
         if found.get(name) != settings[name]:
             space = name in ("encoder_identities", "fused_ranges", "fused_size", "global_size")
@@ -76,7 +80,7 @@ def starting_weights(folder: Path, settings: dict[str, Any]) -> dict[str, torch.
 
 
 def _differing(one: Any, other: Any) -> tuple[Any, Any]:
-    """Return two values, of two dictionaries only what differs."""
+    """Return two values; of two dictionaries, the entries that differ."""
     if not isinstance(one, dict) or not isinstance(other, dict):
         return one, other
     names = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
@@ -84,7 +88,7 @@ def _differing(one: Any, other: Any) -> tuple[Any, Any]:
 
 
 def _require_current(folder: Path, version: str | None) -> None:
-    """Refuse the weights of another version of the network; None is one before version 4."""
+    """Refuse weights of another version of the network; None means a version before 4."""
     if version != MODEL_VERSION:
         raise ConfigurationError(
             f"training.start_from is {folder}, a network of version {version or '3 or earlier'}, "

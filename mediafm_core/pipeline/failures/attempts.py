@@ -1,13 +1,13 @@
-"""Titles that end the process which works on them: a decoder that crashes, memory that runs out.
+"""Titles whose processing crashes the process or runs out of memory.
 
-Such a process can no longer quarantine its title, and every run that takes the title up would end
-the same way, with the other titles of the run. So a note of the work at hand is kept in
-`<store>/.attempts` on this machine, and removed when the work ends.
+A process that dies cannot quarantine its title, and every later run would die at the same title,
+and fail for the other titles of the run. Therefore each process writes a note of its current work
+to `<store>/.attempts` on this machine, and removes it when the work ends.
 
-A note that a dead process left is no evidence against the title: a person may have killed the
-process, or the power failed. Only a death with a cause in the work counts: a crash, of which
-Python's `faulthandler` writes a report, or the kernel's count of processes ended for lack of
-memory. After `MOST_DEATHS` of those in a row the title is quarantined.
+A note left by a dead process is not sufficient evidence against the title: a person may have killed
+the process, or the power may have failed. A death counts only if the work is known to be its cause:
+a crash, for which Python's `faulthandler` writes a crash report, or an increase of the kernel's
+count of out-of-memory kills. After `MOST_DEATHS` of those in a row, the title is quarantined.
 """
 
 import atexit
@@ -35,20 +35,20 @@ _CRASH_REPORTS = "crashes"
 
 
 def attempts_in(platform: "Platform") -> "Attempts":
-    """Return the attempts on a catalogue's titles."""
+    """Return the attempts at titles of a catalogue, on this machine."""
     return Attempts(platform.store.root / FOLDER)
 
 
 class AttemptNote(BaseModel):
-    """Work at hand, as the process that does it notes it.
+    """Note of a process about its current work.
 
     Attributes:
-        asset: that is computed.
-        process: that computes it.
-        deaths: of earlier processes that this work has caused, one after another.
-        cause: of the last of those.
+        asset: the asset that is computed.
+        process: the process that computes it.
+        deaths: number of earlier processes in a row that died of this work.
+        cause: of the last of those deaths.
         memory_kills: the kernel's count when the work began, see `out_of_memory_kills`.
-        crash_report: file that a crash of the process is reported in.
+        crash_report: name of the file for a crash report of the process.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -62,7 +62,7 @@ class AttemptNote(BaseModel):
 
 
 class Attempts:
-    """The work of this machine's processes on titles.
+    """Notes of the current work of this machine's processes, and counts of their deaths.
 
     Args:
         folder: of the notes.
@@ -73,10 +73,10 @@ class Attempts:
 
     @contextmanager
     def attempt(self, title_id: str, asset: str) -> Iterator[None]:
-        """Note work on an asset of a title while the block runs.
+        """Keep a note about the work on an asset of a title while the block runs.
 
         Raises:
-            TitleError: this work has ended its process too often before.
+            TitleError: this work has killed its process `MOST_DEATHS` times in a row.
         """
         path = self._path(title_id)
         deaths, cause = self._deaths(path, asset)
@@ -103,14 +103,14 @@ class Attempts:
                 path.unlink(missing_ok=True)
 
     def forget(self, title_id: str) -> None:
-        """Let a title be tried again as if nothing had happened."""
+        """Reset the count of deaths of a title, so that it is tried again."""
         self._path(title_id).unlink(missing_ok=True)
 
     def _deaths(self, path: Path, asset: str) -> tuple[int, str]:
-        """Count the deaths that the same work has caused in a row; with the last one's cause."""
+        """Return the number of deaths in a row by this work, and the cause of the last one."""
         try:
             note = AttemptNote.model_validate_json(path.read_bytes())
-        except (FileNotFoundError, ValidationError):  # none, or spoilt by a power cut
+        except (FileNotFoundError, ValidationError):  # none, or damaged by a power cut
             return 0, ""
         if note.asset != asset:
             return 0, ""
@@ -118,7 +118,7 @@ class Attempts:
         return (note.deaths + 1, cause) if cause else (note.deaths, note.cause)
 
     def _cause_of_death(self, note: AttemptNote) -> str:
-        """Say how a dead process's own work ended it; empty for what came from outside."""
+        """Return how its work ended a dead process; empty for a cause outside the work."""
         report = self._folder / _CRASH_REPORTS / note.crash_report
         if report.exists() and (text := report.read_text(errors="replace")):
             return f"it crashed ({text.splitlines()[0].strip()}; see {report})"
@@ -126,21 +126,21 @@ class Attempts:
         if note.memory_kills is None or now is None or note.process.boot != here.boot:
             return ""
         if now > note.memory_kills:
-            return "memory ran out: give the machine more, or `run.` settings that take less"
+            return "memory ran out: add memory, or lower the `run.` settings"
         return ""
 
     def _path(self, title_id: str) -> Path:
         return self._folder / f"{title_id}.json"
 
 
-_report: IO[bytes] | None = None  # open for the life of the process: the handler writes into it
+_report: IO[bytes] | None = None  # stays open: faulthandler writes to it at a crash
 
 
 def _report_crashes(folder: Path) -> Path:
-    """Let a crash of this process be reported in a file of a folder; returns the file.
+    """Enable crash reports of this process in a file of a folder; returns the file.
 
-    Replaces where `faulthandler` wrote before. The report is removed at the end of a process that
-    did not crash, and that of a killed one by the next process.
+    Replaces the previous output file of `faulthandler`. A process that does not crash removes its
+    empty report when it ends; the next process removes that of a killed one.
     """
     global _report
     mark = ProcessMark.of_this_process()

@@ -1,4 +1,4 @@
-"""Judgement of an error that the work on a title has met."""
+"""Failure attribution: whether a title, the machine or the settings caused an error."""
 
 import logging
 from collections.abc import Callable
@@ -14,8 +14,8 @@ from mediafm_core.errors import (
 )
 from mediafm_core.isolation.wire_errors import RemoteSystemError
 from mediafm_core.pipeline.checks import run_checks
-from mediafm_core.pipeline.failures.cross_check import title_to_try, try_on
-from mediafm_core.pipeline.failures.unknown_failures import RUNS_TO_HOLD_BACK, failures_in
+from mediafm_core.pipeline.failures.cross_check import find_title_to_check, rerun_on
+from mediafm_core.pipeline.failures.unknown_failures import RUNS_TO_QUARANTINE, failures_in
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.planning.title_comparison import TitleComparison
 from mediafm_core.pipeline.platform import Platform
@@ -38,9 +38,9 @@ class FailedWork:
 
     Attributes:
         comparison: of the title, made before the work.
-        assets: that the work yields together.
-        compute: the work, of this title or another.
-        content: returns a version of what the work reads of this title.
+        assets: the assets that the work computes together.
+        compute: the work; takes the `Work` of this title or of another one.
+        content: returns the data version of the title's inputs to the work.
     """
 
     comparison: TitleComparison
@@ -62,13 +62,13 @@ class FailedWork:
         return f"{self.title_id}: {self.assets[0]}"
 
 
-def reason_to_hold_back(work: FailedWork, error: Exception) -> str:
-    """Return why a title is to be held back after an error, if its input is at fault.
+def quarantine_reason(work: FailedWork, error: Exception) -> str:
+    """Return the reason to quarantine a title, if its input has caused the error.
 
     Raises:
-        MachineError, ConfigurationError, IdentityMismatchError: the machine or the settings are,
-            so that any other title would meet the same error.
-        StoreError, WorkError: it is another artefact, or not known.
+        MachineError, ConfigurationError, IdentityMismatchError: the machine or the settings have
+            caused it, so that every other title would fail with the same error.
+        StoreError, WorkError: another artefact has caused it, or the cause is unknown.
     """
     platform, fault = work.platform, fault_of(error)
     if fault.cause is Cause.TITLE or isinstance(error, ChangedTitleError):
@@ -79,7 +79,7 @@ def reason_to_hold_back(work: FailedWork, error: Exception) -> str:
             ) from error
         if isinstance(error, ChangedTitleError):
             raise error
-        return platform.inbox.in_words(str(error))
+        return platform.inbox.with_locations(str(error))
     if fault.cause is Cause.SETTINGS or isinstance(error, MachineError | NotReadyError):
         raise error
     if fault.cause is Cause.MACHINE:
@@ -98,35 +98,35 @@ def reason_to_hold_back(work: FailedWork, error: Exception) -> str:
     if low := low_on_room(platform.places):
         raise MachineError(f"{work} failed ({in_one_line(error)}). {low}") from error
     logger.error("%s failed", work, exc_info=error)
-    raise WorkError(f"{work} failed ({in_one_line(error)}). {_evidence(work, error)}") from error
+    raise WorkError(f"{work} failed ({in_one_line(error)}). {_cross_check(work, error)}") from error
 
 
-def _evidence(work: FailedWork, error: Exception) -> str:
-    """Try the same work on another title, and count the failure against this one if it passes.
+def _cross_check(work: FailedWork, error: Exception) -> str:
+    """Run the same work on another title; if it passes, count the failure against this title.
 
     Returns:
-        What came of it, in a sentence.
+        The result in a sentence, for the error message.
 
     Raises:
-        MachineError: the other title fails as well.
+        MachineError: the work on the other title fails as well.
     """
     platform, asset = work.platform, work.assets[0]
     with platform.one_model():
-        found = title_to_try(platform, asset, but={work.title_id, *platform.failed})
+        found = find_title_to_check(platform, asset, but={work.title_id, *platform.failed})
         if found is None:
-            return "There is no other title to try the same work on: report it if it comes again."
-        other_error = try_on(found, work.assets, work.compute)
+            return "There is no other title to run the same work on: report it if it recurs."
+        other_error = rerun_on(found, work.assets, work.compute)
         content = work.content()
     other = found.title_id
-    platform.inbox.put_away(other)
+    platform.inbox.evict_copies(other)
     if other_error is None:
         runs = failures_in(platform).count(work.title_id, asset, content, error, platform.run_id)
         return (
             f"The same work on {other} passes, so report it with the media; this is run {runs} of "
-            f"{RUNS_TO_HOLD_BACK} after which the title is held back."
+            f"{RUNS_TO_QUARANTINE} after which the title is quarantined."
         )
     if fault_of(other_error).cause is Cause.TITLE or isinstance(other_error, ChangedTitleError):
-        return f"A trial on {other} proves nothing ({in_one_line(other_error)})."
+        return f"A run on {other} is inconclusive ({in_one_line(other_error)})."
     raise MachineError(
         f"{work} failed ({in_one_line(error)}), and so did the same work on {other}, which has "
         f"passed before ({in_one_line(other_error)}): look for what has changed on this machine, "
@@ -135,12 +135,10 @@ def _evidence(work: FailedWork, error: Exception) -> str:
 
 
 def _remove_damaged_inputs(work: FailedWork, error: Exception) -> None:
-    """Remove artefacts that the work reads and that are damaged, after it has failed.
-
-    They are derived: the next run computes them again.
+    """Remove damaged inputs of failed work; they are derived, so the next run computes them again.
 
     Raises:
-        StoreError: that is what was at fault.
+        StoreError: inputs were damaged, which explains the failure.
     """
     store, title_id = work.platform.store, work.title_id
     names = {name for asset in work.assets for name in SPECS[asset].dependencies}
@@ -150,12 +148,12 @@ def _remove_damaged_inputs(work: FailedWork, error: Exception) -> None:
     if damaged:
         raise StoreError(
             f"{title_id}: {', '.join(damaged)} could not be read and were removed ({error}): run "
-            "again, which computes them anew."
+            "again to recompute them."
         ) from error
 
 
 def _is_damaged(comparison: TitleComparison, asset: str, error: Exception) -> bool:
-    """Return True if an artefact is unreadable, fails its checks, or was named by the error."""
+    """Return True if an artefact is unreadable, fails its checks, or is named by the error."""
     if isinstance(error, DamagedArtefactError) and error.asset == asset:
         return True
     store, title_id = comparison.platform.store, comparison.title_id

@@ -1,4 +1,7 @@
-"""The same work on another title, as evidence for or against the one that it has failed for."""
+"""Cross-check of failed work: the same work on another title, whose result exists already.
+
+If it passes there, the title that failed is probably the cause; if it fails too, the machine is.
+"""
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -19,19 +22,21 @@ from mediafm_core.storage.files import Files
 from mediafm_core.store.records import JSON_ASSETS, ArtefactRecord
 from mediafm_core.store.store import Store
 
-_LOOKED_AT = 20  # titles at most, the ones with the smallest artefacts first
+_LOOKED_AT = 20  # most titles to consider, those with the smallest artefacts first
 
 
-def title_to_try(platform: Platform, asset: str, but: Collection[str]) -> TitleComparison | None:
-    """Find a title that has an asset as it would be computed now; the smallest one of a few.
+def find_title_to_check(
+    platform: Platform, asset: str, but: Collection[str]
+) -> TitleComparison | None:
+    """Find a title whose artefact of an asset is up to date; one of the smallest.
 
     Args:
         platform: settings and store.
         asset: its name.
-        but: titles that are left out.
+        but: titles to exclude.
 
     Returns:
-        The comparison that has shown it.
+        The comparison that shows the artefact to be up to date; None without such a title.
     """
     variant = variant_of(platform, SPECS[asset])
     suffix = ".json" if asset in JSON_ASSETS else ".parquet"
@@ -51,30 +56,30 @@ def title_to_try(platform: Platform, asset: str, but: Collection[str]) -> TitleC
     return None
 
 
-def try_on(
+def rerun_on(
     comparison: TitleComparison, assets: Collection[str], compute: Callable[[Work], None]
 ) -> Exception | None:
-    """Do the work on a title that has its result already; nothing is written.
+    """Run the work on a title that has its result already; nothing is written.
 
     Args:
-        comparison: of the title, see `title_to_try`.
-        assets: that the work yields.
-        compute: the work; of the asset `title` it is not used.
+        comparison: of the title, see `find_title_to_check`.
+        assets: the assets that the work computes.
+        compute: the work; not used for the asset `title`.
 
     Returns:
-        The error that it failed with, None where it passed. An input of this title that cannot be
-        read (its media has been taken away, say) is an error too: it proves nothing.
+        The error of the run, None if it passed. An unreadable input of this title (its media may
+        have been removed) is an error too, which makes the check inconclusive.
     """
     try:
         if assets == ("title",):
             platform = comparison.platform
             describe_title(platform.inbox.folder(comparison.title_id), platform)
         else:
-            work = _TrialWork(comparison, assets)
+            work = _CrossCheckWork(comparison, assets)
             compute(work)
             for asset in assets:
                 _require_passed_checks(work, asset)
-    except Exception as error:  # noqa: BLE001 - returned, to be judged like the first one
+    except Exception as error:  # noqa: BLE001 - returned, to be attributed like the first error
         raise_if_interrupted()
         return error
     return None
@@ -89,8 +94,8 @@ def _require_passed_checks(work: Work, asset: str) -> None:
             )
 
 
-class _TrialWork(Work):
-    """Work whose results are thrown away."""
+class _CrossCheckWork(Work):
+    """Work whose results are discarded."""
 
     def __init__(self, comparison: TitleComparison, assets: Collection[str]) -> None:
         wanted = {asset: comparison.wanted(asset) for asset in assets}
@@ -102,20 +107,20 @@ class _TrialWork(Work):
 
     @property
     def store(self) -> Store:
-        """The catalogue's store, to read."""
+        """The catalogue's store, without writes."""
         return self._store
 
     def report(self, asset: str, share: float | None = None) -> None:
-        """Report nothing: this is no progress of the run."""
+        """Report nothing, because a cross-check is not part of the run's progress."""
 
 
 class _DiscardingStore(Store):
-    """A store that writes nothing: tables are kept in memory until the trial is over.
+    """A store that writes nothing; tables are kept in memory until the cross-check ends.
 
     Args:
         files: of the store.
-        results: assets that the trial computes. Those in the store seem to be missing, so that no
-            vector of an earlier one is reused.
+        results: assets that the cross-check computes. Their artefacts in the store are hidden, so
+            that none of their vectors is reused.
     """
 
     def __init__(self, files: Files, results: Collection[str]) -> None:
@@ -130,15 +135,15 @@ class _DiscardingStore(Store):
         variant: str = "",
         columns: Sequence[str] | None = None,
     ) -> pa.Table:
-        """Read a table that the work is made from, or that it has made."""
+        """Read an input table of the work, or a table that it has written."""
         if asset not in self._results:
             return super().read(asset, title_id, variant, columns)
         if asset not in self._tables:
-            raise StoreError(f"{title_id} has no {asset} yet in a trial.")
+            raise StoreError(f"{title_id} has no {asset} yet in a cross-check.")
         return self._tables[asset]
 
     def write(self, record: ArtefactRecord, table: pa.Table, variant: str = "") -> None:  # noqa: ARG002
-        """Keep a table for the checks."""
+        """Keep a table in memory for the checks."""
         self._tables[record.asset] = table
 
     def commit(self, prepared: Path, key: str) -> None:  # noqa: ARG002

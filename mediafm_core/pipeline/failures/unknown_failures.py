@@ -1,10 +1,10 @@
-"""Failures of unknown cause, counted against a title only on evidence.
+"""Counts of failures of unknown cause, for which a title may be responsible.
 
-An unforeseen error may be the title's (a bug that its content meets) or the machine's. It
-is evidence against the title when the same work on another title passes right after it failed
-(`trial`). A title is held back once the same error has recurred, with the same content, in
-`RUNS_TO_HOLD_BACK` separate runs, each time with that evidence. The count is kept on this machine,
-in `<store>/.attempts/failures`.
+An unexpected error may be caused by the title (its content triggers a bug) or by the machine. It
+counts against the title if the same work on another title passes right after it (`cross_check`). A
+title is quarantined once the same error has recurred with the same content in `RUNS_TO_QUARANTINE`
+separate runs, each time with a passed cross-check. The counts are kept on this machine, in
+`<store>/.attempts/failures`.
 """
 
 from pathlib import Path
@@ -21,11 +21,11 @@ from mediafm_core.runtime.error_causes import in_one_line
 if TYPE_CHECKING:
     from mediafm_core.pipeline.platform import Platform
 
-RUNS_TO_HOLD_BACK = 3
+RUNS_TO_QUARANTINE = 3
 
 
 def failures_in(platform: "Platform") -> "Failures":
-    """Return the failures of a catalogue's titles on this machine."""
+    """Return the failure counts of a catalogue's titles on this machine."""
     return Failures(platform.store.root / FOLDER / "failures")
 
 
@@ -53,24 +53,24 @@ class _Counted(BaseModel):
 
 
 class Failures:
-    """Failures of titles, of one asset each at a time.
+    """Failure counts of titles; a title has a count for one asset at a time.
 
     Args:
-        folder: where they are kept, a file for each title.
+        folder: of the counts, a file for each title.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def count(self, title_id: str, asset: str, content: str, error: Exception, run: str) -> int:
-        """Count a failure against a title; return the number of runs that have met it.
+        """Count a failure against a title; return the number of runs with this failure.
 
         Args:
             title_id: the title.
             asset: the asset that was to be computed.
-            content: data version that it would have; a failure of another is forgotten.
-            error: the error; of another kind or from another place, it begins a new count.
-            run: the run; several failures in one run count once.
+            content: data version of the inputs; another one starts a new count.
+            error: the error; another class or place of origin starts a new count.
+            run: id of the run; several failures in one run count once.
         """
         known = self._read(title_id)
         now = _Counted(
@@ -88,16 +88,16 @@ class Failures:
             prepared.write_text(now.model_dump_json())
         return len(now.runs)
 
-    def require_hope(self, title_id: str, asset: str, content: str) -> None:
-        """Refuse work that has failed too often for the title's own content.
+    def require_below_limit(self, title_id: str, asset: str, content: str) -> None:
+        """Refuse work that has failed too often for the title's current content.
 
         Raises:
-            TitleError: it has failed so in `RUNS_TO_HOLD_BACK` runs.
+            TitleError: it has failed in `RUNS_TO_QUARANTINE` runs.
         """
         known = self._read(title_id)
         if known is None or (known.asset, known.content) != (asset, content):
             return
-        if len(known.runs) >= RUNS_TO_HOLD_BACK:
+        if len(known.runs) >= RUNS_TO_QUARANTINE:
             raise TitleError(
                 f"{title_id}: {asset} has failed in {len(known.runs)} runs ({known.last}), "
                 "each time while the same work on another title passed: report it with the media; "
@@ -105,13 +105,13 @@ class Failures:
             )
 
     def forget(self, title_id: str, asset: str | None = None) -> None:
-        """Forget a title's failures, or only those of an asset that has been computed since."""
+        """Reset a title's count, or only that of an asset that has been computed since."""
         known = self._read(title_id)
         if asset is None or (known and known.asset == asset):
             self._path(title_id).unlink(missing_ok=True)
 
     def _read(self, title_id: str) -> _Counted | None:
-        """The failures of a title; None without any, or where a power cut has spoilt the file."""
+        """Return the count of a title; None without one, or if a power cut has damaged the file."""
         try:
             return _Counted.model_validate_json(self._path(title_id).read_bytes())
         except (FileNotFoundError, ValueError):
@@ -122,7 +122,7 @@ class Failures:
 
 
 def _kind_and_place(error: Exception) -> str:
-    """The kind and place of the first error of a chain, here or in a child process."""
+    """Return the class and place of the first error of a chain, also one in a child process."""
     while isinstance(error.__cause__, Exception):
         error = error.__cause__
     return kind_and_place(error)

@@ -1,4 +1,4 @@
-"""Repair of a store: what is damaged and derived is removed, so that it is computed again."""
+"""Repair of a store: damaged derived files are removed, and the next run computes them again."""
 
 import logging
 import shutil
@@ -43,7 +43,7 @@ from mediafm_core.pipeline.serving import release_history, serving_model
 from mediafm_core.store.features import catalogue
 from mediafm_core.store.features.rebuild import rebuild_features
 from mediafm_core.store.features.snapshot_writer import LOCK
-from mediafm_core.store.model_store import put_up
+from mediafm_core.store.model_store import upload_model
 
 logger = logging.getLogger(__name__)
 
@@ -53,13 +53,13 @@ class Repaired:
     """Result of a repair.
 
     Attributes:
-        removed: names of files that were removed, each of which can be computed again.
-        corrected: names of files in which the one flipped bit was found, or that were written anew.
-        sealed: files of an earlier version that have got a digest.
-        titles: whose artefacts are to be computed again.
-        shards: whether rows of features were written again, or are to be published again.
+        removed: names of removed files, all of which can be computed again.
+        corrected: names of files with a corrected bit flip, or that were rewritten.
+        sealed: names of files of an earlier version to which a digest was added.
+        titles: titles whose artefacts are to be computed again.
+        shards: True if feature rows were rewritten, or have to be published again.
         indexes: model versions whose search index was removed.
-        left: what cannot be repaired, each with a sentence that says what to do.
+        left: sentences about damage that cannot be repaired, with the remedy.
     """
 
     removed: list[str] = field(default_factory=list)
@@ -72,19 +72,19 @@ class Repaired:
 
 
 def repair(platform: Platform, found: Verification) -> Repaired:
-    """Remove or correct what is damaged, and give digests to files that have none.
+    """Remove or correct damaged files, and add digests to files that have none.
 
-    Artefacts are removed, which makes them missing: the next run computes them again from the
-    title's folder. Shards are written again from the artefacts that are sound, so that readers see
-    every other title meanwhile. Models and the record of releases cannot be computed again; a
-    single flipped bit in their JSON files is found by trying.
+    Damaged artefacts are removed; the next run computes them again from the title's folder. Shards
+    are rewritten from the undamaged artefacts, so that readers see all other titles meanwhile.
+    Models and the record of releases cannot be computed again; in their JSON files, a single
+    flipped bit is corrected by trial.
 
     Args:
         platform: settings, store and inbox.
-        found: what is damaged.
+        found: the damaged files.
 
     Raises:
-        ConfigurationError: there is no inbox, or the store cannot be written.
+        ConfigurationError: there is no inbox, or the store is not writable.
         StoreError: features cannot be written.
     """
     platform.store.files.require_writable()
@@ -103,10 +103,10 @@ def repair(platform: Platform, found: Verification) -> Repaired:
 
 
 def repair_and_publish(platform: Platform, found: Verification) -> Repaired:
-    """Repair, and publish what is finished; artefacts that were removed are left to the next run.
+    """Repair a store and publish finished titles; the next run computes the removed artefacts.
 
     Raises:
-        As `repair`.
+        ConfigurationError, StoreError: see `repair`.
     """
     repaired = repair(platform, found)
     publish_repaired(platform, repaired)
@@ -131,7 +131,7 @@ def _drop_copy(platform: Platform, damage: DamagedFile, repaired: Repaired) -> N
     if damage.copy is not None and damage.copy.is_dir():
         shutil.rmtree(damage.copy)
     else:
-        platform.store.files.drop_copies(damage.file.key)
+        platform.store.files.evict(damage.file.key)
     repaired.removed.append(str(damage.copy))
 
 
@@ -143,14 +143,14 @@ def _artefact(platform: Platform, damage: DamagedFile, repaired: Repaired) -> No
             f"{platform.inbox.location}, so put it back, or `mediafm retire {file.owner}`."
         )
         return
-    # Written together, of which the second is found missing.
+    # The two are written together, and only this one is checked for presence.
     asset = "contextual_embeddings" if file.asset == BESIDE_CONTEXTUAL else file.asset
     store.remove(asset, file.owner, file.variant)
     if asset == "soundtrack":
         store.remove_file(store.key(asset, file.owner, suffix=".flac"))
     store.files.remove(file.key)
     repaired.removed.append(file.key)
-    # That of another model is computed if that model serves again.
+    # Artefacts of other models are computed when such a model serves again.
     if not file.variant or file.variant == serving_model(store):
         repaired.titles.add(file.owner)
 
@@ -172,7 +172,7 @@ def _features(platform: Platform, damage: DamagedFile, repaired: Repaired) -> No
     if damage.file.kind != "snapshot":
         return
     with platform.store.files.exclusive(LOCK):
-        # A writer may have replaced it meanwhile.
+        # A writer may have replaced it since it was verified.
         if any(each.copy is None for each in compared(platform.store, damage.file).damaged):
             platform.store.files.remove(damage.file.key)
             repaired.removed.append(damage.file.key)
@@ -180,7 +180,7 @@ def _features(platform: Platform, damage: DamagedFile, repaired: Repaired) -> No
 
 def _index(platform: Platform, damage: DamagedFile, repaired: Repaired) -> None:
     stem = damage.file.key.rpartition(".")[0]
-    for suffix in (".json", ".usearch"):  # the description first: without it there is no index
+    for suffix in (".json", ".usearch"):  # the description first, because readers look for it
         platform.store.files.remove(stem + suffix)
     repaired.removed.append(damage.file.key)
     repaired.indexes.add(damage.file.owner)
@@ -188,7 +188,7 @@ def _index(platform: Platform, damage: DamagedFile, repaired: Repaired) -> None:
 
 def _evaluation(platform: Platform, damage: DamagedFile, repaired: Repaired) -> None:
     folder = damage.file.key.rpartition("/")[0]
-    platform.store.files.remove(f"{folder}/{EVALUATION_FILE}")  # it stands for all of them
+    platform.store.files.remove(f"{folder}/{EVALUATION_FILE}")  # first, because readers look for it
     for entry in list(platform.store.files.entries(folder)):
         platform.store.files.remove(entry.key)
     repaired.removed.append(damage.file.key)
@@ -208,12 +208,12 @@ def _model(platform: Platform, damage: DamagedFile, repaired: Repaired) -> None:
     if _correct(platform, damage.file, is_right, repaired):
         return
     model = damage.file.owner
-    good = _last_good(platform, but=model)
+    undamaged = _latest_undamaged(platform, but=model)
     remedy = "copy its folder back"
     if model == serving_model(store):
-        remedy += f", or release {good}" if good else ", or train and release another one"
+        remedy += f", or release {undamaged}" if undamaged else ", or train and release another one"
     else:
-        remedy += " or delete it; it does not serve"
+        remedy += " or delete it; it is not the serving model"
     repaired.left.append(f"{damage}: a model cannot be computed again, so {remedy}.")
 
 
@@ -222,7 +222,9 @@ def _releases(platform: Platform, damage: DamagedFile, repaired: Repaired) -> No
         return
     model = catalogue_model(platform)
     if model is None:
-        repaired.left.append(f"{damage}: put back a copy of it, or delete it and release a model.")
+        repaired.left.append(
+            f"{damage}: restore it from a backup, or delete it and release a model."
+        )
         return
     platform.store.files.remove(RELEASES_FILE)
     try:
@@ -249,7 +251,7 @@ _REPAIRS: dict[str, Callable[[Platform, DamagedFile, Repaired], None]] = {
 
 
 def catalogue_model(platform: Platform) -> str | None:
-    """Return the model that readers see; None where that cannot be read."""
+    """Return the model version in the published catalogue; None if it cannot be read."""
     try:
         seen = catalogue(platform.store)
     except StoreError:
@@ -258,6 +260,7 @@ def catalogue_model(platform: Platform) -> str | None:
 
 
 def _rebuild(platform: Platform, damaged: Iterable[DamagedFile], repaired: Repaired) -> None:
+    """Rewrite damaged shards from the artefacts."""
     shards: dict[str, list[str]] = {}
     for each in damaged:
         if each.file.kind == "shard":
@@ -273,7 +276,7 @@ def _correct(
     is_right: Callable[[bytes], bool],
     repaired: Repaired,
 ) -> bool:
-    """Write a document again in which the one flipped bit was found."""
+    """Correct a single flipped bit in a document; return True if it was found."""
     store = platform.store
     with store.files.stored(file.key) as path:
         content = corrected(path.read_bytes(), is_right) if path.exists() else None
@@ -287,8 +290,8 @@ def _correct(
     return True
 
 
-def _last_good(platform: Platform, but: str) -> str | None:
-    """Return the model of the latest release that is another one and sound."""
+def _latest_undamaged(platform: Platform, but: str) -> str | None:
+    """Return the most recently released other model that is undamaged; None without one."""
     try:
         history = release_history(platform.store)
     except StoreError:
@@ -306,10 +309,10 @@ def _last_good(platform: Platform, but: str) -> str | None:
 
 
 def _seal(platform: Platform, file: StoredFile) -> bool:
-    """Give a file of an earlier version its digest, unless it is replaced meanwhile."""
+    """Add a digest to a file of an earlier version, unless it is replaced meanwhile."""
     store = platform.store
     if file.kind in ("evaluation", "index", "sound"):
-        return False  # measured and built anew; a sound has its digest in its record
+        return False  # the first two are recomputed; a soundtrack's digest is in its record
     if file.kind == "model":
         return file.key.endswith(f"/{TRAINING_FILE}") and _seal_model(platform, file.owner)
     locks = {"snapshot": LOCK, "releases": RELEASES_LOCK}
@@ -338,15 +341,16 @@ def _seal(platform: Platform, file: StoredFile) -> bool:
 
 
 def _seal_model(platform: Platform, model: str) -> bool:
+    """Add digests to the training record of a model of an earlier version."""
     from mediafm_core.model.saved_model import load_model
     from mediafm_core.store.model_store import model_folder
 
     folder = model_folder(platform.store, model)
     try:
-        load_model(folder)  # it is of the identity that it says, so that its digests are right
+        load_model(folder)  # checks the weights against the identity before digests are recorded
         write_training_record(folder, read_json(folder, TRAINING_FILE))
     except (MediaFMError, FileNotFoundError) as error:
         logger.warning("%s has no digests: %s", model, error)
         return False
-    put_up(platform.store, model, again=True)
+    upload_model(platform.store, model, again=True)
     return True

@@ -1,4 +1,4 @@
-"""The files of a store by their names, and comparing each with its digest."""
+"""Files of a store: their kind by name, and comparison with their digests."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,7 +29,7 @@ from mediafm_core.store.store import FEATURES_FILE, Store
 
 RELEASES_FILE = "serving.json"
 EVALUATION_FILE = "evaluation.json"
-_OTHER = "its SHA-256 is another than when it was written"
+_OTHER = "its SHA-256 has changed since it was written"
 _PER_MODEL = {name for name, spec in SPECS.items() if spec.per_model} | {BESIDE_CONTEXTUAL}
 _FOLDERS = (*SPECS, BESIDE_CONTEXTUAL, "quarantine", FOLDER, "models", "evaluation")
 
@@ -51,11 +51,11 @@ class StoredFile(NamedTuple):
     """A file of a store.
 
     Attributes:
-        key: its name.
+        key: name of the file in the store.
         kind: of its content.
-        owner: the title id, or the model version where it is of no title.
-        asset: of an artefact; of a shard its name.
-        variant: the model version of an artefact that is kept per model.
+        owner: the title id, or the model version for files that belong to no title.
+        asset: the asset of an artefact, or the name of a shard.
+        variant: the model version, for artefacts kept per model.
     """
 
     key: str
@@ -66,12 +66,12 @@ class StoredFile(NamedTuple):
 
     @property
     def is_of_title(self) -> bool:
-        """Return True if it is a title's own."""
+        """Return True if the file belongs to a title."""
         return self.kind in ("table", "record", "sound", "quarantine")
 
 
 def stored_file(key: str) -> StoredFile | None:
-    """Return what a name stands for, or None for a file that is none of MediaFM's."""
+    """Parse the name of a file in a store; None for a file that MediaFM does not write."""
     stem, _, suffix = key.rpartition("/")[2].rpartition(".")
     match key.split("/"):
         case [only] if only == RELEASES_FILE:
@@ -102,7 +102,7 @@ def stored_file(key: str) -> StoredFile | None:
 
 
 def stored_files(store: Store) -> Iterator[tuple[StoredFile, Entry]]:
-    """List the files of a store that are MediaFM's; Dagster's own state is not among them."""
+    """Yield the files of a store, without Dagster's state and foreign files."""
     for key in (RELEASES_FILE, FEATURES_FILE):
         entry, file = store.files.entry(key), stored_file(key)
         if entry and file:
@@ -114,7 +114,7 @@ def stored_files(store: Store) -> Iterator[tuple[StoredFile, Entry]]:
 
 
 def missing_files(store: Store) -> Iterator[StoredFile]:
-    """List shards that a snapshot names and that are gone; damaged snapshots are passed over."""
+    """Yield shards that a snapshot refers to and that are missing; skips damaged snapshots."""
     snapshots = [FEATURES_FILE]
     snapshots += [f"{FOLDER}/{model}/{SNAPSHOT_FILE}" for model in store.files.folders(FOLDER)]
     for key in snapshots:
@@ -132,19 +132,19 @@ def missing_files(store: Store) -> Iterator[StoredFile]:
 
 
 def compare(store: Store, file: StoredFile, path: Path) -> bool:
-    """Compare a file with its digest, reading all of it.
+    """Compare the whole content of a file with its digest.
 
     Args:
-        store: where others that have its digest are.
-        file: which one it is.
-        path: of its content.
+        store: the store, for digests that are in other files.
+        file: the file.
+        path: local path of its content.
 
     Returns:
-        False where it has no digest, as files of earlier versions: it can be decoded then.
+        False if it has no digest, as in earlier versions; its content could then be decoded.
 
     Raises:
-        SealError: it is damaged.
-        FileNotFoundError: it is gone.
+        SealError: the file is damaged.
+        FileNotFoundError: the file is missing.
     """
     match file.kind:
         case "table" | "shard":
@@ -179,7 +179,7 @@ def _compare_sound(store: Store, file: StoredFile, path: Path) -> bool:
     try:
         record = store.json_record("soundtrack", file.owner)
     except StoreError:
-        return True  # it is the record that is damaged, and both are made together
+        return True  # the record is damaged; repairing it recomputes the soundtrack as well
     digest = record[1].get("sha256") if record else None
     if digest is None:
         return False
@@ -209,12 +209,12 @@ def _compare_index(store: Store, file: StoredFile, path: Path) -> bool:
     if not document:
         return False
     if checksum_of(path) != (document.get("bytes"), document.get("checksum")):
-        raise SealError("its checksum is another than when it was written")
+        raise SealError("its checksum has changed since it was written")
     return True
 
 
 def document_beside(store: Store, key: str) -> Mapping[str, Any]:
-    """Return a document that has digests of other files; empty where it is missing or damaged."""
+    """Read a document with digests of other files; empty if it is missing or damaged."""
     try:
         document = read_sealed_json(store.files.path(key).read_bytes())
     except (FileNotFoundError, ValueError):
@@ -228,7 +228,14 @@ def _require(path: Path, digest: str) -> None:
 
 
 def _is_unsealed_snapshot(path: Path) -> bool:
-    """Open a snapshot of an earlier version, of whose blocks DuckDB compares its own checksums."""
+    """Open a snapshot of an earlier version, so that DuckDB verifies its own block checksums.
+
+    Returns:
+        False: the snapshot has no digest.
+
+    Raises:
+        SealError: DuckDB cannot open it.
+    """
     import duckdb
 
     try:

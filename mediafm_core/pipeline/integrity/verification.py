@@ -1,4 +1,4 @@
-"""Verification: every file of a store is read and compared with what was written."""
+"""Verification: every file of a store is read and compared with its digest."""
 
 import time
 import zlib
@@ -28,13 +28,13 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True)
 class DamagedFile:
-    """A file that is not what was written.
+    """A file whose content differs from what was written.
 
     Attributes:
-        file: which one.
-        place: where it is, for people.
-        reason: how that shows.
-        copy: the copy on this machine of a file in S3, where that is what is damaged.
+        file: the file.
+        place: its path or address, for people.
+        reason: the evidence of the damage.
+        copy: path of the local copy of a file in S3, if only the copy is damaged.
     """
 
     file: StoredFile
@@ -51,10 +51,10 @@ class Verification:
     """Result of a verification.
 
     Attributes:
-        files: how many were read.
-        bytes: their size.
-        damaged: those that are not what was written.
-        unsealed: those without a digest, written by an earlier version; they could be decoded.
+        files: number of files read.
+        bytes: their total size.
+        damaged: files whose content differs from what was written.
+        unsealed: files without a digest, written by an earlier version; they could be decoded.
     """
 
     files: int = 0
@@ -70,11 +70,11 @@ class Verification:
 
 @dataclass(frozen=True)
 class Share:
-    """One of several equal parts of a store's files, by their names.
+    """One of several equal parts of a store's files, by a checksum of their names.
 
     Attributes:
         number: of the part, from 0.
-        parts: how many there are.
+        parts: number of parts.
     """
 
     number: int
@@ -89,7 +89,7 @@ ALL = Share(0, 1)
 
 
 def nightly_share(day: date, nights: int) -> Share:
-    """Return the part of a night: over so many nights in a row, each file is in one part."""
+    """Return the part for one night; over `nights` consecutive nights, every file is in one."""
     return Share(day.toordinal() % nights, nights)
 
 
@@ -101,17 +101,18 @@ def verify(
 ) -> Verification:
     """Read the files of a store and compare each with its digest; nothing is changed.
 
-    Files in S3 are brought down for it one by one; copies of them on this machine are read too.
+    Files in S3 are downloaded one by one; their local copies are read too.
 
     Args:
         platform: settings and store.
-        titles: only the artefacts of these; None takes all files, those of models and features too.
-        share: only the files of one part.
-        progress: called after each file.
+        titles: verify only artefacts of these titles; None verifies all files, including those of
+            models and features.
+        share: verify only the files of this part.
+        progress: called before each file.
 
     Raises:
-        ConfigurationError: the store holds nothing of one of the titles.
-        StorageError: the store is out of reach.
+        ConfigurationError: the store holds no files of one of the titles.
+        StorageError: the store cannot be reached.
     """
     store = platform.store
     progress(WorkProgress("listing the store"))
@@ -148,7 +149,7 @@ def verify(
 
 
 def verify_again(platform: Platform, files: Collection[StoredFile]) -> tuple[DamagedFile, ...]:
-    """Compare some files once more, after a repair; those that are gone are left out."""
+    """Compare files again after a repair; files that no longer exist are left out."""
     store = platform.store
     found = [each for file in files for each in compared(store, file).damaged]
     found += [
@@ -158,17 +159,17 @@ def verify_again(platform: Platform, files: Collection[StoredFile]) -> tuple[Dam
 
 
 class Compared(NamedTuple):
-    """Result for one file: what is damaged of it and its copies; False where it has no digest."""
+    """Result for one file: damage of the file and its copies, and False if it has no digest."""
 
     damaged: list[DamagedFile]
     has_digest: bool
 
 
 def compared(store: Store, file: StoredFile) -> Compared:
-    """Compare a file, and the copies of it on this machine, with its digest.
+    """Compare a file and its local copies with its digest.
 
     Raises:
-        StorageError: the store is out of reach.
+        StorageError: the store cannot be reached.
     """
     place, has_digest = f"{store.location}/{file.key}", True
     found: list[DamagedFile] = []
@@ -179,8 +180,8 @@ def compared(store: Store, file: StoredFile) -> Compared:
             where = f"{copy}, the copy of {place},"
             found.append(DamagedFile(file, where, str(error), copy))
         except FileNotFoundError:
-            continue  # another process has made room
-    # Twice before it is believed: a run may have replaced the file or the one that has its digest.
+            continue  # another process has evicted it
+    # Damage must show twice: a run may have just replaced the file, or the one with its digest.
     for is_last in (False, True):
         try:
             with store.files.stored(file.key) as path:
@@ -197,7 +198,7 @@ def compared(store: Store, file: StoredFile) -> Compared:
 
 
 def _without_sound(store: Store, file: StoredFile) -> Iterator[DamagedFile]:
-    """A record of sound whose file is gone."""
+    """Yield the missing sound file of a soundtrack record."""
     if file.kind != "record" or file.asset != "soundtrack":
         return
     record = store.json_record(file.asset, file.owner)
@@ -208,7 +209,7 @@ def _without_sound(store: Store, file: StoredFile) -> Iterator[DamagedFile]:
 
 
 def _damaged_copies_of_models(store: Store) -> Iterator[DamagedFile]:
-    """Models of a store in S3 that have been brought to this machine and are damaged here."""
+    """Yield damaged local copies of models of a store in S3."""
     if not store.files.is_remote:
         return
     for folder in sorted(store.models.glob("[!.]*@*")):
@@ -223,5 +224,5 @@ def _require_known(store: Store, titles: Collection[str], known: Collection[str]
     for title_id in titles:
         if title_id not in known:
             raise ConfigurationError(
-                f"{store.location} holds nothing of a title {title_id!r}: see `mediafm status`."
+                f"{store.location} has no files of the title {title_id!r}: see `mediafm status`."
             )

@@ -1,5 +1,5 @@
 """Planning of work on a catalogue.
 
-In: the inbox and the versions that artefacts record. Out: the titles and assets that are missing or
-stale, and how far the catalogue has come.
+In: the inbox and the versions that artefacts record. Out: the missing and stale assets of each
+title, the titles to work on, and the progress of a refresh.
 """

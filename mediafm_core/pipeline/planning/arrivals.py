@@ -1,4 +1,4 @@
-"""What has come into the inbox since it was last taken in."""
+"""New and changed title folders of an inbox."""
 
 import time
 from collections.abc import Mapping
@@ -14,15 +14,15 @@ from mediafm_core.titles.title_folder import TitleFolder
 
 @dataclass(frozen=True)
 class Arrivals:
-    """The folders of an inbox by what is to be done with them.
+    """The folders of an inbox, by the work that they need.
 
     Attributes:
-        new: complete titles that were never taken in, with their fingerprints.
-        changed: titles whose folder is another than the one that was taken in, likewise.
+        new: complete titles that were never ingested, with their fingerprints.
+        changed: ingested titles whose folder has changed since, likewise.
         incomplete: folders without `title.json`.
-        settling: changed folders that somebody may still be writing to.
-        held_back: quarantined titles whose folder is as it was.
-        known: how many are as they were taken in.
+        settling: changed folders that may still be written to.
+        held_back: quarantined titles whose folder has not changed.
+        known: number of ingested titles whose folder has not changed.
     """
 
     new: dict[str, str] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Arrivals:
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """The titles to take in, the new ones first, with their fingerprints."""
+        """The titles to ingest, the new ones first, with their fingerprints."""
         return {**self.new, **self.changed}
 
     def __str__(self) -> str:
@@ -46,12 +46,12 @@ class Arrivals:
             "quarantined": len(self.held_back),
             "known": self.known,
         }
-        told = [f"{count} {what}" for what, count in counts.items() if count]
-        return ", ".join(told) or "no titles"
+        parts = [f"{count} {kind}" for kind, count in counts.items() if count]
+        return ", ".join(parts) or "no titles"
 
 
 def taken_in(platform: Platform) -> dict[str, str]:
-    """Fingerprint of each title's folder when it was taken in."""
+    """Return the fingerprint that each title's folder had when the title was ingested."""
     titles = platform.version_index.look([("title", "")]).files("title", "")
     return {
         title_id: file.found.fingerprint
@@ -61,15 +61,17 @@ def taken_in(platform: Platform) -> dict[str, str]:
 
 
 def arrivals(platform: Platform, taken_in: Mapping[str, str], settle_s: float) -> Arrivals:
-    """Compare the inbox with what was taken in. Nothing of a title is read but its listing.
+    """Compare the inbox with the ingested titles; only listings of folders are read.
 
     A folder whose name cannot be a title id is quarantined here: it cannot become a partition.
 
     Args:
         platform: settings, store and inbox.
-        taken_in: fingerprint of each title's folder when it was taken in, whatever became of it.
-        settle_s: seconds for which a changed folder must have been still; a new one is complete by
-            its `title.json`, but a re-delivered one has had that all the time.
+        taken_in: fingerprint that each title's folder had when the title was ingested, also of
+            titles that have failed since.
+        settle_s: seconds for which a changed folder must not have changed any more. A new folder is
+            complete once it has `title.json`; a folder that is delivered again has that from the
+            start.
 
     Raises:
         ConfigurationError: the inbox does not exist.
@@ -99,10 +101,10 @@ def arrivals(platform: Platform, taken_in: Mapping[str, str], settle_s: float) -
 
 
 def _is_settled(platform: Platform, folder: TitleFolder, fingerprint: str, settle_s: float) -> bool:
-    """Return whether a folder has been left alone for the time that it must be.
+    """Return True if a folder has not changed for `settle_s` seconds.
 
-    By the times of its files, or, where they are in the future, by looks at it: it must look the
-    same for as long.
+    The times of its files decide. Where they are in the future, the time since this process first
+    saw the present fingerprint does.
     """
     now, changed = time.time(), _last_change(folder)
     if not is_ahead(changed, now):
@@ -112,8 +114,8 @@ def _is_settled(platform: Platform, folder: TitleFolder, fingerprint: str, settl
 
 
 def _last_change(folder: TitleFolder) -> float:
-    """When a file of a folder was last written, seconds since the epoch."""
+    """Return the time of the last change of a folder's files, seconds since the epoch."""
     try:
         return max((entry.modified_s for entry in folder.files.values()), default=0.0)
-    except TitleError:  # reading the folder tells what is wrong with it
+    except TitleError:  # ingesting the folder reports the fault
         return 0.0

@@ -1,4 +1,4 @@
-"""What is present, missing, stale or quarantined, per title and asset, and why."""
+"""States of titles and their assets: present, missing, stale, quarantined, waiting or orphaned."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -18,12 +18,12 @@ logger = logging.getLogger(__name__)
 
 State = Literal["present", "missing", "stale", "quarantined", "waiting", "orphaned"]
 
-NO_MODEL = "no-model"  # the variant of what is kept per model, before the first release
+NO_MODEL = "no-model"  # folder of assets that are kept per model, before the first release
 
 
 @dataclass(frozen=True, slots=True)
 class TitleState:
-    """A title's state and those of its assets; `reason` says why it is not simply present."""
+    """State of a title and of its assets; `reason` explains every state but "present"."""
 
     title_id: str
     state: State
@@ -32,7 +32,7 @@ class TitleState:
 
 
 class Versions(Protocol):
-    """Where recorded versions are looked up: the store itself, or one look at its index."""
+    """Source of recorded versions: the store itself, or one look at its index."""
 
     def version(self, asset: str, title_id: str, variant: str = "") -> RecordedVersion | None:
         """As `Store.version`."""
@@ -42,15 +42,16 @@ class Versions(Protocol):
 
 
 class VersionComparison:
-    """Compares what is recorded of titles with what is wanted of them, for one moment.
+    """Comparison of recorded with wanted versions, under one serving model.
 
-    For one title or a few: every answer is read from its file.
+    For one title or a few: every version is read from its file.
 
     Attributes:
         platform: settings and store.
-        model: the model that serves.
-        variants: folder inside each asset's own.
-        identity: what computes an asset now; each is looked up once.
+        model: the serving model.
+        variants: folder of each asset's files inside the folder of the asset.
+        identity: returns the identity of the encoder, detector or model that computes an asset;
+            each is looked up once.
     """
 
     def __init__(self, platform: Platform) -> None:
@@ -63,7 +64,7 @@ class VersionComparison:
         self._quarantined: Callable[[str], Quarantined | None] = Quarantine(platform.store).get
 
     def recorded(self, asset: str, title_id: str) -> RecordedVersion | None:
-        """What is recorded of an asset of a title, for the serving model.
+        """Return the recorded version of an asset of a title, for the serving model.
 
         None where the artefact, or a file that belongs to it, is missing or damaged: it is then
         computed again.
@@ -85,10 +86,10 @@ class VersionComparison:
         return found if has_all else None
 
     def asset_states(self, folder: TitleFolder) -> dict[str, State]:
-        """State of each asset of a title, leaving quarantine aside.
+        """Return the state of each asset of a title, without regard to quarantine.
 
-        An asset is stale when its own version is not the wanted one or an input of it is stale,
-        and when there is one of another model than the one that serves.
+        An asset is stale when its version is not the wanted one, when an input is stale, or when
+        it exists only for a model that does not serve.
         """
         title_id = folder.name
         states: dict[str, State] = {}
@@ -110,7 +111,7 @@ class VersionComparison:
         return states
 
     def title_state(self, folder: TitleFolder) -> TitleState:
-        """State of one title of the inbox."""
+        """Return the state of one title of the inbox."""
         title_id = folder.name
         entry = self._quarantined(title_id)
         if entry is not None and entry.fingerprint == folder.fingerprint():
@@ -134,7 +135,7 @@ class VersionComparison:
         return TitleState(title_id, "present", "", assets)
 
     def orphan_state(self, title_id: str) -> TitleState:
-        """State of a title that has artefacts and no folder in the inbox."""
+        """Return the state of a title that has artefacts and no folder in the inbox."""
         assets: dict[str, State] = {
             name: "orphaned" if self.recorded(name, title_id) else "missing" for name in SPECS
         }
@@ -168,10 +169,10 @@ class VersionComparison:
 
 
 class CatalogueComparison(VersionComparison):
-    """The comparison for all titles of the catalogue: only files that have changed are read.
+    """Comparison for all titles of the catalogue: only files that have changed are read.
 
     Attributes:
-        index: every title's recorded versions as they were when this was made.
+        index: recorded versions of all titles at the time of the comparison.
     """
 
     def __init__(self, platform: Platform) -> None:
@@ -182,7 +183,7 @@ class CatalogueComparison(VersionComparison):
         self._quarantined = {entry.title_id: entry for entry in Quarantine(platform.store)}.get
 
     def states(self) -> Iterator[TitleState]:
-        """States of all titles of the inbox, and of those whose folder is gone, in name order."""
+        """Yield the states of all titles, those without a folder too, in the order of names."""
         folders = {folder.name: folder for folder in self.platform.inbox.scan()}
         for title_id in sorted({*folders, *self.index.title_ids()}):
             if title_id in folders:
@@ -192,22 +193,22 @@ class CatalogueComparison(VersionComparison):
 
 
 def variant_of(platform: Platform, spec: AssetSpec) -> str:
-    """The folder inside the asset's own: the serving model's, for what is kept per model."""
+    """Return the folder of the serving model for an asset that is kept per model, else ""."""
     return _variant(spec, platform.serving_model) if spec.per_model else ""
 
 
 def is_current_title(record: ArtefactRecord, folder: TitleFolder) -> bool:
-    """Whether the asset `title` describes the folder as it is, by the code as it is."""
+    """Return True if the asset `title` is of the present folder and the present code."""
     return _is_current_title(record.details["fingerprint"], record.code_version, folder)
 
 
 def title_state(platform: Platform, folder: TitleFolder) -> TitleState:
-    """State of one title of the inbox."""
+    """Return the state of one title of the inbox."""
     return VersionComparison(platform).title_state(folder)
 
 
 def catalogue_states(platform: Platform) -> Iterator[TitleState]:
-    """States of all titles of the inbox, and of those whose folder is gone, in name order."""
+    """Yield the states of all titles, those without a folder too, in the order of names."""
     return CatalogueComparison(platform).states()
 
 

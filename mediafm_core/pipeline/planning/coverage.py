@@ -1,4 +1,4 @@
-"""Which versions the catalogue has, and how far it has come to the wanted ones."""
+"""Coverage of a catalogue by versions of encoders, models and code; progress of a refresh."""
 
 import time
 from collections import Counter
@@ -16,16 +16,16 @@ _RATE_WINDOW_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How many titles have an asset by one encoder, model or code.
+    """Number of titles that have an asset of one version.
 
     Attributes:
         asset: its name.
         model: the model version that it is kept under, where it is kept per model.
-        identity: what computed it; empty where plain code did, and for models that do not serve,
-            whose files are counted and not read.
-        code_version: of the code; empty likewise.
-        titles: how many, with those whose folder is gone from the inbox.
-        is_wanted: whether it would be computed so now.
+        identity: of the encoder, detector or model that computed it; empty for plain code, and for
+            models that do not serve, whose files are counted and not read.
+        code_version: of the code; empty for models that do not serve.
+        titles: their number, with titles that have no folder in the inbox any more.
+        is_wanted: True for the version that would be computed now.
     """
 
     asset: str
@@ -38,13 +38,13 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class RefreshProgress:
-    """How far the catalogue has come to what is wanted of it: serving model, encoders, folders.
+    """Progress of a catalogue towards its serving model, its encoders and its title folders.
 
     Attributes:
         model: the serving model; None before the first release.
         titles_done: titles whose every asset is present.
-        titles: complete titles of the inbox that are not quarantined: what it has to come to.
-        quarantined: titles that are held back and not counted in `titles`.
+        titles: complete titles of the inbox that are not quarantined, which is the goal.
+        quarantined: titles that are not counted in `titles`.
         titles_per_s: finished per second over the last minutes; None where none was.
         seconds_left: at this rate; None where there is none.
     """
@@ -66,7 +66,7 @@ class RefreshProgress:
 
 
 def coverage(comparison: CatalogueComparison) -> list[Coverage]:
-    """Titles by asset and by what computed it, the wanted version of each asset first.
+    """Count titles by asset and version, the wanted version of each asset first.
 
     An asset that no title has yet is left out.
 
@@ -99,7 +99,7 @@ def coverage(comparison: CatalogueComparison) -> list[Coverage]:
 def refresh_progress(
     comparison: CatalogueComparison, states: Sequence[TitleState], now: float | None = None
 ) -> RefreshProgress | None:
-    """How far the catalogue has come; None where it is up to date.
+    """Return the progress of a catalogue; None where it is up to date.
 
     Args:
         comparison: of the catalogue.
@@ -122,7 +122,7 @@ def refresh_progress(
 
 
 def duration(seconds: float) -> str:
-    """A span of time for people."""
+    """Format a span of time for people."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -132,7 +132,7 @@ def duration(seconds: float) -> str:
 def _titles_per_s(
     comparison: CatalogueComparison, states: Sequence[TitleState], now: float
 ) -> float | None:
-    """Titles finished per second, from when their last file was written."""
+    """Return the number of titles finished per second, from the times of their last files."""
     last = FROM_MODEL[-1]
     files = comparison.index.files(last, comparison.variants[last])
     written = np.array(
@@ -141,8 +141,8 @@ def _titles_per_s(
     recent = written[(written > now - _RATE_WINDOW_S) & (written <= now)]
     if not recent.size:
         return None
-    # From the first of them on: a refresh that has just begun is not measured by the time before,
-    # and one that stands still becomes slower with every second.
+    # Measured from the first of them to now: time before the refresh began does not count, and the
+    # rate of a refresh that has stopped falls with every second.
     return float(recent.size / max(now - recent.min(), 1.0))
 
 

@@ -1,4 +1,4 @@
-"""What a catalogue lacks: the assets that are to be computed, and what is in the way."""
+"""Plan of a refresh: missing and stale assets by title, and the obstacle to computing them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ Assets = tuple[str, ...]
 
 @dataclass(frozen=True)
 class RefreshPlan:
-    """What is to be computed.
+    """Assets to compute.
 
     Attributes:
         work: titles by the assets that each of them needs, in the order of the graph.
         waiting: titles whose contextual vectors wait for a model.
-        obstacle: why they wait, and what to do; empty where none does.
+        obstacle: the reason for that, with the remedy; empty where no title waits.
     """
 
     work: dict[Assets, list[str]]
@@ -29,18 +29,18 @@ class RefreshPlan:
 
     @property
     def titles(self) -> int:
-        """How many titles need work that can be done."""
+        """Number of titles with assets that can be computed."""
         return sum(map(len, self.work.values()))
 
 
 def plan_refresh(platform: Platform, states: Iterable[TitleState]) -> RefreshPlan:
-    """Find what is missing or stale.
+    """Find the missing and stale assets.
 
-    Contextual vectors are planned where a model serves that reads what the settings' encoders make.
+    Contextual vectors are planned where the serving model reads the settings' fused space.
 
     Args:
         platform: settings and store.
-        states: titles of the catalogue as they are.
+        states: of the titles of the catalogue.
 
     Raises:
         ConfigurationError: an encoder's package or weights are missing, or the model is damaged.
@@ -53,7 +53,7 @@ def plan_refresh(platform: Platform, states: Iterable[TitleState]) -> RefreshPla
         if state.state not in ("missing", "stale"):
             continue
         lacking = [name for name, found in state.assets.items() if found != "present"]
-        # A folder that has changed tells what it changes only once it has been read.
+        # Which assets a changed folder makes stale is known only once it has been read.
         needed = set(SPECS) if "title" in lacking else set(lacking)
         doable = tuple(name for name in SPECS if name in needed & possible)
         if doable:
@@ -64,7 +64,7 @@ def plan_refresh(platform: Platform, states: Iterable[TitleState]) -> RefreshPla
 
 
 def obstacle_to_contextualising(platform: Platform) -> str:
-    """Why no contextual vectors can be computed, as a sentence; empty where they can.
+    """Return the reason why no contextual vectors can be computed; empty where they can.
 
     Raises:
         ConfigurationError: an encoder's package or weights are missing, or the model is damaged.
@@ -83,5 +83,5 @@ def obstacle_to_contextualising(platform: Platform) -> str:
 
 
 def is_about_model(assets: Assets) -> bool:
-    """Whether only what depends on the model is to be computed: cheap, and many titles at once."""
+    """Return True if all assets depend on the model: they are cheap, for many titles at once."""
     return set(assets) <= set(FROM_MODEL)

@@ -13,8 +13,8 @@ from mediafm_core.pipeline.planning.asset_states import (
     add_versions,
 )
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.store.records import RecordedVersion
-from mediafm_core.store.store import JSON_ASSETS, ArtefactRecord, Store
+from mediafm_core.store.records import JSON_ASSETS, ArtefactRecord, RecordedVersion
+from mediafm_core.store.store import Store
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which titles of the inbox need work."""
+"""Selection of the titles of the inbox that need work."""
 
 import difflib
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from mediafm_core.titles.title_folder import TitleFolder
 
 @dataclass(frozen=True)
 class Selection:
-    """The titles asked for, as they were found, and those of them that need work.
+    """Titles of a run, and those of them that need work.
 
     Attributes:
-        folders: of the titles.
-        before: their states.
+        folders: of all titles of the run.
+        before: their states before the run.
         work: ids of those that need work.
-        is_whole: whether the whole inbox was asked for.
+        is_whole: True for the whole inbox.
     """
 
     folders: list[TitleFolder]
@@ -32,7 +32,7 @@ class Selection:
     is_whole: bool = False
 
     def after(self, platform: Platform) -> list[TitleState]:
-        """The states of the same titles now."""
+        """Return the present states of the same titles."""
         if not self.work:
             return self.before
         now = {folder.name: folder for folder in platform.inbox.scan()}
@@ -54,8 +54,8 @@ def select_titles(
     Args:
         platform: settings and store.
         names: only these titles; None takes the whole inbox.
-        retry: also take quarantined titles whose folder is as it was.
-        force: also take titles that are up to date.
+        retry: also select quarantined titles whose folder has not changed.
+        force: also select titles that are up to date.
 
     Raises:
         ConfigurationError: the inbox has no title of one of the names.

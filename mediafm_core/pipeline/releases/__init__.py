@@ -1,5 +1,5 @@
 """Releases of trained models.
 
-In: candidates (trained models of the store), labels. Out: the serving model, the comparison of a
-candidate with it, and features of readers that follow a release.
+In: a version that a user names, labels of clips. Out: the candidate of that version, its comparison
+with the serving model, its release or rollback; files of obsolete models are garbage-collected.
 """

@@ -21,7 +21,6 @@ from mediafm_core.model.model_files import (
     created_at,
     pickles_in,
     recorded_identity,
-    require_undamaged,
 )
 from mediafm_core.model.stored_model import StoredModel
 from mediafm_core.store.model_store import find_model, model_folders
@@ -86,7 +85,7 @@ class Candidate(StoredModel):
         """
         check_files(self.folder)
         config = checked_configuration(self.folder / CONFIG_FILE, self.config)
-        require_undamaged(self.folder, self.training, (CONFIG_FILE,))
+        self.require_undamaged(CONFIG_FILE)
         identity = recorded_identity(self.folder, self.training)
         try:
             record = _training_record(self, identity.version, config)

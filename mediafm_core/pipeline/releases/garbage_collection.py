@@ -1,4 +1,4 @@
-"""Remove what nobody needs any more: models of long ago, and shards that readers have left."""
+"""Garbage collection: artefacts of obsolete models, and shards that are no longer published."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,15 @@ _PER_MODEL = (*FROM_MODEL, BESIDE_CONTEXTUAL)
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What `clean_up` removed.
+    """Result of a garbage collection.
 
     Attributes:
-        models: versions whose artefacts and features are gone; trained models themselves are kept.
-        artefacts: files of contextual vectors, titles' vectors and clip features.
-        shards: files of features.
-        merged: small or partly superseded shards that others have taken the place of.
-        bytes: size of all files that were removed.
+        models: versions whose artefacts and features were removed; trained models themselves are
+            kept.
+        artefacts: number of removed files of contextual vectors, titles' vectors and clip features.
+        shards: number of removed files of features.
+        merged: small or partly superseded shards that were replaced by others.
+        bytes: size of all removed files.
     """
 
     models: tuple[str, ...]
@@ -39,11 +40,11 @@ class Cleaned:
 
 
 def clean_up(platform: Platform) -> Cleaned:
-    """Remove features of earlier models and of shards that the catalogue no longer consists of.
+    """Remove artefacts and features of obsolete models, and shards that are no longer published.
 
-    What readers see, the version before it, what a rollback would return to and every later release
-    are kept: no reader and no run in progress needs anything else. Files that readers may have open
-    stay for the time of grace, the setting `publishing.grace_s`.
+    The model that readers see, the one before it, the target of a rollback and every later release
+    are kept: no reader and no run in progress needs another one. Files that readers may have open
+    are kept for the grace period, the setting `publishing.grace_s`.
 
     Raises:
         StoreError: the record of releases or the features cannot be read.
@@ -72,13 +73,13 @@ def clean_up(platform: Platform) -> Cleaned:
 def obsolete_models(
     history: Sequence[Release], seen: str | None, served: Collection[str] = ()
 ) -> set[str]:
-    """Models that served once and are needed no more.
+    """Return the models that served once and are obsolete.
 
     Args:
         history: all releases, the first one first.
         seen: the model that readers see, which a later release may not have replaced yet.
-        served: models that readers have seen before: a release may have been overtaken by the next
-            one, and what readers saw last is then an earlier one.
+        served: models that readers have seen before: where a release was followed by the next one
+            before its cutover, the model that readers saw last is an earlier one.
     """
     latest_first = list(dict.fromkeys(release.model for release in reversed(history)))
     newer = latest_first.index(seen) if seen in latest_first else 0
@@ -91,8 +92,8 @@ def obsolete_models(
 
 
 def _served(store: Store) -> set[str]:
-    """Models that readers have seen and could be shown again at once."""
-    put_aside = {
+    """Return the models whose snapshot readers have seen before and could see again at once."""
+    kept = {
         model: read_snapshot(store, snapshot_key(model)) for model in store.files.folders(FOLDER)
     }
-    return {model for model, snapshot in put_aside.items() if snapshot and snapshot.served}
+    return {model for model, snapshot in kept.items() if snapshot and snapshot.served}

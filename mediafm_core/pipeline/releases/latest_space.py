@@ -14,7 +14,7 @@ from mediafm_core.store.store import Store
 
 
 def configured_space(platform: Platform) -> FusedSpace:
-    """The space that the settings' encoders make: the one that runs bring every title to.
+    """Return the fused space of the settings' encoders, to which runs bring every title.
 
     Raises:
         ConfigurationError: an encoder's package or weights are missing.
@@ -34,10 +34,10 @@ def configured_space(platform: Platform) -> FusedSpace:
 
 
 def latest_space(store: Store) -> tuple[str, FusedSpace] | None:
-    """The title that was fused last, and its space; None before the first.
+    """Return the title that was fused last, and its space; None before the first.
 
-    Runs bring titles to the settings' encoders one by one, so the last one tells where they have
-    come to. One file is opened, however many titles there are.
+    Runs bring titles to the settings' encoders one by one: the last one has the newest space. One
+    file is opened, however many titles there are.
 
     Raises:
         StoreError: that file is damaged.

@@ -23,7 +23,7 @@ from mediafm_core.pipeline.serving import (
     release_history,
     restored_by_rollback,
 )
-from mediafm_core.store.model_store import model_folder, put_up
+from mediafm_core.store.model_store import model_folder, upload_model
 
 
 class Released(NamedTuple):
@@ -78,7 +78,7 @@ def release(
         if history and history[-1].model == candidate.identity:
             return Released(history, is_new=False)
         require_releasable(platform, candidate, compare_titles)
-        put_up(store, candidate.identity)  # before a reader of another machine looks for it
+        upload_model(store, candidate.identity)  # before a reader of another machine looks for it
         made = add_release(
             store,
             history,

@@ -243,7 +243,7 @@ def _measure(
         folds=request.folds,
         seeds=range(request.seeds or settings.evaluation.seeds),
         bootstrap=request.bootstrap,
-        tell=lambda line: log(f"{label}: {line}"),
+        log=lambda line: log(f"{label}: {line}"),
         progress=lambda state: progress(replace(state, doing=f"{label}, {state.doing}")),
     )
     _keep(platform.store, folder, report)

@@ -1,4 +1,4 @@
-"""From fused vectors to contextual ones, and from those to the features of clips."""
+"""Stage of contextual vectors and clip features, from fused vectors."""
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +9,7 @@ from mediafm_core.pipeline.work import Work
 
 
 def contextual_embeddings(work: Work) -> None:
-    """Run the served model once over the whole title.
+    """Run the serving model once over the whole title.
 
     `[CLS]`, the title's own vector, is written beside the shots' (asset folder
     `title_embeddings`), before them.
@@ -34,7 +34,7 @@ def contextual_embeddings(work: Work) -> None:
         to_numpy(fused["embedding"]),
         metadata,
         title_id=title_id,
-        arithmetic=vector_precision(work.platform.settings),
+        precision=vector_precision(work.platform.settings),
         progress=lambda share: work.report("contextual_embeddings", share),
     )
     record = work.record(

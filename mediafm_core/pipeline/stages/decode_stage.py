@@ -1,4 +1,4 @@
-"""The one decode: shots, keyframes and soundtrack from a single pass over the media."""
+"""Stage of the decode: shots, keyframes and soundtrack from a single pass over the media."""
 
 from mediafm_core.disk.seals import sha256_of_file
 from mediafm_core.pipeline.work import Work
@@ -8,7 +8,7 @@ from mediafm_core.store.artefact_tables import TableWriter
 def decode(work: Work) -> None:
     """Write the three assets that every later stage reads instead of the media.
 
-    Shots come last: they are what makes a pass count as finished.
+    Shots are written last: a pass without them does not count as finished.
 
     Raises:
         TitleError: the media cannot be decoded to its end.

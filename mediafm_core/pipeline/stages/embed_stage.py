@@ -1,4 +1,4 @@
-"""From shots to fused vectors: timed text, one vector per modality and shot, and their fusion."""
+"""Stages from shots to fused vectors: timed text, embeddings per modality, fusion."""
 
 import logging
 from dataclasses import asdict
@@ -129,7 +129,7 @@ def fused_embeddings(work: Work) -> None:
 
 
 def _earlier(work: Work, asset: str) -> pa.Table | None:
-    """The title's vectors as they are, if the same encoder and code made them and may be reused."""
+    """Return the earlier vectors of the title, if the same encoder and code computed them."""
     if not work.reuse:
         return None
     try:
@@ -139,7 +139,7 @@ def _earlier(work: Work, asset: str) -> pa.Table | None:
         return None
     except StoreError:  # the first time
         return None
-    # The record that came with these very rows: another process may write the file meanwhile.
+    # The record of the table that was read: another process may write the file meanwhile.
     made_by = (table.schema.metadata or {}).get(RECORD_KEY)
     if made_by is None:
         return None

@@ -1,4 +1,4 @@
-"""The asset `title`: a validated folder, a probe of its media, the digests of its contents."""
+"""Stage of the asset `title`: validated folder, probe of its media, digests of its content."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -60,8 +60,8 @@ def describe_title(
 
     Args:
         folder: the folder.
-        platform: whose child process reads manifest and media; nothing is written.
-        known: an earlier record and content, which save reading media that is as it was.
+        platform: its child process reads manifest and media; nothing is written.
+        known: an earlier record and content: unchanged media is not read again.
         progress: called with the share of the files that has been read.
 
     Raises:
@@ -117,7 +117,7 @@ class _ManifestContent(BaseModel):
 
 
 class _Content(BaseModel):
-    """The parts of an earlier content of the asset `title` that are read again."""
+    """Parts of an earlier content of the asset `title` that are used again."""
 
     hashed: dict[str, FileRecord]
     probe: dict[str, Any]
@@ -143,7 +143,7 @@ def _known_probe(
     title: Title,
     previous: Mapping[str, FileRecord],
 ) -> "MediaProbe | None":
-    """The recorded probe, if it is of this media, by this code and for this language."""
+    """Return the recorded probe if it is of this media, by this code and for this language."""
     from mediafm_core.media.probe import MediaProbe
 
     media = previous.get(title.media.key)

@@ -1,4 +1,4 @@
-"""Clip features as tables that anybody can query: immutable shards under the views of a small file.
+"""Published clip features: tables over immutable shards, defined as views in a small DuckDB file.
 
     features.duckdb                        the snapshot that readers see: views over shards
     features/<model>/titles/<shard>.parquet
@@ -9,19 +9,19 @@
 
 Adding a title writes one shard and the small file, however large the catalogue is; another model
 is served by replacing the small file alone. Everything here is derived from the artefacts and can
-be made again from them. `mediafm_core.store.features.feature_tables` describes what readers see.
+be rebuilt from them. `mediafm_core.store.features.feature_tables` describes what readers see.
 """
 
 from mediafm_core.store.features.publication import Conditions, Publication, publish, remove, serve
-from mediafm_core.store.features.read_tables import Catalogue, catalogue, open_features
+from mediafm_core.store.features.read_tables import PublishedCatalogue, catalogue, open_features
 from mediafm_core.store.features.shards import TitleVersions
 from mediafm_core.store.features.unused_shards import CleanedFeatures, clean
 
 __all__ = [
-    "Catalogue",
     "CleanedFeatures",
     "Conditions",
     "Publication",
+    "PublishedCatalogue",
     "TitleVersions",
     "catalogue",
     "clean",

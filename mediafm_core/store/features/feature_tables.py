@@ -1,4 +1,4 @@
-"""The tables that readers see, and how their rows come from the artefacts.
+"""Tables that readers see, and the queries that make their rows from artefacts.
 
 `<store>/features.duckdb` shows one model version, in these tables (plain DuckDB types, no extension
 needed; `h` is the width of the model):
@@ -16,7 +16,7 @@ needed; `h` is the width of the model):
 `titles.data_version` is the data version of the title's clip features and `title_version` that of
 its manifest and media; together they say whether the title's rows are up to date.
 
-Tables have no promised order: ask for one with ORDER BY.
+The order of rows is not defined: use ORDER BY.
 
 A shard holds the rows of some titles in three Parquet files, `titles`, `shots` and `clips`; vectors
 of titles and clips are columns of theirs, so that the six tables are views over three files.
@@ -24,7 +24,7 @@ of titles and clips are columns of theirs, so that the six tables are views over
 
 from typing import NamedTuple
 
-VERSION = 1  # of these tables; a file of another version is built anew
+VERSION = 1  # of these tables; a file of another version is rebuilt
 
 TABLES = ("catalogue", "titles", "shots", "clips", "clip_features", "title_features")
 
@@ -61,7 +61,7 @@ VIEWS = {
     ),
 }
 
-# What the small file keeps for itself, out of the way of SHOW TABLES.
+# Internal tables of the small file, in a schema that SHOW TABLES leaves out.
 CREATE = """
 CREATE TABLE {database}.catalogue (
     model_version VARCHAR NOT NULL, dimension INTEGER NOT NULL,
@@ -75,7 +75,7 @@ CREATE TABLE {database}.storage.dropped (name VARCHAR NOT NULL, since DOUBLE NOT
 """
 
 
-class Source(NamedTuple):
+class FeatureSource(NamedTuple):
     """Columns of an artefact that the tables are made from; None takes all."""
 
     per_model: bool
@@ -83,16 +83,16 @@ class Source(NamedTuple):
 
 
 ARTEFACTS = {
-    "shots": Source(per_model=False),
-    "timed_text": Source(per_model=False),
+    "shots": FeatureSource(per_model=False),
+    "timed_text": FeatureSource(per_model=False),
     # Not the vectors, which are three times as wide as all the rest.
-    "fused_embeddings": Source(
+    "fused_embeddings": FeatureSource(
         per_model=False,
         columns=("title_id", "shot_index", "has_video", "has_audio", "has_text"),
     ),
-    "contextual_embeddings": Source(per_model=True),
-    "title_embeddings": Source(per_model=True),
-    "clip_features": Source(per_model=True),
+    "contextual_embeddings": FeatureSource(per_model=True),
+    "title_embeddings": FeatureSource(per_model=True),
+    "clip_features": FeatureSource(per_model=True),
 }
 
 SELECT_SHOTS = """

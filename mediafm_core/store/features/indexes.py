@@ -1,11 +1,11 @@
-"""Files of search indexes beside the shards: which there are, and what each covers.
+"""Files of search indexes beside the shards, with a description of each.
 
     features/<model>/index/<digest>.usearch    the index, named for the shards that it covers
     features/<model>/index/<digest>.json       which these are, and the checksum; written last
 
-An index is derived from shards, which never change: it is whole and right for as long as it is
-there. Rows of shards that the catalogue no longer consists of are passed over, and clips that no
-index covers are compared one by one; so an index is never stale, only less useful.
+An index is derived from shards, which never change, so it stays valid. Rows of shards that the
+catalogue no longer has are skipped, and clips that no index covers are compared one by one: an old
+index gives the same results, more slowly.
 """
 
 import time
@@ -30,7 +30,7 @@ _READ_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class IndexDescription:
-    """What an index covers.
+    """Shards that an index covers, and its checksum.
 
     Attributes:
         model: model version of the vectors.
@@ -50,7 +50,7 @@ class IndexDescription:
 
     @property
     def name(self) -> str:
-        """Digest of what it covers, by which its files are named."""
+        """Digest of the covered shards; part of the files' names."""
         return digest_of(_FORMAT, self.model, *sorted(self.shards))
 
 
@@ -58,17 +58,17 @@ _DESCRIPTION = TypeAdapter(IndexDescription)
 
 
 def index_folder(model: str) -> str:
-    """Where indexes of a model version are kept."""
+    """Return the folder of a model version's indexes."""
     return f"features/{model}/{INDEX_FOLDER}"
 
 
 def index_key(model: str, name: str) -> str:
-    """The name of an index's file."""
+    """Return the key of an index's file."""
     return f"{index_folder(model)}/{name}.usearch"
 
 
 def described(store: Store, model: str) -> list[IndexDescription]:
-    """The indexes of a model version.
+    """Return the descriptions of a model version's indexes.
 
     Raises:
         StoreError: a description is damaged.
@@ -81,17 +81,17 @@ def described(store: Store, model: str) -> list[IndexDescription]:
             document = read_sealed_json(store.files.path(entry.key, immutable=True).read_bytes())
             found.append(_DESCRIPTION.validate_python(document))
         except FileNotFoundError:
-            continue  # cleaned up just now
+            continue  # removed since the listing
         except ValueError:
             raise StoreError(
                 f"{store.location}/{entry.key} is damaged: delete it, and build the index "
-                "anew with `mediafm index`."
+                "again with `mediafm index`."
             ) from None
     return found
 
 
 def put_index(store: Store, description: IndexDescription, prepared: Path) -> None:
-    """Let an index take its place; its description comes last."""
+    """Move an index into place; its description is written last."""
     key = index_key(description.model, description.name)
     store.commit(prepared, key)
     document = prepared.with_suffix(".json")
@@ -100,10 +100,10 @@ def put_index(store: Store, description: IndexDescription, prepared: Path) -> No
 
 
 def index_path(store: Store, description: IndexDescription) -> Path:
-    """Where to read an index's file, which is checked.
+    """Return the path of an index's file after checking it.
 
     Raises:
-        StoreError: it is gone or not what was written.
+        StoreError: it is missing or damaged.
     """
     key = index_key(description.model, description.name)
     path = store.files.path(key, immutable=True)
@@ -114,14 +114,14 @@ def index_path(store: Store, description: IndexDescription) -> Path:
     if (size, checksum) != (description.bytes, description.checksum):
         raise StoreError(
             f"The search index {store.location}/{key} is damaged ({size:,} bytes, checksum "
-            f"{checksum:08x} instead of {description.checksum:08x}): build it anew with "
+            f"{checksum:08x} instead of {description.checksum:08x}): build it again with "
             "`mediafm index`, or search without it (--exact)."
         )
     return path
 
 
 def checksum_of(path: Path) -> tuple[int, int]:
-    """Size and CRC-32 of a file: the graph of a damaged index would lead outside of it."""
+    """Return size and CRC-32 of a file: in a damaged index, edges may point outside of it."""
     size, checksum = 0, 0
     with path.open("rb") as file:
         while block := file.read(_READ_BYTES):
@@ -131,7 +131,7 @@ def checksum_of(path: Path) -> tuple[int, int]:
 
 
 def latest_index(entries: Iterable[Entry]) -> set[str]:
-    """The name of the index that was built last, of those among a model's files; empty for none."""
+    """Return the name of the latest index among a model's files; empty without one."""
     complete = [
         entry
         for entry in entries

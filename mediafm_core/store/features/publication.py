@@ -1,11 +1,11 @@
-"""Changing what readers see: titles added, replaced or removed, and another model version.
+"""Publication of features: add, replace and remove titles, and cut over to another model.
 
-One file is the truth for readers, `features.duckdb`: the snapshot that they see. A model that is
-not served has its own snapshot beside its shards, which nobody reads until it takes the place of
-`features.duckdb`, in one step. The snapshot of the model that readers see is that file alone.
+Readers open one file, `features.duckdb`: the published snapshot. A model that is not served has its
+own snapshot beside its shards, which readers do not open until it replaces `features.duckdb`,
+atomically. The snapshot of the served model is `features.duckdb` itself.
 
-There is one writer at a time, by a lock. It first writes shards, which nothing refers to yet, and
-then one small file: killed at any moment, it leaves what was there.
+A lock admits one writer at a time. It first writes shards, which no snapshot refers to yet, and
+then one small file: killed at any moment, it leaves the published features as they were.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -41,11 +41,11 @@ from mediafm_core.store.store import FEATURES_FILE, Store
 
 @dataclass(frozen=True)
 class Conditions:
-    """What the cut-over to another model depends on; asked within the writers' lock.
+    """Conditions of the cutover to another model, evaluated within the writers' lock.
 
     Attributes:
-        kept: of the titles that readers see, those that they shall go on seeing.
-        current: of some titles, those whose features are up to date, with the recorded versions.
+        kept: returns those of the published titles that stay published.
+        current: returns those of some titles whose features are current, with recorded versions.
     """
 
     kept: Callable[[Collection[str]], Collection[str]]
@@ -54,7 +54,7 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Publication:
-    """What `publish` did.
+    """Result of `publish`.
 
     Attributes:
         outcome: "published": readers see something new; "unchanged": everything was up to date;
@@ -94,20 +94,19 @@ def publish(
 ) -> Publication:
     """Publish the clip features of titles.
 
-    Under the model that readers see already, the rows of `title_ids` are replaced where their
-    versions differ, and readers see them at once. Under another model they are kept for its
-    cut-over: that happens, in one step, when every title that readers see and shall go on seeing
-    has features of that model that are up to date.
+    Under the served model, the rows of `title_ids` are replaced where their versions differ, and
+    readers see them at once. Under another model they are kept for its cutover, which happens
+    atomically when every title that stays published has current features of that model.
 
     Args:
         store: the catalogue's store.
         model: model version, the name of the variant folders.
         title_ids: titles whose features of this model are complete in Parquet.
         conditions: of a cut-over; without any, every title that readers see has to be there.
-        again: replace the rows of `title_ids` also where their versions are the same.
+        again: replace the rows of `title_ids` even if their versions are the same.
 
     Raises:
-        StoreError: an artefact of one of `title_ids` is missing or does not fit the others, or
+        StoreError: an artefact of one of `title_ids` is missing or does not match the others, or
             another program has opened the file for writing.
     """
     asked = set(title_ids)
@@ -122,10 +121,10 @@ def publish(
 
 
 def serve(store: Store, model: str) -> Publication | None:
-    """Let readers see a model again that they have seen before, with the titles it had then.
+    """Serve an earlier model again, with the titles that it had then.
 
-    It is one step, however many titles there are. None where that model never served, or its
-    snapshot has been cleaned up.
+    This replaces one file, however many titles there are. None if that model never served, or its
+    snapshot was removed.
     """
     with store.files.exclusive(LOCK), writing(store) as connection:
         seen = read_snapshot(store, connection=connection)
@@ -152,20 +151,20 @@ def serve(store: Store, model: str) -> Publication | None:
 
 
 def remove(store: Store, title_ids: Collection[str]) -> int:
-    """Remove titles from what readers see, and from what a rollback or cut-over would show.
+    """Remove titles from the published features, and from those of other models' snapshots.
 
     Returns:
         How many of them readers saw.
 
     Raises:
-        StoreError: what readers see was published by an earlier version of MediaFM.
+        StoreError: the features were published by an earlier version of MediaFM.
     """
     with store.files.exclusive(LOCK), writing(store) as connection:
         seen = read_snapshot(store, connection=connection)
         if seen is not None and not seen.is_current:
             raise StoreError(
                 f"{store.location}/{FEATURES_FILE} is of an earlier version, from which no title "
-                "can be removed: `mediafm run` makes it anew."
+                "can be removed: `mediafm run` rebuilds it."
             )
         removed = 0
         for model in store.files.folders(FOLDER):
@@ -185,7 +184,7 @@ def remove(store: Store, title_ids: Collection[str]) -> int:
 
 
 def published_versions(store: Store, model: str) -> dict[str, TitleVersions]:
-    """Versions of every title that is published under a model, whether or not readers see it."""
+    """Return the versions of all titles in a model's snapshot, served or not."""
     snapshot = current_snapshot(store, model)
     if snapshot is None or not snapshot.is_current:
         return {}
@@ -195,7 +194,7 @@ def published_versions(store: Store, model: str) -> dict[str, TitleVersions]:
 
 
 def current_snapshot(store: Store, model: str) -> Snapshot | None:
-    """The snapshot of a model: the one that readers see where it is theirs, else its own."""
+    """Return the snapshot of a model: the published one if the model is served, else its own."""
     seen = read_snapshot(store)
     if seen is not None and seen.model == model and seen.is_current:
         return seen
@@ -205,7 +204,7 @@ def current_snapshot(store: Store, model: str) -> Snapshot | None:
 def shown(
     store: Store, connection: duckdb.DuckDBPyConnection, seen: Snapshot
 ) -> dict[str, TitleVersions]:
-    """Titles that readers see, with their versions."""
+    """Return the titles that readers see, with their versions."""
     if seen.is_sharded:
         found = titles_in(connection, store, seen)
         return {title_id: published.versions for title_id, published in found.items()}

@@ -1,4 +1,4 @@
-"""Opening what readers see: the tables, as they are now, and nothing else."""
+"""Read access to the published tables."""
 
 import tempfile
 import uuid
@@ -29,8 +29,8 @@ from mediafm_core.store.store import Store
 
 
 @dataclass(frozen=True)
-class Catalogue:
-    """What readers see: one model version and, for each title, what it was made from."""
+class PublishedCatalogue:
+    """Published model version, and the versions of each title's rows."""
 
     model: str
     dimension: int
@@ -38,8 +38,8 @@ class Catalogue:
     versions: dict[str, TitleVersions]
 
 
-def catalogue(store: Store) -> Catalogue | None:
-    """What readers see now, or None where nothing was published yet.
+def catalogue(store: Store) -> PublishedCatalogue | None:
+    """Return the published model and versions, or None before the first publication.
 
     Raises:
         StoreError: the file cannot be read.
@@ -52,20 +52,20 @@ def catalogue(store: Store) -> Catalogue | None:
         ).fetchall()[0]
         rows = connection.execute("SELECT title_id, data_version, title_version FROM titles")
         versions = {title_id: TitleVersions(*found) for title_id, *found in rows.fetchall()}
-    return Catalogue(model, dimension, schema_version, versions)
+    return PublishedCatalogue(model, dimension, schema_version, versions)
 
 
 def open_features(
     store: Store, limits: Mapping[str, str] | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """A connection that reads the catalogue's tables as they are now, and nothing else.
+    """Return a connection that reads the catalogue's current tables, and no other file.
 
     Its queries can open no other file or address, attach nothing and load no extension. DuckDB
     shares one instance among a process's connections to a path, which would show the old file for
     as long as any of them lives: attached to an instance of its own it is always current.
 
-    Where the store has been moved, or is not on this machine, the views of `features.duckdb` name
-    files that this machine does not have: the same views over its own paths stand in for them.
+    If the store was moved, or is remote, the views of `features.duckdb` name files that this
+    machine does not have: they are replaced by the same views over this machine's paths.
 
     Args:
         store: the catalogue's.
@@ -75,7 +75,7 @@ def open_features(
         StoreError: it is no DuckDB file or damaged, a shard is damaged, or another program writes
             to it.
     """
-    # Large queries spill there, and not into the working directory; DuckDB removes it.
+    # Large queries spill there instead of into the working directory; DuckDB removes it.
     spill = Path(tempfile.gettempdir()) / f"mediafm-{uuid.uuid4().hex}"
     connection = duckdb.connect(
         config={
@@ -115,7 +115,7 @@ def _files(store: Store, snapshot: Snapshot) -> list[str]:
 
 
 def _is_at_home(store: Store, snapshot: Snapshot) -> bool:
-    """Whether the views name the files by the paths that this machine has them at."""
+    """Return True if the views name the files by this machine's paths."""
     key = shard_key(snapshot.model, "titles", snapshot.shards[0].name)
     here = str(store.files.path(key, immutable=True)) == address(store.files, key)
     return here and snapshot.place == place(store.files)

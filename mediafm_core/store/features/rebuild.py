@@ -1,4 +1,4 @@
-"""Make features anew from the artefacts where their files are damaged."""
+"""Rebuild damaged shards from the artefacts of their titles."""
 
 import logging
 import time
@@ -27,10 +27,10 @@ logger = logging.getLogger(__name__)
 
 
 def rebuild_features(store: Store, model: str, damaged: Collection[str]) -> int:
-    """Write the rows of damaged shards of a model again, and let its snapshot name the new ones.
+    """Write the rows of damaged shards of a model again, and update its snapshot.
 
-    Readers see the next snapshot in one step. Titles whose artefacts are not there follow when they
-    are published. Damaged files are removed.
+    The snapshot is replaced atomically. Titles whose artefacts are missing follow when they are
+    published. Damaged files are removed.
 
     Args:
         store: the catalogue's store.
@@ -41,7 +41,7 @@ def rebuild_features(store: Store, model: str, damaged: Collection[str]) -> int:
         Titles whose rows were written.
 
     Raises:
-        StoreError: the snapshot is damaged, or an artefact of what readers see.
+        StoreError: the snapshot is damaged, or an artefact of a published title.
     """
     lost_names = {key.rpartition("/")[2].partition(".")[0] for key in damaged}
     written = 0
@@ -61,7 +61,7 @@ def rebuild_features(store: Store, model: str, damaged: Collection[str]) -> int:
             of_lost = replace(snapshot, shards=tuple(lost) if readable else ())
             left = snapshot.without((shard.name for shard in lost), time.time())
             writer = SnapshotWriter(store, connection, left)
-            # Where the list itself is damaged: every title that has features and no row.
+            # If the list of titles is damaged as well: every title that has features and no row.
             there = set(titles_in(connection, store, of_lost))
             if not readable:
                 there = finished(store, model)
@@ -73,7 +73,11 @@ def rebuild_features(store: Store, model: str, damaged: Collection[str]) -> int:
                 if is_seen:
                     raise
                 # Its titles have changed since: a rollback computes their features again.
-                logger.warning("Features of %s are given up", model, exc_info=True)
+                logger.warning(
+                    "The damaged features of %s are removed and not written again",
+                    model,
+                    exc_info=True,
+                )
                 writer.snapshot = Snapshot(model, dimension=0)
             _save(store, writer, key)
         for name in lost_names:
@@ -83,7 +87,7 @@ def rebuild_features(store: Store, model: str, damaged: Collection[str]) -> int:
 
 
 def _has_artefacts(store: Store, model: str, title_id: str) -> bool:
-    """Return True where nothing is missing that a title's rows are made from."""
+    """Return True if all artefacts of a title's rows exist."""
     return store.has("title", title_id, suffix=".json") and all(
         store.has(asset, title_id, model if source.per_model else "")
         for asset, source in feature_tables.ARTEFACTS.items()

@@ -1,4 +1,4 @@
-"""Writing shards: from the artefacts of titles, and from other shards when these are merged.
+"""Writer of shards, from artefacts of titles or from shards that are merged.
 
 Small shards are merged as in a log-structured tree. A shard of up to 7 titles is of the first tier,
 of up to 63 of the second, of up to 511 of the third; eight of a tier become one. A shard that has
@@ -48,7 +48,7 @@ _MANIFEST_SCHEMA = pa.schema(
 
 
 class TitleVersions(NamedTuple):
-    """What decides whether a title's rows are up to date."""
+    """Versions that decide if a title's rows are current."""
 
     data_version: str
     title_version: str
@@ -71,7 +71,7 @@ def write_shards(
     """Write the rows of titles, from their artefacts, into as many shards as they fill.
 
     Raises:
-        StoreError: an artefact is missing or does not fit the others.
+        StoreError: an artefact is missing or does not match the others.
     """
     title_ids = sorted(versions)
     written = []
@@ -92,7 +92,7 @@ def write_shards(
 def merge_shards(
     connection: duckdb.DuckDBPyConnection, store: Store, model: str, shards: Sequence[Shard]
 ) -> Shard:
-    """One shard with those rows of others that count, in the order of titles.
+    """Write one shard with the live rows of others, in the order of titles.
 
     Raises:
         StoreError: one of them is damaged.
@@ -111,7 +111,7 @@ def merge_shards(
 
 
 def mergeable(shards: Iterable[Shard]) -> Iterator[list[Shard]]:
-    """Which shards are to be merged, by the tiers: each group becomes one."""
+    """Yield groups of shards of the same tier that are to be merged into one each."""
     by_tier: dict[int, list[Shard]] = {}
     for shard in shards:
         if not is_full(shard):
@@ -123,7 +123,7 @@ def mergeable(shards: Iterable[Shard]) -> Iterator[list[Shard]]:
 
 
 def portions(shards: Sequence[Shard]) -> Iterator[list[Shard]]:
-    """Runs of shards that make full ones, and what is left, unless nothing were gained by it."""
+    """Yield runs of shards that make full ones, and the rest if merging it gains anything."""
     portion: list[Shard] = []
     for shard in shards:
         portion.append(shard)
@@ -138,13 +138,13 @@ def portions(shards: Sequence[Shard]) -> Iterator[list[Shard]]:
 
 
 def is_full(shard: Shard) -> bool:
-    """Whether a shard has grown as large as shards become."""
+    """Return True if a shard has reached the full size."""
     size = shard.bytes * shard.live / shard.titles
     return shard.live >= FULL_TITLES or size >= FULL_BYTES
 
 
 class ShardWriter:
-    """Writes the files of a new shard; they take their places when it is finished."""
+    """Writer of a new shard's files, which are moved into place when it is finished."""
 
     def __init__(self, store: Store, model: str) -> None:
         self.titles = 0
@@ -164,14 +164,14 @@ class ShardWriter:
 
     @property
     def bytes(self) -> int:
-        """What has been written so far."""
+        """Size of what was written so far."""
         return sum(self._path(file).stat().st_size for file in self._writers)
 
     def write(self, file: str, table: pa.Table) -> None:
         """Append rows to one of the files."""
         writer = self._writers.get(file)
         if writer is None:
-            # Vectors hardly shrink; a dictionary of them would only cost.
+            # Vectors hardly compress; a dictionary of them would only add bytes.
             writer = self._writers[file] = parquet_writer(
                 self._path(file),
                 table.schema,
@@ -181,7 +181,7 @@ class ShardWriter:
         writer.write_table(table, row_group_size=_ROWS_READ_TOGETHER)
 
     def finish(self) -> Shard:
-        """Move the files into place, where nothing refers to them yet."""
+        """Move the files into place, where no snapshot refers to them yet."""
         for file, writer in self._writers.items():
             writer.close()
             seal_parquet(self._path(file))
@@ -203,7 +203,7 @@ def titles_in(
     snapshot: Snapshot,
     title_ids: Iterable[str] | None = None,
 ) -> dict[str, Published]:
-    """Which titles a snapshot shows, and where.
+    """Return the titles of a snapshot, with shard and versions.
 
     Args:
         connection: any that may read files.
@@ -242,7 +242,7 @@ def _from_artefacts(
     title_ids: Sequence[str],
     versions: Mapping[str, TitleVersions],
 ) -> dict[str, pa.Table]:
-    """The rows of a few titles by file."""
+    """Return the rows of a few titles by file."""
     # Read by Arrow, which compares checksums, as DuckDB does not.
     sources = {name: _read(store, model, name, title_ids) for name in feature_tables.ARTEFACTS}
     sources["manifests"] = _manifests(store, title_ids, versions)
@@ -264,7 +264,7 @@ def _from_artefacts(
 
 
 def _check(found: Mapping[str, pa.Table], model: str, title_ids: Sequence[str]) -> None:
-    """A join drops what has no partner: every title and every shot must have arrived."""
+    """Refuse missing titles and shots: a join drops rows without a partner."""
     counts = found["shots"].group_by("title_id").aggregate([([], "count_all")])
     arrived = dict(zip(*(counts[name].to_pylist() for name in counts.column_names), strict=True))
     titles = found["titles"]
@@ -280,10 +280,10 @@ def _check(found: Mapping[str, pa.Table], model: str, title_ids: Sequence[str]) 
 
 
 def _read(store: Store, model: str, asset: str, title_ids: Sequence[str]) -> pa.Table:
-    """An asset of a few titles, one title after the other."""
+    """Read an asset of a few titles, one after the other."""
     source = feature_tables.ARTEFACTS[asset]
     variant = model if source.per_model else ""
-    # Copies of remote files are made at the same time.
+    # Remote files are downloaded in parallel.
     store.files.paths([store.key(asset, title_id, variant) for title_id in title_ids])
     found = [store.read(asset, title_id, variant, source.columns) for title_id in title_ids]
     return pa.concat_tables(

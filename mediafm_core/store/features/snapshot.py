@@ -1,4 +1,4 @@
-"""The small DuckDB file that says which shards a catalogue consists of, and shows them as tables.
+"""Small DuckDB file that names the shards of a catalogue, and shows them as tables.
 
 A snapshot is never changed, only replaced by the next one. Its file holds the list of shards and
 the views over them, so that any DuckDB client reads the catalogue by opening it.
@@ -54,7 +54,7 @@ class Shard:
 
     @property
     def live(self) -> int:
-        """Titles whose rows count."""
+        """Number of titles whose rows are live."""
         return self.titles - len(self.superseded)
 
 
@@ -67,7 +67,7 @@ class Snapshot:
         dimension: width of its vectors.
         shards: what it consists of.
         dropped: shards that it no longer consists of, each with the moment since when, in seconds
-            since the epoch: whoever opened an earlier snapshot still reads them.
+            since the epoch: clients that opened an earlier snapshot still read them.
         place: where the store was when this was written, as the views name its files.
         served: whether readers have seen this model.
         is_sharded: False for a file of the first design, which held the rows themselves.
@@ -86,16 +86,16 @@ class Snapshot:
 
     @property
     def titles(self) -> int:
-        """Titles that it shows; of a file of the first design, see its own tables."""
+        """Number of titles; files of the first design have their own tables instead."""
         return sum(shard.live for shard in self.shards)
 
     @property
     def is_current(self) -> bool:
-        """Whether shards can be added to it."""
+        """True if shards can be added to it."""
         return self.is_sharded and self.schema_version == feature_tables.VERSION
 
     def without(self, names: Iterable[str], since: float) -> "Snapshot":
-        """The same without some shards, which are remembered as dropped."""
+        """Return the snapshot without some shards, which are listed as dropped."""
         gone = set(names)
         return replace(
             self,
@@ -105,27 +105,27 @@ class Snapshot:
 
 
 def snapshot_key(model: str) -> str:
-    """Where the snapshot of a model is kept that readers do not see."""
+    """Return the key of the snapshot of a model that is not served."""
     return f"{FOLDER}/{model}/{SNAPSHOT_FILE}"
 
 
 def shard_key(model: str, file: str, shard: str) -> str:
-    """The name of one of a shard's three files."""
+    """Return the key of one of a shard's three files."""
     return f"{FOLDER}/{model}/{file}/{shard}.parquet"
 
 
 def address(files: Files, key: str) -> str:
-    """How any client names a file: its absolute path, or its address where it is not local."""
+    """Return a file's absolute path, or its address if it is remote."""
     return f"{place(files)}/{key}"
 
 
 def place(files: Files) -> str:
-    """Where the store is, as `address` names it."""
+    """Return the place of the store, as in `address`."""
     return files.location if files.is_remote else str(files.root.absolute())
 
 
 def rows(files: Files, model: str, file: str, shards: Iterable[Shard], local: bool) -> str:
-    """A query for the rows of one file of some shards, of those titles that count.
+    """Return a query for the live rows of one file of some shards.
 
     Args:
         files: the store's.
@@ -161,7 +161,7 @@ def pattern(path: Path) -> str:
 
 
 def literal(text: str) -> str:
-    """A text in SQL, where parameters are not possible; quotes are escaped by doubling them."""
+    """Return a text as an SQL literal, for statements without parameters; quotes are doubled."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -178,9 +178,9 @@ def write_snapshot(
         local: as of `rows`.
     """
     if store.files.is_remote and not connection.filesystem_is_registered("s3"):
-        from mediafm_core.storage.duckdb_filesystem import Copied
+        from mediafm_core.storage.duckdb_filesystem import CachedFileSystem
 
-        connection.register_filesystem(Copied(store.files))
+        connection.register_filesystem(CachedFileSystem(store.files))
     connection.execute(f"ATTACH {literal(str(path))} AS prepared (STORAGE_VERSION '{_FORMAT}')")
     try:
         connection.begin()
@@ -247,7 +247,7 @@ def read_snapshot(
 
 
 def snapshot_in(connection: duckdb.DuckDBPyConnection) -> Snapshot:
-    """The snapshot whose file is attached as `features`."""
+    """Read the snapshot whose file is attached as `features`."""
     model, dimension, version = connection.execute(
         "SELECT model_version, dimension, schema_version FROM features.catalogue"
     ).fetchall()[0]
@@ -267,14 +267,14 @@ def snapshot_in(connection: duckdb.DuckDBPyConnection) -> Snapshot:
     )
 
 
-CLOSE = "close programs that write to it, or make it anew with `mediafm verify --repair`"
+CLOSE = "close programs that write to it, or rebuild it with `mediafm verify --repair`"
 
 
 def require_sound_snapshot(path: Path) -> None:
     """Compare a snapshot's file with its seal.
 
-    DuckDB compares checksums of the blocks that it reads; this is for all of them, at once, and in
-    words that say what to do.
+    DuckDB compares checksums of the blocks that it reads; this compares all of them at once, with
+    an error that names the remedy.
 
     Raises:
         StoreError: it is damaged.
@@ -283,13 +283,13 @@ def require_sound_snapshot(path: Path) -> None:
         check_file(path)
     except SealError as error:
         raise StoreError(
-            f"{path} is damaged ({error}): `mediafm verify --repair` makes it anew."
+            f"{path} is damaged ({error}): `mediafm verify --repair` rebuilds it."
         ) from None
 
 
 @contextmanager
 def duckdb_errors(path: Path, remedy: str) -> Iterator[None]:
-    """Turn what DuckDB says into a `StoreError` with a remedy."""
+    """Turn DuckDB's errors into a `StoreError` with a remedy."""
     try:
         yield
     except duckdb.Error as error:

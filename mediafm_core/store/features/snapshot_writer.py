@@ -1,4 +1,4 @@
-"""Snapshots of features and their changes: rows added, superseded and merged; within one lock."""
+"""Writer of snapshots: rows are added, superseded and merged, within the writers' lock."""
 
 import logging
 import shutil
@@ -42,7 +42,7 @@ _WRITER_MEMORY = "1GB"  # beyond it DuckDB spills into the staging folder
 
 
 class SnapshotWriter:
-    """Makes the next snapshot of a model from the one before; within the writers' lock.
+    """Writer of a model's next snapshot from its latest one; used within the writers' lock.
 
     Args:
         store: the catalogue's store.
@@ -58,19 +58,19 @@ class SnapshotWriter:
         self.snapshot = snapshot
 
     def titles(self, title_ids: Iterable[str] | None = None) -> dict[str, TitleVersions]:
-        """The titles that it shows, or those of some that it shows."""
+        """Return the snapshot's titles with their versions, or those among `title_ids`."""
         found = titles_in(self.connection, self.store, self.snapshot, title_ids)
         return {title_id: published.versions for title_id, published in found.items()}
 
     def add(self, title_ids: Collection[str], again: bool = False) -> int:
-        """Add titles that are finished in Parquet, or replace their rows; how many were written.
+        """Add titles whose artefacts are complete, or replace their rows; return how many.
 
         Args:
             title_ids: the titles.
-            again: replace rows also where their versions are the same.
+            again: replace rows even if their versions are the same.
 
         Raises:
-            StoreError: an artefact of one of them is missing or does not fit the others.
+            StoreError: an artefact of one of them is missing or does not match the others.
         """
         model = self.snapshot.model
         ready = recorded_versions(self.store, model, title_ids)
@@ -97,7 +97,7 @@ class SnapshotWriter:
         return len(changed)
 
     def supersede(self, title_ids: Collection[str]) -> int:
-        """Let rows of titles no longer count; how many titles had any."""
+        """Mark rows of titles as superseded; return how many titles had any."""
         found = titles_in(self.connection, self.store, self.snapshot, title_ids)
         self._supersede(found)
         return len(found)
@@ -113,17 +113,17 @@ class SnapshotWriter:
         self.snapshot = replace(self.snapshot, shards=shards)
 
     def merge(self, groups: Iterable[Sequence[Shard]]) -> None:
-        """Let one new shard take the place of each group."""
+        """Replace each group of shards by a merged one."""
         for group in groups:
             merged = merge_shards(self.connection, self.store, self.snapshot.model, group)
             left = self.snapshot.without((shard.name for shard in group), time.time())
             self.snapshot = replace(left, shards=(*left.shards, merged))
 
     def save(self, key: str) -> None:
-        """Put the snapshot in its place, in one step."""
+        """Write the snapshot's file, atomically."""
         empty = [shard.name for shard in self.snapshot.shards if not shard.live]
         if len(empty) == len(self.snapshot.shards):
-            empty = empty[1:]  # a view has to be over something
+            empty = empty[1:]  # a view needs at least one file
         self.snapshot = self.snapshot.without(empty, time.time())
         with self.store.staging() as folder:
             prepared = folder / SNAPSHOT_FILE
@@ -132,9 +132,9 @@ class SnapshotWriter:
             self.store.commit(prepared, key)
 
     def cut_over(self, seen: Snapshot | None) -> None:
-        """Let readers see this snapshot in place of the one that they see."""
+        """Replace the published snapshot by this one."""
         if seen is not None and seen.is_sharded:
-            # It has been served, and may be again: kept as it is.
+            # A rollback may serve it again: its file is kept as it is.
             with self.store.staging() as folder:
                 kept = folder / SNAPSHOT_FILE
                 shutil.copyfile(self.store.features, kept)
@@ -145,7 +145,7 @@ class SnapshotWriter:
 
 @contextmanager
 def writing(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that writes shards and snapshots, spilling into the staging folder."""
+    """Open a connection that writes shards and snapshots, and spills into the staging folder."""
     with (
         store.staging() as folder,
         duckdb_errors(store.features, REMEDY),
@@ -158,7 +158,7 @@ def writing(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
 def recorded_versions(
     store: Store, model: str, title_ids: Iterable[str]
 ) -> dict[str, TitleVersions]:
-    """Versions of what is in Parquet, of those titles that are finished under a model."""
+    """Return the recorded versions of those titles that are complete under a model."""
     versions = {}
     for title_id in title_ids:
         features = store.record("clip_features", title_id, model)
@@ -169,7 +169,7 @@ def recorded_versions(
 
 
 def finished(store: Store, model: str) -> set[str]:
-    """Titles that have clip features of a model in Parquet."""
+    """Return the titles that have clip features of a model in Parquet."""
     entries = store.files.entries(f"clip_features/{model}")
     return {PurePosixPath(entry.key).stem for entry in entries}
 

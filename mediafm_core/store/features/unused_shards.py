@@ -1,4 +1,4 @@
-"""Removing shards that no reader can need, and merging those that are left."""
+"""Removal of shards that no reader uses, and merging of the remaining ones."""
 
 import time
 from collections.abc import Collection
@@ -22,13 +22,13 @@ from mediafm_core.store.store import FEATURES_FILE, Store
 
 @dataclass(frozen=True)
 class CleanedFeatures:
-    """What `clean` did.
+    """Result of `clean`.
 
     Attributes:
-        models: versions of which nothing is left.
+        models: versions whose files were all removed.
         files: files that were removed.
         bytes: their size.
-        merged: shards that others have taken the place of.
+        merged: shards that were replaced by merged ones.
     """
 
     models: tuple[str, ...]
@@ -41,12 +41,12 @@ def clean(store: Store, obsolete: Collection[str], grace_s: float) -> CleanedFea
     """Merge shards, and remove the files that no snapshot refers to.
 
     A client that opened an earlier snapshot reads its shards for as long as it is open. So a shard
-    is removed only when no snapshot has referred to it for the time of grace.
+    is removed only when no snapshot has referred to it for the grace period.
 
     Args:
         store: the catalogue's store.
-        obsolete: model versions that are needed no more; never the one that readers see.
-        grace_s: seconds for which files stay that nothing refers to.
+        obsolete: model versions that are not needed any more; never the served one.
+        grace_s: seconds for which unreferenced files are kept.
     """
     removed: list[Entry] = []
     models, merged = [], 0
@@ -60,10 +60,10 @@ def clean(store: Store, obsolete: Collection[str], grace_s: float) -> CleanedFea
             ]
             is_seen = seen is not None and seen.model == model and seen.is_current
             if model in obsolete and not (seen and seen.model == model):
-                # Readers left it when its snapshot was put aside, or later.
+                # Readers left it when its snapshot was replaced, or later.
                 if entries and max(entry.modified_s for entry in entries) <= before:
                     models.append(model)
-                    # The snapshot first: nothing can return to a model of which shards are gone.
+                    # The snapshot first: a rollback must not find a model whose shards are removed.
                     removed += sorted(entries, key=lambda entry: not _is_snapshot(entry))
                 continue
             key = FEATURES_FILE if is_seen else snapshot_key(model)
@@ -81,7 +81,7 @@ def clean(store: Store, obsolete: Collection[str], grace_s: float) -> CleanedFea
 
 
 def _dated(store: Store, entry: Entry, now: float) -> Entry:
-    """Let the time of grace of a file that is dated in the future begin now."""
+    """Start the grace period of a file that is dated in the future now."""
     if is_ahead(entry.modified_s, now):
         store.files.touch(entry.key)
         return entry._replace(modified_s=now)
@@ -89,7 +89,7 @@ def _dated(store: Store, entry: Entry, now: float) -> Entry:
 
 
 def _tidy(writer: SnapshotWriter, key: str, before: float, now: float) -> int:
-    """Merge small shards, drop rows that no longer count, forget what was dropped long ago."""
+    """Merge small shards, drop superseded rows, and forget shards that were dropped long ago."""
     small = [shard for shard in writer.snapshot.shards if shard.superseded or not is_full(shard)]
     groups = [group for group in portions(small) if sum(shard.live for shard in group)]
     writer.merge(groups)
@@ -105,10 +105,10 @@ def _tidy(writer: SnapshotWriter, key: str, before: float, now: float) -> int:
 
 
 def _unneeded(entries: list[Entry], snapshot: Snapshot | None, before: float) -> list[Entry]:
-    """Files of shards that a model's snapshot does not speak of; a killed writer leaves such too.
+    """Return files of shards that a model's snapshot does not name; killed writers leave some too.
 
-    A shard that was dropped is spoken of for the time of grace. What is younger than that may be
-    the work of a writer that has not finished. Of search indexes, the latest stays.
+    A dropped shard is named for the grace period. Younger files may belong to a writer that has
+    not finished. The latest search index is kept.
     """
     needed = set()
     if snapshot is not None:

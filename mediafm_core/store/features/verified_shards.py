@@ -1,9 +1,9 @@
-"""Shards that were compared with their seals, so that each is read for that once and not always.
+"""Memory of shards whose checksums were verified, so that each is verified once.
 
-DuckDB decodes shards and compares no checksums, so MediaFM compares a whole file before DuckDB
-opens it. A file is known by path, size, inode and times of change. What was compared is remembered
-in this process and, for other ones on this machine, as an empty file in the cache folder. Damage
-that leaves all of these as they were is found by `mediafm verify`.
+DuckDB reads shards without comparing checksums, so MediaFM verifies a whole file before DuckDB
+opens it. A verified file is remembered by path, size, inode and times of change, in this process
+and, for others on this machine, as an empty file in the cache folder. `mediafm verify` finds damage
+that changes none of these.
 """
 
 import json
@@ -20,7 +20,7 @@ from mediafm_core.identity import digest_of
 from mediafm_core.store.store import Store
 
 _THREADS = min(8, os.cpu_count() or 1)  # digests are computed without Python's lock
-_MOST_MARKS = 8192  # the oldest half goes beyond it; a shard without one is compared again
+_MOST_MARKS = 8192  # beyond it the oldest half is removed; a shard without a mark is verified again
 
 _compared: set[str] = set()
 
@@ -28,7 +28,7 @@ _compared: set[str] = set()
 def require_sound(store: Store, keys: Collection[str]) -> list[Path]:
     """Return the paths of shards' files, each compared with its seal if it was not before.
 
-    A file that is gone is left to whoever opens it.
+    A missing file raises no error here: opening it does.
 
     Raises:
         StoreError: one is damaged.
@@ -43,12 +43,12 @@ def require_sound(store: Store, keys: Collection[str]) -> list[Path]:
 
 
 def remember(paths: Iterable[Path]) -> None:
-    """Take files for sound that this process has written just now."""
+    """Mark files as verified that this process has just written."""
     _compared.update(name for name in map(_name, paths) if name)
 
 
 def damaged_shard(store: Store, key: str, reason: str) -> StoreError:
-    """Return the error of a shard's file that is not what was written."""
+    """Return the error of a shard's file that is damaged."""
     return StoreError(
         f"{store.location}/{key} is damaged ({reason}): `mediafm verify --repair` writes it again "
         "from the titles' artefacts."

@@ -1,4 +1,4 @@
-"""Alerts reach their target once, or an error says that they did not and what to do."""
+"""Alerts reach their target once, or raise an error with a remedy."""
 
 import json
 import logging
@@ -35,7 +35,7 @@ def webhook():
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    """The pauses between attempts, seconds, instead of waiting for them."""
+    """Record the pauses between attempts, in seconds, instead of waiting."""
     pauses = []
     monkeypatch.setattr("time.sleep", pauses.append)
     return pauses
@@ -46,7 +46,7 @@ def to(webhook: Webhook, **changes) -> AlertSettings:
 
 
 def refused(settings: AlertSettings) -> str:
-    """The error of an alert that is not delivered; no form of it shows the secret."""
+    """Return the error of an undelivered alert, after checking that it hides the secret."""
     with pytest.raises(ConfigurationError) as caught:
         send(ALERT, settings)
     shown = "".join(traceback.format_exception(caught.value))
@@ -64,7 +64,7 @@ def test_a_webhook_gets_the_alert_as_json(webhook):
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
-def test_what_may_pass_is_tried_again(webhook, no_pauses, status):
+def test_an_error_that_may_pass_is_retried(webhook, no_pauses, status):
     webhook.script = [(status, {}, {}), (status, {}, {})]
     send(ALERT, to(webhook, max_retries=2))
     assert webhook.texts == [ALERT.text] * 3
@@ -89,7 +89,7 @@ def test_a_refusal_is_not_repeated(webhook, status, remedy):
     assert remedy in message
 
 
-def test_the_secret_goes_to_no_other_place(webhook):
+def test_the_secret_is_sent_to_no_other_address(webhook):
     elsewhere = Webhook()
     try:
         webhook.script = [(307, {"Location": elsewhere.address}, {})]
@@ -116,7 +116,7 @@ def test_a_webhook_that_drips(webhook, name):
 
 
 @pytest.mark.parametrize("endless", [faulty_answers.dripping_body, faulty_answers.gigabyte])
-def test_the_body_of_an_answer_is_not_waited_for(webhook, endless):
+def test_the_body_of_a_response_is_not_read(webhook, endless):
     body = endless()
     webhook.script = [body]
     send(ALERT, to(webhook))
@@ -132,26 +132,26 @@ def test_the_body_of_an_answer_is_not_waited_for(webhook, endless):
         faulty_answers.reset,
     ],
 )
-def test_a_webhook_that_speaks_no_http(webhook, fault):
+def test_a_webhook_that_does_not_use_http(webhook, fault):
     webhook.script = [fault] * 2
     assert "127.0.0.1 cannot be reached" in refused(to(webhook, max_retries=1))
     assert len(webhook.requests) == 2
 
 
-def test_what_a_webhook_says_of_the_secret_is_not_repeated(webhook, caplog):
+def test_a_response_that_contains_the_secret_is_not_logged(webhook, caplog):
     caplog.set_level(logging.DEBUG)
     webhook.script = [faulty_answers.raw(f"HTTP/1.1 403 {SECRET}\r\nX: {SECRET}\r\n\r\n".encode())]
     refused(to(webhook))
     assert SECRET not in caplog.text
 
 
-def test_nobody_listens(webhook):
+def test_a_webhook_without_a_server(webhook):
     settings = to(webhook, max_retries=0)
     webhook.close()
     assert "cannot be reached (ConnectError)" in refused(settings)
 
 
-def test_nothing_is_logged_of_the_secret(webhook, caplog):
+def test_the_secret_is_not_logged(webhook, caplog):
     caplog.set_level(logging.DEBUG)
     webhook.script = [(500, {}, {})]
     settings = to(webhook)
@@ -187,14 +187,14 @@ def test_a_command_that_does_not_end():
     assert "longer than 0.5 s" in refused(settings)
 
 
-def test_the_log(caplog):
+def test_the_target_log(caplog):
     send(ALERT, AlertSettings(target="log"))
     [record] = caplog.records
     assert record.levelno == logging.ERROR
     assert record.getMessage() == f"{ALERT.text} {ALERT.link}"
 
 
-def test_a_function_of_ones_own():
+def test_a_function_as_target():
     webhook_service.kept.clear()
     send(ALERT, AlertSettings(target="webhook_service:keep"))
     assert webhook_service.kept == [ALERT]
@@ -212,11 +212,11 @@ def test_a_function_that_fails():
         ("webhook_service:SECRET", "no function"),
     ],
 )
-def test_a_function_that_is_not_there(target, fault):
+def test_a_function_that_does_not_exist(target, fault):
     assert fault in refused(AlertSettings(target=target))
 
 
-def test_no_target_tells_nobody(caplog):
+def test_the_target_none_sends_nothing(caplog):
     send(ALERT, AlertSettings())
     assert caplog.records == []
 

@@ -1,4 +1,4 @@
-"""The sensor of failed runs tells of each failure once, whatever its target does meanwhile."""
+"""The sensor of failed runs sends one alert per failure, also if its target fails meanwhile."""
 
 import dagster as dg
 import pytest
@@ -43,7 +43,7 @@ def good():
 
 
 class Daemon:
-    """Evaluates the sensor as Dagster's daemon does: a tick that raises keeps the cursor."""
+    """Evaluation of the sensor as by Dagster's daemon: a tick that raises keeps the cursor."""
 
     def __init__(self, instance: dg.DagsterInstance, **alerts) -> None:
         self.instance = instance
@@ -89,7 +89,7 @@ def test_no_alert_is_sent_of_a_title_quarantined_among_many(daemon, webhook):
     assert "of 1 runs" in daemon.tick()
 
 
-def test_each_failure_is_told_once(daemon, webhook):
+def test_each_failure_is_alerted_once(daemon, webhook):
     daemon.run(ingest)  # before the sensor was switched on
     assert "begin with the next" in daemon.tick()
     run_ids = [
@@ -122,7 +122,7 @@ def test_a_run_whose_process_died(daemon, webhook):
     assert webhook.texts == ["ingest failed: Its process 12 is gone. It is started again."]
 
 
-def test_what_is_not_delivered_is_seen_and_sent_later(daemon, webhook):
+def test_an_undelivered_alert_fails_its_tick_and_is_sent_later(daemon, webhook):
     daemon.tick()
     run_ids = [daemon.run(ingest), daemon.run(ingest), daemon.run(ingest)]
     webhook.script = [(200, {}, {}), *[(503, {}, {})] * 3]
@@ -136,7 +136,7 @@ def test_what_is_not_delivered_is_seen_and_sent_later(daemon, webhook):
     assert delivered == [run_ids[0], *[run_ids[1]] * 4, run_ids[2]]
 
 
-def test_many_failures_are_told_in_several_ticks(daemon, webhook):
+def test_many_failures_are_alerted_in_several_ticks(daemon, webhook):
     daemon.tick()
     for _ in range(12):
         run = daemon.instance.create_run_for_job(ingest)
@@ -151,6 +151,6 @@ def test_many_failures_are_told_in_several_ticks(daemon, webhook):
 
 
 @pytest.mark.parametrize(("target", "status"), [("none", "STOPPED"), ("log", "RUNNING")])
-def test_the_sensor_runs_where_there_is_a_target(target, status):
+def test_the_sensor_runs_if_a_target_is_set(target, status):
     sensor = alert_on_failure(load_settings(alerts={"target": target}))
     assert (sensor.name, sensor.default_status.name) == ("alert_on_failure", status)

@@ -1,4 +1,4 @@
-"""The asset `evaluation`, the checks on a candidate, and what `mediafm release` says of it."""
+"""The asset `evaluation`, the checks of a candidate, and the comparison by `mediafm release`."""
 
 import shutil
 from pathlib import Path
@@ -10,9 +10,9 @@ from marked_catalogue import CLIPS, LABEL, TITLES, MarkedCatalogue, MarkedModels
 
 from mediafm_assets.assets.evaluation_asset import EVALUATION, MODEL, hidden_shots_are_predicted
 from mediafm_assets.assets.evaluation_asset import in_context_as_good_as_serving as by_labels
+from mediafm_assets.dagster_internals import DATA_VERSION_TAG
 from mediafm_assets.definitions import defs
 from mediafm_assets.resources.instance import open_instance
-from mediafm_assets.tags import DATA_VERSION
 from mediafm_core.cli.main import main
 from mediafm_core.pipeline.serving import release_history
 from mediafm_core.readable import as_markdown
@@ -23,13 +23,13 @@ QUICK = {"representations": ["flat", "in_context"], "folds": 2, "bootstrap": 100
 
 @pytest.fixture
 def models(marked_models: MarkedModels, tmp_path: Path) -> MarkedModels:
-    """A copy, to change."""
+    """Return a copy that tests may change."""
     return marked_models.copy(tmp_path / "store")
 
 
 @pytest.fixture
 def mediafm(models: MarkedModels, monkeypatch: pytest.MonkeyPatch):
-    """Runs `mediafm ARGUMENTS` on the catalogue."""
+    """Return a function that runs `mediafm ARGUMENTS` on the catalogue."""
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     monkeypatch.setenv("MEDIAFM_STORE", str(models.catalogue.root))
     monkeypatch.setenv("MEDIAFM_INBOX", str(models.catalogue.root / "inbox"))
@@ -77,7 +77,7 @@ def check(
     )
     with open_instance(catalogue.store) as instance:
         instance.report_runless_asset_event(
-            dg.AssetMaterialization(MODEL, tags={DATA_VERSION: candidate})
+            dg.AssetMaterialization(MODEL, tags={DATA_VERSION_TAG: candidate})
         )
         done = everything.resolve_job_def("check").execute_in_process(instance=instance)
     [found] = done.get_asset_check_evaluations()
@@ -104,7 +104,7 @@ class TestAsset:
         for folder in models.catalogue.store.models.iterdir():  # nothing can be computed now
             (folder / "model.safetensors").unlink()
         second = materialisation(evaluate(models.catalogue, QUICK))
-        assert (first.tags or {})[DATA_VERSION] == (second.tags or {})[DATA_VERSION]
+        assert (first.tags or {})[DATA_VERSION_TAG] == (second.tags or {})[DATA_VERSION_TAG]
         assert (shown["computed_now"], figures(second)["computed_now"]) == (1, 0)
         assert figures(second) == {**shown, "computed_now": 0}
 
@@ -116,15 +116,15 @@ class TestAsset:
         assert done.success
         shown = figures(materialisation(done))
         assert shown["state"] == "not measurable"
-        assert "add label columns to clips.csv" in str(shown["why_not"])
+        assert "add label columns to clips.csv" in str(shown["reason"])
         assert not [value for value in shown.values() if isinstance(value, int | float)]
         found = check(catalogue, catalogue.save_model(2))
         assert found.passed
         assert found.metadata["state"].value == "not measurable"
-        assert "add label columns to clips.csv" in str(found.metadata["found"].value)
+        assert "add label columns to clips.csv" in str(found.metadata["finding"].value)
 
     @pytest.mark.parametrize(
-        ("config", "told"),
+        ("config", "reason"),
         [
             (
                 {"labels": ["mood"]},
@@ -134,40 +134,40 @@ class TestAsset:
             ({"representations": ["sharpness"]}, "There is no representation 'sharpness'"),
         ],
     )
-    def test_what_is_misnamed_fails_with_a_sentence(
-        self, models: MarkedModels, config: dict[str, object], told: str
+    def test_an_unknown_name_fails_with_a_sentence(
+        self, models: MarkedModels, config: dict[str, object], reason: str
     ) -> None:
         done = evaluate(models.catalogue, config, raises=False)
         assert not done.success
         data = done.failure_data_for_node(EVALUATION)
         assert data is not None
-        assert told in (data.user_failure_data.description or "")
+        assert reason in (data.user_failure_data.description or "")
 
-    def test_a_task_that_there_is_not(self, models: MarkedModels) -> None:
+    def test_an_unknown_task(self, models: MarkedModels) -> None:
         with pytest.raises(dg.DagsterInvalidConfigError):
             evaluate(models.catalogue, {"task": "sorting"})
 
 
 class TestChecks:
-    def test_a_blind_candidate_is_warned_of(self, models: MarkedModels) -> None:
+    def test_a_blind_candidate_gets_a_warning(self, models: MarkedModels) -> None:
         found = check(models.catalogue, models.blind)
         assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
-        assert f"worse by {LABEL}, beyond the interval" in str(found.metadata["found"].value)
+        assert f"worse by {LABEL}, beyond the interval" in str(found.metadata["finding"].value)
         high = found.metadata[f"{LABEL} {METRIC} high"].value
         assert isinstance(high, float)
         assert high < 0
         assert "data:image/png" in str(found.metadata["plots"].value)
 
-    def test_an_equal_one_is_not(self, models: MarkedModels) -> None:
+    def test_an_equal_candidate_gets_no_warning(self, models: MarkedModels) -> None:
         found = check(models.catalogue, models.equal)
         assert found.passed
         assert found.metadata["state"].value == "passed"
         assert found.metadata["compared_with"].value == models.serving
 
-    def test_hidden_shots(self, models: MarkedModels) -> None:
+    def test_masked_shots(self, models: MarkedModels) -> None:
         found = check(models.catalogue, models.blind, hidden_shots_are_predicted)
         assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
-        assert "worse than the best baseline" in str(found.metadata["found"].value)
+        assert "worse than the best baseline" in str(found.metadata["finding"].value)
 
     def test_a_model_is_checked_when_it_has_been_trained(self, models: MarkedModels) -> None:
         catalogue = models.catalogue
@@ -179,7 +179,7 @@ class TestChecks:
                 instance=instance, resources={"platform": catalogue.platform(training=training)}
             )
         [trained] = done.get_asset_materialization_events()
-        candidate = (trained.materialization.tags or {})[DATA_VERSION]
+        candidate = (trained.materialization.tags or {})[DATA_VERSION_TAG]
         found = {each.check_name: each for each in done.get_asset_check_evaluations()}
         assert set(found) == {"in_context_as_good_as_serving", "hidden_shots_are_predicted"}
         shown = found["in_context_as_good_as_serving"].metadata
@@ -189,7 +189,7 @@ class TestChecks:
 
 
 class TestRelease:
-    def test_says_that_a_candidate_is_worse_and_releases_it(
+    def test_warns_that_a_candidate_is_worse_and_releases_it(
         self, mediafm, models: MarkedModels
     ) -> None:
         shutil.rmtree(models.catalogue.root / EVALUATION)
@@ -202,13 +202,13 @@ class TestRelease:
         assert f"{models.blind} is released" in result.stdout
         assert release_history(models.catalogue.store)[-1].model == models.blind
 
-    def test_says_that_an_equal_one_is_not(self, mediafm, models: MarkedModels) -> None:
+    def test_prints_no_warning_for_an_equal_candidate(self, mediafm, models: MarkedModels) -> None:
         result = mediafm("release", models.equal)
         assert result.exit_code == 0, result.output
         assert "Warning" not in result.stdout
         assert f"average precision of {LABEL} +0.000 (" in result.stdout.splitlines()[0]
 
-    def test_settings_can_refuse(
+    def test_settings_can_refuse_a_worse_candidate(
         self, mediafm, models: MarkedModels, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("MEDIAFM_EVALUATION__REFUSE_WORSE", "true")
@@ -217,12 +217,12 @@ class TestRelease:
         assert "evaluation.refuse_worse forbids its release" in result.stderr
         assert release_history(models.catalogue.store)[-1].model == models.serving
 
-    def test_can_go_without(self, mediafm, models: MarkedModels) -> None:
+    def test_can_skip_the_comparison(self, mediafm, models: MarkedModels) -> None:
         result = mediafm("release", "--no-compare", models.blind)
         assert result.exit_code == 0, result.output
         assert result.stdout.startswith(f"{models.blind} is released")
 
-    def test_the_job_says_so_too(self, models: MarkedModels) -> None:
+    def test_the_job_warns_as_well(self, models: MarkedModels) -> None:
         with open_instance(models.catalogue.store) as instance:
             done = defs.resolve_job_def("release_model").execute_in_process(
                 run_config={"ops": {"release_candidate": {"config": {"version": models.blind}}}},

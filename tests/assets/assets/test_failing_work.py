@@ -1,4 +1,4 @@
-"""Runs of Dagster in which work fails though no title's input is known to be at fault."""
+"""Dagster runs that fail for another reason than the input of a title."""
 
 import errno
 from collections.abc import Callable
@@ -26,7 +26,7 @@ SENTENCE = "This machine fails (OSError: [Errno 28] No space left on device"
 def catalogue(
     dagster_catalogue: DagsterCatalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> DagsterCatalogue:
-    """A copy to change, whose steps are tried again at once."""
+    """Return a copy that tests may change, whose steps are retried without a delay."""
     monkeypatch.setattr(retries, "_FIRST_DELAY_S", 0.0)
     return dagster_catalogue.copy(tmp_path)
 
@@ -38,7 +38,7 @@ def remove(store: Store, catalogue: DagsterCatalogue, *assets: str) -> None:
 
 
 def fail(monkeypatch: pytest.MonkeyPatch, asset: str, title_id: str, error: Exception) -> list[str]:
-    """Let the work on an asset fail for one title; returns the titles that are worked on."""
+    """Make the computation of an asset fail for one title; returns the titles that are computed."""
     compute: Callable[[Work], None] = materialising._COMPUTE[asset]
     seen: list[str] = []
 
@@ -66,12 +66,12 @@ def test_a_title_that_fails_stops_no_other_and_fails_the_run(
     with monkeypatch.context() as broken, catalogue.instance() as instance:
         fail(broken, asset, CAT, ZeroDivisionError("odd"))
         report = CatalogueRunner(platform, instance).run(GOOD)
-        [(run_id, said)] = report.failures.items()
+        [(run_id, reason)] = report.failures.items()
         run = instance.get_run_by_id(run_id)
         steps = instance.get_run_step_stats(run_id)
     assert run is not None
     assert run.status == dg.DagsterRunStatus.FAILURE
-    assert said.startswith(f"clip_features: {CAT}: {asset} failed (ZeroDivisionError: odd)")
+    assert reason.startswith(f"clip_features: {CAT}: {asset} failed (ZeroDivisionError: odd)")
     assert [each.step_key for each in steps if each.status.name == "FAILURE"] == ["clip_features"]
     assert states(catalogue)[COFFEE] == "present"
     assert states(catalogue)[CAT] != "present"
@@ -91,9 +91,9 @@ def test_a_full_disk_stops_the_run_at_the_first_title(
     seen = fail(monkeypatch, "timed_text", CAT, OSError(errno.ENOSPC, "No space left on device"))
     with catalogue.instance() as instance:
         report = CatalogueRunner(platform, instance).run(GOOD)
-    [said] = report.failures.values()
-    assert SENTENCE in said
-    assert "make room there" in said
+    [reason] = report.failures.values()
+    assert SENTENCE in reason
+    assert "make room there" in reason
     assert seen == [CAT] * (1 + retries.MOST_RETRIES), "the title after it waits"
     bad_title, *others = Quarantine(platform.store)
     assert others == []

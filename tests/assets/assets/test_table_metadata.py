@@ -1,4 +1,4 @@
-"""Tables of the UI: narrow, whole, and without markup from names that others have given."""
+"""Tables in the UI: narrow, complete, and without markup from the names of titles."""
 
 from pathlib import Path
 
@@ -82,7 +82,7 @@ def test_reasons_have_no_directories(reason: str, shown: str):
 
 
 def test_markdown_opens_in_a_dialog():
-    """The UI shows less than a thousand characters inside a narrow column."""
+    """Check the length: the UI shows less than a thousand characters in a narrow column."""
     assert len(markdown_table(("name",), [{"name": "x"}]).value) >= 1000
 
 
@@ -104,6 +104,6 @@ def test_each_asset_names_the_code_that_computes_it(asset: str):
     assert line.startswith(f"def {reference.label.rpartition('.')[2]}(")
 
 
-def test_a_place_is_a_uri(tmp_path: Path):
+def test_a_location_is_a_uri(tmp_path: Path):
     assert uri("s3://bucket/store/shots/a.parquet") == "s3://bucket/store/shots/a.parquet"
     assert uri(f"{tmp_path}/a b.parquet") == f"file://{tmp_path}/a%20b.parquet"

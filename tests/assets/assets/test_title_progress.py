@@ -1,4 +1,4 @@
-"""Lines that a step over titles logs, with a clock that the test moves."""
+"""Log lines of a step over titles, with a clock that the test sets."""
 
 from mediafm_assets.assets.title_events import MANY
 from mediafm_assets.assets.title_progress import TitleProgress

@@ -1,4 +1,4 @@
-"""What Dagster records of a run over several titles: each title's own events, never another's."""
+"""Events of a run over several titles: each title has its own and no other's."""
 
 import urllib.request
 from pathlib import Path
@@ -40,7 +40,7 @@ def logged(
 
 
 def passed_partitions(instance: dg.DagsterInstance, asset: str, check: str) -> set[str | None]:
-    """Titles whose latest materialisation has passed a check, as the UI shows them."""
+    """Return the titles whose latest materialisation has passed a check, as the UI shows them."""
     key = dg.AssetCheckKey(dg.AssetKey(asset), check)
     found = instance.event_log_storage.get_asset_check_partition_info([key])
     return {
@@ -66,7 +66,7 @@ def test_runs_with_a_bad_title_among_good_ones_succeed(
 def test_runs_are_listed_under_their_jobs(
     any_dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
 ):
-    """The UI finds the runs of a job by this label; `mediafm ui` and workspace.yaml load it."""
+    """Check the label by which the UI finds runs; `mediafm ui` and workspace.yaml load it."""
     label = "__repository__@mediafm_assets.definitions"
     for job in ("embed_title", "train_model", "refresh_catalogue"):
         found = instance.get_runs(dg.RunsFilter(job_name=job, tags={".dagster/repository": label}))
@@ -133,7 +133,7 @@ def test_checks_are_evaluated_for_each_title(
                 evaluation.passed
             )
             if evaluation.check_name != ACCEPTED:
-                assert evaluation.metadata["seen"].value
+                assert evaluation.metadata["detail"].value
     for asset in SPECS:
         names = {ACCEPTED, *(check.__name__ for check in CHECKS.get(asset, ()))}
         for title in GOOD:
@@ -197,7 +197,7 @@ def test_a_title_up_to_date_is_recorded_again_but_not_computed(
     assert modified(copy.store) == before
 
 
-def test_a_title_up_to_date_is_computed_again_on_request(
+def test_a_title_up_to_date_is_recomputed_on_request(
     dagster_catalogue: DagsterCatalogue, tmp_path: Path
 ):
     copy = dagster_catalogue.copy(tmp_path)
@@ -233,7 +233,7 @@ def test_a_run_over_many_titles_checks_each_and_draws_nothing(
             assert not {"contact_sheet", "shot_similarity"} & made.metadata.keys()
 
 
-def test_a_table_knows_its_columns_its_rows_and_its_file(
+def test_a_table_has_metadata_of_its_columns_rows_and_file(
     any_dagster_catalogue: DagsterCatalogue, instance: dg.DagsterInstance
 ):
     store = any_dagster_catalogue.platform().store
@@ -259,7 +259,7 @@ def is_markdown(value: dg.MetadataValue) -> bool:
 
 
 def modified(store: Path) -> dict[Path, int]:
-    """When each artefact was written; the published DuckDB file is no artefact."""
+    """Return the time of each artefact's file; the published DuckDB file is no artefact."""
     return {
         path.relative_to(store): path.stat().st_mtime_ns
         for path in store.rglob("*")

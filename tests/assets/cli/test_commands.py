@@ -1,4 +1,4 @@
-"""`mediafm run` and `dagster asset materialize` as people call them: real processes."""
+"""`mediafm run` and `dagster asset materialize` as real processes."""
 
 import os
 import signal
@@ -13,8 +13,8 @@ import pytest
 from dagster_catalogue import BAD, GOOD, DagsterCatalogue
 from films import SMALL_MODEL
 
-from mediafm_assets.resources.executor import INTERRUPTED
 from mediafm_assets.resources.instance import dagster_home, open_instance
+from mediafm_assets.tags import INTERRUPTED_TAG
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.store.equality import differences
 from mediafm_core.store.store import Store
@@ -23,7 +23,7 @@ PATIENCE_S = 600
 POLL_S = 0.1
 
 MEDIAFM = [sys.executable, "-m", "mediafm_core"]
-# More steps than a test waits for: a run that is to be killed in its training is.
+# More steps than a test waits for, so that a run is killed during its training.
 ENDLESS = {"MEDIAFM_TRAINING__STEPS": "1000000", "MEDIAFM_TRAINING__VALIDATE_EVERY": "1000000"}
 
 
@@ -51,7 +51,7 @@ def end_when(
     number: signal.Signals = signal.SIGKILL,
     **changes: str,
 ) -> int:
-    """Start `mediafm run`, send it a signal once something has happened; returns its exit code."""
+    """Start `mediafm run`, send a signal once a condition holds, and return its exit code."""
     with log.open("w") as output:
         process = subprocess.Popen(
             [*MEDIAFM, "run"],
@@ -73,7 +73,7 @@ def end_when(
 
 
 def training_has_logged(instance: dg.DagsterInstance) -> bool:
-    """Whether a training has done its first steps, as Dagster's log tells."""
+    """Return True if Dagster's log has the first steps of a training."""
     return any(
         entry.user_message.startswith("training, loss ")
         for run in instance.get_runs(dg.RunsFilter(job_name="train_model"))
@@ -81,7 +81,7 @@ def training_has_logged(instance: dg.DagsterInstance) -> bool:
     )
 
 
-def test_killed_runs_leave_nothing_that_a_rerun_does_not_mend(
+def test_killed_runs_leave_nothing_that_a_rerun_does_not_fix(
     dagster_catalogue: DagsterCatalogue, tmp_path: Path
 ):
     inbox, store = dagster_catalogue.inbox, Store(tmp_path / "store")
@@ -122,7 +122,9 @@ def test_interrupted_runs_are_cancelled_and_a_rerun_finishes_them(
             cancelled = instance.get_runs(
                 dg.RunsFilter(statuses=[dg.DagsterRunStatus.CANCELED]), limit=1
             )
-            assert [(run.job_name, run.tags[INTERRUPTED]) for run in cancelled] == [(job, "true")]
+            assert [(run.job_name, run.tags[INTERRUPTED_TAG]) for run in cancelled] == [
+                (job, "true")
+            ]
             assert (
                 instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])) == 0
             )
@@ -138,7 +140,7 @@ def test_interrupted_runs_are_cancelled_and_a_rerun_finishes_them(
     assert differences(Store(dagster_catalogue.store), store) == []
 
 
-def test_a_run_with_nothing_to_do_says_so(dagster_catalogue: DagsterCatalogue):
+def test_a_run_with_nothing_to_do_prints_it(dagster_catalogue: DagsterCatalogue):
     again = run(dagster_catalogue)
     assert again.returncode == 0, again.stderr
     assert "Nothing to do" in again.stdout
@@ -148,13 +150,13 @@ def test_a_run_with_nothing_to_do_says_so(dagster_catalogue: DagsterCatalogue):
     assert again.stderr == ""
 
 
-def test_only_the_named_titles_are_shown_and_judged(dagster_catalogue: DagsterCatalogue):
+def test_only_the_named_titles_are_shown_and_checked(dagster_catalogue: DagsterCatalogue):
     named = run(dagster_catalogue, "--titles", "cat, coffee", "--strict")
     assert named.returncode == 0, named.stderr
     assert BAD not in named.stdout
 
 
-def test_a_named_title_is_computed_again_on_request(
+def test_a_named_title_is_recomputed_on_request(
     dagster_catalogue: DagsterCatalogue, tmp_path: Path
 ):
     copy = dagster_catalogue.copy(tmp_path)

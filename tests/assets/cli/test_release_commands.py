@@ -1,4 +1,4 @@
-"""`mediafm train`, `models`, `release`, `rollback`, and the same as Dagster's jobs."""
+"""`mediafm train`, `models`, `release` and `rollback`, and the jobs of the same purpose."""
 
 import json
 import shutil
@@ -12,8 +12,7 @@ from released_models import release
 from trained_store import TrainedStore
 
 from mediafm_assets.assets.model_assets import SERVING_MODEL
-from mediafm_assets.assets.model_partitions import MODELS, offer_models
-from mediafm_assets.assets.partitions import is_over_titles
+from mediafm_assets.assets.partitions import MODELS, is_over_titles, offer_models
 from mediafm_assets.definitions import defs
 from mediafm_assets.resources.instance import open_instance
 from mediafm_assets.sensors.run_requests import titles_under_way
@@ -24,7 +23,7 @@ from mediafm_core.pipeline.serving import release_history, serving_model
 
 @pytest.fixture
 def mediafm(trained_store: TrainedStore, monkeypatch: pytest.MonkeyPatch):
-    """Runs `mediafm ARGUMENTS` on the store of trained models."""
+    """Return a function that runs `mediafm ARGUMENTS` on the store of trained models."""
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("MEDIAFM_STORE", str(trained_store.root))
@@ -41,7 +40,7 @@ def mediafm(trained_store: TrainedStore, monkeypatch: pytest.MonkeyPatch):
 
 
 def observations(trained: TrainedStore) -> list[dg.AssetObservation]:
-    """What was observed of `serving_model`, the latest first."""
+    """Return the observations of `serving_model`, the latest first."""
     with open_instance(trained.store) as instance:
         found = instance.fetch_observations(dg.AssetKey(SERVING_MODEL), limit=10).records
     return [each.asset_observation for each in found if each.asset_observation]
@@ -143,7 +142,7 @@ class TestRelease:
             assert "`mediafm run`" in result.stdout
         result = mediafm("rollback", "--reason", "worse names")
         assert result.exit_code == 0, result.output
-        assert f"{first} serves again, in place of {second}" in result.stdout
+        assert f"Rolled back from {second} to {first}." in result.stdout
 
         seen = observations(trained_store)
         assert [each.tags["dagster/data_version"] for each in seen] == [first, second, first]
@@ -164,12 +163,12 @@ class TestRelease:
         assert [row["model"] for row in rows] == [first, second, first]
         assert rows[0]["restores"] == 0
 
-    def test_what_serves_already_is_said(self, mediafm, trained_store: TrainedStore):
+    def test_a_release_of_the_serving_model_prints_it(self, mediafm, trained_store: TrainedStore):
         mediafm("release", trained_store.models[0])
         before = trained_store.pointer
         result = mediafm("release", trained_store.models[0])
         assert (result.exit_code, trained_store.pointer) == (0, before)
-        assert f"{trained_store.models[0]} serves already." in result.stdout
+        assert f"{trained_store.models[0]} is the serving model already." in result.stdout
 
     def test_a_refusal_is_one_line(self, mediafm, trained_store: TrainedStore):
         for arguments in (("release", "0000"), ("rollback",)):
@@ -188,8 +187,8 @@ class TestTrain:
         result = mediafm("train")
         assert result.exit_code == 0, result.output
         assert trained_store.pointer == before
-        assert "It serves already." in result.stdout
-        assert "Trained before with these settings" in result.stdout
+        assert "It is the serving model already." in result.stdout
+        assert "An earlier training with these settings" in result.stdout
         assert "0/" not in result.stdout
         release(trained_store.platform(), trained_store.models[1])
         result = mediafm("train")
@@ -204,7 +203,7 @@ class TestTrain:
         assert (made.model, made.reason) == (trained_store.models[0], "it is time")
         assert made.released_by == "Åsa"
 
-    def test_says_before_the_work_that_it_could_not_release(
+    def test_fails_before_the_training_if_it_could_not_release(
         self, mediafm, trained_store: TrainedStore, monkeypatch: pytest.MonkeyPatch
     ):
         other = trained_store.folder(trained_store.models[1])
@@ -267,7 +266,7 @@ class TestJobs:
         assert release_history(trained_store.store)[-1].reason == "chosen"
 
     @pytest.mark.parametrize("chosen", ["nothing", "two models"])
-    def test_one_model_is_to_be_chosen(self, trained_store: TrainedStore, chosen: str):
+    def test_exactly_one_model_must_be_chosen(self, trained_store: TrainedStore, chosen: str):
         first, second, third = trained_store.models
         model, config = (None, {}) if chosen == "nothing" else (first, {"version": second})
         done = self.execute(trained_store, "release_model", "release_candidate", config, model)
@@ -282,7 +281,7 @@ class TestJobs:
         else:
             assert reason.endswith("choose one of them.")
 
-    def test_a_release_is_no_run_over_titles(self, trained_store: TrainedStore):
+    def test_a_release_is_not_a_run_over_titles(self, trained_store: TrainedStore):
         model = trained_store.models[0]
         assert not is_over_titles({"dagster/partition": model})
         assert is_over_titles({"dagster/partition": "cat"})
@@ -293,7 +292,7 @@ class TestJobs:
                 )
             assert titles_under_way(instance, ["bird", "cat"]) == {"cat"}
 
-    def test_a_trained_model_says_whether_it_serves(self, trained_store: TrainedStore):
+    def test_a_trained_model_shows_if_it_is_released(self, trained_store: TrainedStore):
         for config, state in (({}, "candidate"), ({"release": True}, "released")):
             done = self.execute(trained_store, "train_model", "mediafm_model", config)
             [event] = done.get_asset_materialization_events()

@@ -33,7 +33,7 @@ def environment(inbox: Path, store: Path, **changes: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory, dagster_catalogue: DagsterCatalogue) -> Seen:
-    """A run over a short title and a longer one, mute, in a terminal."""
+    """Return a run over a short and a longer title without sound, in a terminal."""
     root = tmp_path_factory.mktemp("watched")
     shutil.copytree(dagster_catalogue.inbox / "cat", root / "inbox" / "cat")
     film = root / "inbox" / FILM
@@ -45,7 +45,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory, dagster_catalogue: Dagster
 
 
 def numbers(pattern: str, screens: list[str]) -> list[int]:
-    """The distinct numbers that a pattern finds, in their order on the screens."""
+    """Return the distinct numbers that a pattern finds, in their order on the screens."""
     found = (int(match[1]) for screen in screens if (match := re.search(pattern, screen)))
     return list(dict.fromkeys(found))
 
@@ -123,7 +123,7 @@ def test_the_training_bar_keeps_its_place_on_80_columns(
 def test_dagsters_log_has_shares_of_titles_counts_and_steps(
     dagster_catalogue: DagsterCatalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    # Every share, however fast this machine decodes.
+    # Every share is logged, however fast this machine decodes.
     monkeypatch.setattr(progress, "MOST_OFTEN_S", 0.0)
     inbox = tmp_path / "inbox"
     for title in GOOD:

@@ -1,4 +1,4 @@
-"""The nightly job that compares files with what was written, and removes what is damaged."""
+"""The nightly job that verifies the digests of files and removes damaged ones."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ def platform(dagster_catalogue: DagsterCatalogue, tmp_path) -> Platform:
 
 
 def run(platform: Platform, config: dict | None = None) -> tuple[bool, dict[str, Any], str]:
-    """Run the job: whether it succeeded, its metadata, and why it failed."""
+    """Run the job; returns its success, its metadata, and the reason of its failure."""
     resource = dg.ResourceDefinition.hardcoded_resource(platform)
     job = definitions({"platform": resource}).resolve_job_def("verify_catalogue")
     with dg.instance_for_test() as instance:
@@ -37,11 +37,11 @@ def run(platform: Platform, config: dict | None = None) -> tuple[bool, dict[str,
         for name, value in event.step_output_data.metadata.items()
     }
     failures = [event.step_failure_data for event in done.all_events if event.is_step_failure]
-    said = [each.user_failure_data.description for each in failures if each.user_failure_data]
-    return done.success, metadata, " ".join(map(str, said))
+    reason = [each.user_failure_data.description for each in failures if each.user_failure_data]
+    return done.success, metadata, " ".join(map(str, reason))
 
 
-def test_what_is_damaged_is_removed_so_that_the_sweep_asks_for_it(platform: Platform):
+def test_damaged_files_are_removed_so_that_the_sweep_recomputes_them(platform: Platform):
     flip(platform.store.root / "timed_text" / "coffee.parquet")
     succeeded, metadata, _ = run(platform, EVERYTHING)
     assert succeeded
@@ -53,12 +53,12 @@ def test_what_is_damaged_is_removed_so_that_the_sweep_asks_for_it(platform: Plat
     assert verify(platform).damaged == ()
 
 
-def test_what_cannot_be_computed_again_fails_the_run_with_what_to_do(platform: Platform):
+def test_a_file_that_cannot_be_recomputed_fails_the_run_with_a_remedy(platform: Platform):
     weights = platform.store.models / platform.serving_model / "model.safetensors"
     flip_at(weights, -9)
-    succeeded, _, said = run(platform, EVERYTHING)
+    succeeded, _, reason = run(platform, EVERYTHING)
     assert not succeeded
-    assert "a model cannot be computed again, so copy its folder back" in said
+    assert "a model cannot be computed again, so copy its folder back" in reason
 
 
 def test_a_night_reads_a_part_and_a_week_everything(platform: Platform):

@@ -1,4 +1,4 @@
-"""The Dagster home of a catalogue: made once, however many processes open it at the same time."""
+"""The Dagster home of a catalogue: created once, also by processes that open it together."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from mediafm_core.errors import ConfigurationError
 from mediafm_core.store.store import Store
 
 PROCESSES = 3
-# All wait for the end of their input, so that they open the home together.
+# All processes wait for the end of their input, so that they open the home together.
 OPEN = """
 import sys
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_processes_that_open_a_new_home_together_all_succeed(tmp_path: Path):
     ).read_text()
 
 
-def test_a_store_elsewhere_needs_a_home_here(monkeypatch: pytest.MonkeyPatch):
+def test_a_remote_store_needs_a_local_home(monkeypatch: pytest.MonkeyPatch):
     from mediafm_core.config.settings import load_settings
     from mediafm_core.store.open_store import open_store
 

@@ -1,4 +1,4 @@
-"""Runs whose process is gone: noticed, ended, and what they held is free again."""
+"""Runs whose process is gone are noticed and ended, and their slots are freed."""
 
 import os
 import subprocess
@@ -7,11 +7,10 @@ import sys
 import dagster as dg
 import pytest
 from dagster._core.events import EngineEventData
-from dagster._core.launcher import WorkerStatus
 
+from mediafm_assets.dagster_internals import WorkerStatus
 from mediafm_assets.resources.launcher import (
     IN_PROCESS,
-    WORKER_TAG,
     WatchedRunLauncher,
     Worker,
     end_dead_runs,
@@ -19,6 +18,7 @@ from mediafm_assets.resources.launcher import (
     tags_of,
     worker_of,
 )
+from mediafm_assets.tags import WORKER_TAG
 from mediafm_core.runtime.process import ProcessMark, this_system
 
 HERE = ProcessMark.of_this_process()
@@ -38,25 +38,25 @@ def working() -> None:
 
 @pytest.fixture(scope="module")
 def dead() -> ProcessMark:
-    """A process of this machine that has ended."""
+    """Return a process of this machine that has ended."""
     code = (
         "from mediafm_core.runtime.process import ProcessMark; "
         "print(ProcessMark.of_this_process().model_dump_json())"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
-    return ProcessMark.model_validate_json(said)
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    return ProcessMark.model_validate_json(output)
 
 
 def started(
     instance: dg.DagsterInstance, worker: Worker | None = None, pid: int | None = None
 ) -> dg.DagsterRun:
-    """A run that has begun, with what is noted of its process, and Dagster's own event."""
+    """Return a started run, with a note of its process and with Dagster's own event."""
     run = instance.create_run_for_job(working, status=dg.DagsterRunStatus.STARTED)
     if worker is not None:
         instance.add_run_tags(run.run_id, tags_of(run.run_id, worker))
     if pid is not None:
-        said = f"Started process for run (pid: {pid})."
-        instance.report_engine_event(said, run, EngineEventData.in_process(pid))
+        message = f"Started process for run (pid: {pid})."
+        instance.report_engine_event(message, run, EngineEventData.in_process(pid))
     return found(instance, run)
 
 
@@ -88,7 +88,7 @@ def test_a_run_whose_process_is_gone_is_ended_and_frees_its_pool(
     assert end_dead_runs(dagster_instance) == []
 
 
-def test_runs_that_live_or_are_not_known_are_left_alone(
+def test_runs_that_are_alive_or_unknown_are_not_ended(
     dagster_instance: dg.DagsterInstance, dead: ProcessMark
 ):
     left = {
@@ -125,7 +125,7 @@ def test_a_later_process_with_the_same_number_is_another(dagster_instance: dg.Da
     assert end_dead_runs(dagster_instance) == [run.run_id]
 
 
-def test_a_run_that_repeats_another_does_not_inherit_its_process(
+def test_a_retry_does_not_inherit_the_process_of_its_run(
     dagster_instance: dg.DagsterInstance, dead: ProcessMark
 ):
     first = started(dagster_instance, Worker(IN_PROCESS, SYSTEM, dead))

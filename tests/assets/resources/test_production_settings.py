@@ -1,4 +1,4 @@
-"""The instance file for several people, on a real PostgreSQL and a real S3 server."""
+"""The `dagster.yaml` for several users, on a real PostgreSQL and a real S3 server."""
 
 import shutil
 import tempfile
@@ -22,7 +22,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture
 def machine(s3, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A machine as the file asks for it: what it returns opens the instance there."""
+    """Set up a machine as the file requires; returns a function that opens the instance there."""
     address = postgres.address(postgres.create("production"))
     names = {"hostname": "HOST", "db_name": "DB", "username": "USER"}
     for name, value in address.items():
@@ -69,7 +69,7 @@ def test_one_machine_shows_what_another_has_run(machine, postgres: Postgres):
         assert log.stdout.decode().strip() == "The cat has 12 shots."
 
 
-def test_it_differs_from_one_machines_only_where_it_must():
+def test_it_differs_from_the_file_for_one_machine_only_where_needed():
     local, production = (yaml.safe_load(file.read_text()) for file in (LOCAL, PRODUCTION))
     shared = ("telemetry", "nux", "run_launcher", "run_retries", "concurrency")
     assert [name for name in shared if local[name] != production[name]] == []

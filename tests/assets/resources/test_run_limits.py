@@ -1,4 +1,4 @@
-"""Runs that last too long or do not come on: ended, and their places free again."""
+"""Runs that take too long or make no progress are ended, and their slots are freed."""
 
 import os
 import signal
@@ -9,21 +9,16 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.launcher import WorkerStatus
 from dagster_catalogue import DagsterCatalogue
 from sensors import Sensing, sensing
 
 from benchmarks.living import Daemon, running, wait_for
+from mediafm_assets.dagster_internals import MAX_RUNTIME_SECONDS_TAG, WorkerStatus
 from mediafm_assets.definitions import defs
 from mediafm_assets.resources.launcher import WatchedRunLauncher, Worker, tags_of, worker_of
-from mediafm_assets.resources.run_limits import (
-    MAX_RUNTIME_TAG,
-    PROGRESS_TAG,
-    heartbeat,
-    max_runtime,
-    stalled_for,
-)
+from mediafm_assets.resources.run_limits import heartbeat, max_runtime, stalled_for
 from mediafm_assets.sensors.inbox_sensor import arrivals_sensor
+from mediafm_assets.tags import PROGRESS_TAG
 from mediafm_core.config.orchestration_settings import RunSettings
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.runtime.process import ProcessMark, this_system
@@ -59,17 +54,17 @@ def progressed(run: dg.DagsterRun, seconds_ago: float) -> dict[str, str]:
 class TestMaxRuntime:
     def test_grows_with_the_titles_up_to_that_of_any_run(self) -> None:
         run = RunSettings(title_hours=2, max_hours=10)
-        assert max_runtime(run, 1) == {MAX_RUNTIME_TAG: "7200"}
-        assert max_runtime(run, 3) == {MAX_RUNTIME_TAG: "21600"}
-        assert max_runtime(run, 500) == max_runtime(run) == {MAX_RUNTIME_TAG: "36000"}
+        assert max_runtime(run, 1) == {MAX_RUNTIME_SECONDS_TAG: "7200"}
+        assert max_runtime(run, 3) == {MAX_RUNTIME_SECONDS_TAG: "21600"}
+        assert max_runtime(run, 500) == max_runtime(run) == {MAX_RUNTIME_SECONDS_TAG: "36000"}
 
     def test_every_job_has_one(self) -> None:
         jobs = [job for job in defs.resolve_all_job_defs() if not job.name.startswith("__")]
         assert jobs
         for job in jobs:
-            assert float(job.run_tags[MAX_RUNTIME_TAG]) == 168 * 3600, job.name
+            assert float(job.run_tags[MAX_RUNTIME_SECONDS_TAG]) == 168 * 3600, job.name
 
-    def test_runs_that_sensors_ask_for_have_one_by_their_titles(
+    def test_runs_that_sensors_request_have_one_by_their_titles(
         self, dagster_catalogue: DagsterCatalogue, tmp_path: Path
     ) -> None:
         with sensing(dagster_catalogue.copy(tmp_path)) as sensed:
@@ -77,11 +72,11 @@ class TestMaxRuntime:
             Sensing.deliver(sensed, "fox")
             settings = sensed.settings(sensors={"settle_s": 0.0})
             (request,) = sensed.tick(arrivals_sensor(settings)).requests
-        assert request.tags[MAX_RUNTIME_TAG] == str(2 * 12 * 3600)
+        assert request.tags[MAX_RUNTIME_SECONDS_TAG] == str(2 * 12 * 3600)
 
 
 class TestHeartbeat:
-    def test_is_noted_when_the_work_comes_on(self, dagster_instance: dg.DagsterInstance) -> None:
+    def test_is_noted_when_the_work_progresses(self, dagster_instance: dg.DagsterInstance) -> None:
         run = started(dagster_instance)
         with (
             heartbeat(dagster_instance, run.run_id, stalled_s=0.0),
@@ -95,7 +90,7 @@ class TestHeartbeat:
         lines.show(WorkProgress("shots", 0.6))
         assert found(dagster_instance, run).tags[PROGRESS_TAG] == "earlier"
 
-    def test_only_a_run_that_has_come_to_work_can_stall(
+    def test_only_a_run_that_has_noted_progress_can_stall(
         self, dagster_instance: dg.DagsterInstance
     ) -> None:
         run = started(dagster_instance)
@@ -136,7 +131,7 @@ def test_a_stalled_run_is_ended_with_its_process(
         assert process.wait(PATIENCE_S) == -signal.SIGKILL
 
 
-def test_the_daemon_ends_a_stopped_run_and_its_titles_are_tried_again(
+def test_the_daemon_ends_a_stopped_run_and_its_titles_are_retried(
     dagster_catalogue: DagsterCatalogue, tmp_path: Path
 ) -> None:
     catalogue = dagster_catalogue.copy(tmp_path)

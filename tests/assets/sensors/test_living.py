@@ -1,4 +1,4 @@
-"""A catalogue under a real daemon: arrivals, releases, kills, and readers beside it."""
+"""A catalogue with a real daemon: arrivals, releases, killed processes, and readers."""
 
 import shutil
 from pathlib import Path
@@ -9,7 +9,7 @@ from dagster_catalogue import GOOD, DagsterCatalogue
 from sensors import Sensing, sensing
 
 from benchmarks.living import Daemon, reading, recorded_since, running, served, wait_for
-from mediafm_assets.assets.quarantined_runs import MET_IN
+from mediafm_assets.tags import QUARANTINED_IN_TAG
 from mediafm_core.config.settings import load_settings
 from mediafm_core.pipeline.catalogue_training import train_model
 from mediafm_core.pipeline.graph import SPECS
@@ -28,7 +28,7 @@ PATIENCE_S = 600.0
 @pytest.fixture
 def catalogue(dagster_catalogue: DagsterCatalogue, tmp_path: Path) -> DagsterCatalogue:
     copy = dagster_catalogue.copy(tmp_path)
-    home = copy.store / "dagster_home" / "dagster.yaml"  # look for dead runs more often
+    home = copy.store / "dagster_home" / "dagster.yaml"  # check for dead runs more often
     home.write_text(
         home.read_text().replace("poll_interval_seconds: 15", "poll_interval_seconds: 3")
     )
@@ -70,7 +70,7 @@ def test_a_killed_arrival_and_a_release_made_while_the_daemon_was_down(
         with running(daemon):
             wait_for(lambda: runs(catalogue, dg.DagsterRunStatus.STARTED), PATIENCE_S)
             daemon.kill()
-        assert runs(catalogue, dg.DagsterRunStatus.STARTED), "nobody could tell of its end"
+        assert runs(catalogue, dg.DagsterRunStatus.STARTED), "its end would not be recorded"
         model = release_another_model(catalogue)
         with running(daemon):
             wait_for(lambda: served(catalogue.store) == (model, {*GOOD, "dog"}), PATIENCE_S)
@@ -80,22 +80,27 @@ def test_a_killed_arrival_and_a_release_made_while_the_daemon_was_down(
     assert (readings.mixed, readings.errors) == (0, {})
     assert readings.versions[0][1] == before[0]
     assert {version for _, version, _ in readings.versions} == {before[0], model}
-    failed = [run for run in runs(catalogue, dg.DagsterRunStatus.FAILURE) if MET_IN not in run.tags]
+    failed = [
+        run
+        for run in runs(catalogue, dg.DagsterRunStatus.FAILURE)
+        if QUARANTINED_IN_TAG not in run.tags
+    ]
     assert len(failed) == 1, "the killed one, marked by run monitoring"
 
 
-def said_that_there_are_two(log: Path) -> bool:
-    """Whether a person who reads the log learns it.
+def has_logged_two_daemons(log: Path) -> bool:
+    """Return True if the log names the second daemon.
 
-    Our sentence is a sensor's reason to skip, which the second daemon says only at a tick of its
-    own; two daemons share the times of their ticks, and on a quiet machine the same one may be the
-    first at all of them. Then Dagster says it, when the other's heartbeat lies between two of its.
+    This project's sentence is a sensor's reason to skip, which the second daemon logs only at a
+    tick of its own; two daemons share the times of their ticks, and on an idle machine the same one
+    may be the first at all of them. Then Dagster logs it, when the other daemon's heartbeat lies
+    between two of its own.
     """
-    said = log.read_text()
-    return "stop one of the two daemons" in said or "still sending heartbeats" in said
+    text = log.read_text()
+    return "stop one of the two daemons" in text or "still sending heartbeats" in text
 
 
-def test_two_daemons_by_mistake_do_nothing_twice(catalogue: DagsterCatalogue):
+def test_two_daemons_by_mistake_do_no_work_twice(catalogue: DagsterCatalogue):
     one, two = (Daemon(catalogue.inbox, catalogue.store, QUICK) for _ in range(2))
     with running(one), running(two):
         since = 0.0
@@ -105,7 +110,7 @@ def test_two_daemons_by_mistake_do_nothing_twice(catalogue: DagsterCatalogue):
             )
         deliver(catalogue, "dog")
         wait_for(lambda: "dog" in (served(catalogue.store) or ("", ()))[1], PATIENCE_S)
-        wait_for(lambda: said_that_there_are_two(one.log), PATIENCE_S)
+        wait_for(lambda: has_logged_two_daemons(one.log), PATIENCE_S)
         unfinished = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.QUEUED)
         wait_for(lambda: not runs(catalogue, *unfinished), PATIENCE_S)
     recorded = recorded_since(catalogue.store, since + 1e-3)

@@ -1,4 +1,4 @@
-"""What the sweep asks for: whatever the catalogue lacks, whatever was lost, and nothing else."""
+"""The sweep requests what is missing or stale, also after losses, and nothing else."""
 
 import time
 from collections.abc import Iterator
@@ -12,11 +12,10 @@ from sensors import Sensing, Tick, sensing
 
 from mediafm_assets.assets.catalogue_asset import CATALOGUE
 from mediafm_assets.assets.model_assets import SERVING_MODEL
-from mediafm_assets.assets.model_partitions import MODELS
-from mediafm_assets.assets.partitions import TITLES
-from mediafm_assets.resources.executor import INTERRUPTED
+from mediafm_assets.assets.partitions import MODELS, TITLES
 from mediafm_assets.resources.platform_resource import watching_platform
 from mediafm_assets.sensors.sweep import NAME, sweep_sensor
+from mediafm_assets.tags import INTERRUPTED_TAG
 from mediafm_core.pipeline.catalogue_training import train_model
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS, UP_TO_FUSION
 from mediafm_core.pipeline.materialise import materialise
@@ -32,12 +31,12 @@ def catalogue(any_dagster_catalogue: DagsterCatalogue, tmp_path: Path) -> Iterat
         yield found
 
 
-def look(catalogue: Sensing, cursor: str | None = None, **changes: object) -> Tick:
+def evaluate(catalogue: Sensing, cursor: str | None = None, **changes: object) -> Tick:
     return catalogue.tick(sweep_sensor(catalogue.settings(**changes)), cursor)
 
 
-def asked(catalogue: Sensing, tick: Tick) -> dict[tuple[str, ...], list[str]]:
-    """Titles by the assets that are asked for."""
+def requested(catalogue: Sensing, tick: Tick) -> dict[tuple[str, ...], list[str]]:
+    """Return the titles by the assets that are requested."""
     return {
         tuple(sorted(key.to_user_string() for key in request.asset_selection or ())): (
             catalogue.titles_of(request)
@@ -55,35 +54,37 @@ def release_another_model(catalogue: Sensing) -> str:
     return trained.identity
 
 
-def test_a_catalogue_that_is_up_to_date_is_left_alone(catalogue: Sensing):
-    tick = look(catalogue)
+def test_a_catalogue_that_is_up_to_date_needs_no_run(catalogue: Sensing):
+    tick = evaluate(catalogue)
     assert tick.requests == []
     assert tick.skipped.startswith(f"All {len(GOOD)} titles are up to date with mediafm-4@")
 
 
-def test_a_release_asks_for_what_depends_on_the_model_and_nothing_else(catalogue: Sensing):
+def test_a_release_requests_only_what_depends_on_the_model(catalogue: Sensing):
     release_another_model(catalogue)
-    for cursor in (None, "", look(catalogue).cursor):
-        tick = look(catalogue, cursor)
-        assert asked(catalogue, tick) == {tuple(sorted(FROM_MODEL)): sorted(GOOD)}
+    for cursor in (None, "", evaluate(catalogue).cursor):
+        tick = evaluate(catalogue, cursor)
+        assert requested(catalogue, tick) == {tuple(sorted(FROM_MODEL)): sorted(GOOD)}
         assert all(int(each.tags["dagster/priority"]) < 0 for each in tick.requests)
         assert {each.job_name for each in tick.requests} == {"refresh_catalogue"}
 
 
-def test_what_is_under_way_is_not_asked_for_again(catalogue: Sensing):
+def test_titles_of_an_unfinished_run_are_not_requested_again(catalogue: Sensing):
     release_another_model(catalogue)
-    (request,) = look(catalogue).requests
+    (request,) = evaluate(catalogue).requests
     run = catalogue.create(request, NAME)
-    tick = look(catalogue)
+    tick = evaluate(catalogue)
     assert tick.requests == []
-    assert tick.skipped == f"Runs are under way for {len(GOOD)} titles."
-    catalogue.instance.add_run_tags(run.run_id, {INTERRUPTED: "true"})  # it ended with its process
+    assert tick.skipped == f"Runs over {len(GOOD)} titles are under way."
+    catalogue.instance.add_run_tags(
+        run.run_id, {INTERRUPTED_TAG: "true"}
+    )  # it ended with its process
     catalogue.instance.report_run_canceled(run)
-    assert asked(catalogue, look(catalogue)) == {tuple(sorted(FROM_MODEL)): sorted(GOOD)}
+    assert requested(catalogue, evaluate(catalogue)) == {tuple(sorted(FROM_MODEL)): sorted(GOOD)}
 
 
 @pytest.mark.parametrize(("end", "outcome"), [("failed", "failed"), ("canceled", "was terminated")])
-def test_a_failed_run_is_tried_again_after_a_pause(
+def test_a_failed_run_is_retried_after_a_pause(
     catalogue: Sensing, monkeypatch: pytest.MonkeyPatch, end: str, outcome: str
 ):
     def ended() -> float:
@@ -92,21 +93,25 @@ def test_a_failed_run_is_tried_again_after_a_pause(
     clock = SimpleNamespace(time=ended)
     monkeypatch.setattr("mediafm_assets.sensors.run_requests.time", clock)
     release_another_model(catalogue)
-    (request,) = look(catalogue).requests
+    (request,) = evaluate(catalogue).requests
     pauses = []
     for _ in range(2):
         run = catalogue.create(request, NAME, dg.DagsterRunStatus.STARTED)
         getattr(catalogue.instance, f"report_run_{end}")(run)
-        tick = look(catalogue)
+        tick = evaluate(catalogue)
         assert tick.requests == []
-        assert tick.skipped.startswith(f"Run {run.run_id} {outcome}: {len(GOOD)} titles are tried")
+        assert tick.skipped.startswith(
+            f"Run {run.run_id} {outcome}: {len(GOOD)} titles are retried"
+        )
         pauses.append(float(tick.skipped.split()[-2]))
     assert pauses == [60, 120]
     clock.time = lambda: ended() - 365 * 24 * 3600
-    assert asked(catalogue, look(catalogue)), "the clock was set back: no title waits for a year"
+    assert requested(catalogue, evaluate(catalogue)), (
+        "the clock was set back: no title waits for a year"
+    )
 
 
-def test_what_automation_has_time_for_ends_though_the_clock_was_set_back(
+def test_the_time_for_automation_ends_though_the_clock_was_set_back(
     catalogue: Sensing, monkeypatch: pytest.MonkeyPatch
 ):
     release_another_model(catalogue)
@@ -114,23 +119,23 @@ def test_what_automation_has_time_for_ends_though_the_clock_was_set_back(
     now = time.time()
     clock = SimpleNamespace(time=lambda: now)
     monkeypatch.setattr("mediafm_assets.sensors.sweep.time", clock)
-    tick = look(catalogue, **settings)
-    assert tick.skipped == "A version changed: automation has 100 s to see to it."
+    tick = evaluate(catalogue, **settings)
+    assert tick.skipped == "A version changed: automation has 100 s to request runs."
     now -= 365 * 24 * 3600
-    tick = look(catalogue, tick.cursor, **settings)
+    tick = evaluate(catalogue, tick.cursor, **settings)
     assert tick.requests == []
     now += 101
-    assert look(catalogue, tick.cursor, **settings).requests
+    assert evaluate(catalogue, tick.cursor, **settings).requests
 
 
-def test_a_lost_artefact_is_asked_for_with_what_depends_on_it(catalogue: Sensing):
+def test_a_lost_artefact_is_requested_with_what_depends_on_it(catalogue: Sensing):
     store = catalogue.catalogue.platform().store
     store.path("audio_embeddings", GOOD[0]).unlink()
     expected = ("audio_embeddings", "clip_features", "contextual_embeddings", "fused_embeddings")
-    assert asked(catalogue, look(catalogue)) == {expected: [GOOD[0]]}
+    assert requested(catalogue, evaluate(catalogue)) == {expected: [GOOD[0]]}
 
 
-def test_another_encoder_asks_for_its_vectors_and_waits_for_a_model_that_reads_them(
+def test_another_encoder_requests_its_vectors_and_waits_for_a_compatible_model(
     catalogue: Sensing, monkeypatch: pytest.MonkeyPatch
 ):
     from mediafm_core.encoders.whisper import WhisperBase
@@ -141,33 +146,33 @@ def test_another_encoder_asks_for_its_vectors_and_waits_for_a_model_that_reads_t
         "identity",
         property(lambda encoder: identity(encoder).model_copy(update={"version": "next"})),
     )
-    tick = look(catalogue)
-    assert asked(catalogue, tick) == {("audio_embeddings", "fused_embeddings"): sorted(GOOD)}
+    tick = evaluate(catalogue)
+    assert requested(catalogue, tick) == {("audio_embeddings", "fused_embeddings"): sorted(GOOD)}
 
 
 def test_a_first_model_is_trained_once_every_title_is_embedded(catalogue: Sensing):
     (catalogue.catalogue.store / "serving.json").unlink()
-    (request,) = look(catalogue).requests
+    (request,) = evaluate(catalogue).requests
     assert request.job_name == "train_model"
     assert request.run_config["ops"]["mediafm_model"]["config"]["release"] is True
     run = catalogue.create(request, NAME)
-    assert look(catalogue).requests == [], "one training is enough"
+    assert evaluate(catalogue).requests == [], "one training is enough"
     catalogue.instance.report_run_canceled(run)
     store = catalogue.catalogue.platform().store
     store.path("video_embeddings", GOOD[0]).unlink()
-    (request,) = look(catalogue).requests
+    (request,) = evaluate(catalogue).requests
     assert request.job_name == "refresh_catalogue", "titles first"
     assert {key.to_user_string() for key in request.asset_selection or ()} <= set(UP_TO_FUSION)
 
 
-def test_what_a_killed_run_did_not_publish_is_published(catalogue: Sensing):
+def test_titles_that_a_killed_run_has_not_published_are_published(catalogue: Sensing):
     (catalogue.catalogue.store / "features.duckdb").unlink()
-    (request,) = look(catalogue).requests
+    (request,) = evaluate(catalogue).requests
     assert request.job_name == "publish_features"
 
 
 @pytest.mark.parametrize("policy", ["drop", "hold"])
-def test_readers_are_brought_to_a_model_that_nothing_waits_for_any_more(
+def test_readers_are_cut_over_once_no_title_is_missing(
     catalogue: Sensing, policy: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("MEDIAFM_PUBLISHING__FAILED_TITLES", policy)
@@ -182,34 +187,34 @@ def test_readers_are_brought_to_a_model_that_nothing_waits_for_any_more(
     # The run of the last title fails, so that it publishes nothing.
     fingerprint = platform.inbox.folder(last).fingerprint()
     Quarantine(platform.store).add(last, "contextual_embeddings", "It failed.", fingerprint)
-    tick = look(catalogue)
+    tick = evaluate(catalogue)
     if policy == "hold":
         assert tick.requests == []
         assert tick.skipped.endswith(f"{model} waits for 1 of their titles: {last}.")
         return
     assert [each.job_name for each in tick.requests] == ["publish_features"]
     assert publish_titles(platform, others).outcome == "published"
-    assert look(catalogue).requests == []
+    assert evaluate(catalogue).requests == []
 
 
-def test_a_folder_that_is_still_being_written_to_is_left_alone(catalogue: Sensing):
+def test_a_folder_that_is_still_being_written_is_not_requested(catalogue: Sensing):
     clips = catalogue.catalogue.inbox / GOOD[0] / "clips.csv"
     clips.write_text("clip_id,start_s,end_s\na,0,3\n")
-    assert look(catalogue, sensors={"settle_s": 24 * 3600.0}).requests == []
-    found = look(catalogue, sensors={"settle_s": 0.0})
-    assert asked(catalogue, found) == {tuple(sorted(SPECS)): [GOOD[0]]}
+    assert evaluate(catalogue, sensors={"settle_s": 24 * 3600.0}).requests == []
+    found = evaluate(catalogue, sensors={"settle_s": 0.0})
+    assert requested(catalogue, found) == {tuple(sorted(SPECS)): [GOOD[0]]}
 
 
-def test_a_title_whose_run_was_lost_is_taken_in(catalogue: Sensing):
+def test_a_title_whose_run_was_lost_is_ingested(catalogue: Sensing):
     catalogue.deliver("dog")
-    assert look(catalogue).requests == [], "an arrival is the inbox sensor's"
+    assert evaluate(catalogue).requests == [], "an arrival is the inbox sensor's"
     catalogue.instance.add_dynamic_partitions(TITLES, ["dog"])
-    assert asked(catalogue, look(catalogue)) == {tuple(sorted(SPECS)): ["dog"]}
+    assert requested(catalogue, evaluate(catalogue)) == {tuple(sorted(SPECS)): ["dog"]}
 
 
 def test_the_partition_of_a_retired_title_is_removed(catalogue: Sensing):
     catalogue.instance.add_dynamic_partitions(TITLES, ["long_gone"])
-    look(catalogue)
+    evaluate(catalogue)
     assert "long_gone" not in catalogue.instance.get_dynamic_partitions(TITLES)
     assert set(catalogue.instance.get_dynamic_partitions(TITLES)) >= set(GOOD)
 
@@ -223,13 +228,13 @@ def test_versions_and_coverage_are_recorded_when_they_change(catalogue: Sensing)
             if each.asset_observation
         ]
 
-    look(catalogue)
+    evaluate(catalogue)
     before = {name: recorded(name) for name in (SERVING_MODEL, "audio_encoder", CATALOGUE)}
     assert all(before.values())
-    look(catalogue)
+    evaluate(catalogue)
     assert {name: recorded(name) for name in before} == before
     model = release_another_model(catalogue)
-    look(catalogue)
+    evaluate(catalogue)
     assert recorded(SERVING_MODEL) == [model, *before[SERVING_MODEL]]
     assert recorded("audio_encoder") == before["audio_encoder"]
     latest = catalogue.instance.fetch_observations(dg.AssetKey(CATALOGUE), limit=1).records[0]
@@ -251,35 +256,35 @@ def test_the_inbox_is_observed_when_it_changes(catalogue: Sensing):
         observations = [each.asset_observation for each in found if each.asset_observation]
         return [int(each.metadata["waiting"].value) for each in observations]
 
-    look(catalogue)
+    evaluate(catalogue)
     before = seen()
-    look(catalogue)
+    evaluate(catalogue)
     assert seen() == before
     (catalogue.catalogue.inbox / "half_copied").mkdir()
-    look(catalogue)
+    evaluate(catalogue)
     assert seen() == [1, *before]
 
 
 def test_with_automation_on_the_sweep_comes_after_it(catalogue: Sensing):
-    cursor = look(catalogue).cursor
+    cursor = evaluate(catalogue).cursor
     release_another_model(catalogue)
     both = {"automation": True, "sweep_after_s": 60}
-    tick = look(catalogue, cursor, sensors=both)
+    tick = evaluate(catalogue, cursor, sensors=both)
     assert tick.requests == []
     assert "automation has" in tick.skipped
-    later = look(catalogue, tick.cursor, sensors={**both, "sweep_after_s": 0})
-    assert asked(catalogue, later) == {tuple(sorted(FROM_MODEL)): sorted(GOOD)}
+    later = evaluate(catalogue, tick.cursor, sensors={**both, "sweep_after_s": 0})
+    assert requested(catalogue, later) == {tuple(sorted(FROM_MODEL)): sorted(GOOD)}
 
 
-def test_a_failed_run_holds_up_its_own_titles_only(catalogue: Sensing):
+def test_a_failed_run_delays_its_own_titles_only(catalogue: Sensing):
     release_another_model(catalogue)
-    requests = look(catalogue, run={"refresh_titles_per_run": 1}).requests
+    requests = evaluate(catalogue, run={"refresh_titles_per_run": 1}).requests
     assert len(requests) == len(GOOD)
     run = catalogue.create(requests[0], NAME, dg.DagsterRunStatus.STARTED)
     catalogue.instance.report_run_failed(run)
     failed = catalogue.titles_of(requests[0])
     expected = sorted(set(GOOD) - set(failed))
-    assert asked(catalogue, look(catalogue)) == {tuple(sorted(FROM_MODEL)): expected}
+    assert requested(catalogue, evaluate(catalogue)) == {tuple(sorted(FROM_MODEL)): expected}
 
 
 def test_the_launchpad_offers_the_models_of_the_store(catalogue: Sensing):

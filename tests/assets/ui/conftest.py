@@ -1,4 +1,4 @@
-"""A real `mediafm ui`, daemon included, and a real browser, shared by all tests of this folder."""
+"""Fixtures of the UI's tests: a real `mediafm ui` with its daemon, and a real browser."""
 
 import json
 import os
@@ -26,7 +26,7 @@ from mediafm_core.store.features import publish, remove
 from mediafm_core.store.store import Store
 
 LABEL = "mood"
-REBOUND = "rebound.example"  # a name of another site that its owner lets point to this machine
+REBOUND = "rebound.example"  # a name of another site whose owner makes it resolve to this machine
 CHROMIUM = (
     "--headless=new",
     "--no-sandbox",
@@ -66,14 +66,14 @@ def catalogue(
     dagster_catalogue: DagsterCatalogue,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> DagsterCatalogue:
-    """What the UI shows. Needs the browser first, so that nothing is made for skipped tests."""
+    """Return the catalogue in the UI. It needs the browser, so skipped tests create nothing."""
     copy = dagster_catalogue.copy(tmp_path_factory.mktemp("ui"))
     label_clips(Store(copy.store))
     return copy
 
 
 def label_clips(store: Store) -> None:
-    """Give all clips a label, as `clips.csv` would have, without computing anything."""
+    """Give all clips a label, as in `clips.csv`, without computing anything."""
     model = serving_model(store)
     assert model
     for title_id in GOOD:
@@ -90,7 +90,7 @@ def label_clips(store: Store) -> None:
 
 @pytest.fixture(scope="package")
 def ui(browser: webdriver.Chrome, catalogue: DagsterCatalogue) -> Iterator[str]:
-    """Address of a running `mediafm ui`."""
+    """Yield the address of a running `mediafm ui`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -124,7 +124,7 @@ def ui(browser: webdriver.Chrome, catalogue: DagsterCatalogue) -> Iterator[str]:
 
 
 def has_loaded(address: str) -> bool:
-    """Whether the server answers and knows the assets."""
+    """Return True if the server responds and has loaded the assets."""
     request = urllib.request.Request(
         f"{address}/graphql",
         data=json.dumps({"query": "{ assetNodes { assetKey { path } } }"}).encode(),
@@ -139,7 +139,7 @@ def has_loaded(address: str) -> bool:
 
 @pytest.fixture(scope="package")
 def person(browser: webdriver.Chrome, ui: str, tmp_path_factory: pytest.TempPathFactory) -> Person:
-    """Somebody at the UI; screenshots are kept in the folder that MEDIAFM_SCREENSHOTS names."""
+    """Return a user of the UI; screenshots are kept in the folder in MEDIAFM_SCREENSHOTS."""
     named = os.environ.get("MEDIAFM_SCREENSHOTS")
     pictures = Path(named) if named else tmp_path_factory.mktemp("pictures")
     pictures.mkdir(parents=True, exist_ok=True)

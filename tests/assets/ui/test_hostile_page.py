@@ -1,4 +1,4 @@
-"""A page of another site in the owner's browser: it can do nothing to `mediafm ui`."""
+"""A page of another site in the owner's browser cannot use `mediafm ui`."""
 
 import http.server
 import json
@@ -30,7 +30,7 @@ LAUNCH = (
     + "}) { __typename ... on LaunchRunSuccess { run { runId } } } }"
 )
 
-# Everything that a page can send to another origin; ends when all of it has been answered.
+# All requests that a page can send to another origin; it ends when all have a response.
 ATTACK = """
 const [ui, launch, done] = arguments;
 const graphql = ui + '/graphql', inAddress = graphql + '?query=' + encodeURIComponent(launch);
@@ -116,14 +116,14 @@ socket.onerror = () => done('refused');
 """
 
 
-# Addresses of whatever loads by itself, and of links that would run something.
+# Addresses of elements that load by themselves, and of links that would run a script.
 ELEMENTS = """
 const loading = [...document.querySelectorAll('img, iframe, svg image, video, audio, object')];
 const links = [...document.querySelectorAll('a')].map(link => link.href);
 const sources = loading.map(each => each.src || each.data || each.outerHTML);
 return [...sources, ...links.filter(to => !to.startsWith('http'))];
 """
-LOADED: list[str] = []  # paths that the other site was asked for
+LOADED: list[str] = []  # paths that were requested from the other site
 HOSTILE = (
     "<img src=x onerror='window.entered=1'><script>window.entered=1</script>"
     "<svg onload='window.entered=1'></svg><iframe src='javascript:parent.entered=1'></iframe>"
@@ -134,7 +134,7 @@ HOSTILE = (
 
 @pytest.fixture(scope="module")
 def other_site() -> Iterator[int]:
-    """Port of a server of empty pages, which goes by any name."""
+    """Yield the port of a server of empty pages, which accepts any host name."""
 
     class Pages(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -157,7 +157,7 @@ def other_site() -> Iterator[int]:
 
 
 def launched(catalogue: DagsterCatalogue) -> list[str]:
-    """Runs of the job that attackers ask for."""
+    """Return the runs of the job that the attacking page requests."""
     with catalogue.instance() as instance:
         return [run.run_id for run in instance.get_runs() if run.job_name == JOB]
 
@@ -197,13 +197,13 @@ def test_a_page_of_another_site_starts_nothing(
     assert is_untouched(catalogue)
 
 
-def test_a_name_that_is_rebound_to_this_machine_gets_no_answer(
+def test_a_name_that_is_rebound_to_this_machine_is_refused(
     browser: webdriver.Chrome, ui: str, catalogue: DagsterCatalogue
 ) -> None:
     browser.get(ui.replace("127.0.0.1", REBOUND))
     assert "does not go by the name" in page_text(browser)
-    status, said = browser.execute_async_script(SAME_ORIGIN, LAUNCH)
-    assert (status, "does not go by the name" in said) == (421, True)
+    status, text = browser.execute_async_script(SAME_ORIGIN, LAUNCH)
+    assert (status, "does not accept the host name" in text) == (421, True)
     assert browser.execute_async_script(LIVE) == "refused"
     assert is_untouched(catalogue)
 
@@ -212,11 +212,11 @@ def test_the_owner_still_uses_the_ui(person: Person, catalogue: DagsterCatalogue
     person.opens("/jobs")
     person.reads(JOB)
     assert json.loads(person.browser.execute_async_script(LIVE)) == {"type": "connection_ack"}
-    status, said = person.browser.execute_async_script(SAME_ORIGIN, "{ version }")
-    assert (status, list(json.loads(said)["data"])) == (200, ["version"])
-    # What the pages have sent does start a run when the owner sends it.
-    status, said = person.browser.execute_async_script(SAME_ORIGIN, LAUNCH)
-    started = json.loads(said)["data"]["launchRun"]
+    status, text = person.browser.execute_async_script(SAME_ORIGIN, "{ version }")
+    assert (status, list(json.loads(text)["data"])) == (200, ["version"])
+    # The same request starts a run when the owner sends it.
+    status, text = person.browser.execute_async_script(SAME_ORIGIN, LAUNCH)
+    started = json.loads(text)["data"]["launchRun"]
     assert started["__typename"] == "LaunchRunSuccess"
     assert launched(catalogue) == [started["run"]["runId"]]
     stop = f'mutation {{ terminateRun(runId: "{started["run"]["runId"]}") {{ __typename }} }}'
@@ -226,7 +226,7 @@ def test_the_owner_still_uses_the_ui(person: Person, catalogue: DagsterCatalogue
 def test_markup_in_names_never_runs(
     person: Person, other_site: int, catalogue: DagsterCatalogue
 ) -> None:
-    """Everything that people write reaches the pages as the text that it is."""
+    """Check that names and descriptions of users are shown as plain text."""
     text = HOSTILE.format(port=other_site)
     with catalogue.instance() as instance:
         instance.report_runless_asset_event(
@@ -249,7 +249,7 @@ def test_markup_in_names_never_runs(
                 check_name="hidden_shots_are_predicted",
                 passed=False,
                 description=inert(text),
-                metadata={"found": text},
+                metadata={"finding": text},
             )
         )
     before = len([path for path in LOADED if path == "/loaded"])

@@ -1,4 +1,4 @@
-"""What a person sees and does in Dagster's UI: a real `mediafm ui` in a real browser."""
+"""Use of Dagster's UI by a person: a real `mediafm ui` in a real browser."""
 
 import pytest
 from dagster_catalogue import BAD, GOOD, DagsterCatalogue
@@ -12,12 +12,12 @@ from mediafm_core.pipeline.graph import SPECS
 
 GROUPS = ("ingest", "embeddings", "encoders", "model", "context")
 NEW = "late"
-NARROW, WIDE = 1280, 1600  # pixels: a small notebook's window, and the window of these tests
+NARROW, WIDE = 1280, 1600  # pixels: the window of a small notebook, and the window of these tests
 
 
 @pytest.fixture(scope="module")
 def backfill(person: Person) -> str:
-    """Address of a backfill that a person has launched; it takes its time while others look."""
+    """Launch a backfill and return its address; it runs while other tests use the UI."""
     person.opens("/assets/contextual_embeddings?view=partitions")
     person.reads(*GOOD, "Missing (1)")
     person.clicks("Materialize…")
@@ -67,7 +67,7 @@ def test_a_partition_can_be_materialised(person: Person):
     person.keeps("materialised")
 
 
-def test_a_partition_can_be_computed_again(person: Person):
+def test_a_partition_can_be_recomputed(person: Person):
     page = f"/assets/text_embeddings?view=partitions&partition={GOOD[1]}"
     person.opens(page)
     person.reads(GOOD[1], "View all historical events (2)")
@@ -89,8 +89,10 @@ def test_a_partition_can_be_computed_again(person: Person):
     person.keeps("computed_again")
 
 
-def test_a_title_that_arrives_is_seen_and_taken_in(person: Person, catalogue: DagsterCatalogue):
-    person.opens_a_tick("inbox_arrivals", "0 runs requested", "Nothing to take in: 1 quarantined")
+def test_a_title_that_arrives_is_ingested(person: Person, catalogue: DagsterCatalogue):
+    person.opens_a_tick(
+        "inbox_arrivals", "0 runs requested", "No new or changed title: 1 quarantined"
+    )
     person.keeps("nothing_arrived")
     make_title(catalogue.inbox, NEW, SAMPLES / "the_astronauts_coffee", seconds=6.0)
     person.opens_a_tick("inbox_arrivals", "1 run requested", "Requested materializations")
@@ -106,7 +108,7 @@ def test_a_title_that_arrives_is_seen_and_taken_in(person: Person, catalogue: Da
     assert clips["n"][0].as_py() > 0
 
 
-def test_the_inbox_shows_what_is_held_back(person: Person, catalogue: DagsterCatalogue):
+def test_the_inbox_shows_quarantined_titles(person: Person, catalogue: DagsterCatalogue):
     person.opens("/assets/inbox")
     person.reads("quarantined", f"{BAD}: media.mp4 is a text file, not a video file")
     person.reads(str(catalogue.inbox))
@@ -120,15 +122,15 @@ def test_the_inbox_shows_what_is_held_back(person: Person, catalogue: DagsterCat
     person.keeps("inbox_details")
 
 
-def test_the_automation_page_lists_what_runs_by_itself(person: Person):
+def test_the_automation_page_lists_sensors_and_schedules(person: Person):
     person.opens("/automation")
     person.reads("inbox_arrivals", "catalogue_sweep", "clean_daily", "alert_on_failure")
     person.keeps("automation")
 
 
-def test_the_catalogue_shows_its_versions_and_what_readers_see(person: Person):
+def test_the_catalogue_shows_its_versions_and_the_published_model(person: Person):
     person.opens("/assets/catalogue")
-    person.reads("readers_see", "titles of mediafm-4@", "coverage", "wanted", "held_back")
+    person.reads("readers_see", "titles of mediafm-4@", "coverage", "wanted", "needs_attention")
     for width in (NARROW, WIDE):
         person.looks_at_width(width)
         person.sees_tables_whole()
@@ -173,7 +175,7 @@ def test_an_evaluation_shows_its_table(person: Person):
     person.keeps("evaluation_table")
 
 
-def test_retirement_asks_for_titles(person: Person):
+def test_retirement_requires_titles(person: Person):
     person.opens(f"{LOCATION}/jobs/retire_titles/playground")
     person.reads("remove_titles", 'Missing required config entry "ops"', "Launch Run")
     person.clicks("Scaffold missing config")
@@ -199,7 +201,7 @@ def test_the_model_shows_its_loss_curve(person: Person):
     person.keeps("loss_curve")
 
 
-def test_what_serves_shows_who_released_it_and_why(person: Person):
+def test_the_serving_model_shows_who_released_it_and_why(person: Person):
     person.opens(f"/assets/{SERVING_MODEL}")
     person.reads("released_by", "first model of the catalogue", "mediafm-4@")
     person.keeps("serving_model")
@@ -216,10 +218,10 @@ def test_a_model_can_be_released_from_the_launchpad(person: Person, catalogue: D
     person.keeps("release_model")
     person.launches()
     person.sees_the_run_succeed()
-    person.reads(f"{model} serves already.")
+    person.reads(f"{model} is the serving model already.")
 
 
-def test_a_title_shows_how_alike_its_shots_are(person: Person):
+def test_a_title_shows_the_similarity_of_its_shots(person: Person):
     person.opens(f"/assets/contextual_embeddings?view=partitions&partition={GOOD[0]}")
     person.reads(GOOD[0], "shot_similarity")
     person.clicks("[Show Markdown]")
@@ -249,7 +251,7 @@ def test_runs_of_the_command_line_are_under_their_jobs(
     person.keeps("timeline")
 
 
-def test_a_title_that_cannot_be_used_has_failed_and_says_why(person: Person):
+def test_an_unusable_title_has_failed_with_its_reason(person: Person):
     person.opens(f"/assets/shots?view=partitions&partition={BAD}")
     person.reads("Failed (1)", "failed, and did not materialize this asset.")
     person.keeps("failed_partition")
@@ -289,7 +291,7 @@ def test_the_page_of_clips_lists_them_and_shows_pictures(person: Person):
     person.keeps("clips_pictures")
 
 
-def test_a_check_shows_what_it_looks_at(person: Person):
+def test_a_check_shows_its_description(person: Person):
     person.opens("/assets/shots?view=checks&checkDetail=shots_partition_title")
     person.reads("shots_partition_title", "Shots follow each other without gap or overlap")
     person.keeps("check")
@@ -301,6 +303,6 @@ def test_the_backfill_completes(person: Person, backfill: str):
     person.keeps("backfill")
 
 
-def test_the_sweep_tells_that_all_is_up_to_date(person: Person):
+def test_the_sweep_reports_that_all_is_up_to_date(person: Person):
     person.opens_a_tick("catalogue_sweep", "0 runs requested", "titles are up to date with mediafm")
     person.keeps("sweep")

@@ -1,4 +1,4 @@
-"""The guard in front of Dagster's web server: which requests pass, and which are refused."""
+"""The guard in front of Dagster's web server passes the owner's requests and refuses others."""
 
 import asyncio
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ LINK = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch
 
 
 async def dagster(scope: dict, _receive: Any, send: Any) -> None:
-    """Stand in for Dagster's application: 200 for everything."""
+    """Respond with 200 to every request, in place of Dagster's application."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.accept"})
         return
@@ -29,7 +29,7 @@ async def dagster(scope: dict, _receive: Any, send: Any) -> None:
 
 
 class Answer:
-    """Status and headers of an answer; a refused WebSocket has the status 403."""
+    """Status and headers of a response; a refused WebSocket has the status 403."""
 
     def __init__(self, message: Mapping[str, Any]) -> None:
         by_kind = {"websocket.accept": 101, "websocket.close": 403}
@@ -37,7 +37,7 @@ class Answer:
         self.headers = {name.decode(): value.decode() for name, value in message.get("headers", ())}
 
 
-def ask(
+def request(
     guard: Guard,
     headers: Mapping[str, str],
     method: str = "GET",
@@ -87,12 +87,14 @@ def ask(
 )
 def test_only_names_of_the_owner_are_answered(host: str, status: int) -> None:
     guard = Guard(dagster, ["mediafm.example"])
-    assert ask(guard, {"host": host}).status == status
-    assert ask(guard, {"host": host}, kind="websocket").status == (101 if status == 200 else 403)
+    assert request(guard, {"host": host}).status == status
+    assert request(guard, {"host": host}, kind="websocket").status == (
+        101 if status == 200 else 403
+    )
 
 
 def test_a_request_without_a_host_is_refused() -> None:
-    assert ask(Guard(dagster), {}).status == 421
+    assert request(Guard(dagster), {}).status == 421
 
 
 @pytest.mark.parametrize(
@@ -113,18 +115,18 @@ def test_a_request_without_a_host_is_refused() -> None:
 )
 def test_requests_of_other_sites_are_refused(headers: dict[str, str], status: int) -> None:
     guard, host = Guard(dagster), {"host": "localhost:3000"}
-    posted = ask(guard, {**host, **JSON, **headers}, "POST", "/graphql")
+    posted = request(guard, {**host, **JSON, **headers}, "POST", "/graphql")
     assert posted.status == status
-    assert ask(guard, {**host, **headers}).status == status
-    opened = ask(guard, {**host, **headers}, path="/graphql", kind="websocket")
+    assert request(guard, {**host, **headers}).status == status
+    opened = request(guard, {**host, **headers}, path="/graphql", kind="websocket")
     assert opened.status == (101 if status == 200 else 403)
 
 
-def test_links_from_elsewhere_open_pages_and_nothing_else() -> None:
+def test_links_from_other_sites_open_pages_and_nothing_else() -> None:
     guard, headers = Guard(dagster), {"host": "localhost", **PAGE, **LINK}
-    assert ask(guard, headers).status == 200
-    assert ask(guard, headers, path="/graphql", query="query={version}").status == 403
-    assert ask(guard, {**headers, **JSON}, "POST", "/graphql").status == 403
+    assert request(guard, headers).status == 200
+    assert request(guard, headers, path="/graphql", query="query={version}").status == 403
+    assert request(guard, {**headers, **JSON}, "POST", "/graphql").status == 403
 
 
 @pytest.mark.parametrize(
@@ -146,12 +148,12 @@ def test_links_from_elsewhere_open_pages_and_nothing_else() -> None:
 )
 def test_graphql_comes_as_json_by_post(method: str, headers: dict, status: int) -> None:
     headers = {"host": "localhost", **headers}
-    assert ask(Guard(dagster), headers, method, "/graphql").status == status
-    assert ask(Guard(dagster), headers, method, "/prefix/graphql/").status == status
+    assert request(Guard(dagster), headers, method, "/graphql").status == status
+    assert request(Guard(dagster), headers, method, "/prefix/graphql/").status == status
 
 
-def test_pages_cannot_be_framed_or_load_from_elsewhere() -> None:
-    headers = ask(Guard(dagster), {"host": "localhost:3000"}).headers
+def test_pages_cannot_be_framed_or_load_from_other_sites() -> None:
+    headers = request(Guard(dagster), {"host": "localhost:3000"}).headers
     assert headers["x-frame-options"] == "SAMEORIGIN"
     policy = headers["content-security-policy"]
     assert "frame-ancestors 'self'" in policy
@@ -164,11 +166,11 @@ class TestToken:
     guard = Guard(dagster, token=TOKEN)
     host: ClassVar = {"host": "10.1.2.3:3000"}
 
-    def test_nothing_is_answered_without_it(self) -> None:
+    def test_no_request_without_it_is_passed_on(self) -> None:
         for headers in (self.host, {**self.host, "cookie": "mediafm_ui_3000=0; ="}):
-            assert ask(self.guard, {**headers, **PAGE}).status == 401
-            assert ask(self.guard, {**headers, **JSON}, "POST", "/graphql").status == 401
-            assert ask(self.guard, headers, kind="websocket").status == 403
+            assert request(self.guard, {**headers, **PAGE}).status == 401
+            assert request(self.guard, {**headers, **JSON}, "POST", "/graphql").status == 401
+            assert request(self.guard, headers, kind="websocket").status == 403
 
     @pytest.mark.parametrize(
         ("value", "status"),
@@ -181,36 +183,38 @@ class TestToken:
             (TOKEN, 401),
         ],
     )
-    def test_scripts_bring_it_in_a_header(self, value: str, status: int) -> None:
-        assert ask(self.guard, {**self.host, "authorization": value}).status == status
+    def test_scripts_send_it_in_a_header(self, value: str, status: int) -> None:
+        assert request(self.guard, {**self.host, "authorization": value}).status == status
 
     def test_the_address_with_it_gives_a_cookie(self) -> None:
-        answer = ask(self.guard, self.host, query=f"a=1&token={TOKEN}")
+        answer = request(self.guard, self.host, query=f"a=1&token={TOKEN}")
         assert (answer.status, answer.headers["location"]) == (303, "/runs?a=1")
         cookie, *flags = answer.headers["set-cookie"].split("; ")
         assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(flags)
         assert TOKEN not in cookie
-        assert ask(self.guard, {**self.host, "cookie": f"other=1; {cookie}"}).status == 200
+        assert request(self.guard, {**self.host, "cookie": f"other=1; {cookie}"}).status == 200
         forged = cookie[:-1] + ("0" if cookie[-1] != "0" else "1")
-        assert ask(self.guard, {**self.host, "cookie": forged}).status == 401
+        assert request(self.guard, {**self.host, "cookie": forged}).status == 401
 
-    def test_the_address_leads_nowhere_else(self) -> None:
+    def test_the_address_redirects_to_no_other_site(self) -> None:
         for path in ("//evil.example/x", "/\\evil.example/x"):
-            answer = ask(self.guard, self.host, path=path, query=f"token={TOKEN}")
+            answer = request(self.guard, self.host, path=path, query=f"token={TOKEN}")
             assert answer.headers["location"] == "/evil.example/x"
 
     def test_a_wrong_one_gives_none(self) -> None:
         for query in ("token=", "token=wrong", f"token=x&token={TOKEN}"):
-            answer = ask(self.guard, {**self.host, **PAGE}, query=query)
+            answer = request(self.guard, {**self.host, **PAGE}, query=query)
             assert (answer.status, "set-cookie" in answer.headers) == (401, False)
 
     def test_it_does_not_excuse_another_site(self) -> None:
         bearer = {"authorization": f"Bearer {TOKEN}", "origin": "http://evil.example"}
-        assert ask(self.guard, {**self.host, **JSON, **bearer}, "POST", "/graphql").status == 403
+        assert (
+            request(self.guard, {**self.host, **JSON, **bearer}, "POST", "/graphql").status == 403
+        )
 
 
 class TestSettings:
-    def test_a_token_is_made_where_the_ui_listens_beyond_this_machine(self) -> None:
+    def test_a_token_is_generated_if_the_ui_listens_beyond_this_machine(self) -> None:
         settings = UISettings()
         for host in ("127.0.0.1", "localhost", "::1"):
             assert token_for(settings, host) is None
@@ -221,7 +225,7 @@ class TestSettings:
             assert made != token_for(settings, host)
             assert address(settings, host, 3000, made).endswith(f":3000/?token={made}")
 
-    def test_a_configured_token_is_asked_for_everywhere_and_printed_nowhere(self) -> None:
+    def test_a_configured_token_is_required_everywhere_and_printed_nowhere(self) -> None:
         settings = UISettings(token=TOKEN)
         assert token_for(settings, "127.0.0.1") == TOKEN
         assert address(settings, "127.0.0.1", 3000, TOKEN) == "http://127.0.0.1:3000"
@@ -240,11 +244,11 @@ class TestSettings:
         with pytest.raises(ConfigurationError, match="names of machines"):
             load_settings()
 
-    def test_loopback_is_told_from_all_else(self) -> None:
+    def test_only_loopback_names_are_loopback(self) -> None:
         assert is_loopback("127.8.0.1")
         assert not is_loopback("localhost.evil.example")
 
-    def test_dagsters_own_server_is_started_by_no_other_command(self, monkeypatch) -> None:
+    def test_no_other_command_starts_dagsters_own_server(self, monkeypatch) -> None:
         from dagster._cli import dev
 
         started: list[list[str]] = []

@@ -1,4 +1,4 @@
-"""What is predicted without a network."""
+"""Predictions without a network."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What training steps read: like lengths together, drawn from seed and step alone."""
+"""Batches of training steps: similar lengths, drawn from seed and step alone."""
 
 import numpy as np
 import pytest
@@ -19,14 +19,14 @@ def reader(data, settings=SETTINGS, objective=None, rank: int = 0, processes: in
 
 
 @pytest.mark.parametrize("parts", [1, 4])
-def test_padding_wastes_less_than_one_place_in_twenty(parts: int) -> None:
+def test_padding_is_less_than_one_place_in_twenty(parts: int) -> None:
     shots = np.random.default_rng(0).integers(20, 600, size=500)
     settings = TrainingSettings(titles_per_batch=16, crop_shots=512)
     plan = Plan(shots, range(500), settings, max_shots=512)
     lengths = np.stack([plan.step(step).lengths for step in range(1, 201)])  # [steps, b]
     longest = lengths.reshape(200 * parts, -1).max(axis=1)
     assert lengths.sum() > 0.95 * longest.sum() * 16 // parts
-    # Nothing was given up for it: crops are as many as asked for, and of all lengths.
+    # The number of crops is complete, and all lengths occur.
     assert lengths.min() < 60
     assert (lengths == 512).any()
 
@@ -58,9 +58,9 @@ def test_a_step_depends_on_seed_and_step_alone(make_catalogue) -> None:
     assert_same(alone.batches[0], in_order[-1].batches[0])
     other = reader(data, SETTINGS.model_copy(update={"seed": 1})).read(40)
     assert not torch.equal(other.batches[0].rows, alone.batches[0].rows)
-    assert [step for step, _ in reader(data).ahead(38, 40)] == [38, 39, 40]
-    for (_, ahead), expected in zip(reader(data).ahead(38, 40), in_order[37:], strict=True):
-        assert_same(ahead.batches[0], expected.batches[0])
+    assert [step for step, _ in reader(data).prefetch(38, 40)] == [38, 39, 40]
+    for (_, prefetched), expected in zip(reader(data).prefetch(38, 40), in_order[37:], strict=True):
+        assert_same(prefetched.batches[0], expected.batches[0])
 
 
 @pytest.mark.parametrize("single_modality_ratio", [0.0, 0.5])
@@ -102,7 +102,7 @@ def test_padding_is_marked_and_zero(make_catalogue) -> None:
     assert batch.fused[batch.present].norm(dim=-1).allclose(torch.ones(1))
 
 
-def test_steps_that_cannot_be_shared_out_are_refused(make_catalogue) -> None:
+def test_steps_that_cannot_be_divided_evenly_are_refused(make_catalogue) -> None:
     with pytest.raises(ConfigurationError, match="titles_per_batch is 4, which 3 processes"):
         reader(make_catalogue(9), processes=3)
 

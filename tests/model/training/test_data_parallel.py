@@ -1,4 +1,4 @@
-"""Processes that train together, over gloo on this machine's loopback interface."""
+"""Data-parallel training over gloo on the loopback interface."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.training import launch
-from mediafm_core.model.training.distributed import World, joined_world
+from mediafm_core.model.training.distributed import World, process_group
 from mediafm_core.model.training.progress_events import CurvePoint, Event, Phase, Progress, Started
 from mediafm_core.model.training.training import train
 from mediafm_core.model.training.training_data import TrainingData
@@ -36,10 +36,10 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 # Other splits of a step sum float32 numbers in another order: seen 5e-6 after six steps of AdamW,
 # which scales small gradients up.
-# Muon's iteration is in bfloat16, which makes of that now and then the next number of eight bits:
+# Muon's iteration is in bfloat16, which sometimes rounds that to the next number of eight bits:
 # seen 1.3e-4, 6e-6 in the mean.
 TOLERANCES = {"adamw": 2e-5, "muon": 5e-4}
-# Its gradient is zero but for rounding, which AdamW scales up to the learning rate.
+# Its gradient is zero except for rounding, which AdamW scales up to the learning rate.
 WITHOUT_GRADIENT = "prediction.copy.key.bias"
 
 
@@ -102,7 +102,7 @@ def train_with_own_seed(
 
 
 def together(size: int, work: Callable[..., None], *arguments: object) -> None:
-    """Run in processes that are forked from this one, so that nothing need be imported again."""
+    """Train in processes forked from this one, which saves importing torch again."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -117,12 +117,12 @@ def _join_and_work(
     names = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "MASTER_PORT": port}
     os.environ |= {name: str(value) for name, value in names.items()}
     os.environ["MASTER_ADDR"] = "127.0.0.1"
-    with joined_world("cpu") as world:
+    with process_group("cpu") as world:
         work(world, *arguments)
 
 
-def test_a_lost_process_ends_the_others_and_the_training_can_go_on(trained_store) -> None:
-    """Through torch's launcher, as `mediafm train` and Dagster start it."""
+def test_a_lost_process_ends_the_others_and_the_training_can_be_resumed(trained_store) -> None:
+    """The processes are started by torch's launcher, as `mediafm train` and Dagster do it."""
     platform = trained_store.platform()
     training = platform.settings.training.model_copy(
         update={"processes": 2, "steps": 20, "validate_every": 20, "checkpoint_every": 1}
@@ -141,7 +141,7 @@ def test_a_lost_process_ends_the_others_and_the_training_can_go_on(trained_store
             ]
             workers[-1].kill()
 
-    with pytest.raises(ConfigurationError, match="without a word; train again to go on"):
+    with pytest.raises(ConfigurationError, match="without an error; train again to resume"):
         train_model(platform, kill_one)
     _, alive = psutil.wait_procs(started, timeout=300)
     assert not alive
@@ -165,7 +165,9 @@ def train_store(world: World, platform: Platform) -> None:
         assert (events[0].processes, events[-1].step) == (2, 20)
 
 
-def test_what_a_process_says_comes_through(trained_store, tmp_path, capfd, monkeypatch) -> None:
+def test_output_and_errors_of_a_process_are_passed_on(
+    trained_store, tmp_path, capfd, monkeypatch
+) -> None:
     settings = trained_store.platform(seed=9).settings
     file = tmp_path / "settings.json"
     file.write_text(settings.model_dump_json())
@@ -191,5 +193,5 @@ def test_what_a_process_says_comes_through(trained_store, tmp_path, capfd, monke
 
 
 def saying(words: str, code: int) -> list[str]:
-    """The command of a process that says this."""
+    """Return the command of a process that prints `lines`."""
     return [sys.executable, "-c", f"import sys; print({words!r}); sys.exit({code})"]

@@ -1,4 +1,4 @@
-"""What is hidden: how much, where, and by whose randomness."""
+"""Masks: their number, places and randomness."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def masks_of(lengths: list[int], seed: int = 0, modalities: int = 3, **settings:
     span=st.integers(1, 9),
     seed=st.integers(0, 1000),
 )
-def test_masks_hide_the_asked_share_of_real_shots(
+def test_masks_have_the_mask_ratio_of_real_shots(
     lengths: list[int], share: float, span: int, seed: int
 ) -> None:
     masks = masks_of(lengths, seed, mask_ratio=share, span_shots=span)
@@ -36,13 +36,13 @@ def test_masks_hide_the_asked_share_of_real_shots(
     assert hidden.shape == (len(lengths), max(lengths))
     assert torch.equal(hidden.sum(dim=1), (counts * share).round().clamp(min=1).long())
     assert not (hidden & (torch.arange(max(lengths)) >= counts[:, None])).any()
-    # `rows` lists just the hidden shots.
+    # `rows` lists the masked shots.
     for row, weights, places in zip(masks.rows, masks.row_weights, hidden, strict=True):
         assert row[weights == 1].sort().values.tolist() == places.nonzero()[:, 0].tolist()
         assert not row[weights == 0].any()
 
 
-def test_masks_follow_their_generator_and_nothing_else() -> None:
+def test_masks_depend_on_their_generator_only() -> None:
     before = torch.get_rng_state()
     changes = {"single_modality_ratio": 0.5, "modality_dropout": 0.5, "span_shots": 2}
     first, again, other = (masks_of([40, 30], seed, **changes) for seed in (1, 1, 2))
@@ -52,13 +52,13 @@ def test_masks_follow_their_generator_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("span", [1, 3])
-def test_every_shot_is_hidden_about_equally_often(span: int) -> None:
+def test_every_shot_is_masked_about_equally_often(span: int) -> None:
     masked = masks_of([30] * 4000, span_shots=span).masked[..., 0]
     # Shots at the ends are in fewer runs that start inside, but in no fewer runs.
     assert masked.float().mean(dim=0) == pytest.approx(torch.full((30,), 0.2), abs=0.03)
 
 
-def test_spans_hide_neighbours_together() -> None:
+def test_spans_mask_neighbours_together() -> None:
     def share_with_hidden_neighbour(span: int) -> float:
         masked = masks_of([60] * 200, span_shots=span).masked[..., 0]
         following = masked[:, 1:] & masked[:, :-1]
@@ -68,7 +68,7 @@ def test_spans_hide_neighbours_together() -> None:
     assert share_with_hidden_neighbour(4) > 0.7
 
 
-def test_single_modalities_are_hidden_where_a_shot_has_them() -> None:
+def test_single_modalities_are_masked_where_a_shot_has_them() -> None:
     lengths = torch.tensor([50] * 40)
     has = torch.rand(40, 50, 3, generator=torch.Generator().manual_seed(0)) < 0.5
     has[..., 0] = True
@@ -82,14 +82,14 @@ def test_single_modalities_are_hidden_where_a_shot_has_them() -> None:
     assert masked[shots].float().mean(dim=0).min() > 0.1  # each of them gets its turn
 
 
-def test_a_share_of_sequences_loses_one_modality() -> None:
+def test_a_fraction_of_sequences_loses_one_modality() -> None:
     dropped = masks_of([5] * 2000, modality_dropout=0.3).dropped
     assert dropped.sum(dim=1).unique().tolist() == [0, 1]
     assert dropped.any(dim=1).float().mean() == pytest.approx(0.3, abs=0.04)
     assert dropped.float().mean(dim=0) == pytest.approx(torch.full((3,), 0.1), abs=0.03)
 
 
-def test_a_single_modality_is_never_taken_away() -> None:
+def test_the_only_modality_is_never_dropped() -> None:
     masks = masks_of([9, 9], modalities=1, single_modality_ratio=1.0, modality_dropout=0.9)
     assert masks.masked.shape == (2, 9, 1)
     assert masks.masked.sum(dim=1).flatten().tolist() == [2, 2]

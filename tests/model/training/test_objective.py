@@ -1,4 +1,4 @@
-"""Losses: what they measure, and that parts of a step add up to it."""
+"""Losses, and that the parts of a step add up to its loss."""
 
 import math
 
@@ -67,7 +67,7 @@ def part(batch: Batch, chosen: slice) -> Batch:
     return Batch(*(tensor[chosen] for tensor in batch))
 
 
-def test_without_other_terms_it_is_masked_shot_modeling_as_published() -> None:
+def test_the_default_is_masked_shot_modeling_as_published() -> None:
     settings = ObjectiveSettings(boundary_weight=0)
     objective, batch = make_objective(settings), make_batch([20, 9, 14], settings)
     losses = objective(batch, counts_of(batch))
@@ -110,7 +110,7 @@ def test_parts_of_a_step_add_up_to_it(settings: ObjectiveSettings) -> None:
 
 
 @pytest.mark.parametrize("fusion", ["concatenation", "gate", "tokens"])
-def test_every_weight_has_a_part_in_the_loss(fusion: str) -> None:
+def test_every_weight_has_a_gradient(fusion: str) -> None:
     objective = make_objective(
         EVERYTHING, fusion=fusion, prediction="both", missing_modality="learnt"
     )
@@ -122,7 +122,7 @@ def test_every_weight_has_a_part_in_the_loss(fusion: str) -> None:
 
 @pytest.mark.parametrize("prediction", ["copy", "linear", "both"])
 def test_gradients_stay_bounded_where_nothing_is_visible(prediction: str) -> None:
-    """Titles without metadata, one of a single shot: inputs and a prediction start at zero."""
+    """Titles without metadata, one with a single shot: inputs and a prediction start at zero."""
     settings = ObjectiveSettings()
     objective = make_objective(settings, prediction=prediction)
     batch = make_batch([20, 1], settings)._replace(global_=torch.zeros(2, 6))
@@ -131,7 +131,7 @@ def test_gradients_stay_bounded_where_nothing_is_visible(prediction: str) -> Non
     assert max(lengths) < 1e4
 
 
-def test_of_a_hidden_modality_only_its_own_columns_count() -> None:
+def test_the_loss_of_a_masked_modality_uses_its_own_columns_only() -> None:
     settings = ObjectiveSettings(single_modality_ratio=1.0, boundary_weight=0)
     objective, batch = make_objective(settings), make_batch([20, 20], settings)
     before = objective(batch, counts_of(batch)).total
@@ -139,7 +139,7 @@ def test_of_a_hidden_modality_only_its_own_columns_count() -> None:
     shot = int(batch.rows[0, 0])
     hidden = batch.masked[0, shot]
     seen = next(i for i in range(3) if not hidden[i])
-    # A network that predicts as before, asked for another value where nothing was hidden.
+    # The same prediction, with other targets where nothing was masked.
     reconstruction = objective.network(
         batch.fused, batch.global_, batch.present, batch.masked, rows=batch.rows
     ).reconstruction
@@ -152,7 +152,7 @@ def test_of_a_hidden_modality_only_its_own_columns_count() -> None:
     torch.testing.assert_close(before, expected)
 
 
-def test_contrast_is_least_where_a_prediction_resembles_its_own_original() -> None:
+def test_the_contrastive_loss_is_least_for_the_right_prediction() -> None:
     settings = ObjectiveSettings(contrastive_weight=1.0)
     objective = make_objective(settings)
     targets = torch.eye(6)[None]
@@ -164,7 +164,7 @@ def test_contrast_is_least_where_a_prediction_resembles_its_own_original() -> No
     assert even == pytest.approx(4 * math.log(4), rel=1e-4)  # four shots, four candidates
 
 
-def test_a_dropped_modality_is_gone_and_lengths_stay_one() -> None:
+def test_a_dropped_modality_is_zero_and_lengths_stay_one() -> None:
     fused = make_batch([12, 12], ObjectiveSettings()).fused
     fused[1, 4, :20] = 0  # nothing but text
     fused[1, 4, 20:] = torch.tensor([0.6, 0.8, 0, 0])

@@ -1,4 +1,4 @@
-"""Pseudo-labels: scenes are found where vectors change, and nowhere else."""
+"""Pseudo-labels: scene starts are found where vectors change."""
 
 import torch
 from torch.nn import functional
@@ -7,7 +7,7 @@ from mediafm_core.model.training.pseudo_boundaries import WINDOWS, pseudo_bounda
 
 
 def scenes(*lengths: int, noise: float = 0.2, seed: int = 0) -> torch.Tensor:
-    """Shots `[n, d]` around one direction per scene."""
+    """Make shots `[n, d]` around one direction per scene."""
     generator = torch.Generator().manual_seed(seed)
     centres = torch.randn(len(lengths), 64, generator=generator)
     shots = centres.repeat_interleave(torch.tensor(lengths), dim=0)
@@ -17,7 +17,7 @@ def scenes(*lengths: int, noise: float = 0.2, seed: int = 0) -> torch.Tensor:
 
 
 def split_by_hand(fused: torch.Tensor, window: int) -> torch.Tensor:
-    """The definition, one window and one split at a time."""
+    """Compute the targets by their definition, one window and one split at a time."""
     count = len(fused)
     splits, chances = torch.zeros(count), torch.zeros(count)
     for start in range(count - window + 1):
@@ -47,7 +47,7 @@ def test_scene_starts_are_found() -> None:
     assert target.max() <= 1
 
 
-def test_padding_changes_nothing_and_short_titles_have_no_target() -> None:
+def test_padding_has_no_effect_and_short_titles_have_no_target() -> None:
     long, short = scenes(10, 14), scenes(6, 5, seed=1)
     alone, _ = pseudo_boundaries(long[None], torch.tensor([24]))
     batch = torch.nn.utils.rnn.pad_sequence([short, long], batch_first=True, padding_value=3.0)

@@ -1,4 +1,4 @@
-"""Training: repeatable, able to learn, clean when it fails."""
+"""Training: reproducible, able to learn, without a model after a failure."""
 
 import json
 
@@ -39,7 +39,7 @@ def test_a_seed_repeats_a_run_bit_for_bit(make_catalogue, tmp_path) -> None:
     assert first.identity != other.identity
 
 
-def test_global_state_is_left_alone(make_catalogue, tmp_path) -> None:
+def test_global_state_is_restored(make_catalogue, tmp_path) -> None:
     data = make_catalogue(20)
     torch.manual_seed(3)
     state, threads = torch.get_rng_state(), torch.get_num_threads()
@@ -51,7 +51,7 @@ def test_global_state_is_left_alone(make_catalogue, tmp_path) -> None:
 
 
 def test_a_few_titles_are_memorised(make_catalogue, tmp_path) -> None:
-    """Every shot of these titles is unlike the others: only memory can predict it."""
+    """The shots of these titles are random: only memorisation predicts them."""
     data = make_catalogue(8, 7, 6, 8)
     model = ModelSettings(
         hidden=64,
@@ -86,7 +86,7 @@ def test_parameter_groups_cover_the_network_once(trained) -> None:
     # Per layer: query, key, value, attention output, feed-forward in and out.
     assert groups["Muon"].tensors == 6 * TINY.layers
     assert groups["Muon"].parameters == TINY.layers * (4 * 32 * 32 + 2 * 32 * 64)
-    # Projections of content, metadata, surroundings and structure, query and key of the copy,
+    # Projections of content, metadata, neighbour means and novelty, query and key of the copy,
     # boundary head.
     assert groups["AdamW"].tensors == 7
 
@@ -99,7 +99,7 @@ def test_every_parameter_is_trained(make_catalogue, tmp_path) -> None:
     for name, _ in one.network.named_parameters():
         changed = weights(one.network)[name] != weights(more.network)[name]
         assert changed.any(), name
-    # Crops are placed all over the sequence: no position stays as it was initialised.
+    # Crops are at random places of the sequence, so every position is trained.
     positions = next(
         tensor - weights(more.network)[name]
         for name, tensor in weights(one.network).items()
@@ -127,9 +127,11 @@ def test_progress_and_curve(make_catalogue, tmp_path) -> None:
     assert result.shots_per_second > 0
 
 
-def test_phases_beside_the_steps_are_reported(make_catalogue, tmp_path) -> None:
+def test_phases_are_reported(make_catalogue, tmp_path) -> None:
     events = []
-    train(make_catalogue(20, 9), TINY, BRIEF, tmp_path, events.append, states=tmp_path / "states")
+    train(
+        make_catalogue(20, 9), TINY, BRIEF, tmp_path, events.append, checkpoints=tmp_path / "states"
+    )
     phases = [event.lines()[0] for event in events if isinstance(event, Phase)]
     assert phases == [
         "preparing the network",
@@ -157,7 +159,7 @@ def test_held_out_titles_do_not_reach_the_weights(make_catalogue, tmp_path) -> N
     _, validation, _ = split_titles(data, BRIEF)
     other = make_catalogue(*range(5, 17), seed=9)
     swapped = [other.titles[i] if i in validation else title for i, title in enumerate(data.titles)]
-    # With patience they choose the step that is kept, and nothing else.
+    # With patience they choose the step that is kept, and have no other effect.
     training = BRIEF.model_copy(update={"patience": 0})
     first = train(data, TINY, training, tmp_path / "a")
     second = train(TrainingData(swapped, 6, data.space), TINY, training, tmp_path / "b")
@@ -165,10 +167,10 @@ def test_held_out_titles_do_not_reach_the_weights(make_catalogue, tmp_path) -> N
     assert first.curve[-1].validation_loss != second.curve[-1].validation_loss
 
 
-def test_few_titles_validate_on_themselves_and_say_so(trained) -> None:
+def test_few_titles_are_validated_on_themselves(trained) -> None:
     assert trained.validation == "same titles"
     assert trained.validation_titles == ["title0", "title1"]
-    assert "says nothing about unseen titles" in (trained.folder / "README.md").read_text()
+    assert "the loss on unseen titles is unknown" in (trained.folder / "README.md").read_text()
 
 
 def test_a_title_of_one_shot_can_be_trained_on(make_catalogue, tmp_path) -> None:
@@ -177,7 +179,7 @@ def test_a_title_of_one_shot_can_be_trained_on(make_catalogue, tmp_path) -> None
     assert result.baselines == {}
 
 
-def test_the_record_says_what_the_model_was_made_from(trained) -> None:
+def test_the_record_has_settings_and_data_versions(trained) -> None:
     record = json.loads((trained.folder / "training.json").read_text())
     assert record["identity"] == trained.identity.model_dump()
     assert record["titles"] == {"title0": "version0", "title1": "version1"}
@@ -190,7 +192,7 @@ def test_the_record_says_what_the_model_was_made_from(trained) -> None:
 
 
 def test_a_loss_that_is_not_finite_stops_cleanly(make_catalogue, tmp_path) -> None:
-    # Rates so high that the weights overflow.
+    # Learning rates so high that the weights overflow.
     wild = BRIEF.model_copy(
         update={"muon_learning_rate": 1e38, "adamw_learning_rate": 1e38, "steps": 20}
     )
@@ -207,7 +209,7 @@ def test_a_loss_that_is_not_finite_stops_cleanly(make_catalogue, tmp_path) -> No
         ({"context_layer": 3}, {}, "model.context_layer is 3 and there are 2 layers"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(
+def test_contradicting_settings_are_refused(
     make_catalogue, tmp_path, model, training, message: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):

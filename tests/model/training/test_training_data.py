@@ -1,4 +1,4 @@
-"""Fused vectors read as they are needed."""
+"""Training data: reading, caching, and refusals."""
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ def write(folder, name: str, vectors: np.ndarray) -> TitleSource:
     return TitleSource(name, path)
 
 
-def test_any_run_of_shots_is_read_across_row_groups(make_catalogue) -> None:
+def test_any_range_of_shots_is_read_across_row_groups(make_catalogue) -> None:
     data = make_catalogue(21, row_group_size=4)
     expected = to_numpy(pq.read_table(data.titles[0].path)["embedding"])
     for start in range(21):
@@ -24,7 +24,7 @@ def test_any_run_of_shots_is_read_across_row_groups(make_catalogue) -> None:
             np.testing.assert_array_equal(data.read(0, start, stop), expected[start:stop])
 
 
-def test_the_cache_is_bounded_and_changes_nothing(make_catalogue) -> None:
+def test_the_cache_is_bounded_and_does_not_change_vectors(make_catalogue) -> None:
     large = make_catalogue(40, 40)
     one_group = 8 * 24 * 4
     small = TrainingData(large.titles, 6, cache_bytes=2 * one_group)
@@ -46,7 +46,7 @@ def test_titles_without_metadata_get_zeros(tmp_path) -> None:
     np.testing.assert_array_equal(data.globals, np.zeros((1, 5)))
 
 
-def test_nothing_to_train_on_is_refused() -> None:
+def test_training_without_titles_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="No titles"):
         TrainingData([], 5)
 

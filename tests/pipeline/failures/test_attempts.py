@@ -1,4 +1,4 @@
-"""Work that ends its process: only a death with a cause in the work counts against the title."""
+"""Work that kills its process: only deaths caused by the work count against the title."""
 
 import os
 import signal
@@ -54,7 +54,7 @@ def end_from_outside(folder: Path, number: signal.Signals = signal.SIGKILL) -> N
     assert process.returncode == -number
 
 
-def test_work_that_crashes_its_process_every_time_is_refused_with_the_cause(tmp_path: Path):
+def test_work_that_always_crashes_its_process_is_refused_with_the_cause(tmp_path: Path):
     attempts = Attempts(tmp_path)
     for _ in range(MOST_DEATHS):
         with pytest.raises(ZeroDivisionError), attempts.attempt("dog", "shots"):
@@ -78,7 +78,7 @@ def test_a_process_ended_from_outside_never_counts(tmp_path: Path, number: signa
         pass
 
 
-def test_ends_from_outside_do_not_wipe_out_crashes(tmp_path: Path):
+def test_a_process_ended_from_outside_does_not_reset_the_count(tmp_path: Path):
     for _ in range(MOST_DEATHS):
         end_from_outside(tmp_path)
         crash(tmp_path)
@@ -109,7 +109,7 @@ def test_work_that_runs_out_of_memory_counts(tmp_path: Path):
         pytest.fail("the work was begun")
 
 
-def test_work_that_ends_well_wipes_out_earlier_crashes(tmp_path: Path):
+def test_finished_work_resets_the_count_of_crashes(tmp_path: Path):
     attempts = Attempts(tmp_path)
     for _ in range(MOST_DEATHS):
         for _ in range(MOST_DEATHS - 1):
@@ -118,7 +118,7 @@ def test_work_that_ends_well_wipes_out_earlier_crashes(tmp_path: Path):
             pass
 
 
-def test_crashes_at_another_asset_are_counted_apart(tmp_path: Path):
+def test_crashes_are_counted_per_asset(tmp_path: Path):
     for _ in range(MOST_DEATHS - 1):
         crash(tmp_path, asset="shots")
     crash(tmp_path, asset="video_embeddings")
@@ -126,7 +126,7 @@ def test_crashes_at_another_asset_are_counted_apart(tmp_path: Path):
         pass
 
 
-def test_a_process_that_is_at_work_on_the_same_title_is_not_dead(tmp_path: Path):
+def test_a_running_process_on_the_same_title_counts_as_alive(tmp_path: Path):
     attempts = Attempts(tmp_path)
     for _ in range(MOST_DEATHS + 1):
         process = at_work(tmp_path)
@@ -138,8 +138,8 @@ def test_a_process_that_is_at_work_on_the_same_title_is_not_dead(tmp_path: Path)
 
 
 @pytest.mark.parametrize("field", ["host", "boot", "namespace"])
-def test_a_process_of_another_system_is_no_evidence(tmp_path: Path, field: str):
-    """The same number may be another process there, and its end cannot be seen from here."""
+def test_a_process_of_another_host_or_boot_does_not_count(tmp_path: Path, field: str):
+    """The same process id may be another process there, and its end cannot be observed here."""
     mark = ProcessMark.of_this_process().model_copy(update={field: "elsewhere"})
     note = AttemptNote(
         asset="shots", process=mark, deaths=MOST_DEATHS - 1, memory_kills=-1, crash_report="none"
@@ -149,13 +149,13 @@ def test_a_process_of_another_system_is_no_evidence(tmp_path: Path, field: str):
         pass
 
 
-def test_a_process_that_was_given_the_dead_ones_number_is_another(tmp_path: Path):
+def test_a_reused_process_id_is_recognised(tmp_path: Path):
     mark = ProcessMark.of_this_process()
     assert mark.state == "alive"
     assert mark.model_copy(update={"started": 1.0}).state == "dead"
 
 
-def test_a_note_that_a_power_cut_has_spoilt_stops_no_work(tmp_path: Path):
+def test_a_damaged_note_is_ignored(tmp_path: Path):
     (tmp_path / "cat.json").write_text('{"asset"')
     with Attempts(tmp_path).attempt("cat", "shots"):
         pass

@@ -1,4 +1,4 @@
-"""What goes wrong beside the input: damaged stores, odd folders, unforeseen errors, lost files."""
+"""Faults outside the input: damaged stores, odd folders, unexpected errors, missing files."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def states(platform) -> dict[str, str]:
         "contextual_embeddings/{model}/cat.parquet",
     ],
 )
-def test_a_lost_file_is_made_again(catalogue, taken_in, lost):
+def test_a_missing_file_is_computed_again(catalogue, taken_in, lost):
     platform = catalogue.platform()
     path = catalogue.store / lost.format(model=platform.serving_model)
     path.unlink()
@@ -47,7 +47,7 @@ def test_a_lost_file_is_made_again(catalogue, taken_in, lost):
 
 
 @pytest.mark.parametrize("damaged", ["title/cat.json", "shots/cat.parquet", "soundtrack/cat.json"])
-def test_a_damaged_file_is_made_again_and_stops_no_other_title(catalogue, damaged):
+def test_a_damaged_file_is_computed_again_without_stopping_other_titles(catalogue, damaged):
     path = catalogue.store / damaged
     path.write_bytes(path.read_bytes()[:100])
     platform = catalogue.platform()
@@ -58,7 +58,7 @@ def test_a_damaged_file_is_made_again_and_stops_no_other_title(catalogue, damage
 
 
 def damage_a_fused_vector(store: Store) -> Path:
-    """A number of the second shot of `cat`, as a fault of a disk or of memory may change it."""
+    """Change a number of the second shot of `cat`, like a fault of a disk or of memory."""
     table = store.read("fused_embeddings", "cat")
     vectors = to_numpy(table["embedding"]).copy()
     vectors[1, 3] = np.nan
@@ -85,7 +85,7 @@ def test_a_damaged_vector_is_refused_with_the_file_to_delete(catalogue):
     assert train_model(platform).seconds is not None
 
 
-def test_a_folder_mended_during_the_work_is_tried_again(catalogue, monkeypatch):
+def test_a_folder_repaired_during_the_work_is_tried_again(catalogue, monkeypatch):
     def mend_and_fail(work):
         (catalogue.inbox / "cat" / "captions.en.vtt").write_text("WEBVTT\n")
         raise materialising.TitleError("cat: captions were broken when they were read.")
@@ -97,7 +97,7 @@ def test_a_folder_mended_during_the_work_is_tried_again(catalogue, monkeypatch):
     assert select_titles(platform).work == ["cat"]
 
 
-def test_odd_names_in_the_inbox_stop_nobody(catalogue):
+def test_odd_names_in_the_inbox_do_not_stop_other_titles(catalogue):
     odd = os.fsdecode(os.fsencode(str(catalogue.inbox)) + b"/caf\xe9")
     Path(odd).mkdir()
     (catalogue.inbox / "lost+found").mkdir()
@@ -120,7 +120,7 @@ def test_a_partition_key_that_is_a_path_reaches_no_file(catalogue, title_id):
     assert list(Quarantine(catalogue.platform().store)) == []
 
 
-def test_a_title_gone_from_the_inbox_does_not_hold_a_release_back(catalogue):
+def test_a_title_missing_from_the_inbox_does_not_block_a_release(catalogue):
     platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
     shutil.rmtree(catalogue.inbox / "cat")
     old = platform.serving_model
@@ -130,7 +130,7 @@ def test_a_title_gone_from_the_inbox_does_not_hold_a_release_back(catalogue):
     assert str(publish_titles(platform, ["coffee"])) == "unchanged: 1 titles"
 
 
-def test_the_quarantine_of_a_folder_that_is_gone_goes_too(catalogue):
+def test_the_quarantine_entry_of_a_removed_folder_is_removed(catalogue):
     make_title(catalogue.inbox, "gone", SAMPLES / "a_cat_in_the_city", seconds=1.0)
     (catalogue.inbox / "gone" / "title.json").write_text("no")
     platform = catalogue.platform()
@@ -150,7 +150,7 @@ def test_the_same_training_is_not_done_twice_and_another_synopsis_is_another_tra
     assert train_model(platform).seconds is not None
 
 
-def test_a_record_of_a_title_that_makes_no_sense_is_made_again(catalogue):
+def test_an_invalid_record_of_a_title_is_written_again(catalogue):
     platform = catalogue.platform()
     found = platform.store.json_record("title", "coffee")
     for part, value in (("hashed", {"media.mp4": {"stamp": 5}}), ("probe", {}), ("manifest", {})):

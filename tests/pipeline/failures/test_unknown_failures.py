@@ -1,4 +1,4 @@
-"""Work that fails though no input is known to be at fault: the others go on, blame takes proof."""
+"""Failures of unknown cause: other titles go on, and blaming a title needs evidence."""
 
 import errno
 import logging
@@ -10,7 +10,7 @@ from films import take_in
 
 from mediafm_core.errors import MachineError, StoreError, WorkError
 from mediafm_core.pipeline import materialise as materialising
-from mediafm_core.pipeline.failures.unknown_failures import RUNS_TO_HOLD_BACK
+from mediafm_core.pipeline.failures.unknown_failures import RUNS_TO_QUARANTINE
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.materialise import DECODED, materialise
 from mediafm_core.pipeline.planning.asset_states import catalogue_states, variant_of
@@ -21,7 +21,7 @@ from mediafm_core.store.store import Store
 
 CONTEXT = ("contextual_embeddings",)
 TEXT = ("timed_text",)
-MORE_THAN_ENOUGH = RUNS_TO_HOLD_BACK + 2
+MORE_THAN_ENOUGH = RUNS_TO_QUARANTINE + 2
 
 
 def states(platform) -> dict[str, str]:
@@ -29,7 +29,7 @@ def states(platform) -> dict[str, str]:
 
 
 def damage_a_page(store: Store, asset: str, title_id: str) -> None:
-    """Spoil the data of a table and leave its footer."""
+    """Damage the data of a table but not its footer."""
     path = store.path(asset, title_id)
     content = bytearray(path.read_bytes())
     content[4 : len(content) // 2] = b"\xff" * (len(content) // 2 - 4)
@@ -41,7 +41,7 @@ def forget(platform, asset: str, title_id: str) -> None:
 
 
 def failing(*titles: str, error: Exception, asset: str = TEXT[0]) -> Callable[[Work], None]:
-    """The computation of an asset, which fails for some titles."""
+    """Return a computation of an asset that fails for some titles."""
     compute = materialising._COMPUTE[asset]
 
     def fail(work: Work) -> None:
@@ -52,7 +52,7 @@ def failing(*titles: str, error: Exception, asset: str = TEXT[0]) -> Callable[[W
     return fail
 
 
-def test_a_table_with_damaged_data_is_removed_and_made_again(catalogue, taken_in):
+def test_a_table_with_damaged_data_is_removed_and_computed_again(catalogue, taken_in):
     platform = catalogue.platform()
     damage_a_page(platform.store, "fused_embeddings", "cat")
     forget(platform, CONTEXT[0], "cat")
@@ -65,13 +65,13 @@ def test_a_table_with_damaged_data_is_removed_and_made_again(catalogue, taken_in
 
 
 @pytest.mark.parametrize("fault", ["cut", "no length"])
-def test_a_damaged_soundtrack_is_removed_and_made_again(catalogue, taken_in, fault):
+def test_a_damaged_soundtrack_is_removed_and_computed_again(catalogue, taken_in, fault):
     platform = catalogue.platform()
     path = platform.store.path("soundtrack", "coffee", suffix=".flac")
     content = bytearray(path.read_bytes())
     if fault == "cut":
         content = content[: len(content) // 2]
-    else:  # as libsndfile left it on a full disk: total samples 0 in STREAMINFO, RFC 9639
+    else:  # like libsndfile on a full disk: 0 total samples in STREAMINFO, RFC 9639
         content[21:26] = bytes([content[21] & 0xF0, 0, 0, 0, 0])
     path.write_bytes(content)
     forget(platform, "audio_embeddings", "coffee")
@@ -82,14 +82,14 @@ def test_a_damaged_soundtrack_is_removed_and_made_again(catalogue, taken_in, fau
     assert differences(Store(taken_in.store), platform.store) == []
 
 
-def test_a_title_is_held_back_once_others_have_passed_in_enough_runs(catalogue, monkeypatch):
+def test_a_title_is_quarantined_after_enough_runs_with_a_passed_cross_check(catalogue, monkeypatch):
     platform = catalogue.platform()
     forget(platform, TEXT[0], "cat")
     with monkeypatch.context() as broken:
         error = ZeroDivisionError("division by zero\nin a library")
         broken.setitem(materialising._COMPUTE, TEXT[0], failing("cat", error=error))
-        for run in range(1, RUNS_TO_HOLD_BACK + 1):
-            for _ in range(2 if run == 1 else 1):  # a run that tries twice counts once
+        for run in range(1, RUNS_TO_QUARANTINE + 1):
+            for _ in range(2 if run == 1 else 1):  # two failures in one run count once
                 with pytest.raises(WorkError, match=f"work on coffee passes, .* run {run} of 3 "):
                     materialise(platform, TEXT, "cat")
             assert list(Quarantine(platform.store)) == []
@@ -99,11 +99,11 @@ def test_a_title_is_held_back_once_others_have_passed_in_enough_runs(catalogue, 
         assert "failed in 3 runs (ZeroDivisionError: division by zero)" in outcome.reason
         assert "--titles cat --retry" in outcome.reason
         assert "\n" not in outcome.reason
-    take_in(platform, ["cat"])  # which begins with the folder, and so tries again
+    take_in(platform, ["cat"])  # the run starts with the folder, so the title is tried again
     assert states(platform)["cat"] == "present"
 
 
-def test_the_trial_writes_nothing(catalogue, monkeypatch):
+def test_a_cross_check_writes_nothing(catalogue, monkeypatch):
     platform = catalogue.platform()
     for group in (DECODED, TEXT, ("video_embeddings",), CONTEXT, ("clip_features",)):
         before = written(catalogue.store)
@@ -122,11 +122,11 @@ def test_the_trial_writes_nothing(catalogue, monkeypatch):
 
 
 def written(store: Path) -> dict[Path, int]:
-    """Files of the other title and when they were written."""
+    """Return the files of the other title and their modification times."""
     return {path: path.stat().st_mtime_ns for path in store.rglob("coffee.*")}
 
 
-def test_work_that_fails_for_another_title_too_is_the_machines(catalogue, monkeypatch):
+def test_work_that_also_fails_for_another_title_is_a_machine_error(catalogue, monkeypatch):
     platform = catalogue.platform()
     forget(platform, TEXT[0], "cat")
     error = RuntimeError("a library was replaced under the run")
@@ -138,14 +138,14 @@ def test_work_that_fails_for_another_title_too_is_the_machines(catalogue, monkey
     assert list(Quarantine(platform.store)) == []
 
 
-def test_without_another_title_there_is_no_proof(catalogue, monkeypatch):
+def test_without_another_title_no_failure_is_counted(catalogue, monkeypatch):
     platform = catalogue.platform()
     forget(platform, TEXT[0], "cat")
     forget(platform, TEXT[0], "coffee")
     error = RuntimeError("odd")
     monkeypatch.setitem(materialising._COMPUTE, TEXT[0], failing("cat", error=error))
     for _ in range(MORE_THAN_ENOUGH):
-        with pytest.raises(WorkError, match="There is no other title to try the same work on"):
+        with pytest.raises(WorkError, match="There is no other title to run the same work on"):
             materialise(platform, TEXT, "cat")
         platform.begin_run()
     assert list(Quarantine(platform.store)) == []
@@ -182,7 +182,7 @@ def test_only_the_same_failure_of_the_same_content_counts(catalogue, monkeypatch
     ],
     ids=str,
 )
-def test_the_machine_holds_no_title_back_however_long_it_fails(catalogue, monkeypatch, error):
+def test_errors_of_the_machine_never_quarantine_a_title(catalogue, monkeypatch, error):
     platform = catalogue.platform()
     forget(platform, TEXT[0], "cat")
     monkeypatch.setitem(materialising._COMPUTE, TEXT[0], failing("cat", error=error))
@@ -193,7 +193,7 @@ def test_the_machine_holds_no_title_back_however_long_it_fails(catalogue, monkey
     assert list(Quarantine(platform.store)) == []
 
 
-def test_a_file_that_the_system_refuses_holds_no_title_back(catalogue, monkeypatch):
+def test_a_file_that_cannot_be_opened_does_not_quarantine_its_title(catalogue, monkeypatch):
     platform = catalogue.platform()
     forget(platform, TEXT[0], "cat")
     error = OSError(errno.EACCES, "Permission denied", "/store/timed_text")
@@ -205,8 +205,8 @@ def test_a_file_that_the_system_refuses_holds_no_title_back(catalogue, monkeypat
     assert list(Quarantine(platform.store)) == []
 
 
-def test_a_folder_that_is_away_holds_no_title_back(catalogue):
-    """Taken out of the inbox meanwhile, or with the whole of it, when a mount has gone."""
+def test_a_missing_folder_does_not_quarantine_its_title(catalogue):
+    """The folder was removed from the inbox, or the whole inbox is gone with its mount."""
     platform = catalogue.platform()
     forget(platform, TEXT[0], "coffee")
     (catalogue.inbox / "coffee").rename(catalogue.inbox.parent / "away")
@@ -216,7 +216,7 @@ def test_a_folder_that_is_away_holds_no_title_back(catalogue):
     assert list(Quarantine(platform.store)) == []
 
 
-def test_with_little_room_an_unknown_error_is_the_disks(catalogue, monkeypatch):
+def test_an_unknown_error_on_a_full_disk_is_a_machine_error(catalogue, monkeypatch):
     platform = catalogue.platform()
     forget(platform, TEXT[0], "cat")
     error = RuntimeError("System error.")
@@ -226,8 +226,8 @@ def test_with_little_room_an_unknown_error_is_the_disks(catalogue, monkeypatch):
         materialise(platform, TEXT, "cat")
 
 
-def test_a_check_that_fails_blames_what_computed_the_artefact(catalogue, monkeypatch, caplog):
-    """A vector that is not finite may come from a GPU; the title is tried again."""
+def test_a_failed_check_is_attributed_to_the_computation(catalogue, monkeypatch, caplog):
+    """A non-finite vector may come from a GPU fault, so the title is tried again."""
     caplog.set_level(logging.CRITICAL)
     platform = catalogue.platform()
     forget(platform, "video_embeddings", "cat")

@@ -1,4 +1,4 @@
-"""Verification and repair of a store of two short films: what is found, and what it is then."""
+"""Verification and repair of a store of two short films."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ TITLES = ["cat", "coffee"]
 
 
 def damaged(platform) -> set[str]:
-    """The files that a verification finds."""
+    """Return the damaged files found by a verification."""
     return {each.file.key for each in verify(platform).damaged}
 
 
@@ -44,7 +44,7 @@ def test_every_file_has_a_digest_and_any_flipped_bit_is_found(catalogue):
             path.write_bytes(content)
 
 
-def test_what_is_computed_again_is_what_it_was(catalogue, taken_in):
+def test_artefacts_computed_again_equal_the_removed_ones(catalogue, taken_in):
     platform = catalogue.platform()
     slow = {"shots", "keyframes", "soundtrack", "video_embeddings", "audio_embeddings"}
     for file, _ in stored_files(platform.store):
@@ -69,7 +69,7 @@ def test_a_shard_is_written_again_from_the_artefacts(catalogue, taken_in, file: 
     assert differences(Store(taken_in.store), platform.store) == []
 
 
-def test_a_shard_that_is_gone_is_found_and_written_again(catalogue, taken_in):
+def test_a_missing_shard_is_found_and_written_again(catalogue, taken_in):
     platform = catalogue.platform()
     shard = next((catalogue.store / "features" / platform.serving_model / "clips").iterdir())
     shard.unlink()
@@ -80,21 +80,21 @@ def test_a_shard_that_is_gone_is_found_and_written_again(catalogue, taken_in):
     assert differences(Store(taken_in.store), platform.store) == []
 
 
-def test_a_lost_soundtrack_is_found(catalogue):
+def test_a_missing_soundtrack_is_found(catalogue):
     platform = catalogue.platform()
     (catalogue.store / "soundtrack" / "cat.flac").unlink()
     assert damaged(platform) == {"soundtrack/cat.flac"}
     assert repair(platform, verify(platform)).titles == {"cat"}
 
 
-def test_a_model_cannot_be_computed_and_the_sentence_says_what_to_do(catalogue):
+def test_a_damaged_model_is_reported_with_the_remedy(catalogue):
     platform = catalogue.platform()
     model = platform.serving_model
     weights = catalogue.store / "models" / model / "model.safetensors"
     flip_at(weights, -5)
     repaired = repair(platform, verify(platform))
     (left,) = repaired.left
-    assert left.startswith(f"{weights} is damaged: its SHA-256 is another")
+    assert left.startswith(f"{weights} is damaged: its SHA-256 has changed")
     assert left.endswith("copy its folder back, or train and release another one.")
     assert weights.exists()
 
@@ -109,7 +109,7 @@ def test_a_flipped_bit_in_a_models_json_is_found_and_corrected(catalogue, name: 
     assert path.read_bytes() == before
 
 
-def test_a_damaged_quarantine_note_counts_as_none(catalogue):
+def test_a_damaged_quarantine_entry_is_ignored(catalogue):
     platform = catalogue.platform()
     Quarantine(platform.store).add("cat", "title", "It is no film.", "1")
     flip_at(catalogue.store / "quarantine" / "cat.json", 30)
@@ -117,7 +117,7 @@ def test_a_damaged_quarantine_note_counts_as_none(catalogue):
     assert repair(platform, verify(platform)).titles == {"cat"}
 
 
-def test_a_title_that_has_left_the_inbox_is_left(catalogue):
+def test_artefacts_of_a_title_outside_the_inbox_are_not_removed(catalogue):
     platform = catalogue.platform()
     (catalogue.inbox / "cat").rename(catalogue.inbox.parent / "cat")
     path = catalogue.store / "shots" / "cat.parquet"
@@ -127,7 +127,7 @@ def test_a_title_that_has_left_the_inbox_is_left(catalogue):
     assert path.exists()
 
 
-def test_a_store_of_an_earlier_version_gets_digests_and_is_not_computed_again(catalogue, taken_in):
+def test_a_store_of_an_earlier_version_gets_digests_without_recomputing(catalogue, taken_in):
     platform = catalogue.platform()
     for file, _ in stored_files(platform.store):
         remove_seal(catalogue.store / file.key)
@@ -149,17 +149,17 @@ def test_each_file_is_in_one_of_the_parts(catalogue):
     assert max(parts) < sum(parts)
 
 
-def test_only_some_titles(catalogue):
+def test_verification_of_selected_titles(catalogue):
     platform = catalogue.platform()
     flip(catalogue.store / "shots" / "cat.parquet")
     assert verify(platform, ["coffee"]).damaged == ()
     assert len(verify(platform, ["cat"]).damaged) == 1
-    with pytest.raises(ConfigurationError, match="holds nothing of a title 'dog'"):
+    with pytest.raises(ConfigurationError, match="has no files of the title 'dog'"):
         verify(platform, ["dog"])
 
 
 class TestCommand:
-    """`mediafm verify`."""
+    """Tests of the command `mediafm verify`."""
 
     def call(self, catalogue, *options: str):
         places = ["--inbox", str(catalogue.inbox), "--store", str(catalogue.store)]
@@ -203,7 +203,7 @@ class TestCommand:
         assert self.call(catalogue).exit_code == 0
         assert differences(Store(taken_in.store), Store(catalogue.store)) == []
 
-    def test_a_store_that_is_not_there(self, tmp_path: Path):
+    def test_a_missing_store_is_an_error(self, tmp_path: Path):
         done = CliRunner().invoke(main, ["verify", "--store", str(tmp_path / "none")])
         assert done.exit_code == 1
         assert "There is no store in" in done.stderr

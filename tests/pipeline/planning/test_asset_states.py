@@ -1,4 +1,4 @@
-"""A whole catalogue's states, coverage and progress, as each title's own files tell them."""
+"""States, coverage and progress of a catalogue from its index equal those from files of titles."""
 
 import logging
 import os
@@ -49,7 +49,7 @@ def platform_of(root: Path, **overrides: object) -> Platform:
 
 
 def release_another_model(platform: Platform) -> str:
-    """Let a model of another name serve: what is compared is its name."""
+    """Let a model of another name serve; only its name is compared."""
     model = "mediafm-4@0123456789abcdef"
     with deciding(platform.store):
         add_release(platform.store, release_history(platform.store), model, "somebody", "a test")
@@ -65,7 +65,7 @@ def test_made_titles_are_present_by_their_own_files(root):
 
 
 def change_something(root: Path, choice: random.Random) -> None:
-    """What happens to a catalogue, at random."""
+    """Random changes of a catalogue."""
     title_id = title_name(choice.randrange(TITLES))
     files = sorted(
         path
@@ -119,7 +119,7 @@ def test_states_are_those_of_each_title_after_any_change(root, seed, caplog):
             assert [state for state in found if state.state != "orphaned"] == expected
             assert [state.title_id for state in found] == sorted(each.title_id for each in found)
             seen |= {state.state for state in found}
-    assert len(seen) >= 4, "the changes are worth comparing"
+    assert len(seen) >= 4, "the changes lead to different states"
 
 
 def test_a_title_without_a_folder_is_orphaned(root):
@@ -133,7 +133,7 @@ def test_a_title_without_a_folder_is_orphaned(root):
     assert select_titles(platform).work == []
 
 
-def test_coverage_tells_the_wanted_versions_from_others(root):
+def test_coverage_marks_the_wanted_versions(root):
     platform = platform_of(root, keyframes={"jpeg_quality": 50})
     old = platform.serving_model
     rows = coverage(CatalogueComparison(platform))
@@ -188,7 +188,7 @@ def test_progress_of_a_refresh(root):
     assert str(found) == "3 of 5 titles up to date, 1 quarantined, 0.5 titles/s, 4 s left"
 
 
-def test_what_is_of_the_model_before_is_stale_after_a_release(root):
+def test_assets_of_the_earlier_model_are_stale_after_a_release(root):
     platform = platform_of(root)
     old = platform.serving_model
     never = title_name(1)

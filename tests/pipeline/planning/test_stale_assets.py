@@ -1,4 +1,4 @@
-"""Only what a change touches is computed again."""
+"""A change makes only the assets stale that depend on it."""
 
 import pytest
 from films import take_in, write_manifest
@@ -11,7 +11,7 @@ AFTER_FUSION = {"fused_embeddings", "contextual_embeddings", "clip_features"}
 
 
 def computed(outcomes: dict) -> dict[str, set[str]]:
-    """The assets that were computed, by title."""
+    """Return the assets that were computed, by title."""
     found: dict[str, set[str]] = {}
     for (title_id, asset), outcome in outcomes.items():
         if outcome.status == "computed":
@@ -76,7 +76,7 @@ def test_touched_files_with_the_same_content_change_nothing_but_the_title(catalo
         ({"clips": {"proposed_s": 3.0}}, {"clip_features"}),
     ],
 )
-def test_a_changed_setting_re_does_what_depends_on_it(catalogue, override, expected):
+def test_a_changed_setting_makes_dependent_assets_stale(catalogue, override, expected):
     platform = catalogue.platform(**override)
     assert states(platform)["cat"] == "stale"
     done = computed(take_in(platform, ["cat"]))["cat"]

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from mediafm_core.errors import WorkError
-from mediafm_core.pipeline.failures.cross_check import title_to_try
+from mediafm_core.pipeline.failures.cross_check import find_title_to_check
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.materialise import _COMPUTE, DECODED, materialise
 from mediafm_core.pipeline.planning.asset_states import VersionComparison
@@ -93,7 +93,7 @@ def test_a_failure_compares_each_title_once(
 
 
 def test_a_title_to_try_comes_with_its_comparison(catalogue, comparisons: Counter[str]):
-    found = title_to_try(catalogue.platform(), "shots", but={"coffee"})
+    found = find_title_to_check(catalogue.platform(), "shots", but={"coffee"})
     assert found is not None
     assert found.is_current("shots")
     assert +comparisons == {"cat": 1}

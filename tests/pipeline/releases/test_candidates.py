@@ -1,4 +1,4 @@
-"""Trained models that nothing serves: what is told of them, and when one is trained again."""
+"""Candidates: their list with the evidence for each, and training of a damaged one again."""
 
 import json
 from datetime import UTC, datetime
@@ -99,10 +99,10 @@ def test_one_of_another_version_is_trained_again(trained_store: TrainedStore):
     assert train_model(trained_store.platform()).seconds is None, "and not once more"
 
 
-def test_one_of_other_arithmetic_is_not_the_one_asked_for(
+def test_a_model_of_another_precision_is_another_one(
     trained_store: TrainedStore, monkeypatch: pytest.MonkeyPatch
 ):
-    """As where a store moves to a machine with a GPU."""
+    """That happens where a store moves to a machine with a GPU."""
     monkeypatch.setattr(training_loop, "fast_precision", lambda *_: "bfloat16")
     monkeypatch.setattr(training, "fast_precision", lambda *_: "bfloat16")
     other = train_model(trained_store.platform())

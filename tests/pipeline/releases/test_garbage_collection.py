@@ -1,4 +1,4 @@
-"""What is removed of models that served once, and what never is."""
+"""Garbage collection removes artefacts of obsolete models and keeps those in use."""
 
 import json
 import os
@@ -23,7 +23,7 @@ DAY_S = 24 * 3600
 
 
 def releases(*models: str | int) -> list[Release]:
-    """A history; a number is a rollback that restores the release in that place."""
+    """Make a history; a number is a rollback that restores the release in that place."""
     history: list[Release] = []
     for each in models:
         model = each if isinstance(each, str) else history[each].model
@@ -48,11 +48,11 @@ def releases(*models: str | int) -> list[Release]:
         (("a", "b", "c", "d"), "gone", "ab"),
     ],
 )
-def test_which_models_are_obsolete(history, seen, obsolete):
+def test_obsolete_models(history, seen, obsolete):
     assert obsolete_models(releases(*history), seen) == set(obsolete)
 
 
-def test_what_readers_saw_last_is_kept_where_a_release_was_overtaken():
+def test_the_model_that_readers_saw_last_is_kept_after_a_release_without_cutover():
     history = releases("a", "b", "c", "d")
     assert obsolete_models(history, "d", served={"a", "b"}) == {"a"}
     assert obsolete_models(history, "d", served={"a"}) == {"b"}

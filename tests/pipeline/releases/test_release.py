@@ -1,4 +1,4 @@
-"""Releasing a model and rolling back: what is recorded, what is refused, what a kill leaves."""
+"""Releases and rollbacks: records, refusals, and the state after a kill."""
 
 import errno
 import itertools
@@ -41,7 +41,7 @@ def release_all(trained: TrainedStore) -> None:
 
 
 class TestRecord:
-    def test_who_when_why_and_what_served_before(self, trained_store: TrainedStore):
+    def test_person_date_reason_and_the_model_before(self, trained_store: TrainedStore):
         first, second, _ = trained_store.models
         began = datetime.now(UTC) - timedelta(seconds=1)
         release(trained_store.platform(), first)
@@ -93,7 +93,7 @@ class TestRecord:
     @pytest.mark.parametrize(
         "content", [b"{", b"[]", b"{}", b'{"model": 3}', b'{"model": "m@1"}', b"\xff"]
     )
-    def test_a_damaged_file_is_said_and_left(self, trained_store: TrainedStore, content: bytes):
+    def test_a_damaged_file_is_refused_and_left(self, trained_store: TrainedStore, content: bytes):
         (trained_store.root / "serving.json").write_bytes(content)
         with pytest.raises(StoreError, match=r"serving.json is damaged .*delete it and release"):
             release(trained_store.platform(), trained_store.models[0])
@@ -193,7 +193,7 @@ class TestRefusals:
             release(serving.platform(), model)
         assert serving.pointer == before
 
-    def test_a_candidate_that_the_titles_do_not_have_the_vectors_for(self, serving: TrainedStore):
+    def test_a_candidate_of_other_vectors_than_those_in_the_store(self, serving: TrainedStore):
         before = serving.pointer
         serving.write_title("beta", encoders=OTHER_ENCODERS)
         with pytest.raises(IdentityMismatchError, match=r"vectors of beta .*`mediafm run --model"):
@@ -249,7 +249,7 @@ class TestSetting:
         prepare(trained_store.platform(serving_model=trained_store.folder(model)))
         assert serving_model(trained_store.store) == model
 
-    def test_what_the_next_run_would_undo_is_refused(self, trained_store: TrainedStore):
+    def test_a_release_that_the_next_run_would_undo_is_refused(self, trained_store: TrainedStore):
         first, second, _ = trained_store.models
         release_all(trained_store)
         platform = trained_store.platform(serving_model=trained_store.folder(first))

@@ -1,4 +1,4 @@
-"""What a release does to titles and to readers of the catalogue, on real titles."""
+"""Effects of a release on titles and on readers of the catalogue, with real titles."""
 
 import shutil
 
@@ -40,7 +40,7 @@ def test_a_rollback_is_seen_at_once_and_leaves_nothing_to_compute(catalogue):
     assert select_titles(platform).work == []
 
 
-def test_a_rollback_is_instant_and_says_which_titles_follow(catalogue):
+def test_a_rollback_is_instant_and_counts_the_titles_that_follow(catalogue):
     platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
     old = platform.serving_model
     before = clips_of(platform, "coffee")
@@ -133,14 +133,14 @@ def materialise_all(platform: Platform, title_id: str) -> None:
             assert outcome.status != "quarantined", outcome.reason
 
 
-def test_repeating_a_release_that_was_killed_before_it_told_them(
+def test_repeating_a_release_that_was_killed_before_the_cutover(
     catalogue, monkeypatch: pytest.MonkeyPatch
 ):
     platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
     old = platform.serving_model
     new = release(platform, train_model(platform).candidate).release.model
     take_in(platform, ["cat", "coffee"])
-    release(platform, resolve(platform.store, old))  # and readers are not told
+    release(platform, resolve(platform.store, old))  # without a cutover of readers
     assert published(platform.store).model == new
 
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
@@ -150,7 +150,7 @@ def test_repeating_a_release_that_was_killed_before_it_told_them(
     for outcome in ("published", "unchanged"):
         result = CliRunner().invoke(main, ["release", old])
         assert result.exit_code == 0, result.output
-        assert f"{old} serves already" in result.stdout
+        assert f"{old} is the serving model already" in result.stdout
         assert f"Readers see it now ({outcome}" in result.stdout
         assert published(platform.store).model == old
     history = release_history(platform.store)

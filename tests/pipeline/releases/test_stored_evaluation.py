@@ -1,8 +1,12 @@
-"""Models measured on the catalogue's labels, and what speaks against a candidate."""
+"""Evaluation of models on the catalogue's labels, and comparison of a candidate."""
 
 import json
 import shutil
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -18,7 +22,10 @@ from stored_files import upload_folder
 
 from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import ConfigurationError
+from mediafm_core.model import model_files, saved_model
 from mediafm_core.pipeline.platform import Platform
+from mediafm_core.pipeline.releases import model_comparison
+from mediafm_core.pipeline.releases import release as releases
 from mediafm_core.pipeline.releases.candidates import resolve
 from mediafm_core.pipeline.releases.model_comparison import difference
 from mediafm_core.pipeline.releases.stored_evaluation import (
@@ -30,6 +37,7 @@ from mediafm_core.pipeline.releases.stored_evaluation import (
     picture,
 )
 from mediafm_core.pipeline.serving import serving_model
+from mediafm_core.store import model_store
 from mediafm_core.store.features import remove
 
 QUICK = EvaluationRequest(representations=("in_context",))
@@ -37,7 +45,7 @@ QUICK = EvaluationRequest(representations=("in_context",))
 
 @pytest.fixture
 def models(marked_models: MarkedModels, tmp_path: Path) -> MarkedModels:
-    """A copy to change, of which nothing was measured."""
+    """A copy to change, without stored evaluations."""
     return marked_models.copy(tmp_path / "store", compared=False)
 
 
@@ -51,7 +59,7 @@ def only(found: CatalogueEvaluation) -> MeasuredLabel:
 
 
 def with_labels(root: Path, **labels: str) -> MarkedCatalogue:
-    """A catalogue whose clips all have these labels."""
+    """Make a catalogue whose clips all have these labels."""
     catalogue = MarkedCatalogue(root)
     catalogue.labels = labels
     return catalogue.serving(catalogue.save_model(1))
@@ -81,7 +89,7 @@ class TestEvaluation:
         for name in ("results.png", "differences.png"):
             assert picture(store, measured, name).startswith(b"\x89PNG")
 
-    def test_what_was_measured_is_not_measured_again(self, models: MarkedModels) -> None:
+    def test_stored_figures_are_not_measured_again(self, models: MarkedModels) -> None:
         first = only(evaluated(models.platform))
         for folder in models.catalogue.store.models.iterdir():  # nothing can be computed now
             (folder / "model.safetensors").unlink()
@@ -107,11 +115,11 @@ class TestEvaluation:
         assert again.report.evaluation == first.report.evaluation
         assert json.loads(path.read_bytes())["results"] == whole["results"]
 
-    def test_a_label_that_nobody_has(self, models: MarkedModels) -> None:
+    def test_an_unknown_label(self, models: MarkedModels) -> None:
         with pytest.raises(ConfigurationError, match=f"a label 'mood': there is {LABEL}"):
             evaluated(models.platform, EvaluationRequest(labels=("mood",)))
 
-    def test_a_model_that_nobody_has(self, models: MarkedModels) -> None:
+    def test_an_unknown_model(self, models: MarkedModels) -> None:
         with pytest.raises(ConfigurationError, match="There is no model '0000'"):
             evaluated(
                 models.platform,
@@ -163,20 +171,20 @@ class TestNotMeasurable:
         found = evaluated(catalogue.platform())
         assert (found.why_not, found.measured) == (NO_LABELS, ())
         candidate = catalogue.save_model(2)
-        told = compare_with_serving(catalogue.platform(), candidate).finding
-        assert told.passed is None
-        assert f"not measurable: {NO_LABELS}" in told.sentence
+        finding = compare_with_serving(catalogue.platform(), candidate).finding
+        assert finding.passed is None
+        assert f"not measurable: {NO_LABELS}" in finding.sentence
         assert not (tmp_path / "evaluation").exists()
 
-    def test_labels_that_tell_nothing(self, tmp_path: Path) -> None:
+    def test_labels_with_one_value(self, tmp_path: Path) -> None:
         catalogue = with_labels(tmp_path, mood="calm", rating="3")
         found = evaluated(catalogue.platform())
         assert not found.measured
         for label, reason in found.unmeasured:
             assert f"'{label}' is the same for all 36 labelled units" in reason
-        told = compare_with_serving(catalogue.platform(), catalogue.save_model(2)).finding
-        assert told.passed is None
-        assert "mood not measurable ('mood' is the same" in told.sentence
+        finding = compare_with_serving(catalogue.platform(), catalogue.save_model(2)).finding
+        assert finding.passed is None
+        assert "mood not measurable ('mood' is the same" in finding.sentence
 
     def test_a_candidate_by_few_titles(self, models: MarkedModels) -> None:
         catalogue = models.catalogue
@@ -214,7 +222,7 @@ class TestComparison:
         found = compare_with_serving(marked_models.platform, marked_models.blind)
         assert [each.is_new for each in found.measured] == [False]
 
-    def test_what_serves_is_compared_with_what_served_before(self, models: MarkedModels) -> None:
+    def test_the_serving_model_is_compared_with_the_one_before(self, models: MarkedModels) -> None:
         release(models.platform, models.blind)
         found = compare_with_serving(models.platform, models.blind)
         assert found.reference == models.serving
@@ -248,18 +256,59 @@ class TestBeforeRelease:
         assert compare_before_release(platform, marked_models.equal)[0].passed is True
         assert serving_model(platform.store) == marked_models.serving
 
-    def test_what_serves_is_not_judged(self, marked_models: MarkedModels) -> None:
+    def test_the_serving_model_is_not_compared(self, marked_models: MarkedModels) -> None:
         assert compare_before_release(marked_models.platform, marked_models.serving) == []
 
-    def test_what_release_refuses_is_refused_first(self, models: MarkedModels) -> None:
+    def test_a_candidate_that_release_refuses_is_refused_first(self, models: MarkedModels) -> None:
         (models.catalogue.store.models / models.equal / "optimiser.pt").write_bytes(b"")
         with pytest.raises(ConfigurationError, match=r"optimiser\.pt, a pickle"):
             compare_before_release(models.platform, models.equal)
 
 
+def test_a_model_is_found_read_loaded_and_hashed_once_on_its_way_to_serve(
+    models: MarkedModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From its version through comparison and release to the network of the next title."""
+    place = models.catalogue.store.models
+    calls: Counter[tuple[str, Path]] = Counter()
+
+    def count(module: ModuleType, name: str, path_of: Callable[..., Path]) -> None:
+        function = getattr(module, name)
+
+        def counted(*arguments: Any) -> Any:
+            calls[name, path_of(*arguments)] += 1
+            return function(*arguments)
+
+        monkeypatch.setattr(module, name, counted)
+
+    count(model_store, "model_names", lambda store: store.models)
+    count(model_files, "read_json", lambda folder, name: folder / name)
+    count(model_files, "sha256_of_file", lambda path: path)
+    count(saved_model, "load_file", lambda path: path)
+    platform = models.platform
+    found = resolve(platform.store, models.equal)
+    findings = model_comparison.compare_before_release(platform, found)
+    assert [finding.passed for finding in findings] == [True, True]
+    assert releases.release(platform, found).is_new
+    assert str(platform.network.identity) == models.equal
+
+    of_models = {
+        (name, folder / file): 1
+        for folder in (place / models.equal, place / models.serving)
+        for name, file in (
+            ("read_json", "config.json"),
+            ("read_json", "training.json"),
+            ("sha256_of_file", "config.json"),
+            ("sha256_of_file", "model.safetensors"),
+            ("load_file", "model.safetensors"),
+        )
+    }
+    assert calls == {("model_names", place): 1, **of_models}
+
+
 class TestHiddenShots:
     @pytest.mark.parametrize(
-        ("loss", "passed", "told"),
+        ("loss", "passed", "sentence"),
         [
             (0.19, True, "validation loss 0.1900 on held-out titles"),
             (0.203, True, "best baseline 0.2500 (interpolation)"),
@@ -267,13 +316,13 @@ class TestHiddenShots:
             (0.26, False, "worse than the best baseline and worse than mediafm-4@"),
         ],
     )
-    def test_beside_the_baselines_and_what_serves(
-        self, models: MarkedModels, loss: float, passed: bool, told: str
+    def test_loss_against_the_baselines_and_the_serving_model(
+        self, models: MarkedModels, loss: float, passed: bool, sentence: str
     ) -> None:
         candidate = models.catalogue.save_model(3, loss=loss)
         found = predicts_hidden_shots(models.platform, candidate)
         assert found.passed is passed
-        assert told in found.sentence
+        assert sentence in found.sentence
 
     @pytest.mark.parametrize(
         "change",

@@ -1,4 +1,4 @@
-"""Bad input of one title is named, held back, and taken in when mended; others go on."""
+"""A title with bad input is quarantined until it is repaired; other titles are processed."""
 
 import shutil
 from collections.abc import Callable
@@ -90,7 +90,9 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("spoil", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_fault_is_named_held_back_and_mended(catalogue, spoil: Callable[[Path], str]):
+def test_a_faulty_title_is_quarantined_until_it_is_repaired(
+    catalogue, spoil: Callable[[Path], str]
+):
     title = catalogue.inbox / "cat"
     sound = catalogue.inbox.parent / "sound"
     shutil.copytree(title, sound)
@@ -110,11 +112,11 @@ def test_a_fault_is_named_held_back_and_mended(catalogue, spoil: Callable[[Path]
 
     shutil.rmtree(title)
     shutil.copytree(sound, title)
-    take_in(platform, select_titles(platform).work)  # nothing, if all of it was there before
+    take_in(platform, select_titles(platform).work)  # no work if all artefacts exist already
     assert {each.state for each in catalogue_states(platform)} == {"present"}
 
 
-def test_a_folder_that_cannot_be_a_title_is_held_back(catalogue):
+def test_a_folder_with_an_invalid_name_is_quarantined(catalogue):
     folder = catalogue.inbox / "No Title"
     folder.mkdir()
     (folder / "title.json").write_text("{}")

@@ -1,3 +1,0 @@
-"""Who owns the assets, as the Dagster UI shows it."""
-
-OWNERS = ["team:media-ml"]
