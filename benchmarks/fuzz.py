@@ -31,9 +31,10 @@ from threading import Lock
 from typing import Any
 
 from benchmarks.fuzzing.corpus import Corpus
-from benchmarks.fuzzing.kinds import kinds, prepare
+from benchmarks.fuzzing.kinds import kinds
 from benchmarks.fuzzing.pool import Limits, Worker
 from benchmarks.fuzzing.worker import draw
+from benchmarks.fuzzing.worker_folder import prepare
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
 

@@ -21,14 +21,11 @@ With `--store`, each modality alone is hidden too, and predicted from the others
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -37,18 +34,16 @@ from sklearn.metrics import average_precision_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.folded_catalogue import Catalogue, from_store, from_table, hidden_shots
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
 from mediafm_core.config.model_settings import ModelSettings
-from mediafm_core.config.settings import Settings
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
-from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.training.baselines import baseline_predictions
-from mediafm_core.model.training.masking import Masks, sample_masks
+from mediafm_core.model.training.masking import Masks
 from mediafm_core.model.training.training import train
 from mediafm_core.model.training.training_data import TitleSource, TrainingData
-from mediafm_core.vectors import to_arrow, unit_length
 
 # Settings by section that differ from the default ones.
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
@@ -71,25 +66,6 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "token per modality": {"model": {"fusion": "tokens"}},
 }
 SMOOTHING_DECAY = 0.3
-
-
-@dataclass
-class Catalogue:
-    """Titles to learn from and to test on."""
-
-    titles: list[TitleSource]
-    ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
-    labels: dict[str, np.ndarray] = field(default_factory=dict)  # [n] bool per title
-    global_size: int = 1
-
-    def data(self, chosen: Sequence[TitleSource]) -> TrainingData:
-        """Some of the titles as training data."""
-        return TrainingData(list(chosen), self.global_size, FusedSpace(ranges=self.ranges))
-
-    def fused(self, title: TitleSource) -> np.ndarray:
-        """All vectors of a title, `[n, d]`."""
-        data = self.data([title])
-        return data.read(0, 0, int(data.shots[0]))
 
 
 def main() -> None:
@@ -139,33 +115,6 @@ def small_table(inputs: SmallInputs) -> list[str]:
     sizes = {"hidden": 16, "layers": 2, "heads": 2, "feed_forward": 32}
     options = [f"--set=model.{name}={size}" for name, size in sizes.items()]
     return ["--table", str(inputs.table), "--vectors", "vector", "--steps", "4", *options]
-
-
-def from_store(store: Path) -> Catalogue:
-    """The fused titles of a catalogue."""
-    from mediafm_core.pipeline.catalogue_training import training_data
-    from mediafm_core.pipeline.platform import Platform
-
-    platform = Platform(Settings(store=store))
-    ids = sorted(path.stem for path in (store / "fused_embeddings").glob("*.parquet"))
-    data = training_data(platform, ids)
-    return Catalogue(list(data.titles), data.space.ranges, {}, data.global_size)
-
-
-def from_table(path: Path, vectors: str, label: str | None, folder: Path) -> Catalogue:
-    """Titles of a table with one row per shot, written as training reads them."""
-    table = pq.read_table(path).sort_by([("title", "ascending"), ("shot_index", "ascending")])
-    names = table["title"].to_numpy()
-    matrix = np.stack(table[vectors].to_numpy()).astype(np.float32)
-    catalogue = Catalogue([])
-    for name in sorted(set(names)):
-        rows = names == name
-        file = folder / f"{name}.parquet"
-        pq.write_table(pa.table({"embedding": to_arrow(unit_length(matrix[rows]))}), file)
-        catalogue.titles.append(TitleSource(name, file, "1"))
-        if label:
-            catalogue.labels[name] = table[label].to_numpy()[rows].astype(bool)
-    return catalogue
 
 
 @dataclass(frozen=True)
@@ -230,23 +179,6 @@ def smoothed(fused: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
     place = torch.arange(len(fused))
     weights = torch.exp(-SMOOTHING_DECAY * (place[:, None] - place).abs())
     return weights.masked_fill(masked, 0) @ fused
-
-
-def hidden_shots(
-    catalogue: Catalogue, titles: Sequence[TitleSource]
-) -> Iterator[tuple[torch.Tensor, Masks]]:
-    """Each title's vectors `[n, d]` and what is hidden of it, always the same.
-
-    Titles of a single shot are left out: there is nothing to predict it from.
-    """
-    for title in titles:
-        fused = torch.tensor(catalogue.fused(title))
-        if len(fused) == 1:
-            continue
-        generator = torch.Generator().manual_seed(len(fused))
-        modalities = max(1, len(catalogue.ranges))
-        lengths = torch.tensor([len(fused)])
-        yield fused, sample_masks(lengths, None, ObjectiveSettings(), modalities, generator)
 
 
 def memorise(settings: VariantSettings, catalogue: Catalogue, titles: int, folder: Path) -> None:

@@ -19,15 +19,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.masked_prediction import (
-    VARIANTS,
-    Catalogue,
-    VariantSettings,
-    chosen_settings,
-    from_store,
-    from_table,
-    small_table,
-)
+from benchmarks.folded_catalogue import Catalogue, from_store, from_table
+from benchmarks.masked_prediction import VARIANTS, VariantSettings, chosen_settings, small_table
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
 from mediafm_core.config.training_settings import TrainingSettings

@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 
 from benchmarks.fuzzing.corpus import Corpus
-from benchmarks.fuzzing.kinds import make_canaries
 from benchmarks.fuzzing.watch import Watch
+from benchmarks.fuzzing.worker_folder import make_canaries
 
 COMMAND: tuple[str, ...] = (sys.executable, "-X", "faulthandler", "-m", "benchmarks.fuzzing.worker")
 

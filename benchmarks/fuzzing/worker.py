@@ -16,9 +16,11 @@ from random import Random
 from typing import Any
 
 from benchmarks.fuzzing.corpus import Corpus
-from benchmarks.fuzzing.kinds import Input, Kind, RefusedError, kinds, prepare
+from benchmarks.fuzzing.inputs import Input, Kind, RefusedError
+from benchmarks.fuzzing.kinds import kinds
 from benchmarks.fuzzing.mutations import Sound
 from benchmarks.fuzzing.watch import PythonWatch
+from benchmarks.fuzzing.worker_folder import prepare
 from mediafm_core.errors import MediaFMError, WorkError
 
 SOUND = -1  # the number of the input of a kind that nothing is changed in

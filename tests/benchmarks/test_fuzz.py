@@ -56,7 +56,7 @@ def test_the_watch_sees_what_other_processes_and_libraries_open(tmp_path: Path) 
 _WORKER = """
 import os, sys, time
 from benchmarks.fuzzing import kinds, worker
-from benchmarks.fuzzing.kinds import Input, Kind, RefusedError
+from benchmarks.fuzzing.inputs import Input, Kind, RefusedError
 
 def opens(root, made):
     os.close(os.open(root / "outside" / "canary.srt", os.O_RDONLY))
