@@ -26,10 +26,10 @@ help:
 	@echo "make ui              start Dagster's UI on the demo's catalogue"
 	@echo "make setup           install into $(VENV), with the versions and hashes of $(LOCK)"
 	@echo "make test            run the tests; PYTEST_ARGS='-k shots' for some of them"
-	@echo "make lint            run ruff and mypy"
+	@echo "make lint            check style, types, directions of imports, and the words of the prose"
 	@echo "make format          format the code, and apply ruff's automatic fixes"
 	@echo "make lock            update $(LOCK) after a change of dependencies"
-	@echo "make docs            regenerate the table of settings in docs/reference/configuration.md"
+	@echo "make docs            regenerate the table of settings and the drawing of the code"
 	@echo "make clean           remove caches and the demo's store"
 
 # --- set-up -------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ demo: setup
 	@echo "All results are in $(STORE); any DuckDB client opens $(STORE)/features.duckdb."
 	@echo
 	@echo "Next: make ui                                 the same in Dagster: shots, curves, checks"
-	@echo "      make demo MEDIA=DIR STORE=DIR           your own films (docs/ingestion.md)"
+	@echo "      make demo MEDIA=DIR STORE=DIR           your own films (docs/how-to/add_titles.md)"
 	@echo "      . $(BIN)/activate; mediafm --help    everything else"
 
 ui: setup
@@ -108,6 +108,8 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tools.prose
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
@@ -122,8 +124,9 @@ lock: | $(VENV)/.created
 		--no-annotate --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet --output-file $(LOCK)
 
-docs: setup
+docs: $(VENV)/.installed-dev
 	$(BIN)/python -m mediafm_core.config.reference docs/reference/configuration.md
+	$(BIN)/python -m tools.architecture docs/explanation/architecture.svg
 
 clean:
 	rm -rf demo_store build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -30,7 +30,7 @@ EVIL = "a\x1b[2J\x9b31m\x07\nb\rc\u202ed\u2066e\u2028f[red]"
 
 @pytest.fixture
 def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A store whose one title has such a name, and an inbox with such folders."""
+    """Return a store whose one title has such a name, and an inbox with such folders."""
     monkeypatch.setitem(small_catalogue.NAMES, "alpha", EVIL)
     small = SmallCatalogue(tmp_path / "store").filled("alpha")
     inbox = tmp_path / "inbox"

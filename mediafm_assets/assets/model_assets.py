@@ -7,8 +7,8 @@ import dagster as dg
 from pydantic import Field
 
 from mediafm_assets.assets.metadata import describe_model
-from mediafm_assets.assets.partitions import offer_models
 from mediafm_assets.dagster_internals import DATA_VERSION_TAG
+from mediafm_assets.partitions import offer_models
 from mediafm_assets.resources.platform_resource import PlatformResource
 from mediafm_assets.tags import ACCELERATOR_POOL, OWNERS
 from mediafm_core.pipeline.platform import Platform

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from mediafm_assets.assets.partitions import titles
+from mediafm_assets.assets.refresh_condition import REFRESH_ON_CHANGE
 from mediafm_assets.assets.retries import retried
 from mediafm_assets.assets.table_metadata import source_of
 from mediafm_assets.assets.title_events import check_specs
 from mediafm_assets.assets.title_runs import materialise_titles
+from mediafm_assets.partitions import titles
 from mediafm_assets.resources.platform_resource import OptionsResource, PlatformResource
-from mediafm_assets.sensors.automation import REFRESH_ON_CHANGE
 from mediafm_assets.tags import ACCELERATOR_POOL, OWNERS, pool_of
 from mediafm_core.config.settings import load_settings
 from mediafm_core.pipeline.graph import FROM_MODEL, SPECS

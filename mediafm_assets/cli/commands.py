@@ -295,7 +295,7 @@ def ui(settings: "Settings", port: int, host: str) -> None:
     Pages of other sites cannot use it. Beyond this machine (--host 0.0.0.0) it requires a token,
     which the printed address contains; the setting ui.token sets one.
     """
-    from mediafm_assets.assets.partitions import offer_models, register_titles
+    from mediafm_assets.partitions import offer_models, register_titles
     from mediafm_assets.resources.instance import HOME_VARIABLE, dagster_home
     from mediafm_assets.ui.ui_process import serve
     from mediafm_assets.ui.ui_server import TOKEN_VARIABLE, address, token_for

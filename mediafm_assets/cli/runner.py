@@ -9,10 +9,10 @@ from mediafm_assets.alerts.run_failures import step_failure
 from mediafm_assets.assets.inbox_asset import report_inbox
 from mediafm_assets.assets.model_assets import report_serving_model, training_config
 from mediafm_assets.assets.observations import versions_to_record
-from mediafm_assets.assets.partitions import TITLES, range_tags, register_titles
 from mediafm_assets.dagster_internals import DATA_VERSION_TAG, DagsterEvent, create_run, execute
 from mediafm_assets.definitions import definitions
 from mediafm_assets.jobs.title_jobs import EMBED_TITLE, INGEST_TITLE, REFRESH_CATALOGUE, TRAIN_MODEL
+from mediafm_assets.partitions import TITLES, range_tags, register_titles
 from mediafm_assets.resources.launcher import IN_PROCESS, end_dead_runs, note_worker
 from mediafm_assets.resources.platform_resource import Options, options_config
 from mediafm_assets.sensors.run_requests import chunks

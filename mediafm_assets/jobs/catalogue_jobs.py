@@ -3,8 +3,8 @@
 import dagster as dg
 from pydantic import Field
 
-from mediafm_assets.assets.partitions import TITLES
 from mediafm_assets.jobs.title_jobs import MAX_RUNTIME
+from mediafm_assets.partitions import TITLES
 from mediafm_assets.resources.platform_resource import PlatformResource
 from mediafm_assets.tags import FEATURES_POOL
 from mediafm_core.errors import MediaFMError

@@ -4,8 +4,8 @@ import dagster as dg
 from pydantic import Field
 
 from mediafm_assets.assets.model_assets import ReleaseRecord, observe_serving_model
-from mediafm_assets.assets.partitions import models
 from mediafm_assets.jobs.title_jobs import MAX_RUNTIME
+from mediafm_assets.partitions import models
 from mediafm_assets.resources.platform_resource import PlatformResource
 from mediafm_assets.tags import RELEASE_PRIORITY, priority
 from mediafm_core.errors import MediaFMError

@@ -42,7 +42,7 @@ def dagster_home(store: Store) -> Path:
     if not named and store.files.is_remote:
         raise ConfigurationError(
             f"The store {store.location} has no place for Dagster's own state: set {HOME_VARIABLE} "
-            "to a folder of this machine, one for each catalogue (docs/storage.md)."
+            "to a folder of this machine, one for each catalogue (docs/how-to/use_s3.md)."
         )
     home = (Path(named) if named else store.root / "dagster_home").absolute()
     if "?" in str(home) or unquote(str(home)) != str(home):

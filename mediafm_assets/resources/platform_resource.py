@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 
-from mediafm_assets.assets.partitions import is_over_titles
 from mediafm_assets.dagster_internals import NO_RETRY, keep_connections
+from mediafm_assets.partitions import is_over_titles
 from mediafm_assets.resources.launcher import note_worker
 from mediafm_assets.resources.run_limits import heartbeat
 from mediafm_core.config.settings import Settings, load_settings

@@ -1,27 +1,13 @@
-"""Automation condition that materialises what a changed version affects.
+"""Sensor that evaluates the automation condition (`mediafm_assets.assets.refresh_condition`).
 
-It fires on edges: when a dependency or the code has another version than before. New titles are
-left to the inbox sensor, and changes that an edge misses to the sweep: the daemon was down, its
-cursor was lost, a run failed. The sweep can do all of it, in fewer and larger runs, so this sensor
-is off unless the settings turn it on (docs/operations.md has the reasons).
+The sweep can do all of its work, in fewer and larger runs, so this sensor is off unless the
+settings turn it on (docs/explanation/automation.md has the reasons).
 """
 
 import dagster as dg
 
 from mediafm_assets.tags import REFRESH_PRIORITY, priority
 from mediafm_core.config.settings import Settings
-
-Condition = dg.AutomationCondition
-
-_CHANGED: dg.AutomationCondition = Condition.any_deps_updated() | Condition.code_version_changed()
-
-REFRESH_ON_CHANGE = (
-    _CHANGED.since_last_handled()
-    & ~Condition.missing()
-    & ~Condition.any_deps_missing()
-    & ~Condition.any_deps_in_progress()
-    & ~Condition.in_progress()
-).with_label("refresh_on_change")
 
 
 def automation_sensor(

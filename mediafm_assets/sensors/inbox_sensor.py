@@ -8,8 +8,8 @@ that no folder is ingested twice.
 import dagster as dg
 
 from mediafm_assets.assets.observations import versions_to_record
-from mediafm_assets.assets.partitions import TITLES, titles
 from mediafm_assets.jobs.title_jobs import INGEST_TITLE
+from mediafm_assets.partitions import TITLES, titles
 from mediafm_assets.resources.platform_resource import not_set_up, watching_platform
 from mediafm_assets.sensors.run_requests import (
     chunks,

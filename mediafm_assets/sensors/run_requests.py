@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from mediafm_assets.assets.partitions import range_tags
 from mediafm_assets.dagster_internals import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -15,6 +14,7 @@ from mediafm_assets.dagster_internals import (
     RUN_KEY_TAG,
     SENSOR_NAME_TAG,
 )
+from mediafm_assets.partitions import range_tags
 from mediafm_assets.resources.run_limits import max_runtime
 from mediafm_assets.tags import INTERRUPTED_TAG
 from mediafm_core.config.orchestration_settings import RunSettings

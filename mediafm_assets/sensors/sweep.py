@@ -18,7 +18,6 @@ from mediafm_assets.assets.encoder_assets import observe_encoders
 from mediafm_assets.assets.inbox_asset import observe_states
 from mediafm_assets.assets.model_assets import observe_serving_model, training_config
 from mediafm_assets.assets.observations import unrecorded
-from mediafm_assets.assets.partitions import TITLES, model_changes, titles
 from mediafm_assets.dagster_internals import DATA_VERSION_TAG, requested_backfills
 from mediafm_assets.jobs.catalogue_jobs import PUBLISH_FEATURES, publish_features
 from mediafm_assets.jobs.title_jobs import (
@@ -27,6 +26,7 @@ from mediafm_assets.jobs.title_jobs import (
     refresh_catalogue,
     train_model,
 )
+from mediafm_assets.partitions import TITLES, model_changes, titles
 from mediafm_assets.resources.platform_resource import not_set_up, watching_platform
 from mediafm_assets.sensors.run_requests import (
     chunks,

@@ -129,9 +129,9 @@ def embed_span(
     from mediafm_core.clips.pooling import clip_slice
 
     if alone and prefix:
-        raise MediaFMError("A span is read alone or as a prefix, not both: ask for one of them.")
+        raise MediaFMError("A span is read alone or as a prefix, not both: request one of them.")
     if look_back is not None and not prefix:
-        raise MediaFMError(f"The look-back of {look_back} is for a prefix: ask for one.")
+        raise MediaFMError(f"The look-back of {look_back} is for a prefix: request one.")
     settings = load_settings(store=store)
     catalogue = open_store(settings)
     with catalogue_connection(catalogue) as connection:

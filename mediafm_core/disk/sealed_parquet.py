@@ -1,12 +1,12 @@
-"""Parquet files whose damage is noticed: checksums of pages, and a seal before the footer.
+"""Parquet files with page checksums, and a seal (SHA-256) before the footer.
 
 Page checksums (CRC-32, a part of the format) cover the data that a reader decodes. They cover
-neither the footer, which has offsets, types, statistics and the artefact's record, nor what no
-reader looks at. So two lines stand between the data and the footer, where the format leaves room:
-the SHA-256 of everything before them, and that of everything behind them.
+neither the footer, which has offsets, types, statistics and the artefact's record, nor bytes that
+readers skip. So two lines are between the data and the footer, where the format allows other bytes:
+the SHA-256 of everything before them, and that of everything after them.
 
-    open_parquet    compares the footer, and each page as it is read: costs next to nothing
-    check_parquet   compares every byte: for those who cannot check pages (DuckDB), and `verify`
+    open_parquet    compares the footer, and each page as it is read: costs almost nothing
+    check_parquet   compares every byte: for DuckDB, which does not check pages, and for `verify`
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from mediafm_core.disk.seals import LINE_BYTES, SealError, is_like_line, line, s
 SEAL_BYTES = 2 * LINE_BYTES
 _END_BYTES = 8  # the footer's length in four bytes, and the magic number
 _TAIL_BYTES = 16 << 10  # read at once: nearly every footer is shorter
-_REASON_LETTERS = 60  # of what Arrow says, in a sentence with a path and a remedy
+_REASON_LETTERS = 60  # of Arrow's text, in a message with a path and a remedy
 
 _FOOTER = "its footer has changed since it was written"
 _DATA = "its SHA-256 has changed since it was written"
@@ -128,9 +128,9 @@ def check_unsealed(path: Path) -> None:
 
 @contextmanager
 def decoding(refusal: Callable[[str], Exception]) -> Iterator[None]:
-    """Turn what Arrow and seals raise for a damaged file into an error of the caller's.
+    """Turn errors of Arrow and of seals about a damaged file into an error of the caller's.
 
-    An error of the system (a missing file, a disk that fails) stays what it is.
+    An error of the system (a missing file, a failing disk) is passed on unchanged.
 
     Args:
         refusal: makes the error of a reason.
@@ -144,11 +144,13 @@ def decoding(refusal: Callable[[str], Exception]) -> Iterator[None]:
 
 
 def is_damage(error: Exception) -> bool:
-    """Return True for an error that damage to the file explains, and not the machine."""
+    """Return True for an error that is due to damage to the file, and not to the machine."""
     if isinstance(error, pa.ArrowCancelled | MemoryError):
         return False
     if isinstance(error, OSError):
-        return error.errno is None  # Arrow's for what it cannot decode
+        return (
+            error.errno is None
+        )  # Arrow raises OSError without a number for data that it cannot decode
     return isinstance(error, SealError | pa.ArrowException | UnicodeDecodeError)
 
 

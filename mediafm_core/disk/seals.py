@@ -1,12 +1,12 @@
-"""Seals: SHA-256 digests inside the files that they are of, to notice damage when they are read.
+"""Seals: SHA-256 digests inside the files that they cover, compared when the files are read.
 
     {"record": ..., "sha256": "<hex>"}          a JSON document, as its last member
     <file>MediaFM-SHA-256:<hex>                 a DuckDB file, which is read as before
     <data><two such lines><footer>PAR1          a Parquet file: `mediafm_core.disk.sealed_parquet`
 
-A seal moves and is replaced with its file, in one step. Files of earlier versions have none: they
-are read as they are. A damaged seal is not taken for a missing one: it is recognised by its fixed
-bytes, of which some may be wrong.
+A seal is replaced with its file, atomically. Files of earlier versions have none, and are read
+without a comparison. A damaged seal is not mistaken for a missing one: it is recognised by its
+fixed bytes, some of which may be wrong.
 """
 
 import hashlib
@@ -25,13 +25,15 @@ _BEFORE, _AFTER = b',\n  "sha256": "', b'"\n}\n'
 _END = b"\n}\n"  # of a JSON document with an indent
 _MEMBER_BYTES = len(_BEFORE) + _HEX_BYTES + len(_AFTER)
 
-_WRONG_BYTES = 4  # of the fixed ones, in a seal that is damaged and no other text
+_WRONG_BYTES = 4  # largest number of wrong fixed bytes in a damaged seal
 _READ_BYTES = 1 << 20
-_CORRECTED_BYTES = 16 << 10  # of a document in which a flipped bit is searched: some seconds
+_CORRECTED_BYTES = (
+    16 << 10
+)  # longest document in which a flipped bit is searched: takes some seconds
 
 
 class SealError(ValueError):
-    """A file is not what was written; the text is the reason."""
+    """Damage to a file; the text is the reason."""
 
 
 def line(digest: bytes) -> bytes:
@@ -67,7 +69,7 @@ def sha256_of(file: BinaryIO, size: int | None = None) -> bytes:
 
 
 def seal_file(path: Path) -> None:
-    """Append a seal to a file whose readers leave it alone (DuckDB)."""
+    """Append a seal to a file whose readers ignore it (DuckDB)."""
     digest = sha256_of_file(path)
     with path.open("ab") as file:
         file.write(line(digest))
@@ -127,10 +129,10 @@ def read_sealed_json(content: bytes) -> Any:
 
 
 def corrected(content: bytes, is_right: Callable[[bytes], bool]) -> bytes | None:
-    """Search the one flipped bit of a short document; None where that is not its damage.
+    """Search for the single flipped bit of a short document; None if that is not the damage.
 
     Args:
-        content: damaged; longer than 16 KiB it is left alone.
+        content: damaged; one longer than 16 KiB is not searched.
         is_right: compares a content with its digest.
     """
     if len(content) > _CORRECTED_BYTES:

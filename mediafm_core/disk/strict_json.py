@@ -1,6 +1,6 @@
-"""JSON from outside: bounded in size and depth, every key once, every number finite.
+"""Reader of untrusted JSON: bounded size and depth, unique keys, finite numbers.
 
-Python's own reader takes the last of two equal keys, reads `NaN` and `1e999`, and raises
+Python's `json` keeps the last of two equal keys, reads `NaN` and `1e999`, and raises
 `RecursionError` for deep nesting. RFC 8259 leaves equal keys undefined and has no such numbers.
 """
 

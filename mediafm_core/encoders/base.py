@@ -1,7 +1,7 @@
-"""What an encoder is: one small interface per modality.
+"""Interfaces of encoders, one per modality.
 
-Building an encoder is cheap. Its network is loaded by the first `encode`, so that a status command
-can ask for identities without paying for weights.
+Constructing an encoder is cheap. The first `encode` loads its network, so that a status command can
+read identities without loading weights.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,11 +13,11 @@ import numpy as np
 from mediafm_core.identity import Identity
 
 Progress = Callable[[float], None]
-"""Called now and then with the share of the work that is done, from 0 to 1."""
+"""Callback with the fraction of the work that is done, from 0 to 1."""
 
 
 class Encoder(Protocol):
-    """What every encoder offers.
+    """Interface of every encoder.
 
     The output of `encode` does not depend on how items are divided into batches (to 1e-4 in a
     vector of unit length).
@@ -38,7 +38,7 @@ class Encoder(Protocol):
         ...
 
     def check(self) -> None:
-        """Make sure that `encode` can work here, without loading the network.
+        """Check that `encode` can work here, without loading the network.
 
         Raises:
             ConfigurationError: a package, a weight or a key is missing, with the remedy.
@@ -63,7 +63,7 @@ class VideoEncoder(Encoder, Protocol):
 
 @runtime_checkable
 class JointEncoder(Protocol):
-    """What a video encoder offers whose pictures share a space with texts."""
+    """Interface of video encoders whose pictures share a space with texts."""
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Encode texts into the space of the pictures, none of them blank.
@@ -106,7 +106,7 @@ class AudioEncoder(Encoder, Protocol):
 
 @dataclass(frozen=True)
 class Usage:
-    """What a text encoder has been asked and what that cost; all zero where nothing is charged."""
+    """Usage of a text encoder, and its cost; zero where nothing is charged."""
 
     texts: int = 0
     cached_texts: int = 0
@@ -124,7 +124,7 @@ class Usage:
         )
 
     def __sub__(self, other: "Usage") -> "Usage":
-        """The usage since `other` was read: the cost of one title, for instance."""
+        """Return the usage since `other` was read: the cost of one title, for instance."""
         return Usage(
             self.texts - other.texts,
             self.cached_texts - other.cached_texts,
@@ -139,7 +139,7 @@ class TextEncoder(Encoder, Protocol):
 
     @property
     def usage(self) -> Usage:
-        """The sum over all `encode` calls of this object."""
+        """Usage over all `encode` calls of this object."""
         ...
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Bounds of checkpoints that the settings name, checked before a library builds their networks.
+"""Bounds of checkpoints that the settings name, checked before a library builds their network.
 
-A library allocates what a checkpoint's configuration asks for before it reads the weights. Here the
-numbers of that configuration are bounded, and the weights that they ask for are compared with the
-size of the file that is to hold them.
+A library allocates memory by a checkpoint's configuration before it reads the weights. Here the
+numbers of that configuration are bounded, and the number of weights is compared with the size of
+their file.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ def read_configuration(
     """Return a checkpoint's JSON file, all of whose numbers are possible.
 
     Args:
-        path: of the file; a link of the hub's cache is followed, a pipe is not waited for.
+        path: of the file; a link of the hub's cache is followed, a pipe is refused.
         setting: the setting that named the checkpoint, for errors.
         check: called with the content; raises a ValueError for what it refuses.
 
@@ -52,21 +52,21 @@ def read_configuration(
 def require_weights_for(
     parameters: float, configuration: Path, weights: Path, setting: str
 ) -> None:
-    """Refuse a configuration that asks for more weights than the file beside it can hold.
+    """Refuse a configuration of more weights than their file can hold.
 
     Args:
-        parameters: that the network has at least.
-        configuration: the file that asks for them.
+        parameters: least number of weights of the network.
+        configuration: file of the configuration.
         weights: the file of the weights.
         setting: the setting that named the checkpoint.
 
     Raises:
-        ConfigurationError: it does.
+        ConfigurationError: the file is too small.
     """
     size = weights.stat().st_size
     if parameters * _LEAST_BYTES > size:
         raise ConfigurationError(
-            f"{configuration} asks for {parameters:.2g} weights and {weights.name} has {size:,} "
+            f"{configuration} needs {parameters:.2g} weights and {weights.name} has {size:,} "
             f"bytes: copy the checkpoint again or name another in `{setting}`."
         )
 
@@ -84,7 +84,7 @@ def number(settings: Mapping[str, Any], name: str, default: int) -> int:
 
 
 def _check(name: str, value: Any) -> None:
-    """Raise a ValueError for an impossible number, wherever it lies in a document."""
+    """Raise a ValueError for an impossible number anywhere in a document."""
     if isinstance(value, Mapping):
         for key, each in value.items():
             _check(key, each)

@@ -41,7 +41,7 @@ _WEIGHTS = (  # in the order in which open_clip itself looks for them
     "open_clip_pytorch_model.safetensors",
     "open_clip_pytorch_model.bin",
 )
-# What open_clip raises for a configuration that it cannot make a network of.
+# Errors of open_clip for a configuration that gives no network.
 _UNUSABLE = (
     *(RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError),
     AssertionError,
@@ -49,7 +49,7 @@ _UNUSABLE = (
 
 
 class _Checkpoint(NamedTuple):
-    """What open_clip is asked for, and the files that decide the output."""
+    """Arguments for open_clip, and the files that decide the output."""
 
     name: str
     pretrained: str | None
@@ -65,10 +65,10 @@ class OpenCLIP:
     - a local folder or a hub repository `owner/name` with `open_clip_config.json` and weights,
     - `ARCHITECTURE:TAG`, both as open_clip lists them (`ViT-L-14:laion2b_s32b_b82k`), or
       `ARCHITECTURE` alone for OpenAI's weights,
-    - `ARCHITECTURE:FILE`, a checkpoint for an architecture that open_clip knows.
+    - `ARCHITECTURE:FILE`, a checkpoint for one of open_clip's architectures.
 
-    The whole picture is scaled to the network's square, changing its aspect: what stands at the
-    edges of a film's frame counts.
+    The whole picture is scaled to the network's square, changing its aspect, so that the edges of
+    a film's frame are not cropped.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -124,14 +124,14 @@ class OpenCLIP:
         network, _ = self._network
         tokenizer = open_clip.get_tokenizer(self._checkpoint.name)
         tokens = tokenizer(list(texts))  # [n, context]
-        # Given more room, a text that was cut off goes on.
+        # With a longer context, a text that was truncated has other tokens.
         longer = tokenizer(list(texts), 2 * tokens.shape[1])[:, : tokens.shape[1]]
         if too_long := [
             text for text, same in zip(texts, (tokens == longer).all(1), strict=True) if not same
         ]:
             raise MediaFMError(
                 f"The text {too_long[0]!r} has more than the {tokens.shape[1]} tokens that "
-                f"{self.identity.name} takes: say it in fewer words."
+                f"{self.identity.name} takes: shorten it."
             )
         with inference(self._settings):
             vectors = network.encode_text(tokens.to(resolve_device(self._settings)))
@@ -150,7 +150,7 @@ class OpenCLIP:
             return _from_folder(self._model)
         if not config.is_file():
             raise ConfigurationError(
-                f"open_clip knows no architecture {architecture!r}: mend the setting "
+                f"open_clip has no architecture {architecture!r}: correct the setting "
                 f"`video.model`={self._model!r}."
             )
         if Path(source).is_file():
@@ -159,7 +159,7 @@ class OpenCLIP:
 
     @cached_property
     def _network(self) -> "tuple[Any, Callable[..., torch.Tensor]]":
-        from pickle import UnpicklingError  # of weights_only: what is no tensor is refused
+        from pickle import UnpicklingError  # raised by weights_only for anything but tensors
 
         import open_clip
         import torch
@@ -195,7 +195,7 @@ def _network_of(configuration: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _least_parameters(configuration: Mapping[str, Any]) -> float:
-    """Weights of the two Transformers that a configuration asks for, where it gives their sizes.
+    """Return the least number of weights of the two Transformers of a configuration.
 
     Raises:
         ValueError: a size is no whole number above 0.
@@ -236,6 +236,6 @@ def _repository_of(architecture: str, tag: str) -> str:
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
         raise ConfigurationError(
             f"{tag!r} is neither a checkpoint file nor weights of {architecture} that open_clip "
-            f"knows ({tags}): mend the setting `video.model`."
+            f"has ({tags}): correct the setting `video.model`."
         )
     return str(known["hf_hub"]).rstrip("/")

@@ -1,8 +1,8 @@
-"""Read the answers of OpenAI's embeddings interface (create embeddings), and refuse all others.
+"""Reader of answers of OpenAI's embeddings interface (create embeddings).
 
 An answer is `{"data": [{"index": 0, "embedding": [numbers] or base64}, ...], "model": name,
 "usage": {"total_tokens": n}}`; base64 holds little-endian float32. Services that offer the same
-interface differ in what they send when something is wrong, so that nothing is taken on trust.
+interface differ in the answers that they send on faults, so that everything is checked.
 """
 
 import base64
@@ -19,7 +19,7 @@ _BYTES_OF_TEXT = 1024
 _BYTES_OF_ANSWER = 64 * 1024
 _LEAST_LENGTH, _GREATEST_LENGTH = 1e-6, 1e6  # of a vector with a direction
 _SHOWN_MODEL = re.compile(r"[\w.:@/-]{1,80}")
-# A service may add a version, a date or a tag to the name it was asked for.
+# A service may add a version, a date or a tag to the requested name.
 _VERSION = re.compile(r"(?:[-_@.]v?\d[\w.-]*|:[\w.-]+)?")
 
 
@@ -31,7 +31,7 @@ class Answer(NamedTuple):
 
 
 def largest_answer(texts: int, dimension: int) -> int:
-    """Return the bytes that an answer may have."""
+    """Return the largest size of an answer, in bytes."""
     return texts * (dimension * _BYTES_OF_NUMBER + _BYTES_OF_TEXT) + _BYTES_OF_ANSWER
 
 
@@ -41,11 +41,11 @@ def read_answer(body: bytes, texts: int, dimension: int, model: str) -> Answer:
     Args:
         body: the whole body.
         texts: number of texts in the request.
-        dimension: width that was asked for.
-        model: name of the model that was asked for.
+        dimension: requested width.
+        model: requested model.
 
     Raises:
-        AnswerError: it is not one sound vector of that width for each text, by that model.
+        AnswerError: it is not one valid vector of that width for each text, by that model.
     """
     try:
         content = json.loads(body, parse_constant=_refuse_constant)
@@ -73,7 +73,7 @@ def read_answer(body: bytes, texts: int, dimension: int, model: str) -> Answer:
 
 
 def sound_rows(vectors: np.ndarray) -> np.ndarray:
-    """Return which rows of `[n, dimension]` are finite and have a length that gives a direction."""
+    """Return, as bool `[n]`, the rows that are finite and have a length that gives a direction."""
     with np.errstate(invalid="ignore", over="ignore"):
         lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
     return (lengths >= _LEAST_LENGTH) & (lengths <= _GREATEST_LENGTH)
@@ -102,7 +102,7 @@ def _vector(embedding: Any, dimension: int) -> np.ndarray:
 
 
 def _require_model(answered: Any, model: str) -> None:
-    """Refuse vectors of another model; a service that names none is taken at its word."""
+    """Refuse vectors of another model; an answer without a name is accepted."""
     if answered is None:
         return
     if isinstance(answered, str):

@@ -28,8 +28,8 @@ _BATCH = 32
 class MiniLML6Int8:
     """Encodes texts into 384 numbers: the mean over the vectors of all tokens.
 
-    A text of more than 256 tokens runs through the network in several pieces, and the mean goes
-    over the tokens of all of them.
+    A text of more than 256 tokens is encoded in several pieces; the mean is over the tokens of all
+    pieces.
     """
 
     dimension = 384
@@ -73,7 +73,7 @@ class MiniLML6Int8:
             for row, encoding in enumerate(encodings)
             for piece in (encoding, *encoding.overflowing)
         ]
-        pieces.sort(key=lambda piece: len(piece[1]))  # alike lengths together: little padding
+        pieces.sort(key=lambda piece: len(piece[1]))  # similar lengths together: little padding
         sums = np.zeros((len(texts), self.dimension), dtype=np.float64)
         tokens = np.zeros(len(texts), dtype=np.int64)
         for start in range(0, len(pieces), _BATCH):

@@ -1,4 +1,4 @@
-"""One request to OpenAI's embeddings interface, and one sentence for each way it can fail."""
+"""Requests to OpenAI's embeddings interface, and an error message for each failure."""
 
 import re
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from mediafm_core.encoders.embedding_answers import Answer, largest_answer, read
 from mediafm_core.errors import ConfigurationError, MediaFMError, ServiceError
 from mediafm_core.runtime.http_limits import AnswerError, BoundedClient, redacted, run_bounded
 
-_CODE = re.compile(r"[A-Za-z_]{1,40}|\d{1,5}")  # of an error: nothing with the form of a key
-_OF_THE_TEXTS = {400, 413, 422}  # other texts, or fewer, may be taken
-_PASSING = {408, 409, 429}  # and 5xx
+_CODE = re.compile(r"[A-Za-z_]{1,40}|\d{1,5}")  # of an error: excludes anything like a key
+_OF_THE_TEXTS = {400, 413, 422}  # other or fewer texts may be accepted
+_TRANSIENT = {408, 409, 429}  # and 5xx
 _REMEDIES = {
     401: "check the key",
     403: "check the key's rights",
@@ -25,7 +25,7 @@ _REMEDIES = {
 
 
 class RefusedTextsError(ConfigurationError):
-    """The service refuses a request that it may take with other texts, or with fewer.
+    """A refused request that may be accepted with other texts, or with fewer.
 
     Attributes:
         status: of the answer.
@@ -41,8 +41,8 @@ class EmbeddingService:
     """A service with OpenAI's embeddings interface.
 
     The client repeats a request on 408, 409, 429, 5xx, time-outs, broken connections and answers
-    that cannot be used, with exponential back-off and jitter, or after the time that the service
-    asks for, if that is at most two minutes.
+    that cannot be used, with exponential back-off and jitter, or after the service's
+    `Retry-After`, if that is at most two minutes.
 
     Args:
         base_url: http or https, without user, password and query.
@@ -62,7 +62,7 @@ class EmbeddingService:
 
     @property
     def address(self) -> str:
-        """The address for errors; its path may hold the key."""
+        """Address for errors, redacted: its path may hold the key."""
         parts = urlsplit(self.base_url)
         host = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
         return self._redacted(f"{parts.scheme}://{host}{parts.path}".rstrip("/"))
@@ -71,10 +71,10 @@ class EmbeddingService:
         """Embed texts by one request.
 
         Raises:
-            RefusedTextsError: the service refuses the request for what is in it.
-            ConfigurationError: the service refuses it for another reason, or its vectors are not
-                what the settings say.
-            ServiceError: the service is out of reach or out of order, also in the last try.
+            RefusedTextsError: the service refuses the request because of its texts.
+            ConfigurationError: the service refuses it for another reason, or its vectors do not
+                match the settings.
+            ServiceError: the service is unreachable or out of order, after all retries.
         """
         answer: Answer = run_bounded(self._ask, texts)
         return answer
@@ -131,20 +131,20 @@ class EmbeddingService:
         # Never the answer's text: services quote the key in it, and some in the code.
         shown = type(code) in (str, int) and _CODE.fullmatch(str(code))
         reason = f" ({code})" if shown else ""
-        said = (
+        answered = (
             f"The text service {self.address} answered {status}{reason} for the model {self.model}"
         )
         if status in _OF_THE_TEXTS:
-            text = self._redacted(f"{said}: check `text.model` and `text.dimension`.")
+            text = self._redacted(f"{answered}: check `text.model` and `text.dimension`.")
             return RefusedTextsError(text, status)
         kind: type[MediaFMError] = ConfigurationError
         remedy = _REMEDIES.get(status, "check `text.base_url`, `text.model` and `text.dimension`")
         if status < 400:
             remedy = "it points elsewhere: set `text.base_url` to the final address"
-        if status >= 500 or status in _PASSING:
+        if status >= 500 or status in _TRANSIENT:
             kind = ServiceError
             remedy = _REMEDIES.get(status, "try later, or raise `text.max_retries`")
-        return kind(self._redacted(f"{said}: {remedy}."))
+        return kind(self._redacted(f"{answered}: {remedy}."))
 
     def _redacted(self, text: str) -> str:
         return redacted(text, [self.api_key])

@@ -28,18 +28,18 @@ _MAX_INPUTS = 2048
 _MAX_REQUEST_BYTES = 300_000
 _MAX_INPUT_BYTES = 8000
 _DEFAULT_BASE_URL = "https://api.openai.com/v1"
-_HARMLESS = "a"  # a text that every service takes
+_HARMLESS = "a"  # a text that every service accepts
 _SHOWN_CHARACTERS = 60
 
 
 class OpenAIText:
-    """Encodes texts into 768 numbers (or as many as are asked for) by `text-embedding-3-large`.
+    """Encodes texts into 768 numbers (or `text.dimension`) by `text-embedding-3-large`.
 
-    Each text is paid for once: identical texts are sent once and answers are kept in the cache
-    folder, by model, dimension and digest of the text, as soon as they arrive. A text of more than
+    Each text is charged once: identical texts are sent once, and vectors are cached on disk by
+    model, dimension and digest of the text, as soon as they arrive. A text of more than
     8,000 bytes is divided between words; its vector is the mean of the pieces' vectors, weighted by
     their bytes. A request that is refused for its size or content is halved, down to the one text
-    that the service does not take.
+    that the service refuses.
 
     The endpoint is no part of the identity: a model's name stands for its weights wherever it is
     served.
@@ -98,7 +98,7 @@ class OpenAIText:
         known = {
             text: vector
             for text, vector in self._cache.get(unique).items()
-            if sound_rows(vector[None]).all()  # earlier versions kept what they were given
+            if sound_rows(vector[None]).all()  # earlier versions cached unchecked vectors
         }
         self._usage += Usage(texts=len(texts), cached_texts=len(known))
         for batch in _batches([piece for piece in unique if piece not in known]):
@@ -115,7 +115,7 @@ class OpenAIText:
         )
 
     def _vectors(self, texts: Sequence[str]) -> np.ndarray:
-        """Request vectors and keep them; halve a request that is refused."""
+        """Request vectors and cache them; halve a request that is refused."""
         from mediafm_core.encoders.openai_service import RefusedTextsError
 
         try:
@@ -131,8 +131,8 @@ class OpenAIText:
         self._request([_HARMLESS])  # refused as well if the settings are at fault
         raise TitleError(
             f"The text service {self._service.address} refuses the text "
-            f"{texts[0][:_SHOWN_CHARACTERS]!r} ({status}) and takes others: change it in the timed "
-            "text, synopsis or tags."
+            f"{texts[0][:_SHOWN_CHARACTERS]!r} ({status}) and accepts others: change it in the "
+            "timed text, synopsis or tags."
         )
 
     def _request(self, texts: Sequence[str]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The encoders by name, and which of them a profile takes."""
+"""Encoders by name, and the profiles' choice of them."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -12,7 +12,7 @@ _E = TypeVar("_E")
 
 
 def video_encoder(settings: Settings) -> VideoEncoder:
-    """The video encoder that the settings name, else the profile's; its weights are not loaded.
+    """Return the video encoder of the settings, else the profile's, without loading its weights.
 
     Raises:
         ConfigurationError: there is no such encoder, a setting does not apply to it, or what it
@@ -22,12 +22,12 @@ def video_encoder(settings: Settings) -> VideoEncoder:
 
 
 def audio_encoder(settings: Settings) -> AudioEncoder:
-    """The audio encoder, likewise."""
+    """Return the audio encoder, as `video_encoder` does."""
     return _build("audio", settings, settings.audio, _AUDIO)
 
 
 def text_encoder(settings: Settings) -> TextEncoder:
-    """The text encoder, likewise."""
+    """Return the text encoder, as `video_encoder` does."""
     return _build("text", settings, settings.text, _TEXT)
 
 
@@ -87,9 +87,9 @@ _PROFILES = {
     },
     "mediafm": {"video": "open_clip", "audio": "wav2vec2", "text": "openai"},
 }
-# Settings that an encoder would otherwise ignore without a word.
+# Encoders that use a setting; others would ignore it silently, so it is refused.
 _TAKES_MODEL = frozenset({"open_clip", "wav2vec2", "openai"})
-_TAKES_SHA256 = frozenset({"open_clip", "wav2vec2"})  # packaged weights have known ones
+_TAKES_SHA256 = frozenset({"open_clip", "wav2vec2"})  # those of packaged weights are fixed
 _TAKES_DIMENSION = frozenset({"openai"})
 
 

@@ -1,4 +1,4 @@
-"""Answers of a paid text encoder, kept on disk so that no text is paid for twice."""
+"""Cache of a paid text encoder's vectors, on disk."""
 
 import hashlib
 import sqlite3
@@ -16,10 +16,10 @@ _WAIT_S = 60.0  # for another process's write
 class VectorCache:
     """Vectors by model, dimension and SHA-256 of the text, in one SQLite file.
 
-    Several processes may use the file at once; a write is there whole or not at all.
+    Several processes may use the file at once; writes are atomic.
 
     Args:
-        file: made when first written.
+        file: created by the first write.
         model: name of the encoder's model.
         dimension: width of the vectors.
     """
@@ -30,7 +30,7 @@ class VectorCache:
         self._dimension = dimension
 
     def get(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
-        """Those of the texts that are known, with their float32 `[dimension]`."""
+        """Return the cached texts with their vectors, float32 `[dimension]`."""
         found: dict[str, np.ndarray] = {}
         with self._connection() as connection:
             for text in texts:
@@ -43,7 +43,7 @@ class VectorCache:
         return found
 
     def put(self, texts: Sequence[str], vectors: np.ndarray) -> None:
-        """Keep the vectors float32 `[len(texts), dimension]`."""
+        """Cache vectors, float32 `[len(texts), dimension]`."""
         rows = [
             (self._model, self._dimension, _digest(text), vector.astype("<f4").tobytes())
             for text, vector in zip(texts, vectors, strict=True)

@@ -37,7 +37,7 @@ _CONFIG, _PREPROCESSOR = "config.json", "preprocessor_config.json"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _UNUSED = {"masked_spec_embed"}  # read in training only
 _SETTING = "audio.model"
-# What transformers raises for a checkpoint that it cannot make a network of.
+# Errors of transformers for a checkpoint that gives no network.
 _UNUSABLE = (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
 
 
@@ -110,7 +110,7 @@ class Wav2Vec2:
 
     @cached_property
     def _shortest(self) -> int:
-        """Samples that one frame sees: 400 in the base model."""
+        """Number of samples in one frame's receptive field: 400 in the base model."""
         kernels = self._network.config.conv_kernel
         strides = self._network.config.conv_stride
         samples = 1
@@ -140,7 +140,7 @@ class Wav2Vec2:
 
     @cached_property
     def _network(self) -> "Wav2Vec2Model":
-        from pickle import UnpicklingError  # of weights_only: what is no tensor is refused
+        from pickle import UnpicklingError  # raised by weights_only for anything but tensors
 
         from huggingface_hub.errors import StrictDataclassError
         from safetensors import SafetensorError
@@ -169,7 +169,7 @@ class Wav2Vec2:
 
 
 def _least_parameters(config: Mapping[str, Any]) -> float:
-    """Weights of the convolutions and Transformer layers that a configuration asks for.
+    """Return the least number of weights of a configuration's convolutions and Transformer layers.
 
     Raises:
         ValueError: a size is no whole number above 0.

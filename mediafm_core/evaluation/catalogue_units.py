@@ -60,7 +60,7 @@ def read_catalogue(
     if unknown:
         raise MediaFMError(
             f"{table.source} has labels of {len(unknown)} titles that are not published, "
-            f"{', '.join(unknown[:3])}: take them in with `mediafm run`, or leave them out."
+            f"{', '.join(unknown[:3])}: ingest them with `mediafm run`, or leave them out."
         )
     times = np.stack([rows["start_s"].to_numpy(), rows["end_s"].to_numpy()], axis=1)  # [n, 2]
     titles, title_of = np.unique(names, return_inverse=True)

@@ -138,14 +138,14 @@ class FoldNetworks:
 
         outside = np.unique(self.units.title_of[self.fold_of != fold])
         data = self._data(outside.tolist())
-        model, training = lengths_cut(self.settings, self.units.longest)
+        model, training = cut_windows(self.settings, self.units.longest)
         # No warm start: another model may have been trained on the tested titles.
         training = training.model_copy(update={"seed": self.seed, "start_from": None})
         device, objective = resolve_device(self.settings), self.settings.objective
         request = training_request(data, model, objective, training, torch.device(device))
         out = self.work / "models" / digest_of_settings({**request, "version": MODEL_VERSION})
         what = f"seed {self.seed}, fold {fold + 1} of {self.fold_of.max() + 1}"
-        identity = _sound_model(out)
+        identity = _undamaged_model(out)
         if identity is not None:
             self.log(f"{what}: {identity} was trained before")
             return identity
@@ -156,7 +156,7 @@ class FoldNetworks:
             model,
             training,
             out,
-            _states(what, self.on_progress),
+            _progress_observer(what, self.on_progress),
             device,
             self.settings.threads,
             objective=objective,
@@ -188,7 +188,7 @@ class FoldNetworks:
         return TrainingData(sources, global_size=1, space=FusedSpace(ranges=self.units.ranges))
 
 
-def _states(what: str, on_progress: Log) -> "Observer":
+def _progress_observer(what: str, on_progress: Log) -> "Observer":
     """Return an observer that reports the state of a training after each of its events."""
     from mediafm_core.model.training.progress_events import TrainingProgress
 
@@ -200,7 +200,7 @@ def _states(what: str, on_progress: Log) -> "Observer":
     return observe
 
 
-def lengths_cut(settings: Settings, longest: int) -> tuple[ModelSettings, TrainingSettings]:
+def cut_windows(settings: Settings, longest: int) -> tuple[ModelSettings, TrainingSettings]:
     """Cut the windows of model and training to the `longest` title, in shots."""
     model = settings.model.model_copy(
         update={"max_shots": max(1, min(settings.model.max_shots, longest))}
@@ -211,7 +211,7 @@ def lengths_cut(settings: Settings, longest: int) -> tuple[ModelSettings, Traini
     return model, training
 
 
-def _sound_model(folder: Path) -> str | None:
+def _undamaged_model(folder: Path) -> str | None:
     """Return the identity of the model in a folder; remove a damaged one."""
     from mediafm_core.model.saved_model import load_model
 

@@ -141,7 +141,7 @@ def network_request(name: str, units: Units) -> tuple[NetworkVariant, VectorRequ
             return NetworkVariant(model=rest[1:]), in_context
     known = ", ".join([*units.ranges, *WITHOUT_NETWORK, *FROM_NETWORK])
     raise MediaFMError(
-        f"There is no representation {name!r}: take some of {known}, or an ablation such as "
+        f"There is no representation {name!r}: choose from {known}, or an ablation such as "
         "in_context_window_32."
     )
 

@@ -183,7 +183,7 @@ class _Keys(NamedTuple):
         twice = np.flatnonzero((title[1:] == title[:-1]) & (shot[1:] == shot[:-1]))
         if len(twice):
             raise MediaFMError(
-                f"{file.path}: {keys.name(twice[0])} is there twice ({len(twice)} such rows in "
+                f"{file.path}: {keys.name(twice[0])} occurs twice ({len(twice)} such rows in "
                 "all): leave one of each."
             )
         return keys
@@ -279,8 +279,8 @@ def _matrix(
         if len(other):
             raise MediaFMError(
                 f"{path}: the vector {column} of {keys.name(units[other[0]])} has "
-                f"{lengths[other[0]]} numbers and others have {width}: vectors of a column have "
-                "one width."
+                f"{lengths[other[0]]} numbers and others have {width}: vectors of a column "
+                "have the same width."
             )
         vectors = pa.FixedSizeListArray.from_arrays(lists.flatten(), width)
     if not pa.types.is_floating(vectors.type.value_type):

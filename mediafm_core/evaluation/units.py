@@ -147,7 +147,7 @@ def _changed(
         if len(empty):
             raise NotMeasurableError(
                 f"{title.title_id} has {len(empty)} shots with no vector but {modality}, the first "
-                f"of them shot {empty[0]} in its order: nothing of them is left without it."
+                f"of them shot {empty[0]} in its order: they have no other vector."
             )
         return replace(title, fused=unit_length(fused))
 

@@ -12,10 +12,10 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-MOST_DESCRIPTORS = 8
+MAX_DESCRIPTORS = 8
 _LENGTHS = struct.Struct("!II")
-_MOST_HEAD_BYTES = 16 << 20
-_MOST_BODY_BYTES = 256 << 20
+_MAX_HEAD_BYTES = 16 << 20
+_MAX_BODY_BYTES = 256 << 20
 _READ_BYTES = 1 << 20
 
 
@@ -69,7 +69,7 @@ class Inbound:
             BlockingIOError: no bytes are available on a non-blocking connection.
         """
         data, descriptors, flags, _ = socket.recv_fds(
-            self._connection, _READ_BYTES, MOST_DESCRIPTORS
+            self._connection, _READ_BYTES, MAX_DESCRIPTORS
         )
         self.descriptors += descriptors
         if flags & socket.MSG_CTRUNC:
@@ -93,7 +93,7 @@ class Inbound:
     def _complete(self) -> Iterator[Message]:
         while len(self._bytes) >= _LENGTHS.size:
             head_bytes, body_bytes = _LENGTHS.unpack_from(self._bytes)
-            if head_bytes > _MOST_HEAD_BYTES or body_bytes > _MOST_BODY_BYTES:
+            if head_bytes > _MAX_HEAD_BYTES or body_bytes > _MAX_BODY_BYTES:
                 raise WireError(f"a message of {head_bytes} and {body_bytes} bytes")
             body = _LENGTHS.size + head_bytes
             end = body + body_bytes

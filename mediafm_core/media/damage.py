@@ -32,7 +32,7 @@ def undecodable_packets(file: TitleFile, index: int) -> int:
     from av.stream import Discard
 
     failed = 0
-    begun = False
+    started = False
     with open_media(file) as container:
         stream = stream_at(container, file, index, "video")
         for other in container.streams:
@@ -42,7 +42,7 @@ def undecodable_packets(file: TitleFile, index: int) -> int:
         stream.codec_context.thread_type = "SLICE"
         for packet in packets_of(container, stream):
             try:
-                begun = bool(packet.decode()) or begun
+                started = bool(packet.decode()) or started
             except av.FFmpegError:
-                failed += begun
+                failed += started
     return failed

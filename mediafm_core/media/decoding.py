@@ -86,14 +86,14 @@ class _StreamState:
     Attributes:
         damaged: packets that the decoder refused, after the first frame.
         suspected: packets that the container marks as corrupt, which may be wrong.
-        begun: a frame has been decoded.
+        started: a frame has been decoded.
         due: packets from the first key frame on.
     """
 
     packets: int = 0
     damaged: int = 0
     suspected: int = 0
-    begun: bool = False
+    started: bool = False
     due: int = 0
     frames: int = 0
 
@@ -235,15 +235,15 @@ class MediaDecoder:
         try:
             frames = packet.decode()
         except av.error.InvalidDataError:
-            state.damaged += state.begun
+            state.damaged += state.started
             return
-        if packet.is_corrupt and state.begun:
+        if packet.is_corrupt and state.started:
             if self._probe.container in SUSPICIOUS_FORMATS:
                 state.suspected += 1
             else:  # truncated: the file ends within it
                 state.damaged += 1
         for frame in frames:
-            state.begun = True
+            state.started = True
             state.frames += 1
             if isinstance(frame, av.VideoFrame):
                 yield Picture(self._clock.time_of(frame), frame)

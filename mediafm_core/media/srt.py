@@ -28,19 +28,19 @@ class MarkedCue(NamedTuple):
     text: str
 
 
-def read_subrip(text: str, name: str, most: int) -> list[MarkedCue]:
+def read_subrip(text: str, name: str, max_cues: int) -> list[MarkedCue]:
     """Read the cues of a SubRip file in the file's order.
 
     Args:
         text: lines that end in a line feed.
         name: of the file, for errors.
-        most: largest number of cues.
+        max_cues: largest number of cues.
 
     Raises:
         TitleError: a timing line is malformed, or there are too many cues.
     """
     lines = text.replace("\ufeff", "").split("\n")
-    timings = _timings(lines, name, most)
+    timings = _timings(lines, name, max_cues)
     numbered = 2 * sum(at > 0 and _number(lines[at - 1]) is not None for at, _ in timings) > len(
         timings
     )
@@ -60,15 +60,15 @@ def read_subrip(text: str, name: str, most: int) -> list[MarkedCue]:
     return cues
 
 
-def _timings(lines: list[str], name: str, most: int) -> list[tuple[int, Timing]]:
+def _timings(lines: list[str], name: str, max_cues: int) -> list[tuple[int, Timing]]:
     """Find the timing lines; returns the index (from 0) and the times of each."""
     timings = []
     for at, line in enumerate(lines):
         place = f"{name}, line {at + 1}"
         if may_be_timing(line) and (timing := read_timing(line, place)):
             timings.append((at, timing))
-            if len(timings) > most:
-                raise TitleError(f"{place}: the file has more than {most} cues: split it.")
+            if len(timings) > max_cues:
+                raise TitleError(f"{place}: the file has more than {max_cues} cues: split it.")
         elif line[:1] in "-0123456789 \t" and _begins_a_cue(lines, at) and is_broken_timing(line):
             raise TitleError(
                 f"{place}: {quoted(line.strip())} is not a start and an end time: correct it."

@@ -25,7 +25,7 @@ def is_substation(text: str) -> bool:
     return False
 
 
-def read_substation(text: str, name: str, most: int) -> list[MarkedCue]:
+def read_substation(text: str, name: str, max_cues: int) -> list[MarkedCue]:
     """Read the Dialogue lines of a SubStation file in the file's order.
 
     Only these lines are passed to pysubs2: embedded fonts and images may be large, styles may be
@@ -48,9 +48,10 @@ def read_substation(text: str, name: str, most: int) -> list[MarkedCue]:
         start, end = (_with_fraction(time) for time in fields[1:3])
         # The other fields are not used, and pysubs2 logs a warning for each malformed one.
         found.append((number, f"{_DIALOGUE} 0,{start},{end},,,0,0,0,,{fields[-1]}"))
-        if len(found) > most:
+        if len(found) > max_cues:
             raise TitleError(
-                f"{name}, line {number}: the file has more than {most} Dialogue lines: split it."
+                f"{name}, line {number}: the file has more than {max_cues} Dialogue lines: "
+                "split it."
             )
     events = pysubs2.SSAFile.from_string(
         _HEAD + "\n".join(line for _, line in found), format_="ass"

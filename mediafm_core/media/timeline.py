@@ -151,13 +151,13 @@ class Timeline:
         """Handle a packet that does not follow its stream's last one: a pause or a jump."""
         stream = self._streams[index]
         others = [each for other, each in self._streams.items() if other != index]
-        begun = [other for other in others if other.raw_end_s is not None]
+        started = [other for other in others if other.raw_end_s is not None]
         end_s = before_s + stream.offset_s
-        if self._follow(stream, begun, end_s, raw_s):
+        if self._follow(stream, started, end_s, raw_s):
             return
-        if raw_s > before_s and self._is_pause(index, begun, before_s, raw_s, bool(others)):
+        if raw_s > before_s and self._is_pause(index, started, before_s, raw_s, bool(others)):
             return
-        stream.offset_s = max([end_s, *(other.end_s for other in begun)]) - raw_s
+        stream.offset_s = max([end_s, *(other.end_s for other in started)]) - raw_s
         self._offsets.append(stream.offset_s)
         self.jumps += 1
         step_s = raw_s - before_s

@@ -16,13 +16,13 @@ _COMMENT = "NOTE"
 _BLOCKS_WITHOUT_CUES = (_COMMENT, "STYLE", "REGION", SIGNATURE)
 
 
-def read_webvtt(text: str, name: str, most: int) -> list[MarkedCue]:
+def read_webvtt(text: str, name: str, max_cues: int) -> list[MarkedCue]:
     """Read the cues of a WebVTT file in the file's order.
 
     Args:
         text: lines that end in a line feed; the first non-blank line is the signature.
         name: of the file, for errors.
-        most: largest number of cues.
+        max_cues: largest number of cues.
 
     Raises:
         TitleError: a line with an arrow does not hold two times, or there are too many cues.
@@ -51,9 +51,9 @@ def read_webvtt(text: str, name: str, most: int) -> list[MarkedCue]:
         if carried:
             body.pop()
         cues.append(MarkedCue(timed_at + 1, timing.start_s, timing.end_s, "\n".join(body)))
-        if len(cues) > most:
+        if len(cues) > max_cues:
             raise TitleError(
-                f"{name}, line {timed_at + 1}: the file has more than {most} cues: split it."
+                f"{name}, line {timed_at + 1}: the file has more than {max_cues} cues: split it."
             )
     if untimed and not cues:
         raise TitleError(

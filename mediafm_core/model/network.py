@@ -122,7 +122,7 @@ class MediaFM(MediaFMBase):
         layers: int | None = None,
     ) -> list[Tensor]:
         """Compute `[b, 2 + n * t, h]` after the embeddings and after each of `layers` (or all)."""
-        # Novelty and neighbour features, of which masked shots are no part.
+        # Novelty and neighbour features, without masked shots.
         shown = fused if masked is None else self._replace(fused, masked, None)  # [b, n, d]
         features = []  # [b, n, h] each
         if self.structure is not None and self.structure_projection is not None:
@@ -330,7 +330,8 @@ class Prediction(nn.Module):
     A linear map (as published) learns a few titles by heart: on unseen films it predicts worse than
     the mean of the title's visible shots after training on ten films, far worse after four; copying
     predicts better than it. In their sum the linear map starts at zero and learns what copying
-    misses, given tens of thousands of titles. `docs/models.md` has the figures.
+    misses, given tens of thousands of titles. The figures are in
+    `docs/laboratory/2026-11-22-masked-prediction.md`.
     """
 
     def __init__(self, config: MediaFMConfig) -> None:
@@ -365,7 +366,7 @@ class Prediction(nn.Module):
 class CopyAttention(nn.Module):
     """Attention of masked shots to visible ones, whose values are the fused vectors themselves.
 
-    Each modality has weights of its own: music goes on where the picture changes.
+    Each modality has weights of its own: music continues where the picture changes.
     """
 
     def __init__(self, config: MediaFMConfig) -> None:

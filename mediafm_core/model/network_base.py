@@ -24,7 +24,7 @@ class ScaledLinear(nn.Linear):
 
 
 class ShotTokens(Protocol):
-    """How a fused vector becomes tokens, and how a shot is read from them."""
+    """Tokens of shots: from fused vectors, and back to one state per shot."""
 
     tokens_per_shot: int
 
@@ -36,7 +36,7 @@ class ShotTokens(Protocol):
 
 
 class MediaFMBase(PreTrainedModel):
-    """What surrounds `MediaFM.hidden_states`."""
+    """Base class of `MediaFM`, which implements `hidden_states`."""
 
     config: MediaFMConfig
     config_class = MediaFMConfig

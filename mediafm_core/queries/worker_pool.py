@@ -25,7 +25,7 @@ from mediafm_core.store.store import Store
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
-_MOST_IDLE = 2
+_MAX_IDLE = 2
 _ERRORS = {"MediaFMError": MediaFMError, "StoreError": StoreError}
 _lock = threading.Lock()
 _idle: list["_QueryWorker"] = []
@@ -206,7 +206,7 @@ def _acquire() -> _QueryWorker:
 def _release(worker: _QueryWorker) -> None:
     """Keep a worker for the next query, or end it if enough are idle."""
     with _lock:
-        if len(_idle) < _MOST_IDLE:
+        if len(_idle) < _MAX_IDLE:
             _idle.append(worker)
             return
     worker.end()

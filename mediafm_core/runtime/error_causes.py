@@ -27,12 +27,12 @@ from mediafm_core.errors import (
 class Cause(Enum):
     """Cause of an error, and what a run does about it."""
 
-    TITLE = "the input: the title is held back, the others go on"
+    TITLE = "the input: the title is quarantined, the others continue"
     SETTINGS = "settings or packages: the run stops, and a retry cannot help"
     MACHINE = "the machine: the run stops, and may be run again later"
-    STORE = "an artefact or its file: the others go on, the title is never held back for it"
+    STORE = "an artefact or its file: the others continue, the title is never quarantined for it"
     MEMORY = "memory: as unknown, since a title may need more than the machine has"
-    UNKNOWN = "unknown: the others go on; the title is held back once that is proven to be right"
+    UNKNOWN = "unknown: the others continue; the title is quarantined once a trial shows its fault"
 
 
 class Fault(NamedTuple):
@@ -40,8 +40,8 @@ class Fault(NamedTuple):
 
     Attributes:
         cause: see `Cause`.
-        error: the error of the chain that decided.
-        remedy: for people; empty where the error has its own.
+        error: the error of the chain that has this cause.
+        remedy: for the message; empty if the error has its own.
     """
 
     cause: Cause
@@ -49,9 +49,8 @@ class Fault(NamedTuple):
     remedy: str = ""
 
 
-# Numbers of the system that no input can cause. Not among them: "no such file" and "permission
-# denied", which say something of one file, and "invalid argument", which decoders return for
-# damaged data.
+# System error numbers that no input can cause. Not among them: "no such file" and "permission
+# denied", which concern one file, and "invalid argument", which decoders return for damaged data.
 _MACHINE_NUMBERS: dict[int, str] = {
     **dict.fromkeys(
         (errno.ENOSPC, errno.EDQUOT), "make room there, or move inbox, store or cache elsewhere"
@@ -90,7 +89,7 @@ _MACHINE_TEXTS: tuple[tuple[str, str, str], ...] = (
     # DuckDB (IOException, TransactionException), safetensors, torch and zip quote the system.
     *((os.strerror(number), "quoted", remedy) for number, remedy in _MACHINE_NUMBERS.items()),
     ("database or disk is full", "SQLite", _MACHINE_NUMBERS[errno.ENOSPC]),
-    # What SQLite says where its journal finds no room, and of bad devices.
+    # SQLite's text for a journal without space, and for bad devices.
     ("disk I/O error", "SQLite", f"make room, or {_MACHINE_NUMBERS[errno.EIO]}"),
     ("unable to open database file", "SQLite", f"make room, or {_MACHINE_NUMBERS[errno.EIO]}"),
     ("inline_container.cc", "torch.save on a full disk", _MACHINE_NUMBERS[errno.ENOSPC]),
@@ -107,8 +106,8 @@ _PACKAGES_REMEDY = "install the packages again with `make setup`, or from constr
 def fault_of(error: BaseException) -> Fault:
     """Return the cause of an error, looking along the chain of errors that it was raised from.
 
-    An error of the machine anywhere in the chain wins: "this file is truncated" is not believed
-    where the disk could not read it.
+    An error of the machine anywhere in the chain takes precedence: a file may seem truncated
+    because the disk could not read it.
     """
     chain = tuple(_chain(error))
     for each in chain:
@@ -126,8 +125,8 @@ def fault_of(error: BaseException) -> Fault:
         return Fault(Cause.SETTINGS, error, _PACKAGES_REMEDY)
     if isinstance(error, MachineError):
         return Fault(Cause.MACHINE, error)
-    # A file that the system refuses: no input, whose readers raise a TitleError for that. Without
-    # a number it is no error of the system: Arrow and PIL take OSError for what they cannot decode.
+    # A file that the system cannot open. Readers of inputs raise a TitleError in that case. Without
+    # a number it is no system error: Arrow and PIL raise OSError for data that they cannot decode.
     if isinstance(error, StoreError) or (isinstance(error, OSError) and error.errno is not None):
         return Fault(Cause.STORE, error)
     return Fault(Cause.UNKNOWN, error)
@@ -140,11 +139,11 @@ def in_one_line(error: BaseException) -> str:
 
 
 def machine_sentence(fault: Fault, places: Iterable[Path] = ()) -> str:
-    """Return a sentence about an error of the machine: the error, the place, and the remedy.
+    """Return a message about an error of the machine: error, place and remedy.
 
     Args:
         fault: whose cause is the machine.
-        places: folders that are written to; the fullest is named where the error names none.
+        places: folders that are written to; the fullest is named if the error names none.
     """
     if not fault.remedy:
         return str(fault.error)
@@ -158,17 +157,17 @@ def machine_sentence(fault: Fault, places: Iterable[Path] = ()) -> str:
     return f"This machine fails ({in_one_line(fault.error)}){place}: {fault.remedy}."
 
 
-# Less than this is too little to believe that an error of unknown cause is not the disk's: what a
-# failed piece of work had written is removed before the disk is looked at.
+# With less free space, an error of unknown cause counts as the disk's: the files of the failed work
+# are removed before the free space is measured.
 _LOW_BYTES = 64 << 20
 _LOW_FILES = 256
 
 
 def low_on_room(places: Iterable[Path]) -> str | None:
-    """Return a sentence about the first of some folders whose disk is nearly full, or None.
+    """Return a message about the first of some folders whose disk is nearly full, or None.
 
     Args:
-        places: folders that are written to; the nearest folder that exists is looked at.
+        places: folders that are written to; the nearest existing parent is measured.
     """
     for room in map(_room, places):
         if room.bytes < _LOW_BYTES or room.files < _LOW_FILES:
@@ -207,7 +206,7 @@ def _in_units(size: int) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it was raised from; not what `from None` has cut off."""
+    """Yield the error and the errors that it was raised from, up to a `from None`."""
     seen: set[int] = set()
     following: BaseException | None = error
     while following is not None and id(following) not in seen:
@@ -219,7 +218,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _machine_remedy(error: BaseException) -> str:
-    """The remedy for an error of the machine; empty for any other."""
+    """Return the remedy for an error of the machine; empty for any other."""
     if isinstance(error, OSError):
         if error.errno in _MACHINE_NUMBERS:
             return _MACHINE_NUMBERS[error.errno]

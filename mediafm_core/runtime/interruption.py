@@ -1,12 +1,12 @@
-"""Stop a process on SIGINT or SIGTERM: cleanly where Python runs, in bounded time everywhere.
+"""Interruption by SIGINT or SIGTERM: a clean stop in Python code, in bounded time everywhere.
 
 Python runs signal handlers in the main thread between two bytecodes, so a long native call (a
 forward pass, a decoder, a lock of a database) delays them without limit. A thread therefore reads
 signals from the wake-up descriptor, which is written at once whatever handler is installed (Dagster
-installs its own during a run), and ends the process when it is still there after `GRACE_S`. That is
-safe: artefacts are written whole or not at all.
+installs its own during a run), and ends the process if it still runs after `GRACE_S`. That is
+safe: artefacts are written atomically.
 
-The state is one per process, as signals are.
+There is one state per process, as signals concern the whole process.
 """
 
 import os
@@ -34,11 +34,10 @@ _NOTHING_TO_ADD = "nothing half-written is left; run the same command again"
 
 
 class Interrupt(KeyboardInterrupt):
-    """A signal that asks the process to stop.
+    """Exception for a received SIGINT or SIGTERM.
 
-    A class of its own, since CPython ends a process in which code given to `exec` as text (that of
-    a dataclass, for one) has raised `KeyboardInterrupt` itself as if SIGINT had killed it, whatever
-    exit code it asked for.
+    A subclass, since CPython ends a process in which code from `exec` (such as that of a dataclass)
+    has raised `KeyboardInterrupt` itself as if SIGINT had killed it, whatever its exit code.
     """
 
 
@@ -61,12 +60,12 @@ _state = _State()
 
 
 def interrupted() -> bool:
-    """Return whether this process has been asked to stop."""
+    """Return True if this process has received a signal to stop."""
     return _state.received is not None
 
 
 def raise_if_interrupted() -> None:
-    """Raise `Interrupt` if this process has been asked to stop."""
+    """Raise `Interrupt` if this process has received a signal to stop."""
     if interrupted():
         raise Interrupt
 
@@ -82,16 +81,16 @@ def exit_code() -> int:
 
 
 def closing_line() -> str:
-    """Return the line that ends an interrupted command: what is done, what is left, how to go on.
+    """Return the last line of an interrupted command: what is done, what is left, the next step.
 
-    It comes from the outermost `closing_with`; printing it is left to the caller, once.
+    It comes from the outermost `closing_with`; the caller prints it once.
     """
     _state.is_closed = True
     return summary()
 
 
 def summary() -> str:
-    """Return what the blocks that an interrupt has left so far have done, the outermost of them."""
+    """Return the summary of the outermost block that an interrupt has left so far."""
     name = (_state.received or signal.SIGINT).name
     text = _state.closing_lines[0]() if _state.closing_lines else _state.summary
     return f"Interrupted ({name}): {text or _NOTHING_TO_ADD}."
@@ -99,7 +98,7 @@ def summary() -> str:
 
 @contextmanager
 def closing_with(text: Callable[[], str]) -> Iterator[None]:
-    """Name what an interrupted command has done while the block runs.
+    """Register the summary of an interrupted command while the block runs.
 
     Args:
         text: a sentence without its full stop, from what is in memory: it is also called in
@@ -118,7 +117,7 @@ def closing_with(text: Callable[[], str]) -> Iterator[None]:
 def cleaning_up_with(action: Callable[[], None]) -> Iterator[None]:
     """Call an action if the process has to be ended while the block runs.
 
-    It replaces what the block does itself when an exception leaves it. It runs in another thread,
+    It replaces the block's own clean-up on an exception. It runs in another thread,
     for at most `CLEANUP_S` together with all others.
     """
     with _registered(_state.clean_ups, action):
@@ -127,7 +126,7 @@ def cleaning_up_with(action: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def stopping_within(seconds: float) -> Iterator[None]:
-    """Give the main thread another time than `GRACE_S` to stop, for signals during the block."""
+    """Set another time than `GRACE_S` for the main thread to stop, for signals during the block."""
     before, _state.grace_s = _state.grace_s, seconds
     try:
         yield
@@ -138,7 +137,7 @@ def stopping_within(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def stopping_on_signals() -> Iterator[None]:
-    """Let SIGINT and SIGTERM raise `Interrupt`, and watch that the process ends.
+    """Raise `Interrupt` on SIGINT and SIGTERM, and ensure that the process ends.
 
     For commands: a second SIGINT ends the process at once. Outside the main thread it does nothing.
     """
@@ -164,15 +163,14 @@ def stopping_on_signals() -> Iterator[None]:
 def watching_signals(
     heeded: Collection[int] = _SIGNALS, *, twice_at_once: bool = False
 ) -> Iterator[None]:
-    """End the process `GRACE_S` after a signal, whatever its handlers make of the signal.
+    """End the process `GRACE_S` after a signal, whatever its handlers do.
 
     Inside another such block, or outside the main thread, it does nothing. After a signal the
-    process is watched to its end, also when the block has been left.
+    process is watched until it ends, even after the block.
 
     Args:
         heeded: the signals that end the process.
-        twice_at_once: end it at once when a second SIGINT comes, for people who do not want to
-            wait.
+        twice_at_once: end it at once on a second SIGINT, for people who do not want to wait.
     """
     if _state.is_watched or threading.current_thread() is not threading.main_thread():
         yield
@@ -241,7 +239,7 @@ def _raiser(heeded: Collection[int]) -> Callable[[int, FrameType | None], None]:
         if number not in heeded:
             return
         _receive(number)
-        if not _state.is_raised:  # a second one must not disturb what the first has set off
+        if not _state.is_raised:  # a second one must not disturb the handling of the first
             _state.is_raised = True
             raise Interrupt
 

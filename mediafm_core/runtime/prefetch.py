@@ -1,4 +1,4 @@
-"""Read the next while the one before is computed."""
+"""Prefetching: read the next item while the current one is processed."""
 
 from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,10 +8,10 @@ Item = TypeVar("Item")
 
 
 def prefetch(items: Iterable[Item]) -> Generator[Item]:
-    """The items in their order, each taken in a thread while the caller has the one before.
+    """Yield items in order, each read in a thread while the caller processes the one before.
 
-    One item waits at a time, so memory is that of two. What taking an item raises is raised where
-    the item would have come. Close the generator to stop early.
+    One item is buffered, so memory is that of two. An error of reading an item is raised in its
+    place. Close the generator to stop early.
 
     Args:
         items: lazy, a generator that reads files for instance; advanced in one thread only.

@@ -1,4 +1,4 @@
-"""A process as another one can recognise it later, on this machine or a different one."""
+"""Identity of a process, by which others recognise it later, on this or another machine."""
 
 import os
 import socket
@@ -44,12 +44,12 @@ class ProcessMark(BaseModel):
     @classmethod
     def of_this_process(cls) -> "ProcessMark":
         """Mark the calling process."""
-        pid = os.getpid()  # asked each time: a fork has another
+        pid = os.getpid()  # not cached: a fork has another
         return cls(**_system(), pid=pid, started=start_of(pid) or "")
 
     @property
     def state(self) -> Literal["alive", "dead", "unknown"]:
-        """Return whether the process still runs; unknown where this process cannot see it."""
+        """State of the process; unknown if this process cannot see it."""
         here = _system()
         if (self.host, self.machine) != (here["host"], here["machine"]):
             return "unknown"
@@ -61,7 +61,7 @@ class ProcessMark(BaseModel):
 
 
 def this_system() -> str:
-    """Return what tells this system's process numbers from those of another, as one text."""
+    """Return the ids that distinguish this system's process numbers from another's, as one text."""
     return " ".join(_system().values())
 
 
@@ -82,7 +82,7 @@ def start_of(pid: int) -> str | None:
 
 
 def listens_here(path: str) -> bool:
-    """Return whether a process of this system listens on a Unix socket.
+    """Return True if a process of this system listens on a Unix socket.
 
     The socket may lie in a folder that containers share.
     """
@@ -101,7 +101,7 @@ def listens_here(path: str) -> bool:
 def out_of_memory_kills() -> int | None:
     """Count the processes that the kernel has ended for lack of memory since it booted.
 
-    None where it does not say: on other systems, and before Linux 4.13.
+    None without such a counter: on other systems, and before Linux 4.13.
     """
     try:
         lines = _VM_STATISTICS.read_text().splitlines()

@@ -1,6 +1,6 @@
-"""Progress of long work: one value for every consumer, and throttled lines made of it.
+"""Progress of long work: one value for all consumers, and throttled log lines.
 
-Whatever takes long reports `WorkProgress`. A terminal shows it as a bar
+Long work reports `WorkProgress`. A terminal shows it as a bar
 (`mediafm_core.cli.progress_display`); a pipe and Dagster's log get lines (`ProgressLines`).
 """
 
@@ -40,14 +40,14 @@ class WorkProgress:
 
     @property
     def figures(self) -> list[str]:
-        """Share, rate and time left, as far as they are known."""
+        """Fraction, rate and time left, as far as they are known."""
         known = [] if self.share is None else [percent(self.share)]
         known += [self.rate] if self.rate else []
         left = round(self.seconds_left or 0.0)
         return known + ([f"{clock(left)} left"] if left else [])
 
     def line(self) -> str:
-        """One line of text."""
+        """Format the state as one line of text."""
         count = [] if self.total is None else [f"{self.done:,} of {self.total:,} {self.unit}"]
         figures = ", ".join([*count, *self.figures])
         return f"{self.doing}: {figures}" if figures else self.doing
@@ -71,7 +71,7 @@ def watching_progress(notice: Show) -> Iterator[None]:
 
 
 class ProgressLines:
-    """Lines about some work: not too many, and never none for long.
+    """Throttled progress lines: neither too many, nor none for long.
 
     The first state is written at once, later ones at most every `MOST_OFTEN_S` seconds. If nothing
     changes for `LEAST_OFTEN_S` seconds, the last line is written again with the time since; `beat`
@@ -159,7 +159,7 @@ def beating(beat: Callable[[], None], every_s: float = _BEAT_S) -> Iterator[None
 
 @contextmanager
 def progress_lines(write: Callable[[str], None], quiet_s: float = 0.0) -> Iterator[ProgressLines]:
-    """Lines that keep coming while the block runs, whatever it waits for."""
+    """Yield progress lines that are also written while the block waits for something."""
     lines = ProgressLines(write, quiet_s)
     with beating(lines.beat):
         yield lines

@@ -60,7 +60,7 @@ class ClipIndex:
             self._index: Any = Index.restore(path, view=True)
         except (ValueError, RuntimeError) as error:
             raise StoreError(
-                f"The search index {path} cannot be read ({error}): build it anew with "
+                f"The search index {path} cannot be read ({error}): rebuild it with "
                 "`mediafm index`."
             ) from None
         self._rows = _current_rows(description, clips)

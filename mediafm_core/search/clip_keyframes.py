@@ -34,7 +34,7 @@ def keyframes_of(store: Store, clips: pa.Table, most: int = 4) -> pa.Table:
         rows = [row for row, own in enumerate(titles) if own == title_id]
         if not store.has("keyframes", title_id):
             raise StoreError(
-                f"{title_id} has no keyframes in {store.location}: `mediafm run` makes them."
+                f"{title_id} has no keyframes in {store.location}: `mediafm run` computes them."
             )
         with store.opened("keyframes", title_id) as file:
             times = file.read(["time_s"])["time_s"].to_numpy()

@@ -82,7 +82,7 @@ def clips_in(connection: duckdb.DuckDBPyConnection, store: Store) -> Clips:
     if not snapshot.is_current:
         raise StoreError(
             f"{store.features} is of an earlier version, which cannot be searched: `mediafm run` "
-            "makes it anew."
+            "rebuilds it."
         )
     keys = [shard_key(snapshot.model, "clips", shard.name) for shard in snapshot.shards]
     paths = store.files.paths(keys, immutable=True)

@@ -191,7 +191,7 @@ class _MissingVectors:
             named = ", ".join(self.titles[:3]) + (", …" if len(self.titles) > 3 else "")
             logger.warning(
                 "%d of %d titles lack %s vectors of %s for published shots (%s): "
-                "`mediafm run` makes them.",
+                "`mediafm run` computes them.",
                 *(len(self.titles), self._of, self._modality, self._encoder, named),
             )
 

@@ -54,11 +54,9 @@ class SearchLimits:
 
     def __post_init__(self) -> None:
         if self.k < 1:
-            raise MediaFMError(f"k is {self.k}: ask for at least one clip.")
+            raise MediaFMError(f"k is {self.k}: set at least 1.")
         if self.per_title is not None and self.per_title < 1:
-            raise MediaFMError(
-                f"The limit per title is {self.per_title}: take at least one clip of a title."
-            )
+            raise MediaFMError(f"The limit per title is {self.per_title}: set at least 1.")
 
 
 def best(candidates: Candidates, limits: SearchLimits, clips: Clips) -> Candidates:

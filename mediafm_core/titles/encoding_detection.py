@@ -318,20 +318,20 @@ class _DecodedSample:
             own = {letter: self.letters[letter] - self.mixed[letter] for letter in wanted}
             if total < _MIN_SHARE_OF_OWN_SCRIPT * (total + self.ascii_letters) or not total:
                 return 0.0, 0.0
-        good = sum(own.values())
+        fitting = sum(own.values())
         measured = total + self.wrong
         if script and total >= _ENOUGH_CHARACTERS and not any(map(own.get, writing.letters)):
             return 0.0, 0.0  # only rare characters
         if not measured:  # nothing but punctuation
             return 1.0, 0.0
-        if writing.is_latin or not good:
-            return good / measured, 0.0
+        if writing.is_latin or not fitting:
+            return fitting / measured, 0.0
         count = len(writing.letters)
         common = sum(
             own.get(letter, 0) * (1.0 if script else 1.0 - rank / count)
             for rank, letter in enumerate(writing.letters)
         )
-        return good / measured, common / good
+        return fitting / measured, common / fitting
 
 
 def _small(letter: str) -> str:

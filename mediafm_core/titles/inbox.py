@@ -6,7 +6,7 @@ below the inbox are not followed.
 """
 
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,11 @@ from mediafm_core.errors import TitleError
 from mediafm_core.storage.files import Entry, Files
 from mediafm_core.storage.open_files import open_files
 from mediafm_core.titles.title_file import TitleFile, file_stamp, open_folder
-from mediafm_core.titles.title_folder import Listing, TitleFolder
+from mediafm_core.titles.title_folder import FolderFiles, Listing, TitleFolder
 
 
-class Inbox(ABC):
-    """A collection of title folders.
-
-    Attributes:
-        location: a folder's path or `s3://bucket/prefix`, for people.
-    """
-
-    location: str
+class Inbox(FolderFiles):
+    """A collection of title folders."""
 
     @property
     def places(self) -> list[Path]:
@@ -40,31 +34,7 @@ class Inbox(ABC):
         Hidden entries and plain files are skipped.
         """
 
-    @abstractmethod
-    def listing(self, key: str) -> Listing:
-        """List the files directly in a title folder, without hidden files and folders.
-
-        Raises:
-            TitleError: the folder cannot be listed.
-        """
-
-    @abstractmethod
-    def open(self, key: str, name: str) -> TitleFile:
-        """Open the current version of a file in a title folder.
-
-        Raises:
-            TitleError: the file is missing, or is a link, a pipe or a device.
-        """
-
-    @abstractmethod
-    def require_regular_file(self, key: str, name: str) -> None:
-        """Refuse anything but a regular file.
-
-        Raises:
-            TitleError: the file is missing, or is a link, a pipe or a device.
-        """
-
-    def evict_copies(self, title_id: str) -> None:  # noqa: B027 - a local inbox has no copies
+    def evict_copies(self, title_id: str) -> None:
         """Remove local copies of a title's files, which are not read again soon."""
 
     def with_locations(self, text: str) -> str:

@@ -1,8 +1,8 @@
 """A title's folder in the inbox, as it was when it was listed."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from mediafm_core.errors import TitleError
 from mediafm_core.identity import digest_of
@@ -10,23 +10,54 @@ from mediafm_core.storage.files import Entry
 from mediafm_core.titles.manifest import MANIFEST_NAME, is_title_id
 from mediafm_core.titles.title_file import TitleFile
 
-if TYPE_CHECKING:
-    from mediafm_core.titles.inbox import Inbox
-
 Listing = Mapping[str, Entry]
 """The files directly in a title folder by their names, in the order of the names."""
+
+
+class FolderFiles(ABC):
+    """Files of title folders, wherever they are stored.
+
+    Attributes:
+        location: a folder's path or `s3://bucket/prefix`, for people.
+    """
+
+    location: str
+
+    @abstractmethod
+    def listing(self, key: str) -> Listing:
+        """List the files directly in a title folder, without hidden files and folders.
+
+        Raises:
+            TitleError: the folder cannot be listed.
+        """
+
+    @abstractmethod
+    def open(self, key: str, name: str) -> TitleFile:
+        """Open the current version of a file in a title folder.
+
+        Raises:
+            TitleError: the file is missing, or is a link, a pipe or a device.
+        """
+
+    @abstractmethod
+    def require_regular_file(self, key: str, name: str) -> None:
+        """Refuse anything but a regular file.
+
+        Raises:
+            TitleError: the file is missing, or is a link, a pipe or a device.
+        """
 
 
 class TitleFolder:
     """A folder of the inbox as it was when it was first listed; no content is read.
 
     Args:
-        inbox: the inbox it belongs to.
+        inbox: has the folder's files.
         key: the folder's name in the inbox.
         listing: its files, if known already; otherwise they are listed at the first access.
     """
 
-    def __init__(self, inbox: "Inbox", key: str, listing: Listing | None = None) -> None:
+    def __init__(self, inbox: FolderFiles, key: str, listing: Listing | None = None) -> None:
         self._inbox = inbox
         self._key = key
         self._listing = listing

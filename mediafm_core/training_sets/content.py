@@ -85,7 +85,9 @@ class Content:
             if name in self.schema.names and any(
                 name not in source.schema.names for source in self.sources
             ):
-                raise MediaFMError(f"Only some of the sets have {name!r}: export all alike.")
+                raise MediaFMError(
+                    f"Only some of the sets have {name!r}: export all with it or none."
+                )
         _require_whole_titles(self.table)
 
     @property
@@ -213,7 +215,7 @@ def _require_same(first: SetFiles, other: SetFiles) -> None:
     if one.element != two.element:
         raise MediaFMError(
             f"{first.place} is of {one.element} and {other.place} of {two.element}: export both "
-            "alike."
+            "with one element type."
         )
 
 

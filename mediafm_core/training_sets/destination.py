@@ -42,7 +42,7 @@ class Destination:
             prefix, _, name = place.prefix.rpartition("/")
             if not name.endswith(SUFFIX):
                 raise MediaFMError(
-                    f"{place} is no file: S3 has no folders that appear in one step, so give the "
+                    f"{place} is no file: S3 cannot create a folder atomically, so give the "
                     f"set a name that ends in {SUFFIX}."
                 )
             return cls(open_files(S3Location(place.bucket, prefix), settings.s3), name)
@@ -64,16 +64,16 @@ class Destination:
         here = f"{self.files.location}/{self.name}"
         if self.files.is_remote:
             if self.files.exists(self.name) and not replace:
-                raise MediaFMError(f"{here} is there already: pass --replace, or another name.")
+                raise MediaFMError(f"{here} exists already: pass --replace, or another name.")
             return
         path = self.files.path(self.name)
         if not path.exists():
             return
         if path.is_dir() == self.is_file:
             kind = "a folder" if self.is_file else "a file"
-            raise MediaFMError(f"{here} is {kind}: take another name.")
+            raise MediaFMError(f"{here} is {kind}: choose another name.")
         if not replace:
-            raise MediaFMError(f"{here} is there already: pass --replace, or another name.")
+            raise MediaFMError(f"{here} exists already: pass --replace, or another name.")
         # Replacing deletes the files, so each must be part of a training set.
         for file in [path] if self.is_file else path.iterdir():
             SetRecord.of(read_schema(file), file)
@@ -100,7 +100,7 @@ class Destination:
                 raise  # Arrow's error for a file that it cannot decode, not one of the system
             raise StoreError(
                 f"{self.files.location}/{self.name} cannot be written ({error}): make space, or "
-                "take another place."
+                "choose another place."
             ) from error
 
 

@@ -37,7 +37,7 @@ from mediafm_core.training_sets.label_files import LabelTable, catalogue_labels,
 from mediafm_core.training_sets.parquet_files import write_files
 from mediafm_core.training_sets.splits import check_shares
 
-Progress = Callable[[int, int], None]
+ExportProgress = Callable[[int, int], None]
 """Callback for the number of vectors that are done, and the total."""
 
 
@@ -63,11 +63,11 @@ def export(
     skip_unknown: bool = False,
     replace: bool = False,
     store: Path | S3Location | str | None = None,
-    progress: Progress | None = None,
+    progress: ExportProgress | None = None,
 ) -> Exported:
     """Write a training set: a row per labelled clip or span, with its contextual vector.
 
-    The set is written atomically. Its columns are described in `docs/training_sets.md`.
+    The set is written atomically. Its columns are described in `docs/reference/training_sets.md`.
 
     Args:
         out: A file, `.parquet`, or a folder of files; in S3 a file, `s3://bucket/name.parquet`.
@@ -133,7 +133,7 @@ def _gathered(
     width: int,
     fused: bool,
     folder: Path,
-    progress: Progress | None,
+    progress: ExportProgress | None,
 ) -> tuple[dict[str, FileMatrix], dict[str, Any]]:
     """Gather the vectors of the examples; return them with the space of the fused ones."""
     rows, done = examples.num_rows, 0
@@ -162,7 +162,7 @@ def _gathered(
     if done != rows * (1 + fused):
         raise StoreError(
             f"{store.location} has vectors of {done} of {rows * (1 + fused)} rows: `mediafm run` "
-            "makes the others."
+            "computes the others."
         )
     return matrices, space
 

@@ -21,7 +21,7 @@ from mediafm_core.vectors import to_numpy
 _BATCH_BYTES = 32 << 20
 _DUCKDB_VECTOR = 2048  # minimum number of rows in a batch from DuckDB
 
-Progress = Callable[[int], None]
+RowProgress = Callable[[int], None]
 """Callback for the number of vectors that were written since the last call."""
 
 
@@ -49,7 +49,7 @@ def gather_clips(
     connection: duckdb.DuckDBPyConnection,
     examples: pa.Table,
     matrix: FileMatrix,
-    progress: Progress,
+    progress: RowProgress,
 ) -> None:
     """Copy the published vectors of the catalogue's clips.
 
@@ -77,7 +77,7 @@ def gather_spans(
     store: Store,
     examples: pa.Table,
     matrix: FileMatrix,
-    progress: Progress,
+    progress: RowProgress,
 ) -> None:
     """Pool the contextual vectors of the shots of spans, as `mediafm_core.embed_many` does.
 
@@ -101,7 +101,7 @@ def gather_fused(
     store: Store,
     examples: pa.Table,
     create: Callable[[int], FileMatrix],
-    progress: Progress,
+    progress: RowProgress,
 ) -> FusedSpace:
     """Pool the fused vectors of the shots of examples, which are the model's input.
 

@@ -253,8 +253,8 @@ def _require_distinct(labels: LabelTable) -> None:
     if twice.num_rows:
         twice = twice.select(labels.keys).sort_by([(key, "ascending") for key in labels.keys])
         raise MediaFMError(
-            f"{labels.source}: {twice.num_rows} of {counts.num_rows} {' '.join(labels.keys)} are "
-            f"there more than once ({sentence_part(twice)}): keep one row of each."
+            f"{labels.source}: {twice.num_rows} of {counts.num_rows} {' '.join(labels.keys)} "
+            f"occur more than once ({sentence_part(twice)}): keep one row of each."
         )
 
 
@@ -286,7 +286,8 @@ def require_no_split(labels: LabelTable) -> None:
     """
     if SPLIT in labels.names:
         raise MediaFMError(
-            f"{labels.source} has a column {SPLIT!r} of its own: rename it, or ask for no splits."
+            f"{labels.source} has a column {SPLIT!r} of its own: rename it, or export without "
+            "splits."
         )
 
 

@@ -66,7 +66,7 @@ def split_titles(titles: Sequence[str], shares: Mapping[str, float], seed: int) 
     if len(titles) < len(shares):
         raise MediaFMError(
             f"{len(titles)} labelled title{'s' * (len(titles) != 1)} cannot be kept whole in "
-            f"{len(shares)} splits: label more titles, or ask for fewer splits."
+            f"{len(shares)} splits: label more titles, or make fewer splits."
         )
     drawn = sorted(titles, key=lambda title: hashlib.sha256(f"{seed}\0{title}".encode()).digest())
     stops = np.rint(np.cumsum(list(shares.values())) * len(drawn)).astype(int)

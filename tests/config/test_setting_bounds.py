@@ -1,4 +1,4 @@
-"""Every number among the settings has bounds, so that a slip cannot ask for all of the machine."""
+"""Every numeric setting has bounds, so that a typo cannot exhaust the machine."""
 
 from collections.abc import Iterator
 from typing import Literal, get_args, get_origin

@@ -1,4 +1,4 @@
-"""Checkpoints of strangers that settings name: refused before a library builds their networks."""
+"""Untrusted checkpoints are refused before a library builds their networks."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def encode(folder: Path) -> None:
 
 
 def refusal(folder: Path) -> str:
-    """The one sentence that an encoder refuses a checkpoint with."""
+    """Return the message with which an encoder refuses a checkpoint."""
     with pytest.raises(ConfigurationError) as caught:
         encode(folder)
     sentence = str(caught.value)
@@ -51,7 +51,7 @@ def refusal(folder: Path) -> str:
 
 
 def changed(source: Path, target: Path, *place: str, value: Any) -> Path:
-    """A copy of a checkpoint whose configuration has another value at a place."""
+    """Return a copy of a checkpoint with another value in its configuration."""
     folder = shutil.copytree(source, target / source.name)
     path = folder / _CONFIG[source.name]
     document = json.loads(path.read_bytes())

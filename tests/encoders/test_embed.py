@@ -94,7 +94,7 @@ def test_video_faults(rows, message, batch_size):
     st.integers(1, 4),
 )
 def test_audio_is_the_mean_of_frames_in_the_shot(tmp_path_factory, lengths, samples, batch_size):
-    """Against the definition, written as a loop over shots."""
+    """The vectors equal the definition, written as a loop over shots."""
     file = tmp_path_factory.getbasetemp() / "sound.flac"
     signal = np.linspace(-0.9, 0.9, samples)
     soundfile.write(file, signal, RATE, subtype="PCM_24")

@@ -1,4 +1,4 @@
-"""A title that comes again: what has not changed is taken over, to the last bit."""
+"""Vectors of unchanged shots are reused when a title is delivered again, bit for bit."""
 
 import itertools
 
@@ -18,14 +18,14 @@ WINDOW_S = Surroundings.window_s
 
 
 def marked(table: pa.Table) -> pa.Table:
-    """The table with every vector turned round, to see which are taken from it."""
+    """Return the table with every vector negated, to see which are reused."""
     place = table.column_names.index("embedding")
     turned = to_arrow(-to_numpy(table["embedding"]))
     return table.set_column(place, "embedding", turned)
 
 
 def taken_over(table: pa.Table, computed: pa.Table) -> list[bool]:
-    """Which rows come from a marked table; the others must be what computing gives."""
+    """Return the rows that are reused from a marked table; others must equal computed ones."""
     found, expected = to_numpy(table["embedding"]), to_numpy(computed["embedding"])
     marks = (found == -expected).all(axis=1) & expected.any(axis=1)
     np.testing.assert_array_equal(found[~marks], expected[~marks])
@@ -71,7 +71,7 @@ def test_where_batches_end_does_not_show(film, one, other):
 
 @st.composite
 def soundtracks(draw):
-    """A soundtrack and its shots, and both again after a change."""
+    """Return a soundtrack and its shots, before and after a change."""
     seconds = draw(st.integers(1, 12))
     signal = np.random.default_rng(draw(st.integers(0, 9))).uniform(-0.5, 0.5, seconds * RATE)
     cuts = draw(st.sets(st.integers(1, 13 * 4), max_size=8))
@@ -99,7 +99,7 @@ def test_only_windows_that_a_changed_shot_touches_are_encoded(tmp_path_factory, 
         return embed_audio(encoder or Surroundings(), file, shots(edges), batch_size, **options)
 
     def decisive(sound):
-        """Each shot's span and the sound of all windows that it overlaps, by the definition."""
+        """Return each shot's span and the sound of all windows that it overlaps."""
         samples, edges = sound
         length = len(samples) / RATE
         windows = [samples[n : n + 3 * RATE].tobytes() for n in range(0, len(samples), 3 * RATE)]

@@ -20,7 +20,7 @@ from mediafm_core.vectors import unit_length
 REFERENCES = Path(__file__).parent / "references.npz"
 TEXTS = [
     "A man closes the door of the old house.",
-    "Somebody shuts a door.",
+    "Somebody shuts a door.",  # prose: allow
     "Shares fell sharply on the stock market today.",
 ]
 
@@ -58,7 +58,7 @@ def sounds():
 
 
 def cosines(first, second):
-    """Of each row with its counterpart."""
+    """Return the cosine of each row with its counterpart."""
     return np.sum(unit_length(first) * unit_length(second), axis=1)
 
 
@@ -97,7 +97,7 @@ def test_texts_of_alike_meaning_are_close(text):
 
 
 def test_texts_agree_with_the_unquantised_model(text):
-    """transformers runs the float32 weights of the same model, with its own tokenizer."""
+    """The vectors are close to those of transformers with the float32 weights."""
     import torch
     from transformers import AutoTokenizer, BertModel
 
@@ -126,7 +126,7 @@ def test_windows_give_their_own_duration(audio, sounds):
 
 
 def test_the_place_in_the_window_hardly_matters(audio, sounds):
-    """A sound early in a window has the vectors of the same sound late in it, and not of others."""
+    """A sound early in a window has similar vectors to the same sound late in it."""
     length = 4 * audio.sample_rate
     quiet = np.random.default_rng(1).normal(0, 0.003, 30 * audio.sample_rate).astype(np.float32)
 
@@ -190,7 +190,7 @@ def test_bfloat16_points_the_same_way(video, portrait):
 
 
 def test_identities_need_no_network():
-    """A status command asks for identities: torch and the runtimes must not be imported."""
+    """Reading identities, as a status command does, imports neither torch nor the runtimes."""
     script = (
         "import sys; from mediafm_core.config.settings import Settings; "
         "from mediafm_core.encoders import profiles as p; s = Settings(); "

@@ -1,7 +1,7 @@
-"""The OpenAI adapter against a real HTTP server on loopback that misbehaves in every way we know.
+"""The OpenAI adapter against a real HTTP server on loopback with every known fault.
 
 A fault is an error in one sentence, at once or after all tries, or costs a further try; it is never
-a vector, and nothing that the service says can carry the key anywhere.
+a vector, and no answer of the service leads the key into an error or a log.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ def encoder(service, tmp_path, monkeypatch):
 
 
 def failure(encoder: OpenAIText, caplog, texts=TEXTS) -> MediaFMError:
-    """The error of a request: one sentence, and the key is in no form of it and not in the log."""
+    """Return the error of a request: one sentence, with the key neither in it nor in the log."""
     with caplog.at_level(logging.DEBUG), pytest.raises(MediaFMError) as caught:
         encoder.encode(texts)
     error = caught.value
@@ -229,7 +229,7 @@ def test_a_text_that_is_refused_is_named_and_costs_no_other(encoder, service, ca
     service.script = [fault] * 99
     error = failure(encoder(), caplog, texts)
     assert isinstance(error, TitleError)
-    assert f"refuses the text 'text 6' ({status}) and takes others" in str(error)
+    assert f"refuses the text 'text 6' ({status}) and accepts others" in str(error)
     service.script.clear()
     known = len(service.requests)
     assert_right(encoder(), texts[:6])

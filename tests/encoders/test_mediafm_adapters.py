@@ -41,7 +41,7 @@ def wav2vec2(model, **settings):
 
 
 def altered(folder, target, name, change):
-    """A copy of a checkpoint with one file changed."""
+    """Return a copy of a checkpoint with one file changed."""
     target.mkdir()
     for file in folder.iterdir():
         (target / file.name).write_bytes(file.read_bytes())
@@ -178,7 +178,7 @@ def test_wav2vec2_equals_transformers_itself(wav2vec2_folder):
 
 
 def test_wav2vec2_windows_of_several_lengths(wav2vec2_folder):
-    """Nothing is padded, so that company changes no window; the shortest still give a frame."""
+    """Windows are not padded, so their batch does not matter; the shortest still give a frame."""
     encoder = wav2vec2(wav2vec2_folder)
     windows = [SOUNDS[0], SOUNDS[1][:7000], SOUNDS[2], SOUNDS[0][:1]]
     together = encoder.encode(windows)

@@ -1,4 +1,4 @@
-"""The OpenAI adapter against a real HTTP server on loopback that speaks the same interface."""
+"""The OpenAI adapter against a real HTTP server on loopback with the same interface."""
 
 import logging
 import threading
@@ -156,7 +156,7 @@ def test_split_text(text, limit, pieces):
     assert split_text(text, limit) == pieces
 
 
-def test_key_is_asked_for_before_any_work(encoder, service, monkeypatch):
+def test_a_missing_key_is_refused_before_any_work(encoder, service, monkeypatch):
     without = encoder(api_key=None)
     assert str(without.identity).startswith("openai-text-embedding-3-large@")
     with pytest.raises(ConfigurationError, match="no key: set OPENAI_API_KEY"):

@@ -10,7 +10,7 @@ from mediafm_core.evaluation.metrics import value
 from mediafm_core.evaluation.results import Evaluation
 
 
-def _found(evaluation: Evaluation, representation: str, metric: str = "average_precision"):
+def _result(evaluation: Evaluation, representation: str, metric: str = "average_precision"):
     (found,) = [
         one
         for one in evaluation.results
@@ -43,7 +43,7 @@ def test_the_interval_of_a_mean_over_titles_contains_the_truth_in_95_percent() -
     for _ in range(simulations):
         titles, positives, scores = _films(random, 30)
         evaluation = measure({"x": scores}, labels_of(positives), titles, draws=200)
-        found = _found(evaluation, "x", "roc_auc")
+        found = _result(evaluation, "x", "roc_auc")
         inside += found.low <= truth <= found.high
     # Expected 94 %, with a standard error of 1.7 % for this number of simulations: three of them.
     assert 0.89 <= inside / simulations <= 0.995
@@ -55,7 +55,7 @@ def test_differences_are_narrower_than_if_they_were_not_paired() -> None:
     better = scores + 0.3 * positives
     evaluation = measure({"flat": scores, "better": better}, labels_of(positives), titles)
     for metric in ("average_precision", "average_precision_pooled", "roc_auc_pooled"):
-        flat, other = _found(evaluation, "flat", metric), _found(evaluation, "better", metric)
+        flat, other = _result(evaluation, "flat", metric), _result(evaluation, "better", metric)
         paired = _difference(evaluation, "better", "flat", metric)
         assert paired.value == pytest.approx(other.value - flat.value)
         unpaired = np.hypot(flat.high - flat.low, other.high - other.low)
@@ -79,12 +79,12 @@ def test_scores_by_seed_are_averaged_within_each_draw() -> None:
     second = first + random.normal(size=len(first))
     labels = labels_of(positives)
     one, two, both = (
-        _found(measure({"x": scores}, labels, titles), "x")
+        _result(measure({"x": scores}, labels, titles), "x")
         for scores in (first, second, [first, second])
     )
     assert both.value == pytest.approx((one.value + two.value) / 2)
     assert min(one.low, two.low) <= both.low <= max(one.low, two.low)
-    same = _found(measure({"x": [first, first]}, labels, titles), "x")
+    same = _result(measure({"x": [first, first]}, labels, titles), "x")
     assert (same.value, same.low, same.high) == pytest.approx((one.value, one.low, one.high))
 
 
@@ -131,11 +131,11 @@ def test_an_unmeasurable_metric_has_a_reason_and_no_value() -> None:
     evaluation = measure(
         {"flat": scores, "x": scores, "never": np.full(20, np.nan)}, labels_of(by_title), titles
     )
-    found = _found(evaluation, "x")
+    found = _result(evaluation, "x")
     assert (found.value, found.low, found.high) == (None, None, None)
     assert "No title has units with and units without 'wanted'" in found.why_not
-    assert _found(evaluation, "x", "roc_auc_pooled").value is not None
-    never = _found(evaluation, "never", "roc_auc_pooled")
+    assert _result(evaluation, "x", "roc_auc_pooled").value is not None
+    never = _result(evaluation, "never", "roc_auc_pooled")
     assert never.value is None
     assert "No unit was tested" in never.why_not
     assert _difference(evaluation, "x", "flat", "average_precision").why_not
@@ -155,7 +155,7 @@ def test_titles_without_positives_do_not_count_for_an_interval(
     scores = {"flat": noise[0] + positives, "x": noise[1] + positives}
     evaluation = measure(scores, labels_of(positives), titles, draws=300)
     for metric in ("average_precision", "average_precision_pooled", "roc_auc", "roc_auc_pooled"):
-        for row in (_found(evaluation, "x", metric), _difference(evaluation, "x", "flat", metric)):
+        for row in (_result(evaluation, "x", metric), _difference(evaluation, "x", "flat", metric)):
             assert row.value is not None
             assert (row.low is not None and row.why_not is None) == has_interval
             assert (row.why_not is not None and "too few titles" in row.why_not) != has_interval
@@ -165,7 +165,7 @@ def test_a_single_measurable_title_has_a_value_without_an_interval() -> None:
     titles = titles_of(6, 5)
     positives = np.zeros(30, bool)
     positives[:2] = True
-    found = _found(measure({"x": np.arange(30.0)}, labels_of(positives), titles), "x")
+    found = _result(measure({"x": np.arange(30.0)}, labels_of(positives), titles), "x")
     assert found.value is not None
     assert found.low is None
     assert "too few titles" in found.why_not
@@ -203,7 +203,7 @@ def test_few_titles_have_wider_intervals_than_plain_percentiles() -> None:
     titles, positives, scores = _films(random, 6)
     labels = labels_of(positives)
     narrow, wide = (
-        _found(measure({"x": scores}, labels, titles, confidence=confidence), "x", "roc_auc")
+        _result(measure({"x": scores}, labels, titles, confidence=confidence), "x", "roc_auc")
         for confidence in (0.5, 0.95)
     )
     assert wide.low < narrow.low < narrow.value < narrow.high < wide.high

@@ -102,10 +102,10 @@ class TestNetworkVectors:
         source = Catalogue()
         units = source.units(settings(small), ["genre"], None)
         fold_of = np.zeros(len(units.title_of), dtype=np.int64)
-        bench = SeedRepresentations(
+        representations = SeedRepresentations(
             settings(small), source, units, fold_of, 0, names, tmp_path, print
         )
-        found = {name: bench.make(name).parts(0)[0] for name in names}
+        found = {name: representations.make(name).parts(0)[0] for name in names}
         (folder,) = small.store.models.glob("*@*")
         network = load_model(folder).network
         fused = to_numpy(small.store.read("fused_embeddings", "beta")["embedding"])

@@ -129,7 +129,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"shot_index": [7, 0, 0, 3]}, "a, shot 0 is there twice"),
+            ({"shot_index": [7, 0, 0, 3]}, "a, shot 0 occurs twice"),
             ({"shot_index": [7, 1, None, 3]}, "shot_index is missing in 1 rows"),
             ({"shot_index": [7, 1.5, 0, 3]}, "must hold whole numbers"),
             ({"title": ["b", None, "a", "b"]}, "title is missing in 1 rows"),

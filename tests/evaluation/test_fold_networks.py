@@ -30,12 +30,12 @@ FOLD_OF = np.repeat([0, 1, 1, 0], SHOTS)  # title-00 and title-03 are tested in 
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Callable[..., SeedRepresentations]:
+def representations(tmp_path: Path) -> Callable[..., SeedRepresentations]:
     """Return a function that makes representations of a table, kept in the folder `work`."""
 
     def make(
         table: pa.Table,
-        tell: Callable[[str], None] = print,
+        log: Callable[[str], None] = print,
         seed: int = 0,
         work: str = "work",
     ) -> SeedRepresentations:
@@ -43,7 +43,7 @@ def bench(tmp_path: Path) -> Callable[..., SeedRepresentations]:
         settings = tiny_settings()
         units = source.units(settings, ["label"], None)
         return SeedRepresentations(
-            settings, source, units, FOLD_OF, seed, NAMES, tmp_path / work, tell
+            settings, source, units, FOLD_OF, seed, NAMES, tmp_path / work, log
         )
 
     return make
@@ -59,37 +59,45 @@ def poisoned(table: pa.Table, *titles: str) -> pa.Table:
     return table
 
 
-def identities(bench: SeedRepresentations) -> list[str]:
-    return [network["model"] for network in bench.models()]
+def identities(representations: SeedRepresentations) -> list[str]:
+    return [network["model"] for network in representations.models()]
 
 
 class TestTraining:
-    def test_never_reads_a_tested_title(self, bench: Callable[..., SeedRepresentations]) -> None:
+    def test_never_reads_a_tested_title(
+        self, representations: Callable[..., SeedRepresentations]
+    ) -> None:
         table = made_table(titles=TITLES, shots=SHOTS)
-        clean = identities(bench(table))
+        clean = identities(representations(table))
         tested_in_0 = poisoned(table, "title-00", "title-03")
-        found = identities(bench(tested_in_0, work="another"))  # another folder reuses nothing
+        found = identities(
+            representations(tested_in_0, work="another")
+        )  # another folder reuses nothing
         assert found[0] == clean[0]
         assert found[1] != clean[1]
 
-    def test_reads_no_label(self, bench: Callable[..., SeedRepresentations]) -> None:
+    def test_reads_no_label(self, representations: Callable[..., SeedRepresentations]) -> None:
         table = made_table(titles=TITLES, shots=SHOTS)
         other = pa.array(np.arange(table.num_rows) % 3 == 0)
         relabelled = table.set_column(table.column_names.index("label"), "label", other)
-        assert identities(bench(relabelled, work="another")) == identities(bench(table))
+        assert identities(representations(relabelled, work="another")) == identities(
+            representations(table)
+        )
 
-    def test_is_not_repeated(self, bench: Callable[..., SeedRepresentations]) -> None:
+    def test_is_not_repeated(self, representations: Callable[..., SeedRepresentations]) -> None:
         table = made_table(titles=TITLES, shots=SHOTS)
-        message: list[str] = []
-        first = identities(bench(table, message.append))
-        assert sum("training on 2 titles" in line for line in message) == 2
-        message.clear()
-        assert identities(bench(table, message.append)) == first
-        assert all("was trained before" in line for line in message)
-        assert set(identities(bench(table, seed=1))).isdisjoint(first)
+        lines: list[str] = []
+        first = identities(representations(table, lines.append))
+        assert sum("training on 2 titles" in line for line in lines) == 2
+        lines.clear()
+        assert identities(representations(table, lines.append)) == first
+        assert all("was trained before" in line for line in lines)
+        assert set(identities(representations(table, seed=1))).isdisjoint(first)
 
-    def test_models_name_the_tested_titles(self, bench: Callable[..., SeedRepresentations]) -> None:
-        networks = bench(made_table(titles=TITLES, shots=SHOTS)).models()
+    def test_models_name_the_tested_titles(
+        self, representations: Callable[..., SeedRepresentations]
+    ) -> None:
+        networks = representations(made_table(titles=TITLES, shots=SHOTS)).models()
         assert [network["tested"] for network in networks] == [
             ["title-00", "title-03"],
             ["title-01", "title-02"],
@@ -97,8 +105,10 @@ class TestTraining:
 
 
 class TestNetworkVectors:
-    def test_equal_those_of_inference(self, bench: Callable[..., SeedRepresentations]) -> None:
-        made = bench(made_table(titles=TITLES, shots=SHOTS))
+    def test_equal_those_of_inference(
+        self, representations: Callable[..., SeedRepresentations]
+    ) -> None:
+        made = representations(made_table(titles=TITLES, shots=SHOTS))
         network = made.networks.network(1)
         rows = slice(2 * SHOTS, 3 * SHOTS)
         fused = made.units.read(2).fused
@@ -120,8 +130,10 @@ class TestNetworkVectors:
             assert part.dtype == np.float32
             np.testing.assert_allclose(part[rows], vectors, atol=1e-4, err_msg=name)
 
-    def test_of_other_trainings_differ(self, bench: Callable[..., SeedRepresentations]) -> None:
-        made = bench(made_table(titles=TITLES, shots=SHOTS))
+    def test_of_other_trainings_differ(
+        self, representations: Callable[..., SeedRepresentations]
+    ) -> None:
+        made = representations(made_table(titles=TITLES, shots=SHOTS))
         (usual,) = made.make("in_context").parts(0)
         for name in NAMES[5:]:
             (part,) = made.make(name).parts(0)
@@ -129,14 +141,16 @@ class TestNetworkVectors:
             assert not np.allclose(part, usual, atol=1e-3), name
 
     def test_units_without_label_give_context_only(
-        self, bench: Callable[..., SeedRepresentations]
+        self, representations: Callable[..., SeedRepresentations]
     ) -> None:
         table = made_table(titles=TITLES, shots=SHOTS)
         labels = np.where(np.arange(table.num_rows) % 2, table["label"].to_numpy(), None)
         place = table.column_names.index("label")
-        half = bench(table.set_column(place, "label", pa.array(labels, pa.bool_())))
+        half = representations(table.set_column(place, "label", pa.array(labels, pa.bool_())))
         (alone,) = half.make("alone").parts(0)
         (in_context,) = half.make("in_context").parts(0)
         assert not alone[::2].any()
         assert alone[1::2].any(axis=1).all()
-        np.testing.assert_array_equal(in_context, bench(table).make("in_context").parts(0)[0])
+        np.testing.assert_array_equal(
+            in_context, representations(table).make("in_context").parts(0)[0]
+        )

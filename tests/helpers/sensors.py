@@ -11,11 +11,11 @@ from unittest import mock
 import dagster as dg
 from dagster_catalogue import GOOD, DagsterCatalogue
 
-from mediafm_assets.assets.partitions import TITLES
 from mediafm_assets.dagster_internals import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
 )
+from mediafm_assets.partitions import TITLES
 from mediafm_assets.resources.platform_resource import watching_platform
 from mediafm_core.config.settings import Settings, load_settings
 

@@ -41,7 +41,7 @@ def test_real_webvtt_with_settings(shared_media: Path) -> None:
         "How are you?",
         "Tell me, is the lord of the universe in?",
         "Yes, he's in - in a bad humor",
-        "Somebody must've stolen the crown jewels",
+        "Somebody must've stolen the crown jewels",  # prose: allow
     ]
 
 

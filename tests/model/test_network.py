@@ -230,9 +230,9 @@ def test_predicted_rows_equal_those_of_the_whole_prediction(network: MediaFM) ->
     masked[:, 2] = True
     rows = torch.tensor([[2, 6], [0, 2]])
     every = network(fused, global_, masked=masked).reconstruction
-    asked = network(fused, global_, masked=masked, rows=rows).reconstruction
+    predicted = network(fused, global_, masked=masked, rows=rows).reconstruction
     expected = torch.stack([every[i, rows[i]] for i in range(2)])
-    torch.testing.assert_close(asked, expected, **TOLERANCE)
+    torch.testing.assert_close(predicted, expected, **TOLERANCE)
 
 
 @torch.inference_mode()

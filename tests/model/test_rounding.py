@@ -188,7 +188,7 @@ def test_bfloat16_gives_nearly_the_vectors_of_float64(case: Case) -> None:
 
 
 def cosines(found: Contextual, exact: Contextual) -> np.ndarray:
-    """Cosines of the title's vector and of each shot's."""
+    """Compute the cosines of the title's vector and of each shot's."""
     left, right = (
         unit_length(np.concatenate([each.title[None], each.shots]).astype(np.float64))
         for each in (found, exact)
@@ -198,7 +198,7 @@ def cosines(found: Contextual, exact: Contextual) -> np.ndarray:
 
 @torch.inference_mode()
 def test_vectors_up_to_now_are_those_of_float64(case: Case) -> None:
-    """Windows that end with each shot, of which the last shot's vector is used."""
+    """Compare the last shot's vector of windows that end with each shot."""
     title, exact_network = case.titles[-2], deepcopy(case.network).double()
     ends, look_back = [1, 2, 9, 100, 500], 64
     found = embed_up_to(case.network, title.fused, ends, title.global_vector, look_back=look_back)
@@ -211,7 +211,7 @@ def test_vectors_up_to_now_are_those_of_float64(case: Case) -> None:
 
 @torch.inference_mode()
 def test_every_input_is_that_of_float64(case: Case) -> None:
-    """Each input of the first layer by itself, and their sum."""
+    """Compare each input of the first layer by itself, and their sum."""
     network, exact_network = case.network, deepcopy(case.network).double()
     for title in case.titles:
         fused = torch.from_numpy(title.fused)[None]
@@ -268,5 +268,5 @@ def test_a_feature_does_not_depend_on_where_a_shot_stands(case: Case) -> None:
     whole = novelty(fused[None])[0]
     for start, stop in ((5, 60), (1490, 1530), (2940, 2999)):
         part = novelty(fused[None, start:stop])[0]
-        inner = slice(8, stop - start - 8)  # shots of which no neighbour is cut off
+        inner = slice(8, stop - start - 8)  # shots with all neighbours
         torch.testing.assert_close(part[inner], whole[start:stop][inner], atol=1e-5, rtol=0)

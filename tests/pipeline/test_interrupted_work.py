@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from mediafm_core.pipeline import materialise as materialising
-from mediafm_core.pipeline.failures.attempts import FOLDER, MOST_DEATHS
+from mediafm_core.pipeline.failures.attempts import FOLDER, MAX_DEATHS
 from mediafm_core.pipeline.materialise import materialise
 from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.store.equality import differences
@@ -32,7 +32,7 @@ def test_an_interrupt_waits_for_the_next_report_and_is_not_the_titles(
     monkeypatch.setitem(materialising._COMPUTE, SOUND[0], interrupted)
     before = signal.signal(number, signal.default_int_handler)
     try:
-        for _ in range(MOST_DEATHS + 1):
+        for _ in range(MAX_DEATHS + 1):
             platform.store.remove(SOUND[0], "cat", "")
             with pytest.raises(KeyboardInterrupt):
                 materialise(platform, SOUND, "cat")

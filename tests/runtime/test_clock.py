@@ -1,4 +1,4 @@
-"""A clock that was set back: nothing waits until it comes to the recorded moments."""
+"""After a clock was set back, nothing waits until it reaches the recorded moments."""
 
 import json
 import os

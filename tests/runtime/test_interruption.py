@@ -1,4 +1,4 @@
-"""Signals as processes get them: what ends them, with which code and which last line."""
+"""Processes end on signals, with the right exit code and last line."""
 
 import signal
 import subprocess
@@ -39,7 +39,7 @@ def command(work):
 
 
 def end(body: str, *signals: signal.Signals, **options: object) -> tuple[int, str, str]:
-    """Run a command, send signals once it is ready; its exit code, output and errors."""
+    """Run a command, send signals once it is ready; return exit code, output and errors."""
     process = subprocess.Popen(
         [sys.executable, "-c", _PRELUDE + body],
         stdout=subprocess.PIPE,
@@ -229,7 +229,7 @@ command(work)
 
 
 def has_ended(process_id: int) -> bool:
-    """Return whether a process is gone, or is a zombie that init has not reaped."""
+    """Return True if a process is gone, or is a zombie that init has not reaped."""
     try:
         return psutil.Process(process_id).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

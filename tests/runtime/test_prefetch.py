@@ -1,4 +1,4 @@
-"""Reading ahead: in order, one at a time, nothing lost and nothing left running."""
+"""Prefetching keeps the order, reads one item at a time, and stops cleanly."""
 
 import threading
 from collections.abc import Iterator

@@ -19,7 +19,7 @@ SAY = (
 
 
 def start(*before: str) -> tuple[subprocess.Popen[str], ProcessMark]:
-    """A process that waits, and its identity as it says itself."""
+    """Start a process that waits; return it and the identity that it prints."""
     process = subprocess.Popen(
         [*before, sys.executable, "-c", SAY],
         stdin=subprocess.PIPE,

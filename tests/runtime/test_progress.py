@@ -1,4 +1,4 @@
-"""Lines about long work: when they come, with a clock that the test moves."""
+"""Progress lines of long work are throttled, by a clock that the test sets."""
 
 import threading
 
@@ -93,7 +93,7 @@ def test_short_work_writes_nothing_unless_its_end_matters():
     assert written == ["work: 2 of 100 steps, 2 %"]
 
 
-def test_long_work_that_reports_nothing_more_speaks_after_the_quiet_seconds():
+def test_long_work_without_further_reports_has_a_line_after_the_quiet_seconds():
     now = Clock()
     lines, written = lines_on(now, quiet_s=5.0)
     lines.show(WorkProgress("loading"))

@@ -1,4 +1,4 @@
-"""The same files on disk and in S3, and everything that stands between."""
+"""The same files on disk and in S3, with a faulty proxy between."""
 
 import itertools
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def proxy(server: S3Server) -> Iterator[FaultyProxy]:
 
 @pytest.fixture
 def lease_s() -> float:
-    """Longer than any test: locks expire only in the tests that are about it."""
+    """Seconds of a lease, longer than any test: locks expire only in tests of that."""
     return 24 * 3600.0
 
 

@@ -46,7 +46,7 @@ with files.exclusive("held"):
 
 @pytest.fixture
 def program(files: Files, settings: dict[str, Any]) -> Program:
-    """Starts Python code that has `files`, in a process of its own."""
+    """Start Python code that has `files` in a process of its own."""
 
     def start(code: str) -> subprocess.Popen[str]:
         own = {**settings, "cache": str(settings["cache"])}

@@ -1,4 +1,4 @@
-"""What holds for files wherever they are kept."""
+"""Files on disk and in S3 behave the same."""
 
 import subprocess
 import sys

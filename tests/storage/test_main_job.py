@@ -1,4 +1,4 @@
-"""`mediafm run` with inbox and store in S3, on a bad day: the same as on a local disk."""
+"""`mediafm run` with inbox and store in S3 and transient faults equals a run on a local disk."""
 
 import os
 import subprocess
@@ -38,7 +38,7 @@ def done(
     dagster_catalogue: DagsterCatalogue,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> DagsterCatalogue:
-    """The local catalogue's inbox, taken in over S3 by the command line."""
+    """Run the command line over S3 on the local catalogue's inbox."""
     for place in (INBOX, STORE):
         server.bucket(place.split("/")[2])
     upload_folder(server, dagster_catalogue.inbox, INBOX)

@@ -1,4 +1,4 @@
-"""Models of a store in S3: put up whole, brought to other machines whole."""
+"""Models of a store in S3 are uploaded and downloaded atomically."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ FILES = {
 
 @pytest.fixture
 def trained(open_files: OpenFiles, proxy: FaultyProxy) -> Store:
-    """A store with a model that was trained on this machine and not put up."""
+    """Return a store with a model that was trained on this machine and not uploaded."""
     store = Store(open_files(endpoint_url=proxy.endpoint, max_attempts=1))
     folder = store.models / MODEL
     folder.mkdir(parents=True)
@@ -32,7 +32,7 @@ def trained(open_files: OpenFiles, proxy: FaultyProxy) -> Store:
 
 @pytest.fixture
 def elsewhere(open_files: OpenFiles, tmp_path: Path) -> Store:
-    """The same store on another machine."""
+    """Return the same store on another machine."""
     return Store(open_files(cache=tmp_path / "elsewhere"))
 
 
@@ -75,7 +75,7 @@ def test_a_model_that_is_brought_in_part_is_not_used(
     assert len(list(model_folder(elsewhere, MODEL).iterdir())) == len(FILES)
 
 
-def test_a_model_that_was_mended_replaces_the_damaged_one(trained: Store, elsewhere: Store) -> None:
+def test_a_repaired_model_replaces_the_damaged_one(trained: Store, elsewhere: Store) -> None:
     upload_model(trained, MODEL)
     (trained.models / MODEL / "config.json").write_bytes(b'{"mended": true}')
     upload_model(trained, MODEL)

@@ -1,4 +1,4 @@
-"""Folders with any characters in their names: each works, or is refused at the start."""
+"""Folder names with any characters work, or are refused at the start."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Files in S3: copies, faults that pass, and refusals that do not."""
+"""Files in S3: cache, transient faults, and lasting refusals."""
 
 import os
 import re
@@ -20,7 +20,7 @@ from mediafm_core.storage.s3 import S3Files
 MANY = 1 << 20
 
 
-class TestCopies:
+class TestCache:
     def test_an_unchanged_file_is_transferred_once(
         self, open_files: OpenFiles, proxy: FaultyProxy
     ) -> None:
@@ -44,7 +44,7 @@ class TestCopies:
         assert read(files, "a") == b"x" * MANY
         assert proxy.transferred < 2000
 
-    def test_an_immutable_file_is_asked_for_once(
+    def test_an_immutable_file_is_requested_once(
         self, open_files: OpenFiles, proxy: FaultyProxy
     ) -> None:
         files = open_files(endpoint_url=proxy.endpoint)
@@ -151,7 +151,7 @@ class TestPassingFaults:
             files.evict("a")
             assert read(files, "a") == content
 
-    def test_a_service_that_stays_away_is_said_in_one_sentence(
+    def test_the_error_of_an_unreachable_service_is_one_sentence(
         self, open_files: OpenFiles, proxy: FaultyProxy
     ) -> None:
         files = open_files(endpoint_url=proxy.endpoint, max_attempts=2)
@@ -210,10 +210,10 @@ class TestPassingFaults:
 
 class TestRefusals:
     def test_no_bucket(self, open_files: OpenFiles) -> None:
-        files = open_files(S3Location("nobody-made-it", "x"))
-        with pytest.raises(ConfigurationError, match="There is no bucket nobody-made-it at http"):
+        files = open_files(S3Location("that-is-missing", "x"))
+        with pytest.raises(ConfigurationError, match="There is no bucket that-is-missing at http"):
             list(files.entries())
-        with pytest.raises(ConfigurationError, match="create it, or mend inbox and store"):
+        with pytest.raises(ConfigurationError, match="create it, or correct inbox and store"):
             files.path("a")
 
     @pytest.mark.parametrize("name", ["access_key_id", "secret_access_key"])
@@ -248,7 +248,7 @@ class TestRefusals:
 
 
 def refusals(files: S3Files, kind: type[Exception]) -> list[str]:
-    """What each operation says, all of the same kind and in one line."""
+    """Return each operation's error, all of the same kind and in one line."""
     said: list[str] = []
 
     def note(operation: Any) -> None:

@@ -102,25 +102,25 @@ def test_the_settings_file_of_each_environment(monkeypatch: pytest.MonkeyPatch) 
 
 
 class TestCommands:
-    def test_doctor_tells_whether_inbox_and_store_can_be_used(
+    def test_doctor_checks_inbox_and_store(
         self, environment: S3Location, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def told() -> dict[str, str]:
+        def checks() -> dict[str, str]:
             output = CliRunner().invoke(main, ["doctor", "--json"]).stdout
             assert SECRET_KEY not in output
             findings = json.loads(output)["checks"]
             return {each["check"]: f"{each['level']}: {each['message']}" for each in findings}
 
-        found = told()
+        found = checks()
         assert found["store"].startswith(f"ok: {environment} can be written")
         assert f"warning: The inbox {environment}-inbox holds no title" in found["inbox"]
-        monkeypatch.setenv("MEDIAFM_STORE", "s3://nobody-made-it/store")
+        monkeypatch.setenv("MEDIAFM_STORE", "s3://that-is-missing/store")
         monkeypatch.setenv("MEDIAFM_S3__SECRET_ACCESS_KEY", "wrong")
-        found = told()
+        found = checks()
         assert found["store"].startswith("error: http://127.0.0.1:")
         assert "refuses ListObjectsV2" in found["inbox"]
 
-    def test_what_is_asked_of_an_empty_store(self, environment: S3Location) -> None:
+    def test_queries_of_an_empty_store_are_refused(self, environment: S3Location) -> None:
         for command in (["sql", "FROM titles"], ["similar", "a", "0", "1"], ["status"]):
             result = CliRunner().invoke(main, command)
             assert result.exit_code == 1

@@ -1,4 +1,4 @@
-"""Verification of a store in S3: the objects themselves, and the copies of them on this machine."""
+"""Verification of a store in S3 covers the objects and the local cache."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ KEY = "shots/alpha.parquet"
 def platform(
     server: S3Server, place: S3Location, settings: dict[str, Any], tmp_path: Path
 ) -> Platform:
-    """A catalogue of two titles in S3."""
+    """Return a catalogue of two titles in S3."""
     small = SmallCatalogue(tmp_path / "small").filled("alpha", "beta")
     upload_folder(server, small.root, str(place))
     (tmp_path / "inbox").mkdir()
@@ -64,7 +64,7 @@ def test_an_object_that_is_not_what_was_put_there_is_found(
     assert "SHA-256 is wrong" in found.reason
 
 
-def test_a_damaged_copy_is_found_and_brought_anew(platform: Platform):
+def test_a_damaged_cached_file_is_found_and_downloaded_again(platform: Platform):
     store = platform.store
     whole = store.read("shots", "alpha")
     (copy,) = store.files.copies(KEY)

@@ -1,4 +1,4 @@
-"""Damaged files of a store: refused by every reader in a sentence; older files are read."""
+"""Every reader refuses damaged files of a store in one sentence; older files are read."""
 
 from collections.abc import Callable
 from contextlib import suppress

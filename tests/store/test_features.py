@@ -1,4 +1,4 @@
-"""Publishing to DuckDB: what readers find, when it changes, and that they are never disturbed."""
+"""Publication to DuckDB: readers see complete states, and are never disturbed."""
 
 import multiprocessing
 import os
@@ -29,7 +29,7 @@ def small(tmp_path: Path) -> SmallCatalogue:
 
 
 def query(small: SmallCatalogue, sql: str) -> list[tuple]:
-    """Ask as any DuckDB client would: a plain connection of its own."""
+    """Query as any DuckDB client would: by a plain connection of its own."""
     with duckdb.connect(str(small.store.features), read_only=True) as connection:
         return connection.execute(sql).fetchall()
 
@@ -113,7 +113,7 @@ def test_order_and_portions_do_not_change_the_result(tmp_path: Path) -> None:
 
 
 def kept(*title_ids: str) -> Conditions:
-    """Conditions under which readers go on seeing these titles, whatever their versions."""
+    """Return conditions under which these titles stay published, whatever their versions."""
     return Conditions(
         kept=lambda seen: set(seen) & set(title_ids),
         current=lambda asked: {name: TitleVersions("", "") for name in asked},
@@ -243,7 +243,7 @@ def test_missing_artefact_is_named_and_changes_nothing(small: SmallCatalogue) ->
 def test_damaged_file_says_what_to_do(small: SmallCatalogue) -> None:
     small.filled("alpha")
     small.store.features.write_bytes(b"no database")
-    with pytest.raises(StoreError, match="make it anew with `mediafm verify --repair`"):
+    with pytest.raises(StoreError, match="rebuild it with `mediafm verify --repair`"):
         catalogue(small.store)
 
 

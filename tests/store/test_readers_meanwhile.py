@@ -136,7 +136,7 @@ def _start(program: str, *arguments: object, says: str) -> subprocess.Popen[str]
 
 
 def _wait_for_answers(reader: subprocess.Popen[str], answers: Path, more: int) -> None:
-    """Let the reader answer a few times from what the last killed writer left."""
+    """Wait until the reader has answered a few times after the last killed writer."""
     wanted = answers.read_text().count("\n") + more
     while answers.read_text().count("\n") < wanted:
         assert reader.poll() is None, "the reader was refused"

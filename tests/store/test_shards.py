@@ -21,7 +21,7 @@ DAY_S = 24 * 3600.0
 
 @pytest.fixture
 def small_tiers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tiers that a few titles fill: shards of 3, and full ones of 9."""
+    """Set small tiers: shards of 3, and full ones of 9."""
     monkeypatch.setattr(shards, "SHARDS_OF_A_TIER", 3)
     monkeypatch.setattr(shards, "FULL_TITLES", 9)
 
@@ -47,7 +47,7 @@ def listed(small: SmallCatalogue) -> set[str]:
 
 
 def age(small: SmallCatalogue, seconds: float) -> None:
-    """Let every file of features be older than it is."""
+    """Date every file of features back."""
     for path in (small.root / "features").rglob("*"):
         if path.is_file():
             os.utime(path, (path.stat().st_atime, path.stat().st_mtime - seconds))
@@ -114,7 +114,7 @@ def test_shards_of_which_nothing_counts_leave_the_catalogue(small: SmallCatalogu
     assert len(shard_files(small)) == 3, "whoever opened the catalogue before may read it"
 
 
-def test_moved_store_is_read_at_once_and_mended_by_the_next_publication(tmp_path: Path) -> None:
+def test_moved_store_is_read_at_once_and_updated_by_the_next_publication(tmp_path: Path) -> None:
     old = SmallCatalogue(tmp_path / "old place's").filled("alpha", "beta")
     before = catalogue(old.store)
     small = SmallCatalogue(tmp_path / "new [place]")

@@ -1,4 +1,4 @@
-"""The index of recorded versions answers as the files themselves, whatever happens to either."""
+"""The index of recorded versions equals the files' content, after any change to either."""
 
 import random
 import subprocess
@@ -43,7 +43,7 @@ def write_soundtrack(store: Store, title_id: str, version: str = "1") -> None:
 
 
 class CountingFiles(LocalFiles):
-    """Counts the files that are opened for their records."""
+    """Files that count how many are opened for their records."""
 
     opened = 0
 
@@ -57,7 +57,7 @@ class CountingFiles(LocalFiles):
 
 
 def answers(source: object, titles: tuple[str, ...] = (*TITLES, "new")) -> list[object]:
-    """What a store or a look at an index says of every file."""
+    """Return what a store or an index gives for every file."""
 
     def ask(asset: str, title_id: str, variant: str) -> object:
         try:
@@ -101,7 +101,7 @@ def truncate(store: Store, title_id: str, choice: random.Random) -> None:
 
 
 def overwrite(store: Store, title_id: str, choice: random.Random) -> None:
-    """Other bytes in the footer or the JSON, of the same length, and a time to tell by."""
+    """Change bytes in the footer or the JSON, keeping the length, with another time."""
     path = existing(store, title_id, choice)
     content = bytearray(path.read_bytes())
     for _ in range(3):
@@ -144,7 +144,7 @@ def damage_the_index(store: Store, title_id: str, choice: random.Random) -> None
 
 
 def existing(store: Store, title_id: str, choice: random.Random) -> Path:
-    """One of the title's files with a record."""
+    """Return one of the title's files with a record."""
     paths = [
         store.path(asset, title_id, variant, suffix)
         for asset, variant in FOLDERS

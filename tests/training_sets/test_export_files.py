@@ -70,7 +70,7 @@ class TestWhole:
     def test_an_existing_set_is_kept_without_replace(self, small, tmp_path: Path, labels) -> None:
         for target in (tmp_path / "set", tmp_path / "set.parquet"):
             export(small, target)
-            with pytest.raises(MediaFMError, match="is there already: pass --replace"):
+            with pytest.raises(MediaFMError, match="exists already: pass --replace"):
                 export(small, target, labels=labels)
             with pytest.raises(MediaFMError, match="title_id of row 1 is empty"):
                 export(
@@ -102,7 +102,7 @@ class TestWhole:
 
     def test_an_unwritable_destination(self, small, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"")
-        with pytest.raises(StoreError, match=r"cannot be written .*: make space, or take"):
+        with pytest.raises(StoreError, match=r"cannot be written .*: make space, or choose"):
             export(small, tmp_path / "file" / "set.parquet")
         for place in ("s3://bucket/prefix", "http://host/set.parquet", "s3://b/x.parquet"):
             with pytest.raises(MediaFMError, match=r"names|usable|no file"):

@@ -44,9 +44,9 @@ def test_sets_in_s3_and_on_disk_are_equal(
                 found = TrainingSet.open(place)
                 assert found.to_arrow().equals(TrainingSet.open(expected).to_arrow())
                 np.testing.assert_array_equal(found.torch()[:].numpy(), found.matrix())
-            with pytest.raises(MediaFMError, match=r"0.parquet is there already: pass --replace"):
+            with pytest.raises(MediaFMError, match=r"0.parquet exists already: pass --replace"):
                 mediafm_core.export("s3://sets-catalogue/sets/0.parquet", store=STORE)
         with pytest.raises(MediaFMError, match=r"There is no s3://.*none.parquet"):
             TrainingSet.open("s3://sets-catalogue/sets/none.parquet")
-        with pytest.raises(MediaFMError, match="S3 has no folders that appear in one step"):
+        with pytest.raises(MediaFMError, match="S3 cannot create a folder atomically"):
             mediafm_core.export("s3://sets-catalogue/sets/folder", store=STORE)

@@ -1,4 +1,4 @@
-"""From what the one decode left of a title to one vector per shot and modality.
+"""Embedding of a decoded title: one vector per shot and modality.
 
 Every function streams: it holds a batch of input and a few arrays of `[shots, dimension]`. It
 returns a table with one row per shot:
@@ -11,9 +11,9 @@ returns a table with one row per shot:
 
 A vector is a mean over the shot, taken in float64 and then scaled to unit length.
 
-Given an earlier table of the same encoder and code, a shot whose input has a digest in it takes
-its vector from there. That is the vector that computing would give, so a title that is delivered
-again with another tail or other captions costs what has changed, and no more.
+Given an earlier table of the same encoder and code, a shot whose input digest is in it reuses the
+vector there, which is the one that computing would give. So for a title that is delivered again
+with another tail or other captions, only what has changed is computed.
 """
 
 from mediafm_core.encoders.embed.audio import embed_audio
@@ -31,5 +31,4 @@ __all__ = [
 ]
 
 CODE_VERSION = "1"
-"""Raised when the same input and encoder would give other vectors, or when what decides a vector
-is digested in another way."""
+"""Raise it when the same input and encoder give other vectors, or the input digest changes."""

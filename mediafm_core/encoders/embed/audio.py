@@ -22,7 +22,7 @@ from mediafm_core.vectors import unit_length
 if TYPE_CHECKING:
     from soundfile import SoundFile
 
-_NO_LENGTH = 2**63 - 1  # libsndfile's answer for a FLAC file whose header does not say
+_NO_LENGTH = 2**63 - 1  # libsndfile's value for a FLAC file without a length in its header
 
 
 def embed_audio(
@@ -33,15 +33,15 @@ def embed_audio(
     progress: Progress | None = None,
     earlier: pa.Table | None = None,
 ) -> pa.Table:
-    """The mean over the encoder's vectors whose centres lie in `[start_s, end_s)` of the shot.
+    """Average the encoder's vectors whose centres are in `[start_s, end_s)` of each shot.
 
     The sound is cut into a fixed grid of windows, whatever the shots are, so that every second of
-    it is encoded once and with its surroundings. A shot too short to hold a centre takes the
-    vector around its middle. A shot is present if it starts before the sound ends. Digital silence
-    is present: that a scene is mute says something about it, unlike a missing soundtrack.
+    it is encoded once and in its context. A shot too short to hold a centre takes the vector at its
+    middle. A shot is present if it starts before the sound ends. Digital silence
+    is present: it is a property of the scene, unlike a missing soundtrack.
 
-    What decides a shot's vector is where it lies on the grid and all the sound of the windows that
-    it touches, since the encoder hears a window as a whole.
+    A shot's vector depends on its position on the grid and on all the sound of the windows that it
+    touches, since the encoder processes a window as a whole.
 
     Args:
         encoder: the audio encoder.
@@ -49,13 +49,13 @@ def embed_audio(
             shots' clock; None where the title has no sound.
         shots: `title_id, shot_index, start_s, end_s, ...`.
         batch_size: windows for one call of the encoder.
-        progress: told the share that is done.
-        earlier: a table of the same encoder and code: shots that lie where they lay in the same
+        progress: called with the fraction that is done.
+        earlier: a table of the same encoder and code: shots at the same position in the same
             sound take their vectors from it, and windows that no other shot touches are not
             encoded.
 
     Raises:
-        DamagedArtefactError: the soundtrack cannot be read to its end, or its format is another.
+        DamagedArtefactError: the soundtrack cannot be read to its end, or its format is wrong.
     """
     means = ShotMeans(shots.num_rows, encoder.dimension)
     known = EarlierVectors(earlier)
@@ -64,7 +64,9 @@ def embed_audio(
         import soundfile
 
         try:
-            soundtrack.open("rb").close()  # raises what libsndfile calls "System error"
+            soundtrack.open(
+                "rb"
+            ).close()  # raises the error that libsndfile only calls "System error"
             with soundfile.SoundFile(soundtrack) as sound:
                 _check_format(sound, encoder.sample_rate, soundtrack)
                 grid = _Grid(sound, round(encoder.window_s * encoder.sample_rate), shots)
@@ -83,7 +85,7 @@ def embed_audio(
 
 
 class _Grid:
-    """The windows of a soundtrack and which of them each shot touches.
+    """Windows of a soundtrack, and those that each shot touches.
 
     Args:
         sound: an open file; `rate` samples a second.
@@ -109,11 +111,11 @@ class _Grid:
         self._after = np.clip(after, self._first + 1, self._count)
 
     def begin_s(self, window: int) -> float:
-        """When a window begins."""
+        """Return the start of a window, seconds."""
         return window * self._window / self.rate
 
     def digests(self) -> list[bytes | None]:
-        """Digest of what each shot's vector is made from; None after the end of the sound."""
+        """Return the digest of each shot's input; None after the end of the sound."""
         windows = [input_digest(samples.data) for samples in self.read(range(self._count))]
         digests: list[bytes | None] = [None] * len(self.starts)
         for shot in self.audible.tolist():
@@ -123,7 +125,7 @@ class _Grid:
         return digests
 
     def windows_of(self, chosen: Sequence[bool]) -> list[int]:
-        """The windows that some of the chosen shots touch, in order."""
+        """Return the windows that the chosen shots touch, in order."""
         shots = np.intersect1d(np.flatnonzero(chosen), self.audible)
         steps = np.zeros(self._count + 1, dtype=np.int64)
         np.add.at(steps, self._first[shots], 1)
@@ -131,10 +133,10 @@ class _Grid:
         return np.flatnonzero(np.cumsum(steps)[:-1]).tolist()
 
     def read(self, windows: Sequence[int]) -> Iterator[np.ndarray]:
-        """The samples of windows, float32.
+        """Yield the samples of windows, float32.
 
         Raises:
-            DamagedArtefactError: the sound ends before its header says so.
+            DamagedArtefactError: the sound is shorter than its header says.
         """
         sound = self._sound
         for window in windows:
@@ -173,7 +175,7 @@ def _pool(
             means.add(shot[inside], vectors[inside])
             here = audible[(middles[audible] >= begin) & (middles[audible] < begin + length)]
             frame = ((middles[here] - begin) / length * len(vectors)).astype(np.int64)
-            means.lend(here, vectors[np.minimum(frame, len(vectors) - 1)])
+            means.add_fallback(here, vectors[np.minimum(frame, len(vectors) - 1)])
         if progress:
             progress((done + len(batch)) / len(windows))
 

@@ -1,4 +1,4 @@
-"""The table of a modality's vectors, and what an earlier one of the same title is good for."""
+"""Table of a modality's vectors, and reuse of an earlier one of the same title."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _DIGEST = "input_digest"
 
 
 def input_digest(*parts: bytes | memoryview | pa.Buffer) -> bytes:
-    """BLAKE2b over length-prefixed parts: 16 bytes that stand for what decides a vector."""
+    """Return the BLAKE2b digest, 16 bytes, of length-prefixed parts: a vector's input."""
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for part in parts:
         digest.update(len(part).to_bytes(8, "little"))
@@ -23,11 +23,11 @@ def input_digest(*parts: bytes | memoryview | pa.Buffer) -> bytes:
 
 
 class EarlierVectors:
-    """Vectors of an earlier table, found by the digest of what they were made from.
+    """Vectors of an earlier table, by input digest.
 
     Args:
-        table: of the same encoder and code version; None, or a table from before there were
-            digests, holds nothing that could be used again.
+        table: of the same encoder and code version; None, or a table of a version
+            without digests, has no reusable vectors.
     """
 
     def __init__(self, table: pa.Table | None) -> None:
@@ -41,7 +41,7 @@ class EarlierVectors:
         return digest in self._rows
 
     def fill(self, vectors: np.ndarray, digests: Sequence[bytes | None]) -> np.ndarray:
-        """Put the vectors that are known into float32 `[n, dimension]`; which, bool `[n]`."""
+        """Copy known vectors into float32 `[n, dimension]`; return a mask of them, bool `[n]`."""
         found = np.array([self._rows.get(digest, -1) for digest in digests], dtype=np.int64)
         known = found >= 0
         if known.any():
@@ -56,7 +56,7 @@ def embeddings_table(
     present: np.ndarray,
     digests: pa.Array | Sequence[bytes | None],
 ) -> pa.Table:
-    """The columns of the package's table; `digests` count only where `present`."""
+    """Return the table of the package; `digests` are null where not `present`."""
     return pa.table(
         {
             "title_id": title_id,
@@ -73,7 +73,7 @@ def embeddings_table(
 
 
 def reused_rows(table: pa.Table, earlier: pa.Table | None) -> int:
-    """How many rows of a table took their vectors from an earlier one."""
+    """Return how many rows of a table reused vectors of an earlier one."""
     if earlier is None or _DIGEST not in earlier.column_names:
         return 0
     known = pc.is_in(table[_DIGEST], value_set=earlier[_DIGEST].drop_null())

@@ -1,4 +1,4 @@
-"""One vector per shot from its text, and one for what is known of the whole title."""
+"""Text vectors: one per shot from its timed text, and one of the title's metadata."""
 
 from collections.abc import Sequence
 
@@ -23,15 +23,15 @@ def embed_text(
     progress: Progress | None = None,
     earlier: pa.Table | None = None,
 ) -> pa.Table:
-    """The vector of each shot's text; a shot whose text is null or blank is not present.
+    """Embed each shot's text; a shot whose text is null or blank is not present.
 
     Args:
-        encoder: the text encoder; a text that several shots have is sent to it once.
+        encoder: the text encoder; a text of several shots is encoded once.
         timed_text: `title_id, shot_index, text`.
         batch_size: texts for one call of the encoder.
-        progress: told the share that is done.
-        earlier: a table of the same encoder and code: a text that is in it, of whichever shot, is
-            not sent to the encoder.
+        progress: called with the fraction that is done.
+        earlier: a table of the same encoder and code: a text that is in it, of any shot, is not
+            encoded.
     """
     texts = pc.utf8_trim_whitespace(timed_text["text"].cast(pa.string()))
     texts = pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
@@ -61,7 +61,7 @@ def embed_text(
 
 
 def embed_metadata(encoder: TextEncoder, synopsis: str, tags: Sequence[str]) -> np.ndarray:
-    """The vector of what is known of the whole title: the model's `[GLOBAL]` input.
+    """Embed the title's synopsis and tags: the model's `[GLOBAL]` input.
 
     Returns:
         float32 `[dimension]` of unit length; zeros if there is neither synopsis nor tag.

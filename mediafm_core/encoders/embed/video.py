@@ -1,4 +1,4 @@
-"""One vector per shot from its keyframes."""
+"""Video vectors: one per shot from its keyframes."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -27,14 +27,14 @@ def embed_video(
     progress: Progress | None = None,
     earlier: pa.Table | None = None,
 ) -> pa.Table:
-    """The mean over a shot's keyframes of their vectors.
+    """Average the vectors of each shot's keyframes.
 
     Args:
         encoder: the video encoder.
         keyframes: `title_id, shot_index, position, ..., jpeg` in the order of shots.
         shot_count: shots of the title; a shot without keyframes is not present.
         batch_size: pictures for one call of the encoder.
-        progress: told the share that is done.
+        progress: called with the fraction that is done.
         earlier: a table of the same encoder and code: shots with the same keyframes take their
             vectors from it.
 
@@ -84,7 +84,7 @@ def embed_video(
 def _keyframes_per_shot(
     batches: Iterable[pa.RecordBatch], shot_count: int
 ) -> Iterator[tuple[str, int, list[tuple[int, pa.Buffer]]]]:
-    """Title, shot, and `(position, jpeg)` of each of its keyframes."""
+    """Yield title, shot, and `(position, jpeg)` of each of the shot's keyframes."""
     last = -1
     for (title_id, shot), rows in groupby(_rows(batches), itemgetter(0, 1)):
         if not last < shot < shot_count:
@@ -111,7 +111,7 @@ def _decode_jpeg(jpeg: pa.Buffer, name: str) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as picture:
             return np.asarray(picture.convert("RGB"))
-    except OSError as error:  # PIL's error for what it cannot decode
+    except OSError as error:  # PIL's error for a picture that it cannot decode
         raise DamagedArtefactError(
             "keyframes", f"{name} is no whole JPEG ({error}): decode the title again."
         ) from error

@@ -1,9 +1,10 @@
 """Statistics of the novelty features, measured on the titles of a training before its first step.
 
 A network that predicts masked shots learns to smooth each shot towards its neighbours, which hides
-where one scene ends and another begins; `docs/evaluation.md` has the effect of the features on
-scene starts. Principal components and scales are kept with the weights; gradient descent does not
-change them. `mediafm_core.model.network.NoveltyFeatures` computes the features from them.
+where one scene ends and another begins; the effect of the features on scene starts is in
+`docs/laboratory/2026-11-22-scene-starts.md`. Principal components and scales are kept with the
+weights; gradient descent does not change them. `mediafm_core.model.network.NoveltyFeatures`
+computes the features from them.
 
 Rounding must stay small in all of it, or a vector depends on the device and on the batch:
 

@@ -2,9 +2,9 @@
 
 Muon (Jordan et al., kellerjordan.github.io/posts/muon) orthogonalises the update of a matrix that
 maps hidden vectors to hidden vectors: the weights of the Transformer layers. Projections,
-positions, tokens, biases and norms use AdamW, of which biases, norms and tokens without weight
-decay. Updates are scaled to AdamW's size (arXiv 2502.16982), so that both may share
-a learning rate. `training.optimiser = "adamw"` uses AdamW for the hidden matrices too.
+positions, tokens, biases and norms use AdamW; biases, norms and tokens have no weight decay.
+Updates are scaled to AdamW's size (arXiv 2502.16982), so that both may share a learning rate.
+`training.optimiser = "adamw"` uses AdamW for the hidden matrices too.
 """
 
 import math

@@ -57,7 +57,7 @@ class Checkpoint(NamedTuple):
 
 
 class Checkpoints:
-    """Checkpoints of one training, of which the newest is kept. Save and remove while `held`.
+    """Checkpoints of one training; only the newest is kept. Save and remove while `held`.
 
     Args:
         root: folder of the checkpoints of all trainings of a store.

@@ -183,7 +183,7 @@ class TrainingLoop:
         return holding_interrupts_back() if self._world.size == 1 else nullcontext(bool)
 
     def _stopped_message(self) -> str:
-        saved = "which is saved" if self._checkpoints else "of which nothing is saved"
+        saved = "which is saved" if self._checkpoints else "and no step is saved"
         return (
             f"training stopped after step {self.state.step} of {self._settings.steps}, {saved}; "
             "the same command resumes it"

@@ -1,11 +1,13 @@
 """Warm start: initial weights from a trained model or from another training's checkpoint."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.model.model_files import (
     MODEL_VERSION,
     TRAINING_FILE,
@@ -51,7 +53,7 @@ def starting_weights(folder: Path, settings: dict[str, Any]) -> dict[str, torch.
 
     Raises:
         ConfigurationError: the folder is damaged, or of a network of another shape or version.
-        IdentityMismatchError: of a network that reads other vectors.
+        IdentityMismatchError: the folder's network reads vectors of another fused space.
     """
     from mediafm_core.model.saved_model import load_model, own_settings
 
@@ -66,25 +68,26 @@ def starting_weights(folder: Path, settings: dict[str, Any]) -> dict[str, torch.
         loaded = load_checkpoint(checkpoint)
         _require_current(folder, loaded.metadata.get("model_version"))
         found, weights = loaded.metadata["config"], loaded.below(WEIGHTS)
+    mismatch = _space_of(found).mismatch(_space_of(settings))
+    if mismatch:
+        raise IdentityMismatchError(
+            f"training.start_from is {folder}, a network of another fused space ({mismatch}): "
+            "start from another or use the vectors it was trained on."
+        )
     for name in sorted(settings.keys() - _FREE):
         if found.get(name) != settings[name]:
-            space = name in ("encoder_identities", "fused_ranges", "fused_size", "global_size")
-            error = IdentityMismatchError if space else ConfigurationError
-            remedy = "the vectors it was trained on" if space else "the settings of that model"
-            theirs, ours = _differing(found.get(name), settings[name])
-            raise error(
-                f"training.start_from is {folder}, a network with {name} {theirs}, and this one "
-                f"has {ours}: start from another or use {remedy}."
+            raise ConfigurationError(
+                f"training.start_from is {folder}, a network with {name} {found.get(name)}, and "
+                f"this one has {settings[name]}: start from another or use the settings of that "
+                "model."
             )
     return weights
 
 
-def _differing(one: Any, other: Any) -> tuple[Any, Any]:
-    """Return two values; of two dictionaries, the entries that differ."""
-    if not isinstance(one, dict) or not isinstance(other, dict):
-        return one, other
-    names = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
-    return {name: one.get(name) for name in names}, {name: other.get(name) for name in names}
+def _space_of(config: Mapping[str, Any]) -> FusedSpace:
+    """Return the space of a configuration, empty where none was recorded."""
+    encoders, ranges = config.get("encoder_identities"), config.get("fused_ranges")
+    return FusedSpace(encoders or {}, ranges or {}, config.get("global_size"))
 
 
 def _require_current(folder: Path, version: str | None) -> None:

@@ -7,7 +7,7 @@ to `<store>/.attempts` on this machine, and removes it when the work ends.
 A note left by a dead process is not sufficient evidence against the title: a person may have killed
 the process, or the power may have failed. A death counts only if the work is known to be its cause:
 a crash, for which Python's `faulthandler` writes a crash report, or an increase of the kernel's
-count of out-of-memory kills. After `MOST_DEATHS` of those in a row, the title is quarantined.
+count of out-of-memory kills. After `MAX_DEATHS` of those in a row, the title is quarantined.
 """
 
 import atexit
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mediafm_core.pipeline.platform import Platform
 
 FOLDER = ".attempts"
-MOST_DEATHS = 3  # a crash may also come from the machine
+MAX_DEATHS = 3  # a crash may also come from the machine
 
 _CRASH_REPORTS = "crashes"
 
@@ -76,11 +76,11 @@ class Attempts:
         """Keep a note about the work on an asset of a title while the block runs.
 
         Raises:
-            TitleError: this work has killed its process `MOST_DEATHS` times in a row.
+            TitleError: this work has killed its process `MAX_DEATHS` times in a row.
         """
         path = self._path(title_id)
         deaths, cause = self._deaths(path, asset)
-        if deaths >= MOST_DEATHS:
+        if deaths >= MAX_DEATHS:
             raise TitleError(
                 f"{title_id}: computing {asset} has ended its process {deaths} times, the last "
                 f"time because {cause}: fix that, then `mediafm run --titles {title_id} --retry`."

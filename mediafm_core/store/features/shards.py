@@ -2,8 +2,8 @@
 
 Small shards are merged as in a log-structured tree. A shard of up to 7 titles is of the first tier,
 of up to 63 of the second, of up to 511 of the third; eight of a tier become one. A shard that has
-reached `FULL_TITLES` or `FULL_BYTES` is left alone. So each title is written again three times at
-most, adding one writes at most twice a full shard, and there are never more than 24 small shards
+reached `FULL_TITLES` or `FULL_BYTES` is not merged. So each title is rewritten at most three
+times, adding one writes at most twice a full shard, and there are never more than 24 small shards
 beside the full ones.
 """
 

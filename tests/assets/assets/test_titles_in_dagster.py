@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from dagster_catalogue import BAD, GOOD, DagsterCatalogue
 
-from mediafm_assets.assets.partitions import titles
 from mediafm_assets.assets.title_events import ACCEPTED
 from mediafm_assets.cli.runner import CatalogueRunner
+from mediafm_assets.partitions import titles
 from mediafm_assets.resources.platform_resource import Options
 from mediafm_core.pipeline.checks import CHECKS
 from mediafm_core.pipeline.graph import SPECS, UP_TO_FUSION

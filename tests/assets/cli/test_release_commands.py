@@ -12,8 +12,8 @@ from released_models import release
 from trained_store import TrainedStore
 
 from mediafm_assets.assets.model_assets import SERVING_MODEL
-from mediafm_assets.assets.partitions import MODELS, is_over_titles, offer_models
 from mediafm_assets.definitions import defs
+from mediafm_assets.partitions import MODELS, is_over_titles, offer_models
 from mediafm_assets.resources.instance import open_instance
 from mediafm_assets.sensors.run_requests import titles_under_way
 from mediafm_core.cli.main import main

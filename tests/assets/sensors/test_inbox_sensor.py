@@ -11,7 +11,7 @@ import pytest
 from dagster_catalogue import BAD, GOOD, DagsterCatalogue
 from sensors import Sensing, Tick, sensing
 
-from mediafm_assets.assets.partitions import TITLES
+from mediafm_assets.partitions import TITLES
 from mediafm_assets.sensors.inbox_sensor import NAME, arrivals_sensor
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.pipeline.graph import SPECS, UP_TO_FUSION

@@ -12,7 +12,7 @@ from sensors import Sensing, Tick, sensing
 
 from mediafm_assets.assets.catalogue_asset import CATALOGUE
 from mediafm_assets.assets.model_assets import SERVING_MODEL
-from mediafm_assets.assets.partitions import MODELS, TITLES
+from mediafm_assets.partitions import MODELS, TITLES
 from mediafm_assets.resources.platform_resource import watching_platform
 from mediafm_assets.sensors.sweep import NAME, sweep_sensor
 from mediafm_assets.tags import INTERRUPTED_TAG

@@ -144,10 +144,10 @@ def test_the_loss_of_a_masked_modality_uses_its_own_columns_only() -> None:
         batch.fused, batch.global_, batch.present, batch.masked, rows=batch.rows
     ).reconstruction
     targets[0, shot, slice(*list(RANGES.values())[seen])] += 1.0
-    asked = targets.gather(1, batch.rows[..., None].expand(-1, -1, 24))
+    target_rows = targets.gather(1, batch.rows[..., None].expand(-1, -1, 24))
     columns = batch.masked.gather(1, batch.rows[..., None].expand(-1, -1, 3))
     wide = columns.repeat_interleave(torch.tensor([12, 8, 4]), dim=-1)
-    distance = 1 - functional.cosine_similarity(reconstruction * wide, asked * wide, dim=-1)
+    distance = 1 - functional.cosine_similarity(reconstruction * wide, target_rows * wide, dim=-1)
     expected = (distance * batch.row_weights).sum() / batch.row_weights.sum()
     torch.testing.assert_close(before, expected)
 

@@ -1,4 +1,4 @@
-"""Checkpoints of trainings that stop, diverge or fill the disk, and resuming from them."""
+"""Checkpoints of trainings: what is saved, refused and removed."""
 
 import json
 import os
@@ -7,50 +7,29 @@ from pathlib import Path
 
 import pytest
 import torch
-from interrupted_training import (
-    BRIEF,
-    TINY,
-    assert_same_weights,
-    besides_phases,
-    train_until,
-)
 from safetensors.torch import load_file
+from stopped_training import BRIEF, TINY, besides_phases, train_until
 
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model import saved_model
-from mediafm_core.model.training import training_checkpoint
+from mediafm_core.model.training import training, training_checkpoint, training_loop
 from mediafm_core.model.training.progress_events import Event
 from mediafm_core.model.training.training import train
 from mediafm_core.model.training.training_checkpoint import (
     Checkpoints,
+    load_checkpoint,
+    read_metadata,
     remove_old_checkpoints,
 )
+from mediafm_core.model.training.training_data import TrainingData
 
 
-@pytest.mark.parametrize("optimiser", ["muon", "adamw"])
-@pytest.mark.parametrize("step", [5, 10])
-def test_a_resumed_training_gives_the_weights_of_an_unbroken_one(
-    make_catalogue, tmp_path, step: int, optimiser: str
-) -> None:
-    data = make_catalogue(30, *range(5, 16))  # enough titles to hold some out
-    settings = BRIEF.model_copy(update={"optimiser": optimiser})
-    unbroken = train(data, TINY, settings, tmp_path / "unbroken")
-    checkpoints = tmp_path / "checkpoints"
-    train_until(step, data, TINY, settings, tmp_path / "models", checkpoints=checkpoints)
-    assert not (tmp_path / "models").exists()
-    assert len(list(checkpoints.glob("*/step-*"))) == 1
-    torch.manual_seed(step)  # global random state has no effect
-    events: list[Event] = []
-    resumed = train(
-        data, TINY, settings, tmp_path / "models", besides_phases(events), checkpoints=checkpoints
-    )
-
-    assert events[0].step == (step - 1) // 2 * 2
-    assert_same_weights(resumed.folder, unbroken.folder)
-    assert resumed.curve == unbroken.curve
-    assert resumed.kept_step == unbroken.kept_step
-    assert resumed.padding_share == unbroken.padding_share
-    assert not checkpoints.exists()
+def test_a_folder_that_cannot_be_locked_is_refused(make_catalogue, tmp_path) -> None:
+    (tmp_path / "checkpoints").write_text("a file")
+    with pytest.raises(
+        ConfigurationError, match=r"checkpoints cannot hold the checkpoints .*make space"
+    ):
+        train(make_catalogue(9), TINY, BRIEF, tmp_path, checkpoints=tmp_path / "checkpoints")
 
 
 def test_early_stop_keeps_the_weights_of_the_best_validation(make_catalogue, tmp_path) -> None:
@@ -98,6 +77,28 @@ def test_no_checkpoint_has_weights_that_are_not_finite(make_catalogue, tmp_path)
         assert all(tensor.isfinite().all() for tensor in load_file(path).values())
 
 
+@pytest.mark.parametrize("damage", ["truncated", "altered", "no json", "altered json"])
+def test_a_damaged_checkpoint_is_refused(make_catalogue, tmp_path, damage: str) -> None:
+    data = make_catalogue(30, 9)
+    checkpoints = tmp_path / "checkpoints"
+    train_until(8, data, TINY, BRIEF, tmp_path, checkpoints=checkpoints)
+    (checkpoint,) = checkpoints.glob("*/step-*")
+    tensors, metadata = checkpoint / "state.safetensors", checkpoint / "state.json"
+    content = bytearray(tensors.read_bytes())
+    if damage == "truncated":
+        tensors.write_bytes(content[: len(content) // 2])
+    elif damage == "altered":
+        content[-100] ^= 1
+        tensors.write_bytes(content)
+    elif damage == "no json":
+        metadata.unlink()
+    else:
+        metadata.write_text(metadata.read_text().replace('"waited": 0', '"waited": 1'))
+    with pytest.raises(ConfigurationError, match=f"{checkpoint} is damaged .*: delete the folder"):
+        train(data, TINY, BRIEF, tmp_path / "models", checkpoints=checkpoints)
+    assert not (tmp_path / "models").exists()
+
+
 def test_a_full_disk_leaves_the_previous_checkpoint(make_catalogue, tmp_path, monkeypatch) -> None:
     data = make_catalogue(30, 9)
     checkpoints, models = tmp_path / "checkpoints", tmp_path / "models"
@@ -138,6 +139,90 @@ def test_a_disk_that_is_full_at_the_end_leaves_the_last_checkpoint(
     resumed = train(data, TINY, BRIEF, models, besides_phases(events), checkpoints=checkpoints)
     assert events[0].step == 10
     assert resumed.identity == train(data, TINY, BRIEF, tmp_path / "unbroken").identity
+
+
+def test_checkpoints_of_other_settings_and_data_are_not_resumed(make_catalogue, tmp_path) -> None:
+    data = make_catalogue(30, 9)
+    checkpoints = tmp_path / "checkpoints"
+    train_until(8, data, TINY, BRIEF, tmp_path, checkpoints=checkpoints)
+    for other_data, settings in (
+        (data, BRIEF.model_copy(update={"seed": 1})),
+        (TrainingData(data.titles[:1], 6, data.space), BRIEF),
+    ):
+        events: list[Event] = []
+        train(other_data, TINY, settings, tmp_path, besides_phases(events), checkpoints=checkpoints)
+        assert events[0].step == 0
+    assert len(list(checkpoints.glob("*/step-00000006"))) == 1  # can still be resumed
+
+
+def test_a_checkpoint_of_another_version_is_not_resumed(
+    make_catalogue, tmp_path, monkeypatch
+) -> None:
+    data = make_catalogue(30, 9)
+    checkpoints = tmp_path / "checkpoints"
+    train_until(8, data, TINY, BRIEF, tmp_path, checkpoints=checkpoints)
+    monkeypatch.setattr(training, "MODEL_VERSION", "another")
+    events: list[Event] = []
+    train(data, TINY, BRIEF, tmp_path, besides_phases(events), checkpoints=checkpoints)
+    assert events[0].step == 0
+    assert len(list(checkpoints.glob("*/step-00000006"))) == 1
+
+
+def test_a_checkpoint_of_another_precision_is_not_resumed(
+    make_catalogue, tmp_path, monkeypatch
+) -> None:
+    """As when a training moves from a CPU to a GPU."""
+    data = make_catalogue(30, 9)
+    checkpoints = tmp_path / "checkpoints"
+    train_until(8, data, TINY, BRIEF, tmp_path, checkpoints=checkpoints)
+    for module in (training, training_loop):
+        monkeypatch.setattr(module, "fast_precision", lambda *_: "bfloat16")
+    events: list[Event] = []
+    result = train(data, TINY, BRIEF, tmp_path, besides_phases(events), checkpoints=checkpoints)
+    assert events[0].step == 0
+    assert json.loads((result.folder / "training.json").read_text())["arithmetic"] == "bfloat16"
+
+
+def rename_weight(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["network.renamed"] = tensors.pop(next(name for name in tensors if "network." in name))
+
+
+def widen_moment(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["optimisers.adamw.0.exp_avg"] = torch.zeros(3, 3)
+
+
+def rename_optimiser(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["optimisers.sgd.0.momentum"] = torch.zeros(3)
+
+
+def alter_checkpoint(checkpoint: Path, change) -> None:
+    """Write a checkpoint again with changed tensors and a valid digest."""
+    saved = load_checkpoint(checkpoint)
+    change(saved.tensors)
+    metadata = {name: saved.metadata[name] for name in ("model_version", "config", "course")}
+    checkpoints = Checkpoints(checkpoint.parent.parent, {})
+    checkpoints.key, checkpoints.folder = checkpoint.parent.name, checkpoint.parent
+    (checkpoint / "state.json").unlink()
+    (checkpoint / "state.safetensors").unlink()
+    checkpoints.save(saved.step, metadata, saved.tensors)
+    assert read_metadata(checkpoint)["key"] == checkpoint.parent.name
+
+
+@pytest.mark.parametrize("change", [rename_weight, widen_moment, rename_optimiser])
+def test_a_checkpoint_of_another_network_is_refused(make_catalogue, tmp_path, change) -> None:
+    data = make_catalogue(30, 9)
+    checkpoints, models = tmp_path / "checkpoints", tmp_path / "models"
+    train_until(8, data, TINY, BRIEF, models, checkpoints=checkpoints)
+    (checkpoint,) = checkpoints.glob("*/step-*")
+    alter_checkpoint(checkpoint, change)
+    message = f"{checkpoint} is damaged .it is of another network: .*: delete the folder"
+    with pytest.raises(ConfigurationError, match=message) as error:
+        train(data, TINY, BRIEF, models, checkpoints=checkpoints)
+    assert "\n" not in str(error.value)
+    if change is rename_weight:
+        begun = BRIEF.model_copy(update={"start_from": checkpoint})
+        with pytest.raises(ConfigurationError, match=r"weights of another network .*start from"):
+            train(data, TINY, begun, models)
 
 
 def test_locks_of_killed_processes_are_removed_and_others_kept(tmp_path) -> None:

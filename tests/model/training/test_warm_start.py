@@ -1,15 +1,11 @@
-"""Trainings that start from the weights of a model or of a checkpoint."""
+"""Warm starts from models and checkpoints."""
 
 import json
 import shutil
 from dataclasses import replace
 
 import pytest
-from interrupted_training import (
-    BRIEF,
-    TINY,
-    train_until,
-)
+from stopped_training import BRIEF, TINY, train_until
 
 from mediafm_core.errors import ConfigurationError, IdentityMismatchError
 from mediafm_core.model.training import training_loop

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mediafm_core.errors import TitleError
-from mediafm_core.pipeline.failures.attempts import MOST_DEATHS, AttemptNote, Attempts
+from mediafm_core.pipeline.failures.attempts import MAX_DEATHS, AttemptNote, Attempts
 from mediafm_core.runtime.process import ProcessMark, out_of_memory_kills
 
 _WORK = """
@@ -56,7 +56,7 @@ def end_from_outside(folder: Path, number: signal.Signals = signal.SIGKILL) -> N
 
 def test_work_that_always_crashes_its_process_is_refused_with_the_cause(tmp_path: Path):
     attempts = Attempts(tmp_path)
-    for _ in range(MOST_DEATHS):
+    for _ in range(MAX_DEATHS):
         with pytest.raises(ZeroDivisionError), attempts.attempt("dog", "shots"):
             raise ZeroDivisionError
         crash(tmp_path)
@@ -72,14 +72,14 @@ def test_work_that_always_crashes_its_process_is_refused_with_the_cause(tmp_path
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
 def test_a_process_ended_from_outside_never_counts(tmp_path: Path, number: signal.Signals):
-    for _ in range(MOST_DEATHS + 2):
+    for _ in range(MAX_DEATHS + 2):
         end_from_outside(tmp_path, number)
     with Attempts(tmp_path).attempt("cat", "shots"):
         pass
 
 
 def test_a_process_ended_from_outside_does_not_reset_the_count(tmp_path: Path):
-    for _ in range(MOST_DEATHS):
+    for _ in range(MAX_DEATHS):
         end_from_outside(tmp_path)
         crash(tmp_path)
     with pytest.raises(TitleError), Attempts(tmp_path).attempt("cat", "shots"):
@@ -95,7 +95,7 @@ def test_work_that_runs_out_of_memory_counts(tmp_path: Path):
         pytest.skip(f"no control group for memory can be made here: {error}")
     before = out_of_memory_kills()
     try:
-        for _ in range(MOST_DEATHS):
+        for _ in range(MAX_DEATHS):
             process = at_work(tmp_path)
             (group / "cgroup.procs").write_text(str(process.pid))
             process.communicate("bloat\n")
@@ -111,15 +111,15 @@ def test_work_that_runs_out_of_memory_counts(tmp_path: Path):
 
 def test_finished_work_resets_the_count_of_crashes(tmp_path: Path):
     attempts = Attempts(tmp_path)
-    for _ in range(MOST_DEATHS):
-        for _ in range(MOST_DEATHS - 1):
+    for _ in range(MAX_DEATHS):
+        for _ in range(MAX_DEATHS - 1):
             crash(tmp_path)
         with attempts.attempt("cat", "shots"):
             pass
 
 
 def test_crashes_are_counted_per_asset(tmp_path: Path):
-    for _ in range(MOST_DEATHS - 1):
+    for _ in range(MAX_DEATHS - 1):
         crash(tmp_path, asset="shots")
     crash(tmp_path, asset="video_embeddings")
     with Attempts(tmp_path).attempt("cat", "video_embeddings"):
@@ -128,7 +128,7 @@ def test_crashes_are_counted_per_asset(tmp_path: Path):
 
 def test_a_running_process_on_the_same_title_counts_as_alive(tmp_path: Path):
     attempts = Attempts(tmp_path)
-    for _ in range(MOST_DEATHS + 1):
+    for _ in range(MAX_DEATHS + 1):
         process = at_work(tmp_path)
         with attempts.attempt("cat", "shots"):
             pass
@@ -142,7 +142,7 @@ def test_a_process_of_another_host_or_boot_does_not_count(tmp_path: Path, field:
     """The same process id may be another process there, and its end cannot be observed here."""
     mark = ProcessMark.of_this_process().model_copy(update={field: "elsewhere"})
     note = AttemptNote(
-        asset="shots", process=mark, deaths=MOST_DEATHS - 1, memory_kills=-1, crash_report="none"
+        asset="shots", process=mark, deaths=MAX_DEATHS - 1, memory_kills=-1, crash_report="none"
     )
     (tmp_path / "cat.json").write_text(note.model_dump_json())
     with Attempts(tmp_path).attempt("cat", "shots"):

@@ -1,4 +1,4 @@
-"""Trainings that a signal ends, and trainings of the same model by two processes."""
+"""Killed and interrupted trainings, and resuming them."""
 
 import os
 import random
@@ -10,12 +10,39 @@ import time
 
 import pytest
 import torch
-from interrupted_training import BRIEF, TINY, besides_phases
+from stopped_training import BRIEF, TINY, assert_same_weights, besides_phases, train_until
 
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.training.progress_events import Event, Progress
 from mediafm_core.model.training.training import train
 from mediafm_core.model.training.training_data import TitleSource, TrainingData
+
+
+@pytest.mark.parametrize("optimiser", ["muon", "adamw"])
+@pytest.mark.parametrize("step", [5, 10])
+def test_a_resumed_training_gives_the_weights_of_an_unbroken_one(
+    make_catalogue, tmp_path, step: int, optimiser: str
+) -> None:
+    data = make_catalogue(30, *range(5, 16))  # enough titles to hold some out
+    settings = BRIEF.model_copy(update={"optimiser": optimiser})
+    unbroken = train(data, TINY, settings, tmp_path / "unbroken")
+    checkpoints = tmp_path / "checkpoints"
+    train_until(step, data, TINY, settings, tmp_path / "models", checkpoints=checkpoints)
+    assert not (tmp_path / "models").exists()
+    assert len(list(checkpoints.glob("*/step-*"))) == 1
+    torch.manual_seed(step)  # global random state has no effect
+    events: list[Event] = []
+    resumed = train(
+        data, TINY, settings, tmp_path / "models", besides_phases(events), checkpoints=checkpoints
+    )
+
+    assert events[0].step == (step - 1) // 2 * 2
+    assert_same_weights(resumed.folder, unbroken.folder)
+    assert resumed.curve == unbroken.curve
+    assert resumed.kept_step == unbroken.kept_step
+    assert resumed.padding_share == unbroken.padding_share
+    assert not checkpoints.exists()
+
 
 KILLED = """
 import sys
@@ -119,11 +146,3 @@ def test_two_processes_do_not_train_the_same(make_catalogue, tmp_path) -> None:
     assert "is being trained by another process" in refusals[0]
     assert result.identity == train(data, TINY, BRIEF, tmp_path / "alone").identity
     assert not checkpoints.exists()
-
-
-def test_a_folder_that_cannot_be_locked_is_refused(make_catalogue, tmp_path) -> None:
-    (tmp_path / "checkpoints").write_text("a file")
-    with pytest.raises(
-        ConfigurationError, match=r"checkpoints cannot hold the checkpoints .*make space"
-    ):
-        train(make_catalogue(9), TINY, BRIEF, tmp_path, checkpoints=tmp_path / "checkpoints")

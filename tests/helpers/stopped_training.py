@@ -1,4 +1,4 @@
-"""Small trainings that are stopped at a step, and comparison of the weights of two models."""
+"""Trainings of a few steps that stop at a chosen step."""
 
 from pathlib import Path
 
