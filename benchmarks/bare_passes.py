@@ -22,7 +22,7 @@ from mediafm_core.runtime.precision import Precision
 from mediafm_core.vectors import to_numpy
 
 CLOCKS = {"cuda": time.perf_counter, "cpu": time.process_time}
-WARM_UP = 10  # steps before the clock starts; a multiple of what is fetched together on a GPU
+WARM_UP = 10  # steps before the clock starts; a multiple of the steps fetched together on a GPU
 
 
 class BareTraining:
@@ -52,14 +52,14 @@ class BareTraining:
         self.device = network.device
 
     def shots_per_second(self, with_update: bool) -> float:
-        """Of forward and backward passes, with or without the optimisers' step."""
+        """Measure forward and backward passes, with or without the optimisers' step."""
         self._objective.train()
         for step in self._warm_up:
             self._pass(step, with_update)
         return self.shots / timed(self.device, lambda: self._all(with_update))
 
     def operations_per_shot(self) -> float:
-        """Floating-point operations of forward and backward, padding included."""
+        """Count floating-point operations of forward and backward, padding included."""
         with FlopCounterMode(display=False) as counter:
             for step in self._warm_up:
                 self._pass(step, with_update=False)
@@ -98,14 +98,14 @@ class BareReading:
         self._shots = 0.0
 
     def real(self, data: TrainingData) -> float:
-        """Shots per second of reading every title in context, from its file to its vectors."""
+        """Measure shots per second of contextualising every title, from file to vectors."""
         with inference(self._network):
             self._read(data, count=min(len(data), 8))
             seconds = timed(self._network.device, lambda: self._read(data, len(data)))
         return float(data.shots.sum()) / seconds
 
     def bare(self, data: TrainingData) -> float:
-        """Shots per second of the forward passes alone, over the same batches."""
+        """Measure shots per second of the forward passes alone, over the same batches."""
         if not self._batches:
             self._record(data)
             self._shots = float(data.shots.sum())
@@ -115,7 +115,7 @@ class BareReading:
         return float(data.shots.sum()) / seconds
 
     def operations_per_shot(self) -> float:
-        """Floating-point operations of the forward passes, overlaps of windows included."""
+        """Count floating-point operations of the forward passes, overlaps of windows included."""
         with inference(self._network), FlopCounterMode(display=False) as counter:
             self._replay(len(self._batches))
         return float(counter.get_total_flops() / self._shots)
@@ -144,14 +144,14 @@ class BareReading:
 
 
 def stored(titles: list[TitleSource]) -> Iterator[TitleInput]:
-    """Titles, each read from its file when it is asked for."""
+    """Yield titles, each read from its file when it is requested."""
     for title in titles:
         fused = to_numpy(pq.ParquetFile(title.path, memory_map=True).read()["embedding"])
         yield TitleInput(fused, title.global_vector, title.title_id)
 
 
 def timed(device: torch.device, work: Callable[[], Any]) -> float:
-    """Seconds that work takes, until the device has done all of it."""
+    """Return the seconds that work takes, until the device has done all of it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     clock = clock_of(device)
@@ -163,5 +163,5 @@ def timed(device: torch.device, work: Callable[[], Any]) -> float:
 
 
 def clock_of(device: torch.device) -> Callable[[], float]:
-    """Seconds that the processor worked for this process, or with a GPU those that passed."""
+    """Return the clock: CPU time of this process, or with a GPU the wall clock."""
     return CLOCKS[device.type]

@@ -25,7 +25,7 @@ ROWS_READ_TOGETHER = 2048
 
 
 def random_titles(first: int, count: int) -> dict[str, pa.Table]:
-    """The tables of some titles, in the order of titles, with the columns of the store's shards."""
+    """Draw the tables of some titles, ordered by title, with the columns of the store's shards."""
     random = np.random.default_rng(first)
     names = np.array([f"title-{number:06d}" for number in range(first, first + count)])
 
@@ -86,7 +86,7 @@ class Layout(ABC):
         """Lay out so many titles, as additions and merging would have left them."""
 
     def prepare(self, tables: dict[str, pa.Table]) -> None:  # noqa: B027 - most need nothing
-        """Do what comes before an addition and is no part of it."""
+        """Prepare an addition; this is not measured."""
 
     @abstractmethod
     def add(self, tables: dict[str, pa.Table]) -> None:
@@ -110,14 +110,14 @@ class OneFile(Layout):
     """All rows in one DuckDB file, copied for every change."""
 
     def build(self, titles: int) -> None:
-        """Insert in portions."""
+        """Insert the titles in portions."""
         with closing(duckdb.connect(str(self.features))) as connection:
             for first in range(0, titles, TIERS[0]):
                 count = min(TIERS[0], titles - first)
                 _insert(connection, random_titles(first, count), create=first == 0)
 
     def add(self, tables: dict[str, pa.Table]) -> None:
-        """Copy, insert, replace."""
+        """Copy the file, insert the title and replace the readers' file."""
         prepared = self.folder / "prepared.duckdb"
         shutil.copyfile(self.features, prepared)
         with closing(duckdb.connect(str(prepared))) as connection:
@@ -139,7 +139,7 @@ class Shards(Layout):
 
     @abstractmethod
     def view(self, table: str) -> str:
-        """The table, from all shards."""
+        """Return the query of a table over all shards."""
 
     def build(self, titles: int) -> None:
         """Write shards of the sizes of the tiers."""
@@ -185,7 +185,7 @@ class ParquetShards(Shards):
             on_disk(shard / f"{name}.parquet")
 
     def view(self, table: str) -> str:
-        """A list becomes an array again by a cast."""
+        """Return the query; a cast makes arrays of the lists."""
         files = [str(shard / f"{table}.parquet") for shard in self.shards]
         return (
             f"SELECT * REPLACE (embedding::FLOAT[{WIDTH}] AS embedding) "
@@ -203,7 +203,7 @@ class DuckDBShards(Shards):
         on_disk(shard)
 
     def view(self, table: str) -> str:
-        """The types are those of the shards."""
+        """Return the query; the shards have the types already."""
         return f"FROM read_duckdb({[str(shard) for shard in self.shards]}, table_name='{table}')"
 
 
@@ -300,7 +300,7 @@ LAYOUTS: dict[str, type[Layout]] = {
 
 
 def ducklake_extension() -> Path:
-    """The file of the installed package.
+    """Return the extension's file in the installed package.
 
     Raises:
         ModuleNotFoundError: the package `duckdb-extension-ducklake` is not installed.

@@ -27,17 +27,17 @@ class Catalogue:
     global_size: int = 1
 
     def data(self, chosen: Sequence[TitleSource]) -> TrainingData:
-        """Some of the titles as training data."""
+        """Return some of the titles as training data."""
         return TrainingData(list(chosen), self.global_size, FusedSpace(ranges=self.ranges))
 
     def fused(self, title: TitleSource) -> np.ndarray:
-        """All vectors of a title, `[n, d]`."""
+        """Read all vectors of a title, `[n, d]`."""
         data = self.data([title])
         return data.read(0, 0, int(data.shots[0]))
 
 
 def from_store(store: Path) -> Catalogue:
-    """The fused titles of a catalogue."""
+    """Load the fused titles of a catalogue."""
     from mediafm_core.pipeline.catalogue_training import training_data
     from mediafm_core.pipeline.platform import Platform
 
@@ -48,7 +48,7 @@ def from_store(store: Path) -> Catalogue:
 
 
 def from_table(path: Path, vectors: str, label: str | None, folder: Path) -> Catalogue:
-    """Titles of a table with one row per shot, written as training reads them."""
+    """Load titles of a table with one row per shot, and write them to files for training."""
     table = pq.read_table(path).sort_by([("title", "ascending"), ("shot_index", "ascending")])
     names = table["title"].to_numpy()
     matrix = np.stack(table[vectors].to_numpy()).astype(np.float32)
@@ -66,7 +66,7 @@ def from_table(path: Path, vectors: str, label: str | None, folder: Path) -> Cat
 def hidden_shots(
     catalogue: Catalogue, titles: Sequence[TitleSource]
 ) -> Iterator[tuple[torch.Tensor, Masks]]:
-    """Each title's vectors `[n, d]` and what is hidden of it, always the same.
+    """Yield each title's vectors `[n, d]` and its mask, the same in every call.
 
     Titles of a single shot are left out: there is nothing to predict it from.
     """

@@ -4,19 +4,19 @@
         [--layouts one_file,parquet_shards,duckdb_shards,ducklake,published] [--json FILE]
 
 Each layout gets the same random titles (50 shots, 10 clips, vectors of 256 float32) and the same
-questions from a fresh process's point of view: every question opens a connection of its own.
+queries. Every query opens a connection of its own, as in a fresh process.
 
     one_file        a copy is changed and moved over the old file: readers never wait
     parquet_shards  immutable Parquet files under the views of a small DuckDB file, moved likewise
     duckdb_shards   immutable DuckDB files under views by `read_duckdb`
     ducklake        DuckDB's lakehouse format, where its extension is installed and loads
 
-    published       what MediaFM does: parquet_shards from a title's artefacts, with merging
+published       MediaFM's own: parquet_shards from a title's artefacts, with merging
 
-In the sharded layouts a catalogue is laid out as merging leaves it: shards of 512 titles and, of
-what is left, up to seven each of 64, 8 and 1. An addition writes one more shard; in `published`
-every eighth also merges the small ones. Of additions,
-`add` is the median by the clock, `cpu` and `cpu_mean` are CPU time and `most` is the slowest one.
+In the sharded layouts a catalogue is laid out as merging leaves it: shards of 512 titles and, for
+the remaining titles, up to seven each of 64, 8 and 1. An addition writes one more shard; in
+`published` every eighth also merges the small ones. For additions, `add` is the median by the
+clock, `cpu` and `cpu_mean` are CPU time and `most` is the slowest one.
 """
 
 import argparse
@@ -51,9 +51,9 @@ COLUMNS = ("add", "cpu", "cpu_mean", "most", *QUESTIONS)
 def measure(
     kind: type[Layout], folder: Path, sizes: Sequence[int], additions: Sequence[dict[str, pa.Table]]
 ) -> list[dict[str, float]]:
-    """Milliseconds of additions and questions, and mebibytes, for each size.
+    """Measure milliseconds of additions and queries, and mebibytes, for each size.
 
-    The sizes take turns, so that other work on the machine weighs on all of them alike.
+    The sizes take turns, so that other work on the machine slows all of them alike.
     """
     layouts = {titles: kind(folder / str(titles)) for titles in sizes}
     rows: dict[int, dict[str, float]] = {}
@@ -82,7 +82,7 @@ def measure(
 
 
 def ask(layout: Layout) -> dict[str, float]:
-    """Median milliseconds of each question."""
+    """Return the median milliseconds of each query."""
     query = np.ones(WIDTH, np.float32).tolist()
     found = {}
     for name, template in QUESTIONS.items():
@@ -130,7 +130,7 @@ def main() -> None:
 
 
 def small(inputs: SmallInputs) -> list[str]:
-    """The command line of the small setting."""
+    """Return the command line of the small setting."""
     return [str(inputs.new("growing_catalogue")), "--titles", "2,5", "--adds", "2"]
 
 

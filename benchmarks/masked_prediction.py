@@ -5,15 +5,15 @@
 
 Titles are divided into folds. A model is trained without labels on the titles outside a fold, then
 a fifth of the shots of each title inside it is hidden and predicted: cosine distance over all
-hidden shots, beside what can be predicted without a network. "smoothing" is the mean of visible
+hidden shots, beside baselines without a network. "smoothing" is the mean of visible
 shots with weights that halve every 2.3 shots, near the best fixed weights there are.
 
 With `--label`, a logistic probe on the contextual vectors is trained on the same titles and tested
-on the fold's: average precision, mean over titles, of the layer that reads best. The vectors
-without context stand beside it.
+on the fold's: average precision, mean over titles, of the best layer. The row of vectors without
+context is for comparison.
 
 With `--memorise N`, the one figure is the cosine of hidden shots of the N titles with the fewest
-shots after training on these: whether the network can learn at all.
+shots after training on these: a check that the network can learn at all.
 
 With `--store`, each modality alone is hidden too, and predicted from the others and the title.
 """
@@ -75,7 +75,7 @@ def main() -> None:
     source.add_argument("--store", type=Path, help="a catalogue; every title is held out once")
     source.add_argument("--table", type=Path, help="Parquet: title, shot_index, vectors")
     parser.add_argument("--vectors", help="column of the table")
-    parser.add_argument("--label", help="column of the table, true where the probe should say so")
+    parser.add_argument("--label", help="column of the table, boolean labels of the probe")
     parser.add_argument("--variants", help=f"of: {', '.join(VARIANTS)}", default="default")
     parser.add_argument("--memorise", type=int, metavar="TITLES")
     parser.add_argument("--folds", type=int, default=3)
@@ -106,12 +106,12 @@ def main() -> None:
 
 
 def small(inputs: SmallInputs) -> list[str]:
-    """The command line of the small setting."""
+    """Return the command line of the small setting."""
     return [*small_table(inputs), "--label", "starts_scene", "--variants", "published"]
 
 
 def small_table(inputs: SmallInputs) -> list[str]:
-    """Options for a small table and a small network."""
+    """Return options for a small table and a small network."""
     sizes = {"hidden": 16, "layers": 2, "heads": 2, "feed_forward": 32}
     options = [f"--set=model.{name}={size}" for name, size in sizes.items()]
     return ["--table", str(inputs.table), "--vectors", "vector", "--steps", "4", *options]
@@ -126,7 +126,7 @@ class VariantSettings:
     training: TrainingSettings
 
     def train(self, data: TrainingData, seed: int, folder: Path) -> MediaFM:
-        """A network trained on titles, all of them."""
+        """Train a network on all titles of the data."""
         training = self.training.model_copy(update={"seed": seed})
         out = folder / "models"
         return train(data, self.model, training, out, objective=self.objective).network
@@ -135,7 +135,7 @@ class VariantSettings:
 def chosen_settings(
     variant: dict[str, dict[str, Any]], steps: int, overrides: list[str]
 ) -> VariantSettings:
-    """The settings of a variant, and those of the command line on top."""
+    """Return the settings of a variant, overridden by those of the command line."""
     values: dict[str, dict[str, Any]] = {
         "model": dict(variant.get("model", {})),
         "objective": dict(variant.get("objective", {})),
@@ -154,7 +154,7 @@ def chosen_settings(
 
 
 def without_network(catalogue: Catalogue, folds: list[list[TitleSource]]) -> list[dict]:
-    """Rows of what needs no training."""
+    """Measure the baselines that need no training."""
     distances: dict[str, list[np.ndarray]] = {}
     for fused, masks in hidden_shots(catalogue, catalogue.titles):
         masked = masks.masked[0].any(dim=-1)
@@ -175,7 +175,7 @@ def without_network(catalogue: Catalogue, folds: list[list[TitleSource]]) -> lis
 
 
 def smoothed(fused: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
-    """Means of the visible shots, nearer ones with more weight."""
+    """Return means of the visible shots, in which nearer ones have more weight."""
     place = torch.arange(len(fused))
     weights = torch.exp(-SMOOTHING_DECAY * (place[:, None] - place).abs())
     return weights.masked_fill(masked, 0) @ fused
@@ -206,7 +206,7 @@ def measure(
     seeds: int,
     folder: Path,
 ) -> dict:
-    """One row: a variant's figures over folds and seeds."""
+    """Return one row: a variant's figures over folds and seeds."""
     by_seed, by_layer, seconds = [], [], []
     modalities: dict[str, list[np.ndarray]] = {}
     for seed in range(seeds):
@@ -251,7 +251,7 @@ def distance_of(
     masked: torch.Tensor,
     columns: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """Cosine distance of each shot of which something is hidden, in some columns or all."""
+    """Return the cosine distance of each shot with hidden parts, in some columns or all."""
     metadata = torch.zeros(1, network.config.global_size)
     prediction = network(fused[None], metadata, masked=masked).reconstruction[0]
     shots = masked[0].any(dim=-1)
@@ -265,7 +265,7 @@ def distance_of(
 def without_modality(
     network: MediaFM, fused: torch.Tensor, masks: Masks, catalogue: Catalogue
 ) -> dict[str, np.ndarray]:
-    """Distances where one modality alone is hidden, in its columns; and those of its mean."""
+    """Return distances in the columns of a modality that alone is hidden, and of its mean."""
     found = {}
     shots = masks.masked[0].any(dim=-1)
     for place, (kind, columns) in enumerate(catalogue.ranges.items()):
@@ -281,7 +281,7 @@ def without_modality(
 
 @torch.inference_mode()
 def contextual(network: MediaFM, catalogue: Catalogue) -> list[dict[str, np.ndarray]]:
-    """Vectors `[n, h]` of every title, by layer."""
+    """Return the vectors `[n, h]` of every title, by layer."""
     layers: list[dict[str, np.ndarray]] = [{} for _ in range(network.config.num_hidden_layers)]
     for title in catalogue.titles:
         fused = torch.tensor(catalogue.fused(title))[None]
@@ -294,7 +294,7 @@ def contextual(network: MediaFM, catalogue: Catalogue) -> list[dict[str, np.ndar
 def probe(
     vectors: dict[str, np.ndarray], catalogue: Catalogue, fold: list[TitleSource]
 ) -> list[float]:
-    """Average precision for each title of the fold, of a probe trained on the others."""
+    """Return the average precision for each title of a fold, of a probe trained on the others."""
     inside = [title.title_id for title in fold]
     outside = [name for name in vectors if name not in inside]
     model = make_pipeline(

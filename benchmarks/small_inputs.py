@@ -1,4 +1,4 @@
-"""Inputs of the benchmarks' small settings: a short title, and what the platform makes of it."""
+"""Inputs of the benchmarks' small settings: a short title, its store and its model."""
 
 import fcntl
 import json
@@ -33,7 +33,7 @@ TABLE = {"titles": 6, "shots": 24, "width": 16}
 
 
 class SmallInputs:
-    """Makes inputs when they are first asked for, once for all processes that share the folder.
+    """Inputs made on first use, once for all processes that share the folder.
 
     Args:
         folder: where they are kept.
@@ -46,7 +46,7 @@ class SmallInputs:
 
     @property
     def sample(self) -> Path:
-        """The folder of a whole sample title: 42 s, 12 shots, listed in `shots.csv`."""
+        """Folder of a whole sample title: 42 s, 12 shots, listed in `shots.csv`."""
         return SAMPLE
 
     @property
@@ -79,7 +79,7 @@ class SmallInputs:
         return self._made("shots.parquet", _make_table)
 
     def new(self, name: str) -> Path:
-        """An empty folder that no other benchmark uses."""
+        """Make an empty folder that no other benchmark uses."""
         place = self.folder / name
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
@@ -90,7 +90,7 @@ class SmallInputs:
         with (self.folder / f"{name}.lock").open("a+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
             lock.seek(0)
-            if not lock.read():  # made before; files in a store name its place, so none is moved
+            if not lock.read():  # made before; files in a store contain its path, so none is moved
                 shutil.rmtree(place, ignore_errors=True)
                 make(place)
                 lock.write("made")

@@ -3,15 +3,15 @@
     python -m benchmarks.training_speed [--device cuda] [--precision bfloat16] [--hidden 768 ...]
                                         [--titles 100] [--crop 512] [--batch 64] [--json FILE]
 
-Titles of 20 to 600 shots with random fused vectors are written to Parquet files, and read from
-there by what is measured. Training is the real loop (reading, masks, losses, updates) without its
+Titles of 20 to 600 shots with random fused vectors are written to Parquet files, and the measured
+code reads them. Training is the real loop (reading, masks, losses, updates) without its
 validation; beside it the forward and backward pass of the same network over the same batches, ready
 on the device, and the same with the optimiser's step. Contextualisation reads every title from its
-file; beside it the forward pass over the same batches. The real thing and the bare one take turns
-in one process; the shares are medians over the turns. A share of 1 means that nothing but the
-network takes time. Seconds are those of the clock on a GPU, and on a CPU those that the process
-computed, reading ahead included, because other work on the machine is no fault of either; `--wall`
-takes the clock's there too, for an idle machine with a core to spare for reading ahead.
+file; beside it the forward pass over the same batches. Real and bare passes take turns in one
+process; the shares are medians over the turns. A share of 1 means that only the network takes time.
+Seconds are by the clock on a GPU, and CPU seconds of the process on a CPU, prefetch included,
+because other work on the machine does not change them; `--wall` takes the clock there too, for an
+idle machine with a free core for prefetch.
 
 On a GPU the second table has the share of the rate of a large bfloat16 matrix product, measured
 before, that the passes reach.
@@ -85,13 +85,13 @@ def main() -> None:
 
 
 def small(_: SmallInputs) -> list[str]:
-    """The command line of the small setting."""
+    """Return the command line of the small setting."""
     network = ["--hidden", "32", "--layers", "2", "--heads", "2", "--feed-forward", "64"]
     return [*network, "--titles", "4", "--batch", "2", "--steps", "10", "--turns", "1"]
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Write titles, and let real and bare passes over them take turns."""
+    """Write titles, and measure real and bare passes over them in turn."""
     device = torch.device(arguments.device)
     model = ModelSettings(
         hidden=arguments.hidden,
@@ -157,12 +157,12 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def share(turns: list[dict[str, float]], real: str, bare: str) -> float:
-    """Median over the turns of a real rate in units of a bare one."""
+    """Return the median over the turns of a real rate in units of a bare one."""
     return median(turn[real] / turn[bare] for turn in turns)
 
 
 def write_titles(folder: Path, count: int) -> TrainingData:
-    """Titles of 20 to 600 shots in Parquet files as the store writes them."""
+    """Write titles of 20 to 600 shots in Parquet files as the store does."""
     generator = np.random.default_rng(0)
     store = Store(folder)
     titles = []
@@ -185,7 +185,7 @@ def real_training(
     device: torch.device,
     shots: int,
 ) -> float:
-    """Shots per second of the training loop between the end of warming up and the last step."""
+    """Return shots per second of the training loop between warm-up and the last step."""
     marks: dict[int, float] = {}
     clock = clock_of(device)
 
@@ -202,7 +202,7 @@ def real_training(
 def rates(
     device: torch.device, bare: BareTraining, reading: BareReading, rate: dict[str, float]
 ) -> dict[str, float]:
-    """Operations per second of a large matrix product, and shares of it that are reached."""
+    """Return operations per second of a large matrix product, and the passes' shares of it."""
     left, right = torch.randn(2, MATRIX, MATRIX, device=device, dtype=torch.bfloat16)
     timed(device, lambda: left @ right)
     repetitions = 50

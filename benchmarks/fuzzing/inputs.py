@@ -26,10 +26,10 @@ class RefusedError(Exception):
 class Input:
     """One mutated input.
 
-    Attributes:
-        file: the file that has it, relative to the worker's folder.
-        content: of the file; a path stands for a link to it, None for a pipe.
-        mutation: names of the mutations.
+        Attributes:
+            file: the file that has it, relative to the worker's folder.
+    content: of the file; a path makes a link to it, None a pipe.
+            mutation: names of the mutations.
     """
 
     file: str
@@ -37,7 +37,7 @@ class Input:
     mutation: str
 
     def write(self, root: Path) -> Path:
-        """Put the input in its place."""
+        """Write the input to its file and return the path."""
         path = root / self.file
         path.unlink(missing_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,11 +54,11 @@ class Input:
 class Kind:
     """A kind of input.
 
-    Attributes:
-        name: for `--only` and the table.
-        make: draws an input; called with a generator, the corpus and the worker's folder.
-        run: takes it through the platform; raises `RefusedError` or an error of the project.
-        names: one of these is in every sentence that refuses it.
+        Attributes:
+            name: for `--only` and the table.
+            make: draws an input; called with a generator, the corpus and the worker's folder.
+    run: runs it through the platform; raises `RefusedError` or an error of the project.
+            names: every message that refuses the input has one of these.
     """
 
     name: str

@@ -35,7 +35,7 @@ def stored_kinds() -> list[Kind]:
 
 
 def _some_file(rng: Random, root: Path, pattern: str) -> tuple[str, bytes, list[bytes]]:
-    """One of the files of the worker's catalogue, its content and those of the others."""
+    """Choose a file of the worker's catalogue: its name, its content, those of the others."""
     files = sorted(each for each in root.glob(pattern) if each.is_file())
     file = rng.choice(files)
     return str(file.relative_to(root)), file.read_bytes(), [each.read_bytes() for each in files]
@@ -52,7 +52,7 @@ def _stored(
 
 
 def _without_digest(data: bytes) -> bytes:
-    """A file as earlier versions wrote it: what is changed in it has no digest to be seen by."""
+    """Return a file as earlier versions wrote it: it has no digest that reveals a change."""
     if is_sealed_json(data):
         return json.dumps(read_sealed_json(data)).encode()
     return _SEAL.sub(b"", data)
@@ -87,7 +87,7 @@ def _artefact(rng: Random, _corpus: Corpus, root: Path) -> Input:
 
 
 def _read_artefact(root: Path, _made: Input) -> None:
-    """Read the artefact, then do what a run does with the title."""
+    """Read the artefact, then materialise the title as a run does."""
     from mediafm_core.errors import StoreError
     from mediafm_core.pipeline.graph import FROM_MODEL, UP_TO_FUSION
     from mediafm_core.pipeline.materialise import DECODED

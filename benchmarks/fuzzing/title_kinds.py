@@ -63,7 +63,7 @@ def _manifest(rng: Random, _corpus: Corpus, root: Path) -> Input:
 
 
 def _or_link(rng: Random, root: Path, made: Input, secret: str) -> Input:
-    """In place of some inputs a link, a pipe or a script that leads outside."""
+    """Replace some inputs by a link, a pipe or a script that leads outside."""
     if isinstance(rng, mutations.Sound) or rng.random() >= LINK_RATIO:
         return made
     target = root / "outside" / secret

@@ -7,14 +7,14 @@ from benchmarks.fuzzing.corpus import SECRET, TEXTS, Corpus
 
 
 def prepare(root: Path, corpus: Corpus) -> None:
-    """Make a worker's folder anew: a catalogue that is whole, and the canaries outside."""
+    """Reset a worker's folder to a complete catalogue; the canaries outside it stay."""
     for name in ("inbox", "store", "fresh_store", "adopted", "dagster_home"):
         shutil.rmtree(root / name, ignore_errors=True)
     shutil.copytree(corpus.catalogue, root, dirs_exist_ok=True)
 
 
 def make_canaries(root: Path, corpus: Corpus) -> Path:
-    """Make the files outside that nothing may open; returns their folder."""
+    """Write the files outside that nothing may open; return their folder."""
     outside = root / "outside"
     outside.mkdir()
     (outside / f"{SECRET}.mp4").write_bytes(corpus.media("mp4"))

@@ -128,5 +128,5 @@ def test_every_failure_is_noticed_and_the_run_goes_on(worker: Worker) -> None:
         *("served", "crash", "refused", "hang", "memory", "traceback", "long", "unnamed"),
         *("foreign", "started", "unsound", "served"),
     ):
-        came[kind] = worker.take(kind, 3, 1)["came"]
+        came[kind] = worker.run(kind, 3, 1)["came"]
     assert came == {kind: kind for kind in came} | {"started": "foreign"}
