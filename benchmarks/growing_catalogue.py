@@ -11,7 +11,7 @@ queries. Every query opens a connection of its own, as in a fresh process.
     duckdb_shards   immutable DuckDB files under views by `read_duckdb`
     ducklake        DuckDB's lakehouse format, where its extension is installed and loads
 
-published       MediaFM's own: parquet_shards from a title's artefacts, with merging
+    published       MediaFM's own: parquet_shards from a title's artefacts, with merging
 
 In the sharded layouts a catalogue is laid out as merging leaves it: shards of 512 titles and, for
 the remaining titles, up to seven each of 64, 8 and 1. An addition writes one more shard; in

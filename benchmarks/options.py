@@ -18,12 +18,12 @@ def parse(
 ) -> argparse.Namespace:
     """Parse a benchmark's command line and add `--json` and `--small` to it.
 
-    `--small` replaces the required arguments; options beside it override those of the small setting.
+    `--small` replaces the required arguments; options beside it override its own.
 
-        Args:
-            parser: has the benchmark's own options.
-            small: called for `--small` only.
-            line: the arguments, those of the process by default.
+    Args:
+        parser: has the benchmark's own options.
+        small: called for `--small` only.
+        line: the arguments, those of the process by default.
     """
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument(

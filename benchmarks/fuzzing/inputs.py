@@ -26,10 +26,10 @@ class RefusedError(Exception):
 class Input:
     """One mutated input.
 
-        Attributes:
-            file: the file that has it, relative to the worker's folder.
-    content: of the file; a path makes a link to it, None a pipe.
-            mutation: names of the mutations.
+    Attributes:
+        file: the file that has it, relative to the worker's folder.
+        content: of the file; a path makes a link to it, None a pipe.
+        mutation: names of the mutations.
     """
 
     file: str
@@ -54,11 +54,11 @@ class Input:
 class Kind:
     """A kind of input.
 
-        Attributes:
-            name: for `--only` and the table.
-            make: draws an input; called with a generator, the corpus and the worker's folder.
-    run: runs it through the platform; raises `RefusedError` or an error of the project.
-            names: every message that refuses the input has one of these.
+    Attributes:
+        name: for `--only` and the table.
+        make: draws an input; called with a generator, the corpus and the worker's folder.
+        run: runs it through the platform; raises `RefusedError` or an error of the project.
+        names: every message that refuses the input has one of these.
     """
 
     name: str

@@ -55,8 +55,8 @@ class Watch:
 class PythonWatch:
     """Record of what Python code of this process opens outside of given places.
 
-        Args:
-    places: folders that may be opened: the worker's folder, Python and its packages, the system.
+    Args:
+        places: that may be opened: the worker's folder, Python and its packages, the system.
     """
 
     def __init__(self, places: Sequence[Path]) -> None:
