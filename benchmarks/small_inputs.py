@@ -1,6 +1,5 @@
 """Inputs of the benchmarks' small settings: a short title, its store and its model."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.processes import mediafm
+from mediafm_core.disk.locks import locked
 from mediafm_core.vectors import to_arrow, unit_length
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "catalogue"
@@ -87,13 +87,13 @@ class SmallInputs:
 
     def _made(self, name: str, make: Callable[[Path], None]) -> Path:
         place = self.folder / name
-        with (self.folder / f"{name}.lock").open("a+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
-            lock.seek(0)
-            if not lock.read():  # made before; files in a store contain its path, so none is moved
+        lock = self.folder / f"{name}.lock"
+        with locked(lock):
+            # Files in a store contain its path, so the folder is made here and not moved.
+            if not lock.read_text():
                 shutil.rmtree(place, ignore_errors=True)
                 make(place)
-                lock.write("made")
+                lock.write_text("made")
         return place
 
     def _make_store(self, place: Path) -> None:

@@ -1,11 +1,11 @@
-"""Tell people that something has failed: by log, webhook, command or a function of one's own."""
+"""Delivery of alerts about failed runs: by log, webhook, command or a function of the user."""
 
 import importlib
 import logging
 import subprocess
-import time
 from collections.abc import Callable
 from datetime import datetime
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
@@ -16,7 +16,7 @@ from mediafm_core.errors import ConfigurationError
 logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S = 0.5  # doubles with each attempt
-_PASSING = {408, 429}  # and 5xx: the next attempt may succeed
+_TEMPORARY = {408, 429}  # and 5xx: the next attempt may succeed
 _REMEDIES = {
     401: "renew the secret in `alerts.webhook_url`",
     403: "renew the secret in `alerts.webhook_url`",
@@ -26,7 +26,7 @@ _REMEDIES = {
 
 
 class Alert(BaseModel):
-    """What people are told.
+    """The notice of a failed run.
 
     Attributes:
         title: a few words.
@@ -34,7 +34,7 @@ class Alert(BaseModel):
             services show nothing else.
         job: the Dagster job.
         run_id: the Dagster run.
-        link: address of the run in Dagster's UI; empty where that is not known.
+        link: address of the run in Dagster's UI; empty if it is unknown.
         when: the moment of the failure.
     """
 
@@ -67,43 +67,66 @@ def send(alert: Alert, settings: AlertSettings) -> None:
             _call(name, alert)
 
 
-def _post(alert: Alert, settings: AlertSettings) -> None:
-    import httpx2
+class _Answer(NamedTuple):
+    """Result of one attempt to post an alert.
 
-    from mediafm_core.runtime.http_limits import post
+    Attributes:
+        status: of HTTP; None if no answer came.
+        fault: in words that follow the name of the host.
+    """
+
+    status: int | None
+    fault: str
+
+    @property
+    def is_temporary(self) -> bool:
+        """True if the next attempt may succeed."""
+        return self.status is None or self.status in _TEMPORARY or self.status >= 500
+
+
+def _post(alert: Alert, settings: AlertSettings) -> None:
+    from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponential
 
     if settings.webhook_url is None:  # the settings refuse this
         raise ConfigurationError("The alert has no webhook: set `alerts.webhook_url`.")
     address = settings.webhook_url.get_secret_value()
     body = alert.model_dump_json().encode()
-    # Path and query are the secret of most webhooks: only the host is ever named. Errors are
-    # raised where no error of the client, which may hold them, is the context.
-    where = f"The alert about run {alert.run_id} was not delivered: {urlsplit(address).hostname}"
-    fault = ""
-    for attempt in range(settings.max_retries + 1):
-        if attempt:
-            time.sleep(_FIRST_PAUSE_S * 2 ** (attempt - 1))
-        status = None
-        try:
-            status = post(address, body, settings.timeout_s)
-        except httpx2.TimeoutException:
-            fault = f"did not answer in {settings.timeout_s:g} s"
-        except (httpx2.RequestError, httpx2.InvalidURL) as error:
-            fault = f"cannot be reached ({type(error).__name__})"
-        if status is None:
-            continue
-        if 200 <= status < 300:
-            return
-        fault = f"answered {status}"
-        if status not in _PASSING and status < 500:
-            remedy = _REMEDIES.get(status, "check `alerts.webhook_url`")
-            if status < 400:
-                remedy = "it points elsewhere: set `alerts.webhook_url` to the final address"
-            raise ConfigurationError(f"{where} {fault}: {remedy}.")
-    raise ConfigurationError(
-        f"{where} {fault}, {settings.max_retries} retries: check `alerts.webhook_url` and the "
-        "network."
+    attempts = Retrying(
+        stop=stop_after_attempt(settings.max_retries + 1),
+        wait=wait_exponential(multiplier=_FIRST_PAUSE_S),
+        retry=retry_if_result(lambda answer: answer.is_temporary),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
     )
+    answer: _Answer = attempts(_attempt, address, body, settings.timeout_s)
+    status = answer.status
+    if status is not None and 200 <= status < 300:
+        return
+    # Path and query are the secret of most webhooks, so only the host is named.
+    where = f"The alert about run {alert.run_id} was not delivered: {urlsplit(address).hostname}"
+    if status is None or answer.is_temporary:
+        raise ConfigurationError(
+            f"{where} {answer.fault}, {settings.max_retries} retries: check `alerts.webhook_url` "
+            "and the network."
+        )
+    remedy = _REMEDIES.get(status, "check `alerts.webhook_url`")
+    if status < 400:
+        remedy = "it points elsewhere: set `alerts.webhook_url` to the final address"
+    raise ConfigurationError(f"{where} {answer.fault}: {remedy}.")
+
+
+def _attempt(address: str, body: bytes, timeout_s: float) -> _Answer:
+    """Post once; errors of the client, which may hold the address, end here."""
+    import httpx2
+
+    from mediafm_core.runtime.http_limits import post
+
+    try:
+        status = post(address, body, timeout_s)
+    except httpx2.TimeoutException:
+        return _Answer(None, f"did not answer in {timeout_s:g} s")
+    except (httpx2.RequestError, httpx2.InvalidURL) as error:
+        return _Answer(None, f"cannot be reached ({type(error).__name__})")
+    return _Answer(status, f"answered {status}")
 
 
 def _run(alert: Alert, settings: AlertSettings) -> None:
@@ -124,7 +147,7 @@ def _run(alert: Alert, settings: AlertSettings) -> None:
     else:
         return
     raise ConfigurationError(
-        f"The alert about run {alert.run_id} was not delivered: {program} {fault}: mend "
+        f"The alert about run {alert.run_id} was not delivered: {program} {fault}: fix "
         "`alerts.command`, trying it by hand with JSON on its input."
     ) from None
 
@@ -136,7 +159,7 @@ def _call(name: str, alert: Alert) -> None:
     except Exception as error:  # whatever it raises, the alert was not delivered
         raise ConfigurationError(
             f"The alert about run {alert.run_id} was not delivered: {name} raised "
-            f"{type(error).__name__}: mend the function that `alerts.target` names."
+            f"{type(error).__name__}: fix the function that `alerts.target` names."
         ) from error
 
 
@@ -146,7 +169,7 @@ def _function(name: str) -> Callable[[Alert], object]:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigurationError(
-            f"`alerts.target` names {name}, which cannot be imported ({error}): mend the name, or "
+            f"`alerts.target` names {name}, which cannot be imported ({error}): fix the name, or "
             "put the module on PYTHONPATH."
         ) from None
     if not callable(found):

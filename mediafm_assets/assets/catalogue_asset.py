@@ -46,7 +46,7 @@ def describe_catalogue(
         if progress.seconds_left is not None:
             metadata["time_left"] = dg.MetadataValue.text(duration(progress.seconds_left))
     if problems:
-        metadata["needs_attention"] = reasons([(each.title_id, each.reason) for each in problems])
+        metadata["problems"] = reasons([(each.title_id, each.reason) for each in problems])
     return metadata
 
 

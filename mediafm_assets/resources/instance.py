@@ -1,6 +1,5 @@
 """Dagster instance of a catalogue, in `DAGSTER_HOME` or in a folder of the store."""
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import yaml
 
 from mediafm_assets.dagster_internals import CheckError, instance_in
 from mediafm_assets.resources.compute_logs import without_mirror
+from mediafm_core.disk.locks import locked
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.storage.local import require_writable_folder
 from mediafm_core.store.store import Store
@@ -52,7 +52,7 @@ def dagster_home(store: Store) -> Path:
             f"path: set {HOME_VARIABLE} to another folder."
         )
     require_writable_folder(home, f"set {HOME_VARIABLE} to a folder for Dagster's own state")
-    with _one_process(home):
+    with locked(home / _LOCK):
         if not (home / CONFIGURATION).exists():
             shutil.copyfile(_TEMPLATE, home / CONFIGURATION)
     return home
@@ -68,7 +68,7 @@ def open_instance(store: Store) -> dg.DagsterInstance:
         ConfigurationError: see `dagster_home`; or its `dagster.yaml` cannot be used.
     """
     home = dagster_home(store)
-    with _one_process(home), _configuration_errors(home / CONFIGURATION):
+    with locked(home / _LOCK), _configuration_errors(home / CONFIGURATION):
         return instance_in(home, defaults=without_mirror(home))
 
 
@@ -85,11 +85,3 @@ def _configuration_errors(file: Path) -> Iterator[None]:
             f"{file} cannot be used ({' '.join(reason.split()) or type(error).__name__}): correct "
             "it, or delete it, which restores the default."
         ) from error
-
-
-@contextmanager
-def _one_process(home: Path) -> Iterator[None]:
-    """Hold an advisory lock on a file in the folder; the system frees it when the process ends."""
-    with (home / _LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -8,13 +8,13 @@ run notes itself there as well. A run without such a note, or of another machine
 left to the launcher that started it.
 """
 
-import json
 import socket
 from contextlib import suppress
 from typing import NamedTuple, Self
 
 import psutil
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from pydantic import BaseModel
 
 from mediafm_assets.dagster_internals import (
     CheckRunHealthResult,
@@ -51,6 +51,15 @@ class Worker(NamedTuple):
     def current(cls, launcher: str) -> Self:
         """Return the calling process as a worker."""
         return cls(launcher, this_system(), ProcessMark.of_this_process())
+
+
+class _WorkerNote(BaseModel):
+    """A `Worker` as a tag holds it, with the run that it belongs to."""
+
+    run: str
+    launcher: str
+    system: str
+    process: ProcessMark | None
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
@@ -109,9 +118,8 @@ def tags_of(run_id: str, worker: Worker) -> dict[str, str]:
 
     Dagster copies the tags of a run to its retry, so the note names the run that it is about.
     """
-    process = worker.process.model_dump() if worker.process else None
-    note = {"run": run_id, **worker._asdict(), "process": process}
-    return {HOST_TAG: socket.gethostname(), WORKER_TAG: json.dumps(note)}
+    note = _WorkerNote(run=run_id, **worker._asdict())
+    return {HOST_TAG: socket.gethostname(), WORKER_TAG: note.model_dump_json()}
 
 
 def note_worker(instance: DagsterInstance, run: DagsterRun, launcher: str | None = None) -> None:
@@ -133,13 +141,12 @@ def note_worker(instance: DagsterInstance, run: DagsterRun, launcher: str | None
 def worker_of(run: DagsterRun) -> Worker | None:
     """Return the worker that is noted on a run; None without a note or with another run's."""
     try:
-        note = json.loads(run.tags[WORKER_TAG])
-        if note["run"] != run.run_id:
-            return None
-        process = ProcessMark(**note["process"]) if note["process"] else None
-        return Worker(note["launcher"], note["system"], process)
-    except (KeyError, TypeError, ValueError):
+        note = _WorkerNote.model_validate_json(run.tags[WORKER_TAG])
+    except (KeyError, ValueError):
         return None
+    if note.run != run.run_id:
+        return None
+    return Worker(note.launcher, note.system, note.process)
 
 
 def end_dead_runs(instance: DagsterInstance) -> list[str]:

@@ -1,14 +1,22 @@
 """Lease of a catalogue's sensors: a second daemon by mistake would request every run twice."""
 
-import fcntl
-import json
 import time
 
+from pydantic import BaseModel
+
+from mediafm_core.disk.locks import acquire
 from mediafm_core.runtime.process import ProcessMark
 from mediafm_core.store.store import Store
 
 _FILE = ".watching.json"
 _EXPIRY_S = 180.0  # several intervals of any sensor
+
+
+class _Look(BaseModel):
+    """The last time that a process evaluated the catalogue's sensors, in seconds since 1970."""
+
+    process: ProcessMark
+    looked: float
 
 
 def reason_to_stand_by(store: Store) -> str:
@@ -22,34 +30,33 @@ def reason_to_stand_by(store: Store) -> str:
     path = store.root / _FILE
     try:
         store.root.mkdir(parents=True, exist_ok=True)
-        opened = path.open("a+")
+        lock = acquire(path)
     except OSError as error:
         return f"The store {store.location} cannot be written ({error.strerror}): make it writable."
-    with opened as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        other = _holder(file.read())
+    try:
+        other = _holder(path.read_text())
         if other is not None:
             place = "" if other.state == "alive" else f" of {other.host}"
             return (
                 f"Process {other.pid}{place} watches {store.location} already: stop one of the two "
                 "daemons."
             )
-        file.truncate(0)
-        note = {"process": ProcessMark.of_this_process().model_dump(), "looked": time.time()}
-        json.dump(note, file)
+        note = _Look(process=ProcessMark.of_this_process(), looked=time.time())
+        path.write_text(note.model_dump_json())
+    finally:
+        lock.release()
     return ""
 
 
 def _holder(note: str) -> ProcessMark | None:
     """Return the other process that holds the catalogue, from the last note, or None."""
     try:
-        noted = json.loads(note)
-        process, looked = ProcessMark(**noted["process"]), float(noted["looked"])
-    except (ValueError, KeyError, TypeError):  # none yet, or damaged by a power cut
+        noted = _Look.model_validate_json(note)
+    except ValueError:  # none yet, or damaged by a power cut
         return None
     # The absolute value: a clock that was set back must not stop the sensors for long.
-    expired = abs(time.time() - looked) > _EXPIRY_S
+    expired = abs(time.time() - noted.looked) > _EXPIRY_S
+    process = noted.process
     if process == ProcessMark.of_this_process() or expired or process.state == "dead":
         return None
     return process

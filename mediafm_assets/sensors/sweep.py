@@ -6,12 +6,12 @@ requests runs for whatever is missing or stale, unless a run or backfill works o
 records the serving model and the encoders, on whose changes the automation condition fires.
 """
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import dagster as dg
+from pydantic import TypeAdapter
 
 from mediafm_assets.assets.catalogue_asset import observe_catalogue
 from mediafm_assets.assets.encoder_assets import observe_encoders
@@ -47,6 +47,7 @@ from mediafm_core.pipeline.publishing import cut_over_waits_for, unpublished
 from mediafm_core.pipeline.serving import release_history
 
 NAME = "catalogue_sweep"
+_CURSOR = TypeAdapter(tuple[str, float])  # digest of the wanted versions, known since
 _UNDER_WAY = "The runs of earlier ticks are still under way."
 _NAMED_TITLES = 5
 
@@ -109,7 +110,7 @@ def sweep_sensor(settings: Settings) -> dg.SensorDefinition:
                 *model_changes(context.instance, platform.store),
             ],
             asset_events=list(unrecorded(context.instance, observed)),
-            cursor=json.dumps(since),
+            cursor=_CURSOR.dump_json(since).decode(),
         )
 
     return catalogue_sweep
@@ -237,6 +238,6 @@ def _wanted_since(cursor: str | None, observed: list[dg.AssetObservation]) -> tu
     A lost cursor only makes the sweep wait once more.
     """
     now = digest_of(*(each.tags.get(DATA_VERSION_TAG, "") for each in observed))
-    known, since = json.loads(cursor) if cursor else ("", 0.0)
+    known, since = _CURSOR.validate_json(cursor) if cursor else ("", 0.0)
     clock = time.time()
     return now, min(since, clock) if known == now else clock

@@ -190,10 +190,10 @@ def pool_in_context(
 
     weights = span_weights(_shots(connection, title), spans_s)
     first, last = (weights.shot.min(), weights.shot.max()) if len(weights.shot) else (0, -1)
-    vectors = connection.execute(
+    vectors = connection.sql(
         "SELECT embedding FROM shots WHERE title_id = ? AND shot_index BETWEEN ? AND ? "
         "ORDER BY shot_index",
-        [title, int(first), int(last)],
+        params=[title, int(first), int(last)],
     ).to_arrow_table()["embedding"]
     return pool(to_numpy(vectors), weights._replace(shot=weights.shot - first))
 
@@ -204,8 +204,9 @@ def _shots(connection: duckdb.DuckDBPyConnection, title: str) -> pa.Table:
     Raises:
         MediaFMError: The title is unknown.
     """
-    shots = connection.execute(
-        "SELECT title_id, start_s, end_s FROM shots WHERE title_id = ? ORDER BY shot_index", [title]
+    shots = connection.sql(
+        "SELECT title_id, start_s, end_s FROM shots WHERE title_id = ? ORDER BY shot_index",
+        params=[title],
     ).to_arrow_table()
     if not shots.num_rows:
         raise MediaFMError(_unknown_title(connection, title))

@@ -116,7 +116,7 @@ def _with_times(connection: duckdb.DuckDBPyConnection, labels: LabelTable) -> pa
     """Add start and end to each row of labels, and sort the rows by title and time."""
     table = labels.table
     if labels.is_of_clips:
-        clips = connection.execute(
+        clips = connection.sql(
             "SELECT title_id, clip_id, start_s AS first_s, end_s AS last_s FROM clips"
         ).to_arrow_table()
         joined = table.join(clips, ["title_id", "clip_id"], join_type="left outer")

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import duckdb
@@ -21,12 +22,17 @@ from mediafm_core.store.features.snapshot import literal
 LONGEST = 1_000_000
 """Most characters of a query."""
 
-# PIVOT is a CREATE TYPE followed by a SELECT; the database itself is attached read-only.
+# DuckDB counts a statement as MULTI if it contains a PIVOT whose columns come from the data: it
+# creates a type before it selects. The database itself is attached read-only.
 _READING = {
     duckdb.StatementType.SELECT,
     duckdb.StatementType.EXPLAIN,
-    duckdb.StatementType.CREATE,
+    duckdb.StatementType.MULTI,
 }
+# Since DuckDB 2, a SELECT can write: WITH takes INSERT, UPDATE, DELETE and COPY TO.
+_READING_NODES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
+_NODE = "_NODE"
+_WRITING_WORDS = frozenset({"insert", "update", "delete", "truncate", "merge", "copy"})
 # The explained statement is checked too: EXPLAIN ANALYZE would run a COPY, even over the
 # catalogue's own files.
 _EXPLAIN = re.compile(
@@ -46,23 +52,23 @@ _TABLE_FUNCTIONS = frozenset(
 # Functions with that mark that are harmless: non-deterministic values, errors, the query's state.
 _HARMLESS = frozenset(
     {
-        *("random", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "error"),
+        *("random", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "error", "vector_type"),
         *("current_query", "current_query_id", "current_connection_id", "current_transaction_id"),
     }
 )
-# Functions without that mark that are refused: they wait, read settings or environment variables,
-# or take serialised plans and aggregate states.
+# Functions without that mark that are refused: they wait, read settings, environment variables or
+# keys of an index, or take serialised plans and aggregate states.
 _REFUSED = frozenset(
     {
         *("pg_sleep", "getenv", "current_setting", "getvariable", "json_serialize_plan"),
-        *("combine", "finalize"),
+        *("combine", "combine_aggr", "finalize", "to_aggregate_state", "index_key"),
     }
 )
 _INTERNAL = "__internal"
 
 _FUNCTIONS = """
     SELECT lower(function_name),
-           bool_or(function_type IN ('scalar', 'aggregate', 'macro'))
+           bool_or(function_type IN ('scalar', 'aggregate', 'window', 'macro'))
            AND NOT bool_or(coalesce(has_side_effects, false))
     FROM duckdb_functions() GROUP BY 1
 """
@@ -99,16 +105,17 @@ def require_reading(connection: duckdb.DuckDBPyConnection, query: str) -> None:
     if (
         not kinds
         or not _READING.issuperset(kinds)
-        or kinds[-1] == duckdb.StatementType.CREATE
         or any(inner.type != duckdb.StatementType.SELECT for inner in explained)
     ):
-        raise MediaFMError("The query must read (SELECT, FROM, SHOW, DESCRIBE): write a SELECT.")
-    if duckdb.StatementType.CREATE in kinds:  # PIVOT, for which DuckDB gives no parse tree
-        _require(_called(query), _TABLE_FUNCTIONS | _values())
-        return
+        raise _not_reading()
     for statement in [*statements, *explained]:
-        if statement.type == duckdb.StatementType.SELECT:
-            values, tables = _used(_tree(connection, statement.query))
+        if statement.type == duckdb.StatementType.MULTI:
+            _require_reading_pivot(connection, statement.query)
+        elif statement.type == duckdb.StatementType.SELECT:
+            tree = _tree(connection, statement.query)
+            if not _READING_NODES.issuperset(_nodes(tree)):
+                raise _not_reading()
+            values, tables = _used(tree)
             _require(tables, _TABLE_FUNCTIONS)
             _require(values, _values())
 
@@ -121,6 +128,31 @@ def require_condition(connection: duckdb.DuckDBPyConnection, where: str) -> None
     """
     duckdb.SQLExpression(where)  # parsed alone, so that it cannot close the parentheses around it
     require_reading(connection, f"SELECT 1 WHERE (\n{where}\n)")
+
+
+def _not_reading() -> MediaFMError:
+    return MediaFMError("The query must read (SELECT, FROM, SHOW, DESCRIBE): write a SELECT.")
+
+
+def _require_reading_pivot(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    """Refuse a statement with a PIVOT that may do more than read.
+
+    DuckDB gives no tree of it, so its words decide: no function that is not allowed, no word of a
+    statement that writes outside of quotes. Only a query can stand in brackets after FROM.
+
+    Raises:
+        MediaFMError: it does more than read.
+        NotAllowedError: a function that is not allowed, by name.
+    """
+    words = list(_words(query))
+    if not _WRITING_WORDS.isdisjoint(words):
+        raise _not_reading()
+    called = (_unquoted(name) for name, bracket in pairwise(words) if bracket.startswith("("))
+    _require(called, _TABLE_FUNCTIONS | _values())
+    try:
+        connection.extract_statements(f"FROM (\n{query.rstrip().removesuffix(';')}\n)")
+    except duckdb.Error:
+        raise _not_reading() from None
 
 
 @cache
@@ -175,15 +207,30 @@ def _used(tree: Any) -> tuple[set[str], set[str]]:
     return values, tables
 
 
-def _called(query: str) -> Iterator[str]:
-    """Yield the words before opening parentheses, which include all function names."""
-    tokens = duckdb.tokenize(query)
-    ends = [*(start for start, _ in tokens[1:]), len(query.encode())]
+def _nodes(tree: Any) -> set[str]:
+    """Return the kinds of queries and statements in a tree."""
+    found = set()
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            waiting += node.values()
+            if isinstance(kind := node.get("type"), str) and kind.endswith(_NODE):
+                found.add(kind)
+    return found
+
+
+def _words(query: str) -> Iterator[str]:
+    """Yield the tokens of a query in lower case, names with their quotes, no comments."""
     text = query.encode()
-    word = ""
-    for (start, _), end in zip(tokens, ends, strict=True):
-        token = text[start:end].decode(errors="replace")
-        if token.startswith("(") and word:
-            yield word
-        token = re.sub(r"(?s)--.*?(\n|$)|/\*.*?\*/", "", token).strip()
-        word = token[1:-1].replace('""', '"').lower() if token.startswith('"') else token.lower()
+    tokens = duckdb.tokenize(query)
+    ends = [*(start for start, _ in tokens[1:]), len(text)]
+    for (start, kind), end in zip(tokens, ends, strict=True):
+        if kind != duckdb.token_type.comment:
+            yield text[start:end].decode(errors="replace").strip().lower()
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name

@@ -109,7 +109,7 @@ def _run(request: QueryRequest, answers: BinaryIO) -> pa.Table:
 def _sql(connection: duckdb.DuckDBPyConnection, request: QueryRequest) -> pa.Table:
     """Run a query."""
     require_reading(connection, request.text)
-    result = connection.execute(request.text, request.parameters)
+    result = connection.sql(request.text, params=request.parameters)
     kinds = [(name, str(kind)) for name, kind, *_ in result.description or ()]
     refuse_inexact(kinds)
     return result.to_arrow_table()
@@ -118,10 +118,10 @@ def _sql(connection: duckdb.DuckDBPyConnection, request: QueryRequest) -> pa.Tab
 def _clips(connection: duckdb.DuckDBPyConnection, request: QueryRequest) -> pa.Table:
     """Return `title_id, clip_id` of the clips that satisfy a condition."""
     require_condition(connection, request.text)
-    return connection.execute(
+    return connection.sql(
         "SELECT title_id, clip_id FROM clips JOIN titles USING (title_id) "  # noqa: S608 - the condition was checked
         f"WHERE (\n{request.text}\n)",
-        request.parameters,
+        params=request.parameters,
     ).to_arrow_table()
 
 

@@ -5,14 +5,11 @@ Nothing in it is loaded from elsewhere and nothing runs: it opens from a disk, a
 
 import base64
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
-from importlib.resources import files
 
 PICTURE_WIDTH = 320
 _QUALITY = 72
-_BARE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 @dataclass(frozen=True)
@@ -22,11 +19,11 @@ class ClipCard:
     Attributes:
         title: name of its title.
         title_id: of its title.
-        clip_id: its own.
+        clip_id: its own; empty for a span that is no clip.
         start_s: in seconds.
         end_s: in seconds, exclusive.
-        text: what is said in it; empty without.
-        facts: what else to say, a name and a value each; the first stands out.
+        text: of its captions and speech; empty without.
+        facts: further names and values to show; the first stands out.
         pictures: JPEG files in the order of time, with the moment of each in seconds.
     """
 
@@ -41,12 +38,12 @@ class ClipCard:
 
 
 @dataclass(frozen=True)
-class Section:
-    """What was asked, and the clips that answer it.
+class ClipSection:
+    """A query and the clips that answer it.
 
     Attributes:
-        heading: in words.
-        query: the clip that was asked about, where it was one.
+        heading: the query in words.
+        query: the clip that was searched with; None for a text.
         clips: the best first.
     """
 
@@ -55,68 +52,30 @@ class Section:
     clips: Sequence[ClipCard] = field(default_factory=tuple)
 
 
-def clip_page(title: str, note: str, sections: Sequence[Section]) -> str:
-    """The page, complete.
+def clip_page(title: str, note: str, sections: Sequence[ClipSection]) -> str:
+    """Render the page from the template `clip_page.html`; every text in it is escaped.
 
     Args:
         title: of the page.
         note: a line below it: the catalogue and what was asked of it.
         sections: one for each query.
     """
-    style = (files("mediafm_core.report") / "clip_page.css").read_text(encoding="utf-8")
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en">',
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_BARE}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>{escape(title)}</title>",
-            f"<style>\n{style}</style>",
-            f"<header><h1>{escape(title)}</h1><p>{escape(note)}</p></header>",
-            "<main>",
-            *(line for section in sections for line in _section(section)),
-            "</main>",
-            "</html>",
-            "",
-        ]
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("mediafm_core", "report"),
+        autoescape=True,
+        trim_blocks=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
     )
-
-
-def _section(section: Section) -> Iterator[str]:
-    yield f"<section><h2>{escape(section.heading)}</h2>"
-    if section.query:
-        yield from _card(section.query, "article", "query")
-    if not section.clips:
-        yield "<p>No clip was found.</p>"
-    yield "<ol>"
-    for clip in section.clips:
-        yield from _card(clip, "li", "clip")
-    yield "</ol></section>"
-
-
-def _card(clip: ClipCard, element: str, kind: str) -> Iterator[str]:
-    yield f'<{element} class="{kind}">'
-    yield f'<div class="pictures many{min(len(clip.pictures), 4)}">'
-    for time_s, jpeg in clip.pictures:
-        caption = escape(f"{clip.title} at {clock(time_s)}")
-        yield f'<img src="{_data(jpeg)}" alt="{caption}" title="{caption}" loading="lazy">'
-    yield "</div>"
-    yield f"<h3>{escape(clip.title)}</h3>"
-    yield f'<p class="times">{clock(clip.start_s)} – {clock(clip.end_s)}</p>'
-    facts = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in clip.facts
-    )
-    yield f"<dl>{facts}</dl>"
-    if clip.text:
-        yield f"<blockquote>{escape(clip.text)}</blockquote>"
-    place = f"{clip.title_id} {clip.clip_id}".strip()
-    yield f"<footer><code>{escape(place)}</code></footer></{element}>"
+    environment.filters |= {"clock": clock, "data_uri": _data_uri}
+    template = environment.get_template("clip_page.html")
+    return template.render(title=title, note=note, sections=sections)
 
 
 def clock(seconds: float) -> str:
-    """A moment for people: `1:02:03.4`, or `2:03.4` in the first hour."""
+    """Format a moment for people: `1:02:03.4`, or `2:03.4` in the first hour."""
     tenths = round(seconds * 10)
     minutes, rest = divmod(tenths, 600)
     hours, minutes = divmod(minutes, 60)
@@ -124,8 +83,8 @@ def clock(seconds: float) -> str:
     return f"{hours}:{clocked}" if hours else clocked
 
 
-def _data(jpeg: bytes) -> str:
-    """A picture as a data URI, no wider than it is shown on a dense display."""
+def _data_uri(jpeg: bytes) -> str:
+    """Return a picture as a data URI, no wider than it is shown on a dense display."""
     from PIL import Image
 
     picture = Image.open(io.BytesIO(jpeg))

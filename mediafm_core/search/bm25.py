@@ -49,4 +49,4 @@ def scores_by_words(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Tab
     Returns:
         `title_id, clip_id, score`, a row per clip with at least one of the words.
     """
-    return connection.execute(_SCORES, {"query": query}).to_arrow_table()
+    return connection.sql(_SCORES, params={"query": query}).to_arrow_table()

@@ -62,7 +62,7 @@ def matching_clips(
         registered(connection, "numbered", numbered(clips)),
         registered(connection, "matching", matching),
     ):
-        found = connection.execute(
+        found = connection.sql(
             "SELECT number FROM numbered SEMI JOIN matching USING (title_id, clip_id)"
         ).to_arrow_table()
     allowed = np.zeros(len(clips), dtype=bool)

@@ -7,7 +7,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from mediafm_core.report.clip_page import ClipCard, Section, clip_page, clock
+from mediafm_core.report.clip_page import ClipCard, ClipSection, clip_page, clock
 from mediafm_core.search.clip_keyframes import keyframes_of
 from mediafm_core.search.filters import Span, registered
 from mediafm_core.store.store import Store
@@ -56,9 +56,9 @@ def page_of(
     for number, query in enumerate(requests):
         own = [cards[row] for row in np.flatnonzero(numbers == number)]
         if isinstance(query, Span):
-            sections.append(Section(f"Like {_in_words(query)}", next(queries), own))
+            sections.append(ClipSection(f"Like {_in_words(query)}", next(queries), own))
         else:
-            sections.append(Section(f"“{query}”", clips=own))
+            sections.append(ClipSection(f"“{query}”", clips=own))
     (model,) = connection.execute("SELECT model_version FROM catalogue").fetchall()[0]
     return clip_page("Nearest clips" if spans else "Clips", model, sections)
 

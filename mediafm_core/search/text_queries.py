@@ -202,11 +202,11 @@ def _published(
     """Yield columns of published shots, title by title."""
     remaining = iter(titles)
     while some := list(islice(remaining, _TITLES_AT_A_TIME)):
-        rows = connection.execute(
+        rows = connection.sql(
             f"SELECT title_id, shot_index, {columns} FROM shots "  # noqa: S608 - our own names
             f"WHERE title_id IN (SELECT unnest($titles)) AND {condition} "
             "ORDER BY title_id, shot_index",
-            {"titles": some},
+            params={"titles": some},
         ).to_arrow_table()
         runs = pc.run_end_encode(rows["title_id"].combine_chunks())
         first = 0
@@ -240,7 +240,7 @@ def _scored(
 def _best_shots(connection: duckdb.DuckDBPyConnection, shots: pa.Table) -> pa.Table:
     """Return `title_id, clip_id, score` with the score of each clip's best shot."""
     with registered(connection, "scored", shots):
-        return connection.execute(
+        return connection.sql(
             "SELECT title_id, clip_id, max(score) AS score FROM clips JOIN scored USING (title_id) "
             "WHERE shot_index BETWEEN first_shot AND last_shot GROUP BY title_id, clip_id"
         ).to_arrow_table()
@@ -249,7 +249,7 @@ def _best_shots(connection: duckdb.DuckDBPyConnection, shots: pa.Table) -> pa.Ta
 def _per_clip(connection: duckdb.DuckDBPyConnection, found: pa.Table, clips: Clips) -> np.ndarray:
     """Order scores by clip number, float32 `[n]`; NaN for clips without one."""
     with registered(connection, "found", found):
-        rows = connection.execute(
+        rows = connection.sql(
             "SELECT number, score FROM found JOIN numbered USING (title_id, clip_id)"
         ).to_arrow_table()
     values = np.full(len(clips), np.nan, dtype=np.float32)

@@ -7,7 +7,6 @@ clock, the holder counts as dead and another process takes over. The machines' c
 compared: a holder that could not renew in time measures that by its monotonic clock, and stops.
 """
 
-import json
 import logging
 import os
 import random
@@ -19,10 +18,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from operator import itemgetter
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import BaseModel
 
 from mediafm_core.errors import StorageError
 from mediafm_core.storage.s3_client import is_changed, is_missing, read_object
@@ -32,6 +31,14 @@ logger = logging.getLogger(__name__)
 _RENEWALS = 4  # in the time of a lease
 _CLOCK_STEP_S = 1.0  # S3 dates objects in whole seconds
 _FIRST_LOOK_S, _LONGEST_LOOK_S = 0.05, 2.0  # between two looks at a lock that another holds
+
+
+class _LockObject(BaseModel):
+    """Content of the object: the holder, None if the lock is free, and the length of its lease."""
+
+    holder: str | None
+    seconds: float
+    written: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,26 +140,22 @@ class Lease:
                 return None
             raise
         try:
-            holder, seconds = itemgetter("holder", "seconds")(json.loads(body))
-        except (
-            ValueError,
-            TypeError,
-            KeyError,
-        ):  # the empty lock file of a store that was copied from a disk
-            holder, seconds = None, 0.0
+            held = _LockObject.model_validate_json(body)
+        except ValueError:  # the empty lock file of a store that was copied from a disk
+            held = _LockObject(holder=None, seconds=0)
         now = parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"]["date"])
         age_s = (now - found["LastModified"]).total_seconds()
-        return _Seen(holder, seconds, found["ETag"], age_s)
+        return _Seen(held.holder, held.seconds, found["ETag"], age_s)
 
     def _write(self, holder: str | None, tag: str | None) -> bool:
         """Write the object if its state is still the seen one; return True on success."""
-        # Unique, so that each renewal changes the tag.
-        document = {"holder": holder, "seconds": self._seconds, "written": uuid.uuid4().hex}
+        # `written` is unique, so that each renewal changes the tag.
+        content = _LockObject(holder=holder, seconds=self._seconds, written=uuid.uuid4().hex)
         condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
         started = time.monotonic()
         try:
             made = self._client.put_object(
-                **self._place, Body=json.dumps(document).encode(), **condition
+                **self._place, Body=content.model_dump_json().encode(), **condition
             )
             self._tag = made["ETag"]
         except ClientError as error:

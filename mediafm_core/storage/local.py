@@ -1,7 +1,6 @@
 """Files in a folder of this machine, or of a network file system with locks."""
 
 import errno
-import fcntl
 import os
 import shutil
 import socket
@@ -15,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from mediafm_core.disk.atomic import replace_file, to_disk
+from mediafm_core.disk.locks import acquire
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.storage.files import Entry, Files
 
@@ -109,10 +109,11 @@ class LocalFiles(Files):
         """Hold a lock on a hidden file; the system frees it when the process ends."""
         with self._writing():
             self.root.mkdir(parents=True, exist_ok=True)
-            opened = (self.root / f".{name}.lock").open("w")
-        with opened as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock = acquire(self.root / f".{name}.lock")
+        try:
             yield
+        finally:
+            lock.release()
 
     @contextmanager
     def staging(self) -> Iterator[Path]:

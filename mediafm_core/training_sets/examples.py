@@ -51,7 +51,7 @@ def find_examples(
     keys = labels.table.select(labels.keys)
     rows = pa.array(np.arange(keys.num_rows))
     connection.register("labelled", keys.append_column("row", rows))
-    found = connection.execute(_FIND[labels.is_of_clips]).to_arrow_table()
+    found = connection.sql(_FIND[labels.is_of_clips]).to_arrow_table()
     connection.unregister("labelled")
     known = found["known"].to_numpy()
     left_out = int(len(known) - known.sum())
@@ -110,7 +110,7 @@ def _require_known(
     if skip and unknown.num_rows < labels.table.num_rows:
         return
     connection.register("unknown", unknown)
-    titles = connection.execute(
+    titles = connection.sql(
         "SELECT DISTINCT title_id FROM unknown ANTI JOIN titles USING (title_id) ORDER BY title_id"
     ).to_arrow_table()
     connection.unregister("unknown")

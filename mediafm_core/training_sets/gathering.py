@@ -64,7 +64,7 @@ def gather_clips(
     connection.register("keys", keys.append_column("row", pa.array(np.arange(keys.num_rows))))
     connection.execute("CREATE TEMP TABLE wanted AS FROM keys")
     connection.unregister("keys")
-    batches = connection.execute(
+    batches = connection.sql(
         "SELECT row, embedding FROM clip_features JOIN wanted USING (title_id, clip_id)"
     ).to_arrow_reader(max(_DUCKDB_VECTOR, _BATCH_BYTES // (4 * matrix.shape[1])))
     for batch in batches:
@@ -164,7 +164,7 @@ def _titles(
         sources = [rows(store.files, snapshot.model, "shots", each, local=True) for each in shards]
     vectors = f", embedding::FLOAT[{width}] AS embedding" if width else ""
     for source in sources:
-        shots = connection.execute(
+        shots = connection.sql(
             f"SELECT title_id, start_s, end_s{vectors} FROM ({source}) "  # noqa: S608 - our own
             "SEMI JOIN names USING (title_id) ORDER BY title_id, shot_index"
         ).to_arrow_table()

@@ -95,10 +95,10 @@ def catalogue_labels(
     columns = ", ".join(
         f"labels[{_quoted(name, chr(39))}] AS {_quoted(name, chr(34))}" for name in names
     )
-    table = connection.execute(
+    table = connection.sql(
         f"SELECT title_id, clip_id, {columns} FROM clips "  # noqa: S608 - names are quoted
         f"WHERE len(list_intersect(map_keys(labels), $1)) > 0 ORDER BY title_id, clip_id",
-        [list(names)],
+        params=[list(names)],
     ).to_arrow_table()
     for name in names:
         table = _replaced(table, name, typed(table[name]))

@@ -53,10 +53,10 @@ def test_clip_rows_are_the_pooled_slices_of_the_files(taken_in):
     platform = taken_in.platform()
     with duckdb.connect(str(platform.store.features), read_only=True) as connection:
         for title_id in ("cat", "coffee"):
-            clips = connection.execute(
+            clips = connection.sql(
                 "SELECT clip_id, start_s, end_s, embedding FROM clips JOIN clip_features "
                 "USING (title_id, clip_id) WHERE title_id = ? ORDER BY clip_id",
-                [title_id],
+                params=[title_id],
             ).to_arrow_table()
             shots = pq.read_table(platform.store.path("shots", title_id))
             weights = overlap_weights(clips, shots)

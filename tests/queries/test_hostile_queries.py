@@ -53,6 +53,11 @@ EFFECTS = [
     "SELECT * FROM checkpoint()",
     "SELECT * FROM force_checkpoint()",
     "SELECT nextval('x')",
+    "SELECT setval('x', 1)",
+    "SELECT to_aggregate_state('x'::BLOB, 'sum', 'INTEGER')",
+    "SELECT index_key({'table': 'shards'}, 'x', 1)",
+    "FROM create_external_resource('x')",
+    "FROM add_grammar_extension('x')",
     "SELECT setseed(0.5)",
     "SELECT sleep_ms(100000)",
     "SELECT pg_sleep(100)",
@@ -94,6 +99,9 @@ EFFECTS = [
     "EXPLAIN (ANALYZE, FORMAT json) SELECT write_log('x')",
     "PIVOT (FROM glob('/etc/*')) ON file USING count(*)",
     "PIVOT (FROM \"glob\" -- (\n /* ( */ ('/etc/*')) ON file USING count(*)",
+    "PIVOT (SELECT getenv /* */ ('HOME') AS a) ON a USING count(*)",
+    "PIVOT (SELECT \"getenv\"('HOME') AS a) ON a USING count(*)",
+    "PIVOT clips ON proposed USING count(*); FROM glob('/etc/*')",
     "SELECT 1; FROM glob('/etc/*')",
     # statements
     "CALL enable_logging()",
@@ -117,6 +125,40 @@ EFFECTS = [
     "FROM '/etc/passwd'",
     "FROM 'https://localhost/x.parquet'",
 ]
+
+
+PIVOT = "PIVOT clips ON proposed USING count(*)"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "WITH a AS (COPY titles TO 'x.csv') FROM a",
+        "WITH a AS (COPY (SELECT 1) TO 'x.parquet') SELECT 1",
+        "WITH a AS (INSERT INTO catalogue VALUES ('x', 1, 1, 1) RETURNING *) FROM a",
+        "WITH a AS (UPDATE titles SET name = 'x' RETURNING *) FROM a",
+        "WITH a AS (DELETE FROM catalogue RETURNING *) FROM a",
+        "WITH a AS (TRUNCATE catalogue) SELECT 1",
+        "SELECT (WITH a AS (COPY titles TO 'x.csv') SELECT count(*) FROM a)",
+        "EXPLAIN ANALYZE WITH a AS (COPY titles TO 'x.csv') FROM a",
+        "DESCRIBE WITH a AS (COPY titles TO 'x.csv') FROM a",
+        f"WITH a AS (COPY titles TO 'x.csv'), b AS ({PIVOT}) FROM a, b",
+        f"WITH a AS (COPY titles TO 'x.csv') FROM a; {PIVOT}",
+        f"COPY ({PIVOT}) TO 'x.csv'",
+        f"CREATE TEMP TABLE x AS {PIVOT}",
+        f"CREATE TEMP TABLE x AS {PIVOT};",
+        f"INSERT INTO catalogue {PIVOT}",
+        f"WITH a AS ({PIVOT}) INSERT INTO catalogue FROM a",
+        f"PREPARE x AS {PIVOT}",
+        f"{PIVOT}; CREATE TEMP TABLE x AS {PIVOT}",
+        f"/* */ CREATE -- (\n TEMP TABLE x AS {PIVOT}",
+    ],
+)
+def test_what_writes_is_no_query(query: str, small: SmallCatalogue) -> None:
+    """DuckDB counts the first ones as SELECT, and all that hold a PIVOT as one kind."""
+    before = {file: file.read_bytes() for file in small.root.rglob("*") if file.is_file()}
+    assert refused(query, small).startswith("The query must read")
+    assert {file: file.read_bytes() for file in before} == before
 
 
 @pytest.mark.parametrize("query", EFFECTS)
@@ -213,6 +255,13 @@ def test_conditions_have_the_same_limits(
         "USING (title_id, start_s)",
         "FROM clips TABLESAMPLE 50%",
         "UNPIVOT (SELECT 1 AS a, 2 AS b) ON a, b",
+        f"{PIVOT};",
+        f"WITH a AS ({PIVOT} GROUP BY title_id) SELECT * FROM a ORDER BY title_id -- (",
+        f"FROM ({PIVOT}), (SELECT 'COPY' AS \"copy\", row_number() OVER () AS place)",
+        "WITH RECURSIVE a AS (SELECT 1 b UNION SELECT b + 1 FROM a WHERE b < 3) FROM a EXCEPT "
+        "(FROM a LIMIT 1)",
+        "SELECT lag(start_s) OVER title, first_value(end_s) OVER title FROM shots "
+        "WINDOW title AS (PARTITION BY title_id ORDER BY start_s)",
         "SUMMARIZE titles",
         "FROM information_schema.tables",
         "FROM duckdb_columns()",
@@ -236,7 +285,7 @@ def test_every_function_with_side_effects_is_listed() -> None:
             "SELECT DISTINCT function_name FROM duckdb_functions() "
             "WHERE function_type IN ('table', 'table_macro', 'pragma')"
         ).fetchall()
-    refused = {"currval", "nextval", "setseed", "sleep_ms", "stats", "write_log"}
+    refused = {"currval", "nextval", "setseed", "setval", "sleep_ms", "stats", "write_log"}
     assert {name for (name,) in marked} == allowlist._HARMLESS | refused
     assert {name for (name,) in tables} >= allowlist._TABLE_FUNCTIONS - {"generate_subscripts"}
 

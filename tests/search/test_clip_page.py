@@ -208,7 +208,7 @@ class TestCommands:
         ("arguments", "message"),
         [
             (("similar", "kennel", "0"), "a title, a start and an end for each span"),
-            (("similar", "kennel", "0", "soon"), "'soon' is no time"),
+            (("similar", "kennel", "0", "soon"), "'soon' is not a time"),
             (("similar", "kennel", "0", "9", "--where", "1; SELECT 1"), "cannot be used"),
             (("search", "dog", "--by", "smell"), "'smell' is no search method"),
             (("similar", "kennel", "0", "9", "--html", "/nowhere/at/all.html"), "/nowhere"),

@@ -62,7 +62,7 @@ def test_every_table_holds_what_parquet_holds(small: SmallCatalogue) -> None:
             ("title_features", "title_embeddings"),
         ):
             # Insertion order is kept within a title.
-            found = connection.execute(f"SELECT * FROM {table} WHERE title_id = 'alpha'")
+            found = connection.sql(f"SELECT * FROM {table} WHERE title_id = 'alpha'")
             published = found.to_arrow_table()
             parquet = small.store.read(asset, "alpha", MODEL)
             assert published.schema.field("embedding").type == pa.list_(pa.float32(), HIDDEN)
@@ -332,3 +332,11 @@ def test_writers_in_several_processes_take_turns(small: SmallCatalogue) -> None:
 
 def _publish(root: Path, title_id: str) -> None:
     SmallCatalogue(root).publish(title_id)
+
+
+def test_every_client_since_duckdb_1_0_opens_the_file(small: SmallCatalogue) -> None:
+    """DuckDB 2 writes format 69 unless it is given another; its first stable one is 64."""
+    small.write("alpha")
+    small.publish("alpha")
+    header = small.store.features.read_bytes()[:20]
+    assert (header[8:12], int.from_bytes(header[12:20], "little")) == (b"DUCK", 64)

@@ -13,22 +13,22 @@ before is removed only then. The folder is removed once the trained model is sav
 no training has resumed for `DAYS_KEPT` days are removed by the next training in the store.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from mediafm_core.disk.atomic import atomic_folder, to_disk
+from mediafm_core.disk.locks import locked_if_free
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import digest_of_settings
 from mediafm_core.runtime.clock import is_ahead
@@ -77,8 +77,9 @@ class Checkpoints:
         Raises:
             ConfigurationError: another process holds it, or the folder cannot be written.
         """
+        lock = ExitStack()
         try:
-            lock = _acquire(_lock_of(self.folder))
+            lock.enter_context(locked_if_free(_lock_of(self.folder)))
         except BlockingIOError:
             raise ConfigurationError(
                 f"The training of {self.folder} is being trained by another process: wait for it "
@@ -90,9 +91,9 @@ class Checkpoints:
                 "space or fix its permissions."
             ) from None
         try:
-            yield
+            with lock:
+                yield
         finally:
-            _release(lock)
             with suppress(OSError):  # others train, or have checkpoints there
                 self.folder.parent.rmdir()
 
@@ -176,14 +177,14 @@ def remove_old_checkpoints(
         with suppress(OSError):  # in use, gone meanwhile, or another user's
             if path.suffix == _LOCK:
                 if not path.with_suffix("").exists():
-                    _release(_acquire(path))
+                    with locked_if_free(path):
+                        pass  # its end removes the file
             elif is_ahead(path.stat().st_mtime, now):
                 os.utime(path)  # its age counts from now
             elif path.stat().st_mtime < oldest:
-                lock = _acquire(_lock_of(path))
-                shutil.rmtree(path, ignore_errors=True)
-                removed.append(path)
-                _release(lock)
+                with locked_if_free(_lock_of(path)):
+                    shutil.rmtree(path, ignore_errors=True)
+                    removed.append(path)
     return removed
 
 
@@ -242,32 +243,6 @@ def _step(folder: Path) -> int:
 
 def _lock_of(folder: Path) -> Path:
     return folder.with_name(folder.name + _LOCK)
-
-
-def _acquire(path: Path) -> TextIO:
-    """Lock a file, which exists only while it is locked unless its process was killed.
-
-    Raises:
-        BlockingIOError: another process has locked it.
-        OSError: it cannot be written.
-    """
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):  # its holder removed it in between
-            lock = path.open("w")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
-                    return lock
-            except OSError:
-                lock.close()
-                raise
-            lock.close()
-
-
-def _release(lock: TextIO) -> None:
-    with suppress(OSError), lock:
-        Path(lock.name).unlink()
 
 
 def _on_cpu(tensor: torch.Tensor) -> torch.Tensor:

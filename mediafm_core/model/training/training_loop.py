@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from pydantic import TypeAdapter
 
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError
@@ -53,10 +54,7 @@ class TrainerState:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "TrainerState":
         """Restore a state from JSON of its `asdict`."""
-        values = dict(document)
-        values["curve"] = [CurvePoint(*point) for point in values["curve"]]
-        values["best"] = CurvePoint(*values["best"]) if values["best"] else None
-        return cls(**values)
+        return TypeAdapter(cls).validate_python(dict(document))
 
     @property
     def kept_step(self) -> int:

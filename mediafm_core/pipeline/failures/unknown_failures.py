@@ -7,9 +7,10 @@ separate runs, each time with a passed cross-check. The counts are kept on this 
 `<store>/.attempts/failures`.
 """
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
 
 from mediafm_core.disk.atomic import atomic_file
 from mediafm_core.errors import TitleError
@@ -26,6 +27,29 @@ RUNS_TO_QUARANTINE = 3
 def failures_in(platform: "Platform") -> "Failures":
     """Return the failure counts of a catalogue's titles on this machine."""
     return Failures(platform.store.root / FOLDER / "failures")
+
+
+class _Counted(BaseModel):
+    """Failures of one title that are counted together.
+
+    Attributes:
+        asset: the asset that was to be computed.
+        content: data version that it would have.
+        error: kind and place of the error.
+        runs: ids of the runs that met it, sorted.
+        last: the last error in one line.
+    """
+
+    asset: str
+    content: str
+    error: str
+    runs: list[str]
+    last: str
+
+    @property
+    def work_and_error(self) -> tuple[str, str, str]:
+        """The fields in which failures that are counted together agree."""
+        return self.asset, self.content, self.error
 
 
 class Failures:
@@ -49,17 +73,20 @@ class Failures:
             run: id of the run; several failures in one run count once.
         """
         known = self._read(title_id)
-        same = {"asset": asset, "content": content, "error": _kind_and_place(error)}
-        runs = {run}
-        if known and same.items() <= known.items():
-            runs |= set(known["runs"])
+        now = _Counted(
+            asset=asset,
+            content=content,
+            error=_kind_and_place(error),
+            runs=[run],
+            last=in_one_line(error),
+        )
+        if known and known.work_and_error == now.work_and_error:
+            now.runs = sorted({run, *known.runs})
         path = self._path(title_id)
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as prepared:
-            prepared.write_text(
-                json.dumps({**same, "runs": sorted(runs), "last": in_one_line(error)})
-            )
-        return len(runs)
+            prepared.write_text(now.model_dump_json())
+        return len(now.runs)
 
     def require_below_limit(self, title_id: str, asset: str, content: str) -> None:
         """Refuse work that has failed too often for the title's current content.
@@ -68,11 +95,11 @@ class Failures:
             TitleError: it has failed in `RUNS_TO_QUARANTINE` runs.
         """
         known = self._read(title_id)
-        if known is None or (known["asset"], known["content"]) != (asset, content):
+        if known is None or (known.asset, known.content) != (asset, content):
             return
-        if len(known["runs"]) >= RUNS_TO_QUARANTINE:
+        if len(known.runs) >= RUNS_TO_QUARANTINE:
             raise TitleError(
-                f"{title_id}: {asset} has failed in {len(known['runs'])} runs ({known['last']}), "
+                f"{title_id}: {asset} has failed in {len(known.runs)} runs ({known.last}), "
                 "each time while the same work on another title passed: report it with the media; "
                 f"then `mediafm run --titles {title_id} --retry`."
             )
@@ -80,16 +107,15 @@ class Failures:
     def forget(self, title_id: str, asset: str | None = None) -> None:
         """Reset a title's count, or only that of an asset that has been computed since."""
         known = self._read(title_id)
-        if asset is None or (known and known["asset"] == asset):
+        if asset is None or (known and known.asset == asset):
             self._path(title_id).unlink(missing_ok=True)
 
-    def _read(self, title_id: str) -> dict[str, Any] | None:
+    def _read(self, title_id: str) -> _Counted | None:
         """Return the count of a title; None without one, or if a power cut has damaged the file."""
         try:
-            found = json.loads(self._path(title_id).read_bytes())
+            return _Counted.model_validate_json(self._path(title_id).read_bytes())
         except (FileNotFoundError, ValueError):
             return None
-        return found if {"asset", "content", "error", "runs", "last"} <= found.keys() else None
 
     def _path(self, title_id: str) -> Path:
         return self._folder / f"{title_id}.json"

@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
+from pydantic import TypeAdapter
+
 from mediafm_core.disk.seals import read_sealed_json, sealed_json
 from mediafm_core.errors import StoreError
 from mediafm_core.identity import digest_of
@@ -52,6 +54,9 @@ class IndexDescription:
         return digest_of(_FORMAT, self.model, *sorted(self.shards))
 
 
+_DESCRIPTION = TypeAdapter(IndexDescription)
+
+
 def index_folder(model: str) -> str:
     """Return the folder of a model version's indexes."""
     return f"features/{model}/{INDEX_FOLDER}"
@@ -74,11 +79,10 @@ def described(store: Store, model: str) -> list[IndexDescription]:
             continue
         try:
             document = read_sealed_json(store.files.path(entry.key, immutable=True).read_bytes())
-            document |= {name: tuple(document[name]) for name in ("shards", "rows")}
-            found.append(IndexDescription(**document))
+            found.append(_DESCRIPTION.validate_python(document))
         except FileNotFoundError:
             continue  # removed since the listing
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except ValueError:
             raise StoreError(
                 f"{store.location}/{entry.key} is damaged: delete it, and build the index "
                 "again with `mediafm index`."

@@ -102,7 +102,7 @@ def merge_shards(
     with ShardWriter(store, model) as writer:
         for file, order in feature_tables.FILES.items():
             query = f"{rows(store.files, model, file, shards, local=True)} ORDER BY {order}"
-            reader = connection.execute(query).to_arrow_reader(8 * _ROWS_READ_TOGETHER)
+            reader = connection.sql(query).to_arrow_reader(8 * _ROWS_READ_TOGETHER)
             writer.write(file, reader.schema.empty_table())
             for batch in reader:
                 writer.write(file, pa.Table.from_batches([batch]))
@@ -254,7 +254,7 @@ def _from_artefacts(
         "titles": feature_tables.SELECT_TITLES,
     }
     found = {
-        file: connection.execute(query.format(dimension=dimension)).to_arrow_table()
+        file: connection.sql(query.format(dimension=dimension)).to_arrow_table()
         for file, query in queries.items()
     }
     for name in sources:

@@ -22,6 +22,9 @@ from mediafm_core.store.store import FEATURES_FILE, Store
 FOLDER = "features"
 SNAPSHOT_FILE = "snapshot.duckdb"
 
+# DuckDB's first stable file format, which clients of every version since 1.0 open.
+_FORMAT = "v1.0.0"
+
 _SHARDS = pa.schema(
     [
         ("name", pa.string()),
@@ -178,7 +181,7 @@ def write_snapshot(
         from mediafm_core.storage.duckdb_filesystem import CachedFileSystem
 
         connection.register_filesystem(CachedFileSystem(store.files))
-    connection.execute(f"ATTACH {literal(str(path))} AS prepared")
+    connection.execute(f"ATTACH {literal(str(path))} AS prepared (STORAGE_VERSION '{_FORMAT}')")
     try:
         connection.begin()
         connection.execute(feature_tables.CREATE.format(database="prepared"))

@@ -37,7 +37,7 @@ def webhook():
 def no_pauses(monkeypatch):
     """Record the pauses between attempts, in seconds, instead of waiting."""
     pauses = []
-    monkeypatch.setattr("mediafm_assets.alerts.delivery.time.sleep", pauses.append)
+    monkeypatch.setattr("time.sleep", pauses.append)
     return pauses
 
 

@@ -64,7 +64,7 @@ class Daemon:
 
 @pytest.fixture
 def webhook(monkeypatch):
-    monkeypatch.setattr("mediafm_assets.alerts.delivery.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
     service = Webhook()
     yield service
     service.close()

@@ -201,7 +201,7 @@ def test_a_name_that_is_rebound_to_this_machine_is_refused(
     browser: webdriver.Chrome, ui: str, catalogue: DagsterCatalogue
 ) -> None:
     browser.get(ui.replace("127.0.0.1", REBOUND))
-    assert "does not go by the name" in page_text(browser)
+    assert "does not accept the host name" in page_text(browser)
     status, text = browser.execute_async_script(SAME_ORIGIN, LAUNCH)
     assert (status, "does not accept the host name" in text) == (421, True)
     assert browser.execute_async_script(LIVE) == "refused"

@@ -130,7 +130,7 @@ def test_the_automation_page_lists_sensors_and_schedules(person: Person):
 
 def test_the_catalogue_shows_its_versions_and_the_published_model(person: Person):
     person.opens("/assets/catalogue")
-    person.reads("readers_see", "titles of mediafm-4@", "coverage", "wanted", "needs_attention")
+    person.reads("readers_see", "titles of mediafm-4@", "coverage", "wanted", "problems")
     for width in (NARROW, WIDE):
         person.looks_at_width(width)
         person.sees_tables_whole()
