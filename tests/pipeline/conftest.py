@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 from copied_catalogue import copy_catalogue
-from films import make_inbox, settings_for, take_in
+from films import ingest_titles, make_inbox, settings_for
 
 from mediafm_core.pipeline.platform import Platform
 
@@ -24,7 +24,7 @@ class Catalogue(NamedTuple):
 def _taken_in(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
     root = tmp_path_factory.mktemp("catalogue")
     catalogue = Catalogue(make_inbox(root / "inbox"), root / "store")
-    take_in(catalogue.platform(), ["cat", "coffee"])
+    ingest_titles(catalogue.platform(), ["cat", "coffee"])
     return catalogue
 
 

@@ -3,7 +3,7 @@
 import duckdb
 import numpy as np
 import pyarrow.parquet as pq
-from films import take_in
+from films import ingest_titles
 
 from mediafm_core.clips.pooling import overlap_weights, pool
 from mediafm_core.pipeline.catalogue_training import adopt_model
@@ -24,7 +24,7 @@ def take_in_elsewhere(catalogue, store, title_ids, **overrides) -> Platform:
     model = catalogue.platform().network.folder
     platform = catalogue._replace(store=store).platform(**overrides)
     release(platform, adopt_model(platform, model))
-    take_in(platform, title_ids)
+    ingest_titles(platform, title_ids)
     return platform
 
 
