@@ -193,7 +193,7 @@ class TestPassingFaults:
             files.entry("a")
         proxy.is_down = False
         proxy.shares = {"throttled": 1.0}
-        with pytest.raises(StorageError, match="after 1 try: wait until the service is well"):
+        with pytest.raises(StorageError, match="after 1 try: wait until the service recovers"):
             files.entry("a")
 
     def test_a_failed_write_leaves_what_was_there(

@@ -113,7 +113,7 @@ class TestCommands:
 
         found = checks()
         assert found["store"].startswith(f"ok: {environment} can be written")
-        assert f"warning: The inbox {environment}-inbox holds no title" in found["inbox"]
+        assert f"warning: The inbox {environment}-inbox has no title folder" in found["inbox"]
         monkeypatch.setenv("MEDIAFM_STORE", "s3://that-is-missing/store")
         monkeypatch.setenv("MEDIAFM_S3__SECRET_ACCESS_KEY", "wrong")
         found = checks()
