@@ -30,7 +30,7 @@ def _taken_in(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
 
 @pytest.fixture
 def catalogue(_taken_in: Catalogue, tmp_path: Path) -> Catalogue:
-    """A copy of inbox and store, to change."""
+    """Return a copy of inbox and store, to change."""
     copy = Catalogue(tmp_path / "inbox", tmp_path / "store")
     copy_catalogue(*_taken_in, *copy)
     return copy
@@ -38,5 +38,5 @@ def catalogue(_taken_in: Catalogue, tmp_path: Path) -> Catalogue:
 
 @pytest.fixture
 def taken_in(_taken_in: Catalogue) -> Catalogue:
-    """The original inbox and store, to read only."""
+    """Return the original inbox and store, to read only."""
     return _taken_in
