@@ -98,7 +98,7 @@ def main() -> None:
 
 
 def small(inputs: SmallInputs) -> list[str]:
-    """The command line of the small setting."""
+    """Return the command line of the small setting."""
     numbers = ["--artefacts", "14", "--shards", "6", "--others", "6"]
     return [str(inputs.inbox), "--store", str(inputs.store), *numbers]
 
@@ -121,7 +121,7 @@ def flip_some(
     draw: random.Random,
     counts: Counter[tuple[str, str]],
 ) -> None:
-    """Flip bits one at a time, and count what became of each."""
+    """Flip bits one at a time, and count the outcome of each."""
     for _ in range(flips if files else 0):
         kind = draw.choice(sorted(files))
         file = draw.choice(files[kind])
@@ -215,7 +215,7 @@ def readers_of_artefact(store: Store, file: StoredFile) -> list[Callable[[], Any
 
 
 def same(one: Any, other: Any) -> bool:
-    """Compare what a reader gives with what it gave."""
+    """Compare what a reader returns with what it returned before the flip."""
     if isinstance(one, np.ndarray):
         return one.shape == other.shape and bool(np.array_equal(one, other, equal_nan=True))
     return bool(one == other)

@@ -60,12 +60,12 @@ def main() -> None:
 
 
 def small(inputs: SmallInputs) -> list[str]:
-    """The command line of the small setting."""
+    """Return the command line of the small setting."""
     return [str(inputs.inbox), str(inputs.store)]
 
 
 def measure(way: str, inbox: Path, store: Path) -> Any:
-    """States of the whole catalogue in this process."""
+    """Measure the states of the whole catalogue in this process."""
     platform = Platform(load_settings(inbox=inbox, store=store))
     if way == WAYS[0]:
         comparison = VersionComparison(platform)
@@ -84,7 +84,7 @@ def measure(way: str, inbox: Path, store: Path) -> Any:
 
 
 def timed(way: str, states: Any) -> dict[str, Any]:
-    """Take a catalogue's states."""
+    """Compute a catalogue's states and time it."""
     wall, cpu = time.perf_counter(), time.process_time()
     counts = Counter(state.state for state in states())
     return {
@@ -97,7 +97,7 @@ def timed(way: str, states: Any) -> dict[str, Any]:
 
 
 def child(*arguments: str) -> list[dict[str, Any]]:
-    """The rows of a measurement in a process of its own."""
+    """Return the rows of a measurement in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.catalogue_states", *arguments]
     result = subprocess.run(command, check=True, capture_output=True, text=True)
     rows: list[dict[str, Any]] = json.loads(result.stdout)
@@ -105,7 +105,7 @@ def child(*arguments: str) -> list[dict[str, Any]]:
 
 
 def command_line(inbox: Path, store: Path) -> dict[str, Any]:
-    """`mediafm status` as it is typed."""
+    """Return the command line of `mediafm status`."""
     took = run_timed(mediafm("status", inbox=inbox, store=store))
     return {
         "way": "mediafm status",

@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def small(inputs: SmallInputs) -> list[str]:
-    """The command line of the small setting."""
+    """Return the command line of the small setting."""
     sizes = ["--titles", "12", "--clips", "5", "--width", "8"]
     parts = ",".join(part for part in PARTS if part != "train 2 workers")  # two more torch imports
     return [str(inputs.new("export")), *sizes, "--parts", parts]
@@ -108,7 +108,7 @@ def make_catalogue(folder: Path, titles: int, clips: int, width: int) -> None:
 
 
 def random_titles(first: int, count: int, clips: int, centres: np.ndarray) -> dict[str, pa.Table]:
-    """The tables of some titles, with the columns of the store's shards."""
+    """Draw the tables of some titles, with the columns of the store's shards."""
     from mediafm_core.vectors import to_arrow
 
     random = np.random.default_rng(first + 1)
@@ -162,7 +162,7 @@ def random_titles(first: int, count: int, clips: int, centres: np.ndarray) -> di
 
 
 def span_labels(clips: pa.Table) -> pa.Table:
-    """Labels of spans that end in the middle of the next shot, except at a title's end."""
+    """Make labels of spans that end in the middle of the next shot, except at a title's end."""
     start, end = clips["start_s"].to_numpy(), clips["end_s"].to_numpy()
     later = np.append(np.diff(start) > 0, False) * SHOT_S / 2
     genres = np.array(CLASSES)[np.arange(len(start)) % len(CLASSES)]
@@ -171,32 +171,32 @@ def span_labels(clips: pa.Table) -> pa.Table:
     )
 
 
-def say(text: str) -> None:
-    """A line for people, out of the way of what is measured."""
+def log(text: str) -> None:
+    """Print a line to standard error, apart from the figures."""
     print(f"  {text}", file=sys.stderr, flush=True)
 
 
 def export_clips(folder: Path) -> None:
-    """The catalogue's own labels."""
+    """Export the catalogue's own labels."""
     import mediafm_core as mediafm
 
     store, out = folder / "store", folder / "clips.parquet"
     exported = mediafm.export(out, split=SPLIT, store=store, replace=True)
-    say(f"{out.stat().st_size >> 20} MiB, {exported.splits}")
+    log(f"{out.stat().st_size >> 20} MiB, {exported.splits}")
 
 
 def export_spans(folder: Path) -> None:
-    """Labels of spans, from a file."""
+    """Export labels of spans, from a file."""
     import mediafm_core as mediafm
 
     out = folder / "of_spans"
     labels = folder / "spans.parquet"
     exported = mediafm.export(out, labels=labels, store=folder / "store", replace=True)
-    say(f"{exported.record.rows} rows in {exported.files} files")
+    log(f"{exported.record.rows} rows in {exported.files} files")
 
 
 def straightforward(folder: Path) -> None:
-    """Rows as Python objects."""
+    """Export by DuckDB and pandas, with rows as Python objects."""
     import duckdb
     import pandas as pd
 
@@ -210,11 +210,11 @@ def straightforward(folder: Path) -> None:
         rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     out = folder / "straightforward.parquet"
     pd.DataFrame(rows).to_parquet(out)
-    say(f"{out.stat().st_size >> 20} MiB")
+    log(f"{out.stat().st_size >> 20} MiB")
 
 
 def train(folder: Path, workers: int = 0) -> None:
-    """The example script."""
+    """Run the example script."""
     script = REPOSITORY / "examples" / "train_probe.py"
     options = ["--epochs", str(EPOCHS), "--workers", str(workers)]
     command = [sys.executable, script, folder / "clips.parquet", "genre", *options]
@@ -222,19 +222,19 @@ def train(folder: Path, workers: int = 0) -> None:
 
 
 def train_with_workers(folder: Path) -> None:
-    """The example script with two workers."""
+    """Run the example script with two workers."""
     train(folder, workers=2)
 
 
 def stream(folder: Path) -> None:
-    """All batches once."""
+    """Read all batches once."""
     from torch.utils.data import DataLoader
 
     import mediafm_core as mediafm
 
     batches = mediafm.TrainingSet.open(folder / "clips.parquet").torch_stream("genre")
     rows = sum(len(targets) for _, targets in DataLoader(batches, batch_size=None))
-    say(f"{rows} rows")
+    log(f"{rows} rows")
 
 
 PARTS: dict[str, Callable[[Path], None]] = {

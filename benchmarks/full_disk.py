@@ -1,9 +1,9 @@
-"""Ingest on disks that are too small: what each run says, and what a plain rerun with room gives.
+"""Ingest on disks that are too small: the message of each run, and a plain rerun with room.
 
     python -m benchmarks.full_disk [--sizes 20] [--titles 4] [--command INBOX] [--json FILE]
 
 A small file system is mounted for each size, from far too small to nearly enough, and the store is
-on it. The run must end with the machine's fault in one sentence and hold no title back. Then the
+on it. The run must end with one sentence about the full disk and quarantine no title. Then the
 file system is given room, and a plain rerun must give the store of an undisturbed run.
 
 Titles and networks are those of `quick_catalogue`. With `--command` it is `mediafm run` itself over
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def small(_: SmallInputs) -> list[str]:
-    """The command line of the small setting."""
+    """Return the command line of the small setting."""
     return ["--sizes", "2", "--titles", "2", "--seconds", "4"]
 
 
@@ -104,7 +104,7 @@ def measure(folder: Path, sizes: int, run: Run) -> list[dict]:
 
 
 class Room(NamedTuple):
-    """A folder with little room, and what gives it more."""
+    """A folder with little free space, and a function that enlarges it."""
 
     folder: Path
     kib: int
@@ -131,7 +131,7 @@ def little_room(folder: Path, sizes_kib: Sequence[int], share: float) -> Iterato
 
 
 def by_core(inbox: Path) -> Run:
-    """A run in this process, with networks that are sums."""
+    """Run in this process, with encoders that are sums."""
 
     def run(store: Path) -> tuple[int, str]:
         sentence = ingest(QuickPlatform(settings_for(inbox, store)))
@@ -141,7 +141,7 @@ def by_core(inbox: Path) -> Run:
 
 
 def by_command(inbox: Path) -> Run:
-    """A run of `mediafm run` over an inbox."""
+    """Run `mediafm run` over an inbox."""
 
     def run(store: Path) -> tuple[int, str]:
         command = [sys.executable, "-m", "mediafm_core", "run"]

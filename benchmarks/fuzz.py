@@ -11,8 +11,8 @@ alone, so that `--only KIND/NUMBER` repeats it.
 It needs Linux: inotify, /proc, and the program of the package imageio-ffmpeg.
 
 An input fails where it ends its process (`crash`), takes more than its CPU time, time or memory
-(`hang`, `memory`), raises an error that is none of the project's (`traceback`) or one that blames
-no input (`unexplained`), is refused in more than 300 characters (`long`) or without a name
+(`hang`, `memory`), raises an error that is not of the project's classes (`traceback`) or one that
+names no input (`unexplained`), is refused in more than 300 characters (`long`) or without a name
 (`unnamed`), or opens a file outside (`foreign`): canaries beside the inbox are watched by inotify,
 and what Python opens, connects to and starts by an audit hook. Failing inputs are kept. A kind
 whose sound input is not served is `unsound`, a fault of this command or of the platform.
@@ -31,9 +31,10 @@ from threading import Lock
 from typing import Any
 
 from benchmarks.fuzzing.corpus import Corpus
-from benchmarks.fuzzing.kinds import kinds, prepare
+from benchmarks.fuzzing.kinds import kinds
 from benchmarks.fuzzing.pool import Limits, Worker
 from benchmarks.fuzzing.worker import draw
+from benchmarks.fuzzing.worker_folder import prepare
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
 
@@ -46,7 +47,7 @@ _PROGRESS_INPUTS = 50
 
 
 def main() -> None:
-    """Take all inputs in and print the table."""
+    """Run all inputs and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--inputs", type=int, default=5000, help="of all kinds together")
     parser.add_argument("--seed", type=int, default=1)
@@ -66,7 +67,7 @@ def main() -> None:
         kind, _, number = arguments.only.rpartition("/")
         inputs = [(kind, int(number))]
     with tempfile.TemporaryDirectory(prefix="mediafm_fuzz_") as temporary:
-        found = take_all(inputs, arguments, Path(temporary))
+        found = run_all(inputs, arguments, Path(temporary))
     rows = [row_of(kind, found[kind]) for kind in chosen if kind in found]
     print_table(rows)
     write_json(arguments.json, rows)
@@ -74,17 +75,17 @@ def main() -> None:
 
 
 def small(_: SmallInputs) -> list[str]:
-    """The command line of the small setting."""
+    """Return the command line of the small setting."""
     return ["--inputs", str(3 * len(kinds())), "--processes", "1"]
 
 
-def take_all(
+def run_all(
     inputs: Sequence[tuple[str, int]], arguments: argparse.Namespace, folder: Path
 ) -> dict[str, list[dict[str, Any]]]:
-    """Take all inputs in, by processes that are replaced where one ends them.
+    """Run all inputs in worker processes; a worker that an input ended is replaced.
 
     Returns:
-        What came of each, by kind.
+    The outcome of each, by kind.
     """
     limits = Limits(arguments.cpu_seconds, arguments.wall_seconds, arguments.memory_mib)
     corpus = Corpus(folder / "corpus")
@@ -99,7 +100,7 @@ def take_all(
     def take(kind: str, number: int) -> None:
         worker = workers.get()
         try:
-            came = worker.take(kind, number, arguments.seed)
+            came = worker.run(kind, number, arguments.seed)
         finally:
             workers.put(worker)
         with reporting:
@@ -120,7 +121,7 @@ def take_all(
 
 
 def row_of(kind: str, found: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The line of a kind in the table."""
+    """Return the line of a kind in the table."""
     counts = Counter(each["came"] for each in found)
     return {
         "kind": kind,
@@ -155,7 +156,7 @@ def _report(
     corpus: Corpus,
     found: dict[str, Any],
 ) -> None:
-    """Print what came of an input, and keep it."""
+    """Print the outcome of an input, and keep the input."""
     root = corpus.folder.parent / "kept"
     prepare(root, corpus)
     made = draw(kinds()[kind], arguments.seed, number, corpus, root)

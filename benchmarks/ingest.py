@@ -55,12 +55,12 @@ def main() -> None:
 
 
 def small(inputs: SmallInputs) -> list[str]:
-    """The command line of the small setting."""
+    """Return the command line of the small setting."""
     return [str(inputs.film)]
 
 
 def measure(film: Path, folder: Path, baselines: bool) -> dict:
-    """`mediafm run` over one film, by stage, and the baselines where asked for."""
+    """Measure `mediafm run` over one film, by stage, and the requested baselines."""
     title = folder / "inbox" / "film"
     title.mkdir(parents=True)
     shutil.copyfile(film, title / f"media{film.suffix}")
@@ -112,7 +112,7 @@ def stages(store: Path) -> dict[str, dict]:
 
 
 def repeated(film: Path, times: int, folder: Path) -> Path:
-    """The film `times` over in one file, its packets copied and shifted in time."""
+    """Repeat the film `times` over in one file, its packets copied and shifted in time."""
     if times == 1:
         return film
     target = folder / f"{film.stem}_{times}_times{film.suffix}"
@@ -137,7 +137,7 @@ def repeated(film: Path, times: int, folder: Path) -> Path:
 
 
 def seconds_of(film: Path) -> float:
-    """Length of a media file as its container says."""
+    """Return the length of a media file as its container gives it."""
     with av.open(str(film)) as container:
         return container.duration / av.time_base
 

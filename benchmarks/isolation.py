@@ -1,14 +1,14 @@
-"""Cost of reading media in child processes, and what becomes of children that go wrong.
+"""Cost of reading media in child processes, and the outcome when a child fails.
 
     python -m benchmarks.isolation FILM [--rounds 3] [--titles 300] [--seed 0] [--json FILE]
 
 First the one decode of a film, with the shot detector of the settings, in a child and in this
-process by turns: processor seconds, seconds, and whether the shots are the same.
+process in turn: CPU seconds, seconds, and whether the shots are the same.
 
-Then short made titles are taken in (`quick_catalogue`), and a third of them meets with an accident
-that is drawn with the seed: while its file is probed or decoded or its captions are read, its child
-is killed, stopped, or fills its memory. Exactly those titles are to be held back, each with what
-happened, and all others are to be complete.
+Then short made titles are ingested (`quick_catalogue`), and a fault is injected into a third of
+them, drawn with the seed: while its file is probed or decoded or its captions are read, its child
+is killed, stopped, or fills its memory. Exactly those titles must be quarantined, each with a
+message that names the fault, and all others must be complete.
 """
 
 import argparse
@@ -50,7 +50,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # Soon reached, so that a stopped child costs seconds and not a minute.
 _LIMITS = LimitSettings(no_progress_s=5.0, memory_mb=256)
 _TASKS = ("probe", "decode", "side_file")
-_DEEDS = {
+_FAULTS = {
     "killed": "was killed from outside (SIGKILL)",
     "stopped": "made no progress for 5 s",
     "bloated": "of memory",
@@ -59,7 +59,7 @@ _SIGNALS = {"killed": signal.SIGKILL, "stopped": signal.SIGSTOP}
 
 
 def bloat(_context: TaskContext) -> bytes:
-    """Fill memory; a task of the children of this benchmark."""
+    """Fill memory in a child of this benchmark."""
     hoard: list[bytes] = []
     while True:
         hoard.append(os.urandom(1 << 10) * (8 << 10))
@@ -78,20 +78,20 @@ def main() -> None:
     arguments = parse(parser, small)
     cost = measure_cost(arguments.film, arguments.rounds)
     show_cost(cost)
-    accidents = measure_accidents(arguments.titles, arguments.seed) if arguments.titles else {}
+    accidents = measure_faults(arguments.titles, arguments.seed) if arguments.titles else {}
     if accidents:
-        show_accidents(accidents)
+        show_faults(accidents)
     write_json(arguments.json, {"cost": cost, "accidents": accidents})
     sys.exit(bool(cost["differences"] or accidents.get("wrong")))
 
 
 def small(inputs: SmallInputs) -> list[str]:
-    """The command line of the small setting."""
+    """Return the command line of the small setting."""
     return [str(inputs.film), "--rounds", "1", "--titles", "6"]
 
 
 class Pass(NamedTuple):
-    """One decode: processor seconds of all processes, seconds, and what came of it."""
+    """One decode: CPU seconds of all processes, seconds, and the shots that it found."""
 
     cpu_s: float
     seconds: float
@@ -99,7 +99,7 @@ class Pass(NamedTuple):
 
 
 def measure_cost(film: Path, rounds: int) -> dict[str, Any]:
-    """Decode a film in a child and in this process, by turns."""
+    """Decode a film in a child and in this process, in turn."""
     file = TitleFile.at(film)
     described = probe(file)
     detector = TransNetV2Detector(load_settings())
@@ -191,11 +191,11 @@ def show_cost(cost: dict[str, Any]) -> None:
     )
 
 
-class AccidentReader(TitleReader):
-    """A reader whose child meets with accidents.
+class FaultInjectingReader(TitleReader):
+    """A reader with faults injected into its child.
 
     Attributes:
-        plan: what happens to the child of a title at a task, and after how many messages.
+        plan: fault of a title's child at a task, and the number of messages before it.
     """
 
     plan: dict[tuple[str, str], tuple[str, int]]
@@ -209,52 +209,52 @@ class AccidentReader(TitleReader):
         handle: Handler = lambda _message: None,
         writable: Sequence[int] = (),
     ) -> bytes:
-        """As `TitleReader.run`."""
-        deed, after = self.plan.pop((files[0].path.parent.name, task), ("", 0))
+        """Run a task as `TitleReader.run` does, with the planned fault."""
+        fault, after = self.plan.pop((files[0].path.parent.name, task), ("", 0))
         child = self._child_for(files[0], activity)
-        heard = 0
+        received = 0
 
-        def strike() -> None:
-            if deed in _SIGNALS and heard == after:
-                os.kill(child.process, _SIGNALS[deed])
+        def inject() -> None:
+            if fault in _SIGNALS and received == after:
+                os.kill(child.process, _SIGNALS[fault])
 
         def listen(message: Message) -> Message | None:
-            nonlocal heard
-            heard += 1
-            strike()
+            nonlocal received
+            received += 1
+            inject()
             return handle(message)
 
-        strike()
-        task = "bloat" if deed == "bloated" else task
+        inject()
+        task = "bloat" if fault == "bloated" else task
         return super().run(task, activity, files, arguments, listen, writable)
 
 
-def measure_accidents(titles: int, seed: int) -> dict[str, Any]:
-    """Take titles in, a third of which meet with an accident."""
-    chance = random.Random(seed)
+def measure_faults(titles: int, seed: int) -> dict[str, Any]:
+    """Ingest titles, with faults in a third of them."""
+    rng = random.Random(seed)
     names = [f"title-{number}" for number in range(titles)]
-    struck = {name: chance.choice(list(_DEEDS)) for name in chance.sample(names, titles // 3)}
+    faulty = {name: rng.choice(list(_FAULTS)) for name in rng.sample(names, titles // 3)}
     plan = {}
-    for name, deed in struck.items():
-        task = chance.choice(_TASKS)
-        plan[name, task] = deed, chance.randrange(2) if task == "decode" else 0
+    for name, fault in faulty.items():
+        task = rng.choice(_TASKS)
+        plan[name, task] = fault, rng.randrange(2) if task == "decode" else 0
 
-    class AccidentPlatform(QuickPlatform):
+    class FaultInjectingPlatform(QuickPlatform):
         def reader(self, *arguments: Any, **more: Any) -> TitleReader:
-            made = AccidentReader(_LIMITS, *arguments, **more, tasks="benchmarks.isolation")
+            made = FaultInjectingReader(_LIMITS, *arguments, **more, tasks="benchmarks.isolation")
             made.plan = plan
             return made
 
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         inbox = make_titles(Path(folder, "inbox"), titles, 4.0)
-        platform = AccidentPlatform(settings_for(inbox, Path(folder, "store")))
+        platform = FaultInjectingPlatform(settings_for(inbox, Path(folder, "store")))
         said = ingest(platform)
         ended = {entry.title_id: entry.reason for entry in Quarantine(platform.store)}
         states = {each.title_id: each.state for each in catalogue_states(platform)}
     right = {
-        name: _DEEDS[struck[name]] in ended.get(name, "")
-        if name in struck
+        name: _FAULTS[faulty[name]] in ended.get(name, "")
+        if name in faulty
         else states[name] == "present"
         for name in names
     }
@@ -262,7 +262,7 @@ def measure_accidents(titles: int, seed: int) -> dict[str, Any]:
     return {
         "titles": titles,
         "seconds": time.perf_counter() - began,
-        "struck": dict(Counter(struck.values())),
+        "faulty": dict(Counter(faulty.values())),
         "held_back": len(ended),
         "complete": sum(state == "present" for state in states.values()),
         "wrong": wrong,
@@ -271,12 +271,12 @@ def measure_accidents(titles: int, seed: int) -> dict[str, Any]:
     }
 
 
-def show_accidents(found: dict[str, Any]) -> None:
-    """Print the table of the accidents."""
-    title = f"{found['titles']} titles, taken in within {found['seconds']:.0f} s"
+def show_faults(found: dict[str, Any]) -> None:
+    """Print the table of the injected faults."""
+    title = f"{found['titles']} titles, ingested within {found['seconds']:.0f} s"
     table = Table("", "titles", title=title)
-    for deed, count in found["struck"].items():
-        table.add_row(deed, str(count))
+    for fault, count in found["faulty"].items():
+        table.add_row(fault, str(count))
     table.add_row("held back", str(found["held_back"]))
     table.add_row("complete", str(found["complete"]))
     table.add_row("otherwise than they should be", str(len(found["wrong"])))

@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def small(inputs: SmallInputs) -> list[str]:
-    """The command line of the small setting."""
+    """Return the command line of the small setting."""
     undisturbed = ["--undisturbed", str(inputs.store), "--seconds", "10"]
     return [str(inputs.inbox), "--kills", "1", *undisturbed]
 
@@ -99,7 +99,7 @@ def kill_some(
     moments: random.Random,
     signals: Iterator[signal.Signals],
 ) -> list[dict]:
-    """Kill runs on one store; when each was killed, how it ended, and what there was then."""
+    """Kill runs on one store; return for each its moment, its end and the store's state then."""
     kills: list[dict] = []
     while len(kills) < most:
         done = count_tables(store)
@@ -122,24 +122,24 @@ def kill_some(
 
 
 def count_tables(store: Store) -> int:
-    """Parquet files that are in place."""
+    """Count the Parquet files of a store."""
     return len(list(store.root.glob("[a-z]*/**/*.parquet")))
 
 
 def command(inbox: Path, store: Store) -> list[str]:
-    """A plain `mediafm run`."""
+    """Return the command line of a plain `mediafm run`."""
     return mediafm("run", inbox=inbox, store=store.root)
 
 
 def finish(inbox: Path, store: Store) -> float:
-    """Run to the end; the seconds it took."""
+    """Run to the end and return the seconds it took."""
     started = time.perf_counter()
     subprocess.run(command(inbox, store), check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - started
 
 
 def kill(inbox: Path, store: Store, moment: float, number: signal.Signals) -> dict | None:
-    """Start a run and send it a signal after some seconds; None if it had finished by then."""
+    """Start a run and send it a signal after some seconds; return None if it ended before."""
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(command(inbox, store), stdout=log, stderr=log)
         try:

@@ -1,14 +1,14 @@
-"""Make an inbox and a store of thousands of titles, as if they had been taken in.
+"""Make an inbox and a store of thousands of titles, as an ingest of them would leave them.
 
     python -m benchmarks.large_catalogue TITLES INBOX STORE
         [--from-inbox DIR] [--from-store DIR] [--publish] [--processes 2]
 
 The titles are copies of a few that were really computed: those of `--from-inbox` and
-`--from-store`, or else the sample films, which are taken in first with a small model (about a
+`--from-store`, or else the sample films, which are ingested first with a small model (about a
 minute). A copy has a folder of its own in the inbox and files of its own in the store, with its own
 title id, versions and inputs, so that every title is present under the source's serving model; only
-media and soundtracks are hard links, and keyframes are small pictures. `--publish` lets readers see
-them too.
+media and soundtracks are hard links, and keyframes are small pictures. `--publish` publishes them
+too.
 """
 
 import argparse
@@ -56,7 +56,7 @@ BESIDE = {"contextual_embeddings": "title_embeddings"}
 
 
 def main() -> None:
-    """Make the catalogue and say how long it took."""
+    """Make the catalogue and print the seconds it took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("titles", type=int)
     parser.add_argument("inbox", type=Path)
@@ -78,8 +78,8 @@ def main() -> None:
             source = load_settings(
                 inbox=arguments.from_inbox, store=Path(folder) / "store", **SMALL_MODEL
             )
-            take_in(Platform(source))
-            step("source titles taken in", "taken_in_s", started)
+            ingest_and_release(Platform(source))
+            step("source titles ingested", "taken_in_s", started)
         else:
             source = load_settings(inbox=arguments.from_inbox, store=arguments.from_store)
         target = source.model_copy(update={"inbox": arguments.inbox, "store": arguments.store})
@@ -93,14 +93,14 @@ def main() -> None:
 
 
 def small(inputs: SmallInputs) -> list[str]:
-    """The command line of the small setting."""
+    """Return the command line of the small setting."""
     place = inputs.new("large_catalogue")
     source = ["--from-inbox", str(inputs.inbox), "--from-store", str(inputs.store)]
     target = [str(place / "inbox"), str(place / "store")]
     return ["4", *target, *source, "--publish", "--processes", "1"]
 
 
-def take_in(platform: Platform) -> None:
+def ingest_and_release(platform: Platform) -> None:
     """Compute every title of the inbox, train a model and release it."""
     title_ids = [folder.name for folder in platform.inbox.scan() if folder.is_complete]
     for assets in (UP_TO_FUSION, FROM_MODEL):
@@ -142,7 +142,7 @@ def enlarge(source: Settings, target: Settings, titles: int, processes: int = 1)
     }
     for name, wanted_numbers in numbers.items():
         _copy_once(source, target, name, wanted_numbers[0])
-        # All folders first: each link changes the time of its file, which fingerprints tell.
+        # All folders first: each link changes the time of its file, which is part of fingerprints.
         title = from_store.json_record("title", name)[1]
         for number in wanted_numbers:
             _write_folder(source.inbox / name, target.inbox, title, number, wanted_numbers[0])
@@ -163,7 +163,7 @@ def enlarge(source: Settings, target: Settings, titles: int, processes: int = 1)
 
 
 def title_name(number: int) -> str:
-    """Title id of a copy."""
+    """Return the title id of a copy."""
     return f"title_{number:05d}"
 
 
@@ -186,7 +186,7 @@ class Template:
 
 
 class _UnsyncedFiles(LocalFiles):
-    """Files that a power failure may lose: a hundred thousand of them are written in a minute."""
+    """Files without fsync, which a power failure may lose: 100,000 are written in a minute."""
 
     def put(self, prepared: Path, key: str) -> None:
         target = self.root / key
@@ -226,7 +226,7 @@ def _with_small_pictures(keyframes: pa.Table) -> pa.Table:
 
 
 def _copy_once(source: Settings, target: Settings, name: str, number: int) -> None:
-    """The first copy's media and sound, which the others link to: links need one file system."""
+    """Copy media and sound once; the other copies link to it, since links need one file system."""
     template = Store(source.require_store()).json_record("title", name)
     media = template[1]["files"]["media"]
     folder = target.inbox / title_name(number)
@@ -269,7 +269,7 @@ def _write_artefacts(platform: Platform, template: Template, number: int, first:
     store, title_id = platform.store, title_name(number)
     folder = platform.inbox.folder(title_id)
     title = read_title(folder)
-    media = title.media  # the same content as the template's: it is not read again
+    media = title.media  # the same content as the template's, so it is not read again
     digest = template.title["hashed"][media.key]["digest"]
     digests = content_digests(title, {media.key: FileRecord(stamp=media.stamp, digest=digest)})
     facets = digests.model_dump(exclude={"files"})
@@ -326,7 +326,7 @@ def _write_soundtrack(store: Store, record: ArtefactRecord, template: Template, 
 
 
 def _renamed(table: pa.Table, title_id: str) -> pa.Table:
-    """A table with another title id in it."""
+    """Return a table with another title id."""
     if "title_id" not in table.column_names:
         return table
     place, field = table.column_names.index("title_id"), table.schema.field("title_id")

@@ -1,4 +1,4 @@
-"""A catalogue that lives: `mediafm ui` as a process, a reader, and what Dagster recorded."""
+"""A catalogue in operation: `mediafm ui` as a process, a reader, and events from Dagster's log."""
 
 import json
 import os
@@ -47,9 +47,9 @@ class Readings:
     """Answers that a reader got.
 
     Attributes:
-        answers: how many it got.
+    answers: number of answers.
         mixed: answers with more than one model version, or another than the catalogue's.
-        errors: refused or failed queries, by what they said.
+    errors: refused or failed queries, by their messages.
         versions: model version and number of titles in the order in which they appeared, and when.
     """
 
@@ -99,7 +99,7 @@ class Daemon:
         return self
 
     def kill(self) -> None:
-        """`kill -9` everything that was started, runs included."""
+        """Kill with SIGKILL every process that was started, runs included."""
         if self.process is None:
             return
         family = _family(self.process)
@@ -125,7 +125,7 @@ class Daemon:
 
 @contextmanager
 def running(daemon: Daemon) -> Iterator[Daemon]:
-    """Start a daemon, and end it whatever happens."""
+    """Start a daemon, and end it even after an error."""
     try:
         yield daemon.start()
     finally:
@@ -134,7 +134,7 @@ def running(daemon: Daemon) -> Iterator[Daemon]:
 
 @contextmanager
 def reading(store: Path, pause_s: float = 0.1) -> Iterator[Callable[[], Readings]]:
-    """A reader in another process that queries all the time; call the result for what it saw."""
+    """Query continuously in another process; calling the result gives the reader's answers."""
     log = store / "reader.jsonl"
     with log.open("w") as output:
         command = [sys.executable, "-c", _READER, str(store / "features.duckdb"), str(pause_s)]
@@ -147,7 +147,7 @@ def reading(store: Path, pause_s: float = 0.1) -> Iterator[Callable[[], Readings
 
 
 def wait_for(condition: Callable[[], object], patience_s: float = PATIENCE_S) -> float:
-    """Poll until something holds; the seconds that it took."""
+    """Poll until a condition holds, and return the seconds that it took."""
     started = time.monotonic()
     while not condition():
         if time.monotonic() - started > patience_s:
@@ -157,7 +157,7 @@ def wait_for(condition: Callable[[], object], patience_s: float = PATIENCE_S) ->
 
 
 def served(store: Path) -> tuple[str, set[str]] | None:
-    """Model version and titles that readers see; None before anything was published."""
+    """Return model version and titles that readers see; None before the first publication."""
     path = store / "features.duckdb"
     if not path.exists():
         return None
@@ -182,7 +182,7 @@ class Recorded:
 
 
 def recorded_since(store: Path, since: float) -> Recorded:
-    """Runs that were created since, and the materialisations of titles' assets in them."""
+    """Return runs created since a time, and the materialisations of titles' assets in them."""
     import dagster as dg
 
     from mediafm_assets.resources.instance import open_instance

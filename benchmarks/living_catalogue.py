@@ -5,9 +5,9 @@
     python -m benchmarks.living_catalogue direct VERSION INBOX STORE
     python -m benchmarks.living_catalogue encoder NAME=VALUE[,NAME=VALUE] INBOX STORE
 
-`arrival` copies a title folder into the inbox of a catalogue on which `mediafm ui` runs, does
-nothing else, and waits until SQL answers with its clips. `release` releases a trained model while a
-reader queries every 100 ms, and waits until the reader sees it; it prints what ran, from Dagster's
+`arrival` copies a title folder into the inbox of a catalogue on which `mediafm ui` runs, and waits
+until SQL answers with its clips. `release` releases a trained model while a
+reader queries every 100 ms, and waits until the reader sees it; it prints the runs from Dagster's
 event log. With `--kill` the daemon and all its runs are killed in the middle and started again;
 with `--while-down` the release is made while none is running. `direct` does a release's work in one
 Python process without Dagster, for comparison. `encoder` starts the daemon with other settings of
@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def small(inputs: SmallInputs) -> list[str]:
-    """The command line of the small setting: a release over one title, without a daemon."""
+    """Return the command line of the small setting: a release over one title, without a daemon."""
     place = inputs.new("living_catalogue")
     shutil.copytree(inputs.store, place / "store")
     return ["direct", inputs.model.name, str(inputs.inbox), str(place / "store")]
@@ -184,7 +184,7 @@ def encoder(settings: str, inbox: Path, store: Path) -> dict[str, Any]:
 
 
 def direct(version: str, inbox: Path, store: Path) -> dict[str, Any]:
-    """The same work in one process, without Dagster."""
+    """Do the work of a release in one process, without Dagster."""
     command = [sys.executable, "-c", _DIRECT, version, str(inbox), str(store)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))

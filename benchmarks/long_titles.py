@@ -3,20 +3,20 @@
     python -m benchmarks.long_titles --model DIR [--fused FILE.parquet ...] [--shots 3000]
                                      [--max-shots 512] [--json FILE]
 
-The title is put together from the shots of the given fused embeddings, one file after the other; if
-they are too few they come round again, each time a little different. Without files the shots are
-drawn at random. The model must be able to read the whole title in one pass: that is what every
-other way to read it is compared with.
+The title consists of the shots of the given fused embeddings, one file after the other; if they are
+too few they are repeated, each time with noise. Without files the shots are drawn at random. The
+model must be able to read the whole title in one pass: every other way to read it is compared with
+this pass.
 
 The first table compares ways to read. The vectors of a title have much in common, so that any two
-are near each other by the cosine; *centred* is the cosine once the title's mean is taken off, which
-is the stricter measure and names the worst shot. *Seams* are the places where a window's reading
+are near each other by the cosine; *centred* is the cosine after the title's mean is subtracted: a
+stricter measure, by which the worst shot is named. *Seams* are the places where a window's reading
 starts or stops to count, and a *jump* is the distance between the vectors of two neighbouring
 shots: how much of it the full pass does not have, at seams and elsewhere, in units of the full
 pass's mean jump. The second table is one single reading of each shot, by its distance from the
-window's inner edge: what blending has to make good.
+window's inner edge: the error that blending has to correct.
 
-The last line is what reading a title costs beside the network itself: checks, copies and blending.
+The last line is the cost of reading a title beside the network itself: checks, copies and blending.
 """
 
 import argparse
@@ -60,11 +60,11 @@ class Plan(NamedTuple):
     weights: np.ndarray  # [windows, length]
 
     def rows(self) -> np.ndarray:
-        """The shot of each reading, `[windows, length]`."""
+        """Return the shot of each reading, `[windows, length]`."""
         return self.starts[:, None] + np.arange(self.weights.shape[1])
 
     def seams(self, shots: int) -> np.ndarray:
-        """Shots at which a window's reading starts or stops to count, the title's ends aside."""
+        """Return the shots at which a window's reading starts or stops to count, without ends."""
         counts = self.weights > 0
         first = self.starts + counts.argmax(axis=1)
         stop = self.starts + counts.shape[1] - counts[:, ::-1].argmax(axis=1)
@@ -91,14 +91,14 @@ def main() -> None:
 
 
 def small(inputs: SmallInputs) -> list[str]:
-    """The command line of the small setting."""
+    """Return the command line of the small setting."""
     fused = inputs.store / "fused_embeddings" / f"{TITLE}.parquet"
     sizes = ["--shots", "48", "--max-shots", "16"]
     return ["--model", str(inputs.model), "--fused", str(fused), *sizes]
 
 
 def put_together(files: list[Path], shots: int, width: int) -> tuple[np.ndarray, str]:
-    """Fused vectors of a title of so many shots, and where they come from."""
+    """Return fused vectors of a title of so many shots, and the name of their source."""
     rng = np.random.default_rng(0)
     if not files:
         return unit_length(rng.standard_normal((shots, width))), f"{shots} shots drawn at random"
@@ -118,7 +118,7 @@ def put_together(files: list[Path], shots: int, width: int) -> tuple[np.ndarray,
 
 
 def measure(network: MediaFM, fused: np.ndarray, max_shots: int) -> dict:
-    """Every way to read the title, against one pass over all of it."""
+    """Compare every way to read the title with one pass over all of it."""
     shots = len(fused)
     contextualise(network, fused[:max_shots])  # the first pass is slower
     full, full_s = timed(lambda: contextualise(network, fused, max_shots=shots).shots)
@@ -151,7 +151,7 @@ def timed(work: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
 
 
 def throughput(network: MediaFM, fused: np.ndarray, plan: Plan) -> dict[str, float]:
-    """Seconds of reading in windows, and of the network alone over them on ready tensors."""
+    """Measure seconds of reading in windows, and of the network alone over ready tensors."""
     length = plan.weights.shape[1]
     ready = torch.from_numpy(fused[plan.rows()]).to(network.device)  # [windows, length, d]
     nothing = torch.zeros(len(ready), network.config.global_size, device=network.device)
@@ -174,7 +174,7 @@ def throughput(network: MediaFM, fused: np.ndarray, plan: Plan) -> dict[str, flo
 
 
 def faded(shots: int, length: int, stride: int) -> Plan:
-    """Windows at most a stride apart, fading into each other linearly where they overlap."""
+    """Plan windows at most a stride apart that fade into each other linearly where they overlap."""
     count = 1 + -(-(shots - length) // max(1, stride))
     starts = np.linspace(0, shots - length, count).astype(np.int64)
     place = np.arange(length) + 0.5
@@ -184,19 +184,19 @@ def faded(shots: int, length: int, stride: int) -> Plan:
 
 
 def raised_cosine(plan: Plan, shots: int) -> Plan:
-    """The same windows with weights that leave zero and reach one without a bend."""
+    """Plan the same windows with weights that leave zero and reach one smoothly."""
     return shared_out(plan._replace(weights=np.sin(plan.weights * np.pi / 2) ** 2), shots)
 
 
 def shared_out(plan: Plan, shots: int) -> Plan:
-    """Weights that sum to one over the readings of each shot."""
+    """Scale weights so that they sum to one over the readings of each shot."""
     rows = plan.rows()
     total = np.bincount(rows.ravel(), plan.weights.ravel(), shots)
     return plan._replace(weights=plan.weights / total[rows])
 
 
 def cut(plan: Plan) -> Plan:
-    """Each shot from the window that counts most for it, and from no other."""
+    """Plan each shot from the window with the largest weight for it alone."""
     rows = plan.rows()
     weights = plan.weights * (1 - 1e-9 * np.arange(len(rows)))[:, None]  # the first of equals
     largest = np.zeros(rows.max() + 1)
@@ -205,7 +205,7 @@ def cut(plan: Plan) -> Plan:
 
 
 def read_windows(network: MediaFM, fused: np.ndarray, plan: Plan) -> np.ndarray:
-    """One reading of each window, `[windows, length, h]`."""
+    """Return one reading of each window, `[windows, length, h]`."""
     rows = plan.rows()
     runs = [ShotSequence(0, int(row[0]), int(row[-1]) + 1) for row in rows]
     title = checked(network, TitleInput(fused))
@@ -217,7 +217,7 @@ def read_windows(network: MediaFM, fused: np.ndarray, plan: Plan) -> np.ndarray:
 
 
 def read_plan(network: MediaFM, fused: np.ndarray, plan: Plan) -> np.ndarray:
-    """The weighted readings, `[shots, h]`; zero for a shot that no window reads."""
+    """Return the weighted readings, `[shots, h]`; zero for a shot that no window reads."""
     vectors = np.zeros((len(fused), network.config.hidden_size), np.float32)
     readings = read_windows(network, fused, plan)
     for start, weights, reading in zip(plan.starts, plan.weights, readings, strict=True):
@@ -261,7 +261,7 @@ def spread(name: str, cosines: np.ndarray) -> dict[str, float]:
 
 
 def by_distance(network: MediaFM, fused: np.ndarray, plan: Plan, full: np.ndarray) -> list[dict]:
-    """Single readings of shots, near a window's inner edge and far from it."""
+    """Compare single readings of shots near a window's inner edge and far from it."""
     readings, rows = read_windows(network, fused, plan), plan.rows()
     length = rows.shape[1]
     place = np.arange(length)
@@ -295,12 +295,12 @@ def by_distance(network: MediaFM, fused: np.ndarray, plan: Plan, full: np.ndarra
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Of each row with the other's, `[n]`."""
+    """Return the cosine of each row with the other's, `[n]`."""
     return np.einsum("ij,ij->i", unit_length(one), unit_length(other), dtype=np.float64)
 
 
 def jumps(vectors: np.ndarray) -> np.ndarray:
-    """Distance of each row to the next, `[n - 1]`."""
+    """Return the distance of each row to the next, `[n - 1]`."""
     return np.linalg.norm(np.diff(vectors, axis=0), axis=1)
 
 

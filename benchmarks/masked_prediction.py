@@ -5,15 +5,15 @@
 
 Titles are divided into folds. A model is trained without labels on the titles outside a fold, then
 a fifth of the shots of each title inside it is hidden and predicted: cosine distance over all
-hidden shots, beside what can be predicted without a network. "smoothing" is the mean of visible
+hidden shots, beside baselines without a network. "smoothing" is the mean of visible
 shots with weights that halve every 2.3 shots, near the best fixed weights there are.
 
 With `--label`, a logistic probe on the contextual vectors is trained on the same titles and tested
-on the fold's: average precision, mean over titles, of the layer that reads best. The vectors
-without context stand beside it.
+on the fold's: average precision, mean over titles, of the best layer. The row of vectors without
+context is for comparison.
 
 With `--memorise N`, the one figure is the cosine of hidden shots of the N titles with the fewest
-shots after training on these: whether the network can learn at all.
+shots after training on these: a check that the network can learn at all.
 
 With `--store`, each modality alone is hidden too, and predicted from the others and the title.
 """
@@ -21,14 +21,11 @@ With `--store`, each modality alone is hidden too, and predicted from the others
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -37,18 +34,16 @@ from sklearn.metrics import average_precision_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.folded_catalogue import Catalogue, from_store, from_table, hidden_shots
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
 from mediafm_core.config.model_settings import ModelSettings
-from mediafm_core.config.settings import Settings
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
-from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.training.baselines import baseline_predictions
-from mediafm_core.model.training.masking import Masks, sample_masks
+from mediafm_core.model.training.masking import Masks
 from mediafm_core.model.training.training import train
 from mediafm_core.model.training.training_data import TitleSource, TrainingData
-from mediafm_core.vectors import to_arrow, unit_length
 
 # Settings by section that differ from the default ones.
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
@@ -73,25 +68,6 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
 SMOOTHING_DECAY = 0.3
 
 
-@dataclass
-class Catalogue:
-    """Titles to learn from and to test on."""
-
-    titles: list[TitleSource]
-    ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
-    labels: dict[str, np.ndarray] = field(default_factory=dict)  # [n] bool per title
-    global_size: int = 1
-
-    def data(self, chosen: Sequence[TitleSource]) -> TrainingData:
-        """Some of the titles as training data."""
-        return TrainingData(list(chosen), self.global_size, FusedSpace(ranges=self.ranges))
-
-    def fused(self, title: TitleSource) -> np.ndarray:
-        """All vectors of a title, `[n, d]`."""
-        data = self.data([title])
-        return data.read(0, 0, int(data.shots[0]))
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -99,7 +75,7 @@ def main() -> None:
     source.add_argument("--store", type=Path, help="a catalogue; every title is held out once")
     source.add_argument("--table", type=Path, help="Parquet: title, shot_index, vectors")
     parser.add_argument("--vectors", help="column of the table")
-    parser.add_argument("--label", help="column of the table, true where the probe should say so")
+    parser.add_argument("--label", help="column of the table, boolean labels of the probe")
     parser.add_argument("--variants", help=f"of: {', '.join(VARIANTS)}", default="default")
     parser.add_argument("--memorise", type=int, metavar="TITLES")
     parser.add_argument("--folds", type=int, default=3)
@@ -130,42 +106,15 @@ def main() -> None:
 
 
 def small(inputs: SmallInputs) -> list[str]:
-    """The command line of the small setting."""
+    """Return the command line of the small setting."""
     return [*small_table(inputs), "--label", "starts_scene", "--variants", "published"]
 
 
 def small_table(inputs: SmallInputs) -> list[str]:
-    """Options for a small table and a small network."""
+    """Return options for a small table and a small network."""
     sizes = {"hidden": 16, "layers": 2, "heads": 2, "feed_forward": 32}
     options = [f"--set=model.{name}={size}" for name, size in sizes.items()]
     return ["--table", str(inputs.table), "--vectors", "vector", "--steps", "4", *options]
-
-
-def from_store(store: Path) -> Catalogue:
-    """The fused titles of a catalogue."""
-    from mediafm_core.pipeline.catalogue_training import training_data
-    from mediafm_core.pipeline.platform import Platform
-
-    platform = Platform(Settings(store=store))
-    ids = sorted(path.stem for path in (store / "fused_embeddings").glob("*.parquet"))
-    data = training_data(platform, ids)
-    return Catalogue(list(data.titles), data.space.ranges, {}, data.global_size)
-
-
-def from_table(path: Path, vectors: str, label: str | None, folder: Path) -> Catalogue:
-    """Titles of a table with one row per shot, written as training reads them."""
-    table = pq.read_table(path).sort_by([("title", "ascending"), ("shot_index", "ascending")])
-    names = table["title"].to_numpy()
-    matrix = np.stack(table[vectors].to_numpy()).astype(np.float32)
-    catalogue = Catalogue([])
-    for name in sorted(set(names)):
-        rows = names == name
-        file = folder / f"{name}.parquet"
-        pq.write_table(pa.table({"embedding": to_arrow(unit_length(matrix[rows]))}), file)
-        catalogue.titles.append(TitleSource(name, file, "1"))
-        if label:
-            catalogue.labels[name] = table[label].to_numpy()[rows].astype(bool)
-    return catalogue
 
 
 @dataclass(frozen=True)
@@ -177,7 +126,7 @@ class VariantSettings:
     training: TrainingSettings
 
     def train(self, data: TrainingData, seed: int, folder: Path) -> MediaFM:
-        """A network trained on titles, all of them."""
+        """Train a network on all titles of the data."""
         training = self.training.model_copy(update={"seed": seed})
         out = folder / "models"
         return train(data, self.model, training, out, objective=self.objective).network
@@ -186,7 +135,7 @@ class VariantSettings:
 def chosen_settings(
     variant: dict[str, dict[str, Any]], steps: int, overrides: list[str]
 ) -> VariantSettings:
-    """The settings of a variant, and those of the command line on top."""
+    """Return the settings of a variant, overridden by those of the command line."""
     values: dict[str, dict[str, Any]] = {
         "model": dict(variant.get("model", {})),
         "objective": dict(variant.get("objective", {})),
@@ -205,7 +154,7 @@ def chosen_settings(
 
 
 def without_network(catalogue: Catalogue, folds: list[list[TitleSource]]) -> list[dict]:
-    """Rows of what needs no training."""
+    """Measure the baselines that need no training."""
     distances: dict[str, list[np.ndarray]] = {}
     for fused, masks in hidden_shots(catalogue, catalogue.titles):
         masked = masks.masked[0].any(dim=-1)
@@ -226,27 +175,10 @@ def without_network(catalogue: Catalogue, folds: list[list[TitleSource]]) -> lis
 
 
 def smoothed(fused: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
-    """Means of the visible shots, nearer ones with more weight."""
+    """Return means of the visible shots, in which nearer ones have more weight."""
     place = torch.arange(len(fused))
     weights = torch.exp(-SMOOTHING_DECAY * (place[:, None] - place).abs())
     return weights.masked_fill(masked, 0) @ fused
-
-
-def hidden_shots(
-    catalogue: Catalogue, titles: Sequence[TitleSource]
-) -> Iterator[tuple[torch.Tensor, Masks]]:
-    """Each title's vectors `[n, d]` and what is hidden of it, always the same.
-
-    Titles of a single shot are left out: there is nothing to predict it from.
-    """
-    for title in titles:
-        fused = torch.tensor(catalogue.fused(title))
-        if len(fused) == 1:
-            continue
-        generator = torch.Generator().manual_seed(len(fused))
-        modalities = max(1, len(catalogue.ranges))
-        lengths = torch.tensor([len(fused)])
-        yield fused, sample_masks(lengths, None, ObjectiveSettings(), modalities, generator)
 
 
 def memorise(settings: VariantSettings, catalogue: Catalogue, titles: int, folder: Path) -> None:
@@ -274,7 +206,7 @@ def measure(
     seeds: int,
     folder: Path,
 ) -> dict:
-    """One row: a variant's figures over folds and seeds."""
+    """Return one row: a variant's figures over folds and seeds."""
     by_seed, by_layer, seconds = [], [], []
     modalities: dict[str, list[np.ndarray]] = {}
     for seed in range(seeds):
@@ -319,7 +251,7 @@ def distance_of(
     masked: torch.Tensor,
     columns: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """Cosine distance of each shot of which something is hidden, in some columns or all."""
+    """Return the cosine distance of each shot with hidden parts, in some columns or all."""
     metadata = torch.zeros(1, network.config.global_size)
     prediction = network(fused[None], metadata, masked=masked).reconstruction[0]
     shots = masked[0].any(dim=-1)
@@ -333,7 +265,7 @@ def distance_of(
 def without_modality(
     network: MediaFM, fused: torch.Tensor, masks: Masks, catalogue: Catalogue
 ) -> dict[str, np.ndarray]:
-    """Distances where one modality alone is hidden, in its columns; and those of its mean."""
+    """Return distances in the columns of a modality that alone is hidden, and of its mean."""
     found = {}
     shots = masks.masked[0].any(dim=-1)
     for place, (kind, columns) in enumerate(catalogue.ranges.items()):
@@ -349,7 +281,7 @@ def without_modality(
 
 @torch.inference_mode()
 def contextual(network: MediaFM, catalogue: Catalogue) -> list[dict[str, np.ndarray]]:
-    """Vectors `[n, h]` of every title, by layer."""
+    """Return the vectors `[n, h]` of every title, by layer."""
     layers: list[dict[str, np.ndarray]] = [{} for _ in range(network.config.num_hidden_layers)]
     for title in catalogue.titles:
         fused = torch.tensor(catalogue.fused(title))[None]
@@ -362,7 +294,7 @@ def contextual(network: MediaFM, catalogue: Catalogue) -> list[dict[str, np.ndar
 def probe(
     vectors: dict[str, np.ndarray], catalogue: Catalogue, fold: list[TitleSource]
 ) -> list[float]:
-    """Average precision for each title of the fold, of a probe trained on the others."""
+    """Return the average precision for each title of a fold, of a probe trained on the others."""
     inside = [title.title_id for title in fold]
     outside = [name for name in vectors if name not in inside]
     model = make_pipeline(

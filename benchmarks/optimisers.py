@@ -19,15 +19,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.masked_prediction import (
-    VARIANTS,
-    Catalogue,
-    VariantSettings,
-    chosen_settings,
-    from_store,
-    from_table,
-    small_table,
-)
+from benchmarks.folded_catalogue import Catalogue, from_store, from_table
+from benchmarks.masked_prediction import VARIANTS, VariantSettings, chosen_settings, small_table
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
 from mediafm_core.config.training_settings import TrainingSettings
@@ -61,14 +54,14 @@ def main() -> None:
 
 
 def small(inputs: SmallInputs) -> list[str]:
-    """The command line of the small setting."""
+    """Return the command line of the small setting."""
     return [*small_table(inputs), "--seeds", "2", "--rates", "0.001"]
 
 
 def compare(
     arguments: argparse.Namespace, catalogue: Catalogue, rates: list[float], folder: Path
 ) -> list[dict]:
-    """A row for Muon, and two for each rate of AdamW."""
+    """Return a row for Muon, and two for each rate of AdamW."""
     data = catalogue.data(catalogue.titles)
     settings = chosen_settings(VARIANTS[arguments.variant], arguments.steps, arguments.set)
 
@@ -110,7 +103,7 @@ def compare(
 def validation_loss(
     data: TrainingData, settings: VariantSettings, training: TrainingSettings, folder: Path
 ) -> tuple[float, float]:
-    """The loss on held-out titles after training, and the CPU seconds that it took."""
+    """Return the loss on held-out titles after training, and the CPU seconds that it took."""
     began = time.process_time()
     result = train(data, settings.model, training, folder / "models", objective=settings.objective)
     return result.curve[-1].validation_loss, time.process_time() - began

@@ -18,7 +18,7 @@ def parse(
 ) -> argparse.Namespace:
     """Parse a benchmark's command line and add `--json` and `--small` to it.
 
-    `--small` takes the place of everything that is required; options beside it have the last word.
+    `--small` replaces the required arguments; options beside it override its own.
 
     Args:
         parser: has the benchmark's own options.
@@ -42,7 +42,7 @@ def parse(
 
 
 def write_json(file: Path | None, figures: Any) -> None:
-    """Write what was measured to the file of `--json`, if one was given."""
+    """Write the figures to the file of `--json`, if one was given."""
     if file:
         file.write_text(json.dumps(figures, indent=2) + "\n")
 

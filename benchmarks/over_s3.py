@@ -1,4 +1,4 @@
-"""`mediafm run` with inbox and store in S3, on a bad day, beside the same on a local disk.
+"""`mediafm run` with inbox and store in S3, with injected faults, beside a run on a local disk.
 
     python -m benchmarks.over_s3 INBOX [--share 0.02] [--local STORE] [--keep DIR] [--json FILE]
 
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def small(inputs: SmallInputs) -> list[str]:
-    """The command line of the small setting."""
+    """Return the command line of the small setting."""
     return [str(inputs.inbox), "--local", str(inputs.store)]
 
 
@@ -73,7 +73,7 @@ def compare(folder: Path, inbox: Path, local: Path | None, share: float) -> dict
 
 
 def over_s3(folder: Path, proxy: FaultyProxy) -> dict:
-    """A run through the proxy, and one that finds nothing to do."""
+    """Run through the proxy, and once more when nothing is left to do."""
     own = section(proxy.endpoint, folder / "cache")
     variables = {
         "MEDIAFM_INBOX": INBOX,
@@ -92,7 +92,7 @@ def over_s3(folder: Path, proxy: FaultyProxy) -> dict:
 
 
 def section(endpoint: str, cache: Path) -> dict:
-    """The settings `s3`."""
+    """Return the settings `s3`."""
     return {
         "endpoint_url": endpoint,
         "region": "us-east-1",
@@ -104,7 +104,7 @@ def section(endpoint: str, cache: Path) -> dict:
 
 
 def run(variables: dict[str, str]) -> float:
-    """Run to the end; the seconds it took."""
+    """Run to the end and return the seconds it took."""
     started = time.perf_counter()
     command = [sys.executable, "-m", "mediafm_core", "run"]
     subprocess.run(command, check=True, stdout=sys.stderr, env={**os.environ, **variables})

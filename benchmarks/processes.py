@@ -1,4 +1,4 @@
-"""Commands of the platform as processes, and what they cost."""
+"""Commands of the platform as processes, and their CPU time and memory."""
 
 import os
 import resource
@@ -10,13 +10,13 @@ from pathlib import Path
 
 
 def mediafm(command: str, *arguments: str, inbox: Path, store: Path) -> list[str]:
-    """The command line of `mediafm COMMAND` on a catalogue."""
+    """Return the command line of `mediafm COMMAND` on a catalogue."""
     catalogue = ["--inbox", str(inbox), "--store", str(store)]
     return [sys.executable, "-m", "mediafm_core", command, *arguments, *catalogue]
 
 
 def timed(command: Sequence[str | Path]) -> dict[str, float]:
-    """Run a program to its end; wall and CPU seconds and peak memory of it and its children."""
+    """Run a program to its end; return wall and CPU seconds and peak memory, children included."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

@@ -1,7 +1,7 @@
-"""A catalogue that is taken in within seconds: made titles, and networks that are sums.
+"""A catalogue that is ingested within seconds: made titles, and encoders that are sums.
 
-For commands that repeat an ingest many times, where faults are measured and not vectors. Everything
-else is the real thing: decoding, files, checks, training, publishing.
+For commands that repeat an ingest many times and measure faults, not vectors. Everything else is
+the real code: decoding, files, checks, training, publishing.
 """
 
 import json
@@ -62,7 +62,7 @@ class QuickPlatform(Platform):
 
 
 def settings_for(inbox: Path | str, store: Path | str, **more: object) -> Settings:
-    """Settings with a network that trains in a second."""
+    """Return settings with a network that trains in a second."""
     training = {"steps": 4, "validate_every": 2}
     clips = {"proposed_s": 4.0}
     return load_settings(
@@ -71,7 +71,7 @@ def settings_for(inbox: Path | str, store: Path | str, **more: object) -> Settin
 
 
 def ingest(platform: Platform) -> str:
-    """Do what `mediafm run` does, without Dagster.
+    """Ingest as `mediafm run` does, without Dagster.
 
     Returns:
         The sentence that the run ends with; empty where everything is done.
@@ -96,7 +96,7 @@ def ingest(platform: Platform) -> str:
 
 
 def _run(platform: Platform, title_ids: Sequence[str], assets: Sequence[str]) -> None:
-    """One asset after the other, each for all titles, as a Dagster run does."""
+    """Materialise one asset after the other, each for all titles, as a Dagster run does."""
     for asset in assets:
         if asset in DECODED[1:]:
             continue

@@ -1,11 +1,11 @@
-"""Ingest with inbox and store in S3 while some of all requests go wrong.
+"""Ingest with inbox and store in S3 while a part of the requests fail.
 
     python -m benchmarks.s3_faults [--percent 12 25 40] [--titles 3] [--json FILE]
 
 A real S3 server (SeaweedFS, of the development requirements) runs on the loopback interface, and
 before it a proxy that refuses, loses, delays and cuts requests or answers 503, by a seed. A run may
-end with a sentence about the service and must hold no title back; a plain rerun without faults must
-give the store of an undisturbed run on a local disk. Titles and networks are those of
+end with a sentence about the service and must quarantine no title; a plain rerun without faults
+must give the store of an undisturbed run on a local disk. Titles and networks are those of
 `quick_catalogue`.
 """
 
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def small(_: SmallInputs) -> list[str]:
-    """The command line of the small setting."""
+    """Return the command line of the small setting."""
     return ["--percent", "25", "--titles", "1", "--seconds", "4"]
 
 

@@ -17,7 +17,7 @@ its own.
     index      built by `mediafm index`, then searched; recall at 10 against exact search
     duckdb     `ORDER BY array_cosine_similarity(...) LIMIT 10` over the same views
 
-`bare` is one float32 matrix product of the same vectors and queries, without looking for the best;
+`bare` is one float32 matrix product of the same vectors and queries, without selecting the best;
 beside float16, of as many of them as fit into 4 GiB of float32, scaled up. It runs in turn with the
 search, and `share` is the median of bare time over search time: 1 is as fast; `cpu_share` likewise,
 of CPU time. Queries per second are by the clock, which other work on the machine lowers.
@@ -58,7 +58,7 @@ CASES = ("float32", "float16", "streamed", "index", "duckdb")
 
 
 def vectors(kind: str, first: int, count: int, clips: int, width: int) -> np.ndarray:
-    """Unit vectors of some clips; `first` decides them."""
+    """Draw unit vectors of some clips; `first` is the seed."""
     draw = np.random.default_rng([first, 1])
     own = draw.standard_normal((count, width), dtype=np.float32)
     if kind == "clustered":
@@ -74,12 +74,12 @@ def _centres(clips: int, width: int) -> np.ndarray:
 
 
 def queries(kind: str, clips: int, width: int) -> np.ndarray:
-    """Vectors drawn as the clips are, none of which is a clip."""
+    """Draw queries as the clips are drawn; none is a clip."""
     return vectors(kind, 2**40, BATCH, clips, width)
 
 
 def write_catalogue(folder: Path, kind: str, clips: int, width: int) -> None:
-    """Shards and the snapshot of them, in bounded memory."""
+    """Write shards and the snapshot of them, in bounded memory."""
     store, shards = Store(folder), []
     for first in range(0, clips, CLIPS_OF_A_SHARD):
         count = min(CLIPS_OF_A_SHARD, clips - first)
@@ -148,7 +148,7 @@ class Stopwatch:
 
 
 def measure_held(folder: Path, asked: np.ndarray, precision: str) -> dict[str, Any]:
-    """Exact search of held vectors beside the bare product, in turn."""
+    """Measure exact search of vectors in memory and the bare product, in turn."""
     import mediafm_core
 
     with Stopwatch() as loading, mediafm_core.Searcher(folder, precision=precision) as searcher:
@@ -180,12 +180,12 @@ def measure_held(folder: Path, asked: np.ndarray, precision: str) -> dict[str, A
 
 
 def loading_so_far(watch: Stopwatch) -> float:
-    """Seconds since a stopwatch that still runs was started."""
+    """Return the seconds since a running stopwatch was started."""
     return time.perf_counter() - watch._start[0]
 
 
 def measure_streamed(folder: Path, asked: np.ndarray) -> dict[str, Any]:
-    """One call that reads all vectors."""
+    """Measure one call that reads all vectors."""
     import mediafm_core
 
     found: dict[str, Any] = {}
@@ -199,7 +199,7 @@ def measure_streamed(folder: Path, asked: np.ndarray) -> dict[str, Any]:
 def measure_index(
     folder: Path, asked: np.ndarray, connectivity: int, expansion: int, threads: int
 ) -> dict[str, Any]:
-    """Build and search the index, without holding vectors."""
+    """Build and search the index, without vectors in memory."""
     import mediafm_core
     from mediafm_core.search import clip_index
 
@@ -233,7 +233,7 @@ def measure_index(
 
 
 def measure_duckdb(folder: Path, asked: np.ndarray) -> dict[str, Any]:
-    """The nearest clips of one query in plain SQL."""
+    """Find the nearest clips of one query in plain SQL."""
     import mediafm_core
 
     with Stopwatch() as search:
@@ -259,11 +259,11 @@ def _shared(one: pa.Table, other: pa.Table) -> int:
 
 
 def _progress() -> Callable[[float], None]:
-    told = [0.0]
+    printed = [0.0]
 
     def progress(done: float) -> None:
-        if done - told[0] >= 0.1:
-            told[0] = done
+        if done - printed[0] >= 0.1:
+            printed[0] = done
             print(f"  index {done:.0%}", file=sys.stderr, flush=True)
 
     return progress
@@ -271,7 +271,7 @@ def _progress() -> Callable[[float], None]:
 
 @contextmanager
 def catalogue(folder: Path, kind: str, clips: int, width: int) -> Iterator[Path]:
-    """A catalogue, for as long as it is measured."""
+    """Make a catalogue, and remove it when it has been measured."""
     place = folder.absolute() / f"{kind}-{clips}"
     try:
         if not (place / "features.duckdb").exists():
@@ -282,7 +282,7 @@ def catalogue(folder: Path, kind: str, clips: int, width: int) -> Iterator[Path]
 
 
 def measure(case: str, folder: Path, asked: np.ndarray, arguments: argparse.Namespace) -> dict:
-    """One case, in this process."""
+    """Measure one case, in this process."""
     match case:
         case "float32" | "float16":
             found = measure_held(folder, asked, case)
@@ -347,7 +347,7 @@ def main() -> None:
 
 
 def small(inputs: SmallInputs) -> list[str]:
-    """The command line of the small setting."""
+    """Return the command line of the small setting."""
     return [str(inputs.new("search")), "--clips", "400", "--width", "16", "--data", "clustered"]
 
 

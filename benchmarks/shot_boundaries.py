@@ -48,12 +48,12 @@ def main() -> None:
 
 
 def small(inputs: SmallInputs) -> list[str]:
-    """The command line of the small setting."""
+    """Return the command line of the small setting."""
     return [str(next(inputs.sample.glob("*.mp4"))), str(inputs.sample / "shots.csv")]
 
 
 def measure(film: Path, listed: np.ndarray, tolerance: int) -> dict:
-    """One pass over the film, compared with the listed starts of inner shots."""
+    """Detect shots in one pass, and compare them with the listed starts of inner shots."""
     settings = load_settings()
     process = psutil.Process()
     memory: list[tuple[float, float]] = []

@@ -1,4 +1,4 @@
-"""Inputs of the benchmarks' small settings: a short title, and what the platform makes of it."""
+"""Inputs of the benchmarks' small settings: a short title, its store and its model."""
 
 import json
 import os
@@ -33,7 +33,7 @@ TABLE = {"titles": 6, "shots": 24, "width": 16}
 
 
 class SmallInputs:
-    """Makes inputs when they are first asked for, once for all processes that share the folder.
+    """Inputs made on first use, once for all processes that share the folder.
 
     Args:
         folder: where they are kept.
@@ -46,7 +46,7 @@ class SmallInputs:
 
     @property
     def sample(self) -> Path:
-        """The folder of a whole sample title: 42 s, 12 shots, listed in `shots.csv`."""
+        """Folder of a whole sample title: 42 s, 12 shots, listed in `shots.csv`."""
         return SAMPLE
 
     @property
@@ -79,7 +79,7 @@ class SmallInputs:
         return self._made("shots.parquet", _make_table)
 
     def new(self, name: str) -> Path:
-        """An empty folder that no other benchmark uses."""
+        """Make an empty folder that no other benchmark uses."""
         place = self.folder / name
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
@@ -89,9 +89,8 @@ class SmallInputs:
         place = self.folder / name
         lock = self.folder / f"{name}.lock"
         with locked(lock):
-            if (
-                not lock.read_text()
-            ):  # made before; files in a store name its place, so none is moved
+            # Files in a store contain its path, so the folder is made here and not moved.
+            if not lock.read_text():
                 shutil.rmtree(place, ignore_errors=True)
                 make(place)
                 lock.write_text("made")

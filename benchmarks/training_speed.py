@@ -3,15 +3,15 @@
     python -m benchmarks.training_speed [--device cuda] [--precision bfloat16] [--hidden 768 ...]
                                         [--titles 100] [--crop 512] [--batch 64] [--json FILE]
 
-Titles of 20 to 600 shots with random fused vectors are written to Parquet files, and read from
-there by what is measured. Training is the real loop (reading, masks, losses, updates) without its
+Titles of 20 to 600 shots with random fused vectors are written to Parquet files, and the measured
+code reads them. Training is the real loop (reading, masks, losses, updates) without its
 validation; beside it the forward and backward pass of the same network over the same batches, ready
 on the device, and the same with the optimiser's step. Contextualisation reads every title from its
-file; beside it the forward pass over the same batches. The real thing and the bare one take turns
-in one process; the shares are medians over the turns. A share of 1 means that nothing but the
-network takes time. Seconds are those of the clock on a GPU, and on a CPU those that the process
-computed, reading ahead included, because other work on the machine is no fault of either; `--wall`
-takes the clock's there too, for an idle machine with a core to spare for reading ahead.
+file; beside it the forward pass over the same batches. Real and bare passes take turns in one
+process; the shares are medians over the turns. A share of 1 means that only the network takes time.
+Seconds are by the clock on a GPU, and CPU seconds of the process on a CPU, prefetch included,
+because other work on the machine does not change them; `--wall` takes the clock there too, for an
+idle machine with a free core for prefetch.
 
 On a GPU the second table has the share of the rate of a large bfloat16 matrix product, measured
 before, that the passes reach.
@@ -20,45 +20,42 @@ before, that the passes reach.
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.bare_passes import (
+    CLOCKS,
+    WARM_UP,
+    BareReading,
+    BareTraining,
+    clock_of,
+    timed,
+)
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
 from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.fusion.space import FusedSpace
-from mediafm_core.inference.batching import TitleInput, inference
-from mediafm_core.inference.whole_title import contextualise_titles
 from mediafm_core.model.configuration import MediaFMConfig
 from mediafm_core.model.network import MediaFM
-from mediafm_core.model.training.batches import BatchReader, Plan, StepBatches
-from mediafm_core.model.training.objective import Objective
-from mediafm_core.model.training.optimisers import Optimisers
 from mediafm_core.model.training.progress_events import Event, Phase
 from mediafm_core.model.training.training import train
 from mediafm_core.model.training.training_data import TitleSource, TrainingData
-from mediafm_core.runtime.precision import Precision, fast_precision
+from mediafm_core.runtime.precision import fast_precision
 from mediafm_core.store.records import ArtefactRecord
 from mediafm_core.store.store import Store
-from mediafm_core.vectors import to_arrow, to_numpy, unit_length
+from mediafm_core.vectors import to_arrow, unit_length
 
 RANGES = {"video": (0, 1280), "audio": (1280, 1792), "text": (1792, 2176)}
 WIDTH, METADATA_WIDTH = 2176, 384
 MATRIX = 8192  # side of the matrices whose product is the measure of a GPU
-CLOCKS = {"cuda": time.perf_counter, "cpu": time.process_time}
-WARM_UP = 10  # steps before the clock starts; a multiple of what is fetched together on a GPU
 
 
 def main() -> None:
@@ -88,13 +85,13 @@ def main() -> None:
 
 
 def small(_: SmallInputs) -> list[str]:
-    """The command line of the small setting."""
+    """Return the command line of the small setting."""
     network = ["--hidden", "32", "--layers", "2", "--heads", "2", "--feed-forward", "64"]
     return [*network, "--titles", "4", "--batch", "2", "--steps", "10", "--turns", "1"]
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Write titles, and let real and bare passes over them take turns."""
+    """Write titles, and measure real and bare passes over them in turn."""
     device = torch.device(arguments.device)
     model = ModelSettings(
         hidden=arguments.hidden,
@@ -160,12 +157,12 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def share(turns: list[dict[str, float]], real: str, bare: str) -> float:
-    """Median over the turns of a real rate in units of a bare one."""
+    """Return the median over the turns of a real rate in units of a bare one."""
     return median(turn[real] / turn[bare] for turn in turns)
 
 
 def write_titles(folder: Path, count: int) -> TrainingData:
-    """Titles of 20 to 600 shots in Parquet files as the store writes them."""
+    """Write titles of 20 to 600 shots in Parquet files as the store does."""
     generator = np.random.default_rng(0)
     store = Store(folder)
     titles = []
@@ -188,7 +185,7 @@ def real_training(
     device: torch.device,
     shots: int,
 ) -> float:
-    """Shots per second of the training loop between the end of warming up and the last step."""
+    """Return shots per second of the training loop between warm-up and the last step."""
     marks: dict[int, float] = {}
     clock = clock_of(device)
 
@@ -202,135 +199,10 @@ def real_training(
     return shots / (marks[training.steps - 1] - marks[WARM_UP])
 
 
-class BareTraining:
-    """The passes of a training over batches that are ready on the device."""
-
-    def __init__(
-        self,
-        data: TrainingData,
-        model: ModelSettings,
-        training: TrainingSettings,
-        network: MediaFM,
-        arithmetic: Precision,
-    ) -> None:
-        plan = Plan(data.shots, range(len(data)), training, model.max_shots)
-        ranges = network.config.modality_ranges
-        reader = BatchReader(data, plan, ranges, ObjectiveSettings(), training)
-        steps = [reader.read(step) for step in range(WARM_UP + 1, training.steps)]
-        self.shots = sum(step.counts.shots for step in steps)
-        self.padding_share = 1 - self.shots / sum(step.places for step in steps)
-        self._warm_up = [self._on_device(reader.read(step), network) for step in (1, 2, 3)]
-        self._steps = [self._on_device(step, network) for step in steps]
-        self._objective = Objective(network, ObjectiveSettings())
-        if training.compile:
-            self._objective.compile()
-        self._optimisers = Optimisers(network, training)
-        self._arithmetic = arithmetic
-        self.device = network.device
-
-    def shots_per_second(self, with_update: bool) -> float:
-        """Of forward and backward passes, with or without the optimisers' step."""
-        self._objective.train()
-        for step in self._warm_up:
-            self._pass(step, with_update)
-        return self.shots / timed(self.device, lambda: self._all(with_update))
-
-    def operations_per_shot(self) -> float:
-        """Floating-point operations of forward and backward, padding included."""
-        with FlopCounterMode(display=False) as counter:
-            for step in self._warm_up:
-                self._pass(step, with_update=False)
-        return counter.get_total_flops() / sum(step.counts.shots for step in self._warm_up)
-
-    def _all(self, with_update: bool) -> None:
-        for step in self._steps:
-            self._pass(step, with_update)
-
-    def _pass(self, step: StepBatches, with_update: bool) -> None:
-        for batch in step.batches:
-            with self._autocast():
-                losses = self._objective(batch, step.counts)
-            losses.total.backward()
-        if with_update:
-            self._optimisers.step(1)
-        else:
-            self._objective.zero_grad()
-
-    def _autocast(self) -> torch.autocast:
-        enabled = self._arithmetic == "bfloat16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
-
-    @staticmethod
-    def _on_device(step: StepBatches, network: MediaFM) -> StepBatches:
-        return step._replace(batches=[batch.to(network.device) for batch in step.batches])
-
-
-class BareReading:
-    """Contextualisation from files, and the forward passes that it consists of."""
-
-    def __init__(self, network: MediaFM, arithmetic: Precision) -> None:
-        self._network = network
-        self._arithmetic = arithmetic
-        self._batches: list[tuple[Any, ...]] = []
-        self._shots = 0.0
-
-    def real(self, data: TrainingData) -> float:
-        """Shots per second of reading every title in context, from its file to its vectors."""
-        with inference(self._network):
-            self._read(data, count=min(len(data), 8))
-            seconds = timed(self._network.device, lambda: self._read(data, len(data)))
-        return float(data.shots.sum()) / seconds
-
-    def bare(self, data: TrainingData) -> float:
-        """Shots per second of the forward passes alone, over the same batches."""
-        if not self._batches:
-            self._record(data)
-            self._shots = float(data.shots.sum())
-        with inference(self._network):
-            self._replay(3)
-            seconds = timed(self._network.device, lambda: self._replay(len(self._batches)))
-        return float(data.shots.sum()) / seconds
-
-    def operations_per_shot(self) -> float:
-        """Floating-point operations of the forward passes, overlaps of windows included."""
-        with inference(self._network), FlopCounterMode(display=False) as counter:
-            self._replay(len(self._batches))
-        return float(counter.get_total_flops() / self._shots)
-
-    def _read(self, data: TrainingData, count: int) -> None:
-        for _ in contextualise_titles(
-            self._network, stored(data.titles[:count]), precision=self._arithmetic
-        ):
-            pass
-
-    def _record(self, data: TrainingData) -> None:
-        contextual = self._network.contextual
-
-        def recording(*inputs: Any) -> Any:
-            self._batches.append(inputs)
-            return contextual(*inputs)
-
-        with patch.object(self._network, "contextual", recording), inference(self._network):
-            self._read(data, len(data))
-
-    def _replay(self, count: int) -> None:
-        enabled = self._arithmetic == "bfloat16"
-        with torch.autocast(self._network.device.type, torch.bfloat16, enabled=enabled):
-            for inputs in self._batches[:count]:
-                self._network.contextual(*inputs)
-
-
-def stored(titles: list[TitleSource]) -> Iterator[TitleInput]:
-    """Titles, each read from its file when it is asked for."""
-    for title in titles:
-        fused = to_numpy(pq.ParquetFile(title.path, memory_map=True).read()["embedding"])
-        yield TitleInput(fused, title.global_vector, title.title_id)
-
-
 def rates(
     device: torch.device, bare: BareTraining, reading: BareReading, rate: dict[str, float]
 ) -> dict[str, float]:
-    """Operations per second of a large matrix product, and shares of it that are reached."""
+    """Return operations per second of a large matrix product, and the passes' shares of it."""
     left, right = torch.randn(2, MATRIX, MATRIX, device=device, dtype=torch.bfloat16)
     timed(device, lambda: left @ right)
     repetitions = 50
@@ -345,23 +217,6 @@ def rates(
         "contextualise": forward * rate["contextualise"],
         "forward": forward * rate["forward"],
     }
-
-
-def timed(device: torch.device, work: Callable[[], Any]) -> float:
-    """Seconds that work takes, until the device has done all of it."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    clock = clock_of(device)
-    began = clock()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return clock() - began
-
-
-def clock_of(device: torch.device) -> Callable[[], float]:
-    """Seconds that the processor worked for this process, or with a GPU those that passed."""
-    return CLOCKS[device.type]
 
 
 def show(result: dict[str, Any]) -> None:

@@ -33,33 +33,33 @@ hypothesis.settings.load_profile("untimed")
 
 @pytest.fixture(scope="session")
 def shared_media() -> Path:
-    """The folder of real titles, an inbox of five."""
+    """Return the folder of real titles, an inbox of five."""
     return _shared("media")
 
 
 @pytest.fixture(scope="session")
 def shared_cases() -> Path:
-    """The folder of small files that real people meet."""
+    """Return the folder of small files with properties of real collections."""
     return _shared("cases")
 
 
 @pytest.fixture(scope="session")
 def shared_benchmark() -> Path:
-    """The folder of tables for measuring quality: labelled shots and scenes of films."""
+    """Return the folder of tables for measuring quality: labelled shots and scenes of films."""
     return _shared("benchmark")
 
 
 @pytest.fixture(scope="session")
 def dagster_catalogue(tmp_path_factory: pytest.TempPathFactory) -> "DagsterCatalogue":
-    """Two good titles and a bad one, taken in by Dagster once; to read, or to copy and change."""
-    from dagster_catalogue import take_in_with_dagster
+    """Ingest two good titles and a bad one with Dagster once; to read, or to copy and change."""
+    from dagster_catalogue import ingest_with_dagster
 
-    return take_in_with_dagster(tmp_path_factory.mktemp("dagster_catalogue"))
+    return ingest_with_dagster(tmp_path_factory.mktemp("dagster_catalogue"))
 
 
 @pytest.fixture(scope="session")
 def postgres() -> "Iterator[Postgres]":
-    """A PostgreSQL server for all tests; skips them where it is not installed."""
+    """Start a PostgreSQL server for all tests; skip them where it is not installed."""
     from postgres_server import NoPostgresError, postgres_server
 
     try:
@@ -75,18 +75,18 @@ def dagster_catalogue_on_postgres(
     postgres: "Postgres",
     tmp_path_factory: pytest.TempPathFactory,
 ) -> "DagsterCatalogue":
-    """The same titles, taken in with Dagster's state in PostgreSQL."""
-    from dagster_catalogue import take_in_with_dagster
+    """Ingest the same titles with Dagster's state in PostgreSQL."""
+    from dagster_catalogue import ingest_with_dagster
 
     root = tmp_path_factory.mktemp("dagster_catalogue_on_postgres")
-    return take_in_with_dagster(root, postgres, computed=dagster_catalogue.store)
+    return ingest_with_dagster(root, postgres, computed=dagster_catalogue.store)
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
 def any_dagster_catalogue(
     request: pytest.FixtureRequest, dagster_catalogue: "DagsterCatalogue"
 ) -> "DagsterCatalogue":
-    """The titles that Dagster took in, with its state on one kind of storage, then the other."""
+    """Return the titles that Dagster ingested, with its state in SQLite, then in PostgreSQL."""
     if request.param == "sqlite":
         return dagster_catalogue
     return request.getfixturevalue("dagster_catalogue_on_postgres")
@@ -94,7 +94,7 @@ def any_dagster_catalogue(
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def dagster_instance(request: pytest.FixtureRequest) -> "Iterator[DagsterInstance]":
-    """A fresh Dagster instance, on either storage."""
+    """Open a fresh Dagster instance, on either storage."""
     import dagster as dg
 
     storage = {}
@@ -116,13 +116,13 @@ def _trained_store(tmp_path_factory: pytest.TempPathFactory) -> "TrainedStore":
 
 @pytest.fixture
 def trained_store(_trained_store: "TrainedStore", tmp_path: Path) -> "TrainedStore":
-    """A store with three small models, none of them released; to change."""
+    """Copy a store with three small models, none of them released; to change."""
     return _trained_store.copy(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def marked_models(tmp_path_factory: pytest.TempPathFactory) -> "MarkedModels":
-    """A labelled catalogue that a model serves, with two candidates that were compared; to read."""
+    """Make a labelled catalogue with a serving model and two compared candidates; to read."""
     from marked_catalogue import make_marked_models
 
     return make_marked_models(tmp_path_factory.mktemp("marked_models"))

@@ -1,4 +1,4 @@
-"""Sound inputs of every kind, made once: what the mutations start from."""
+"""Sound inputs of every kind, made once: the mutations start from them."""
 
 import json
 import shutil
@@ -117,11 +117,11 @@ class Corpus:
 
     @property
     def catalogue(self) -> Path:
-        """An inbox with one title, complete with captions and clips, and the store made of it."""
+        """Folder of an inbox with one title, complete with captions and clips, and of its store."""
         return self.folder / "catalogue"
 
     def media(self, suffix: str) -> bytes:
-        """A film of 1.2 seconds with sound and, where the container allows, subtitles."""
+        """Return a film of 1.2 seconds with sound and, where the container allows, subtitles."""
         return (self.folder / f"media.{suffix}").read_bytes()
 
     def make(self) -> None:
@@ -142,15 +142,15 @@ class Corpus:
         platform = QuickPlatform(settings_for(title.parent, self.catalogue / "store"))
         sentence = ingest(platform)
         if sentence or list(Quarantine(platform.store)):
-            raise SystemExit(f"The sound title is not taken in. {sentence}")
+            raise SystemExit(f"The sound title is not ingested. {sentence}")
         for folder in platform.store.models.iterdir():
             record = read_json(folder, TRAINING_FILE)
-            del record[DIGESTS]  # whoever alters a model alters its digests too
+            del record[DIGESTS]  # an attacker who alters a model alters its digests too
             (folder / TRAINING_FILE).write_text(json.dumps(record))
 
 
 def _film(target: Path, captions: Path, codecs: str) -> None:
-    """Two shots, 64 pixels wide, by the program of the package imageio-ffmpeg."""
+    """Write two shots, 64 pixels wide, by the program of the package imageio-ffmpeg."""
     import imageio_ffmpeg
 
     shots = "testsrc2=s=64x48:r=10:d=0.6[a];mandelbrot=s=64x48:r=10,trim=duration=0.6[b]"

@@ -149,7 +149,7 @@ _PIECES = (
 
 
 def insert_piece(rng: Random, data: bytes, _others: Sequence[bytes]) -> bytes:
-    """Insert characters that mean something to some parser, once or thousands of times."""
+    """Insert characters that have a meaning for some parser, once or thousands of times."""
     start = rng.randrange(len(data) + 1)
     piece = rng.choice(_PIECES).encode("utf-8", "surrogatepass") * rng.choice(
         (1, 1, 3, 1000, 100_000)
@@ -243,7 +243,7 @@ JSON: tuple[Mutation, ...] = (
 
 
 class Sound(Random):
-    """The generator of an input that nothing is changed in."""
+    """Random generator that marks an input as sound: `mutate` changes nothing in it."""
 
 
 def mutate(

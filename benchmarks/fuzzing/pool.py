@@ -1,4 +1,4 @@
-"""Workers with limits: each takes inputs in, and is replaced where an input has ended it."""
+"""Worker processes with limits: each runs inputs, and is replaced when an input has ended it."""
 
 import json
 import os
@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 
 from benchmarks.fuzzing.corpus import Corpus
-from benchmarks.fuzzing.kinds import make_canaries
 from benchmarks.fuzzing.watch import Watch
+from benchmarks.fuzzing.worker_folder import make_canaries
 
 COMMAND: tuple[str, ...] = (sys.executable, "-X", "faulthandler", "-m", "benchmarks.fuzzing.worker")
 
@@ -41,7 +41,7 @@ class Limits:
 
 
 class Worker:
-    """A process that takes inputs in, and the folder that it works in.
+    """A process that runs inputs, and the folder that it works in.
 
     Args:
         corpus: the sound inputs.
@@ -57,8 +57,8 @@ class Worker:
         self._errors = root / "errors.txt"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def take(self, kind: str, number: int, seed: int) -> dict[str, Any]:
-        """Let the worker take an input in; returns what came of it."""
+    def run(self, kind: str, number: int, seed: int) -> dict[str, Any]:
+        """Run an input in the worker and return its outcome."""
         process = self._process or self._start()
         self._watch.opened()
         started = time.monotonic()
@@ -151,7 +151,7 @@ class Worker:
 
 
 def _usage(pid: int) -> tuple[float, float]:
-    """CPU seconds and resident MiB of a process and its children."""
+    """Return CPU seconds and resident MiB of a process and its children."""
     cpu = memory = 0.0
     for process in _family(pid):
         with suppress(psutil.Error):

@@ -54,7 +54,7 @@ def _boxes(data: bytes, start: int, stop: int) -> list[tuple[int, int, bytes]]:
     return found
 
 
-# Identifiers of elements whose sizes or values readers act on.
+# Identifiers of elements whose sizes or values matter to readers.
 _ELEMENTS = [
     bytes.fromhex(text)
     for text in (
@@ -147,7 +147,7 @@ def chunk(rng: Random, data: bytes, _others: Sequence[bytes]) -> bytes:
 
 
 def pes(rng: Random, data: bytes, _others: Sequence[bytes]) -> bytes:
-    """Change what follows a start code of MPEG: packet lengths, clocks, sequence headers."""
+    """Change the bytes after a start code of MPEG: packet lengths, clocks, sequence headers."""
     places = [found.start() for found in re.finditer(b"\x00\x00\x01[\xb0-\xff]", data)]
     if not places:
         return data

@@ -1,8 +1,8 @@
-"""A watch for files outside that are opened, by a process, its libraries or its children.
+"""Watch for files outside a worker's folder that it, its libraries or its children open.
 
-inotify(7) reports every open of a file in a watched folder, whoever opens it and in whatever
-language. The audit hook of Python (PEP 578) reports what Python code itself opens, connects to and
-starts, wherever that is.
+inotify(7) reports every open of a file in a watched folder, by any process in any language. The
+audit hook of Python (PEP 578) reports the files, connections and processes that Python code itself
+opens, in any folder.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ _EVENT = struct.Struct("iIII")  # struct inotify_event: wd, mask, cookie, len
 
 
 class Watch:
-    """Reports opens of the files in a folder.
+    """Reporter of opened files in a folder.
 
     Args:
         folder: exists; subfolders are not watched.
@@ -33,7 +33,7 @@ class Watch:
             raise OSError(ctypes.get_errno(), "inotify cannot watch", str(folder))
 
     def opened(self) -> list[str]:
-        """Names of the files that were opened since the last call."""
+        """Return the names of the files that were opened since the last call."""
         names: set[str] = set()
         while True:
             try:
@@ -53,10 +53,10 @@ class Watch:
 
 
 class PythonWatch:
-    """Notes what Python code of this process opens outside of given places.
+    """Record of what Python code of this process opens outside of given places.
 
     Args:
-        places: what may be opened: the worker's folder, Python and its packages, the system.
+        places: that may be opened: the worker's folder, Python and its packages, the system.
     """
 
     def __init__(self, places: Sequence[Path]) -> None:

@@ -1,4 +1,4 @@
-"""A process that takes inputs in, one after the other, and reports what came of each.
+"""A process that runs inputs, one after the other, and reports the outcome of each.
 
     python -m benchmarks.fuzzing.worker CORPUS FOLDER
 
@@ -16,18 +16,20 @@ from random import Random
 from typing import Any
 
 from benchmarks.fuzzing.corpus import Corpus
-from benchmarks.fuzzing.kinds import Input, Kind, RefusedError, kinds, prepare
+from benchmarks.fuzzing.inputs import Input, Kind, RefusedError
+from benchmarks.fuzzing.kinds import kinds
 from benchmarks.fuzzing.mutations import Sound
 from benchmarks.fuzzing.watch import PythonWatch
+from benchmarks.fuzzing.worker_folder import prepare
 from mediafm_core.errors import MediaFMError, WorkError
 
-SOUND = -1  # the number of the input of a kind that nothing is changed in
-LONGEST = 300  # characters of a refusal
+SOUND = -1  # number of the unchanged input of a kind
+LONGEST = 300  # limit of characters in a refusal
 _SHOWN = 2000
 
 
 def draw(kind: Kind, seed: int, number: int, corpus: Corpus, root: Path) -> Input:
-    """The input of a number, the same for a seed whichever worker draws it."""
+    """Draw the input of a number; a seed gives the same input in every worker."""
     generator = Sound if number == SOUND else Random
     return kind.make(generator(f"{seed}/{kind.name}/{number}"), corpus, root)
 
@@ -36,7 +38,7 @@ def main() -> None:
     """Answer until standard input ends."""
     corpus, root, known = Corpus(Path(sys.argv[1])), Path(sys.argv[2]), kinds()
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print
+    os.dup2(2, 1)  # libraries print to it
     logging.disable(logging.CRITICAL)
     watch = PythonWatch(_allowed(root, corpus))
     answers.write("ready\n")
@@ -45,7 +47,7 @@ def main() -> None:
     for line in sys.stdin:
         name, number, seed = line.rstrip("\n").split("\t")
         kind = known[name]
-        if name not in tried:  # what is imported reads its own files
+        if name not in tried:  # imported packages read files of their own
             tried[name] = _sound(kind, int(seed), corpus, root)
         found = tried[name]
         if found["came"] == "served":

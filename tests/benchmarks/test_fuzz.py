@@ -52,11 +52,11 @@ def test_the_watch_sees_what_other_processes_and_libraries_open(tmp_path: Path) 
         watch.close()
 
 
-# A worker whose kinds do what no input may do.
+# A worker with a kind for each failure of an input.
 _WORKER = """
 import os, sys, time
 from benchmarks.fuzzing import kinds, worker
-from benchmarks.fuzzing.kinds import Input, Kind, RefusedError
+from benchmarks.fuzzing.inputs import Input, Kind, RefusedError
 
 def opens(root, made):
     os.close(os.open(root / "outside" / "canary.srt", os.O_RDONLY))
@@ -128,5 +128,5 @@ def test_every_failure_is_noticed_and_the_run_goes_on(worker: Worker) -> None:
         *("served", "crash", "refused", "hang", "memory", "traceback", "long", "unnamed"),
         *("foreign", "started", "unsound", "served"),
     ):
-        came[kind] = worker.take(kind, 3, 1)["came"]
+        came[kind] = worker.run(kind, 3, 1)["came"]
     assert came == {kind: kind for kind in came} | {"started": "foreign"}

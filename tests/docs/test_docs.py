@@ -40,7 +40,7 @@ COMMAND = re.compile(r"(?:^ {4}|^|`)(mediafm|make) ([^`\n]*)", re.MULTILINE)
 
 
 def commands(program: str) -> list[list[str]]:
-    """Arguments of every call of a program in the documents."""
+    """Return the arguments of every call of a program in the documents."""
     found = [
         shlex.split(arguments, comments=True)
         for document in DOCUMENTS
@@ -56,7 +56,7 @@ def text_of(document: Path) -> str:
 
 @cache
 def anchors(document: Path) -> set[str]:
-    """The anchors of a document's headings, as GitHub derives them."""
+    """Return the anchors of a document's headings, as GitHub derives them."""
     headings = re.findall(r"^#+ (.+)$", FENCED.sub("", text_of(document)), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -8,7 +8,7 @@ from mediafm_core.disk.seals import LINE_BYTES, is_sealed_json, read_sealed_json
 
 
 def flip(path: Path, seed: int = 0) -> None:
-    """Flip a bit of a file that is drawn by a seed."""
+    """Flip a bit of a file; the seed chooses the bit."""
     draw = random.Random(f"{path.name} {seed}")
     flip_at(path, draw.randrange(path.stat().st_size), draw.randrange(8))
 
@@ -21,7 +21,7 @@ def flip_at(path: Path, place: int, bit: int = 0) -> None:
 
 
 def remove_seal(path: Path) -> None:
-    """Make a file what an earlier version would have written."""
+    """Rewrite a file as an earlier version would have written it."""
     import json
 
     content = path.read_bytes()

@@ -10,7 +10,7 @@ from mediafm_core.vectors import to_arrow
 
 
 def with_vectors(root: Path, titles: dict[str, np.ndarray]) -> SmallCatalogue:
-    """A catalogue in which the clips `c0000`, `c0001`, ... of a title have these vectors."""
+    """Write a catalogue in which the clips `c0000`, `c0001`, ... of a title have these vectors."""
     small = SmallCatalogue(root)
     for title_id, vectors in titles.items():
         small.write(title_id, shots=4 * len(vectors))
@@ -27,5 +27,5 @@ def with_vectors(root: Path, titles: dict[str, np.ndarray]) -> SmallCatalogue:
 
 
 def names(table: pa.Table) -> list[tuple[str, str]]:
-    """Title and clip id of each row."""
+    """Return title and clip id of each row."""
     return list(zip(table["title_id"].to_pylist(), table["clip_id"].to_pylist(), strict=True))

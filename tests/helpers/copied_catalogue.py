@@ -1,4 +1,4 @@
-"""Copies of a catalogue whose titles count as taken in, as the originals do."""
+"""Copies of a catalogue whose titles count as ingested, as the originals do."""
 
 import json
 import shutil
@@ -11,8 +11,8 @@ from mediafm_core.titles.inbox import LocalInbox
 def copy_catalogue(inbox: Path, store: Path, new_inbox: Path, new_store: Path) -> None:
     """Copy an inbox and a store, and record the copied folders as they are.
 
-    The times at which the system made the copies are part of the fingerprints: by them alone, all
-    copied titles would be read anew.
+    The times at which the system made the copies are part of the fingerprints: with them, all
+    copied titles would be read again.
     """
     shutil.copytree(inbox, new_inbox)
     shutil.copytree(store, new_store)

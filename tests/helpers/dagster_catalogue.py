@@ -1,4 +1,4 @@
-"""Three short titles, one of which is bad, taken in by Dagster as `mediafm run` does."""
+"""Three short titles, one of them bad, ingested by Dagster as `mediafm run` does."""
 
 import shutil
 import uuid
@@ -27,7 +27,7 @@ class DagsterCatalogue:
     """An inbox and a store whose Dagster home is inside it.
 
     Attributes:
-        run_ids: of the runs that took the titles in: up to fusion, training, from the model on.
+        run_ids: of the runs that ingested the titles: up to fusion, training, from the model on.
         postgres: the server that holds Dagster's state, in the database that the home names;
             None for SQLite.
     """
@@ -44,7 +44,7 @@ class DagsterCatalogue:
         return open_instance(self.platform().store)
 
     def copy(self, root: Path) -> "DagsterCatalogue":
-        """A copy to change, whose titles count as taken in."""
+        """Return a copy to change, whose titles count as ingested."""
         copy_catalogue(self.inbox, self.store, root / "inbox", root / "store")
         if self.postgres:
             use_postgres(root / "store", self.postgres, copy_of=database_of(self.store))
@@ -52,7 +52,7 @@ class DagsterCatalogue:
 
 
 def inbox_with_a_bad_title(inbox: Path) -> Path:
-    """Two good titles, and one whose media is a text file."""
+    """Make an inbox of two good titles, and one whose media is a text file."""
     make_inbox(inbox)
     (inbox / BAD).mkdir()
     (inbox / BAD / "media.mp4").write_text("This is not a film.\n" * 50)
@@ -60,7 +60,7 @@ def inbox_with_a_bad_title(inbox: Path) -> Path:
     return inbox
 
 
-def take_in_with_dagster(
+def ingest_with_dagster(
     root: Path, postgres: Postgres | None = None, computed: Path | None = None
 ) -> DagsterCatalogue:
     """Make the inbox and run everything on it.
@@ -68,7 +68,7 @@ def take_in_with_dagster(
     Args:
         root: folder of inbox and store.
         postgres: where Dagster's state goes, instead of SQLite.
-        computed: a store whose vectors are taken over, so that only the rest is computed.
+        computed: a store whose vectors are copied, so that only the rest is computed.
     """
     inbox, store = inbox_with_a_bad_title(root / "inbox"), root / "store"
     for asset in UP_TO_FUSION if computed else ():
@@ -83,7 +83,7 @@ def take_in_with_dagster(
 
 
 def use_postgres(store: Path, postgres: Postgres, copy_of: str = "template1") -> None:
-    """Let the Dagster home of a store keep its state in a new database, as in production."""
+    """Configure the Dagster home of a store to use a new database, as in production."""
     database = postgres.create(f"dagster_{uuid.uuid4().hex}", copy_of)
     home = store / "dagster_home"
     home.mkdir(parents=True, exist_ok=True)
@@ -97,6 +97,6 @@ def use_postgres(store: Path, postgres: Postgres, copy_of: str = "template1") ->
 
 
 def database_of(store: Path) -> str:
-    """The database of a store's Dagster home."""
+    """Return the database of a store's Dagster home."""
     home = yaml.safe_load((store / "dagster_home" / "dagster.yaml").read_text())
     return home["storage"]["postgres"]["postgres_db"]["db_name"]

@@ -1,4 +1,4 @@
-"""A media file after the one decode: times of its pictures, its sound, and what was counted."""
+"""A media file after the one decode: times of its pictures, its sound, and counts of faults."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,17 +26,17 @@ class Decoded:
 
     @cached_property
     def sound(self) -> np.ndarray:
-        """The soundtrack, `[samples]` float32; empty without any."""
+        """Return the soundtrack, `[samples]` float32; empty without any."""
         if not self.flac.exists():
             return np.empty(0, np.float32)
         return soundfile.read(self.flac, dtype="float32")[0]
 
     def loudness(self, start_s: float, end_s: float) -> float:
-        """Root mean square of a stretch of sound."""
+        """Return the root mean square of a stretch of sound."""
         return float(np.sqrt(np.mean(self._stretch(start_s, end_s) ** 2)))
 
     def pitch(self, start_s: float, end_s: float) -> float:
-        """Loudest frequency of a stretch of sound, hertz."""
+        """Return the loudest frequency of a stretch of sound, hertz."""
         stretch = self._stretch(start_s, end_s)
         return float(np.abs(np.fft.rfft(stretch)).argmax() * SAMPLE_RATE / len(stretch))
 

@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that speaks OpenAI's embeddings interface."""
+"""A real HTTP server on loopback with OpenAI's embeddings interface."""
 
 import json
 import threading
@@ -11,7 +11,7 @@ def vector_of(text):
 
 
 class Service:
-    """Answers as the embeddings endpoint does; `script` holds answers to give first.
+    """Server that answers as the embeddings endpoint does; `script` holds answers to give first.
 
     An answer is a status, headers and a body, or a function that writes to the connection.
     """
@@ -32,7 +32,7 @@ class Service:
                 if service.script:
                     given = service.script.pop(0)
                     if callable(given):
-                        with suppress(OSError):  # the client has left
+                        with suppress(OSError):  # the client has closed the connection
                             given(self, body)
                         return
                     status, headers, answer = given

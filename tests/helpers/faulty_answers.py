@@ -22,7 +22,7 @@ DRIP_S = 0.02
 
 
 def send(handler, data: bytes, status: int = 200, kind: str = "application/json", **headers):
-    """A whole answer."""
+    """Send a whole answer."""
     handler.send_response(status)
     handler.send_header("Content-Type", kind)
     for name, value in headers.items():
@@ -33,7 +33,7 @@ def send(handler, data: bytes, status: int = 200, kind: str = "application/json"
 
 
 def raw(data: bytes) -> Fault:
-    """Bytes in place of HTTP, then the end of the connection."""
+    """Send bytes in place of HTTP, then close the connection."""
 
     def fault(handler, _):
         handler.wfile.write(data)
@@ -43,19 +43,19 @@ def raw(data: bytes) -> Fault:
 
 
 def text(data: bytes | str, status: int = 200, kind: str = "application/json", **headers) -> Fault:
-    """An answer that does not depend on the request."""
+    """Return a fault: a text that does not depend on the request."""
     data = data.encode() if isinstance(data, str) else data
     return lambda handler, _: send(handler, data, status, kind, **headers)
 
 
 def refusal(status: int, code: object = "some_code", message: str = "", **headers) -> Fault:
-    """An error in OpenAI's form."""
+    """Return a fault: an error in OpenAI's form."""
     error = {"error": {"message": message, "type": "error", "code": code}}
     return text(json.dumps(error), status, **headers)
 
 
 def changed(change: Callable[[dict], object]) -> Fault:
-    """The right answer after a change of it in place."""
+    """Return a fault: the right answer after a change of it in place."""
 
     def fault(handler, body):
         answer = Service.answer(body)
@@ -66,7 +66,7 @@ def changed(change: Callable[[dict], object]) -> Fault:
 
 
 def vectors(change: Callable[[list[float]], object]) -> Fault:
-    """The right answer with another thing in place of the first vector."""
+    """Return a fault: the right answer with another value in place of the first vector."""
 
     def in_place(answer):
         answer["data"][0]["embedding"] = change(answer["data"][0]["embedding"])
@@ -75,12 +75,12 @@ def vectors(change: Callable[[list[float]], object]) -> Fault:
 
 
 def rows(change: Callable[[list[dict]], list[dict]]) -> Fault:
-    """The right answer with other rows."""
+    """Return a fault: the right answer with other rows."""
     return changed(lambda answer: answer.update(data=change(answer["data"])))
 
 
 def indices(change: Callable[[int], object]) -> Fault:
-    """The right answer with other numbers of its rows."""
+    """Return a fault: the right answer with other numbers of its rows."""
     return rows(lambda found: [dict(row, index=change(row["index"])) for row in found])
 
 
@@ -98,7 +98,7 @@ def closed_in_the_middle(handler, body):
 
 
 def cut_without_a_length(handler, body):
-    """The end of the connection is the end of the answer, and comes too early."""
+    """Send no length, and close the connection before the end of the answer."""
     data = json.dumps(Service.answer(body)).encode()
     handler.send_response(200)
     handler.send_header("Connection", "close")
@@ -108,16 +108,16 @@ def cut_without_a_length(handler, body):
 
 
 def infinite(handler, body):
-    """Infinity as JSON can hold it."""
+    """Send an infinite number, which JSON can hold."""
     send(handler, json.dumps(Service.answer(body)).replace("1.0", "1e999").encode())
 
 
 class Endless:
-    """Writes until the client closes the connection.
+    """Fault that writes until the client closes the connection.
 
     Attributes:
         sent: bytes that were written.
-        left: set when the client had left.
+        left: set when the client has closed the connection.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ def gigabyte_in_chunks() -> Endless:
 
 
 def gzip_bomb(handler, _):
-    """200 MB of blanks in 200 kB."""
+    """Send 200 MB of blanks in 200 kB."""
     send(handler, gzip.compress(b" " * (200 << 20), 9), Content_Encoding="gzip")
 
 
@@ -181,7 +181,7 @@ def silence(handler, _):
 
 
 def reset(handler, _):
-    """The connection ends before any answer."""
+    """Reset the connection before any answer."""
     with suppress(OSError):
         handler.connection.shutdown(2)
     handler.close_connection = True

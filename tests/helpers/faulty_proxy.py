@@ -1,15 +1,15 @@
-"""A proxy before an HTTP service that injects the faults of a bad day, by a seed.
+"""A proxy before an HTTP service that injects faults, by a seed.
 
-Each connection carries one request. Whether and how it goes wrong is drawn when it has arrived:
+Each connection carries one request. Its fault, if any, is drawn when it has arrived:
 
     refused     the connection is closed, the request was not passed on
     lost        the request is carried out, and its answer is lost
     slow        the answer comes late
-    hung        the answer comes later than any client waits
+    hung        the answer comes later than the time-out of any client
     throttled   503 SlowDown, with and without Retry-After, the request was not passed on
     cut         the connection is closed in the middle of the answer
-    damaged     a bit of the answer's body is another; no such fault is among FAULTS, since not all
-                that S3 answers has a checksum
+    damaged     a bit of the answer's body is flipped; it is not among FAULTS, since not all answers
+                of S3 have a checksum
 """
 
 import asyncio
@@ -68,7 +68,7 @@ class FaultyProxy:
         server.close()
 
     async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.transport.set_write_buffer_limits(0)  # draining means that the system has it all
+        writer.transport.set_write_buffer_limits(0)  # after drain the system has taken all bytes
         with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             await self._relay(reader, writer)
         writer.transport.abort()

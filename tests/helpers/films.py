@@ -17,7 +17,7 @@ from mediafm_core.pipeline.releases.release import release
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "catalogue"
 
-# A network that trains in a second: what is tested is the pipeline, not what the model learns.
+# A network that trains in a second: the pipeline is tested, not the quality of the model.
 SMALL_MODEL = {
     "MEDIAFM_MODEL__HIDDEN": "32",
     "MEDIAFM_MODEL__LAYERS": "1",
@@ -30,7 +30,7 @@ SMALL_MODEL = {
 
 
 def settings_for(inbox: Path, store: Path, **overrides: object) -> Settings:
-    """Settings with the small model."""
+    """Return settings with the small model."""
     model = {"hidden": 32, "layers": 1, "heads": 2, "feed_forward": 64}
     training = {"steps": 4, "validate_every": 2}
     chosen = {"model": model, "training": training, "clips": {"proposed_s": 5.0}, **overrides}
@@ -38,7 +38,7 @@ def settings_for(inbox: Path, store: Path, **overrides: object) -> Settings:
 
 
 def make_inbox(inbox: Path) -> Path:
-    """Two titles: `coffee` with captions and clips, `cat` with neither."""
+    """Make two titles: `coffee` with captions and clips, `cat` with neither."""
     coffee = make_title(inbox, "coffee", SAMPLES / "the_astronauts_coffee", seconds=13.0)
     shutil.copy(SAMPLES / "the_astronauts_coffee" / "captions.en.vtt", coffee)
     (coffee / "clips.csv").write_text("clip_id,start_s,end_s,mood\na,0,4.5,calm\nb,3,9.25,\n")
@@ -47,7 +47,7 @@ def make_inbox(inbox: Path) -> Path:
 
 
 def make_title(inbox: Path, title_id: str, sample: Path, seconds: float) -> Path:
-    """A title folder with the first seconds of a sample film."""
+    """Make a title folder with the first seconds of a sample film."""
     folder = inbox / title_id
     folder.mkdir(parents=True)
     media = next(path for path in sample.iterdir() if path.suffix in (".mp4", ".webm"))
@@ -57,7 +57,7 @@ def make_title(inbox: Path, title_id: str, sample: Path, seconds: float) -> Path
 
 
 def write_manifest(folder: Path, **changes: object) -> None:
-    """A `title.json` that fits the folder."""
+    """Write a `title.json` that matches the folder."""
     manifest = {
         "title_id": folder.name,
         "name": folder.name.title(),
@@ -71,7 +71,7 @@ def write_manifest(folder: Path, **changes: object) -> None:
 
 
 def excerpt(source: Path, target: Path, seconds: float) -> None:
-    """The first seconds of a film, its packets copied."""
+    """Write the first seconds of a film, its packets copied."""
     with av.open(str(source)) as film, av.open(str(target), "w") as output:
         streams = {
             stream.index: output.add_stream_from_template(stream)
@@ -83,8 +83,8 @@ def excerpt(source: Path, target: Path, seconds: float) -> None:
                 output.mux(packet)
 
 
-def take_in(platform: Platform, title_ids: Sequence[str]) -> dict[tuple[str, str], Outcome]:
-    """All assets of titles, in order, without Dagster; trains a model if none serves."""
+def ingest_titles(platform: Platform, title_ids: Sequence[str]) -> dict[tuple[str, str], Outcome]:
+    """Materialise all assets of titles, in order, without Dagster; train a model if none serves."""
     outcomes = [
         outcome for title_id in title_ids for outcome in _assets(platform, title_id, UP_TO_FUSION)
     ]

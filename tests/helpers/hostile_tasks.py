@@ -1,4 +1,4 @@
-"""Tasks of a child that was taken over by its input: all that it might try."""
+"""Tasks of a child process that its input has taken over: attacks that it might try."""
 
 import ctypes
 import json
@@ -18,35 +18,35 @@ from mediafm_core.isolation.wire import Message, packed
 
 
 def crash(_context: TaskContext) -> bytes:
-    """Read where nothing is."""
+    """Read an unmapped address."""
     ctypes.string_at(0)
     return b"{}"
 
 
 def abort(_context: TaskContext) -> bytes:
-    """End as a failed assertion of a library ends."""
+    """Abort, as a failed assertion of a library does."""
     os.abort()
 
 
 def leave(_context: TaskContext) -> bytes:
-    """End without a result."""
+    """Exit without a result."""
     os._exit(0)
 
 
 def hang(_context: TaskContext) -> bytes:
-    """Do nothing, for ever."""
+    """Sleep for ever."""
     while True:
         signal.pause()
 
 
 def stop(_context: TaskContext) -> bytes:
-    """Stop as a debugger stops a process."""
+    """Stop the process with SIGSTOP, as a debugger does."""
     signal.raise_signal(signal.SIGSTOP)
     return b"{}"
 
 
 def hang_up(context: TaskContext) -> bytes:
-    """Close the connection and live on."""
+    """Close the connection and go on running."""
     context._data.close()
     while True:
         signal.pause()
@@ -82,7 +82,7 @@ def open_much(context: TaskContext) -> bytes:
 
 
 def read_slowly(context: TaskContext) -> bytes:
-    """Say nothing for long, and read on."""
+    """Read after long pauses without progress."""
     with context.file() as file:
         for position in range(12):
             os.lseek(file.fileno(), position, os.SEEK_SET)
@@ -91,7 +91,7 @@ def read_slowly(context: TaskContext) -> bytes:
 
 
 def garbage(context: TaskContext) -> bytes:
-    """Send what is no message."""
+    """Send bytes that are not a message."""
     context._data.sendall(os.urandom(1000))
     return b"{}"
 
@@ -104,14 +104,14 @@ def huge(context: TaskContext) -> bytes:
 
 
 def unknown(context: TaskContext) -> bytes:
-    """Say what nothing is asked for."""
+    """Send a message of an unknown kind."""
     context.send(Message("exec", {"command": "rm"}))
     hang(context)
     return b"{}"
 
 
 def flood(context: TaskContext) -> bytes:
-    """Hand over pictures without end."""
+    """Send pictures without end."""
     picture = packed(Message("frames", {}, bytes(64 * 27 * 48 * 3)))
     while True:
         context._data.sendall(picture)
@@ -119,7 +119,7 @@ def flood(context: TaskContext) -> bytes:
 
 
 def no_pictures(context: TaskContext) -> bytes:
-    """Hand over keyframes that are no JPEG."""
+    """Send keyframes that are not JPEG."""
     row = (0, 0, 0.0, 0, 64, 48, 4)
     context.send(Message("keyframes", {"rows": [row]}, b"GIF8"))
     hang(context)
@@ -127,13 +127,13 @@ def no_pictures(context: TaskContext) -> bytes:
 
 
 def deaf(context: TaskContext) -> bytes:
-    """Ask without end, and read no answer."""
+    """Send requests without end, and read no answer."""
     while True:
         context.send(Message("frames", {}))
 
 
 def fail(context: TaskContext) -> bytes:
-    """Raise the error that the arguments name."""
+    """Raise the error in the arguments."""
     errors: dict[str, Callable[[], None]] = {
         "title": lambda: _raise(TitleError("film.mp4 is empty: copy it again.")),
         "machine": lambda: _raise(MachineError("The device is gone.")),
@@ -145,7 +145,7 @@ def fail(context: TaskContext) -> bytes:
 
 
 def rights(context: TaskContext) -> bytes:
-    """Try what a child has no business to do; returns what came of each."""
+    """Try actions that a child is not permitted; return the outcome of each."""
     arguments = context.arguments
     secret, folder, parent = arguments["secret"], arguments["folder"], arguments["parent"]
     tries: dict[str, Callable[[], object]] = {
@@ -183,7 +183,7 @@ def environment(_context: TaskContext) -> bytes:
 
 
 def honest(_context: TaskContext) -> bytes:
-    """Do what was asked."""
+    """Run the requested task."""
     return b'"done"'
 
 
@@ -201,7 +201,7 @@ _LIES: dict[str, Callable[[TaskContext], bytes]] = {
     "keyframes": no_pictures,
     "summary": lambda _: json.dumps({"shots": {"shot_index": [0]}, "frames": 3}).encode(),
 }
-# What the readers ask for, answered with lies.
+# Answers to the readers' requests that are false.
 TASKS |= {
     "manifest": lambda _: b'{"title_id": "other", "name": "a", "kind": "b", "language": "en"}',
     "probe": lambda _: b'{"container": "mov", "duration_s": "long"}',

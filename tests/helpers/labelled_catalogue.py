@@ -13,7 +13,7 @@ GENRES = ("drama", "news", "sport")
 
 
 class LabelledCatalogue(SmallCatalogue):
-    """Clips have labels, as from `clips.csv`, if their number in the title is not 3."""
+    """Catalogue of clips with labels, as from `clips.csv`, except number 3 of each title."""
 
     def write(self, title_id: str, model: str = MODEL, shots: int = 20, edition: int = 1) -> None:
         super().write(title_id, model, shots, edition)
@@ -34,7 +34,7 @@ def export(small: LabelledCatalogue, out: Path, **options: object) -> Exported:
 
 
 def labels_of(title_id: str, number: int) -> list[tuple[str, str]]:
-    """Labels of a clip, as text."""
+    """Return the labels of a clip as text."""
     if number == 3:
         return []
     genre = GENRES[(len(title_id) + number) % len(GENRES)]

@@ -1,4 +1,4 @@
-"""A limit on the size of files, which stands in for a full disk."""
+"""A limit on the size of files, which simulates a full disk."""
 
 import resource
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
-    """Let no file of this process grow beyond a size, in bytes, as on a disk that is full."""
+    """Limit the size of the files of this process, in bytes, as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

@@ -32,7 +32,7 @@ def tiny_settings(**sections: object) -> Settings:
 
 
 def tiny_environment() -> dict[str, str]:
-    """The same settings for a process."""
+    """Return the same settings as environment variables of a process."""
     return {
         f"MEDIAFM_{section}__{name}".upper(): str(value)
         for section, values in TINY.items()
@@ -46,11 +46,11 @@ def made_table(
     shots: int = 50,
     seed: int = 0,
 ) -> pa.Table:
-    """`title, shot_index, seen, heard, label`, titles `title-00` and so on.
+    """Make a table `title, shot_index, seen, heard, label`, titles `title-00` and so on.
 
     Shots come in scenes of 4 to 10 that resemble each other; scenes are drawn by themselves. The
-    label that depends on neighbours is where a scene starts: the shot before is of another scene,
-    and marked as its last one, which nothing in the shot itself tells.
+    label that depends on neighbours is true where a scene starts: the shot before is of another
+    scene and marked as its last one, while nothing in the shot itself reveals the start.
     """
     rng = np.random.default_rng(seed)
     starts = np.zeros((titles, shots), dtype=bool)

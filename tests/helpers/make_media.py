@@ -1,4 +1,4 @@
-"""Small media files with the properties that real ones have now and then."""
+"""Small media files with unusual properties of real ones."""
 
 import subprocess
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ _TICKS = 1000  # of the video time base, per second
 
 
 def gradient(width: int, height: int, level: int = 0) -> np.ndarray:
-    """A picture that is brighter and redder to the right and greener downwards."""
+    """Make a picture that is brighter and redder to the right and greener downwards."""
     x = np.linspace(0, 200, width, dtype=np.uint8)[None, :].repeat(height, 0)
     y = np.linspace(0, 200, height, dtype=np.uint8)[:, None].repeat(width, 1)
     return np.stack([x, y, np.full_like(x, level % 256)], axis=2)
@@ -79,16 +79,16 @@ def write_media(
 
 
 def moving(count: int, width: int = 96, height: int = 64) -> list[np.ndarray]:
-    """Pictures that differ slightly from each other."""
+    """Make pictures that differ slightly from each other."""
     return [gradient(width, height, 2 * n) for n in range(count)]
 
 
 def tone(seconds: float, hertz: float = 440.0) -> np.ndarray:
-    """A sine of half amplitude."""
+    """Make a sine of half amplitude."""
     return 0.5 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * SOUND_RATE)) / SOUND_RATE)
 
 
 def ffmpeg(*arguments: object) -> None:
-    """Run the program ffmpeg; it fails loudly and asks nothing."""
+    """Run the program ffmpeg without questions; raise an error if it fails."""
     command = [get_ffmpeg_exe(), "-nostdin", "-loglevel", "error", "-y", "-threads", "1"]
     subprocess.run([*command, *map(str, arguments)], check=True, timeout=120)

@@ -1,4 +1,4 @@
-"""Clips that are labelled by a mark in their shots' vectors, and models that see it or not."""
+"""Clips labelled by a mark in their shots' vectors, and models that use or ignore it."""
 
 import shutil
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _STRENGTH = 1.0  # of the mark, beside a vector of unit length
 
 
 class MarkedCatalogue(SmallCatalogue):
-    """Titles in the space of the settings' encoders; half of the clips bear a mark and say so."""
+    """Titles in the space of the settings' encoders; half of the clips have the mark and label."""
 
     labels: Mapping[str, str] | None = None
     """Labels of all clips instead of whether they are marked."""
@@ -74,11 +74,11 @@ class MarkedCatalogue(SmallCatalogue):
         store.write(record, clips.set_column(place, "labels", labels), model)
 
     def save_model(self, seed: int, *, blind: bool = False, loss: float = 0.2) -> str:
-        """A network with drawn weights in the store; a blind one sees nothing of the shots.
+        """Save a network with drawn weights in the store; a blind one ignores the shots.
 
         Args:
             seed: of the weights.
-            blind: whether all shots look alike to it.
+        blind: whether all shots have the same vector in it.
             loss: of validation, beside a baseline of 0.25.
         """
         import torch
@@ -118,7 +118,7 @@ class MarkedCatalogue(SmallCatalogue):
         return str(identity)
 
     def serving(self, model: str) -> "MarkedCatalogue":
-        """With all titles written and published, and a model that serves."""
+        """Write and publish all titles, with a serving model."""
         for title_id in TITLES:
             self.write(title_id, model)
         self.publish(*TITLES, model=model)
@@ -127,7 +127,7 @@ class MarkedCatalogue(SmallCatalogue):
 
 
 class MarkedModels(NamedTuple):
-    """A catalogue, the model that serves it, and two candidates: one as good, and a blind one."""
+    """A catalogue, its serving model, and two candidates: one as good, and a blind one."""
 
     catalogue: MarkedCatalogue
     serving: str
@@ -139,14 +139,14 @@ class MarkedModels(NamedTuple):
         return self.catalogue.platform()
 
     def copy(self, root: Path, compared: bool = True) -> "MarkedModels":
-        """A copy to change; without what was measured if the models are not to be compared yet."""
+        """Return a copy to change; without evaluations if the models are not to be compared yet."""
         left_out = () if compared else (FOLDER,)
         shutil.copytree(self.catalogue.root, root, ignore=shutil.ignore_patterns(*left_out))
         return self._replace(catalogue=MarkedCatalogue(root))
 
 
 def make_marked_models(root: Path) -> MarkedModels:
-    """Write titles and models, and compare the candidates with the model that serves."""
+    """Write titles and models, and compare the candidates with the serving model."""
     catalogue = MarkedCatalogue(root)
     serving, equal = catalogue.save_model(1), catalogue.save_model(2)
     blind = catalogue.save_model(1, blind=True, loss=0.3)

@@ -1,4 +1,4 @@
-"""Descriptions of media that no file is needed for."""
+"""Descriptions of media without files."""
 
 from mediafm_core.media.geometry import Orientation
 from mediafm_core.media.probe import MediaProbe, VideoStream
@@ -12,7 +12,7 @@ def described(
     duration_s: float | None = 5.0,
     average_rate: float | None = 25.0,
 ) -> MediaProbe:
-    """A file with pictures only."""
+    """Describe a file with pictures only."""
     return MediaProbe(
         container=container,
         duration_s=duration_s,

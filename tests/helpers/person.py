@@ -50,7 +50,7 @@ class Person:
         self.browser.get(self.address + path)
 
     def waits_for(self, seen: Callable[[webdriver.Chrome], Found]) -> Found:
-        """Wait until something is seen; pages render themselves anew at any moment."""
+        """Wait until something is seen; pages may render again at any moment."""
         moving = (StaleElementReferenceException, ElementClickInterceptedException)
         return WebDriverWait(self.browser, PATIENCE_S, 0.2, moving).until(seen)
 
@@ -64,7 +64,7 @@ class Person:
                 print(f"{self.browser.current_url} lacks {lacking}")
 
     def clicks(self, text: str, last: bool = False) -> None:
-        """Click what bears this text; the last of several is the one on top, in a menu."""
+        """Click the element with this text; the last of several is on top, in a menu."""
 
         # A button may be there before it can be pressed, while a configuration is validated.
         enabled = "not(ancestor-or-self::button[@disabled])"
@@ -78,7 +78,7 @@ class Person:
         self.waits_for(click)
 
     def unfolds(self, field: str) -> None:
-        """Click a field, by what it says while it is empty, so that it shows what it offers."""
+        """Click a field, found by its placeholder, so that it shows its options."""
         place = f"//input[@placeholder='{field}']"
         self.waits_for(lambda _: self._shown(place))[0].click()
 
@@ -101,7 +101,7 @@ class Person:
         self.waits_for(lambda browser: "/runs/" in browser.current_url)
 
     def follows(self, address: str) -> None:
-        """Go where the first link leads to whose address contains this."""
+        """Open the first link whose address contains this text."""
         links = self.waits_for(lambda _: self._shown(f"//a[contains(@href, '{address}')]"))
         links[0].click()
         self.waits_for(lambda browser: address in browser.current_url)
@@ -125,7 +125,7 @@ class Person:
         )
 
     def sees_the_run_succeed(self) -> None:
-        """Wait on the page of a run until it has ended, and well."""
+        """Wait on the page of a run until it has succeeded."""
 
         def end(browser: webdriver.Chrome) -> str | None:
             lines = page_text(browser).splitlines()
@@ -135,16 +135,16 @@ class Person:
         assert ended == "Success", page_text(self.browser)
 
     def looks_at_width(self, pixels: int) -> None:
-        """Make the window this wide; its height stays."""
+        """Set the width of the window and keep its height."""
         self.browser.set_window_size(pixels, self.browser.get_window_size()["height"])
 
     def sees_tables_whole(self) -> None:
-        """Wait until every table of the page is inside what it scrolls in, in its full width."""
+        """Wait until every table of the page fits into its scrolling container in full width."""
         self.waits_for(lambda browser: browser.execute_script(_TABLES))
         self.waits_for(lambda browser: browser.execute_script(_TABLES_CUT_OFF) == [])
 
-    def opens_a_tick(self, sensor: str, result: str, told: str) -> None:
-        """Open ticks of a sensor, as they come, until one with this result tells this."""
+    def opens_a_tick(self, sensor: str, result: str, message: str) -> None:
+        """Open ticks of a sensor, as they come, until one with this result shows this message."""
         self.opens(f"{LOCATION}/sensors/{sensor}")
 
         def tells(browser: webdriver.Chrome) -> bool:
@@ -154,7 +154,7 @@ class Person:
             ticks[0].click()
             self.waits_for(lambda browser: f"Tick for {sensor}" in page_text(browser))
             self.waits_for(lambda browser: "Loading" not in page_text(browser))
-            if told in page_text(browser):
+            if message in page_text(browser):
                 return True
             self.clicks("Close")
             self.waits_for(lambda browser: f"Tick for {sensor}" not in page_text(browser))
@@ -171,7 +171,7 @@ class Person:
 
 
 def page_text(browser: webdriver.Chrome) -> str:
-    """All text that a page shows."""
+    """Return all text that a page shows."""
     return browser.execute_script("return document.body.innerText")
 
 

@@ -1,7 +1,7 @@
-"""MediaFM once more, written from its description: one title, one head, one query at a time.
+"""Reference implementation of MediaFM, written from its description: one title, head and query.
 
-float64, no batches, no padding, no fused kernels, nothing shared with the package but the names of
-the weights.
+float64, without batches, padding or fused kernels. It shares only the names of the weights with the
+package.
 """
 
 import math
@@ -21,7 +21,7 @@ class Reading:
 
 
 class PlainNetwork:
-    """Reads titles with the weights of a network."""
+    """Reference network with the weights of a network of the package."""
 
     def __init__(self, weights: dict[str, torch.Tensor], config: object) -> None:
         self.weights = {name: tensor.double() for name, tensor in weights.items()}
@@ -36,7 +36,7 @@ class PlainNetwork:
         masked: torch.Tensor | None = None,
         first: int = 0,
     ) -> Reading:
-        """A title `[n, d]`; `masked [n, m]`; `first` is the place of its first shot."""
+        """Read a title `[n, d]`; `masked [n, m]`; `first` is the position of its first shot."""
         config, w = self.config, self.weights
         count = len(fused)
         if masked is None:
@@ -50,7 +50,7 @@ class PlainNetwork:
                     shots[shot, start:stop] = w["mask_token"][start:stop]
                     visible[shot, start:stop] = 0
         tokens = [w["cls_token"], self._linear(global_.double(), "global_projection")]
-        owner = [None, None]  # the shot that a token belongs to
+        owner = [None, None]  # index of the token's shot
         for shot in range(count):
             own = self._tokens(shots[shot])
             tokens += own

@@ -16,12 +16,12 @@ from typing import Any
 _DEBIAN = Path("/usr/lib/postgresql")
 _USER = "mediafm"
 _ATTEMPTS = 5  # another process may take the free port first
-# What a crash would lose, no test needs.
+# No test needs data after a crash.
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
 class NoPostgresError(Exception):
-    """The server's programs are not on this machine, with the remedy."""
+    """Error for missing programs of the server, with the remedy."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Postgres:
     Attributes:
         port: on 127.0.0.1.
         user: owner of everything.
-        password: asked for.
+        password: required by the server.
     """
 
     port: int
@@ -39,7 +39,7 @@ class Postgres:
     password: str = field(default_factory=lambda: secrets.token_hex(8), repr=False)
 
     def address(self, database: str) -> dict[str, str | int]:
-        """A database as Dagster's settings name it."""
+        """Return a database as Dagster's settings name it."""
         return {
             "hostname": "127.0.0.1",
             "port": self.port,
@@ -49,7 +49,7 @@ class Postgres:
         }
 
     def create(self, database: str, copy_of: str = "template1") -> str:
-        """Make a database, empty or with the content of another; its name."""
+        """Make a database, empty or with the content of another, and return its name."""
         import psycopg2
 
         connection = psycopg2.connect(
@@ -72,7 +72,7 @@ class Postgres:
 def postgres_server() -> Iterator[Postgres]:
     """Start a server in a folder of its own, and end it.
 
-    PostgreSQL refuses to run as root, who lets the package's own user run it.
+    PostgreSQL refuses to run as root; then the package's own user runs it.
 
     Raises:
         NoPostgresError: the programs, or a user to run them, are missing.
@@ -118,7 +118,7 @@ def postgres_server() -> Iterator[Postgres]:
 
 
 def find_programs() -> Path:
-    """The folder of `initdb` and `pg_ctl`, of the newest version that is installed."""
+    """Return the folder of `initdb` and `pg_ctl` of the newest installed version."""
     found = shutil.which("initdb")
     versions = sorted(_DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     candidates = [*([Path(found)] if found else []), *versions]

@@ -1,4 +1,4 @@
-"""A folder that nothing can be written to, for root as well: a read-only mount of itself."""
+"""A folder that is read-only for root as well: a read-only mount of itself."""
 
 import subprocess
 from collections.abc import Iterator

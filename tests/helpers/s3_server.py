@@ -23,9 +23,9 @@ SECRET_KEY = "no-secret-at-all"
 READ_ONLY_KEY = "reader"
 
 _STARTING_S = 300.0
-# An HTTP port of the server has a gRPC port this much further up, which others derive from it.
+# The gRPC port of each HTTP port is higher by this number; other processes derive it.
 _GRPC_OFFSET = 10_000
-_SOCKETS = Path("/tmp")  # the server's choice
+_SOCKETS = Path("/tmp")  # chosen by the server
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class S3Server:
     endpoint: str
 
     def client(self) -> Any:
-        """A client without a fault-injecting proxy in between."""
+        """Return a client without a fault-injecting proxy."""
         return boto3.client(
             "s3",
             endpoint_url=self.endpoint,
@@ -50,7 +50,7 @@ class S3Server:
         )
 
     def bucket(self, name: str) -> str:
-        """Make a bucket; returns its name."""
+        """Make a bucket and return its name."""
         self.client().create_bucket(Bucket=name)
         return name
 
@@ -102,7 +102,7 @@ def _identity(key: str, actions: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _wait_until_it_answers(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Until an object can be written: the server lists buckets before it can take any."""
+    """Wait until an object can be written: the server lists buckets before it accepts objects."""
     deadline = time.monotonic() + _STARTING_S
     client = server.client()
     while True:
@@ -119,7 +119,7 @@ def _wait_until_it_answers(server: S3Server, process: subprocess.Popen[bytes], l
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that are free, and so are the gRPC ports that belong to them."""
+    """Find free ports whose gRPC ports are free as well."""
     found: list[int] = []
     with ExitStack() as stack:
         while len(found) < count:

@@ -28,7 +28,7 @@ class Sensing:
     instance: dg.DagsterInstance
 
     def settings(self, **changes: object) -> Settings:
-        """The settings of the environment, changed."""
+        """Return the settings of the environment with changes."""
         return load_settings(**changes)
 
     def tick(self, sensor: dg.SensorDefinition, cursor: str | None = None) -> "Tick":
@@ -47,7 +47,7 @@ class Sensing:
         return Tick(list(data.run_requests or ()), data.skip_message or "", data.cursor)
 
     def titles_of(self, request: dg.RunRequest) -> list[str]:
-        """The partitions that a requested run covers."""
+        """Return the partitions that a requested run covers."""
         registered = list(self.instance.get_dynamic_partitions(TITLES))
         first, last = (
             registered.index(request.tags[tag])
@@ -61,7 +61,7 @@ class Sensing:
         sensor: str,
         status: dg.DagsterRunStatus = dg.DagsterRunStatus.NOT_STARTED,
     ) -> dg.DagsterRun:
-        """The run that was asked for, as if it waited or had come to an end."""
+        """Create the requested run, as if it were queued or had ended."""
         from mediafm_assets.definitions import defs
 
         job = defs.resolve_job_def(str(request.job_name))
@@ -98,7 +98,7 @@ def sensing(catalogue: DagsterCatalogue) -> Iterator[Sensing]:
     names: Mapping[str, str] = {
         "MEDIAFM_INBOX": str(catalogue.inbox),
         "MEDIAFM_STORE": str(catalogue.store),
-        "MEDIAFM_CLIPS__PROPOSED_S": "5.0",  # as the titles were taken in
+        "MEDIAFM_CLIPS__PROPOSED_S": "5.0",  # as the titles were ingested
     }
     watching_platform.cache_clear()
     with mock.patch.dict(os.environ, names), catalogue.instance() as instance:

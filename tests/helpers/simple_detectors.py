@@ -1,4 +1,4 @@
-"""Detectors for tests that are about something else."""
+"""Simple detectors for tests of other parts."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from mediafm_core.identity import Identity
 
 
 class CutEvery:
-    """A detector with a cut after every `frames` frames that answers a while later."""
+    """A detector with a cut after every `frames` frames, reported some frames later."""
 
     threshold = 0.5
     identity = Identity(name="cut-every", version="1", digest="0")

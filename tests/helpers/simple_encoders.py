@@ -1,4 +1,4 @@
-"""Encoders that can be checked by hand, and what they are given."""
+"""Encoders that can be checked by hand, and inputs for them."""
 
 import io
 
@@ -12,7 +12,7 @@ RATE = 1000
 
 
 class MeanColour:
-    """The vector of a picture is its mean red, green and blue."""
+    """Video encoder: the vector of a picture is its mean red, green and blue."""
 
     dimension = 3
 
@@ -25,7 +25,7 @@ class MeanColour:
 
 
 class FrameTimes:
-    """Ten frames a second; a frame's vector is `[1, its mean sample]`."""
+    """Audio encoder of ten frames a second; a frame's vector is `[1, its mean sample]`."""
 
     dimension, sample_rate, window_s = 2, RATE, 3.0
 
@@ -44,7 +44,7 @@ class FrameTimes:
 
 
 class Surroundings(FrameTimes):
-    """Frame vectors that also depend on all sound of their window, as a real encoder's do."""
+    """Audio encoder whose frame vectors depend on all sound of their window, as in real ones."""
 
     dimension = 3
 
@@ -57,7 +57,7 @@ class Surroundings(FrameTimes):
 
 
 class Letters:
-    """The vector of a text counts its a, b and c."""
+    """Text encoder: the vector of a text counts its a, b and c."""
 
     dimension = 3
     usage = Usage()

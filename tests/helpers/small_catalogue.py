@@ -23,7 +23,7 @@ NAMES = {"alpha": "The Alpha", "beta": "Béta d'été", "gamma": "Gamma"}
 
 @dataclass
 class SmallCatalogue:
-    """Writes titles into a store; every value follows from title, model and edition."""
+    """Writer of titles into a store; every value follows from title, model and edition."""
 
     root: Path
 
@@ -32,7 +32,7 @@ class SmallCatalogue:
         return Store(self.root)
 
     def write(self, title_id: str, model: str = MODEL, shots: int = 20, edition: int = 1) -> None:
-        """All artefacts of a title that readers' tables are made from; `edition` varies them."""
+        """Write all artefacts of a title that are published; `edition` varies them."""
         seed = [*title_id.encode(), edition]
         times = np.arange(shots + 1) * SHOT_S
         keys = {
@@ -103,7 +103,7 @@ class SmallCatalogue:
 
 
 def save_tiny_model(small: SmallCatalogue, encoders: dict[str, str] = ENCODERS) -> str:
-    """A network with drawn weights in the store's `models`; its identity."""
+    """Save a network with drawn weights in the store's `models` and return its identity."""
     import torch
 
     from mediafm_core.model.network import MediaFM, MediaFMConfig

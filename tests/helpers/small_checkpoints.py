@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def save_clip(folder: Path) -> Path:
-    """An open_clip checkpoint 12 wide."""
+    """Save an open_clip checkpoint of width 12."""
     import open_clip
     import torch
     from safetensors.torch import save_file
@@ -32,7 +32,7 @@ def save_clip(folder: Path) -> Path:
 
 
 def save_wav2vec2(folder: Path) -> Path:
-    """A wav2vec 2.0 checkpoint 24 wide."""
+    """Save a wav2vec 2.0 checkpoint of width 24."""
     import torch
     from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 

@@ -10,7 +10,7 @@ NO_MOUNT = "this machine does not let the tests mount a file system (root on Lin
 
 
 class NoMountError(Exception):
-    """The system refuses to mount."""
+    """Error for a system that refuses to mount."""
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def small_disk(folder: Path, kib: int, files: int | None = None) -> Iterator[Pat
     Args:
         folder: made if need be.
         kib: its size in KiB.
-        files: inodes; None for as many as the system likes.
+        files: inodes; None for the default number.
 
     Raises:
         NoMountError: it cannot be mounted.
@@ -35,13 +35,13 @@ def small_disk(folder: Path, kib: int, files: int | None = None) -> Iterator[Pat
 
 
 def resize(folder: Path, kib: int) -> None:
-    """Give a mounted file system another size; what is on it stays."""
+    """Change the size of a mounted file system and keep its files."""
     _run("mount", "-o", f"remount,size={kib}k", str(folder))
 
 
 @contextmanager
 def failing_disk(folder: Path, content: dict[str, Path]) -> Iterator[Path]:
-    """Mount a disk that cannot read the second half of its files: a device that has gone bad.
+    """Mount a disk that cannot read the second half of its files: a failing device.
 
     Args:
         folder: for the image and the place where it is mounted.
@@ -62,7 +62,7 @@ def failing_disk(folder: Path, content: dict[str, Path]) -> Iterator[Path]:
             (place / name).write_bytes(source.read_bytes())
         os.sync()
         ends = [_middle_byte(place / name) for name in content]
-        os.truncate(image, max(ends))  # what lies behind is gone, as the device sees it
+        os.truncate(image, max(ends))  # the device has no bytes behind the middle
         Path("/proc/sys/vm/drop_caches").write_text("1")
         yield place
     finally:

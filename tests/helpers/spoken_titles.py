@@ -29,7 +29,7 @@ TEXTS: Mapping[str, Sequence[str | None]] = {
 
 
 def make_spoken_titles(root: Path) -> SmallCatalogue:
-    """A catalogue of the titles of `TEXTS`, two clips each."""
+    """Make a catalogue of the titles of `TEXTS`, two clips each."""
     small = SmallCatalogue(root)
     encoder = text_encoder(load_settings())
     for title_id, texts in TEXTS.items():
@@ -53,7 +53,7 @@ def make_spoken_titles(root: Path) -> SmallCatalogue:
 
 
 def _write_keyframes(small: SmallCatalogue, title_id: str, shots: int) -> None:
-    """Two pictures of each shot, each of one colour."""
+    """Write two pictures of each shot, each of one colour."""
     rows = []
     for shot in range(shots):
         for position in range(2):

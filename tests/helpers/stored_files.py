@@ -1,4 +1,4 @@
-"""Writing and reading files of a store or inbox, wherever it is kept."""
+"""Files of a store or inbox on a local disk or in S3."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ from s3_server import S3Server
 from mediafm_core.storage.files import Files
 from mediafm_core.storage.s3 import S3Files
 
-LEASE_S = 5.0  # of locks that expire in a test; what is done under them takes milliseconds
+LEASE_S = 5.0  # of locks that expire in a test; the work under them takes milliseconds
 
 OpenFiles = Callable[..., S3Files]
 """Opens the same place in S3 with some settings changed."""
@@ -27,7 +27,7 @@ def read(files: Files, key: str) -> bytes:
 
 
 def upload_folder(server: S3Server, folder: Path, place: str) -> None:
-    """Put the files of a folder below `s3://bucket/prefix`."""
+    """Upload the files of a folder to `s3://bucket/prefix`."""
     bucket, _, prefix = place.removeprefix("s3://").partition("/")
     for path in sorted(folder.rglob("*")):
         if path.is_file():

@@ -23,7 +23,7 @@ class Seen(NamedTuple):
 
 
 class Screen:
-    """The part of a terminal that bars need: lines, carriage returns, erasing, moving up."""
+    """Terminal with the operations of progress bars: lines, returns, erasing, moving up."""
 
     def __init__(self, columns: int) -> None:
         self._columns = columns
@@ -67,7 +67,7 @@ class Screen:
 
 
 def open_terminal(columns: int) -> tuple[int, int]:
-    """File descriptors of a terminal: what a person reads, what a program writes to."""
+    """Open a terminal; return the descriptors to read screens from and to write to."""
     reader, writer = pty.openpty()
     fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
     return reader, writer
@@ -103,7 +103,7 @@ def run_in_terminal(command: Sequence[str], environment: Mapping[str, str], colu
 
 
 def _whole(data: bytes) -> tuple[str, bytes]:
-    """Text without a sequence or character that is cut at the end, and the rest."""
+    """Split off a sequence or character that is cut at the end of the text."""
     end = len(data)
     escape = data.rfind(b"\x1b", max(0, end - 16))
     if escape >= 0 and not re.match(rb"\x1b\[[?0-9;]*[A-Za-z]", data[escape:]):

@@ -45,7 +45,7 @@ class TrainedStore:
 
     @property
     def pointer(self) -> bytes:
-        """The bytes of `serving.json`; empty where there is none."""
+        """Return the bytes of `serving.json`; empty if it is missing."""
         path = self.root / "serving.json"
         return path.read_bytes() if path.exists() else b""
 
@@ -57,7 +57,7 @@ class TrainedStore:
         return TrainedStore(root / "inbox", root / "store", self.models)
 
     def write_title(self, title_id: str, **details: object) -> None:
-        """Random fused vectors of a title, by the settings' encoders unless `details` differ."""
+        """Write random fused vectors of a title; `details` override the settings' encoders."""
         (self.inbox / title_id).mkdir(parents=True, exist_ok=True)
         space = configured_space(self.platform())
         rng = np.random.default_rng([*title_id.encode()])
@@ -75,7 +75,7 @@ class TrainedStore:
             self.store.write(record, pa.table(columns))
 
     def with_another_configuration(self, **changes: object) -> str:
-        """A sound model whose configuration differs from that of the first one."""
+        """Save an intact model whose configuration differs from that of the first one."""
         folder = self.folder(self.models[0])
         record = json.loads((folder / "training.json").read_bytes())
         del record["identity"]

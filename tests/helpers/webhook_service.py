@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that takes alerts."""
+"""A real HTTP server on loopback that receives alerts."""
 
 from embeddings_service import Service
 
@@ -6,11 +6,11 @@ SECRET = "xoxb-7e1c"
 
 
 class Webhook(Service):
-    """Answers 200; `script` holds answers to give first."""
+    """Server that answers 200; `script` holds answers to give first."""
 
     @property
     def address(self) -> str:
-        """With a secret in its path and another in its query, as such services have it."""
+        """Address with a secret in its path and another in its query, as of real services."""
         return f"{self.url}/{SECRET}?token={SECRET}"
 
     @property
@@ -23,12 +23,12 @@ class Webhook(Service):
 
 
 def keep(alert) -> None:
-    """A target of one's own: `webhook_service:keep`."""
+    """Keep an alert; a custom target, `webhook_service:keep`."""
     kept.append(alert)
 
 
 def refuse(alert) -> None:
-    """Another, which is out of order."""
+    """Fail to deliver; a custom target that raises an error."""
     raise TimeoutError(alert.text)
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 from copied_catalogue import copy_catalogue
-from films import make_inbox, settings_for, take_in
+from films import ingest_titles, make_inbox, settings_for
 
 from mediafm_core.pipeline.platform import Platform
 
@@ -24,13 +24,13 @@ class Catalogue(NamedTuple):
 def _taken_in(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
     root = tmp_path_factory.mktemp("catalogue")
     catalogue = Catalogue(make_inbox(root / "inbox"), root / "store")
-    take_in(catalogue.platform(), ["cat", "coffee"])
+    ingest_titles(catalogue.platform(), ["cat", "coffee"])
     return catalogue
 
 
 @pytest.fixture
 def catalogue(_taken_in: Catalogue, tmp_path: Path) -> Catalogue:
-    """A copy of inbox and store, to change."""
+    """Return a copy of inbox and store, to change."""
     copy = Catalogue(tmp_path / "inbox", tmp_path / "store")
     copy_catalogue(*_taken_in, *copy)
     return copy
@@ -38,5 +38,5 @@ def catalogue(_taken_in: Catalogue, tmp_path: Path) -> Catalogue:
 
 @pytest.fixture
 def taken_in(_taken_in: Catalogue) -> Catalogue:
-    """The original inbox and store, to read only."""
+    """Return the original inbox and store, to read only."""
     return _taken_in

@@ -4,7 +4,7 @@ import faulty_answers
 import numpy as np
 import pytest
 from embeddings_service import Service
-from films import take_in
+from films import ingest_titles
 from small_checkpoints import save_clip, save_wav2vec2
 
 from mediafm_core.errors import ServiceError
@@ -13,7 +13,7 @@ from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.vectors import to_numpy
 
 KEY = "sk-not-for-any-log"
-TRIES = 4  # more than anything is held back after
+TRIES = 4  # more failures than any limit before quarantine
 
 
 def test_titles_go_through_the_encoders_of_the_blog(catalogue, tmp_path, monkeypatch, caplog):
@@ -26,9 +26,9 @@ def test_titles_go_through_the_encoders_of_the_blog(catalogue, tmp_path, monkeyp
             audio={"model": str(save_wav2vec2(tmp_path / "wav2vec2"))},
             text={"base_url": service.url, "api_key": KEY, "dimension": 4},
         )
-        outcomes = take_in(platform, ["cat", "coffee"])
+        outcomes = ingest_titles(platform, ["cat", "coffee"])
         requests = len(service.requests)
-        take_in(platform, ["cat", "coffee"])
+        ingest_titles(platform, ["cat", "coffee"])
         assert len(service.requests) == requests, "nothing is asked or paid for twice"
     finally:
         service.close()

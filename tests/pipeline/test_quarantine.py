@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from films import take_in, write_manifest
+from films import ingest_titles, write_manifest
 
 from mediafm_core.pipeline.planning.asset_states import catalogue_states
 from mediafm_core.pipeline.planning.title_selection import select_titles
@@ -99,7 +99,7 @@ def test_a_faulty_title_is_quarantined_until_it_is_repaired(
     named = spoil(title)
     platform = catalogue.platform()
 
-    take_in(platform, ["cat", "coffee"])
+    ingest_titles(platform, ["cat", "coffee"])
 
     found = {each.title_id: each for each in catalogue_states(platform)}
     assert found["coffee"].state == "present"
@@ -112,7 +112,7 @@ def test_a_faulty_title_is_quarantined_until_it_is_repaired(
 
     shutil.rmtree(title)
     shutil.copytree(sound, title)
-    take_in(platform, select_titles(platform).work)  # no work if all artefacts exist already
+    ingest_titles(platform, select_titles(platform).work)  # no work if all artefacts exist already
     assert {each.state for each in catalogue_states(platform)} == {"present"}
 
 

@@ -3,7 +3,7 @@
 import duckdb
 import numpy as np
 import pyarrow.parquet as pq
-from films import take_in
+from films import ingest_titles
 
 from mediafm_core.clips.pooling import overlap_weights, pool
 from mediafm_core.pipeline.catalogue_training import adopt_model
@@ -19,24 +19,24 @@ def contextual(platform: Platform, title_id: str) -> np.ndarray:
     return to_numpy(table["embedding"])
 
 
-def take_in_elsewhere(catalogue, store, title_ids, **overrides) -> Platform:
-    """Take the same titles into another store, with the model of the first."""
+def ingest_elsewhere(catalogue, store, title_ids, **overrides) -> Platform:
+    """Ingest the same titles into another store, with the model of the first."""
     model = catalogue.platform().network.folder
     platform = catalogue._replace(store=store).platform(**overrides)
     release(platform, adopt_model(platform, model))
-    take_in(platform, title_ids)
+    ingest_titles(platform, title_ids)
     return platform
 
 
 def test_one_title_alone_gives_what_it_gives_among_others(taken_in, tmp_path):
-    alone = take_in_elsewhere(taken_in, tmp_path / "alone", ["coffee"])
+    alone = ingest_elsewhere(taken_in, tmp_path / "alone", ["coffee"])
     found, expected = contextual(alone, "coffee"), contextual(taken_in.platform(), "coffee")
     np.testing.assert_allclose(found, expected, atol=TOLERANCE)
 
 
 def test_batch_size_does_not_matter(taken_in, tmp_path):
     single = {name: {"batch_size": 1} for name in ("video", "audio", "text")}
-    platform = take_in_elsewhere(taken_in, tmp_path / "single", ["cat", "coffee"], **single)
+    platform = ingest_elsewhere(taken_in, tmp_path / "single", ["cat", "coffee"], **single)
     for title_id in ("cat", "coffee"):
         for asset in ("video_embeddings", "audio_embeddings", "fused_embeddings"):
             found = to_numpy(platform.store.read(asset, title_id)["embedding"])

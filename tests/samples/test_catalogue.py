@@ -26,7 +26,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def film_of(title: str) -> tuple[int, Fraction]:
-    """Number of frames, by counting the packets of the video stream, and frames per second."""
+    """Count the frames by the packets of the video stream; return them and frames per second."""
     with av.open(str(media_of(title))) as container:
         stream = container.streams.video[0]
         rate = stream.average_rate

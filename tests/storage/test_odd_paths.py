@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from click.testing import CliRunner
-from films import SAMPLES, make_title, settings_for, take_in
+from films import SAMPLES, ingest_titles, make_title, settings_for
 from small_catalogue import SmallCatalogue
 
 import mediafm_core
@@ -18,7 +18,7 @@ from mediafm_core.pipeline.platform import Platform
 from mediafm_core.store.features import clean
 from mediafm_core.store.store import Store
 
-# Each with a folder beside it that it would match if it were taken for a pattern.
+# Each with a folder beside it that it would match as a pattern.
 _PATTERNS = {"a*b": "axb", "a[b]c": "abc", "**": "x", "[!a]": "b", "a[b": "ab", "{a,b}": "a"}
 _OTHERS = [
     "a b",
@@ -111,7 +111,7 @@ def test_a_title_is_taken_in_from_such_a_folder_and_file(tmp_path: Path) -> None
     [media] = folder.glob("media.*")
     media.rename(folder / f"100% [x]* ? # 'a' \"b\"; \\ ä\n日{media.suffix}")
     platform = Platform(settings_for(inbox, store))
-    outcomes = take_in(platform, ["cat"])
+    outcomes = ingest_titles(platform, ["cat"])
     assert {outcome.status for outcome in outcomes.values()} == {"computed"}, outcomes
     assert mediafm_core.sql("FROM clips", store=store).num_rows
     out = tmp_path / "out ?*[a]#%20.parquet"

@@ -8,7 +8,7 @@ REPOSITORY = Path(__file__).parents[2]
 PIN = re.compile(
     r"^([A-Za-z0-9._-]+)==([^ ;]+)(?: ; [^\\]+)? \\\n(?:    --hash=sha256:[0-9a-f]{64}.*\n)+", re.M
 )
-# What `python -m venv` brings, and this project itself.
+# Packages that `python -m venv` installs, and this project itself.
 NOT_LOCKED = {"pip", "setuptools", "mediafm"}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from films import SAMPLES, make_title, take_in, write_manifest
+from films import SAMPLES, ingest_titles, make_title, write_manifest
 
 from mediafm_core.errors import StoreError, TitleError
 from mediafm_core.pipeline import materialise as materialising
@@ -41,7 +41,7 @@ def test_a_missing_file_is_computed_again(catalogue, taken_in, lost):
     path.unlink()
     platform.store.features.unlink()
     assert states(platform)["cat"] != "present"
-    take_in(platform, ["cat", "coffee"])
+    ingest_titles(platform, ["cat", "coffee"])
     assert states(platform)["cat"] == "present"
     assert differences(Store(taken_in.store), platform.store) == []
 
@@ -53,7 +53,7 @@ def test_a_damaged_file_is_computed_again_without_stopping_other_titles(catalogu
     platform = catalogue.platform()
     found = {each.title_id: each for each in catalogue_states(platform)}
     assert (found["cat"].assets[path.parent.name], found["coffee"].state) == ("missing", "present")
-    take_in(platform, ["cat", "coffee"])
+    ingest_titles(platform, ["cat", "coffee"])
     assert states(platform) == {"cat": "present", "coffee": "present"}
 
 
@@ -80,7 +80,7 @@ def test_a_damaged_vector_is_refused_with_the_file_to_delete(catalogue):
         materialise(platform, ("contextual_embeddings",), "cat")
     selected = select_titles(platform, ["cat"]).work
     assert selected == ["cat"]
-    take_in(platform, selected)
+    ingest_titles(platform, selected)
     assert states(platform) == {"cat": "present", "coffee": "present"}
     assert train_model(platform).seconds is not None
 
@@ -126,7 +126,7 @@ def test_a_title_missing_from_the_inbox_does_not_block_a_release(catalogue):
     old = platform.serving_model
     release(platform, train_model(platform).candidate)
     assert platform.serving_model != old
-    take_in(platform, ["coffee"])
+    ingest_titles(platform, ["coffee"])
     assert str(publish_titles(platform, ["coffee"])) == "unchanged: 1 titles"
 
 
@@ -146,7 +146,7 @@ def test_the_same_training_is_not_done_twice_and_another_synopsis_is_another_tra
     again = train_model(platform)
     assert (again.identity, again.seconds) == (platform.serving_model, None)
     write_manifest(catalogue.inbox / "cat", synopsis="Nothing of the kind.")
-    take_in(platform, ["cat"])
+    ingest_titles(platform, ["cat"])
     assert train_model(platform).seconds is not None
 
 

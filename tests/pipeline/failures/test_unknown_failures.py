@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from films import take_in
+from films import ingest_titles
 
 from mediafm_core.errors import MachineError, StoreError, WorkError
 from mediafm_core.pipeline import materialise as materialising
@@ -59,7 +59,7 @@ def test_a_table_with_damaged_data_is_removed_and_computed_again(catalogue, take
     assert states(platform)["cat"] != "present"
     with pytest.raises(StoreError, match="cat: fused_embeddings could not be read and were remov"):
         materialise(platform, CONTEXT, "cat")
-    take_in(platform, ["cat", "coffee"])
+    ingest_titles(platform, ["cat", "coffee"])
     assert states(platform) == {"cat": "present", "coffee": "present"}
     assert differences(Store(taken_in.store), platform.store) == []
 
@@ -77,7 +77,7 @@ def test_a_damaged_soundtrack_is_removed_and_computed_again(catalogue, taken_in,
     forget(platform, "audio_embeddings", "coffee")
     with pytest.raises(StoreError, match="coffee: soundtrack could not be read and were removed"):
         materialise(platform, ("audio_embeddings",), "coffee")
-    take_in(platform, ["cat", "coffee"])
+    ingest_titles(platform, ["cat", "coffee"])
     assert list(Quarantine(platform.store)) == []
     assert differences(Store(taken_in.store), platform.store) == []
 
@@ -99,7 +99,7 @@ def test_a_title_is_quarantined_after_enough_runs_with_a_passed_cross_check(cata
         assert "failed in 3 runs (ZeroDivisionError: division by zero)" in outcome.reason
         assert "--titles cat --retry" in outcome.reason
         assert "\n" not in outcome.reason
-    take_in(platform, ["cat"])  # the run starts with the folder, so the title is tried again
+    ingest_titles(platform, ["cat"])  # the run starts with the folder, so the title is tried again
     assert states(platform)["cat"] == "present"
 
 
@@ -240,5 +240,5 @@ def test_a_failed_check_is_attributed_to_the_computation(catalogue, monkeypatch,
                 materialise(platform, ("video_embeddings",), "cat")
             platform.begin_run()
             assert list(Quarantine(platform.store)) == []
-    take_in(platform, ["cat"])
+    ingest_titles(platform, ["cat"])
     assert states(platform)["cat"] == "present"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from bits import flip, flip_at, remove_seal
 from click.testing import CliRunner
-from films import take_in
+from films import ingest_titles
 
 from mediafm_core.api.catalogue_reader import sql
 from mediafm_core.cli.main import main
@@ -54,7 +54,7 @@ def test_artefacts_computed_again_equal_the_removed_ones(catalogue, taken_in):
     assert repaired.left == []
     assert repaired.corrected == ["serving.json"]
     assert repaired.titles == set(TITLES)
-    take_in(platform, TITLES)
+    ingest_titles(platform, TITLES)
     assert verify(platform).damaged == ()
     assert differences(Store(taken_in.store), platform.store) == []
 

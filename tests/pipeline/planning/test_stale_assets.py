@@ -1,7 +1,7 @@
 """A change makes only the assets stale that depend on it."""
 
 import pytest
-from films import take_in, write_manifest
+from films import ingest_titles, write_manifest
 
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.planning.asset_states import catalogue_states
@@ -26,7 +26,7 @@ def states(platform) -> dict[str, str]:
 def test_a_second_run_computes_nothing(catalogue):
     platform = catalogue.platform()
     assert states(platform) == {"cat": "present", "coffee": "present"}
-    assert computed(take_in(platform, ["cat", "coffee"])) == {}
+    assert computed(ingest_titles(platform, ["cat", "coffee"])) == {}
 
 
 def test_changed_captions_do_not_decode_again(catalogue):
@@ -35,13 +35,15 @@ def test_changed_captions_do_not_decode_again(catalogue):
     platform = catalogue.platform()
     assert states(platform) == {"cat": "present", "coffee": "stale"}
     expected = {"title", "timed_text", "text_embeddings", *AFTER_FUSION}
-    assert computed(take_in(platform, ["cat", "coffee"])) == {"coffee": expected}
+    assert computed(ingest_titles(platform, ["cat", "coffee"])) == {"coffee": expected}
 
 
 def test_changed_clips_are_pooled_again_and_nothing_else(catalogue):
     (catalogue.inbox / "coffee" / "clips.csv").write_text("clip_id,start_s,end_s\nx,1,2\n")
     platform = catalogue.platform()
-    assert computed(take_in(platform, ["cat", "coffee"])) == {"coffee": {"title", "clip_features"}}
+    assert computed(ingest_titles(platform, ["cat", "coffee"])) == {
+        "coffee": {"title", "clip_features"}
+    }
 
 
 def test_a_changed_synopsis_changes_context(catalogue):
@@ -52,18 +54,18 @@ def test_a_changed_synopsis_changes_context(catalogue):
         "contextual_embeddings",
         "clip_features",
     }
-    assert computed(take_in(catalogue.platform(), ["cat", "coffee"])) == {"cat": expected}
+    assert computed(ingest_titles(catalogue.platform(), ["cat", "coffee"])) == {"cat": expected}
 
 
 def test_a_changed_tag_of_no_consequence_changes_nothing_but_the_title(catalogue):
     write_manifest(catalogue.inbox / "cat", rights="ours")
-    assert computed(take_in(catalogue.platform(), ["cat"])) == {"cat": {"title"}}
+    assert computed(ingest_titles(catalogue.platform(), ["cat"])) == {"cat": {"title"}}
 
 
 def test_touched_files_with_the_same_content_change_nothing_but_the_title(catalogue):
     media = catalogue.inbox / "cat" / "media.mp4"
     media.write_bytes(media.read_bytes())
-    assert computed(take_in(catalogue.platform(), ["cat"])) == {"cat": {"title"}}
+    assert computed(ingest_titles(catalogue.platform(), ["cat"])) == {"cat": {"title"}}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ def test_touched_files_with_the_same_content_change_nothing_but_the_title(catalo
 def test_a_changed_setting_makes_dependent_assets_stale(catalogue, override, expected):
     platform = catalogue.platform(**override)
     assert states(platform)["cat"] == "stale"
-    done = computed(take_in(platform, ["cat"]))["cat"]
+    done = computed(ingest_titles(platform, ["cat"]))["cat"]
     assert done == expected
 
 
@@ -89,4 +91,4 @@ def test_a_lost_artefact_is_computed_again(catalogue):
     found = {each.title_id: each for each in catalogue_states(platform)}
     assert found["cat"].assets["audio_embeddings"] == "missing"
     # What was built on it has the same version again, so nothing follows.
-    assert computed(take_in(platform, ["cat", "coffee"])) == {"cat": {"audio_embeddings"}}
+    assert computed(ingest_titles(platform, ["cat", "coffee"])) == {"cat": {"audio_embeddings"}}

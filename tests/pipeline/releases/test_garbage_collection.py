@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from films import take_in
+from films import ingest_titles
 
 from mediafm_core.cli.main import main
 from mediafm_core.pipeline.catalogue_training import train_model
@@ -64,7 +64,7 @@ def test_readers_a_rollback_and_a_run_find_what_they_need(catalogue):
     for steps in (5, 6):
         platform = catalogue.platform(training={"steps": steps, "validate_every": steps})
         models.append(release(platform, train_model(platform).candidate).release.model)
-        take_in(platform, ["cat", "coffee"])
+        ingest_titles(platform, ["cat", "coffee"])
     assert len(set(models)) == 3
     for path in (catalogue.store / "features").rglob("*.*"):
         os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 2 * DAY_S))
@@ -99,10 +99,10 @@ def test_a_refresh_under_way_goes_on(catalogue):
     platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
     old = platform.serving_model
     new = release(platform, train_model(platform).candidate).release.model
-    take_in(platform, ["cat"])
+    ingest_titles(platform, ["cat"])
     clean_up(platform)
     assert published(platform.store).model == old
-    take_in(platform, ["coffee"])
+    ingest_titles(platform, ["coffee"])
     assert published(platform.store).model == new
 
 

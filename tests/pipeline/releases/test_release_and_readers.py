@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 from click.testing import CliRunner
-from films import SMALL_MODEL, take_in
+from films import SMALL_MODEL, ingest_titles
 
 import mediafm_core
 import mediafm_core.inference.whole_title
@@ -30,7 +30,7 @@ def test_a_rollback_is_seen_at_once_and_leaves_nothing_to_compute(catalogue):
     old = platform.serving_model
     new = release(platform, train_model(platform).candidate).release.model
     assert publish_at_once(platform) is None, "the new model's features are not there yet"
-    take_in(platform, ["cat", "coffee"])
+    ingest_titles(platform, ["cat", "coffee"])
     assert published(platform.store).model == new
     rollback(platform)
     publication = publish_at_once(platform)
@@ -45,10 +45,10 @@ def test_a_rollback_is_instant_and_counts_the_titles_that_follow(catalogue):
     old = platform.serving_model
     before = clips_of(platform, "coffee")
     release(platform, train_model(platform).candidate)
-    take_in(platform, ["cat", "coffee"])
+    ingest_titles(platform, ["cat", "coffee"])
     clips = catalogue.inbox / "coffee" / "clips.csv"
     clips.write_text("clip_id,start_s,end_s\na,0,3\n")
-    take_in(platform, ["coffee"])
+    ingest_titles(platform, ["coffee"])
     assert clips_of(platform, "coffee") == ["a"]
     rollback(platform)
     publication = publish_at_once(platform)
@@ -57,7 +57,7 @@ def test_a_rollback_is_instant_and_counts_the_titles_that_follow(catalogue):
     assert published(platform.store).model == old
     assert clips_of(platform, "coffee") == before
     assert select_titles(platform).work == ["coffee"]
-    take_in(platform, ["coffee"])
+    ingest_titles(platform, ["coffee"])
     assert clips_of(platform, "coffee") == ["a"]
 
 
@@ -67,7 +67,7 @@ def test_a_run_that_ends_after_a_rollback_does_not_undo_it(catalogue):
     old = running.serving_model
     new = release(running, train_model(running).candidate).release.model
     with running.one_model():  # as every run over titles
-        take_in(running, ["cat", "coffee"])
+        ingest_titles(running, ["cat", "coffee"])
         assert published(running.store).model == new
         rollback(other)
         publish_at_once(other)
@@ -139,7 +139,7 @@ def test_repeating_a_release_that_was_killed_before_the_cutover(
     platform = catalogue.platform(training={"steps": 5, "validate_every": 5})
     old = platform.serving_model
     new = release(platform, train_model(platform).candidate).release.model
-    take_in(platform, ["cat", "coffee"])
+    ingest_titles(platform, ["cat", "coffee"])
     release(platform, resolve(platform.store, old))  # without a cutover of readers
     assert published(platform.store).model == new
 

@@ -1,4 +1,4 @@
-"""No test may fail because the machine is busy."""
+"""The Hypothesis profile of `tests/conftest.py`: no test fails because the machine is busy."""
 
 import hypothesis
 
