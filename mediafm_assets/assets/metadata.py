@@ -1,4 +1,10 @@
-"""Metadata of artefacts, models and evaluations for the Dagster UI: numbers and pictures."""
+"""Metadata of artefacts, models and evaluations for the Dagster UI: numbers, tables, pictures.
+
+Every key of a record's `details` is shown as it is, by its own name. The asset's stage in
+`mediafm_core.pipeline.stages` writes them (`Work.record`), so a value that the stage computes is
+added there. This module adds what is not in `details`: values derived from an artefact, pictures
+and tables.
+"""
 
 import base64
 from collections.abc import Sequence
@@ -33,30 +39,42 @@ _PICTURED_LABELS = 6  # an event holds its pictures
 
 
 def describe(
-    platform: Platform, outcome: Outcome, in_pictures: bool = True
+    platform: Platform, outcome: Outcome, with_tables_and_pictures: bool = True
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the numbers, and the nested values and pictures, of an artefact as metadata."""
+    """Return the metadata of an artefact.
+
+    Args:
+        platform: settings and store.
+        outcome: the artefact with its record; without a record the metadata are empty.
+        with_tables_and_pictures: also read the artefact for what is made of it.
+
+    Returns:
+        Plain values: those of the record's `details`, unchanged, with identity, seconds and memory.
+        Other values: nested ones of `details` as JSON; tables and pictures of the artefact.
+    """
     record = outcome.record
     if record is None:
         return {}, {}
-    numbers: dict[str, Any] = {
+    plain: dict[str, Any] = {
         name: value for name, value in record.details.items() if _is_plain(value)
     }
-    if record.identity and record.identity not in numbers.values():
-        numbers["identity"] = record.identity
+    if record.identity and record.identity not in plain.values():
+        plain["identity"] = record.identity
     if record.measured:
-        numbers["seconds"] = record.measured.seconds
-        numbers["cpu_seconds"] = record.measured.cpu_seconds
-        numbers["peak_memory_mb"] = round(record.measured.peak_memory_bytes / _BYTES_PER_MEGABYTE)
+        plain["seconds"] = record.measured.seconds
+        plain["cpu_seconds"] = record.measured.cpu_seconds
+        plain["peak_memory_mb"] = round(record.measured.peak_memory_bytes / _BYTES_PER_MEGABYTE)
         rows = record.details.get("rows")
         if rows and record.measured.seconds:
-            numbers["rows_per_second"] = round(rows / record.measured.seconds, 1)
+            plain["rows_per_second"] = round(rows / record.measured.seconds, 1)
     nested = {
         name: dg.MetadataValue.json(value)
         for name, value in record.details.items()
         if not _is_plain(value)
     }
-    return numbers, {**nested, **(_pictures(platform, outcome) if in_pictures else {})}
+    if with_tables_and_pictures:
+        return plain, {**nested, **_tables_and_pictures(platform, outcome)}
+    return plain, nested
 
 
 def describe_model(platform: Platform, trained: TrainedModel) -> dict[str, Any]:
@@ -183,7 +201,8 @@ def _plots(platform: Platform, measured: Sequence[MeasuredLabel]) -> dg.Markdown
     )
 
 
-def _pictures(platform: Platform, outcome: Outcome) -> dict[str, dg.MetadataValue]:
+def _tables_and_pictures(platform: Platform, outcome: Outcome) -> dict[str, dg.MetadataValue]:
+    """Return tables and pictures made of an artefact, by the names of their metadata entries."""
     store, title_id = platform.store, outcome.title_id
     if outcome.asset == "shots":
         sheet = contact_sheet(store.batches("keyframes", title_id), store.read("shots", title_id))

@@ -110,14 +110,16 @@ class TitleEvents:
                 description=inert(outcome.reason),
                 metadata={"state": "quarantined", "reason": outcome.reason},
             )
-        numbers, pictures = describe(self._platform, outcome, in_pictures=self._titles <= MANY)
+        plain, others = describe(
+            self._platform, outcome, with_tables_and_pictures=self._titles <= MANY
+        )
         return dg.AssetMaterialization(
             asset_key=outcome.asset,
             partition=outcome.title_id,
             metadata={
                 "state": outcome.explanation,
-                **pictures,
-                **numbers,
+                **others,
+                **plain,
                 **self._files.of(outcome),
             },
             tags={DATA_VERSION_TAG: outcome.record.data_version},

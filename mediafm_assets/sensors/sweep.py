@@ -39,11 +39,12 @@ from mediafm_assets.sensors.single_daemon import reason_to_stand_by
 from mediafm_assets.tags import REFRESH_PRIORITY, priority
 from mediafm_core.config.settings import Settings
 from mediafm_core.identity import digest_of
+from mediafm_core.pipeline.cutover import cut_over_waits_for
 from mediafm_core.pipeline.planning.arrivals import arrivals, taken_in
 from mediafm_core.pipeline.planning.asset_states import CatalogueComparison, TitleState
 from mediafm_core.pipeline.planning.refresh import RefreshPlan, is_about_model, plan_refresh
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.publishing import cut_over_waits_for, unpublished
+from mediafm_core.pipeline.publishing import unpublished
 from mediafm_core.pipeline.serving import release_history
 
 NAME = "catalogue_sweep"

@@ -92,7 +92,7 @@ def read_clips(
     return _table(title_id, list(clips), starts, ends, proposed=False, labels=labels_of_all)
 
 
-def propose_clips(shots: pa.Table, target_s: float = 30.0) -> pa.Table:
+def propose_clips(shots: pa.Table, target_s: float) -> pa.Table:
     """Group consecutive shots into clips of about `target_s` seconds that cover the whole title.
 
     Chooses the grouping with the smallest sum of `length / target + target / length - 2`, by
@@ -102,7 +102,7 @@ def propose_clips(shots: pa.Table, target_s: float = 30.0) -> pa.Table:
 
     Args:
         shots: one title's shots, in order.
-        target_s: target length of a clip, seconds.
+        target_s: target length of a clip, seconds; the setting `clips.proposed_s`.
 
     Returns:
         A table of `CLIP_SCHEMA` with ids `proposed-0000`, `proposed-0001`, ...

@@ -24,7 +24,13 @@ import numpy as np
 from mediafm_core.errors import ConfigurationError, MediaFMError
 from mediafm_core.evaluation.evaluation_task import TaskLabels
 from mediafm_core.evaluation.folds import require_measurable
-from mediafm_core.evaluation.metrics import DEFAULT_RECALL_AT, metric_names, statistic
+from mediafm_core.evaluation.metrics import (
+    DEFAULT_RECALL_AT,
+    Scope,
+    find_metric,
+    metric_names,
+    statistic,
+)
 from mediafm_core.evaluation.results import Difference, Evaluation, Result
 
 BASELINES = ("flat", "alone")
@@ -82,7 +88,7 @@ def measure(
     results, found = [], {}
     metrics = metric_names(labels.task, recall_at)
     tails = {
-        metric: _tail(confidence, _informative_titles(metric, known, title_of))
+        metric: _tail(confidence, _informative_titles(find_metric(metric).scope, known, title_of))
         for metric in metrics
     }
     for name, arrays in by_seed.items():
@@ -132,16 +138,16 @@ def _weights(titles: int, draws: int, seed: int) -> np.ndarray:
     return np.concatenate([np.ones((1, titles)), drawn])
 
 
-def _informative_titles(metric: str, known: TaskLabels, title_of: np.ndarray) -> int:
-    """Count the titles that a metric depends on.
+def _informative_titles(scope: Scope, known: TaskLabels, title_of: np.ndarray) -> int:
+    """Count the titles that a metric of a scope depends on.
 
     For a mean over titles, these are the titles whose units differ. For a ranking of the units of
     all titles, these are the titles with units of the rarer kind. For a mean over labels or
     classes, these are all titles.
     """
-    if known.classes:
+    if scope == "classes":
         return len(np.unique(title_of))
-    if metric.endswith("_pooled"):
+    if scope == "pooled":
         return min(len(np.unique(title_of[known.values == kind])) for kind in (True, False))
     order = np.lexsort((known.values, title_of))
     values, of = known.values[order], title_of[order]
@@ -236,12 +242,4 @@ def _why_not(metric: str, arrays: list[np.ndarray], labels: TaskLabels) -> str:
             f"No unit was tested: in no fold do the training titles differ in {labels.name!r}. "
             "Label more titles."
         )
-    if metric == "kendall_tau":
-        return f"No title has two tested units that differ in {labels.name!r}."
-    if labels.classes:
-        return (
-            f"No label of {labels.name!r} has both positive and negative units among those tested."
-        )
-    if metric.endswith("_pooled"):
-        return f"{labels.name!r} is the same for all units tested."
-    return f"No title has units with and units without {labels.name!r} among those tested."
+    return find_metric(metric).why_not.format(label=repr(labels.name))

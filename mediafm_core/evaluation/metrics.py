@@ -10,22 +10,81 @@ Scores of units that were never tested are NaN and left out. Pooled metrics comp
 different folds, and so of different probes, without normalisation, in log-odds. Ranking or
 standardising scores within each fold would equalise the folds, and with one title per fold remove
 all information about a title as a whole (its genre). Metrics by title do not depend on this choice.
+
+`METRICS` is the table of all metrics: how each is computed, and over which units. Everything that
+depends on the metric's name reads it by `find_metric`.
 """
 
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
 
 import numpy as np
 
+from mediafm_core.errors import MediaFMError
 from mediafm_core.evaluation.evaluation_task import Task, TaskLabels
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """Function from weights `[draws, titles]`, the number of times that each title counts, to values
 `[draws]`, NaN where the metric is not measurable."""
 
+Scope = Literal["title", "pooled", "classes"]
+"""Units that a metric compares with each other: "title": those of one title, and the metric is the
+mean over titles; "pooled": those of all titles; "classes": those of all titles, for several labels
+or classes."""
+
 DEFAULT_RECALL_AT = (1, 5, 10)
+
+OfRuns = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Function from the weights of positive units and of all units, `[runs, draws]` each, to values
+`[draws]`. A run has equal scores; the first run has the highest."""
+
+_RECALL_AT = re.compile(r"recall_at_([1-9][0-9]*)")
+
+_NO_MEASURABLE_CLASS = (
+    "No label of {label} has both positive and negative units among those tested."
+)
 
 # Number of weights of units held at a time, half a MiB, which fits into the processor's cache.
 _BLOCK = 1 << 16
+
+
+@dataclass(frozen=True)
+class ScoredUnits:
+    """Scores and labels that a metric is computed from.
+
+    Attributes:
+        scores: `[n]` or `[n, c]`, higher for more likely labels; NaN where never tested.
+        values: The labels, as in `TaskLabels`.
+        positives: Of the shape of `scores`: `values`, for a multiclass task `[n, c]` bool.
+        tested: Of the shape of `scores`, bool: True for labelled units with a score.
+        title_of: `[n]`, each unit's title as a position below `title_count`.
+        title_count: Number of titles.
+    """
+
+    scores: np.ndarray
+    values: np.ndarray
+    positives: np.ndarray
+    tested: np.ndarray
+    title_of: np.ndarray
+    title_count: int
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Definition of a metric.
+
+    Attributes:
+        scope: Units that are compared with each other.
+        compute: Function that returns the metric of some units as a function of title weights.
+        why_not: Reason where no unit, title or label is measurable; `{label}` is the task's name.
+    """
+
+    scope: Scope
+    compute: Callable[[ScoredUnits], Statistic]
+    why_not: str
 
 
 def metric_names(task: Task, recall_at: Sequence[int] = DEFAULT_RECALL_AT) -> list[str]:
@@ -52,34 +111,17 @@ def statistic(
         labels: Labels of the same units.
         title_of: `[n]`, each unit's title as a position below `title_count`.
         title_count: Number of titles.
+
+    Raises:
+        MediaFMError: There is no such metric.
     """
+    found = find_metric(metric)
     positives = labels.values
     if labels.task == "multiclass":
         positives = labels.values[:, None] == np.arange(len(labels.classes))  # [n, c]
     tested = labels.known.reshape(-1, *[1] * (scores.ndim - 1)) & ~np.isnan(scores)
-
-    if metric == "accuracy":
-        rows = tested.any(axis=1)
-        best = np.argmax(np.where(tested, scores, -np.inf), axis=1)
-        hits = (best == labels.values) & rows
-        return _ratio_of_sums(
-            np.bincount(title_of[hits], minlength=title_count),
-            np.bincount(title_of[rows], minlength=title_count),
-        )
-    of_runs = _roc_auc_of_runs if metric.startswith("roc_auc") else _average_precision_of_runs
-    if metric.endswith("_macro"):
-        return _mean_over_targets(
-            [
-                _pooled(of_runs, scores[rows, target], positives[rows, target], title_of[rows])
-                for target, rows in enumerate(tested.T)
-            ]
-        )
-    if metric.endswith(("_micro", "_pooled")):
-        title_of = np.broadcast_to(title_of.reshape(-1, *[1] * (scores.ndim - 1)), scores.shape)
-        return _pooled(of_runs, scores[tested], positives[tested], title_of[tested])
-    return _mean_over_titles(
-        _by_title(_of_one_title(metric), scores, positives, tested, title_of, title_count)
-    )
+    units = ScoredUnits(scores, labels.values, positives, tested, title_of, title_count)
+    return found.compute(units)
 
 
 def value(metric: str, scores: np.ndarray, labels: TaskLabels, titles: np.ndarray) -> float:
@@ -90,9 +132,12 @@ def value(metric: str, scores: np.ndarray, labels: TaskLabels, titles: np.ndarra
         scores: `[n]` or `[n, c]`, NaN where never tested.
         labels: Labels of the same units.
         titles: `[n]`, each unit's title.
+
+    Raises:
+        MediaFMError: There is no such metric.
     """
     names, title_of = np.unique(titles, return_inverse=True)
-    if metric not in _BY_TITLE and not metric.startswith("recall_at_"):
+    if find_metric(metric).scope != "title":
         names, title_of = names[:1], np.zeros_like(title_of)  # pooled: independent of titles
     found = statistic(metric, scores, labels, title_of, len(names))
     return float(found(np.ones((1, len(names))))[0])
@@ -160,42 +205,76 @@ def kendall_tau(scores: np.ndarray, values: np.ndarray) -> float:
     return float(kendalltau(scores, values).statistic)
 
 
-def _of_one_title(metric: str) -> Callable[[np.ndarray, np.ndarray], float]:
-    if metric.startswith("recall_at_"):
-        k = int(metric.removeprefix("recall_at_"))
-        return lambda scores, positives: recall_at(k, scores, positives)
-    return _BY_TITLE[metric]
+def _mean_by_title(function: Callable[[np.ndarray, np.ndarray], float]) -> Metric:
+    """Return the metric that is computed within each title and averaged over titles.
+
+    Titles whose tested units all have one label are left out.
+    """
+
+    def compute(units: ScoredUnits) -> Statistic:
+        found = np.full(units.title_count, np.nan)
+        rows = np.flatnonzero(units.tested)
+        rows = rows[np.argsort(units.title_of[rows], kind="stable")]
+        starts = np.flatnonzero(np.diff(units.title_of[rows], prepend=-1))
+        for title in np.split(rows, starts[1:]) if len(rows) else []:
+            values = units.values[title]
+            if (values != values[0]).any():
+                found[units.title_of[title[0]]] = function(units.scores[title], values)
+        measurable = np.isfinite(found)
+        return _ratio_of_sums(np.where(measurable, found, 0), measurable)
+
+    reason = "No title has units with and units without {label} among those tested."
+    return Metric("title", compute, reason)
 
 
-_BY_TITLE: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "average_precision": average_precision,
-    "roc_auc": roc_auc,
-    "kendall_tau": kendall_tau,
-}
+def _pooled_over_titles(of_runs: OfRuns) -> Metric:
+    """Return the metric of the ranking of all titles' units."""
+    return Metric("pooled", _ranking(of_runs), "{label} is the same for all units tested.")
 
 
-def _by_title(
-    function: Callable[[np.ndarray, np.ndarray], float],
-    scores: np.ndarray,
-    values: np.ndarray,
-    tested: np.ndarray,
-    title_of: np.ndarray,
-    title_count: int,
-) -> np.ndarray:
-    """Compute a metric for each title, `[titles]`; NaN where all tested units have one label."""
-    found = np.full(title_count, np.nan)
-    rows = np.flatnonzero(tested)
-    rows = rows[np.argsort(title_of[rows], kind="stable")]
-    starts = np.flatnonzero(np.diff(title_of[rows], prepend=-1))
-    for units in np.split(rows, starts[1:]) if len(rows) else []:
-        if (values[units] != values[units[0]]).any():
-            found[title_of[units[0]]] = function(scores[units], values[units])
-    return found
+def _micro(of_runs: OfRuns) -> Metric:
+    """Return the metric of one ranking of all units by all labels or classes together."""
+    return Metric("classes", _ranking(of_runs), _NO_MEASURABLE_CLASS)
 
 
-def _mean_over_titles(by_title: np.ndarray) -> Statistic:
-    measurable = np.isfinite(by_title)
-    return _ratio_of_sums(np.where(measurable, by_title, 0), measurable)
+def _macro(of_runs: OfRuns) -> Metric:
+    """Return the mean over labels or classes of the metric of all titles' units."""
+
+    def compute(units: ScoredUnits) -> Statistic:
+        return _mean_over_targets(
+            [
+                _pooled(
+                    of_runs,
+                    units.scores[rows, target],
+                    units.positives[rows, target],
+                    units.title_of[rows],
+                )
+                for target, rows in enumerate(units.tested.T)
+            ]
+        )
+
+    return Metric("classes", compute, _NO_MEASURABLE_CLASS)
+
+
+def _ranking(of_runs: OfRuns) -> Callable[[ScoredUnits], Statistic]:
+    def compute(units: ScoredUnits) -> Statistic:
+        shape = (-1, *[1] * (units.scores.ndim - 1))
+        title_of = np.broadcast_to(units.title_of.reshape(shape), units.scores.shape)
+        tested = units.tested
+        return _pooled(of_runs, units.scores[tested], units.positives[tested], title_of[tested])
+
+    return compute
+
+
+def _accuracy(units: ScoredUnits) -> Statistic:
+    """Compute the share of units whose class has the highest score."""
+    rows = units.tested.any(axis=1)
+    best = np.argmax(np.where(units.tested, units.scores, -np.inf), axis=1)
+    hits = (best == units.values) & rows
+    return _ratio_of_sums(
+        np.bincount(units.title_of[hits], minlength=units.title_count),
+        np.bincount(units.title_of[rows], minlength=units.title_count),
+    )
 
 
 def _ratio_of_sums(numerators: np.ndarray, denominators: np.ndarray) -> Statistic:
@@ -214,7 +293,7 @@ def _mean_over_targets(statistics: list[Statistic]) -> Statistic:
 
 
 def _pooled(
-    of_runs: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    of_runs: OfRuns,
     scores: np.ndarray,
     positives: np.ndarray,
     title_of: np.ndarray,
@@ -222,8 +301,7 @@ def _pooled(
     """Return a metric of the ranking of all titles' units, which are sorted once.
 
     Args:
-        of_runs: Function from the weights of positive units and of all units, `[runs, draws]` each,
-            to values `[draws]`. A run has equal scores; the first run has the highest.
+        of_runs: Metric of runs of equal scores.
         scores: `[n]`, finite.
         positives: `[n]` bool.
         title_of: `[n]`, each unit's title.
@@ -272,3 +350,35 @@ def _divide(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:
         out=np.full(np.shape(numerators), np.nan),
         where=denominators > 0,
     )
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric("classes", _accuracy, _NO_MEASURABLE_CLASS),
+    "average_precision": _mean_by_title(average_precision),
+    "average_precision_macro": _macro(_average_precision_of_runs),
+    "average_precision_micro": _micro(_average_precision_of_runs),
+    "average_precision_pooled": _pooled_over_titles(_average_precision_of_runs),
+    "kendall_tau": replace(
+        _mean_by_title(kendall_tau), why_not="No title has two tested units that differ in {label}."
+    ),
+    "roc_auc": _mean_by_title(roc_auc),
+    "roc_auc_macro": _macro(_roc_auc_of_runs),
+    "roc_auc_pooled": _pooled_over_titles(_roc_auc_of_runs),
+}
+"""All metrics but `recall_at_<k>`, of which there is one for each k; see `find_metric`."""
+
+
+def find_metric(name: str) -> Metric:
+    """Return the metric of a name.
+
+    Raises:
+        MediaFMError: There is no such metric.
+    """
+    recall = _RECALL_AT.fullmatch(name)
+    if recall:
+        return _mean_by_title(partial(recall_at, int(recall.group(1))))
+    if name not in METRICS:
+        raise MediaFMError(
+            f"There is no metric {name!r}: use recall_at_<k> or one of {', '.join(METRICS)}."
+        )
+    return METRICS[name]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from mediafm_core.clips.pooling import ClipSlice, pool
 from mediafm_core.disk.atomic import atomic_file
 from mediafm_core.evaluation.networks import Networks
 from mediafm_core.evaluation.units import NotMeasurableError, TitleUnits, Units, with_zeros_for
@@ -172,9 +173,10 @@ def _embed_clips(
         ),
         precision=precision,
     )
-    return np.stack(
-        [
-            np.average(output.shots[first - start :], axis=0, weights=seconds[unit])
-            for output, unit, start, first in zip(outputs, units, starts, spans[:, 0], strict=True)
-        ]
-    ).astype(np.float32)
+    vectors = np.empty((len(units), network.config.hidden_size), dtype=np.float32)
+    for row, (output, unit, start, (first, stop)) in enumerate(
+        zip(outputs, units, starts, spans, strict=True)
+    ):
+        clip = ClipSlice(int(first - start), int(stop - start) - 1, seconds[unit])
+        vectors[row] = pool(output.shots, clip.weights)[0]
+    return vectors

@@ -1,20 +1,22 @@
-"""Publication of finished titles to readers, and their cutover to another model."""
+"""Publication of finished titles to readers, under the serving model.
 
-from collections.abc import Collection, Iterable, Mapping
+`cutover` decides when readers move to another model than the published one, and which titles they
+see then.
+"""
+
+from collections.abc import Collection, Iterable
 
 from mediafm_core.errors import StoreError
+from mediafm_core.pipeline.cutover import (
+    cut_over_conditions,
+    finished_versions,
+    moves_at_once,
+)
 from mediafm_core.pipeline.planning.asset_states import CatalogueComparison
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.quarantine import Quarantine
-from mediafm_core.pipeline.serving import release_history, serving_model
-from mediafm_core.store.features import (
-    Conditions,
-    Publication,
-    TitleVersions,
-    catalogue,
-    publish,
-    serve,
-)
+from mediafm_core.pipeline.serving import release_history
+from mediafm_core.store.features import Publication, publish, publish_earlier_model
 from mediafm_core.store.features.publication import published_versions
 from mediafm_core.store.features.snapshot import read_snapshot
 
@@ -27,10 +29,9 @@ def publish_titles(
     It is idempotent: features that readers have already are not written again. So a run also
     publishes the titles that a killed run had computed and not published.
 
-    Readers keep the old model's features until the new model has features of every title that
-    readers see; then they cut over. Titles without a folder in the inbox are not waited for, nor
-    are quarantined ones unless the setting `publishing.failed_titles` is "hold". Where readers see
-    the serving model already, only the given titles are read, however many the catalogue has.
+    Readers keep the published model's features until the conditions of `cutover` hold; then they
+    move to the serving model. Where readers see the serving model already, only the given titles
+    are read, however many the catalogue has.
 
     Args:
         platform: settings and store.
@@ -43,11 +44,7 @@ def publish_titles(
     store, model = platform.store, platform.serving_model
     if model is None:
         raise StoreError(f"No model is released in {store.location}: run `mediafm train`.")
-    conditions = Conditions(
-        kept=lambda seen: _kept(platform, seen),
-        current=lambda title_ids: _current(platform, model, title_ids),
-    )
-    return publish(store, model, title_ids, conditions, again)
+    return publish(store, model, title_ids, cut_over_conditions(platform, model), again)
 
 
 def publish_finished(platform: Platform) -> Publication | None:
@@ -81,9 +78,8 @@ def publish_at_once(platform: Platform) -> Publication | None:
     history = release_history(store)
     if not history or seen is None:
         return None
-    serving = history[-1]
-    if serving.restores is not None:
-        restored = serve(store, serving.model)
+    if moves_at_once(history):
+        restored = publish_earlier_model(store, history[-1].model)
         if restored is not None:
             return restored
     if platform.settings.inbox is None:
@@ -116,59 +112,5 @@ def unpublished(
     comparison = comparison or CatalogueComparison(platform)
     held_back = {entry.title_id for entry in Quarantine(platform.store)}
     published = published_versions(platform.store, model)
-    found = _recorded(comparison, set(title_ids) - held_back)
+    found = finished_versions(comparison, set(title_ids) - held_back)
     return sorted(name for name, versions in found.items() if versions != published.get(name))
-
-
-def cut_over_waits_for(platform: Platform) -> list[str] | None:
-    """Return the titles that the cutover to the serving model waits for, sorted.
-
-    None where readers see the serving model. Where no title is left the next publication cuts over:
-    the last titles have been quarantined or removed from the inbox since the last publication.
-
-    Raises:
-        StoreError: what readers see cannot be read.
-    """
-    model, seen = platform.serving_model, catalogue(platform.store)
-    if model is None or seen is None or seen.model == model:
-        return None
-    kept = _kept(platform, seen.versions)
-    return sorted(set(kept) - _current(platform, model, kept).keys())
-
-
-def _kept(platform: Platform, seen: Collection[str]) -> set[str]:
-    """Return the titles that readers see and that a cutover has to keep."""
-    in_inbox = {folder.name for folder in platform.inbox.scan()}
-    if not in_inbox:  # its disk may not be mounted: readers keep all titles
-        return set(seen)
-    kept = set(seen) & in_inbox
-    if platform.settings.publishing.failed_titles == "drop":
-        kept -= {entry.title_id for entry in Quarantine(platform.store)}
-    return kept
-
-
-def _current(
-    platform: Platform, model: str, title_ids: Collection[str]
-) -> Mapping[str, TitleVersions]:
-    """Return the recorded versions of those of some titles whose features are up to date."""
-    # A run pins its model: only the store shows a release or rollback made meanwhile.
-    if serving_model(platform.store) != model:
-        return {}
-    comparison = CatalogueComparison(platform)
-    # A folder that is being delivered again does not count until it is complete.
-    states = {state.title_id: state.state for state in comparison.states()}
-    usable = {name for name in title_ids if states.get(name) in ("present", "waiting")}
-    return _recorded(comparison, usable)
-
-
-def _recorded(
-    comparison: CatalogueComparison, title_ids: Iterable[str]
-) -> dict[str, TitleVersions]:
-    """Return the recorded versions of those of some titles that are finished."""
-    versions = {}
-    for title_id in title_ids:
-        features = comparison.recorded("clip_features", title_id)
-        title = comparison.recorded("title", title_id)
-        if features and title:
-            versions[title_id] = TitleVersions(features.data_version, title.data_version)
-    return versions

@@ -1,5 +1,9 @@
 """History of releases, and the serving model: the one that contextualises the catalogue.
 
+The serving model is not the published one, whose features readers see, between a release and the
+cutover: titles are contextualised with the serving model, and readers keep the features of the one
+before until `cutover` lets them move.
+
 `<store>/serving.json` holds the serving release and those before it. It is one file, replaced
 atomically: the pointer and its history cannot disagree, and a killed process leaves the old file.
 """

@@ -1,13 +1,23 @@
 """Metrics equal those of scikit-learn and SciPy; a weight counts a title several times."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from labelled_units import labels_of, titles_of
 from scipy.stats import kendalltau
 from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_score
 
-from mediafm_core.evaluation.evaluation_task import TaskLabels
-from mediafm_core.evaluation.metrics import kendall_tau, metric_names, recall_at, statistic, value
+from mediafm_core.errors import MediaFMError
+from mediafm_core.evaluation.evaluation_task import Task, TaskLabels
+from mediafm_core.evaluation.metrics import (
+    find_metric,
+    kendall_tau,
+    metric_names,
+    recall_at,
+    statistic,
+    value,
+)
 
 _CLASSES = ["a", "b", "c"]
 
@@ -62,6 +72,22 @@ def test_metrics_of_several_labels_equal_scikit_learns(
     assert metric_names(task) == list(expected)
     for metric, number in expected.items():
         assert value(metric, scores, labels, titles) == pytest.approx(number, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["f1_pooled", "roc_auc_micro", "recall_at_0", "recall_at_"])
+def test_an_unknown_metric_is_refused(name: str) -> None:
+    scores, labels = np.arange(4.0), labels_of(np.array([True, False, True, False]))
+    with pytest.raises(MediaFMError, match=f"no metric '{name}'"):
+        value(name, scores, labels, np.zeros(4))
+    with pytest.raises(MediaFMError, match=f"no metric '{name}'"):
+        statistic(name, scores, labels, np.zeros(4, np.int64), 1)
+
+
+@pytest.mark.parametrize("task", get_args(Task))
+def test_every_metric_of_a_task_is_defined(task: Task) -> None:
+    scopes = {find_metric(name).scope for name in metric_names(task)}
+    several = task in ("multilabel", "multiclass")
+    assert scopes == {"classes"} if several else scopes <= {"title", "pooled"}
 
 
 def test_ranking_is_scipys_tau_by_title(random: np.random.Generator) -> None:

@@ -14,7 +14,13 @@ import pytest
 from small_catalogue import HIDDEN, MODEL, OTHER_MODEL, SmallCatalogue
 
 from mediafm_core.errors import StoreError
-from mediafm_core.store.features import Conditions, TitleVersions, catalogue, remove, serve
+from mediafm_core.store.features import (
+    Conditions,
+    TitleVersions,
+    catalogue,
+    publish_earlier_model,
+    remove,
+)
 from mediafm_core.store.features.snapshot_writer import recorded_versions
 from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_numpy
@@ -127,7 +133,7 @@ def test_removed_titles_are_in_no_table_and_in_no_model(small: SmallCatalogue) -
     small.publish(model=OTHER_MODEL)
     assert remove(small.store, ["beta", "gamma", "unknown"]) == 2
     assert remove(small.store, ["beta", "gamma"]) == 0
-    assert serve(small.store, MODEL) is not None
+    assert publish_earlier_model(small.store, MODEL) is not None
     found = contents(small)
     for table in TABLES[1:]:
         assert {row[0] for row in found[table]} == {"alpha"}, table
@@ -179,10 +185,10 @@ def test_title_that_is_given_up_does_not_hold_a_new_model_back(small: SmallCatal
     assert (publication.outcome, publication.titles, publication.removed) == ("published", 1, 1)
 
 
-def test_earlier_model_is_served_again_at_once_as_it_was(small: SmallCatalogue) -> None:
+def test_earlier_model_is_published_again_at_once_as_it_was(small: SmallCatalogue) -> None:
     small.filled("alpha", "beta")
     before = contents(small)
-    assert serve(small.store, OTHER_MODEL) is None  # it never served
+    assert publish_earlier_model(small.store, OTHER_MODEL) is None  # it never was published
     for title_id in ("alpha", "beta", "arrived"):
         small.write(title_id, OTHER_MODEL)
     small.publish("alpha", "beta", "arrived", model=OTHER_MODEL)
@@ -190,23 +196,23 @@ def test_earlier_model_is_served_again_at_once_as_it_was(small: SmallCatalogue) 
     small.write("beta", OTHER_MODEL, shots=7, edition=2)
     small.publish("beta", model=OTHER_MODEL)
 
-    publication = serve(small.store, MODEL)
+    publication = publish_earlier_model(small.store, MODEL)
     assert publication is not None
     assert str(publication) == (
         "published: 2 titles written, 1 removed, 2 in all; 2 follow with the next run"
     )
     assert contents(small) == before
-    again = serve(small.store, OTHER_MODEL)
+    again = publish_earlier_model(small.store, OTHER_MODEL)
     assert again is not None
     assert again.following == 1, "of the earlier model, beta is of the former edition"
     assert len(contents(small)["shots"]) == len(later["shots"]) - 13
 
 
-def test_model_that_never_was_complete_is_not_served(small: SmallCatalogue) -> None:
+def test_model_that_never_was_complete_is_not_published(small: SmallCatalogue) -> None:
     small.filled("alpha", "beta")
     small.write("alpha", OTHER_MODEL)
     small.publish("alpha", model=OTHER_MODEL)
-    assert serve(small.store, OTHER_MODEL) is None
+    assert publish_earlier_model(small.store, OTHER_MODEL) is None
     assert query(small, "SELECT model_version, titles FROM catalogue") == [(MODEL, 2)]
 
 

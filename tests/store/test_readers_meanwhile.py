@@ -50,7 +50,7 @@ _WRITER = """
 import random, sys
 from pathlib import Path
 from small_catalogue import MODEL, OTHER_MODEL, SmallCatalogue
-from mediafm_core.store.features import clean, publish, remove, serve
+from mediafm_core.store.features import clean, publish, publish_earlier_model, remove
 from mediafm_core.store.features.snapshot import read_snapshot
 small, titles, dice = SmallCatalogue(Path(sys.argv[1])), sys.argv[3:], random.Random(sys.argv[2])
 small.store.sweep()
@@ -65,7 +65,7 @@ while True:
     elif step == "c":
         publish(small.store, other, titles)
     elif step == "r":
-        serve(small.store, other)
+        publish_earlier_model(small.store, other)
     elif step == "d":
         remove(small.store, [title])
     else:

@@ -12,7 +12,14 @@ from small_catalogue import MODEL, OTHER_MODEL, SmallCatalogue
 import mediafm_core
 from mediafm_core.errors import MediaFMError, StoreError
 from mediafm_core.store.equality import differences
-from mediafm_core.store.features import catalogue, clean, publish, remove, serve, shards
+from mediafm_core.store.features import (
+    catalogue,
+    clean,
+    publish,
+    publish_earlier_model,
+    remove,
+    shards,
+)
 from mediafm_core.store.features.feature_tables import FILES
 from mediafm_core.store.features.snapshot import Snapshot, read_snapshot, shard_key
 
@@ -158,7 +165,7 @@ def test_file_of_the_first_design_is_read_and_replaced(small: SmallCatalogue) ->
     before = catalogue(small.store)
     assert before is not None
     assert set(before.versions) == {"alpha", "beta"}
-    assert serve(small.store, OTHER_MODEL) is None
+    assert publish_earlier_model(small.store, OTHER_MODEL) is None
     with pytest.raises(StoreError, match=r"earlier version.*mediafm run"):
         remove(small.store, ["alpha"])
     clean(small.store, obsolete=(), grace_s=0.0)
@@ -211,7 +218,7 @@ class TestClean:
         age(small, 2 * DAY_S)
         assert clean(small.store, {MODEL, OTHER_MODEL}, grace_s=DAY_S).models == (MODEL,)
         assert not list((small.root / "features" / MODEL).rglob("*.*"))
-        assert serve(small.store, MODEL) is None
+        assert publish_earlier_model(small.store, MODEL) is None
         assert mediafm_core.sql("FROM shots", store=small.root).num_rows == 20
 
     def test_a_second_time_there_is_nothing_to_do(self, small: SmallCatalogue) -> None:

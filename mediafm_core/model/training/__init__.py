@@ -2,4 +2,24 @@
 
 In: the fused vectors of a catalogue and the settings of a training. Out: a trained model's folder,
 checkpoints to resume from, and progress events.
+
+Modules:
+    training: training of a network on a catalogue, from settings to the model's folder.
+    training_data: fused vectors of a catalogue, read when they are needed.
+    random_streams: random numbers of each step from the training's seed.
+    batches: sequences of shots that every step reads.
+    masking: masks of every step, by mask ratio, spans and modalities.
+    objective: loss of masked shots, and the terms that can be added to it.
+    pseudo_boundaries: pseudo-labels of scene starts, the target of the boundary loss.
+    novelty_statistics: statistics of the novelty features before the first step.
+    optimisers: Muon and AdamW, with their learning rates.
+    training_loop: forward, backward, update, validation, checkpoint.
+    validation: split of the titles, and loss of held-out titles under fixed masks.
+    baselines: predictions of masked shots without a network.
+    training_checkpoint: checkpoints of unfinished trainings on disk.
+    warm_start: initial weights from a model or a checkpoint.
+    progress_events: progress events of a training.
+    loss_curve: plot of the loss curve.
+    distributed: processes of a data-parallel training, started by torchrun.
+    launch: launch of a data-parallel training in processes of its own.
 """

@@ -17,14 +17,13 @@ import torch
 
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.model.training.masking import Masks, sample_masks
+from mediafm_core.model.training.masking import Masks, StepMasks
 from mediafm_core.model.training.objective import Batch, Counts
+from mediafm_core.model.training.random_streams import CROPS, random_stream
 from mediafm_core.model.training.training_data import TrainingData
 from mediafm_core.runtime.prefetch import prefetch
 
 POOL_STEPS = 32  # steps whose crops are sorted together
-
-_CROPS, _MASKS = 0, 1  # separate streams of random numbers
 
 
 class StepPlan(NamedTuple):
@@ -69,7 +68,7 @@ class Plan:
         return self._pool[1][place]
 
     def _draw(self, pool: int) -> list[StepPlan]:
-        generator = _generator(self._settings.seed, _CROPS, pool)
+        generator = random_stream(self._settings.seed, CROPS, pool)
         size = self._settings.titles_per_batch
         count = POOL_STEPS * size
         # Shots are drawn from all shots, which chooses titles in proportion to their shots.
@@ -103,7 +102,7 @@ class StepBatches(NamedTuple):
 
 
 class BatchReader:
-    """Reader of the sequences of a step, which also draws their masks.
+    """Reader of the sequences of a step with their masks (`masking.StepMasks`).
 
     Args:
         data: the catalogue's fused vectors.
@@ -139,9 +138,7 @@ class BatchReader:
             )
         self._data = data
         self._plan = plan
-        self._ranges = list(ranges)
-        self._objective = objective
-        self._seed = settings.seed
+        self._masks = StepMasks(objective, ranges, settings.seed)
         self._size = settings.titles_per_batch // parts
         self._first, self._count = rank * settings.accumulation, settings.accumulation
         self._parts = parts
@@ -154,7 +151,9 @@ class BatchReader:
             TitleError: a title's vectors are unusable.
         """
         plan = self._plan.step(step)
-        masks = self._masks(plan, step)
+        lengths = torch.from_numpy(plan.lengths)
+        # Of the whole step, whichever part of it this process reads.
+        masks = self._masks.draw(step, lengths, lambda: self._read(plan, slice(None)))
         parts = [
             slice(i * self._size, (i + 1) * self._size)
             for i in range(self._first, self._first + self._count)
@@ -167,16 +166,6 @@ class BatchReader:
     def prefetch(self, first: int, last: int) -> Generator[tuple[int, StepBatches]]:
         """Yield steps `first` to `last`, each read while the one before it is computed."""
         return prefetch((step, self.read(step)) for step in range(first, last + 1))
-
-    def _masks(self, plan: StepPlan, step: int) -> Masks:
-        """Draw the masks of the whole step, whichever part of it this process reads."""
-        seed = _generator(self._seed, _MASKS, step).integers(2**63)
-        generator = torch.Generator().manual_seed(int(seed))
-        has = None
-        if self._objective.single_modality_ratio and len(self._ranges) > 1:
-            has = has_modalities(self._read(plan, slice(None)), self._ranges)
-        lengths = torch.from_numpy(plan.lengths)
-        return sample_masks(lengths, has, self._objective, len(self._ranges), generator)
 
     def _batch(self, plan: StepPlan, masks: Masks, part: slice) -> Batch:
         lengths = plan.lengths[part]
@@ -210,13 +199,3 @@ class BatchReader:
         for place, (title, start, length) in enumerate(sequences):
             fused[place, :length] = self._data.read(title, start, start + length)
         return fused
-
-
-def has_modalities(fused: np.ndarray, ranges: Sequence[tuple[int, int]]) -> torch.Tensor:
-    """Return `[b, n, m]` bool: True for modalities of shots `[b, n, d]` that are not all zero."""
-    parts = [fused[..., start:stop].any(axis=-1) for start, stop in ranges]
-    return torch.from_numpy(np.stack(parts, axis=-1))
-
-
-def _generator(seed: int, stream: int, number: int) -> np.random.Generator:
-    return np.random.default_rng([seed % 2**64, stream, number])

@@ -1,10 +1,13 @@
 """Masking: the shots that the network predicts, and modality dropout."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from mediafm_core.config.training_settings import ObjectiveSettings
+from mediafm_core.model.training.random_streams import MASKS, random_stream
 
 
 class Masks(NamedTuple):
@@ -14,6 +17,51 @@ class Masks(NamedTuple):
     rows: torch.Tensor  # [b, k] int64: shots with a masked modality, padded with 0
     row_weights: torch.Tensor  # [b, k] float32: 1, or 0 where `rows` is padding
     dropped: torch.Tensor  # [b, m] bool: removed from the input of the whole sequence
+
+
+class StepMasks:
+    """Masks of the training steps, a function of seed, step and settings alone.
+
+    The masks of a step are drawn for all of its sequences, so that every process of a data-parallel
+    training draws the same.
+
+    Args:
+        settings: mask ratio, spans, ratio of single modalities, modality dropout.
+        ranges: columns `(start, stop)` of each modality in the fused vectors.
+        seed: of the training.
+    """
+
+    def __init__(
+        self, settings: ObjectiveSettings, ranges: Sequence[tuple[int, int]], seed: int
+    ) -> None:
+        self._settings = settings
+        self._ranges = list(ranges)
+        self._seed = seed
+
+    def draw(self, step: int, lengths: torch.Tensor, fused: Callable[[], np.ndarray]) -> Masks:
+        """Draw the masks of a step.
+
+        Args:
+            step: counted from 1.
+            lengths: `[b]` shots per sequence of the step.
+            fused: reads the fused vectors `[b, n, d]`, zero in the padding; called only where
+                single modalities are masked.
+        """
+        # The mask ratio is the same in every step. A schedule belongs here: it may depend on the
+        # step and the settings only, so that a resumed training draws the same masks.
+        settings, modalities = self._settings, len(self._ranges)
+        seed = random_stream(self._seed, MASKS, step).integers(2**63)
+        generator = torch.Generator().manual_seed(int(seed))
+        has = None
+        if settings.single_modality_ratio and modalities > 1:
+            has = has_modalities(fused(), self._ranges)
+        return sample_masks(lengths, has, settings, modalities, generator)
+
+
+def has_modalities(fused: np.ndarray, ranges: Sequence[tuple[int, int]]) -> torch.Tensor:
+    """Return `[b, n, m]` bool: True for modalities of shots `[b, n, d]` that are not all zero."""
+    parts = [fused[..., start:stop].any(axis=-1) for start, stop in ranges]
+    return torch.from_numpy(np.stack(parts, axis=-1))
 
 
 def sample_masks(

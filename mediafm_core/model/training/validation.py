@@ -1,7 +1,10 @@
 """Validation loss: whole titles under fixed masks.
 
-The same shots are masked whatever the objective is, so that the loss of trainings can be compared
-with each other and with the baselines.
+The masked shots are chosen with the objective's mask ratio and the training's seed. Spans, single
+modalities and modality dropout have their defaults, whatever the objective sets: all modalities of
+a masked shot are masked. So trainings on the same titles with the same mask ratio and seed have the
+same masks, and their losses can be compared with each other; losses of different mask ratios
+cannot. The baselines predict under the same masks.
 """
 
 from collections.abc import Callable
@@ -59,7 +62,7 @@ class Validation:
         titles: indices of the titles to validate on, used up to `VALIDATION_SHOTS`.
         max_shots: longest sequence; longer titles are cut.
         settings: seed.
-        mask_ratio: fraction of masked shots.
+        mask_ratio: of the objective, fraction of masked shots; constant over the training.
         modalities: of the fused vectors.
         world: the processes that divide the batches among them.
 

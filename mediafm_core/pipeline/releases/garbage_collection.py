@@ -52,7 +52,7 @@ def clean_up(platform: Platform) -> Cleaned:
     store = platform.store
     seen = read_snapshot(store)
     history = release_history(store)
-    obsolete = obsolete_models(history, seen.model if seen else None, _served(store))
+    obsolete = obsolete_models(history, seen.model if seen else None, _published_before(store))
     cleaned = clean(store, obsolete, platform.settings.publishing.grace_s)
     models, sizes = set(cleaned.models), []
     for asset in _PER_MODEL:
@@ -71,29 +71,29 @@ def clean_up(platform: Platform) -> Cleaned:
 
 
 def obsolete_models(
-    history: Sequence[Release], seen: str | None, served: Collection[str] = ()
+    history: Sequence[Release], seen: str | None, published: Collection[str] = ()
 ) -> set[str]:
     """Return the models that served once and are obsolete.
 
     Args:
         history: all releases, the first one first.
         seen: the model that readers see, which a later release may not have replaced yet.
-        served: models that readers have seen before: where a release was followed by the next one
-            before its cutover, the model that readers saw last is an earlier one.
+        published: models that readers have seen before: where a release was followed by the next
+            one before its cutover, the model that readers saw last is an earlier one.
     """
     latest_first = list(dict.fromkeys(release.model for release in reversed(history)))
     newer = latest_first.index(seen) if seen in latest_first else 0
     needed = {seen, *latest_first[: newer + 2]}
-    needed.add(next((model for model in latest_first[newer + 1 :] if model in served), None))
+    needed.add(next((model for model in latest_first[newer + 1 :] if model in published), None))
     target = restored_by_rollback(history)
     if target is not None:
         needed.add(history[target].model)
     return set(latest_first) - needed
 
 
-def _served(store: Store) -> set[str]:
+def _published_before(store: Store) -> set[str]:
     """Return the models whose snapshot readers have seen before and could see again at once."""
     kept = {
         model: read_snapshot(store, snapshot_key(model)) for model in store.files.folders(FOLDER)
     }
-    return {model for model, snapshot in kept.items() if snapshot and snapshot.served}
+    return {model for model, snapshot in kept.items() if snapshot and snapshot.was_published}

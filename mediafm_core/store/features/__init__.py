@@ -8,11 +8,17 @@
                                            the next one while its refresh is under way
 
 Adding a title writes one shard and the small file, however large the catalogue is; another model
-is served by replacing the small file alone. Everything here is derived from the artefacts and can
-be rebuilt from them. `mediafm_core.store.features.feature_tables` describes what readers see.
+is published by replacing the small file alone. Everything here is derived from the artefacts and
+can be rebuilt from them. `mediafm_core.store.features.feature_tables` describes what readers see.
 """
 
-from mediafm_core.store.features.publication import Conditions, Publication, publish, remove, serve
+from mediafm_core.store.features.publication import (
+    Conditions,
+    Publication,
+    publish,
+    publish_earlier_model,
+    remove,
+)
 from mediafm_core.store.features.read_tables import PublishedCatalogue, catalogue, open_features
 from mediafm_core.store.features.shards import TitleVersions
 from mediafm_core.store.features.unused_shards import CleanedFeatures, clean
@@ -27,6 +33,6 @@ __all__ = [
     "clean",
     "open_features",
     "publish",
+    "publish_earlier_model",
     "remove",
-    "serve",
 ]

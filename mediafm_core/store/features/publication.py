@@ -1,8 +1,9 @@
 """Publication of features: add, replace and remove titles, and cut over to another model.
 
-Readers open one file, `features.duckdb`: the published snapshot. A model that is not served has its
-own snapshot beside its shards, which readers do not open until it replaces `features.duckdb`,
-atomically. The snapshot of the served model is `features.duckdb` itself.
+Readers open one file, `features.duckdb`: the published snapshot, and the published model is that of
+this file. Any other model has its own snapshot beside its shards, which readers do not open until
+it replaces `features.duckdb`, atomically. The serving model, which contextualises titles, is
+another one than the published model between a release and the cutover.
 
 A lock admits one writer at a time. It first writes shards, which no snapshot refers to yet, and
 then one small file: killed at any moment, it leaves the published features as they were.
@@ -94,7 +95,7 @@ def publish(
 ) -> Publication:
     """Publish the clip features of titles.
 
-    Under the served model, the rows of `title_ids` are replaced where their versions differ, and
+    Under the published model, the rows of `title_ids` are replaced where their versions differ, and
     readers see them at once. Under another model they are kept for its cutover, which happens
     atomically when every title that stays published has current features of that model.
 
@@ -120,18 +121,18 @@ def publish(
         return _migrate(SnapshotWriter(store, connection, before), seen, asked, conditions, again)
 
 
-def serve(store: Store, model: str) -> Publication | None:
-    """Serve an earlier model again, with the titles that it had then.
+def publish_earlier_model(store: Store, model: str) -> Publication | None:
+    """Publish an earlier model again, with the titles that readers saw of it last.
 
-    This replaces one file, however many titles there are. None if that model never served, or its
-    snapshot was removed.
+    This replaces one file, however many titles there are. None if that model never was published,
+    or its snapshot was removed.
     """
     with store.files.exclusive(LOCK), writing(store) as connection:
         seen = read_snapshot(store, connection=connection)
         if seen is not None and seen.model == model:
             return Publication("unchanged", titles=seen.titles)
         target = read_snapshot(store, snapshot_key(model), connection)
-        if seen is None or target is None or not (target.served and target.is_current):
+        if seen is None or target is None or not (target.was_published and target.is_current):
             return None
         writer = SnapshotWriter(store, connection, target)
         now, again = shown(store, connection, seen), writer.titles()
@@ -184,7 +185,7 @@ def remove(store: Store, title_ids: Collection[str]) -> int:
 
 
 def published_versions(store: Store, model: str) -> dict[str, TitleVersions]:
-    """Return the versions of all titles in a model's snapshot, served or not."""
+    """Return the versions of all titles in a model's snapshot, published or not."""
     snapshot = current_snapshot(store, model)
     if snapshot is None or not snapshot.is_current:
         return {}
@@ -194,7 +195,7 @@ def published_versions(store: Store, model: str) -> dict[str, TitleVersions]:
 
 
 def current_snapshot(store: Store, model: str) -> Snapshot | None:
-    """Return the snapshot of a model: the published one if the model is served, else its own."""
+    """Return the snapshot of a model: `features.duckdb` if it is published, else its own."""
     seen = read_snapshot(store)
     if seen is not None and seen.model == model and seen.is_current:
         return seen

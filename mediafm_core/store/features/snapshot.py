@@ -69,7 +69,7 @@ class Snapshot:
         dropped: shards that it no longer consists of, each with the moment since when, in seconds
             since the epoch: clients that opened an earlier snapshot still read them.
         place: where the store was when this was written, as the views name its files.
-        served: whether readers have seen this model.
+        was_published: True if readers have seen this model, now or before; the column `served`.
         is_sharded: False for a file of the first design, which held the rows themselves.
         schema_version: of the tables.
         titles: how many titles it shows.
@@ -80,7 +80,7 @@ class Snapshot:
     shards: tuple[Shard, ...] = ()
     dropped: tuple[tuple[str, float], ...] = ()
     place: str = ""
-    served: bool = False
+    was_published: bool = False
     is_sharded: bool = True
     schema_version: int = feature_tables.VERSION
 
@@ -105,7 +105,7 @@ class Snapshot:
 
 
 def snapshot_key(model: str) -> str:
-    """Return the key of the snapshot of a model that is not served."""
+    """Return the key of the snapshot of a model that is not published."""
     return f"{FOLDER}/{model}/{SNAPSHOT_FILE}"
 
 
@@ -191,7 +191,7 @@ def write_snapshot(
         )
         where = place(store.files)
         connection.execute(
-            "INSERT INTO prepared.storage.state VALUES ($1, $2)", [where, snapshot.served]
+            "INSERT INTO prepared.storage.state VALUES ($1, $2)", [where, snapshot.was_published]
         )
         shards = [
             {**vars(shard), "superseded": sorted(shard.superseded)} for shard in snapshot.shards
@@ -253,8 +253,10 @@ def snapshot_in(connection: duckdb.DuckDBPyConnection) -> Snapshot:
     ).fetchall()[0]
     schemas = "SELECT 1 FROM duckdb_schemas() WHERE (database_name, schema_name) = ($1, $2)"
     if not connection.execute(schemas, ["features", "storage"]).fetchall():
-        return Snapshot(model, dimension, schema_version=version, served=True, is_sharded=False)
-    where, served = connection.execute("FROM features.storage.state").fetchall()[0]
+        return Snapshot(
+            model, dimension, schema_version=version, was_published=True, is_sharded=False
+        )
+    where, was_published = connection.execute("FROM features.storage.state").fetchall()[0]
     shards = tuple(
         Shard(name, titles, size, frozenset(superseded))
         for name, titles, size, superseded in connection.execute(
@@ -263,7 +265,13 @@ def snapshot_in(connection: duckdb.DuckDBPyConnection) -> Snapshot:
     )
     dropped = tuple(connection.execute("FROM features.storage.dropped").fetchall())
     return Snapshot(
-        model, dimension, shards, dropped, place=where, served=served, schema_version=version
+        model,
+        dimension,
+        shards,
+        dropped,
+        place=where,
+        was_published=was_published,
+        schema_version=version,
     )
 
 

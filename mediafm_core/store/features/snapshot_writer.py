@@ -134,12 +134,12 @@ class SnapshotWriter:
     def cut_over(self, seen: Snapshot | None) -> None:
         """Replace the published snapshot by this one."""
         if seen is not None and seen.is_sharded:
-            # A rollback may serve it again: its file is kept as it is.
+            # A rollback may publish it again: its file is kept as it is.
             with self.store.staging() as folder:
                 kept = folder / SNAPSHOT_FILE
                 shutil.copyfile(self.store.features, kept)
                 self.store.commit(kept, snapshot_key(seen.model))
-        self.snapshot = replace(self.snapshot, served=True)
+        self.snapshot = replace(self.snapshot, was_published=True)
         self.save(FEATURES_FILE)
 
 

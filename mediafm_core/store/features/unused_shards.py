@@ -45,7 +45,7 @@ def clean(store: Store, obsolete: Collection[str], grace_s: float) -> CleanedFea
 
     Args:
         store: the catalogue's store.
-        obsolete: model versions that are not needed any more; never the served one.
+        obsolete: model versions that are not needed any more; never the published one.
         grace_s: seconds for which unreferenced files are kept.
     """
     removed: list[Entry] = []

@@ -54,9 +54,9 @@ def test_obsolete_models(history, seen, obsolete):
 
 def test_the_model_that_readers_saw_last_is_kept_after_a_release_without_cutover():
     history = releases("a", "b", "c", "d")
-    assert obsolete_models(history, "d", served={"a", "b"}) == {"a"}
-    assert obsolete_models(history, "d", served={"a"}) == {"b"}
-    assert obsolete_models(history, "d", served={"c", "a"}) == {"a", "b"}
+    assert obsolete_models(history, "d", published={"a", "b"}) == {"a"}
+    assert obsolete_models(history, "d", published={"a"}) == {"b"}
+    assert obsolete_models(history, "d", published={"c", "a"}) == {"a", "b"}
 
 
 def test_readers_a_rollback_and_a_run_find_what_they_need(catalogue):
