@@ -1,4 +1,4 @@
-"""`python -m samples.make [TITLE ...]`: makes the sample catalogue anew, or some of its titles."""
+"""`python -m samples.make [TITLE ...]`: makes the sample catalogue again, or some of its titles."""
 
 import argparse
 from pathlib import Path

@@ -26,7 +26,7 @@ _NETWORK_BYTES = 8 << 20  # far more than the small network, far less than a hos
 
 @pytest.fixture
 def folder(trained, tmp_path: Path) -> Path:
-    """Copy a model and remove the digests of its files, as whoever alters a file would."""
+    """Copy a model and remove the digests of its files, as an attacker who alters a file would."""
     folder = shutil.copytree(trained.folder, tmp_path / trained.folder.name)
     record = read_json(folder, "training.json")
     del record[DIGESTS]

@@ -30,13 +30,14 @@ from mediafm_core.model.training.warm_start import WEIGHTS
 from mediafm_core.runtime.interruption import (
     Interrupt,
     closing_with,
-    holding_interrupts_back,
+    deferring_interrupts,
 )
 from mediafm_core.runtime.precision import autocast, fast_precision
 
 # Steps whose losses are fetched together: reading a number from a GPU waits for all its work.
 _FETCHED_STEPS = {"cpu": 1, "cuda": 10}
 _MOMENTS, _BEST = "optimisers.", "best."  # prefixes of tensors in a checkpoint
+_STATE = "course"  # stored name of the trainer state in a checkpoint's metadata
 
 
 @dataclass
@@ -119,7 +120,7 @@ class TrainingLoop:
             self.network.load_state_dict(checkpoint.below(WEIGHTS))
             self.optimisers.load(checkpoint.below(_MOMENTS))
             self._best = checkpoint.below(_BEST)
-            self.state = TrainerState.from_json(checkpoint.metadata["course"])
+            self.state = TrainerState.from_json(checkpoint.metadata[_STATE])
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[-1].strip()
             raise damaged_checkpoint(
@@ -173,12 +174,12 @@ class TrainingLoop:
         self._require_finite_weights()
 
     def _whole_steps(self) -> AbstractContextManager[Callable[[], bool]]:
-        """Hold interrupts back until a step is complete, so that it can be saved.
+        """Defer interrupts until a step is complete, so that it can be saved.
 
         Processes that train together would wait for the first one that stops, so those stop at once
         and resume from the last checkpoint.
         """
-        return holding_interrupts_back() if self._world.size == 1 else nullcontext(bool)
+        return deferring_interrupts() if self._world.size == 1 else nullcontext(bool)
 
     def _stopped_message(self) -> str:
         saved = "which is saved" if self._checkpoints else "and no step is saved"
@@ -265,7 +266,7 @@ class TrainingLoop:
         metadata = {
             "model_version": MODEL_VERSION,
             "config": own_settings(self.network.config),
-            "course": asdict(self.state),
+            _STATE: asdict(self.state),
         }
         self._checkpoints.save(self.state.step, metadata, tensors)
 
