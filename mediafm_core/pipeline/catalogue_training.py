@@ -61,8 +61,8 @@ def training_data(
     store = platform.store
     sources: list[TitleSource] = []
     space = FusedSpace()
-    for place, title_id in enumerate(title_ids):
-        progress(place / len(title_ids))
+    for index, title_id in enumerate(title_ids):
+        progress(index / len(title_ids))
         record = store.record("fused_embeddings", title_id)
         if record is None:
             raise StoreError(f"{title_id} has no fused_embeddings: materialise them first.")

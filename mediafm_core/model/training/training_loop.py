@@ -46,7 +46,7 @@ class TrainerState:
 
     step: int = 0
     shots: int = 0
-    places: int = 0  # shots and padding
+    places: int = 0  # positions of shots and padding; the stored name
     recent: list[float] = field(default_factory=list)  # training losses since the last point
     curve: list[CurvePoint] = field(default_factory=list)
     best: CurvePoint | None = None
@@ -64,7 +64,7 @@ class TrainerState:
 
     @property
     def padding_share(self) -> float:
-        """Share of the computed places that held no shot."""
+        """Share of the computed positions that held no shot."""
         return 1 - self.shots / self.places
 
 
@@ -197,9 +197,9 @@ class TrainingLoop:
         """Update the network once; return `[3 + terms]`: total, masked loss, norm, other terms."""
         values: list[torch.Tensor] = []
         count = len(batches.batches)
-        for place, batch in enumerate(batches.batches):
+        for index, batch in enumerate(batches.batches):
             batch = batch.to(self.device, non_blocking=True)
-            with without_gradient_sync(self._objective, place < count - 1):
+            with without_gradient_sync(self._objective, index < count - 1):
                 with autocast(self.device, self.precision):
                     losses = cast(Losses, self._objective(batch, batches.counts))
                 # Gradients are averaged over the processes, and the step needs their sum.
@@ -214,8 +214,8 @@ class TrainingLoop:
     def _fetch(self, pending: list[torch.Tensor]) -> tuple[float, dict[str, float]]:
         """Wait for the losses of the last steps; return that of the last one, and its terms."""
         rows = self._world.sum(torch.stack(pending)).tolist()  # [steps][3 + terms]
-        for place, (total, masked, norm, *_) in enumerate(rows):
-            step = self.state.step - len(rows) + 1 + place
+        for index, (total, masked, norm, *_) in enumerate(rows):
+            step = self.state.step - len(rows) + 1 + index
             for what, value in (("loss", total), ("gradient", norm)):
                 if not math.isfinite(value):
                     raise self._diverged(f"training {what} is {value} at step {step}")
