@@ -1,4 +1,4 @@
-"""Settings of what is read from a title: shots, keyframes, clips, and the limits of reading."""
+"""Settings of what is read from a title: shots, keyframes, and the limits of reading."""
 
 from pydantic import Field, PositiveInt
 
@@ -22,14 +22,6 @@ class KeyframeSettings(Section):
         288, ge=64, le=4320, description="pixels of the shorter side; never scaled up"
     )
     jpeg_quality: int = Field(90, ge=1, le=100, description="of the JPEG pictures in the store")
-
-
-class ClipSettings(Section):
-    """Clips of titles without `clips.csv`."""
-
-    proposed_s: float = Field(
-        30.0, gt=0, le=86_400, description="target length of a proposed clip, seconds"
-    )
 
 
 class LimitSettings(Section):

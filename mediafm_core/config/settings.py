@@ -20,11 +20,11 @@ from pydantic_settings import (
 )
 
 from mediafm_core.config.access_settings import QuerySettings, UISettings
+from mediafm_core.config.clip_settings import ClipSettings
 from mediafm_core.config.encoder_settings import EncoderSettings, TextEncoderSettings
 from mediafm_core.config.evaluation_settings import EvaluationSettings
 from mediafm_core.config.location import LocalPath, Location, S3Location
 from mediafm_core.config.media_settings import (
-    ClipSettings,
     KeyframeSettings,
     LimitSettings,
     ShotSettings,

@@ -38,7 +38,7 @@ def _efficientnet_lite2(settings: Settings) -> VideoEncoder:
 
 
 def _open_clip(settings: Settings) -> VideoEncoder:
-    from mediafm_core.encoders.clip import OpenCLIP
+    from mediafm_core.encoders.open_clip_images import OpenCLIP
 
     return OpenCLIP(settings)
 

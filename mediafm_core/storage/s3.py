@@ -26,7 +26,6 @@ from mediafm_core.errors import DamagedObjectError, StorageError
 from mediafm_core.identity import digest_of
 from mediafm_core.storage.cache import FileCache, safe_name
 from mediafm_core.storage.files import Entry, Files
-from mediafm_core.storage.lease import Lease
 from mediafm_core.storage.local import LocalFiles
 from mediafm_core.storage.s3_client import (
     CONNECTIONS,
@@ -36,6 +35,7 @@ from mediafm_core.storage.s3_client import (
     readable_errors,
     s3_client,
 )
+from mediafm_core.storage.s3_lease import Lease
 from mediafm_core.storage.s3_retries import PASSING, pause_s
 
 logger = logging.getLogger(__name__)

@@ -96,7 +96,7 @@ class LocalInbox(Inbox):
         self.open(key, name).close()
 
 
-class RemoteInbox(Inbox):
+class S3Inbox(Inbox):
     """An inbox in S3, whose files are read through local copies.
 
     Args:
@@ -160,7 +160,7 @@ def open_inbox(settings: Settings, s3_client: Any = None) -> Inbox:
     place = settings.require_inbox()
     if isinstance(place, Path):
         return LocalInbox(place)
-    return RemoteInbox(open_files(place, settings.s3, s3_client))
+    return S3Inbox(open_files(place, settings.s3, s3_client))
 
 
 def _is_folder(found: os.DirEntry[str]) -> bool:

@@ -1,1 +1,1 @@
-"""Makes the sample catalogue: pictures, sound, captions and true shot boundaries."""
+"""Generator of the sample catalogue: pictures, sound, captions and true shot boundaries."""

@@ -1,4 +1,4 @@
-"""`python -m samples.make [TITLE ...]`: makes the sample catalogue again, or some of its titles."""
+"""`python -m samples.make [TITLE ...]`: make the sample catalogue again, or some of its titles."""
 
 import argparse
 from pathlib import Path
@@ -15,7 +15,7 @@ CATALOGUE = Path(__file__).parents[1] / "catalogue"
 
 
 def make(film: Film, catalogue: Path) -> Path:
-    """Writes a film's title folder; `title.json`, which says that it is complete, comes last."""
+    """Write a film's title folder; `title.json`, which says that it is complete, comes last."""
     folder = catalogue / film.title_id
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.iterdir():
@@ -40,7 +40,7 @@ def make(film: Film, catalogue: Path) -> Path:
 
 
 def main() -> None:
-    """Command line."""
+    """Make the titles that the command line names."""
     films = {film.title_id: film for film in FILMS}
     parser = argparse.ArgumentParser(prog="python -m samples.make", description=__doc__)
     parser.add_argument("titles", nargs="*", metavar="TITLE", help=f"of {', '.join(films)}")

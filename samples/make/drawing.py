@@ -20,26 +20,26 @@ View = tuple[float, float, float]
 
 
 def colour(code: str, alpha: float = 1.0) -> int:
-    """Skia colour of `#rrggbb`."""
+    """Return the Skia colour of `#rrggbb`."""
     red, green, blue = (int(code[i : i + 2], 16) for i in (1, 3, 5))
     return skia.Color(red, green, blue, round(255 * min(max(alpha, 0.0), 1.0)))
 
 
 def mix(first: str, second: str, share: float) -> str:
-    """`#rrggbb` between two others; `share` 0 gives the first."""
+    """Return `#rrggbb` between two others; `share` 0 gives the first."""
     share = min(max(share, 0.0), 1.0)
     pairs = ((int(first[i : i + 2], 16), int(second[i : i + 2], 16)) for i in (1, 3, 5))
     return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in pairs)
 
 
 def ease(value: float) -> float:
-    """Smooth step: 0 to 1 with no jerk at either end."""
+    """Return a smooth step: 0 to 1 with no jerk at either end."""
     value = min(max(value, 0.0), 1.0)
     return value * value * (3 - 2 * value)
 
 
 def framed(scene: Scene, start: View, end: View | None = None) -> Scene:
-    """Drawn `scene` from closer by, the camera moving from one view to another."""
+    """Return `scene` seen by a camera that moves from one closer view to another."""
     last = end or start
 
     def closer(canvas: skia.Canvas, t: float, progress: float) -> None:
@@ -54,7 +54,7 @@ def framed(scene: Scene, start: View, end: View | None = None) -> Scene:
 
 
 def fill(code: str, alpha: float = 1.0, blur: float = 0.0) -> skia.Paint:
-    """Paint for a plain, optionally soft, shape."""
+    """Return paint for a plain, optionally soft, shape."""
     paint = skia.Paint(AntiAlias=True, Color=colour(code, alpha))
     if blur:
         paint.setMaskFilter(skia.MaskFilter.MakeBlur(skia.kNormal_BlurStyle, blur))
@@ -62,7 +62,7 @@ def fill(code: str, alpha: float = 1.0, blur: float = 0.0) -> skia.Paint:
 
 
 def line(code: str, width: float, alpha: float = 1.0, blur: float = 0.0) -> skia.Paint:
-    """Paint for a round-ended stroke."""
+    """Return paint for a round-ended stroke."""
     paint = fill(code, alpha, blur)
     paint.setStyle(skia.Paint.kStroke_Style)
     paint.setStrokeWidth(width)
@@ -72,7 +72,7 @@ def line(code: str, width: float, alpha: float = 1.0, blur: float = 0.0) -> skia
 
 
 def vertical(top: float, bottom: float, codes: Sequence[str]) -> skia.Paint:
-    """Paint with a vertical gradient through `codes`."""
+    """Return paint with a vertical gradient through `codes`."""
     shader = skia.GradientShader.MakeLinear(
         [skia.Point(0, top), skia.Point(0, bottom)], [colour(code) for code in codes]
     )
@@ -80,7 +80,7 @@ def vertical(top: float, bottom: float, codes: Sequence[str]) -> skia.Paint:
 
 
 def radial(x: float, y: float, radius: float, codes: Sequence[tuple[str, float]]) -> skia.Paint:
-    """Paint with a radial gradient through (colour, alpha) pairs."""
+    """Return paint with a radial gradient through (colour, alpha) pairs."""
     shader = skia.GradientShader.MakeRadial(
         skia.Point(x, y), radius, [colour(code, alpha) for code, alpha in codes]
     )
@@ -88,7 +88,7 @@ def radial(x: float, y: float, radius: float, codes: Sequence[tuple[str, float]]
 
 
 def glow(canvas: skia.Canvas, x: float, y: float, radius: float, code: str, alpha: float) -> None:
-    """Light that fades out from a point."""
+    """Draw light that fades out from a point."""
     codes = [(code, alpha), (code, alpha * 0.3), (code, 0.0)]
     canvas.drawCircle(x, y, radius, radial(x, y, radius, codes))
 
@@ -102,26 +102,26 @@ def box(
     paint: skia.Paint,
     corner: float = 0.0,
 ) -> None:
-    """Rectangle given by its corner and size."""
+    """Draw a rectangle given by its corner and size."""
     canvas.drawRoundRect(skia.Rect.MakeXYWH(left, top, width, height), corner, corner, paint)
 
 
 def ellipse(
     canvas: skia.Canvas, x: float, y: float, width: float, height: float, paint: skia.Paint
 ) -> None:
-    """Ellipse given by its centre and half axes."""
+    """Draw an ellipse given by its centre and half axes."""
     canvas.drawOval(skia.Rect.MakeXYWH(x - width, y - height, 2 * width, 2 * height), paint)
 
 
 def polygon(canvas: skia.Canvas, points: Sequence[Point], paint: skia.Paint) -> None:
-    """Closed polygon."""
+    """Draw a closed polygon."""
     path = skia.Path()
     path.addPoly([skia.Point(*point) for point in points], True)
     canvas.drawPath(path, paint)
 
 
 def curve(points: Sequence[Point], close: bool = False) -> skia.Path:
-    """Smooth path through the middles of `points`' edges, starting and ending at the end points."""
+    """Return a smooth path through the middles of `points`' edges, between the end points."""
     path = skia.Path()
     path.moveTo(*points[0])
     for (x, y), (next_x, next_y) in pairwise(points[1:]):
@@ -133,14 +133,14 @@ def curve(points: Sequence[Point], close: bool = False) -> skia.Path:
 
 
 def sky(canvas: skia.Canvas, *codes: str) -> None:
-    """Whole background as a vertical gradient."""
+    """Draw the whole background as a vertical gradient."""
     box(canvas, 0, 0, WIDTH, HEIGHT, vertical(0, HEIGHT, codes))
 
 
 def hills(
     canvas: skia.Canvas, height: float, swing: float, seed: int, paint: skia.Paint, shift: float = 0
 ) -> None:
-    """Rolling ridge across the whole picture, moved left by `shift` pixels."""
+    """Draw a rolling ridge across the whole picture, moved left by `shift` pixels."""
     chance = random.Random(seed)
     phases = [chance.uniform(0, math.tau) for _ in range(3)]
     points = []
@@ -159,7 +159,7 @@ def hills(
 def mountains(
     canvas: skia.Canvas, base: float, rise: float, seed: int, code: str, snow: str | None = None
 ) -> None:
-    """Jagged range with a lit side and, if wanted, snow on its peaks."""
+    """Draw a jagged range with a lit side and, if wanted, snow on its peaks."""
     chance = random.Random(seed)
     x = -80.0
     while x < WIDTH + 60:
@@ -187,7 +187,7 @@ def mountains(
 def stars(
     canvas: skia.Canvas, count: int, seed: int, t: float, floor: float = HEIGHT, turn: float = 0.0
 ) -> None:
-    """Twinkling stars above `floor`, wheeled by `turn` degrees around a point below."""
+    """Draw twinkling stars above `floor`, wheeled by `turn` degrees around a point below."""
     chance = random.Random(seed)
     canvas.save()
     canvas.rotate(turn, WIDTH * 0.5, HEIGHT * 1.1)
@@ -202,7 +202,7 @@ def stars(
 
 
 def cloud(canvas: skia.Canvas, x: float, y: float, size: float, code: str, alpha: float) -> None:
-    """Soft cumulus of overlapping puffs, shaded below."""
+    """Draw a soft cumulus of overlapping puffs, shaded below."""
     puffs = ((-1.1, 0.1, 0.5), (-0.45, -0.25, 0.7), (0.35, -0.1, 0.62), (1.0, 0.12, 0.45))
     edge = size * 3
     canvas.saveLayerAlpha(
@@ -216,7 +216,7 @@ def cloud(canvas: skia.Canvas, x: float, y: float, size: float, code: str, alpha
 
 
 def pine(canvas: skia.Canvas, x: float, foot: float, size: float, code: str) -> None:
-    """Conifer in three tiers."""
+    """Draw a conifer in three tiers."""
     box(canvas, x - size * 0.05, foot - size * 0.2, size * 0.1, size * 0.22, fill("#2f2018"))
     for tier in range(3):
         top = foot - size * (1.0 - 0.26 * tier)
@@ -229,7 +229,7 @@ def pine(canvas: skia.Canvas, x: float, foot: float, size: float, code: str) -> 
 
 
 def birds(canvas: skia.Canvas, x: float, y: float, t: float, code: str, count: int = 5) -> None:
-    """Loose flock beating its wings."""
+    """Draw a loose flock beating its wings."""
     for index in range(count):
         left, top = x - index * 17, y + (index % 3) * 9 + 3 * math.sin(t + index)
         beat = 4 * math.sin(t * 9 + index * 1.3)
@@ -244,7 +244,7 @@ def birds(canvas: skia.Canvas, x: float, y: float, t: float, code: str, count: i
 def water(
     canvas: skia.Canvas, top: float, t: float, codes: Sequence[str], glint: str, seed: int = 3
 ) -> None:
-    """Water up to the lower edge, with drifting glints that grow towards the viewer."""
+    """Draw water up to the lower edge, with drifting glints that grow towards the viewer."""
     box(canvas, 0, top, WIDTH, HEIGHT - top, vertical(top, HEIGHT, codes))
     chance = random.Random(seed)
     for _ in range(110):
@@ -257,12 +257,12 @@ def water(
 
 
 def vignette(canvas: skia.Canvas, alpha: float = 0.35) -> None:
-    """Darker corners, which hold the eye in the picture."""
+    """Darken the corners, which holds the eye in the picture."""
     codes = [("#000000", 0.0), ("#000000", 0.0), ("#000000", alpha)]
     box(canvas, 0, 0, WIDTH, HEIGHT, radial(WIDTH / 2, HEIGHT / 2, 400, codes))
 
 
 def shade(canvas: skia.Canvas, code: str, alpha: float) -> None:
-    """Colour laid over the whole picture: dusk, a flash of lightning, a fade."""
+    """Lay a colour over the whole picture: dusk, a flash of lightning, a fade."""
     if alpha > 0:
         box(canvas, 0, 0, WIDTH, HEIGHT, fill(code, alpha))

@@ -1,4 +1,4 @@
-"""Writes pictures and sound to a media file with PyAV."""
+"""Encoding of pictures and sound to a media file with PyAV."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -26,7 +26,7 @@ FORMATS: dict[str, tuple[str, dict[str, str], str, int]] = {
 def encode(
     path: Path, frames: Iterator[NDArray[np.uint8]], rate: Fraction, sound: NDArray[np.float32]
 ) -> None:
-    """Encodes a film.
+    """Encode a film.
 
     Args:
         path: the file to write; its suffix chooses the codecs.
@@ -45,17 +45,17 @@ def encode(
         audio = container.add_stream(audio_codec, rate=RATE, layout="stereo")
         assert isinstance(audio, av.AudioStream)
         audio.bit_rate = audio_bits
-        heard = 0
+        written = 0
         for index, picture in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = index, 1 / rate
             container.mux(video.encode(frame))
             until = min(round((index + 1) / rate * RATE), sound.shape[1])
             samples = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(sound[:, heard:until]), format="fltp", layout="stereo"
+                np.ascontiguousarray(sound[:, written:until]), format="fltp", layout="stereo"
             )
-            samples.sample_rate, samples.pts, samples.time_base = RATE, heard, Fraction(1, RATE)
+            samples.sample_rate, samples.pts, samples.time_base = RATE, written, Fraction(1, RATE)
             container.mux(audio.encode(samples))
-            heard = until
+            written = until
         container.mux(video.encode(None))
         container.mux(audio.encode(None))

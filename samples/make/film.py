@@ -1,4 +1,4 @@
-"""A film as a list of shots and lines of dialogue, and the frames that come of it.
+"""A film as a list of shots and lines of dialogue, and its frames.
 
 Where a shot begins. A hard cut is plain. In a dissolve of n frames the old shot still shows
 through n frames, and the new shot is counted from the first frame that is wholly its own: the
@@ -23,7 +23,7 @@ class Shot:
 
     Attributes:
         seconds: until the next shot starts.
-        scene: what is seen.
+        scene: picture of every moment.
         dissolve: frames in which this shot shines through the end of the one before; 0 cuts.
         ambience: name of the sounds of the place, see `sound.AMBIENCES`.
         fade_out: frames to black at the shot's end.
@@ -38,7 +38,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Line:
-    """Something said: by whom, in which shot (from 0), how many seconds into it."""
+    """A spoken line: its speaker, its shot (from 0) and its start in the shot, in seconds."""
 
     shot: int
     offset: float
@@ -58,7 +58,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Film:
-    """A storyboard and what its title folder says about it."""
+    """A storyboard and the metadata of its title folder."""
 
     title_id: str
     name: str
@@ -84,7 +84,7 @@ class Film:
         object.__setattr__(self, "starts", tuple(starts))
 
     def seconds_at(self, frame: int) -> float:
-        """Time of a frame's start."""
+        """Return the time of a frame's start."""
         return float(frame / self.rate)
 
     @property
@@ -93,14 +93,14 @@ class Film:
         return self.seconds_at(self.starts[-1])
 
     def frames(self) -> Iterator[np.ndarray]:
-        """Every picture in turn: uint8, 360 x 640 x 3."""
+        """Yield every picture in turn: uint8, 360 x 640 x 3."""
         surface = skia.Surface(WIDTH, HEIGHT)
         for index in range(len(self.shots)):
             for frame in range(self.starts[index], self.starts[index + 1]):
                 yield self.picture(surface, index, frame)
 
     def picture(self, surface: skia.Surface, index: int, frame: int) -> np.ndarray:
-        """The picture of one frame, which lies in shot `index`."""
+        """Draw the picture of one frame, which lies in shot `index`."""
         canvas = surface.getCanvas()
         self._draw(canvas, index, frame)
         end = self.starts[index + 1]
@@ -124,7 +124,7 @@ class Film:
         canvas.restore()
 
     def manifest(self) -> str:
-        """Contents of `title.json`."""
+        """Return the contents of `title.json`."""
         record = {
             "title_id": self.title_id,
             "name": self.name,
@@ -137,7 +137,7 @@ class Film:
         return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
 
     def shot_table(self) -> str:
-        """Contents of `shots.csv`: the true boundaries, zero-based, the last frame inclusive."""
+        """Return the contents of `shots.csv`: true boundaries from 0, the last frame inclusive."""
         rows = ["start_frame,end_frame,transition,transition_frames"]
         for shot, start, end in zip(self.shots, self.starts, self.starts[1:], strict=False):
             kind = "start" if start == 0 else "dissolve" if shot.dissolve else "cut"
@@ -145,7 +145,7 @@ class Film:
         return "\n".join(rows) + "\n"
 
     def clip_table(self) -> str:
-        """Contents of `clips.csv`."""
+        """Return the contents of `clips.csv`."""
         names = list(self.clips[0].labels)
         rows = [",".join(["clip_id", "start_s", "end_s", *names])]
         for clip in self.clips:

@@ -14,7 +14,7 @@ Samples = NDArray[np.float32]
 def noise(
     count: int, chance: np.random.Generator, low: float, high: float, slope: float = 0
 ) -> Samples:
-    """Noise between two frequencies in hertz, falling by `slope` (1: pink), at an RMS of 1."""
+    """Return noise between two frequencies (Hz), falling by `slope` (1: pink), at an RMS of 1."""
     spectrum = np.fft.rfft(chance.standard_normal(count))
     frequency = np.fft.rfftfreq(count, 1 / RATE)
     shape = 1 / (1 + (low / np.maximum(frequency, 1)) ** 4) / (1 + (frequency / high) ** 4)
@@ -23,19 +23,19 @@ def noise(
 
 
 def seconds(count: int) -> NDArray[np.float64]:
-    """Time of each sample."""
+    """Return the time of each sample."""
     return np.arange(count) / RATE
 
 
 def swell(count: int, period: float, depth: float, phase: float = 0) -> NDArray[np.float64]:
-    """Slow rise and fall around 1."""
+    """Return a slow rise and fall around 1."""
     return 1 + depth * np.sin(2 * np.pi * seconds(count) / period + phase)
 
 
 def scatter(
     count: int, chance: np.random.Generator, every: float, event: Callable[[], NDArray[np.float64]]
 ) -> Samples:
-    """Events at random times, one `every` so many seconds on average."""
+    """Return events at random times, one `every` so many seconds on average."""
     result = np.zeros(count, np.float32)
     for _ in range(max(1, round(count / RATE / every))):
         sound = event()[:count]
@@ -45,7 +45,7 @@ def scatter(
 
 
 def sweep(length: float, first: float, last: float, decay: float) -> NDArray[np.float64]:
-    """Tone gliding from one frequency to another and dying away."""
+    """Return a tone gliding from one frequency to another and dying away."""
     t = seconds(round(length * RATE))
     frequency = first + (last - first) * t / length
     attack = np.minimum(t / 0.006, 1)
@@ -139,7 +139,7 @@ def hum(count: int, chance: np.random.Generator) -> Samples:
 
 
 def space(count: int, chance: np.random.Generator) -> Samples:
-    """Return the sound of outer space as films have it: a slow drone."""
+    """A slow drone, the sound of outer space in films."""
     t = seconds(count)
     drone = sum(np.sin(2 * np.pi * pitch * t + pitch) for pitch in (55, 55.4, 82.6, 110.3))
     return (
@@ -148,7 +148,7 @@ def space(count: int, chance: np.random.Generator) -> Samples:
 
 
 def static(count: int, chance: np.random.Generator) -> Samples:
-    """A receiver that hears nothing but hiss and crackle."""
+    """A receiver with nothing but hiss and crackle."""
     clicks = scatter(count, chance, 0.12, lambda: sweep(0.006, 3000, 1200, 500))
     fans = 0.02 * noise(count, chance, 100, 800, 1)
     return 0.03 * noise(count, chance, 700, 5200) * swell(count, 0.9, 0.4) + 0.16 * clicks + fans
@@ -221,7 +221,7 @@ MUSIC: dict[str, tuple[float, tuple[tuple[int, ...], ...], str]] = {
 def note(
     pitch: int, length: float, harmonics: Sequence[float], attack: float, decay: float
 ) -> NDArray[np.float64]:
-    """One note: a sum of harmonics under an envelope."""
+    """Return one note: a sum of harmonics under an envelope."""
     t = seconds(round(length * RATE))
     base = 440 * 2 ** ((pitch - 69) / 12)
     tone = sum(
@@ -232,7 +232,7 @@ def note(
 
 
 def music(name: str, count: int, chance: np.random.Generator) -> NDArray[np.float32]:
-    """Stereo score of `count` samples: a pad, an arpeggio and, for a journey, percussion."""
+    """Return a stereo score of `count` samples: pad, arpeggio and, for a journey, percussion."""
     bar, chords, lead = MUSIC[name]
     score = np.zeros((2, count + round((bar + 2) * RATE)))
 
@@ -277,7 +277,7 @@ def music(name: str, count: int, chance: np.random.Generator) -> NDArray[np.floa
 
 
 def ambience_track(names: Sequence[str], bounds: Sequence[int], seed: int) -> Samples:
-    """Each shot's ambience between its bounds (in samples), blended over a tenth of a second."""
+    """Mix each shot's ambience between its bounds (samples), blended over a tenth of a second."""
     blend = RATE // 20
     track = np.zeros(bounds[-1], np.float32)
     for index, name in enumerate(names):
@@ -291,7 +291,7 @@ def ambience_track(names: Sequence[str], bounds: Sequence[int], seed: int) -> Sa
 
 
 def mixdown(ambience: Samples, score: NDArray[np.float32], voice: Samples) -> NDArray[np.float32]:
-    """Stereo mix: ambience and score step back while someone speaks, ends are faded."""
+    """Return the stereo mix: ambience and score are quieter under speech, ends are faded."""
     window = np.hanning(round(0.5 * RATE))
     spoken = np.abs(voice) > 0.01
     presence = np.fft.irfft(

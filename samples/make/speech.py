@@ -24,7 +24,7 @@ VOICES: dict[str, tuple[str, int, int]] = {
 
 @dataclass(frozen=True)
 class Utterance:
-    """A line as spoken: its time in the film and its sound."""
+    """A spoken line: its time in the film and its sound."""
 
     line: Line
     start_s: float
@@ -32,12 +32,12 @@ class Utterance:
 
     @property
     def end_s(self) -> float:
-        """End of the speech, in seconds."""
+        """Return the end of the speech, in seconds."""
         return self.start_s + len(self.samples) / RATE
 
 
 def speak(speaker: str, text: str) -> Samples:
-    """`text` in a speaker's voice, without silence at either end, at an RMS of about 0.16."""
+    """Speak `text` in a speaker's voice, without silence at either end, at an RMS of about 0.16."""
     voice, pace, pitch = VOICES[speaker]
     command = ["espeak-ng", "-v", voice, "-s", str(pace), "-p", str(pitch), "--stdout", text]
     output = subprocess.run(command, check=True, capture_output=True).stdout
@@ -59,7 +59,7 @@ def speak(speaker: str, text: str) -> Samples:
 
 
 def utterances(film: Film) -> list[Utterance]:
-    """The film's lines at their times.
+    """Speak the film's lines at their times.
 
     Raises:
         ValueError: a line starts before the one before has ended, or outlasts the film.
@@ -83,7 +83,7 @@ def utterances(film: Film) -> list[Utterance]:
 
 
 def voice_track(spoken: list[Utterance], count: int, seed: int) -> Samples:
-    """All lines on one track of `count` samples, in a small room."""
+    """Mix all lines on one track of `count` samples, in a small room."""
     track = np.zeros(count, np.float32)
     for utterance in spoken:
         first = round(utterance.start_s * RATE)
@@ -98,7 +98,7 @@ def voice_track(spoken: list[Utterance], count: int, seed: int) -> Samples:
 
 
 def captions(spoken: list[Utterance], form: str) -> str:
-    """WebVTT (`vtt`) or SubRip (`srt`) of the lines."""
+    """Return WebVTT (`vtt`) or SubRip (`srt`) of the lines."""
     point = "." if form == "vtt" else ","
 
     def stamp(time: float) -> str:

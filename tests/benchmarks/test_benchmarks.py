@@ -17,18 +17,18 @@ COMMANDS = sorted(
     for path in (REPOSITORY / "benchmarks").glob("*.py")
     if re.search(r'^if __name__ == "__main__"', path.read_text(), re.MULTILINE)
 )
-# `test_machine_faults` runs these and looks at what they found.
+# `test_machine_faults` runs these and checks their findings.
 TESTED_THERE = {"full_disk", "s3_faults"}
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of inputs that all share."""
+    """Return the folder of inputs that all commands share."""
     return tmp_path_factory.mktemp("small_inputs")
 
 
 def numbers(value: Any) -> Iterator[float]:
-    """All numbers of a JSON document."""
+    """Yield all numbers of a JSON document."""
     if isinstance(value, dict | list):
         for each in value.values() if isinstance(value, dict) else value:
             yield from numbers(each)

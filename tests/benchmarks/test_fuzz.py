@@ -52,7 +52,7 @@ def test_the_watch_sees_what_other_processes_and_libraries_open(tmp_path: Path) 
         watch.close()
 
 
-# A worker whose kinds do what no input may do.
+# A worker with a kind for each failure of an input.
 _WORKER = """
 import os, sys, time
 from benchmarks.fuzzing import kinds, worker

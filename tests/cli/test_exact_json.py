@@ -51,6 +51,8 @@ def sql(small: SmallCatalogue, query: str) -> Result:
         ("0.1::DOUBLE", "0.1"),
         ("[1.0, 2.5]::FLOAT[2]", "[1.0, 2.5]"),
         ("'a'::ENUM('a', 'BIT')", '"a"'),
+        # Before DuckDB 2, fields of a row had no names, so that only one survived.
+        ("row(1, 2)", '{"element1": 1, "element2": 2}'),
         ("NULL", "null"),
     ],
 )
@@ -73,7 +75,6 @@ def test_values(small: SmallCatalogue, expression: str, text: str) -> None:
         "DATE 'infinity'",
         "TIMESTAMP '290000-01-01'",
         "DATE '0044-03-15 (BC)'",
-        "row(1, 2)",
     ],
 )
 def test_a_value_that_would_be_changed_is_refused(small: SmallCatalogue, expression: str) -> None:

@@ -25,7 +25,7 @@ WARNING = "Setting objective.mask_share is now objective.mask_ratio: the old nam
 
 @pytest.fixture(autouse=True)
 def nothing_logged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test is a new process as far as warnings are concerned."""
+    """Clear the record of warnings, so that each test logs them as a new process does."""
     monkeypatch.setattr(renamed_settings, "_logged", set())
 
 

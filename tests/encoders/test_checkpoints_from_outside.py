@@ -12,7 +12,7 @@ import torch
 from small_checkpoints import save_clip, save_wav2vec2
 
 from mediafm_core.config.settings import Settings
-from mediafm_core.encoders.clip import OpenCLIP
+from mediafm_core.encoders.open_clip_images import OpenCLIP
 from mediafm_core.encoders.wav2vec2 import Wav2Vec2
 from mediafm_core.errors import ConfigurationError
 

@@ -1,4 +1,4 @@
-"""Children taken over by their input: each fails only its own title, with the reason."""
+"""Children that their input has taken over: each fails only its own title, with the reason."""
 
 import errno
 import json

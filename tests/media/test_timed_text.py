@@ -116,7 +116,7 @@ def test_a_real_title_without_timed_text(shared_media: Path) -> None:
 
 @pytest.fixture(scope="module")
 def film_with_tracks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A film with French SubRip, English SubStation and unmarked WebVTT tracks.
+    """Make a film with French SubRip, English SubStation and unmarked WebVTT tracks.
 
     Its time stamps start at 1.5 s.
     """

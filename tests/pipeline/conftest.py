@@ -30,7 +30,7 @@ def _ingested(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
 
 @pytest.fixture
 def catalogue(_ingested: Catalogue, tmp_path: Path) -> Catalogue:
-    """A copy of inbox and store, to change."""
+    """Return a copy of inbox and store, to change."""
     copy = Catalogue(tmp_path / "inbox", tmp_path / "store")
     copy_catalogue(*_ingested, *copy)
     return copy
@@ -38,5 +38,5 @@ def catalogue(_ingested: Catalogue, tmp_path: Path) -> Catalogue:
 
 @pytest.fixture
 def ingested(_ingested: Catalogue) -> Catalogue:
-    """The original inbox and store, to read only."""
+    """Return the original inbox and store, to read only."""
     return _ingested

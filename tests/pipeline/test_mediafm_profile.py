@@ -13,7 +13,7 @@ from mediafm_core.pipeline.quarantine import Quarantine
 from mediafm_core.vectors import to_numpy
 
 KEY = "sk-not-for-any-log"
-TRIES = 4  # more than the failures after which a title is quarantined
+TRIES = 4  # more failures than any limit before quarantine
 
 
 def test_titles_go_through_the_encoders_of_the_blog(catalogue, tmp_path, monkeypatch, caplog):

@@ -20,7 +20,7 @@ def contextual(platform: Platform, title_id: str) -> np.ndarray:
 
 
 def ingest_elsewhere(catalogue, store, title_ids, **overrides) -> Platform:
-    """Take the same titles into another store, with the model of the first."""
+    """Ingest the same titles into another store, with the model of the first."""
     model = catalogue.platform().network.folder
     platform = catalogue._replace(store=store).platform(**overrides)
     release(platform, adopt_model(platform, model))

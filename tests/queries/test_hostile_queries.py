@@ -276,7 +276,7 @@ def test_ordinary_sql_works(query: str, small: SmallCatalogue) -> None:
 
 
 def test_every_function_with_side_effects_is_listed() -> None:
-    """Fails with a DuckDB that has new ones: review them, and list the harmless ones."""
+    """Fail with a DuckDB that has new ones: review them, and list the harmless ones."""
     with duckdb.connect() as connection:
         marked = connection.execute(
             "SELECT DISTINCT function_name FROM duckdb_functions() WHERE has_side_effects"

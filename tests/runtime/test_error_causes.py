@@ -42,7 +42,7 @@ RANDOM = np.random.default_rng(0)
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 100 KiB."""
+    """Mount a disk of 100 KiB."""
     try:
         with small_disk(tmp_path / "disk", 100) as folder:
             yield folder

@@ -23,7 +23,7 @@ def test_the_next_item_is_taken_while_the_caller_has_one_and_no_further() -> Non
 
     reading = prefetch(items())
     assert next(reading) == 0
-    assert taken[1].wait(timeout=300)  # taken before anything asked for it
+    assert taken[1].wait(timeout=300)  # taken before the first request
     assert not taken[2].is_set()
     assert list(reading) == [1, 2, 3]
 

@@ -41,7 +41,7 @@ def bucket(server: S3Server) -> str:
 
 @pytest.fixture
 def place(bucket: str) -> S3Location:
-    """An empty prefix of the bucket."""
+    """Return an empty prefix of the bucket."""
     return S3Location(bucket, f"test-{next(_places)}/store")
 
 
@@ -53,7 +53,7 @@ def proxy(server: S3Server) -> Iterator[FaultyProxy]:
 
 @pytest.fixture
 def lease_s() -> float:
-    """Seconds of a lease, longer than any test: locks expire only in tests of that."""
+    """Return the seconds of a lease, longer than any test; tests of expiry override it."""
     return 24 * 3600.0
 
 
@@ -71,7 +71,7 @@ def settings(server: S3Server, tmp_path: Path, lease_s: float) -> dict[str, Any]
 
 @pytest.fixture
 def open_files(settings: dict[str, Any], place: S3Location) -> OpenFiles:
-    """Files at the place; it and the settings can be changed."""
+    """Return a function that opens files at the prefix, or at another place with other settings."""
 
     def files(elsewhere: S3Location | None = None, **changes: Any) -> S3Files:
         return S3Files(elsewhere or place, S3Settings.model_validate({**settings, **changes}))
@@ -81,7 +81,7 @@ def open_files(settings: dict[str, Any], place: S3Location) -> OpenFiles:
 
 @pytest.fixture(params=["local", "s3"])
 def files(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
-    """Files of either kind."""
+    """Return files on disk, then in S3."""
     if request.param == "local":
         return LocalFiles(tmp_path / "store")
     return request.getfixturevalue("open_files")()

@@ -105,7 +105,7 @@ def test_it_becomes_free_though_the_clock_of_the_server_was_set_back(
     def set_back(text: str) -> datetime:
         return parsedate_to_datetime(text) - timedelta(days=365)
 
-    monkeypatch.setattr("mediafm_core.storage.lease.parsedate_to_datetime", set_back)
+    monkeypatch.setattr("mediafm_core.storage.s3_lease.parsedate_to_datetime", set_back)
     with files.exclusive("held"):  # or this waits for a year
         pass
 

@@ -18,7 +18,7 @@ from mediafm_core.pipeline.platform import Platform
 from mediafm_core.store.features import clean
 from mediafm_core.store.store import Store
 
-# Each with a folder beside it that it would match if it were taken for a pattern.
+# Each with a folder beside it that it would match as a pattern.
 _PATTERNS = {"a*b": "axb", "a[b]c": "abc", "**": "x", "[!a]": "b", "a[b": "ab", "{a,b}": "a"}
 _OTHERS = [
     "a b",

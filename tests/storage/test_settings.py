@@ -34,7 +34,7 @@ HOMES = Path(__file__).parents[2] / "dagster_home"
 def environment(
     monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], place: S3Location
 ) -> S3Location:
-    """The settings of inbox and store in S3 as environment variables; where the store is."""
+    """Set inbox and store in S3 by environment variables; return the location of the store."""
     monkeypatch.setenv("MEDIAFM_STORE", str(place))
     monkeypatch.setenv("MEDIAFM_INBOX", f"{place}-inbox")
     for name, value in settings.items():

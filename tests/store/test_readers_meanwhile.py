@@ -23,7 +23,7 @@ SHOTS = 20
 KILLS = 4
 WRITING_S = 1.2  # at most, from a writer's first step to its end
 
-# Any client: a connection of its own for every question, one file, no retry.
+# Any client: a connection of its own for every query, one file, no retry.
 _READER = """
 import json, sys, time
 import duckdb
@@ -45,7 +45,7 @@ with open(answers, "w") as file:
         time.sleep(0.005)
 """
 
-# Does one thing after the other at random until it is killed.
+# Runs random operations, one after the other, until it is killed.
 _WRITER = """
 import random, sys
 from pathlib import Path
@@ -93,7 +93,7 @@ def test_every_answer_is_of_one_model_and_whole_if_any_process_is_killed(tmp_pat
             assert writer.poll() is None, "the writer failed by itself"
             writer.send_signal(signal.SIGKILL)
             writer.communicate()
-    for _ in range(2):  # what the last of them left is whole, and can be cut over from
+    for _ in range(2):  # the state after the last of them is whole, and a cutover from it works
         _wait_for_answers(reader, answers, more=2)
         seen = read_snapshot(small.store)
         assert seen is not None

@@ -178,7 +178,7 @@ def write_snapshot(
         local: as of `rows`.
     """
     if store.files.is_remote and not connection.filesystem_is_registered("s3"):
-        from mediafm_core.storage.duckdb_filesystem import CachedFileSystem
+        from mediafm_core.storage.duckdb_s3_filesystem import CachedFileSystem
 
         connection.register_filesystem(CachedFileSystem(store.files))
     connection.execute(f"ATTACH {literal(str(path))} AS prepared (STORAGE_VERSION '{_FORMAT}')")

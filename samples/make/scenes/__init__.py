@@ -1,1 +1,1 @@
-"""The places the films are set in. Each function returns a `Scene`: a picture for every moment."""
+"""Places of the films. Each function returns a `Scene`, which draws the picture of a moment."""

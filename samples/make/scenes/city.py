@@ -37,7 +37,7 @@ def towers(
     t: float,
     shift: float = 0.0,
 ) -> None:
-    """Row of buildings; a share `lit` of their windows glows, a few switching as time passes."""
+    """Draw a row of buildings; a share `lit` of the windows glows, a few switch as time passes."""
     chance = random.Random(seed)
     x = -60.0
     while x < WIDTH + 200:
@@ -115,7 +115,7 @@ def skyline(night: bool = False) -> Scene:
 def cat(
     canvas: skia.Canvas, x: float, foot: float, size: float, t: float, asleep: bool = False
 ) -> None:
-    """Tabby seen from behind or, asleep, curled up."""
+    """Draw a tabby seen from behind or, asleep, curled up."""
     coat, dark = "#8a6642", "#4d3522"
     canvas.save()
     canvas.translate(x, foot)
@@ -205,7 +205,7 @@ def window_sill(asleep: bool = False, night: bool = False, flick: float = 1.0) -
 
 
 def umbrella(canvas: skia.Canvas, x: float, foot: float, size: float, t: float, code: str) -> None:
-    """Passer-by under an umbrella, in mid-stride."""
+    """Draw a passer-by under an umbrella, in mid-stride."""
     canvas.save()
     canvas.translate(x, foot + 1.5 * abs(math.sin(t * 5)))
     canvas.scale(size, size)

@@ -49,7 +49,7 @@ def screen(
     t: float,
     signal: bool,
 ) -> None:
-    """Display with a running trace above a falling spectrum."""
+    """Draw a display with a running trace above a falling spectrum."""
     box(canvas, left - 8, top - 8, width + 16, height + 16, fill("#2a3040"), 10)
     box(canvas, left, top, width, height, fill("#04140f"), 5)
     canvas.save()
@@ -108,7 +108,7 @@ def person(
     hair: str,
     talking: bool,
 ) -> None:
-    """Scientist seen from behind, head moving as they speak."""
+    """Draw a scientist seen from behind, head moving as they speak."""
     canvas.save()
     canvas.translate(x, foot)
     canvas.scale(size, size)

@@ -35,7 +35,7 @@ COACHES = ("#b5382f", "#e0b04a", "#e0b04a", "#e0b04a")
 def train(
     canvas: skia.Canvas, x: float, rail: float, size: float, t: float, back: bool = False
 ) -> None:
-    """Steam train whose nose is at `x`, heading right (or left, `back`)."""
+    """Draw a steam train whose nose is at `x`, heading right (or left, `back`)."""
     canvas.save()
     canvas.translate(x, rail)
     canvas.scale(-size if back else size, size)

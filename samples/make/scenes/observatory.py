@@ -28,7 +28,7 @@ from ..drawing import (
 
 
 def milky_way(canvas: skia.Canvas, t: float) -> None:
-    """Band of haze and faint stars across the sky."""
+    """Draw a band of haze and faint stars across the sky."""
     canvas.save()
     canvas.rotate(-32 + t * 0.5, 320, 200)
     for index in range(18):

@@ -21,7 +21,7 @@ GRAINY = {"galaxies"}
 
 @cache
 def load(name: str) -> skia.Image:
-    """Photograph `name`, slightly sharpened or, where it is grainy, smoothed."""
+    """Load the photograph `name`, slightly sharpened or, where it is grainy, smoothed."""
     image = skia.Image.open(str(PHOTOGRAPHS / f"{name}.jpg"))
     surface = skia.Surface(image.width(), image.height())
     kernel = SMOOTH if name in GRAINY else UNSHARP

@@ -86,7 +86,7 @@ def launch() -> Scene:
 
 
 def station(canvas: skia.Canvas, x: float, y: float, size: float, t: float) -> None:
-    """Space station with two pairs of solar panels."""
+    """Draw a space station with two pairs of solar panels."""
     canvas.save()
     canvas.translate(x, y)
     canvas.rotate(-8 + 2 * math.sin(t * 0.4))
@@ -168,7 +168,7 @@ def orbit(sunrise: bool = False) -> Scene:
 def robot(
     canvas: skia.Canvas, x: float, y: float, t: float, talking: bool, size: float = 1.0
 ) -> None:
-    """The station's small round robot, hovering."""
+    """Draw the station's small round robot, hovering."""
     canvas.save()
     canvas.translate(x, y + 4 * math.sin(t * 1.6))
     canvas.rotate(4 * math.sin(t * 1.1))
@@ -197,7 +197,7 @@ def robot(
 
 
 def blob(canvas: skia.Canvas, x: float, y: float, radius: float, t: float, phase: float) -> None:
-    """Quivering ball of coffee, lit from the upper left."""
+    """Draw a quivering ball of coffee, lit from the upper left."""
     points = []
     for step in range(25):
         angle = step / 24 * math.tau

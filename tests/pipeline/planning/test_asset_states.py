@@ -38,7 +38,7 @@ def _large(_ingested, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def root(_large: Path, tmp_path: Path) -> Path:
-    """An inbox and a store of six titles, to change."""
+    """Make an inbox and a store of six titles, to change."""
     root = tmp_path / "large"
     copy_catalogue(_large / "inbox", _large / "store", root / "inbox", root / "store")
     return root
@@ -49,7 +49,7 @@ def platform_of(root: Path, **overrides: object) -> Platform:
 
 
 def release_another_model(platform: Platform) -> str:
-    """Let a model of another name serve; only its name is compared."""
+    """Make a model of another name the serving one; only its name is compared."""
     model = "mediafm-4@0123456789abcdef"
     with deciding(platform.store):
         add_release(platform.store, release_history(platform.store), model, "somebody", "a test")
@@ -65,7 +65,7 @@ def test_made_titles_are_present_by_their_own_files(root):
 
 
 def change_something(root: Path, choice: random.Random) -> None:
-    """Random changes of a catalogue."""
+    """Change a catalogue at random."""
     title_id = title_name(choice.randrange(TITLES))
     files = sorted(
         path

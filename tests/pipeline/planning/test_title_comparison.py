@@ -18,7 +18,7 @@ STEPS = [("title",), DECODED, *((name,) for name in SPECS if name not in {"title
 
 @pytest.fixture
 def comparisons(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Counts comparisons by title; those of no single title are counted under an empty name."""
+    """Count comparisons by title; those of no single title are counted under an empty name."""
     made: Counter[str] = Counter()
     begin = VersionComparison.__init__
     begin_title = TitleComparison.__init__
@@ -38,7 +38,7 @@ def comparisons(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, str]]:
-    """Counts reads of records by asset and title."""
+    """Count reads of records by asset and title."""
     made: Counter[tuple[str, str]] = Counter()
     for name in ("record", "json_record", "version"):
         read = getattr(Store, name)

@@ -45,7 +45,7 @@ QUICK = EvaluationRequest(representations=("in_context",))
 
 @pytest.fixture
 def models(marked_models: MarkedModels, tmp_path: Path) -> MarkedModels:
-    """A copy to change, without stored evaluations."""
+    """Return a copy to change, without stored evaluations."""
     return marked_models.copy(tmp_path / "store", compared=False)
 
 
