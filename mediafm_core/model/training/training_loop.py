@@ -152,7 +152,7 @@ class TrainingLoop:
                 pending.append(self._step(step, batches))
                 state.step = step
                 state.shots += batches.counts.shots
-                state.places += batches.places
+                state.places += batches.positions
                 self.shots += batches.counts.shots
                 validates = step % settings.validate_every == 0 or step == settings.steps
                 saves = self._checkpoints is not None and step % settings.checkpoint_every == 0
