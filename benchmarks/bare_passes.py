@@ -41,7 +41,7 @@ class BareTraining:
         reader = BatchReader(data, plan, ranges, ObjectiveSettings(), training)
         steps = [reader.read(step) for step in range(WARM_UP + 1, training.steps)]
         self.shots = sum(step.counts.shots for step in steps)
-        self.padding_share = 1 - self.shots / sum(step.places for step in steps)
+        self.padding_share = 1 - self.shots / sum(step.positions for step in steps)
         self._warm_up = [self._on_device(reader.read(step), network) for step in (1, 2, 3)]
         self._steps = [self._on_device(step, network) for step in steps]
         self._objective = Objective(network, ObjectiveSettings())

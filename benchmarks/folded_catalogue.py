@@ -63,7 +63,7 @@ def from_table(path: Path, vectors: str, label: str | None, folder: Path) -> Cat
     return catalogue
 
 
-def hidden_shots(
+def masked_shots(
     catalogue: Catalogue, titles: Sequence[TitleSource]
 ) -> Iterator[tuple[torch.Tensor, Masks]]:
     """Yield each title's vectors `[n, d]` and its mask, the same in every call.

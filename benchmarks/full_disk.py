@@ -60,7 +60,7 @@ def main() -> None:
     print(
         f"{len(found)} sizes, {sum(bool(each['exit_code']) for each in found)} runs that failed, "
         f"{sum(each['quarantined'] for each in found)} titles quarantined, "
-        f"{len(failed)} stores that differ or hold a title back"
+        f"{len(failed)} stores that differ or quarantine a title"
     )
     write_json(arguments.json, found)
     sys.exit(bool(failed))

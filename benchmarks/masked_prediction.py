@@ -1,18 +1,18 @@
-"""Prediction of hidden shots of unseen titles, by objective and against baselines.
+"""Prediction of masked shots of unseen titles, by objective and against baselines.
 
     python -m benchmarks.masked_prediction --store STORE [--variants default,published,...]
     python -m benchmarks.masked_prediction --table SHOTS.parquet --vectors COLUMN [--label COLUMN]
 
 Titles are divided into folds. A model is trained without labels on the titles outside a fold, then
 a fifth of the shots of each title inside it is hidden and predicted: cosine distance over all
-hidden shots, beside baselines without a network. "smoothing" is the mean of visible
+masked shots, beside baselines without a network. "smoothing" is the mean of visible
 shots with weights that halve every 2.3 shots, near the best fixed weights there are.
 
 With `--label`, a logistic probe on the contextual vectors is trained on the same titles and tested
 on the fold's: average precision, mean over titles, of the best layer. The row of vectors without
 context is for comparison.
 
-With `--memorise N`, the one figure is the cosine of hidden shots of the N titles with the fewest
+With `--memorise N`, the one figure is the cosine of masked shots of the N titles with the fewest
 shots after training on these: a check that the network can learn at all.
 
 With `--store`, each modality alone is hidden too, and predicted from the others and the title.
@@ -34,7 +34,7 @@ from sklearn.metrics import average_precision_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.folded_catalogue import Catalogue, from_store, from_table, hidden_shots
+from benchmarks.folded_catalogue import Catalogue, from_store, from_table, masked_shots
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
 from mediafm_core.config.model_settings import ModelSettings
@@ -156,7 +156,7 @@ def chosen_settings(
 def without_network(catalogue: Catalogue, folds: list[list[TitleSource]]) -> list[dict]:
     """Measure the baselines that need no training."""
     distances: dict[str, list[np.ndarray]] = {}
-    for fused, masks in hidden_shots(catalogue, catalogue.titles):
+    for fused, masks in masked_shots(catalogue, catalogue.titles):
         masked = masks.masked[0].any(dim=-1)
         predictions = baseline_predictions(fused, masked) | {"smoothing": smoothed(fused, masked)}
         for name, prediction in predictions.items():
@@ -182,19 +182,19 @@ def smoothed(fused: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
 
 
 def memorise(settings: VariantSettings, catalogue: Catalogue, titles: int, folder: Path) -> None:
-    """Train on a few titles and print how well their hidden shots are predicted."""
+    """Train on a few titles and print how well their masked shots are predicted."""
     data = catalogue.data(catalogue.titles)
     chosen = [data.titles[i] for i in np.argsort(data.shots, kind="stable")[:titles]]
     shots = int(np.sort(data.shots)[:titles].sum())
     network = settings.train(catalogue.data(chosen), 0, folder)
     distances = [
         distance_of(network, fused, masks.masked)
-        for fused, masks in hidden_shots(catalogue, chosen)
+        for fused, masks in masked_shots(catalogue, chosen)
     ]
     cosine = 1 - float(np.concatenate(distances).mean())
     Console().print(
         f"{len(chosen)} titles, {shots} shots, {settings.training.steps} steps: the predictions of "
-        f"hidden shots have a mean cosine of {cosine:.4f} to the originals."
+        f"masked shots have a mean cosine of {cosine:.4f} to the originals."
     )
 
 
@@ -217,7 +217,7 @@ def measure(
             began = time.perf_counter()
             network = settings.train(catalogue.data(outside), seed, folder)
             seconds.append(time.perf_counter() - began)
-            for fused, masks in hidden_shots(catalogue, fold):
+            for fused, masks in masked_shots(catalogue, fold):
                 distances.append(distance_of(network, fused, masks.masked))
                 for kind, values in without_modality(network, fused, masks, catalogue).items():
                     modalities.setdefault(kind, []).append(values)

@@ -6,7 +6,7 @@
 A fifth of the titles is held out; both optimisers see the same batches with the same masks. AdamW
 is tried at several learning rates and its best one counts. Its step is cheaper, so at equal seconds
 it takes more of them; seconds are CPU seconds of the process, because other work on the machine
-does not change them. Figures are the cosine distance of hidden shots of the held-out titles, mean
+does not change them. Figures are the cosine distance of masked shots of the held-out titles, mean
 and spread over seeds.
 """
 

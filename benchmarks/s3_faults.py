@@ -56,7 +56,7 @@ def main() -> None:
                 for percent in arguments.percent
             ]
     failed = [each for each in found if each["quarantined"] or each["differences"]]
-    print(f"{len(found)} shares of faults, {len(failed)} stores that differ or hold a title back")
+    print(f"{len(found)} shares of faults, {len(failed)} stores that differ or quarantine a title")
     write_json(arguments.json, found)
     sys.exit(bool(failed))
 

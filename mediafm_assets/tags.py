@@ -17,7 +17,7 @@ QUARANTINED_IN_TAG = "mediafm/quarantined_in"
 """Set on the failed run of a quarantined title: the id of the run over many titles that met it."""
 
 # Tag of events.
-CONTENT_TAG = "mediafm/told"
+CONTENT_TAG = "mediafm/told"  # a stored name, which recorded events have
 """Digest of an observation's metadata: it shows a change where there is no data version."""
 
 OWNERS = ["team:media-ml"]

@@ -18,8 +18,8 @@ from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.candidates import Candidate, list_candidates, resolve
 from mediafm_core.pipeline.releases.model_comparison import (
     Finding,
-    compare_by_hidden_shots,
     compare_by_labels,
+    compare_by_masked_shots,
     reference_of,
 )
 from mediafm_core.pipeline.releases.stored_evaluation import EvaluationRequest, evaluate_catalogue
@@ -106,7 +106,7 @@ def in_context_as_good_as_serving(
     return _result(compared.finding, describe_difference(platform, compared))
 
 
-@dg.asset_check(asset=MODEL)
+@dg.asset_check(asset=MODEL)  # its name is stored in Dagster's event log
 def hidden_shots_are_predicted(
     context: dg.AssetCheckExecutionContext, platform: PlatformResource
 ) -> dg.AssetCheckResult:
@@ -118,7 +118,7 @@ def hidden_shots_are_predicted(
     model = _latest_model(context.instance, platform)
     if model is None:
         return _result(Finding(None, "No model has been trained."))
-    return _result(compare_by_hidden_shots(model, reference_of(platform, model)))
+    return _result(compare_by_masked_shots(model, reference_of(platform, model)))
 
 
 CHECKS: Sequence[dg.AssetChecksDefinition] = (

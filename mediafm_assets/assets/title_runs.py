@@ -53,7 +53,7 @@ def materialise_titles(
         title_progress(context.log.info, platform, assets[0], title_ids) as progress,
         TitleEvents(context, platform, len(title_ids)) as events,
     ):
-        for place, title_id in enumerate(title_ids):
+        for index, title_id in enumerate(title_ids):
             failed = platform.failed.get(title_id)
             if failed and depends_on(assets, failed.assets):
                 continue
@@ -61,7 +61,7 @@ def materialise_titles(
                 with closing_with(how_far):
                     found = materialise(platform, tuple(assets), title_id, force)
             except (ConfigurationError, IdentityMismatchError, MachineError) as error:
-                left = len(title_ids) - place - 1
+                left = len(title_ids) - index - 1
                 waiting = f" Titles that wait: {left}." if left else ""
                 platform.stopped_by = f"{error}{waiting}"
                 may_pass = isinstance(error, MachineError)

@@ -147,8 +147,8 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
     from mediafm_core.pipeline.platform import Platform
     from mediafm_core.pipeline.releases.candidates import Candidate
     from mediafm_core.pipeline.releases.model_comparison import (
-        compare_by_hidden_shots,
         compare_by_labels,
+        compare_by_masked_shots,
         reference_of,
     )
     from mediafm_core.pipeline.releases.release import refuse_overruled
@@ -184,7 +184,7 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
         reference = reference_of(platform, candidate)
         with progress_display() as display:
             compared = compare_by_labels(platform, candidate, reference, progress=display.show)
-        for finding in (compared.finding, compare_by_hidden_shots(candidate, reference)):
+        for finding in (compared.finding, compare_by_masked_shots(candidate, reference)):
             if finding.passed is False:
                 say(finding.line)
         digest = candidate.identity.rpartition("@")[2][:_DIGITS_SHOWN]

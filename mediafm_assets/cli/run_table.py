@@ -43,8 +43,8 @@ def closing_table(
         "CPU s",
         box=None,
     )
-    for place, state in enumerate(states):
-        progress(place / len(states))
+    for index, state in enumerate(states):
+        progress(index / len(states))
         shots = platform.store.record("shots", state.title_id)
         colour = _COLOURS[state.state]
         table.add_row(

@@ -22,7 +22,7 @@ from mediafm_assets.tags import ARRIVAL_PRIORITY, priority
 from mediafm_core.config.settings import Settings
 from mediafm_core.identity import digest_of
 from mediafm_core.pipeline.graph import SPECS, UP_TO_FUSION
-from mediafm_core.pipeline.planning.arrivals import arrivals, taken_in
+from mediafm_core.pipeline.planning.arrivals import arrivals, ingested_fingerprints
 
 NAME = "inbox_arrivals"
 
@@ -46,7 +46,7 @@ def arrivals_sensor(settings: Settings) -> dg.SensorDefinition:
         platform = watching_platform()
         if reason := reason_to_stand_by(platform.store):
             return dg.SkipReason(reason)
-        found = arrivals(platform, taken_in(platform), sensors.settle_s)
+        found = arrivals(platform, ingested_fingerprints(platform), sensors.settle_s)
         if not found.fingerprints:
             return dg.SkipReason(f"No new or changed title: {found}.")
         registered = list(context.instance.get_dynamic_partitions(TITLES))

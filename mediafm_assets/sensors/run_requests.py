@@ -51,22 +51,22 @@ def chunks(registered: Sequence[str], wanted: Collection[str], size: int) -> Ite
 
 def titles_under_way(instance: dg.DagsterInstance, registered: Sequence[str]) -> set[str]:
     """Return the titles of runs that are queued or under way."""
-    places = {title_id: place for place, title_id in enumerate(registered)}
+    indices = {title_id: index for index, title_id in enumerate(registered)}
     busy: set[str] = set()
     for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
-        busy |= _titles_of(run, registered, places)
+        busy |= _titles_of(run, registered, indices)
     return busy
 
 
 def _titles_of(
-    run: dg.DagsterRun, registered: Sequence[str], places: Mapping[str, int]
+    run: dg.DagsterRun, registered: Sequence[str], indices: Mapping[str, int]
 ) -> set[str]:
     """Return the titles of a run."""
     first = run.tags.get(ASSET_PARTITION_RANGE_START_TAG, "")
     last = run.tags.get(ASSET_PARTITION_RANGE_END_TAG, "")
-    if first in places and last in places:
-        return set(registered[places[first] : places[last] + 1])
-    return {run.tags.get(PARTITION_NAME_TAG, "")} & places.keys()
+    if first in indices and last in indices:
+        return set(registered[indices[first] : indices[last] + 1])
+    return {run.tags.get(PARTITION_NAME_TAG, "")} & indices.keys()
 
 
 def unfinished_runs(instance: dg.DagsterInstance, sensor: str) -> int:
@@ -114,12 +114,12 @@ def paused_after_failures(
     )
     terminated = [each for each in cancelled if INTERRUPTED_TAG not in each.dagster_run.tags]
     records = sorted([*of_sensor, *terminated], key=lambda each: each.storage_id, reverse=True)
-    places = {title_id: place for place, title_id in enumerate(registered)}
+    indices = {title_id: index for index, title_id in enumerate(registered)}
     failures: Counter[str] = Counter()
     last_end: dict[str, float] = {}
     settled: set[str] = set()
     for record in records:  # the latest first
-        titles = _titles_of(record.dagster_run, registered, places) - settled
+        titles = _titles_of(record.dagster_run, registered, indices) - settled
         if record.dagster_run.status == dg.DagsterRunStatus.SUCCESS:
             settled |= titles
             continue
@@ -139,7 +139,7 @@ def paused_after_failures(
     ended_badly = (
         each
         for each in records
-        if _titles_of(each.dagster_run, registered, places) & waiting.keys()
+        if _titles_of(each.dagster_run, registered, indices) & waiting.keys()
     )
     last = next(ended_badly, None)
     was_terminated = last and last.dagster_run.status == dg.DagsterRunStatus.CANCELED

@@ -40,7 +40,7 @@ from mediafm_assets.tags import REFRESH_PRIORITY, priority
 from mediafm_core.config.settings import Settings
 from mediafm_core.identity import digest_of
 from mediafm_core.pipeline.cutover import cut_over_waits_for
-from mediafm_core.pipeline.planning.arrivals import arrivals, taken_in
+from mediafm_core.pipeline.planning.arrivals import arrivals, ingested_fingerprints
 from mediafm_core.pipeline.planning.asset_states import CatalogueComparison, TitleState
 from mediafm_core.pipeline.planning.refresh import RefreshPlan, is_about_model, plan_refresh
 from mediafm_core.pipeline.platform import Platform
@@ -197,7 +197,9 @@ def _settling(settings: Settings, platform: Platform, plan: RefreshPlan) -> set[
     """Return the titles whose folders may still be written to."""
     if not any(assets[0] == "title" for assets in plan.work):
         return set()
-    return set(arrivals(platform, taken_in(platform), settings.sensors.settle_s).settling)
+    return set(
+        arrivals(platform, ingested_fingerprints(platform), settings.sensors.settle_s).settling
+    )
 
 
 def _to_do(

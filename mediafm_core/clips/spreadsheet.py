@@ -31,7 +31,7 @@ _FRAMES = re.compile(r"\d+:\d+:\d+[:;]\d+", re.ASCII)
 class Row(NamedTuple):
     """Cells of a row by column, stripped, and the row's file and line for errors."""
 
-    place: str
+    where: str
     cells: dict[str, str]
 
 
@@ -64,18 +64,18 @@ def read_rows(text: str, name: str, required: Sequence[str]) -> Iterator[Row]:
             if not any(map(str.strip, values)):
                 continue
             rows += 1
-            place = f"{name}, line {reader.line_num + skipped}"
+            where = f"{name}, line {reader.line_num + skipped}"
             if rows > MAX_ROWS:
-                raise TitleError(f"{place}: the table has more than {MAX_ROWS} rows: shorten it.")
+                raise TitleError(f"{where}: the table has more than {MAX_ROWS} rows: shorten it.")
             if len(values) != len(header):
                 raise TitleError(
-                    f"{place}: {len(values)} values for {len(header)} columns: correct the line."
+                    f"{where}: {len(values)} values for {len(header)} columns: correct the line."
                 )
             if max(map(len, values)) > MAX_CHARACTERS:
                 raise TitleError(
-                    f"{place}: a value has more than {MAX_CHARACTERS} characters: shorten it."
+                    f"{where}: a value has more than {MAX_CHARACTERS} characters: shorten it."
                 )
-            yield Row(place, dict(zip(header, map(str.strip, values), strict=True)))
+            yield Row(where, dict(zip(header, map(str.strip, values), strict=True)))
     except csv.Error as error:
         raise TitleError(
             f"{name}, line {reader.line_num + skipped}: not a row of values separated by "
@@ -83,7 +83,7 @@ def read_rows(text: str, name: str, required: Sequence[str]) -> Iterator[Row]:
         ) from None
 
 
-def read_seconds(text: str, column: str, place: str) -> float:
+def read_seconds(text: str, column: str, where: str) -> float:
     """Parse seconds: `61.5`, with a decimal comma `61,5`, or as clock time, `1:01.5`.
 
     Raises:
@@ -91,7 +91,7 @@ def read_seconds(text: str, column: str, place: str) -> float:
     """
     if _FRAMES.fullmatch(text):
         raise TitleError(
-            f"{place}: {column} {quoted(text)} counts frames, whose rate is not known: write "
+            f"{where}: {column} {quoted(text)} counts frames, whose rate is not known: write "
             "seconds, or h:mm:ss.fff."
         )
     if clock := _CLOCK.fullmatch(text):
@@ -101,7 +101,7 @@ def read_seconds(text: str, column: str, place: str) -> float:
     value = float(text.replace(",", ".")) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(value):
         raise TitleError(
-            f"{place}: {column} {quoted(text)} is not a number of seconds: write one such as 61.5 "
+            f"{where}: {column} {quoted(text)} is not a number of seconds: write one such as 61.5 "
             "or 0:01:01.5."
         )
     return value
@@ -130,25 +130,25 @@ def _separator(text: str, required: Sequence[str]) -> tuple[str, int, str]:
 
 def _header(values: list[str], name: str, skipped: int, required: Sequence[str]) -> list[str]:
     """Normalise and check the names of the columns."""
-    place = f"{name}, line {1 + skipped}"
+    where = f"{name}, line {1 + skipped}"
     names = [value.strip() for value in values]
     while names and not names[-1]:
         names.pop()
     if len(names) > MAX_COLUMNS:
-        raise TitleError(f"{place}: {len(names)} columns, more than {MAX_COLUMNS}: remove some.")
+        raise TitleError(f"{where}: {len(names)} columns, more than {MAX_COLUMNS}: remove some.")
     plain = {_plain(column): column for column in required if column not in names}
     names = [plain.get(_plain(each), each) for each in names]
     missing = [column for column in required if column not in names]
     if missing:
         raise TitleError(
-            f"{place}: column {missing[0]!r} is missing from {quoted(','.join(names))}: the header "
+            f"{where}: column {missing[0]!r} is missing from {quoted(','.join(names))}: the header "
             f"begins with {','.join(required)}."
         )
     seen: set[str] = set()
     for number, each in enumerate(names, start=1):
         if not each or each in seen:
             raise TitleError(
-                f"{place}: column {number}, {quoted(each)}, has no unique name: rename it."
+                f"{where}: column {number}, {quoted(each)}, has no unique name: rename it."
             )
         seen.add(each)
     return names

@@ -55,31 +55,31 @@ def read_clips(
     languages = [tag for tag in (primary_language(language),) if tag]
     text = read_text(file, _MAX_BYTES, languages).text
     clips: dict[str, tuple[float, float, list[tuple[str, str]]]] = {}
-    for place, cells in read_rows(text, str(file), _REQUIRED):
+    for where, cells in read_rows(text, str(file), _REQUIRED):
         clip_id = cells.pop("clip_id")
         if not clip_id:
-            raise TitleError(f"{place}: the clip_id is empty: give the clip a name.")
+            raise TitleError(f"{where}: the clip_id is empty: give the clip a name.")
         if UNSAFE.search(clip_id):
             raise TitleError(
-                f"{place}: clip_id {quoted(clip_id)} has invisible characters: rename it."
+                f"{where}: clip_id {quoted(clip_id)} has invisible characters: rename it."
             )
         if len(clip_id) > _MAX_ID_CHARACTERS:
             raise TitleError(
-                f"{place}: clip_id {quoted(clip_id)} has more than {_MAX_ID_CHARACTERS} "
+                f"{where}: clip_id {quoted(clip_id)} has more than {_MAX_ID_CHARACTERS} "
                 "characters: shorten it."
             )
         if clip_id in clips:
-            raise TitleError(f"{place}: clip_id {quoted(clip_id)} occurs twice: rename one.")
-        start_s = read_seconds(cells.pop("start_s"), "start_s", place)
-        end_s = read_seconds(cells.pop("end_s"), "end_s", place)
+            raise TitleError(f"{where}: clip_id {quoted(clip_id)} occurs twice: rename one.")
+        start_s = read_seconds(cells.pop("start_s"), "start_s", where)
+        end_s = read_seconds(cells.pop("end_s"), "end_s", where)
         if end_s <= start_s:
             raise TitleError(
-                f"{place}: clip {quoted(clip_id)} ends at {end_s:g} s, not after its start at "
+                f"{where}: clip {quoted(clip_id)} ends at {end_s:g} s, not after its start at "
                 f"{start_s:g} s: correct its times."
             )
         if start_s < 0 or start_s >= duration_s or end_s > duration_s + END_TOLERANCE_S:
             raise TitleError(
-                f"{place}: clip {quoted(clip_id)} from {start_s:g} to {end_s:g} s is outside the "
+                f"{where}: clip {quoted(clip_id)} from {start_s:g} to {end_s:g} s is outside the "
                 f"title, which lasts {duration_s:.3f} s: correct its times."
             )
         labels = [(name, value) for name, value in cells.items() if value]

@@ -8,7 +8,9 @@ from mediafm_core.config.section import Section
 class EncoderSettings(Section):
     """One modality's encoder; without a name, the profile's."""
 
-    name: str | None = Field(None, description="encoder, by its name in mediafm_core.encoders")
+    name: str | None = Field(
+        None, description="encoder, by its name in mediafm_core.encoders.profiles"
+    )
     model: str | None = Field(
         None, description="hub name or local checkpoint folder, for encoders that take one"
     )

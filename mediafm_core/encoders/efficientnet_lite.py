@@ -30,8 +30,8 @@ _CPU_BATCH = 4  # pictures whose activations stay in a core's cache: 1.3 times a
 class EfficientNetLite2:
     """Encodes pictures into 1280 numbers.
 
-    The whole picture is scaled to 260 x 260, changing its aspect: in a film what stands at the
-    edges counts, and a centre crop would drop 44 % of a 16:9 frame.
+    The whole picture is scaled to 260 x 260, changing its aspect: a centre crop would drop 44 % of
+    a 16:9 frame, and films show what matters at the edges too.
     """
 
     dimension = 1280

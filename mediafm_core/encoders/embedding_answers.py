@@ -61,12 +61,12 @@ def read_answer(body: bytes, texts: int, dimension: int, model: str) -> Answer:
     _require_model(content.get("model"), model)
     if len(rows) != texts:
         raise AnswerError(f"a list of length {len(rows)}")
-    places = [row.get("index") for row in rows]
-    if not all(type(place) is int for place in places) or sorted(places) != list(range(texts)):
+    indices = [row.get("index") for row in rows]
+    if not all(type(index) is int for index in indices) or sorted(indices) != list(range(texts)):
         raise AnswerError("vectors whose numbers (`index`) are not those of the texts")
     vectors = np.empty((texts, dimension), dtype=np.float32)
-    for place, row in zip(places, rows, strict=True):
-        vectors[place] = _vector(row.get("embedding"), dimension)
+    for index, row in zip(indices, rows, strict=True):
+        vectors[index] = _vector(row.get("embedding"), dimension)
     if not sound_rows(vectors).all():
         raise AnswerError("vectors without a direction (zero, not finite, or far from unit length)")
     return Answer(vectors, _tokens(content.get("usage")))

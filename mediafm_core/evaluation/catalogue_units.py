@@ -68,8 +68,8 @@ def read_catalogue(
     space = _space(store, titles.tolist())
     task_labels = parse_labels({name: rows[name] for name in labels}, task)
 
-    def read(place: int) -> TitleUnits:
-        title_id = str(titles[place])
+    def read(index: int) -> TitleUnits:
+        title_id = str(titles[index])
         shots = store.read("shots", title_id)
         fused = to_numpy(store.read("fused_embeddings", title_id)["embedding"])
         if len(fused) != shots.num_rows:
@@ -77,7 +77,7 @@ def read_catalogue(
                 f"{title_id} has {shots.num_rows} shots and {len(fused)} fused vectors: run "
                 "`mediafm run`."
             )
-        weights = span_weights(shots, times[first[place] : first[place + 1]])
+        weights = span_weights(shots, times[first[index] : first[index + 1]])
         begin, last = weights.shot_ranges()
         metadata = to_numpy(store.read("title_metadata_embedding", title_id)["embedding"])[0]
         spans = np.stack([begin, last + 1], axis=1)
@@ -145,12 +145,12 @@ def _titles(connection: duckdb.DuckDBPyConnection) -> tuple[dict[str, str], int]
 def _space(store: Store, titles: list[str]) -> FusedSpace:
     """Return the space of the fused vectors of titles, which must be the same for all."""
     space = FusedSpace()
-    for place, title in enumerate(titles):
+    for index, title in enumerate(titles):
         record = store.record("fused_embeddings", title)
         if record is None:
             raise StoreError(f"{title} has no fused_embeddings in {store.location}: run it again.")
         of_title = FusedSpace.from_record(record.details)
-        if not place:
+        if not index:
             space = of_title
         elif mismatch := space.mismatch(of_title):
             raise StoreError(

@@ -166,7 +166,7 @@ class FoldNetworks:
         self._latest = (fold, result.network)
         return str(result.identity)
 
-    def _data(self, places: list[int]) -> "TrainingData":
+    def _data(self, indices: list[int]) -> "TrainingData":
         """Write titles to a file each, and return them as training data that streams the files."""
         from mediafm_core.model.training.training_data import TitleSource, TrainingData
 
@@ -174,9 +174,9 @@ class FoldNetworks:
         folder.mkdir(parents=True, exist_ok=True)
         sources = []
         ranges = str(sorted(self.units.ranges.items()))
-        for place in places:
-            title = self.units.read(place)
-            path = folder / f"{place:06d}.parquet"
+        for index in indices:
+            title = self.units.read(index)
+            path = folder / f"{index:06d}.parquet"
             if not path.exists():
                 with atomic_file(path) as prepared:
                     pq.write_table(pa.table({"embedding": to_arrow(title.fused)}), prepared)

@@ -65,8 +65,8 @@ def out_of_fold_scores(
     problem = _Problem.of(labels, titles, known)
     scores = np.full((len(titles), problem.targets.shape[1]), np.nan)
     folds = np.unique(fold_of[known]).tolist()
-    for place, fold in enumerate(folds):
-        progress(place / len(folds))
+    for index, fold in enumerate(folds):
+        progress(index / len(folds))
         tested = fold_of[known] == fold
         training = problem.subset(~tested)
         if not len(training.learnable):
@@ -162,7 +162,7 @@ def _best_strength(
     if labels.values.ndim == 1 and not labels.classes:
         scores = scores[:, 0]
     metric = metric_names(labels.task)[0]
-    values = [value(metric, scores[..., place], labels, titles) for place in range(len(_STRENGTHS))]
+    values = [value(metric, scores[..., index], labels, titles) for index in range(len(_STRENGTHS))]
     if np.isnan(values).all():
         return _DEFAULT_STRENGTH
     return float(_STRENGTHS[np.nanargmax(values)])

@@ -112,8 +112,8 @@ def results_png(report: "Report") -> bytes:
     rows = [row for row in report.evaluation.results if row.metric == metric]
 
     def draw(axes: "Axes") -> None:
-        measured = [(place, row) for place, row in enumerate(rows) if row.value is not None]
-        axes.barh([place for place, _ in measured], [row.value or 0 for _, row in measured])
+        measured = [(index, row) for index, row in enumerate(rows) if row.value is not None]
+        axes.barh([index for index, _ in measured], [row.value or 0 for _, row in measured])
         _whiskers(axes, rows)
         chance = report.evaluation.chance[metric]
         if chance is not None:
@@ -130,8 +130,8 @@ def differences_png(report: "Report") -> bytes:
 
     def draw(axes: "Axes") -> None:
         axes.axvline(0, color="tab:gray", linewidth=1)
-        measured = [(place, row) for place, row in enumerate(rows) if row.value is not None]
-        axes.plot([row.value or 0 for _, row in measured], [place for place, _ in measured], "o")
+        measured = [(index, row) for index, row in enumerate(rows) if row.value is not None]
+        axes.plot([row.value or 0 for _, row in measured], [index for index, _ in measured], "o")
         _whiskers(axes, rows)
 
     names = [f"{row.representation} − {row.baseline}" for row in rows]
@@ -150,9 +150,9 @@ def _title(report: "Report") -> str:
 
 
 def _whiskers(axes: "Axes", rows: Sequence[Result | Difference]) -> None:
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         if row.low is not None and row.high is not None:
-            axes.plot([row.low, row.high], [place, place], color="black", linewidth=1.5)
+            axes.plot([row.low, row.high], [index, index], color="black", linewidth=1.5)
 
 
 def _picture(title: str, names: list[str], label: str, draw: Callable[["Axes"], None]) -> bytes:

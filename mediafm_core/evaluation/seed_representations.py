@@ -102,7 +102,7 @@ class SeedRepresentations:
                     "seed": self.seed,
                     "fold": fold,
                     "model": vectors.networks.identity(fold),
-                    "tested": [self.units.titles[place] for place in tested],
+                    "tested": [self.units.titles[index] for index in tested],
                 }
             )
         return models

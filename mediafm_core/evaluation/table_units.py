@@ -113,12 +113,12 @@ def _read(
     titles, starts = keys.titles
     edges = [*starts.tolist(), len(fused)]
 
-    def read(place: int) -> TitleUnits:
-        shots = np.arange(edges[place + 1] - edges[place])
-        of_title = fused[edges[place] : edges[place + 1]]
-        return TitleUnits(titles[place], of_title, None, np.stack([shots, shots + 1], axis=1))
+    def read(index: int) -> TitleUnits:
+        shots = np.arange(edges[index + 1] - edges[index])
+        of_title = fused[edges[index] : edges[index + 1]]
+        return TitleUnits(titles[index], of_title, None, np.stack([shots, shots + 1], axis=1))
 
-    versions = [digest_of(read(place).fused.tobytes()) for place in range(len(titles))]
+    versions = [digest_of(read(index).fused.tobytes()) for index in range(len(titles))]
     return Units(
         source=str(file.path),
         digest=digest_of(str(ranges), *titles, *versions, labels.known.tobytes()),
@@ -137,13 +137,13 @@ class _Keys(NamedTuple):
 
     Attributes:
         order: `[n]` row of the file for each unit, sorted by title, then shot.
-        place: `[n]` unit of each row of the file, the inverse of `order`.
+        unit: `[n]` unit of each row of the file, the inverse of `order`.
         title: `[n]` text, title of each unit.
         shot: `[n]` int64, shot index of each unit.
     """
 
     order: np.ndarray
-    place: np.ndarray
+    unit: np.ndarray
     title: np.ndarray
     shot: np.ndarray
 
@@ -177,9 +177,9 @@ class _Keys(NamedTuple):
         titles = table[TITLE].cast(pa.string()).to_numpy().astype(str)
         order = np.lexsort((shots, titles))
         title, shot = titles[order], shots[order]
-        place = np.empty(len(order), dtype=np.int64)
-        place[order] = np.arange(len(order))
-        keys = cls(order, place, title, shot)
+        unit = np.empty(len(order), dtype=np.int64)
+        unit[order] = np.arange(len(order))
+        keys = cls(order, unit, title, shot)
         twice = np.flatnonzero((title[1:] == title[:-1]) & (shot[1:] == shot[:-1]))
         if len(twice):
             raise MediaFMError(
@@ -229,7 +229,7 @@ def _vectors(
     for batch in file.batches([column], {column: pa.string()}):
         lists = _as_lists(file.path, column, batch.column(0))
         there = lists.is_valid().to_numpy(zero_copy_only=False)
-        units = keys.place[first : first + len(lists)][there]
+        units = keys.unit[first : first + len(lists)][there]
         first += len(lists)
         if not len(units):
             continue

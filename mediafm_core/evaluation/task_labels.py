@@ -216,9 +216,9 @@ def _multilabel(columns: list[_Column]) -> TaskLabels:
         lists = pc.split_pattern(column.texts, _SEPARATOR)
     words = pc.utf8_trim_whitespace(lists.flatten()).dictionary_encode()
     order = np.argsort(words.dictionary.to_numpy(False).astype(str), kind="stable")
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
     values = np.zeros((len(lists), len(order)), dtype=bool)
-    values[pc.list_parent_indices(lists).to_numpy(), place[words.indices.to_numpy()]] = True
+    values[pc.list_parent_indices(lists).to_numpy(), rank[words.indices.to_numpy()]] = True
     names = words.dictionary.take(pa.array(order)).to_pylist()
     return TaskLabels(column.name, "multilabel", values, names, column.known)

@@ -72,15 +72,15 @@ class Units:
     incomplete: frozenset[str] = frozenset()
     encoders: dict[str, str] = field(default_factory=dict)
 
-    def rows(self, place: int) -> slice:
+    def rows(self, index: int) -> slice:
         """Return the rows of the units of the title at an index."""
-        first, stop = np.searchsorted(self.title_of, [place, place + 1])
+        first, stop = np.searchsorted(self.title_of, [index, index + 1])
         return slice(int(first), int(stop))
 
     def each_title(self) -> Iterator[tuple[slice, TitleUnits]]:
         """Read the titles one after the other, each with the rows of its units."""
-        for place in range(len(self.titles)):
-            yield self.rows(place), self.read(place)
+        for index in range(len(self.titles)):
+            yield self.rows(index), self.read(index)
 
     def describe(self, by: Callable[[TitleUnits], np.ndarray]) -> np.ndarray:
         """Compute the vectors of all units, float32 `[n, w]`.
@@ -140,8 +140,8 @@ def _changed(
     of_fused: Callable[[np.ndarray], np.ndarray],
     ranges: dict[str, tuple[int, int]],
 ) -> Units:
-    def read(place: int) -> TitleUnits:
-        title = units.read(place)
+    def read(index: int) -> TitleUnits:
+        title = units.read(index)
         fused = of_fused(title.fused)
         empty = np.flatnonzero(~fused.any(axis=1))
         if len(empty):

@@ -112,8 +112,8 @@ def read_sequences(
     device = network.device
     fused = {
         # Torch refuses read-only memory such as Arrow's, which is copied.
-        place: torch.from_numpy(np.require(titles[place].fused, requirements="W")).to(device)
-        for place in {sequence.title for sequence in sequences}
+        index: torch.from_numpy(np.require(titles[index].fused, requirements="W")).to(device)
+        for index in {sequence.title for sequence in sequences}
     }  # [n, d] each
     metadata = torch.from_numpy(np.stack([title.global_vector for title in titles])).to(device)
     lengths = np.array([sequence.stop - sequence.start for sequence in sequences])
@@ -126,8 +126,8 @@ def read_sequences(
                 metadata[[sequences[i].title for i in batch]],
                 present,
             )  # [b, longest, h], [b, h]
-        for place, i in enumerate(batch):
-            yield SequenceVectors(int(i), shots[place, : lengths[i]].float(), title[place].float())
+        for index, i in enumerate(batch):
+            yield SequenceVectors(int(i), shots[index, : lengths[i]].float(), title[index].float())
 
 
 @contextmanager

@@ -66,8 +66,8 @@ def windows(shots: int, max_shots: int) -> Windows:
     stride = max(1, length // 2)
     count = 1 + -(-(shots - length) // stride)
     starts = np.linspace(0, shots - length, count).astype(np.int64)
-    place = np.arange(length) + 0.5
-    from_start, to_end = np.tile(place, (count, 1)), np.tile(length - place, (count, 1))
+    middle = np.arange(length) + 0.5
+    from_start, to_end = np.tile(middle, (count, 1)), np.tile(length - middle, (count, 1))
     from_start[0] = to_end[-1] = length
     weights = np.minimum(from_start, to_end)  # [windows, length]
     rows = starts[:, None] + np.arange(length)
@@ -196,10 +196,10 @@ def _read_together(
     device, hidden = network.device, network.config.hidden_size
     sequences: list[ShotSequence] = []
     weights: list[torch.Tensor] = []  # [length] each, one per sequence
-    for place, title in enumerate(titles):
+    for index, title in enumerate(titles):
         plan = windows(len(title.fused), max_shots)
         length = plan.weights.shape[1]
-        sequences += [ShotSequence(place, start, start + length) for start in plan.starts.tolist()]
+        sequences += [ShotSequence(index, start, start + length) for start in plan.starts.tolist()]
         weights += torch.from_numpy(plan.weights).to(device)
     with inference(network):
         shots = [torch.zeros(len(title.fused), hidden, device=device) for title in titles]

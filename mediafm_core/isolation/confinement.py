@@ -133,10 +133,10 @@ class Confinement:
             attributes += struct.pack("Q", _SCOPES)
         ruleset = self._syscall(_CREATE_RULESET, attributes, len(attributes), 0)
         for folder in _libraries():
-            place = os.open(folder, os.O_PATH | os.O_CLOEXEC)
-            rule = struct.pack("=Qi", _READ_FILE | _READ_FOLDER, place)
+            descriptor = os.open(folder, os.O_PATH | os.O_CLOEXEC)
+            rule = struct.pack("=Qi", _READ_FILE | _READ_FOLDER, descriptor)
             self._syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0)
-            os.close(place)
+            os.close(descriptor)
         return ruleset
 
     def _restrict_files(self) -> bool:

@@ -89,7 +89,7 @@ def timed_text_from_wire(data: bytes) -> TimedText:
     with parsing():
         found = TIMED_TEXT.validate_json(data)
     times = np.array([cue[:2] for cue in found.cues], dtype=np.float64).reshape(-1, 2)
-    _require(bool(np.isfinite(times).all()))
+    _require(bool(np.isfinite(times).all()), "times of cues")
     return found
 
 
@@ -107,25 +107,36 @@ def summary_from_wire(data: bytes, title_id: str, frames: int, keyframes: int) -
         WireError: it is invalid, inconsistent, or does not match the numbers sent.
     """
     sent = SUMMARY.validate_json(data)
-    _require({"title_id", *sent.shots} == set(SHOT_SCHEMA.names))
+    _require({"title_id", *sent.shots} == set(SHOT_SCHEMA.names), "columns of shots")
     count = len(sent.shots["shot_index"])
     columns = {"title_id": [title_id] * count, **sent.shots}
     shots = pa.table({name: columns[name] for name in SHOT_SCHEMA.names}, schema=SHOT_SCHEMA)
     figures = sent.model_extra or {}
-    _require(figures.keys() == _FIGURES.keys())
+    _require(figures.keys() == _FIGURES.keys(), "names of figures")
     summary = DecodeSummary(
         shots=shots,
         **{name: check.validate_python(figures[name]) for name, check in _FIGURES.items()},
     )
     start_s, end_s = shots["start_s"].to_numpy(), shots["end_s"].to_numpy()
     first, last = shots["start_frame"].to_numpy(), shots["end_frame"].to_numpy()
-    _require(count > 0 and (shots["shot_index"].to_numpy() == np.arange(count)).all())
-    _require(bool(np.isfinite(start_s).all() and np.isfinite(end_s).all()))
-    _require(bool((end_s > start_s).all() and (start_s[1:] == end_s[:-1]).all()))
-    _require(bool((last >= first).all() and (first[1:] == last[:-1] + 1).all()))
-    _require((int(first[0]), int(last[-1]) + 1) == (0, frames) and summary.frames == frames)
-    _require(summary.keyframes == keyframes and summary.duration_s == end_s[-1])
-    _require(0 <= summary.soundtrack_s < np.inf and set(summary.cpu_seconds) == set(PARTS))
+    _require(
+        count > 0 and (shots["shot_index"].to_numpy() == np.arange(count)).all(), "numbers of shots"
+    )
+    _require(bool(np.isfinite(start_s).all() and np.isfinite(end_s).all()), "times of shots")
+    _require(bool((end_s > start_s).all() and (start_s[1:] == end_s[:-1]).all()), "times of shots")
+    _require(bool((last >= first).all() and (first[1:] == last[:-1] + 1).all()), "frames of shots")
+    _require(
+        (int(first[0]), int(last[-1]) + 1) == (0, frames) and summary.frames == frames,
+        "number of frames",
+    )
+    _require(
+        summary.keyframes == keyframes and summary.duration_s == end_s[-1],
+        "number of keyframes or duration",
+    )
+    _require(
+        0 <= summary.soundtrack_s < np.inf and set(summary.cpu_seconds) == set(PARTS),
+        "seconds of sound or of work",
+    )
     return summary
 
 
@@ -148,7 +159,10 @@ def keyframes_from_wire(message: Message, title_id: str) -> pa.RecordBatch:
     rows = _KEYFRAMES.validate_python(message.head.get("rows"))
     for row in rows:
         pixels = row.width * row.height
-        _require(0 < row.jpeg_bytes <= _BYTES_PER_PIXEL * pixels + _JPEG_HEADER_BYTES)
+        _require(
+            0 < row.jpeg_bytes <= _BYTES_PER_PIXEL * pixels + _JPEG_HEADER_BYTES,
+            "size of a keyframe",
+        )
     jpegs = list(_cut(message.body, [row.jpeg_bytes for row in rows]))
     made = [
         {"title_id": title_id, **row._asdict(), "jpeg": jpeg}
@@ -173,10 +187,10 @@ def clips_from_wire(data: bytes, title_id: str, duration_s: float) -> pa.Table:
     sent = _ClipColumns.model_validate_json(data)
     count = len(sent.clip_id)
     start_s, end_s = np.array(sent.start_s), np.array(sent.end_s)
-    _require(len(start_s) == len(end_s) == len(sent.labels) == count)
-    _require(bool((start_s >= 0).all() and (end_s > start_s).all()))
-    _require(bool((end_s <= duration_s).all()))
-    _require(len(set(sent.clip_id)) == count)
+    _require(len(start_s) == len(end_s) == len(sent.labels) == count, "lengths of columns of clips")
+    _require(bool((start_s >= 0).all() and (end_s > start_s).all()), "times of clips")
+    _require(bool((end_s <= duration_s).all()), "times of clips")
+    _require(len(set(sent.clip_id)) == count, "ids of clips")
     columns: Mapping[str, Sequence[Any]] = {
         "title_id": [title_id] * count,
         **{name: getattr(sent, name) for name in _ClipColumns.model_fields},
@@ -187,15 +201,16 @@ def clips_from_wire(data: bytes, title_id: str, duration_s: float) -> pa.Table:
 
 def _cut(data: bytes, lengths: Sequence[int]) -> Iterator[bytes]:
     """Split bytes into JPEG images of given lengths."""
-    _require(sum(lengths) == len(data))
+    _require(sum(lengths) == len(data), "sizes of keyframes")
     start = 0
     for length in lengths:
         jpeg = data[start : start + length]
-        _require(jpeg.startswith(_JPEG_START) and jpeg.endswith(_JPEG_END))
+        _require(jpeg.startswith(_JPEG_START) and jpeg.endswith(_JPEG_END), "keyframes")
         yield jpeg
         start += length
 
 
-def _require(holds: bool) -> None:
+def _require(holds: bool, part: str) -> None:
+    """Refuse a result with an impossible part, such as "times of shots"."""
     if not holds:
-        raise WireError("a result that contradicts itself")
+        raise WireError(f"a result with impossible {part}")

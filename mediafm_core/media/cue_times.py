@@ -30,7 +30,7 @@ def may_be_timing(line: str) -> bool:
     return ">" in line or "\u2192" in line or "&gt;" in line
 
 
-def read_timing(line: str, place: str) -> Timing | None:
+def read_timing(line: str, where: str) -> Timing | None:
     """Read a line such as `00:00:01,000 --> 00:00:02,500 align:start`.
 
     Hours and fractions of a second may be missing, and the decimal separator may be a point or a
@@ -38,7 +38,7 @@ def read_timing(line: str, place: str) -> Timing | None:
 
     Args:
         line: without its line end.
-        place: file and line, for the error.
+        where: file and line, for the error.
 
     Returns:
         None if the line does not begin with two times and an arrow between them. `rest` is the
@@ -55,7 +55,7 @@ def read_timing(line: str, place: str) -> Timing | None:
     for _, _, _, _, sign, fraction in (start, end):
         if sign in {":", ";"} and len(fraction) != 3:
             raise TitleError(
-                f"{place}: {quoted(line.strip())} counts frames: write fractions of a second, "
+                f"{where}: {quoted(line.strip())} counts frames: write fractions of a second, "
                 "such as 00:00:01,500."
             )
     rest = line.strip()[found.start(13) :]

@@ -64,14 +64,14 @@ def _timings(lines: list[str], name: str, max_cues: int) -> list[tuple[int, Timi
     """Find the timing lines; returns the index (from 0) and the times of each."""
     timings = []
     for at, line in enumerate(lines):
-        place = f"{name}, line {at + 1}"
-        if may_be_timing(line) and (timing := read_timing(line, place)):
+        where = f"{name}, line {at + 1}"
+        if may_be_timing(line) and (timing := read_timing(line, where)):
             timings.append((at, timing))
             if len(timings) > max_cues:
-                raise TitleError(f"{place}: the file has more than {max_cues} cues: split it.")
+                raise TitleError(f"{where}: the file has more than {max_cues} cues: split it.")
         elif line[:1] in "-0123456789 \t" and _begins_a_cue(lines, at) and is_broken_timing(line):
             raise TitleError(
-                f"{place}: {quoted(line.strip())} is not a start and an end time: correct it."
+                f"{where}: {quoted(line.strip())} is not a start and an end time: correct it."
             )
     return timings
 

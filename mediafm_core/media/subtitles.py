@@ -213,15 +213,15 @@ def _plain_cue(cue: MarkedCue, plain: Plain, name: str) -> Cue:
         TitleError: the cue has text and ends before it starts, or has too much text.
     """
     text = plain(cue.text)
-    place = f"{name}, line {cue.line}" if cue.line else f"{name} at {cue.start_s:g} s"
+    where = f"{name}, line {cue.line}" if cue.line else f"{name} at {cue.start_s:g} s"
     if text and cue.end_s < cue.start_s:
         raise TitleError(
-            f"{place}: the cue {quoted(text, 40)} ends at {cue.end_s:g} s, before it starts at "
+            f"{where}: the cue {quoted(text, 40)} ends at {cue.end_s:g} s, before it starts at "
             f"{cue.start_s:g} s: correct its times."
         )
     if len(text) > MAX_CUE_CHARACTERS:
         raise TitleError(
-            f"{place}: a cue of {len(text)} characters, more than {MAX_CUE_CHARACTERS}: split it "
+            f"{where}: a cue of {len(text)} characters, more than {MAX_CUE_CHARACTERS}: split it "
             "or replace the captions."
         )
     return Cue(cue.start_s, cue.end_s, text)

@@ -188,15 +188,15 @@ def ranked(
         spoken = primary_language(source.language)
         is_named = spoken is not None
         if wanted is None:
-            is_of_title, place = True, 2 * is_track + is_named
+            is_of_title, rank = True, 2 * is_track + is_named
         elif spoken == wanted or not (is_named or is_track):
-            is_of_title, place = True, 2 if is_track else not is_named
+            is_of_title, rank = True, 2 if is_track else not is_named
         else:
-            is_of_title, place = False, is_track + (is_track and is_named)
+            is_of_title, rank = False, is_track + (is_track and is_named)
         return (
             _PARTIAL.get(purpose, 0),
             not is_of_title,
-            place,
+            rank,
             (source.language or "").casefold() != exactly,
             purpose == "hearing_impaired",
         )

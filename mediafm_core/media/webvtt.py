@@ -86,11 +86,11 @@ def _block(lines: list[str], first: int, name: str) -> tuple[int, Timing | None,
         if at > first and lines[at].strip() == SIGNATURE:  # header of an appended segment
             break
         if may_be_timing(lines[at]):
-            place = f"{name}, line {at + 1}"
-            found = read_timing(lines[at], place)
+            where = f"{name}, line {at + 1}"
+            found = read_timing(lines[at], where)
             if found is None and _ARROW in lines[at] and not without_cue:
                 raise TitleError(
-                    f"{place}: {quoted(lines[at].strip())} is not a start and an end time: "
+                    f"{where}: {quoted(lines[at].strip())} is not a start and an end time: "
                     "correct it."
                 )
             if found is not None:

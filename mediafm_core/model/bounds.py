@@ -112,10 +112,10 @@ def fault_in_words(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     if first["type"] == "value_error":
         return str(first["msg"].removeprefix("Value error, "))
-    place = ".".join(str(part)[:_NAME_SHOWN] for part in first["loc"])
+    field = ".".join(str(part)[:_NAME_SHOWN] for part in first["loc"])
     if first["type"] == "missing":
-        return f"{place} is missing"
+        return f"{field} is missing"
     value = repr(first["input"])
     shown = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}..."
     reason = first["msg"].removeprefix("Input ")
-    return f"{place} is {shown} and {reason}"
+    return f"{field} is {shown} and {reason}"

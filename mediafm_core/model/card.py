@@ -77,7 +77,7 @@ def _training(record: Mapping[str, Any]) -> str:
         together = f" in {processes} processes" if processes > 1 else ""
         facts.append(
             f"Computed in {record['arithmetic']} on {record['device']}{together}; "
-            f"{record['padding_share']:.1%} of the computed places were padding."
+            f"{record['padding_share']:.1%} of the computed positions were padding."
         )
     table = _table(("parameters", "optimiser", "tensors", "numbers"), groups)
     return " ".join([*facts, "`training.json` has all settings."]) + f"\n\n{table}"

@@ -52,6 +52,9 @@ class MediaFMConfig(PreTrainedConfig):
         novelty: ClassVar[bool]
         neighbour_means: ClassVar[int]
 
+    # `from_settings` gives all values. A default holds where `config.json` lacks the field, and for
+    # the empty configuration that transformers compares with: the rates of dropout are those of its
+    # `BertConfig`, and optional parts are off, because such a file has no weights of them.
     fused_size: int = 2176
     global_size: int = 384
     max_shots: int = 512

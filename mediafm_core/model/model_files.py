@@ -212,5 +212,5 @@ def other_version(folder: Path, version: str | None) -> str | None:
         return None
     return (
         f"{folder} holds a model of version {version} and this MediaFM reads version "
-        f"{MODEL_VERSION}: train one anew with `mediafm train --release`."
+        f"{MODEL_VERSION}: train a new one with `mediafm train --release`."
     )

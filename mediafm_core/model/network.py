@@ -1,7 +1,7 @@
 """The MediaFM network: a BERT-like Transformer over the shots of one title.
 
     fused vectors [b, n, d] -> shot tokens [b, n * t, h] + novelty features + neighbour means
-    [CLS] [GLOBAL] tokens   -> + positions -> BERT layers
+    [CLS] [GLOBAL] tokens   -> BERT layers, whose attention scores fall with distance (by default)
     after `context_layer` layers: contextual vectors [b, n, h], and the title's [b, h]
     after the last layer:         predictions of masked shots [b, k, d]
 
@@ -32,7 +32,7 @@ _REACHES = (1, 2, 4, 8)  # shots; each twice the one before, see `_novelty_of`
 _BAND_EDGES = (0, 16, 64, 256)  # principal components
 _MEASURES = 3 * len(_REACHES) - 2  # novelty features of each band
 _QUERY_WIDTH = 64  # of the attention that copies visible shots
-_FIRST_DECAY = 0.3  # of copying, per shot of distance; near the best fixed one on films, episodes
+_FIRST_DECAY = 0.3  # of copying, per shot; about the best constant on films and on episodes
 _CACHED_NUMBERS = 1 << 24  # largest position bias that is kept
 
 
@@ -73,8 +73,7 @@ class MediaFM(MediaFMBase):
         self.positions = RelativePositions(config) if relative else LearntPositions(config)
         self.norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        layers = range(config.num_hidden_layers)
-        self.layers = nn.ModuleList(BertLayer(config, layer_idx=index) for index in layers)
+        self.layers = nn.ModuleList(BertLayer(config, i) for i in range(config.num_hidden_layers))
         self.prediction = Prediction(config)
         self.boundary_head = nn.Linear(hidden, 1) if config.boundary_head else None
         self.post_init()
@@ -100,12 +99,13 @@ class MediaFM(MediaFMBase):
                 learnt positions read it.
             rows: `[b, k]` int64, the shots to predict; all by default.
         """
-        states = self.hidden_states(fused, global_, present, masked, first_position)
-        context, last = states[self.config.context_layer], states[-1]  # [b, 2 + n * t, h] each
         visible = fused.new_ones(fused.shape[:2], dtype=torch.bool) if present is None else present
         if masked is not None:
+            # One mask for all modalities: a shot that lacks one would have its zeros copied.
             visible = visible & ~(masked if masked.ndim == 2 else masked.any(dim=-1))  # [b, n]
             fused = self._replace(fused, masked, None)  # [b, n, d]
+        states = self.hidden_states(fused, global_, present, masked, first_position)
+        context, last = states[self.config.context_layer], states[-1]  # [b, 2 + n * t, h] each
         return MediaFMOutput(
             shots=self.shots_of(context),  # [b, n, h]
             title=context[:, 0],  # [b, h]
@@ -119,17 +119,15 @@ class MediaFM(MediaFMBase):
         present: Tensor | None = None,
         masked: Tensor | None = None,
         first_position: Tensor | None = None,
-        layers: int | None = None,
+        layers: int | None = None,  # number of layers to compute; all by default
     ) -> list[Tensor]:
-        """Compute `[b, 2 + n * t, h]` after the embeddings and after each of `layers` (or all)."""
-        # Novelty and neighbour features, without masked shots.
-        shown = fused if masked is None else self._replace(fused, masked, None)  # [b, n, d]
+        """Compute `[b, 2 + n * t, h]` after embeddings and layers; `fused` is zero where masked."""
         features = []  # [b, n, h] each
         if self.structure is not None and self.structure_projection is not None:
-            features.append(self.structure_projection(self.structure(shown, present)))
+            features.append(self.structure_projection(self.structure(fused, present)))
         if self.surroundings is not None:
-            features.append(self.surroundings(shown, present))
-        # Tokens.
+            features.append(self.surroundings(fused, present))
+        # Tokens: `[MASK]` comes last, because masked modalities are zero as missing ones are.
         if self.absent_token is not None:
             absent = [~fused[..., start:stop].any(dim=-1) for start, stop in self.modality_ranges]
             fused = self._replace(fused, torch.stack(absent, dim=-1), self.absent_token)
@@ -148,7 +146,8 @@ class MediaFM(MediaFMBase):
             special = present.new_ones(present.shape[0], SPECIAL_TOKENS)
             keys = torch.cat([special, present.repeat_interleave(per_shot, dim=1)], dim=1)
             bias = hidden.new_zeros((), dtype=attention_dtype(hidden)) if bias is None else bias
-            bias = bias.masked_fill(~keys[:, None, None, :], float("-inf"))  # [b, ...]
+            # [b, heads, queries, keys], or [b, 1, 1, keys] without a term of positions
+            bias = bias.masked_fill(~keys[:, None, None, :], float("-inf"))
         # Layers.
         states = [hidden]  # [b, 2 + n * t, h]
         for layer in self.layers[:layers]:
@@ -187,10 +186,10 @@ class ConcatenationTokens(nn.Module):
 class NoveltyFeatures(nn.Module):
     """Similarity of the shots before and after each shot, in units of its standard deviation.
 
-    A scene's start is a relation between shots, which attention, a sum of shots, expresses badly.
-    These are novelties along the diagonal of the self-similarity matrix (J. Foote, ICME 2000), at
-    several reaches, in several bands of principal components of each modality; their rounding and
-    scales are explained in `mediafm_core.model.training.novelty_statistics`.
+    A scene starts where shots differ from those before. Attention, a weighted sum, does not compare
+    shots. These are novelties along the diagonal of the self-similarity matrix (J. Foote, ICME
+    2000), at several reaches, in several bands of principal components of each modality; their
+    rounding and scales are explained in `mediafm_core.model.training.novelty_statistics`.
     """
 
     mean: Tensor  # [s]
@@ -220,7 +219,7 @@ class NoveltyFeatures(nn.Module):
 
 
 class PrincipalBands(nn.Module):
-    """Ranges of principal components of one modality's vectors: the strong would drown the weak."""
+    """Ranges of principal components, each normalised: the first would outweigh the others."""
 
     centre: Tensor  # [width]
     axes: Tensor  # [width, components]
@@ -250,7 +249,7 @@ def _novelty_of(band: Tensor) -> list[Tensor]:
     """
     count, widest = band.shape[1], _REACHES[-1]
     # Row `i` is the sum of `reach` shots from shot `i - widest` on, added pair by pair: the same
-    # numbers in the same order for every place of a shot and every batch.
+    # numbers in the same order for every position of a shot and every batch.
     sums = functional.pad(band, (0, 0, widest, widest))  # [b, n + 2 widest, c]
     features = []
     for reach in _REACHES:
@@ -275,7 +274,7 @@ class NeighbourMeans(nn.Module):
     def __init__(self, fused_size: int, hidden_size: int, reach: int) -> None:
         super().__init__()
         self.reach = reach
-        # Half as large as content, which must not drown in that of the neighbours.
+        # Half as large as the shot's own content, which has to remain the larger part of the sum.
         self.projection = ScaledLinear(2 * fused_size, hidden_size, scale=5)
 
     def forward(self, fused: Tensor, present: Tensor | None = None) -> Tensor:
@@ -302,7 +301,7 @@ class RelativePositions(nn.Module):
         return tokens
 
     def bias(self, tokens: Tensor, tokens_per_shot: int) -> Tensor:
-        """Return the term `[1, heads, 2 + n * t, 2 + n * t]`, queries are rows, or the last one."""
+        """Return the term `[1, heads, 2 + n * t, 2 + n * t]`: queries, then keys."""
         key = (tokens.shape[1], tokens_per_shot, tokens.device, attention_dtype(tokens))
         if torch.compiler.is_compiling():  # the compiler makes the computation part of its graph
             return self._bias(*key)
@@ -316,9 +315,9 @@ class RelativePositions(nn.Module):
         return bias
 
     def _bias(self, count: int, per_shot: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-        place = torch.arange(count - SPECIAL_TOKENS, device=device) // per_shot  # [n * t]
-        ahead = (place[None, :] - place[:, None]).float()  # [n * t, n * t] key's less query's shot
-        to_before, to_after = (-ahead).clamp(min=0), ahead.clamp(min=0)
+        shot = torch.arange(count - SPECIAL_TOKENS, device=device) // per_shot  # [n * t]
+        offset = (shot[None, :] - shot[:, None]).float()  # [query, key], > 0 if the key comes later
+        to_before, to_after = (-offset).clamp(min=0), offset.clamp(min=0)
         # Slopes as numbers: a tensor of them would have to be copied to a GPU, which waits for it.
         loss = torch.stack([to_before * before + to_after * after for before, after in self.slopes])
         return functional.pad(-loss, (SPECIAL_TOKENS, 0) * 2)[None].to(dtype)
@@ -327,7 +326,7 @@ class RelativePositions(nn.Module):
 class Prediction(nn.Module):
     """Predictions of masked shots: copied from visible shots, by a linear map, or their sum.
 
-    A linear map (as published) learns a few titles by heart: on unseen films it predicts worse than
+    A linear map (as published) memorises a few titles: on unseen films it predicts worse than
     the mean of the title's visible shots after training on ten films, far worse after four; copying
     predicts better than it. In their sum the linear map starts at zero and learns what copying
     misses, given tens of thousands of titles. The figures are in
@@ -375,25 +374,24 @@ class CopyAttention(nn.Module):
         modalities = len(self.widths)
         self.query = nn.Linear(config.hidden_size, modalities * _QUERY_WIDTH)
         self.key = nn.Linear(config.hidden_size, modalities * _QUERY_WIDTH)
-        # Positive by the exponential; of each modality to shots before, then to shots after. A flat
-        # vector, because weight decay is for matrices.
+        # `[2 * m]`: to shots before of each modality, then to shots after of each. The exponential
+        # makes it positive. A flat vector, because weight decay is for matrices.
         self.log_decay = nn.Parameter(torch.full((2 * modalities,), math.log(_FIRST_DECAY)))
 
     def forward(
         self, queries: Tensor, rows: Tensor | None, states: Tensor, fused: Tensor, visible: Tensor
     ) -> Tensor:
         """Predict shots as `Prediction.forward`; `queries [b, k, h]` are the states of `rows`."""
-        place = torch.arange(states.shape[1], device=states.device)
-        query_place = place[None] if rows is None else rows  # [b, k]
-        ahead = (place - query_place[..., None]).float()[:, None]  # [b, 1, k, n]
+        position = torch.arange(states.shape[1], device=states.device)  # [n], of the keys
+        queried = position[None] if rows is None else rows  # [1, n] or [b, k]
+        offset = (position - queried[..., None]).float()[:, None]  # [b or 1, 1, k, n]
         before, after = self.log_decay.exp().view(2, -1, 1, 1)  # [m, 1, 1] each
         split = (len(self.widths), _QUERY_WIDTH)
         query = self.query(queries).unflatten(-1, split).transpose(1, 2)  # [b, m, k, w]
         key = self.key(states).unflatten(-1, split).transpose(1, 2)  # [b, m, n, w]
         scores = query @ key.transpose(2, 3) / _QUERY_WIDTH**0.5  # [b, m, k, n]
-        scores = scores.float() - (-ahead).clamp(min=0) * before - ahead.clamp(min=0) * after
-        # A large number and not infinity: where nothing is visible the weights are even, and what
-        # is copied is zero.
+        scores = scores.float() - (-offset).clamp(min=0) * before - offset.clamp(min=0) * after
+        # Finite, so that without any visible shot the weights are even and zeros are copied.
         scores = scores.masked_fill(~visible[:, None, None, :], torch.finfo(scores.dtype).min)
         weights = scores.softmax(dim=-1).to(fused.dtype).unbind(1)  # m times [b, k, n]
         parts = fused.split(self.widths, dim=-1)  # m times [b, n, width]

@@ -60,7 +60,7 @@ class MediaFMBase(PreTrainedModel):
         first_position: Tensor | None = None,
         layers: int | None = None,
     ) -> list[Tensor]:
-        """Compute the embeddings and the output of each layer."""
+        """Compute the embeddings and the output of each layer; `fused` is zero where masked."""
         raise NotImplementedError
 
     def contextual(

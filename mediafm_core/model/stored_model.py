@@ -1,4 +1,4 @@
-"""A trained model in its folder, passed from the place that finds it to those that read it.
+"""A trained model in its folder, passed from the code that finds it to the code that reads it.
 
 Imports no torch, so that models can be listed and compared quickly.
 """

@@ -62,16 +62,16 @@ class ModalityTokens(nn.Module):
 
 
 class LearntPositions(nn.Module):
-    """One vector per place in the sequence, added to the token; at most `max_shots` places.
+    """One vector per position in the sequence, added to the token; at most `max_shots` positions.
 
-    A training crop is put at a random place, so that every position is trained however short the
-    titles are.
+    A training crop gets a random first position, so that every position is trained, however short
+    the titles are.
     """
 
     def __init__(self, config: MediaFMConfig) -> None:
         super().__init__()
-        places = SPECIAL_TOKENS + config.max_shots
-        self.embedding = nn.Embedding(places, config.hidden_size)
+        count = SPECIAL_TOKENS + config.max_shots
+        self.embedding = nn.Embedding(count, config.hidden_size)
 
     def embed(self, tokens: Tensor, tokens_per_shot: int, first_position: Tensor | None) -> Tensor:
         """Add the positions to tokens `[b, 2 + n * t, h]`.
@@ -81,16 +81,16 @@ class LearntPositions(nn.Module):
         """
         batch, count, _ = tokens.shape
         shots = (count - SPECIAL_TOKENS) // tokens_per_shot
-        places = self.embedding.num_embeddings - SPECIAL_TOKENS
-        if shots > places:
-            raise ValueError(f"{shots} shots in one pass, and there are {places} learnt positions.")
+        most = self.embedding.num_embeddings - SPECIAL_TOKENS
+        if shots > most:
+            raise ValueError(f"{shots} shots in one pass, and there are {most} learnt positions.")
         special = torch.arange(SPECIAL_TOKENS, device=tokens.device).expand(batch, -1)  # [b, 2]
-        place = torch.arange(shots, device=tokens.device).repeat_interleave(tokens_per_shot)
-        place = SPECIAL_TOKENS + place.expand(batch, -1)  # [b, n * t]
+        position = torch.arange(shots, device=tokens.device).repeat_interleave(tokens_per_shot)
+        position = SPECIAL_TOKENS + position.expand(batch, -1)  # [b, n * t]
         if first_position is not None:
-            place = place + first_position[:, None]
-        positions: Tensor = self.embedding(torch.cat([special, place], dim=1))
-        return tokens + positions
+            position = position + first_position[:, None]
+        vectors: Tensor = self.embedding(torch.cat([special, position], dim=1))
+        return tokens + vectors
 
     def bias(self, tokens: Tensor, tokens_per_shot: int) -> None:  # noqa: ARG002
         """Return None: nothing is added to attention scores."""

@@ -28,13 +28,13 @@ def fused_titles(platform: Platform) -> list[str]:
     from mediafm_core.pipeline.quarantine import Quarantine
 
     store = platform.store
-    held_back = {entry.title_id for entry in Quarantine(store)}
+    quarantined = {entry.title_id for entry in Quarantine(store)}
     fused = {entry.key for entry in store.files.entries("fused_embeddings")}
     return [
         folder.name
         for folder in platform.inbox.scan()
         if folder.has_usable_name
-        and folder.name not in held_back
+        and folder.name not in quarantined
         and store.key("fused_embeddings", folder.name) in fused
     ]
 
@@ -61,8 +61,8 @@ def training_data(
     store = platform.store
     sources: list[TitleSource] = []
     space = FusedSpace()
-    for place, title_id in enumerate(title_ids):
-        progress(place / len(title_ids))
+    for index, title_id in enumerate(title_ids):
+        progress(index / len(title_ids))
         record = store.record("fused_embeddings", title_id)
         if record is None:
             raise StoreError(f"{title_id} has no fused_embeddings: materialise them first.")
@@ -89,7 +89,7 @@ def training_data(
         )
     if not sources:
         raise ConfigurationError(
-            f"The store {store.location} holds no fused titles to train on: take in titles first."
+            f"The store {store.location} holds no fused titles to train on: ingest titles first."
         )
     return TrainingData(sources, global_size=platform.text_encoder.dimension, space=space)
 

@@ -30,7 +30,7 @@ from mediafm_core.pipeline.stages.title_stage import register_title
 from mediafm_core.pipeline.work import Work
 from mediafm_core.runtime.interruption import (
     Interrupt,
-    holding_interrupts_back,
+    deferring_interrupts,
     raise_if_interrupted,
 )
 from mediafm_core.store.records import ArtefactRecord
@@ -186,7 +186,7 @@ def _stopping_at_progress(platform: Platform) -> Iterator[None]:
     50 interrupted runs the library of a network aborted, which looks like a crash that the title
     has caused.
     """
-    with holding_interrupts_back() as interrupt_came:
+    with deferring_interrupts() as interrupt_came:
 
         def stop(_title_id: str, _asset: str, _share: float) -> None:
             if interrupt_came():

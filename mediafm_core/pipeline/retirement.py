@@ -29,7 +29,7 @@ class Retired:
     bytes: int
 
     def __str__(self) -> str:
-        return f"{self.seen} titles taken from readers, {self.files} files deleted"
+        return f"{self.seen} titles removed from readers, {self.files} files deleted"
 
 
 def retire(platform: Platform, title_ids: Collection[str]) -> Retired:
@@ -52,7 +52,7 @@ def retire(platform: Platform, title_ids: Collection[str]) -> Retired:
     staying = sorted(in_inbox & set(title_ids))
     if staying:
         raise ConfigurationError(
-            f"{', '.join(staying)} would be taken in again from {platform.inbox.location}: move "
+            f"{', '.join(staying)} would be ingested again from {platform.inbox.location}: move "
             "its folder out of the inbox, then retire it."
         )
     seen = remove(store, title_ids)

@@ -134,7 +134,7 @@ class Work:
             TitleError: raised by the block, for the unchanged file.
         """
         folder = self.platform.inbox.folder(self.title_id)
-        taken_in = self.content["hashed"][name]["stamp"]
+        ingested = self.content["hashed"][name]["stamp"]
         try:
             file = folder.open(name)
         except TitleError as error:
@@ -142,7 +142,7 @@ class Work:
                 raise
             raise self._changed(name) from error
         with file:
-            if file.stamp != taken_in:
+            if file.stamp != ingested:
                 raise self._changed(name)
             try:
                 yield file
@@ -156,8 +156,8 @@ class Work:
     def _changed(self, name: str) -> ChangedTitleError:
         folder = self.platform.inbox.folder(self.title_id)
         return ChangedTitleError(
-            f"{folder.location}/{name} has changed since it was taken in: run again, which takes "
-            "it in again."
+            f"{folder.location}/{name} has changed since it was ingested: run again, "
+            "which ingests the title again."
         )
 
     @contextmanager

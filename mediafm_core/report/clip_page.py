@@ -57,7 +57,7 @@ def clip_page(title: str, note: str, sections: Sequence[ClipSection]) -> str:
 
     Args:
         title: of the page.
-        note: a line below it: the catalogue and what was asked of it.
+        note: a line below it: the catalogue and the request.
         sections: one for each query.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined

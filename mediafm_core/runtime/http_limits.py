@@ -44,7 +44,7 @@ class BoundedClient(httpx2.AsyncClient, Generic[Accepted]):
     Args:
         limit_s: for one request, from its start to the last byte of the answer.
         limit_bytes: for the body of an answer of status 2xx, decompressed.
-        accept: reads such a body; raises `AnswerError` where it is not what was asked for.
+        accept: reads such a body; raises `AnswerError` where it is not the requested content.
 
     Attributes:
         accepted: what `accept` made of the last answer of status 2xx.

@@ -200,11 +200,11 @@ def watching_signals(
 
 
 @contextmanager
-def holding_interrupts_back() -> Iterator[Callable[[], bool]]:
-    """Hold SIGINT and SIGTERM back, for a block that must not be left in the middle.
+def deferring_interrupts() -> Iterator[Callable[[], bool]]:
+    """Defer SIGINT and SIGTERM for a block that must not be left in the middle.
 
-    What was held back is raised when the block ends. The deadline of `stopping_on_signals` counts
-    all the same.
+    A deferred signal is handled when the block ends. The deadline of `stopping_on_signals` counts
+    meanwhile.
 
     Yields:
         A function that returns whether a signal has come, to end the block early.

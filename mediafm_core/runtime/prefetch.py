@@ -10,15 +10,15 @@ Item = TypeVar("Item")
 def prefetch(items: Iterable[Item]) -> Generator[Item]:
     """Yield items in order, each read in a thread while the caller processes the one before.
 
-    One item is buffered, so memory is that of two. An error of reading an item is raised in its
-    place. Close the generator to stop early.
+    One item is buffered, so memory is that of two. An error of reading an item is raised
+    instead of it. Close the generator to stop early.
 
     Args:
         items: lazy, a generator that reads files for instance; advanced in one thread only.
     """
     end = object()
     iterator = iter(items)
-    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
+    with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as pool:
         waiting = pool.submit(next, iterator, end)
         while (item := waiting.result()) is not end:
             waiting = pool.submit(next, iterator, end)

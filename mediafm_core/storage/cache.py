@@ -110,10 +110,10 @@ class FileCache:
             self._bytes = kept
 
     def _entries(self, folder: Path) -> Iterator["_Copy"]:
-        for place, _, names in os.walk(folder):
-            if not PurePosixPath(place).name.startswith("@"):
+        for parent, _, names in os.walk(folder):
+            if not PurePosixPath(parent).name.startswith("@"):
                 continue
-            for path in (Path(place, name) for name in names):
+            for path in (Path(parent, name) for name in names):
                 try:
                     used, size = path.parent.stat().st_mtime, path.stat().st_size
                 except FileNotFoundError:  # another process evicts entries too

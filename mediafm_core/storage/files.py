@@ -130,10 +130,10 @@ class Files(ABC):
         """
 
     def require_writable(self) -> None:  # noqa: B027 - in S3 the first write fails with the same error
-        """Refuse a place that cannot be written, before work is done for it.
+        """Refuse a location that cannot be written, before work is done for it.
 
         Raises:
-            ConfigurationError: names the place.
+            ConfigurationError: names the location.
         """
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Constructor of `Files` for a place from the settings."""
+"""Constructor of `Files` for a location from the settings."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from mediafm_core.config.store_settings import S3Settings
 
 
-def open_files(place: Path | S3Location, settings: "S3Settings", client: Any = None) -> Files:
-    """Return the files at a place, without a request to S3.
+def open_files(location: Path | S3Location, settings: "S3Settings", client: Any = None) -> Files:
+    """Return the files at a location, without a request to S3.
 
     Args:
-        place: a folder, or a prefix of a bucket.
+        location: a folder, or a prefix of a bucket.
         settings: of S3.
         client: of S3; None makes one from the settings.
 
     Raises:
         ConfigurationError: the settings of S3 cannot be used.
     """
-    if isinstance(place, Path):
-        return LocalFiles(place)
+    if isinstance(location, Path):
+        return LocalFiles(location)
     from mediafm_core.storage.s3 import S3Files  # imports boto3, which local files do without
 
-    return S3Files(place, settings, client)
+    return S3Files(location, settings, client)

@@ -54,21 +54,21 @@ class S3Files(Files):
     """Files under a prefix of a bucket.
 
     Args:
-        place: bucket and prefix.
+        location: bucket and prefix.
         settings: of the service.
         client: of S3; one is made from the settings by default.
     """
 
     is_remote = True
 
-    def __init__(self, place: S3Location, settings: S3Settings, client: Any = None) -> None:
-        self.location = str(place)
-        self._place = place
+    def __init__(self, location: S3Location, settings: S3Settings, client: Any = None) -> None:
+        self.location = str(location)
+        self._s3_location = location
         self._client = client or s3_client(settings)
         self._endpoint = self._client.meta.endpoint_url
         self._attempts = settings.max_attempts
         self._lease_s = settings.lease_s
-        self.root = (settings.cache or user_cache()) / _folder_name(place, self._endpoint)
+        self.root = (settings.cache or user_cache()) / _folder_name(location, self._endpoint)
         self._local = LocalFiles(self.root)
         self._cache = FileCache(self.root / "copies", self.location, settings.cache_gib * (1 << 30))
         self._leases: list[Lease] = []
@@ -154,7 +154,7 @@ class S3Files(Files):
 
     def entries(self, folder: str = "") -> Iterator[Entry]:
         """List a prefix, a thousand objects at a time."""
-        start = len(self._place.key(""))
+        start = len(self._s3_location.key(""))
         with self._readable_errors(folder):
             for page in self._pages(folder):
                 for found in page.get("Contents", ()):
@@ -190,12 +190,12 @@ class S3Files(Files):
                 with prepared.open("rb") as file:
                     made = self._client.put_object(**self._object(key), Body=file, **metadata)
             else:
-                place = self._object(key)
+                target = self._object(key)
                 with create_transfer_manager(self._client, _TRANSFER) as manager:
                     manager.upload(
-                        str(prepared), place["Bucket"], place["Key"], extra_args=metadata
+                        str(prepared), target["Bucket"], target["Key"], extra_args=metadata
                     ).result()
-                made = self._client.head_object(**place)
+                made = self._client.head_object(**target)
         if made.get("Metadata", {}).get(_DIGEST, digest) == digest:
             self._cache.keep(prepared, key, _stamp(made))
         else:  # another process has replaced it already
@@ -216,8 +216,8 @@ class S3Files(Files):
         with self._readable_errors(key):
             lease = Lease(
                 self._client,
-                self._place.bucket,
-                self._place.key(key),
+                self._s3_location.bucket,
+                self._s3_location.key(key),
                 self._lease_s,
                 self._attempts,
             )
@@ -305,12 +305,12 @@ class S3Files(Files):
     # Names
 
     def _object(self, key: str) -> dict[str, str]:
-        return {"Bucket": self._place.bucket, "Key": self._place.key(key)}
+        return {"Bucket": self._s3_location.bucket, "Key": self._s3_location.key(key)}
 
     def _pages(self, folder: str, **options: str) -> Iterator[dict[str, Any]]:
-        prefix = self._place.key(f"{folder}/" if folder else "")
+        prefix = self._s3_location.key(f"{folder}/" if folder else "")
         pages = self._client.get_paginator("list_objects_v2")
-        yield from pages.paginate(Bucket=self._place.bucket, Prefix=prefix, **options)
+        yield from pages.paginate(Bucket=self._s3_location.bucket, Prefix=prefix, **options)
 
     def _name(self, key: str) -> str:
         return f"{self.location}/{key}" if key else self.location
@@ -331,7 +331,8 @@ def _fault(response: dict[str, Any], size: int, digest: str) -> str:
     return "" if expected == digest else _WRONG_DIGEST
 
 
-def _folder_name(place: S3Location, endpoint: str) -> str:
-    """Return a folder's name for a place: the same key may be another file elsewhere."""
-    readable = re.sub(r"[^a-z0-9.-]+", "-", f"{place.bucket}-{place.prefix}".lower()).strip("-")
-    return f"{readable[:60]}-{digest_of(endpoint, str(place))}"
+def _folder_name(location: S3Location, endpoint: str) -> str:
+    """Return a folder's name for a location: the same key may be another file elsewhere."""
+    name = f"{location.bucket}-{location.prefix}".lower()
+    readable = re.sub(r"[^a-z0-9.-]+", "-", name).strip("-")
+    return f"{readable[:60]}-{digest_of(endpoint, str(location))}"

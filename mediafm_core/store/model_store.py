@@ -54,10 +54,10 @@ def model_folder(store: Store, identity: str) -> Path:
     if not store.files.is_remote or folder.is_dir() or not _is_uploaded(store, identity):
         return folder
     with atomic_folder(folder) as prepared:
-        place = f"{_FOLDER}/{identity}"
-        for entry in store.files.entries(place):
+        key = f"{_FOLDER}/{identity}"
+        for entry in store.files.entries(key):
             shutil.copyfile(store.files.path(entry.key), prepared / Path(entry.key).name)
-        store.files.evict(place)
+        store.files.evict(key)
     return folder
 
 

@@ -62,7 +62,7 @@ class Store:
 
     @property
     def location(self) -> str:
-        """The place of the store, for messages."""
+        """The location of the store, for messages."""
         return self.files.location
 
     def key(self, asset: str, title_id: str, variant: str = "", suffix: str = ".parquet") -> str:
@@ -100,7 +100,7 @@ class Store:
         return self.root / "models"
 
     def require_existing(self) -> None:
-        """Refuse a place without a store: a misspelt path, a disk that is not mounted.
+        """Refuse a location without a store: a misspelt path, a disk that is not mounted.
 
         Raises:
             StoreError: there is none.

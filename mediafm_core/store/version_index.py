@@ -135,12 +135,12 @@ class VersionIndex:
         known = self._folders[folder].records
         asset, variant = folder
         suffix = ".json" if asset in JSON_ASSETS else ".parquet"
-        place = f"{asset}/{variant}" if variant else asset
+        path = f"{asset}/{variant}" if variant else asset
         records: dict[str, IndexedFile] = {}
         others: set[str] = set()
         changed: dict[str, Entry] = {}
-        for entry in self._store.files.entries(place):
-            name = entry.key[len(place) + 1 :]
+        for entry in self._store.files.entries(path):
+            name = entry.key[len(path) + 1 :]
             if "/" in name:
                 continue
             if not name.endswith(suffix):

@@ -26,7 +26,7 @@ def file_stamp(status: os.stat_result) -> str:
 
     A copy that preserves times (`cp -p`, `rsync --times`, a restored backup) may have the size and
     modification time of the original, but not the change time of the inode. The inode number is
-    omitted, because network file systems may assign it anew with every mount.
+    omitted, because network file systems may assign another one with every mount.
     """
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 

@@ -37,17 +37,17 @@ class Destination:
         Raises:
             MediaFMError: It cannot be a destination.
         """
-        place = _parsed(out)
-        if isinstance(place, S3Location):
-            prefix, _, name = place.prefix.rpartition("/")
+        location = _parsed(out)
+        if isinstance(location, S3Location):
+            prefix, _, name = location.prefix.rpartition("/")
             if not name.endswith(SUFFIX):
                 raise MediaFMError(
-                    f"{place} is no file: S3 cannot create a folder atomically, so give the "
+                    f"{location} is no file: S3 cannot create a folder atomically, so give the "
                     f"set a name that ends in {SUFFIX}."
                 )
-            return cls(open_files(S3Location(place.bucket, prefix), settings.s3), name)
-        place = Path(os.path.abspath(place))  # noqa: PTH100 - links are left as they are
-        return cls(open_files(place.parent, settings.s3), place.name)
+            return cls(open_files(S3Location(location.bucket, prefix), settings.s3), name)
+        location = Path(os.path.abspath(location))  # noqa: PTH100 - links are left as they are
+        return cls(open_files(location.parent, settings.s3), location.name)
 
     @property
     def is_file(self) -> bool:
@@ -80,7 +80,7 @@ class Destination:
 
     @contextmanager
     def writing(self, replace: bool) -> Iterator[Path]:
-        """Yield a folder to prepare the set in as `PREPARED`; move the set to its place at the end.
+        """Yield a folder to prepare the set in as `PREPARED`; the set is moved at the end.
 
         Raises:
             StoreError: The set cannot be written.
@@ -100,13 +100,13 @@ class Destination:
                 raise  # Arrow's error for a file that it cannot decode, not one of the system
             raise StoreError(
                 f"{self.files.location}/{self.name} cannot be written ({error}): make space, or "
-                "choose another place."
+                "choose another location."
             ) from error
 
 
 def _parsed(out: Path | S3Location | str) -> Path | S3Location:
     try:
-        place: Path | S3Location = parse_location(out)
+        location: Path | S3Location = parse_location(out)
     except ValueError as error:
-        raise MediaFMError(f"The training set has no usable place: {error}.") from None
-    return place
+        raise MediaFMError(f"The training set has no usable location: {error}.") from None
+    return location

@@ -67,9 +67,9 @@ class SetRecord(BaseModel):
             return cls.model_validate_json(record)
         except ValidationError as error:
             wrong = error.errors()[0]
-            place = ".".join(map(str, wrong["loc"])) or "all of it"
+            field = ".".join(map(str, wrong["loc"])) or "all of it"
             raise MediaFMError(
-                f"{path} has a record that cannot be read ({place}: {wrong['msg']}): export it "
+                f"{path} has a record that cannot be read ({field}: {wrong['msg']}): export it "
                 "again, or read it with the version of MediaFM that wrote it."
             ) from None
 

@@ -26,7 +26,7 @@ RowProgress = Callable[[int], None]
 
 
 class FileMatrix:
-    """A float32 matrix in a file, which is mapped anew for each access to free memory at once.
+    """A float32 matrix in a file, which is mapped again for each access to free memory at once.
 
     Args:
         path: Path of the new file.

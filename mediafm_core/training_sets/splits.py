@@ -77,7 +77,7 @@ def split_titles(titles: Sequence[str], shares: Mapping[str, float], seed: int) 
     stops = np.minimum(stops, len(drawn) - (len(stops) - 1 - places))
     place_of = np.searchsorted(stops, np.arange(len(drawn)), side="right")
     names = list(shares)
-    return {title: names[place] for title, place in zip(drawn, place_of, strict=True)}
+    return {title: names[split] for title, split in zip(drawn, place_of, strict=True)}
 
 
 def _text(shares: Mapping[str, float]) -> str:

@@ -141,7 +141,7 @@ class ClipStream(IterableDataset[Batch]):
         if self._seed is not None:
             order = np.random.default_rng([self._seed, self.epoch]).permutation(order)
             draw = np.random.default_rng([self._seed, self.epoch, share.start])
-        mine = [self._groups[place] for place in order[share]]
+        mine = [self._groups[index] for index in order[share]]
         vectors = np.empty((0, self.width), np.float32)
         rows = np.empty(0, np.int64)
         for start in range(0, len(mine), _ROW_GROUPS_MIXED):

@@ -43,7 +43,7 @@ class TrainingSet:
             IdentityMismatchError: The sets are of different models.
         """
         if not places:
-            raise MediaFMError("No training set is named: give the place of one.")
+            raise MediaFMError("No training set is named: give the location of one.")
         content = Content([SetFiles.of(place) for place in places])
         return cls(content, np.arange(content.table.num_rows))
 

@@ -207,7 +207,7 @@ class TestStatus:
         assert problems[:3] == ["alpha", "beta", "arriving"]
         assert len(problems) == 20
         assert "... and 33 more" in shown
-        assert "0 of 50 titles up to date, none finished lately." in shown
+        assert "0 of 50 titles up to date, none finished recently." in shown
         every = mediafm("status", "--inbox", str(tmp_path), "--all").stdout
         assert "title_49: Not computed yet: everything." in every
         assert (

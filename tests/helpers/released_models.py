@@ -23,8 +23,8 @@ def compare_with_serving(platform: Platform, version: str) -> model_comparison.M
     return model_comparison.compare_by_labels(platform, candidate, reference)
 
 
-def predicts_hidden_shots(platform: Platform, version: str) -> model_comparison.Finding:
+def predicts_masked_shots(platform: Platform, version: str) -> model_comparison.Finding:
     """Compare the validation loss of the model of a version with the serving model's."""
     candidate = resolve(platform.store, version)
     reference = model_comparison.reference_of(platform, candidate)
-    return model_comparison.compare_by_hidden_shots(candidate, reference)
+    return model_comparison.compare_by_masked_shots(candidate, reference)

@@ -21,7 +21,7 @@ class Catalogue(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def _taken_in(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+def _ingested(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
     root = tmp_path_factory.mktemp("catalogue")
     catalogue = Catalogue(make_inbox(root / "inbox"), root / "store")
     ingest_titles(catalogue.platform(), ["cat", "coffee"])
@@ -29,14 +29,14 @@ def _taken_in(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
 
 
 @pytest.fixture
-def catalogue(_taken_in: Catalogue, tmp_path: Path) -> Catalogue:
+def catalogue(_ingested: Catalogue, tmp_path: Path) -> Catalogue:
     """Return a copy of inbox and store, to change."""
     copy = Catalogue(tmp_path / "inbox", tmp_path / "store")
-    copy_catalogue(*_taken_in, *copy)
+    copy_catalogue(*_ingested, *copy)
     return copy
 
 
 @pytest.fixture
-def taken_in(_taken_in: Catalogue) -> Catalogue:
+def ingested(_ingested: Catalogue) -> Catalogue:
     """Return the original inbox and store, to read only."""
-    return _taken_in
+    return _ingested

@@ -19,7 +19,7 @@ def test_a_replaced_file_is_refused_until_the_title_is_ingested_again(catalogue,
     other = path.with_name(".other")
     other.write_bytes(path.read_bytes())  # even one of equal content
     other.replace(path)
-    with pytest.raises(ChangedTitleError, match=f"{name} has changed since it was taken in"):
+    with pytest.raises(ChangedTitleError, match=f"{name} has changed since it was ingested"):
         materialise(platform, STEPS[name], "coffee", force=True)
     assert Quarantine(platform.store).get("coffee") is None
     assert materialise(platform, ("title",), "coffee")[0].status == "computed"
@@ -32,7 +32,7 @@ def test_a_pipe_or_link_in_place_of_a_file_is_not_read(catalogue, swap):
     platform, path = catalogue.platform(), catalogue.inbox / "coffee" / "media.mp4"
     path.unlink()
     swap(path)
-    with pytest.raises(ChangedTitleError, match=r"media\.mp4 has changed since it was taken in"):
+    with pytest.raises(ChangedTitleError, match=r"media\.mp4 has changed since it was ingested"):
         materialise(platform, DECODED, "coffee", force=True)
     (outcome,) = materialise(platform, ("title",), "coffee")
     assert outcome.status == "quarantined"
@@ -43,7 +43,7 @@ def test_a_file_that_changes_during_the_work_is_refused(catalogue):
     platform, path = catalogue.platform(), catalogue.inbox / "coffee" / "media.mp4"
     work = Work(TitleComparison(platform, "coffee"), {})
     with (
-        pytest.raises(ChangedTitleError, match=r"media\.mp4 has changed since it was taken in"),
+        pytest.raises(ChangedTitleError, match=r"media\.mp4 has changed since it was ingested"),
         work.file("media.mp4"),
     ):
         path.write_bytes(b"another film")

@@ -38,7 +38,7 @@ def platform(catalogue, monkeypatch: pytest.MonkeyPatch) -> Platform:
         (("clip_features",), "reading clips returned an invalid result"),
     ],
 )
-def test_a_title_whose_child_was_taken_over_is_held_back_at_once(platform, assets, said) -> None:
+def test_a_title_whose_child_was_taken_over_is_quarantined_at_once(platform, assets, said) -> None:
     for title_id in ("coffee", "cat"):
         platform.at_work = title_id
         (outcome,) = materialise(platform, assets, title_id, force=True)
@@ -103,6 +103,6 @@ def test_a_file_that_changes_while_its_child_reads_it_blames_nothing(catalogue) 
         return made(*arguments, **more)
 
     platform.reader = reader
-    with pytest.raises(ChangedTitleError, match="has changed since it was taken in"):
+    with pytest.raises(ChangedTitleError, match="has changed since it was ingested"):
         materialise(platform, ("timed_text",), "coffee", force=True)
     assert list(Quarantine(platform.store)) == []

@@ -105,16 +105,16 @@ def as_made_by(platform: Platform, asset: str, **changes: str) -> None:
 
 @pytest.mark.parametrize("change", [{"identity": "another-1@0"}, {"code_version": "0"}])
 @pytest.mark.parametrize("asset", ["video_embeddings", "text_embeddings"])
-def test_vectors_of_another_encoder_or_code_are_never_reused(catalogue, taken_in, asset, change):
+def test_vectors_of_another_encoder_or_code_are_never_reused(catalogue, ingested, asset, change):
     platform = catalogue.platform()
     as_made_by(platform, asset, **change)
     (found,) = materialise(platform, (asset,), "coffee")
     assert (found.status, found.record.details["reused"]) == ("computed", 0)
-    expected = taken_in.platform().store.read(asset, "coffee")
+    expected = ingested.platform().store.read(asset, "coffee")
     assert platform.store.read(asset, "coffee").equals(expected)
 
 
-def test_a_damaged_table_is_not_reused(catalogue, taken_in):
+def test_a_damaged_table_is_not_reused(catalogue, ingested):
     platform, asset = catalogue.platform(), "text_embeddings"
     as_made_by(platform, asset)
     path = platform.store.path(asset, "coffee")
@@ -123,7 +123,7 @@ def test_a_damaged_table_is_not_reused(catalogue, taken_in):
     path.write_bytes(content)
     (found,) = materialise(platform, (asset,), "coffee")
     assert (found.status, found.record.details["reused"]) == ("computed", 0)
-    expected = taken_in.platform().store.read(asset, "coffee")
+    expected = ingested.platform().store.read(asset, "coffee")
     assert platform.store.read(asset, "coffee").equals(expected)
 
 
@@ -142,11 +142,11 @@ def test_vectors_of_the_same_encoder_are_reused(catalogue):
     assert (sent.video, sent.audio, sent.text) == ([], [], [])
 
 
-def test_a_table_without_digests_is_computed_anew(catalogue, taken_in):
+def test_a_table_without_digests_is_computed_again(catalogue, ingested):
     platform = catalogue.platform()
     store, asset = platform.store, "text_embeddings"
     record = store.record(asset, "coffee").model_copy(update={"data_version": "old"})
     store.write(record, store.read(asset, "coffee").drop_columns("input_digest"))
     (found,) = materialise(platform, (asset,), "coffee")
     assert found.record.details["reused"] == 0
-    assert store.read(asset, "coffee").equals(taken_in.platform().store.read(asset, "coffee"))
+    assert store.read(asset, "coffee").equals(ingested.platform().store.read(asset, "coffee"))

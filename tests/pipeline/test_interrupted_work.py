@@ -17,7 +17,7 @@ SOUND = ("audio_embeddings",)
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_waits_for_the_next_report_and_is_not_the_titles(
-    catalogue, taken_in, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    catalogue, ingested, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ):
     platform = catalogue.platform()
     compute = materialising._COMPUTE[SOUND[0]]
@@ -47,4 +47,4 @@ def test_an_interrupt_waits_for_the_next_report_and_is_not_the_titles(
     monkeypatch.undo()
     (outcome,) = materialise(catalogue.platform(), SOUND, "cat")
     assert outcome.status == "computed"
-    assert differences(taken_in.platform().store, platform.store) == []
+    assert differences(ingested.platform().store, platform.store) == []

@@ -28,29 +28,29 @@ def ingest_elsewhere(catalogue, store, title_ids, **overrides) -> Platform:
     return platform
 
 
-def test_one_title_alone_gives_what_it_gives_among_others(taken_in, tmp_path):
-    alone = ingest_elsewhere(taken_in, tmp_path / "alone", ["coffee"])
-    found, expected = contextual(alone, "coffee"), contextual(taken_in.platform(), "coffee")
+def test_one_title_alone_gives_what_it_gives_among_others(ingested, tmp_path):
+    alone = ingest_elsewhere(ingested, tmp_path / "alone", ["coffee"])
+    found, expected = contextual(alone, "coffee"), contextual(ingested.platform(), "coffee")
     np.testing.assert_allclose(found, expected, atol=TOLERANCE)
 
 
-def test_batch_size_does_not_matter(taken_in, tmp_path):
+def test_batch_size_does_not_matter(ingested, tmp_path):
     single = {name: {"batch_size": 1} for name in ("video", "audio", "text")}
-    platform = ingest_elsewhere(taken_in, tmp_path / "single", ["cat", "coffee"], **single)
+    platform = ingest_elsewhere(ingested, tmp_path / "single", ["cat", "coffee"], **single)
     for title_id in ("cat", "coffee"):
         for asset in ("video_embeddings", "audio_embeddings", "fused_embeddings"):
             found = to_numpy(platform.store.read(asset, title_id)["embedding"])
-            expected = to_numpy(taken_in.platform().store.read(asset, title_id)["embedding"])
+            expected = to_numpy(ingested.platform().store.read(asset, title_id)["embedding"])
             np.testing.assert_allclose(found, expected, atol=TOLERANCE)
         np.testing.assert_allclose(
             contextual(platform, title_id),
-            contextual(taken_in.platform(), title_id),
+            contextual(ingested.platform(), title_id),
             atol=TOLERANCE,
         )
 
 
-def test_clip_rows_are_the_pooled_slices_of_the_files(taken_in):
-    platform = taken_in.platform()
+def test_clip_rows_are_the_pooled_slices_of_the_files(ingested):
+    platform = ingested.platform()
     with duckdb.connect(str(platform.store.features), read_only=True) as connection:
         for title_id in ("cat", "coffee"):
             clips = connection.sql(
@@ -67,8 +67,8 @@ def test_clip_rows_are_the_pooled_slices_of_the_files(taken_in):
             )
 
 
-def test_files_record_their_encoders_and_models(taken_in):
-    platform = taken_in.platform()
+def test_files_record_their_encoders_and_models(ingested):
+    platform = ingested.platform()
     record = platform.store.record("fused_embeddings", "coffee")
     assert record is not None
     assert record.details["ranges"] == {

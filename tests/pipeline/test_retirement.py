@@ -70,7 +70,7 @@ def test_nothing_is_left_of_a_retired_title(catalogue):
 def test_a_title_in_the_inbox_is_refused_and_left_alone(catalogue):
     platform = catalogue.platform()
     shutil.rmtree(catalogue.inbox / "coffee")
-    with pytest.raises(ConfigurationError, match=r"^cat would be taken in again.*move its folder"):
+    with pytest.raises(ConfigurationError, match=r"^cat would be ingested again.*move its folder"):
         retire(platform, ["coffee", "cat"])
     assert set(published(platform.store).versions) == {"cat", "coffee"}
     assert files_of(catalogue.store, "coffee")
@@ -99,6 +99,6 @@ def test_the_command_says_what_it_did(catalogue, monkeypatch):
     shutil.rmtree(catalogue.inbox / "cat")
     result = CliRunner().invoke(main, ["retire", "cat"])
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("cat: 1 titles taken from readers, ")
+    assert result.stdout.startswith("cat: 1 titles removed from readers, ")
     query = "SELECT title_id FROM titles"
     assert mediafm_core.sql(query)["title_id"].to_pylist() == ["coffee"]

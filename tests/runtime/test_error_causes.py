@@ -99,7 +99,7 @@ def soundtrack(disk: Path) -> None:
     [arrow, duckdb_file, sqlite, safetensors, torch_save, zip_file, pyav, soundtrack],
     ids=lambda write: write.__name__,
 )
-def test_a_full_disk_is_the_machines_whoever_writes(disk: Path, write) -> None:
+def test_a_full_disk_is_the_machines_whichever_library_writes(disk: Path, write) -> None:
     fault = fault_in(write, disk)
     assert fault.cause is Cause.MACHINE
     sentence = machine_sentence(fault, [disk])

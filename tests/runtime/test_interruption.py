@@ -16,7 +16,7 @@ import click, signal, sys, time
 from mediafm_core.cli import main as cli
 from mediafm_core.runtime import interruption
 from mediafm_core.runtime.interruption import (
-    cleaning_up_with, closing_with, holding_interrupts_back, interrupted
+    cleaning_up_with, closing_with, deferring_interrupts, interrupted
 )
 interruption.GRACE_S = interruption._state.grace_s = 1.0
 
@@ -181,7 +181,7 @@ def test_code_that_is_executed_as_text_ends_with_the_same_code(number: signal.Si
 _HELD = """
 def work():
     try:
-        with holding_interrupts_back() as came:
+        with deferring_interrupts() as came:
             ready()
             while not came():
                 time.sleep(0.01)
@@ -193,7 +193,7 @@ command(work)
 """
 
 
-def test_held_back_interrupts_come_when_the_block_ends():
+def test_deferred_interrupts_come_when_the_block_ends():
     code, output, _ = end(_HELD, signal.SIGTERM)
     assert (code, output) == (143, "whole\nleft\n")
 

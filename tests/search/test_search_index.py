@@ -151,7 +151,7 @@ def test_garbage_collection_keeps_the_latest_index(indexed: SmallCatalogue) -> N
 
 
 @pytest.mark.parametrize("damage", ["cut short", "a byte changed", "other content", "removed"])
-def test_a_damaged_index_is_refused_and_built_anew(indexed: SmallCatalogue, damage: str) -> None:
+def test_a_damaged_index_is_refused_and_built_again(indexed: SmallCatalogue, damage: str) -> None:
     (file,) = index_files(indexed, "usearch")
     content = file.read_bytes()
     middle = len(content) // 2

@@ -105,7 +105,7 @@ def test_patterns_in_s3_are_refused() -> None:
             load_settings(store=f"s3://films/{name}/store")
 
 
-def test_a_title_is_taken_in_from_such_a_folder_and_file(tmp_path: Path) -> None:
+def test_a_title_is_ingested_from_such_a_folder_and_file(tmp_path: Path) -> None:
     inbox, store = (tmp_path / f"{kind} [a]*#%'\";&{{}}$~ä\n日" for kind in ("inbox", "store"))
     folder = make_title(inbox, "cat", SAMPLES / "a_cat_in_the_city", seconds=5.0)
     [media] = folder.glob("media.*")

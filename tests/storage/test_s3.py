@@ -33,7 +33,7 @@ class TestCache:
         assert proxy.transferred < 2000
         write(writer, "a/film.mp4", b"two" * MANY)
         assert read(reader, "a/film.mp4") == b"two" * MANY
-        assert path.read_bytes() == b"one" * MANY  # whoever was given it may still open it
+        assert path.read_bytes() == b"one" * MANY  # a caller that has the path may still open it
 
     def test_what_was_written_here_need_not_be_brought_back(
         self, open_files: OpenFiles, proxy: FaultyProxy

@@ -73,7 +73,7 @@ while True:
 """
 
 
-def test_every_answer_is_of_one_model_and_whole_whoever_is_killed(tmp_path: Path) -> None:
+def test_every_answer_is_of_one_model_and_whole_if_any_process_is_killed(tmp_path: Path) -> None:
     small = SmallCatalogue(tmp_path / "store")
     for title_id in TITLES:
         small.write(title_id)

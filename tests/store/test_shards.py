@@ -118,7 +118,7 @@ def test_shards_of_which_nothing_counts_leave_the_catalogue(small: SmallCatalogu
     small.write("alpha", shots=5, edition=2)
     small.publish("alpha")
     assert len(snapshot(small).shards) == 2
-    assert len(shard_files(small)) == 3, "whoever opened the catalogue before may read it"
+    assert len(shard_files(small)) == 3, "readers that opened the catalogue before may read it"
 
 
 def test_moved_store_is_read_at_once_and_updated_by_the_next_publication(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ class StepBatches(NamedTuple):
 
     batches: list[Batch]
     counts: Counts
-    places: int  # of the whole step, in all processes: shots and padding
+    positions: int  # of the whole step, in all processes: shots and padding
 
 
 class BatchReader:

@@ -99,7 +99,7 @@ def process_group(device: str) -> Iterator[World]:
         local, found = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
         if local >= found:
             raise ConfigurationError(
-                f"training.processes asks for a GPU per process and this machine has {found}: "
+                f"training.processes needs a GPU per process and this machine has {found}: "
                 f"lower it to {found} or set device to cpu."
             )
         device = f"cuda:{local}"

@@ -107,11 +107,11 @@ class Objective(nn.Module):
 
     def _masked_columns(self, batch: Batch) -> torch.Tensor:
         """Return `[b, k, d]`: 1 in the masked columns of each predicted shot, else 0."""
-        hidden = take_rows(batch.masked, batch.rows)  # [b, k, m]
+        masked = take_rows(batch.masked, batch.rows)  # [b, k, m]
         parts = [
             part.expand(-1, -1, stop - start)
             for part, (start, stop) in zip(
-                hidden.split(1, dim=-1), self.network.modality_ranges, strict=True
+                masked.split(1, dim=-1), self.network.modality_ranges, strict=True
             )
         ]
         return torch.cat(parts, dim=-1).float()

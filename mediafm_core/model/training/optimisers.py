@@ -95,11 +95,11 @@ class Optimisers:
         for name, (optimiser, _) in self._optimisers.items():
             groups = optimiser.state_dict()["param_groups"]
             parameters = [each for group in optimiser.param_groups for each in group["params"]]
-            for place, moments in found[name].items():
-                shape = parameters[place].shape if place < len(parameters) else None
+            for index, moments in found[name].items():
+                shape = parameters[index].shape if index < len(parameters) else None
                 # torch accepts any shape and fails at the next step. A scalar counts steps.
                 if any(moment.ndim and moment.shape != shape for moment in moments.values()):
-                    raise ValueError(f"moments of {name} have another shape than parameter {place}")
+                    raise ValueError(f"moments of {name} have another shape than parameter {index}")
             optimiser.load_state_dict({"state": found[name], "param_groups": groups})
 
 

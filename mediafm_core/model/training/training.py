@@ -64,7 +64,7 @@ class TrainingResult:
         validation: "held-out titles", or "same titles" if validation is on titles of the training.
         validation_titles: their ids.
         groups: parameters by optimiser.
-        padding_share: share of the computed places that held no shot.
+        padding_share: share of the computed positions that held no shot.
         seconds: wall time of the steps of this call, validation included.
         shots_per_second: shots that passed through the network in training, per second.
     """

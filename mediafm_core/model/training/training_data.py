@@ -77,7 +77,7 @@ class TrainingData:
         cache_bytes: int = 256 << 20,
     ) -> None:
         if not titles:
-            raise ConfigurationError("No titles to train on: take in titles before training.")
+            raise ConfigurationError("No titles to train on: ingest titles before training.")
         self.titles = sorted(titles, key=lambda title: title.title_id)
         self.global_size = global_size
         self.space = space or FusedSpace()

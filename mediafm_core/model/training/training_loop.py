@@ -30,13 +30,14 @@ from mediafm_core.model.training.warm_start import WEIGHTS
 from mediafm_core.runtime.interruption import (
     Interrupt,
     closing_with,
-    holding_interrupts_back,
+    deferring_interrupts,
 )
 from mediafm_core.runtime.precision import autocast, fast_precision
 
 # Steps whose losses are fetched together: reading a number from a GPU waits for all its work.
 _FETCHED_STEPS = {"cpu": 1, "cuda": 10}
 _MOMENTS, _BEST = "optimisers.", "best."  # prefixes of tensors in a checkpoint
+_STATE = "course"  # stored name of the trainer state in a checkpoint's metadata
 
 
 @dataclass
@@ -45,7 +46,7 @@ class TrainerState:
 
     step: int = 0
     shots: int = 0
-    places: int = 0  # shots and padding
+    places: int = 0  # positions of shots and padding; the stored name
     recent: list[float] = field(default_factory=list)  # training losses since the last point
     curve: list[CurvePoint] = field(default_factory=list)
     best: CurvePoint | None = None
@@ -63,7 +64,7 @@ class TrainerState:
 
     @property
     def padding_share(self) -> float:
-        """Share of the computed places that held no shot."""
+        """Share of the computed positions that held no shot."""
         return 1 - self.shots / self.places
 
 
@@ -119,7 +120,7 @@ class TrainingLoop:
             self.network.load_state_dict(checkpoint.below(WEIGHTS))
             self.optimisers.load(checkpoint.below(_MOMENTS))
             self._best = checkpoint.below(_BEST)
-            self.state = TrainerState.from_json(checkpoint.metadata["course"])
+            self.state = TrainerState.from_json(checkpoint.metadata[_STATE])
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[-1].strip()
             raise damaged_checkpoint(
@@ -151,7 +152,7 @@ class TrainingLoop:
                 pending.append(self._step(step, batches))
                 state.step = step
                 state.shots += batches.counts.shots
-                state.places += batches.places
+                state.places += batches.positions
                 self.shots += batches.counts.shots
                 validates = step % settings.validate_every == 0 or step == settings.steps
                 saves = self._checkpoints is not None and step % settings.checkpoint_every == 0
@@ -173,12 +174,12 @@ class TrainingLoop:
         self._require_finite_weights()
 
     def _whole_steps(self) -> AbstractContextManager[Callable[[], bool]]:
-        """Hold interrupts back until a step is complete, so that it can be saved.
+        """Defer interrupts until a step is complete, so that it can be saved.
 
         Processes that train together would wait for the first one that stops, so those stop at once
         and resume from the last checkpoint.
         """
-        return holding_interrupts_back() if self._world.size == 1 else nullcontext(bool)
+        return deferring_interrupts() if self._world.size == 1 else nullcontext(bool)
 
     def _stopped_message(self) -> str:
         saved = "which is saved" if self._checkpoints else "and no step is saved"
@@ -196,9 +197,9 @@ class TrainingLoop:
         """Update the network once; return `[3 + terms]`: total, masked loss, norm, other terms."""
         values: list[torch.Tensor] = []
         count = len(batches.batches)
-        for place, batch in enumerate(batches.batches):
+        for index, batch in enumerate(batches.batches):
             batch = batch.to(self.device, non_blocking=True)
-            with without_gradient_sync(self._objective, place < count - 1):
+            with without_gradient_sync(self._objective, index < count - 1):
                 with autocast(self.device, self.precision):
                     losses = cast(Losses, self._objective(batch, batches.counts))
                 # Gradients are averaged over the processes, and the step needs their sum.
@@ -213,8 +214,8 @@ class TrainingLoop:
     def _fetch(self, pending: list[torch.Tensor]) -> tuple[float, dict[str, float]]:
         """Wait for the losses of the last steps; return that of the last one, and its terms."""
         rows = self._world.sum(torch.stack(pending)).tolist()  # [steps][3 + terms]
-        for place, (total, masked, norm, *_) in enumerate(rows):
-            step = self.state.step - len(rows) + 1 + place
+        for index, (total, masked, norm, *_) in enumerate(rows):
+            step = self.state.step - len(rows) + 1 + index
             for what, value in (("loss", total), ("gradient", norm)):
                 if not math.isfinite(value):
                     raise self._diverged(f"training {what} is {value} at step {step}")
@@ -265,7 +266,7 @@ class TrainingLoop:
         metadata = {
             "model_version": MODEL_VERSION,
             "config": own_settings(self.network.config),
-            "course": asdict(self.state),
+            _STATE: asdict(self.state),
         }
         self._checkpoints.save(self.state.step, metadata, tensors)
 

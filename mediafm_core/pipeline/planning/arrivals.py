@@ -21,7 +21,7 @@ class Arrivals:
         changed: ingested titles whose folder has changed since, likewise.
         incomplete: folders without `title.json`.
         settling: changed folders that may still be written to.
-        held_back: quarantined titles whose folder has not changed.
+        quarantined: quarantined titles whose folder has not changed.
         known: number of ingested titles whose folder has not changed.
     """
 
@@ -29,7 +29,7 @@ class Arrivals:
     changed: dict[str, str] = field(default_factory=dict)
     incomplete: list[str] = field(default_factory=list)
     settling: list[str] = field(default_factory=list)
-    held_back: list[str] = field(default_factory=list)
+    quarantined: list[str] = field(default_factory=list)
     known: int = 0
 
     @property
@@ -43,14 +43,14 @@ class Arrivals:
             "changed": len(self.changed),
             "waiting for title.json": len(self.incomplete),
             "still changing": len(self.settling),
-            "quarantined": len(self.held_back),
+            "quarantined": len(self.quarantined),
             "known": self.known,
         }
         parts = [f"{count} {kind}" for kind, count in counts.items() if count]
         return ", ".join(parts) or "no titles"
 
 
-def taken_in(platform: Platform) -> dict[str, str]:
+def ingested_fingerprints(platform: Platform) -> dict[str, str]:
     """Return the fingerprint that each title's folder had when the title was ingested."""
     titles = platform.version_index.look([("title", "")]).files("title", "")
     return {
@@ -60,14 +60,14 @@ def taken_in(platform: Platform) -> dict[str, str]:
     }
 
 
-def arrivals(platform: Platform, taken_in: Mapping[str, str], settle_s: float) -> Arrivals:
+def arrivals(platform: Platform, ingested: Mapping[str, str], settle_s: float) -> Arrivals:
     """Compare the inbox with the ingested titles; only listings of folders are read.
 
     A folder whose name cannot be a title id is quarantined here: it cannot become a partition.
 
     Args:
         platform: settings, store and inbox.
-        taken_in: fingerprint that each title's folder had when the title was ingested, also of
+        ingested: fingerprint that each title's folder had when the title was ingested, also of
             titles that have failed since.
         settle_s: seconds for which a changed folder must not have changed any more. A new folder is
             complete once it has `title.json`; a folder that is delivered again has that from the
@@ -77,26 +77,26 @@ def arrivals(platform: Platform, taken_in: Mapping[str, str], settle_s: float) -
         ConfigurationError: the inbox does not exist.
     """
     quarantine = Quarantine(platform.store)
-    held_back = {entry.title_id: entry.fingerprint for entry in quarantine}
+    in_quarantine = {entry.title_id: entry.fingerprint for entry in quarantine}
     found = Arrivals()
     known = 0
     for folder in platform.inbox.scan():
         name, fingerprint = folder.name, folder.fingerprint()
-        as_held_back = held_back.get(name) == fingerprint
-        if as_held_back or not has_usable_name(folder, quarantine):
-            found.held_back.append(name)
-        elif taken_in.get(name) == fingerprint and name not in held_back:
+        is_known_failure = in_quarantine.get(name) == fingerprint
+        if is_known_failure or not has_usable_name(folder, quarantine):
+            found.quarantined.append(name)
+        elif ingested.get(name) == fingerprint and name not in in_quarantine:
             known += 1
         elif not folder.is_complete:
             found.incomplete.append(name)
-        elif name not in taken_in and name not in held_back:
+        elif name not in ingested and name not in in_quarantine:
             found.new[name] = fingerprint
         elif not _is_settled(platform, folder, fingerprint, settle_s):
             found.settling.append(name)
         else:
             found.changed[name] = fingerprint
     return Arrivals(
-        found.new, found.changed, found.incomplete, found.settling, found.held_back, known
+        found.new, found.changed, found.incomplete, found.settling, found.quarantined, known
     )
 
 

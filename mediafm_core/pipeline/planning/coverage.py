@@ -58,11 +58,11 @@ class RefreshProgress:
 
     def __str__(self) -> str:
         done = f"{self.titles_done} of {self.titles} titles up to date"
-        held_back = f", {self.quarantined} quarantined" if self.quarantined else ""
+        quarantined = f", {self.quarantined} quarantined" if self.quarantined else ""
         if self.titles_per_s is None or self.seconds_left is None:
-            return f"{done}{held_back}, none finished lately"
+            return f"{done}{quarantined}, none finished recently"
         rate = f"{self.titles_per_s:.3g} titles/s, {duration(self.seconds_left)} left"
-        return f"{done}{held_back}, {rate}"
+        return f"{done}{quarantined}, {rate}"
 
 
 def coverage(comparison: CatalogueComparison) -> list[Coverage]:

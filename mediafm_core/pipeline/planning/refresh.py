@@ -77,8 +77,8 @@ def obstacle_to_contextualising(platform: Platform) -> str:
     if difference is None:
         return ""
     return (
-        f"{model} does not fit the settings' encoders ({difference}): train a model on the "
-        "embedded catalogue and release it."
+        f"{model} is not compatible with the settings' encoders ({difference}): train a model on "
+        "the embedded catalogue and release it."
     )
 
 

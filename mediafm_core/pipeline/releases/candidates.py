@@ -46,8 +46,8 @@ class TrainingRecord:
         validation_loss: at that step, a cosine distance.
         best_baseline: name and loss of the best prediction without a network.
         validation: "held-out titles" or "same titles".
-        hidden_shots: everything that the hidden shots of its validation follow from: losses of two
-            models compare only where this is equal.
+        validation_masks: everything that determines the masked shots of its validation; losses of
+            two models can be compared only where this is equal.
         space: the fused space it reads.
     """
 
@@ -59,7 +59,7 @@ class TrainingRecord:
     validation_loss: float
     best_baseline: tuple[str, float] | None
     validation: str
-    hidden_shots: Mapping[str, Any]
+    validation_masks: Mapping[str, Any]
     space: FusedSpace
 
     @property
@@ -187,7 +187,7 @@ def _training_record(model: StoredModel, version: str, config: Mapping[str, Any]
         validation_loss=float(kept["validation_loss"]),
         best_baseline=min(baselines.items(), key=lambda each: each[1], default=None),
         validation=str(training["validation"]),
-        hidden_shots=_hidden_shots(training, config),
+        validation_masks=_validation_masks(training, config),
         space=FusedSpace.from_config(config),
     )
 
@@ -204,8 +204,8 @@ def _require_types(training: Mapping[str, Any]) -> None:
             raise TypeError(f"{name} is a {type(found).__name__}, not a {kind.__name__}")
 
 
-def _hidden_shots(training: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return everything that the hidden shots of a model's validation follow from."""
+def _validation_masks(training: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return everything that determines the masked shots of a model's validation."""
     versions = training["titles"]
     return {
         "validation": training["validation"],

@@ -1,7 +1,7 @@
 """Comparison of a candidate with the serving model.
 
 By labels, where clips have some: both models' contextual vectors of the same clips, in the same
-folds and draws of titles. By hidden shots: the validation losses of both trainings.
+folds and draws of titles. By masked shots: the validation losses of both trainings.
 """
 
 from collections.abc import Callable, Sequence
@@ -80,7 +80,7 @@ def compare_before_release(
         progress: called with the state of the measurement of each label.
 
     Returns:
-        The findings by labels and by hidden shots; none for a model that serves already.
+        The findings by labels and by masked shots; none for a model that serves already.
 
     Raises:
         ConfigurationError, IdentityMismatchError, StoreError: as `release`; or the candidate is
@@ -97,7 +97,7 @@ def compare_before_release(
             f"{by_labels.sentence} The setting evaluation.refuse_worse forbids its release: "
             "release another model, or unset it."
         )
-    return [by_labels, compare_by_hidden_shots(candidate, reference)]
+    return [by_labels, compare_by_masked_shots(candidate, reference)]
 
 
 def reference_of(
@@ -165,11 +165,11 @@ def compare_by_labels(
     return ModelComparison(name, reference.identity, evaluation.measured, finding)
 
 
-def compare_by_hidden_shots(candidate: Candidate, reference: Candidate | None) -> Finding:
+def compare_by_masked_shots(candidate: Candidate, reference: Candidate | None) -> Finding:
     """Compare the validation loss of a model with its baselines and with another model.
 
     A warning if a prediction without a network has a smaller loss, or if the reference has one and
-    both were validated on the same hidden shots. The losses are those of training; nothing is
+    both were validated on the same masked shots. The losses are those of training; nothing is
     computed.
 
     Raises:
@@ -181,14 +181,18 @@ def compare_by_hidden_shots(candidate: Candidate, reference: Candidate | None) -
         warnings.append("worse than the best baseline")
     compared = ""
     other = _readable_record(reference)
-    if reference is not None and other is not None and other.hidden_shots == record.hidden_shots:
+    if (
+        reference is not None
+        and other is not None
+        and other.validation_masks == record.validation_masks
+    ):
         compared = f", {reference.identity} {other.validation_loss:.4f}"
         if record.validation_loss > other.validation_loss * (1 + _SAME_LOSS):
-            warnings.append(f"worse than {reference.identity} on the same hidden shots")
+            warnings.append(f"worse than {reference.identity} on the same masked shots")
     evidence = f"{candidate.identity}: {record.evidence}{compared}"
     if warnings:
         faults = " and ".join(warnings)
-        return Finding(False, f"{evidence}. It predicts hidden shots {faults}.")
+        return Finding(False, f"{evidence}. It predicts masked shots {faults}.")
     is_known = record.best_baseline is not None or compared
     return Finding(True if is_known else None, f"{evidence}.")
 

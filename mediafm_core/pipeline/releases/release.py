@@ -173,15 +173,16 @@ def mismatch_of(
     difference = record.space.mismatch(configured_space(platform))
     if difference:
         return (
-            f"{candidate.identity} does not fit the encoders of the settings ({difference}): train "
-            "a model on this catalogue or set the encoders that the model was trained with."
+            f"{candidate.identity} is not compatible with the encoders of the settings "
+            f"({difference}): train a model on this catalogue or set the encoders that "
+            "the model was trained with."
         )
     latest = latest_space(platform.store) if compare_titles else None
     difference = record.space.mismatch(latest[1]) if latest else None
     if latest and difference:
         return (
-            f"{candidate.identity} does not fit the fused vectors of {latest[0]} ({difference}): "
-            f"`mediafm run --model {candidate.folder}` embeds again."
+            f"{candidate.identity} is not compatible with the fused vectors of {latest[0]} "
+            f"({difference}): `mediafm run --model {candidate.folder}` embeds again."
         )
     return None
 

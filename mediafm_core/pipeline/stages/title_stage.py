@@ -133,7 +133,7 @@ def _usable(
     try:
         _Content.model_validate(known[1])
     except ValidationError as error:
-        logger.warning("%s is read anew: %s", title_id, in_one_line(error))
+        logger.warning("%s is read completely: %s", title_id, in_one_line(error))
         return None
     return known
 

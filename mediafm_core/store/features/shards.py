@@ -225,8 +225,8 @@ def titles_in(
     )
     values: dict[str, object] = {"files": [pattern(Path(path)) for path in shards]}
     if title_ids is not None:
-        query += " WHERE title_id IN (SELECT unnest($asked))"
-        values["asked"] = sorted(title_ids)
+        query += " WHERE title_id IN (SELECT unnest($title_ids))"
+        values["title_ids"] = sorted(title_ids)
     return {
         title_id: Published(shards[path].name, TitleVersions(data, title))
         for title_id, data, title, path in connection.execute(query, values).fetchall()

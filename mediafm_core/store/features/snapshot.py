@@ -130,7 +130,7 @@ def rows(files: Files, model: str, file: str, shards: Iterable[Shard], local: bo
     Args:
         files: the store's.
         model: model version of the shards.
-        file: one of `tables.FILES`.
+        file: one of `feature_tables.FILES`.
         shards: at least one.
         local: read from this machine's paths; else from addresses that hold for every client.
     """

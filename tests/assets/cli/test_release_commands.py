@@ -93,10 +93,10 @@ class TestModels:
         rows = json.loads(mediafm("models", "--json").stdout)["models"]
         (row,) = (row for row in rows if row["model"] == earlier.name)
         assert (row["state"], row["fits"]) == ("candidate", False)
-        assert "of version 3 and this MediaFM reads version 4: train one anew" in row["reason"]
+        assert "of version 3 and this MediaFM reads version 4: train a new one" in row["reason"]
         refused = mediafm("release", earlier.name)
         assert refused.exit_code != 0
-        assert "train one anew with `mediafm train --release`" in refused.output
+        assert "train a new one with `mediafm train --release`" in refused.output
 
     def test_the_model_card(self, mediafm, trained_store: TrainedStore):
         card = trained_store.folder(trained_store.models[0]) / "README.md"

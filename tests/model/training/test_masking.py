@@ -59,13 +59,13 @@ def test_every_shot_is_masked_about_equally_often(span: int) -> None:
 
 
 def test_spans_mask_neighbours_together() -> None:
-    def share_with_hidden_neighbour(span: int) -> float:
+    def share_with_masked_neighbour(span: int) -> float:
         masked = masks_of([60] * 200, span_shots=span).masked[..., 0]
         following = masked[:, 1:] & masked[:, :-1]
         return float(following.sum() / masked.sum())
 
-    assert share_with_hidden_neighbour(1) == pytest.approx(0.2, abs=0.05)
-    assert share_with_hidden_neighbour(4) > 0.7
+    assert share_with_masked_neighbour(1) == pytest.approx(0.2, abs=0.05)
+    assert share_with_masked_neighbour(4) > 0.7
 
 
 def test_single_modalities_are_masked_where_a_shot_has_them() -> None:

@@ -35,7 +35,7 @@ def states(platform) -> dict[str, str]:
         "contextual_embeddings/{model}/cat.parquet",
     ],
 )
-def test_a_missing_file_is_computed_again(catalogue, taken_in, lost):
+def test_a_missing_file_is_computed_again(catalogue, ingested, lost):
     platform = catalogue.platform()
     path = catalogue.store / lost.format(model=platform.serving_model)
     path.unlink()
@@ -43,7 +43,7 @@ def test_a_missing_file_is_computed_again(catalogue, taken_in, lost):
     assert states(platform)["cat"] != "present"
     ingest_titles(platform, ["cat", "coffee"])
     assert states(platform)["cat"] == "present"
-    assert differences(Store(taken_in.store), platform.store) == []
+    assert differences(Store(ingested.store), platform.store) == []
 
 
 @pytest.mark.parametrize("damaged", ["title/cat.json", "shots/cat.parquet", "soundtrack/cat.json"])

@@ -52,7 +52,7 @@ def failing(*titles: str, error: Exception, asset: str = TEXT[0]) -> Callable[[W
     return fail
 
 
-def test_a_table_with_damaged_data_is_removed_and_computed_again(catalogue, taken_in):
+def test_a_table_with_damaged_data_is_removed_and_computed_again(catalogue, ingested):
     platform = catalogue.platform()
     damage_a_page(platform.store, "fused_embeddings", "cat")
     forget(platform, CONTEXT[0], "cat")
@@ -61,11 +61,11 @@ def test_a_table_with_damaged_data_is_removed_and_computed_again(catalogue, take
         materialise(platform, CONTEXT, "cat")
     ingest_titles(platform, ["cat", "coffee"])
     assert states(platform) == {"cat": "present", "coffee": "present"}
-    assert differences(Store(taken_in.store), platform.store) == []
+    assert differences(Store(ingested.store), platform.store) == []
 
 
 @pytest.mark.parametrize("fault", ["cut", "no length"])
-def test_a_damaged_soundtrack_is_removed_and_computed_again(catalogue, taken_in, fault):
+def test_a_damaged_soundtrack_is_removed_and_computed_again(catalogue, ingested, fault):
     platform = catalogue.platform()
     path = platform.store.path("soundtrack", "coffee", suffix=".flac")
     content = bytearray(path.read_bytes())
@@ -79,7 +79,7 @@ def test_a_damaged_soundtrack_is_removed_and_computed_again(catalogue, taken_in,
         materialise(platform, ("audio_embeddings",), "coffee")
     ingest_titles(platform, ["cat", "coffee"])
     assert list(Quarantine(platform.store)) == []
-    assert differences(Store(taken_in.store), platform.store) == []
+    assert differences(Store(ingested.store), platform.store) == []
 
 
 def test_a_title_is_quarantined_after_enough_runs_with_a_passed_cross_check(catalogue, monkeypatch):

@@ -44,7 +44,7 @@ def test_every_file_has_a_digest_and_any_flipped_bit_is_found(catalogue):
             path.write_bytes(content)
 
 
-def test_artefacts_computed_again_equal_the_removed_ones(catalogue, taken_in):
+def test_artefacts_computed_again_equal_the_removed_ones(catalogue, ingested):
     platform = catalogue.platform()
     slow = {"shots", "keyframes", "soundtrack", "video_embeddings", "audio_embeddings"}
     for file, _ in stored_files(platform.store):
@@ -56,20 +56,20 @@ def test_artefacts_computed_again_equal_the_removed_ones(catalogue, taken_in):
     assert repaired.titles == set(TITLES)
     ingest_titles(platform, TITLES)
     assert verify(platform).damaged == ()
-    assert differences(Store(taken_in.store), platform.store) == []
+    assert differences(Store(ingested.store), platform.store) == []
 
 
 @pytest.mark.parametrize("file", ["titles", "shots", "clips"])
-def test_a_shard_is_written_again_from_the_artefacts(catalogue, taken_in, file: str):
+def test_a_shard_is_written_again_from_the_artefacts(catalogue, ingested, file: str):
     platform = catalogue.platform()
     shards = (catalogue.store / "features" / platform.serving_model / file).iterdir()
     flip(next(shards), seed=2)
     assert repair(platform, verify(platform)).titles == set()
     assert verify(platform).damaged == ()
-    assert differences(Store(taken_in.store), platform.store) == []
+    assert differences(Store(ingested.store), platform.store) == []
 
 
-def test_a_missing_shard_is_found_and_written_again(catalogue, taken_in):
+def test_a_missing_shard_is_found_and_written_again(catalogue, ingested):
     platform = catalogue.platform()
     shard = next((catalogue.store / "features" / platform.serving_model / "clips").iterdir())
     shard.unlink()
@@ -77,7 +77,7 @@ def test_a_missing_shard_is_found_and_written_again(catalogue, taken_in):
     assert (found.file.kind, found.reason) == ("shard", "it is missing")
     repair_and_publish(platform, verify(platform))
     assert verify(platform).damaged == ()
-    assert differences(Store(taken_in.store), platform.store) == []
+    assert differences(Store(ingested.store), platform.store) == []
 
 
 def test_a_missing_soundtrack_is_found(catalogue):
@@ -127,7 +127,7 @@ def test_artefacts_of_a_title_outside_the_inbox_are_not_removed(catalogue):
     assert path.exists()
 
 
-def test_a_store_of_an_earlier_version_gets_digests_without_recomputing(catalogue, taken_in):
+def test_a_store_of_an_earlier_version_gets_digests_without_recomputing(catalogue, ingested):
     platform = catalogue.platform()
     for file, _ in stored_files(platform.store):
         remove_seal(catalogue.store / file.key)
@@ -138,7 +138,7 @@ def test_a_store_of_an_earlier_version_gets_digests_without_recomputing(catalogu
     assert repaired.removed == []
     assert not repaired.titles
     assert str(verify(platform)).endswith("none damaged")
-    assert differences(Store(taken_in.store), platform.store) == []
+    assert differences(Store(ingested.store), platform.store) == []
     assert {each.num_rows for each in [sql("FROM titles", store=catalogue.store)]} == {2}
 
 
@@ -185,7 +185,7 @@ class TestCommand:
         assert (found["without_digest"], found["repaired"], done.exit_code) == (0, None, 1)
 
     def test_repair_computes_it_again_as_run_does(
-        self, catalogue, taken_in, monkeypatch: pytest.MonkeyPatch
+        self, catalogue, ingested, monkeypatch: pytest.MonkeyPatch
     ):
         from films import SMALL_MODEL
 
@@ -201,7 +201,7 @@ class TestCommand:
         found = json.loads(done.stdout)["repaired"]
         assert (found["titles"], found["left"]) == (TITLES, [])
         assert self.call(catalogue).exit_code == 0
-        assert differences(Store(taken_in.store), Store(catalogue.store)) == []
+        assert differences(Store(ingested.store), Store(catalogue.store)) == []
 
     def test_a_missing_store_is_an_error(self, tmp_path: Path):
         done = CliRunner().invoke(main, ["verify", "--store", str(tmp_path / "none")])

@@ -29,9 +29,9 @@ TITLES = 6
 
 
 @pytest.fixture(scope="session")
-def _large(_taken_in, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _large(_ingested, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("large")
-    source = settings_for(*_taken_in)
+    source = settings_for(*_ingested)
     enlarge(source, settings_for(root / "inbox", root / "store"), TITLES)
     return root
 
@@ -164,8 +164,8 @@ def test_progress_of_a_refresh(root):
 
     assert progress(time.time()) is None, "nothing is under way"
     quarantine = Quarantine(platform.store)
-    held_back = platform.inbox.folder(title_name(5))
-    quarantine.add(held_back.name, "title", "A reason.", held_back.fingerprint())
+    quarantined = platform.inbox.folder(title_name(5))
+    quarantine.add(quarantined.name, "title", "A reason.", quarantined.fingerprint())
     for title_id in (title_name(0), title_name(1)):
         for asset in FROM_MODEL:
             platform.store.remove(asset, title_id, platform.serving_model)
@@ -174,7 +174,7 @@ def test_progress_of_a_refresh(root):
     found = progress(start + 10_000)
     assert (found.titles_done, found.titles, found.quarantined) == (3, 5, 1)
     assert (found.titles_per_s, found.seconds_left) == (None, None)
-    assert "none finished lately" in str(found)
+    assert "none finished recently" in str(found)
 
     for second, number in enumerate((2, 3, 4)):
         path = written.with_name(f"{title_name(number)}.parquet")

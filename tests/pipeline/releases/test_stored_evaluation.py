@@ -14,7 +14,7 @@ from marked_catalogue import CLIPS, LABEL, TITLES, MarkedCatalogue, MarkedModels
 from released_models import (
     compare_before_release,
     compare_with_serving,
-    predicts_hidden_shots,
+    predicts_masked_shots,
     release,
 )
 from s3_server import ACCESS_KEY, SECRET_KEY, s3_server
@@ -97,7 +97,7 @@ class TestEvaluation:
         assert (first.is_new, again.is_new) == (True, False)
         assert (again.key, again.report) == (first.key, first.report)
 
-    def test_other_labels_are_measured_anew(self, models: MarkedModels) -> None:
+    def test_other_labels_are_measured_again(self, models: MarkedModels) -> None:
         first = only(evaluated(models.platform))
         models.catalogue.write(TITLES[0], models.serving, edition=2)
         models.catalogue.publish(TITLES[0], model=models.serving)
@@ -105,7 +105,7 @@ class TestEvaluation:
         assert again.is_new
         assert again.key != first.key
 
-    def test_a_damaged_result_is_measured_anew(self, models: MarkedModels) -> None:
+    def test_a_damaged_result_is_measured_again(self, models: MarkedModels) -> None:
         first = only(evaluated(models.platform))
         path = models.catalogue.root / first.key / "evaluation.json"
         whole = json.loads(path.read_bytes())
@@ -245,9 +245,9 @@ class TestComparison:
 class TestBeforeRelease:
     def test_a_warning_forbids_nothing(self, marked_models: MarkedModels) -> None:
         digest = marked_models.blind.partition("@")[2]
-        by_labels, by_hidden_shots = compare_before_release(marked_models.platform, digest)
+        by_labels, by_masked_shots = compare_before_release(marked_models.platform, digest)
         assert by_labels.line.startswith(f"Warning: {marked_models.blind} in context minus ")
-        assert by_hidden_shots.line.startswith(f"Warning: {marked_models.blind}: validation loss")
+        assert by_masked_shots.line.startswith(f"Warning: {marked_models.blind}: validation loss")
 
     def test_settings_can_forbid_it(self, marked_models: MarkedModels) -> None:
         platform = marked_models.catalogue.platform(evaluation={"refuse_worse": True})
@@ -306,7 +306,7 @@ def test_a_model_is_found_read_loaded_and_hashed_once_on_its_way_to_serve(
     assert calls == {("model_names", place): 1, **of_models}
 
 
-class TestHiddenShots:
+class TestMaskedShots:
     @pytest.mark.parametrize(
         ("loss", "passed", "sentence"),
         [
@@ -320,7 +320,7 @@ class TestHiddenShots:
         self, models: MarkedModels, loss: float, passed: bool, sentence: str
     ) -> None:
         candidate = models.catalogue.save_model(3, loss=loss)
-        found = predicts_hidden_shots(models.platform, candidate)
+        found = predicts_masked_shots(models.platform, candidate)
         assert found.passed is passed
         assert sentence in found.sentence
 
@@ -334,16 +334,16 @@ class TestHiddenShots:
             {"titles": dict.fromkeys(TITLES, "2")},
         ],
     )
-    def test_other_hidden_shots_are_not_compared(
+    def test_other_masked_shots_are_not_compared(
         self, models: MarkedModels, change: dict[str, object]
     ) -> None:
         path = models.catalogue.store.models / models.serving / "training.json"
         path.write_text(json.dumps({**json.loads(path.read_bytes()), **change}))
         candidate = models.catalogue.save_model(3, loss=0.24)
-        found = predicts_hidden_shots(models.platform, candidate)
+        found = predicts_masked_shots(models.platform, candidate)
         assert found.passed is True
         assert models.serving not in found.sentence
 
     def test_a_serving_model_that_is_damaged(self, models: MarkedModels) -> None:
         (models.catalogue.store.models / models.serving / "training.json").write_text("{")
-        assert predicts_hidden_shots(models.platform, models.equal).passed is True
+        assert predicts_masked_shots(models.platform, models.equal).passed is True
