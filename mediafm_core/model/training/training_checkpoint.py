@@ -228,8 +228,8 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 def damaged_checkpoint(folder: Path, reason: str) -> ConfigurationError:
     """Return the error for a checkpoint that cannot be resumed."""
     return ConfigurationError(
-        f"The checkpoint {folder} is damaged ({reason}): delete the folder that it is in to start "
-        "the training from the beginning."
+        f"The checkpoint {folder} is damaged ({reason}): delete the folder that holds it, "
+        "and train again."
     )
 
 
