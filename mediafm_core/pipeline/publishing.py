@@ -110,7 +110,7 @@ def unpublished(
     if model is None:
         return []
     comparison = comparison or CatalogueComparison(platform)
-    held_back = {entry.title_id for entry in Quarantine(platform.store)}
+    quarantined = {entry.title_id for entry in Quarantine(platform.store)}
     published = published_versions(platform.store, model)
-    found = finished_versions(comparison, set(title_ids) - held_back)
+    found = finished_versions(comparison, set(title_ids) - quarantined)
     return sorted(name for name, versions in found.items() if versions != published.get(name))

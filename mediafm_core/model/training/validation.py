@@ -101,7 +101,7 @@ class Validation:
         ]
         metadata = torch.from_numpy(data.globals[chosen])
         self.baselines = _baselines(fused, masks)
-        batches = [_collate(fused, metadata, masks, places) for places in _divide(lengths)]
+        batches = [_collate(fused, metadata, masks, indices) for indices in _divide(lengths)]
         self._batches = batches[world.rank :: world.size]
         self._world = world
 
@@ -171,18 +171,18 @@ def _divide(lengths: np.ndarray) -> list[np.ndarray]:
 
 
 def _collate(
-    fused: list[torch.Tensor], metadata: torch.Tensor, masks: list[Masks], places: np.ndarray
+    fused: list[torch.Tensor], metadata: torch.Tensor, masks: list[Masks], indices: np.ndarray
 ) -> Batch:
-    lengths = torch.tensor([len(fused[i]) for i in places])
+    lengths = torch.tensor([len(fused[i]) for i in indices])
     present = torch.arange(int(lengths.max())) < lengths[:, None]  # [b, n]
-    chosen = [masks[i] for i in places]
+    chosen = [masks[i] for i in indices]
     return Batch(
-        fused=pad_sequence([fused[i] for i in places], batch_first=True),
-        global_=metadata[places],
+        fused=pad_sequence([fused[i] for i in indices], batch_first=True),
+        global_=metadata[indices],
         present=None if bool(present.all()) else present,
         masked=pad_sequence([mask.masked[0] for mask in chosen], batch_first=True),
         rows=pad_sequence([mask.rows[0] for mask in chosen], batch_first=True),
         row_weights=pad_sequence([mask.row_weights[0] for mask in chosen], batch_first=True),
         dropped=torch.cat([mask.dropped for mask in chosen]),
-        first_position=torch.zeros(len(places), dtype=torch.int64),
+        first_position=torch.zeros(len(indices), dtype=torch.int64),
     )

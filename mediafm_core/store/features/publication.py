@@ -110,15 +110,17 @@ def publish(
         StoreError: an artefact of one of `title_ids` is missing or does not match the others, or
             another program has opened the file for writing.
     """
-    asked = set(title_ids)
+    requested = set(title_ids)
     with store.files.exclusive(LOCK), writing(store) as connection:
         seen = read_snapshot(store, connection=connection)
         if seen is not None and seen.model == model and seen.is_current:
-            return _update(SnapshotWriter(store, connection, seen), asked, again)
+            return _update(SnapshotWriter(store, connection, seen), requested, again)
         before = read_snapshot(store, snapshot_key(model), connection)
         if before is None or not before.is_current:
             before = Snapshot(model, dimension=0)
-        return _migrate(SnapshotWriter(store, connection, before), seen, asked, conditions, again)
+        return _migrate(
+            SnapshotWriter(store, connection, before), seen, requested, conditions, again
+        )
 
 
 def publish_earlier_model(store: Store, model: str) -> Publication | None:
@@ -217,9 +219,9 @@ def shown(
         connection.execute("DETACH old")
 
 
-def _update(writer: SnapshotWriter, asked: Collection[str], again: bool) -> Publication:
+def _update(writer: SnapshotWriter, requested: Collection[str], again: bool) -> Publication:
     """Publish titles under the model that readers see."""
-    changed = writer.add(asked, again)
+    changed = writer.add(requested, again)
     if changed or writer.snapshot.place != place(writer.store.files):
         writer.save(FEATURES_FILE)
     titles = writer.snapshot.titles
@@ -229,7 +231,7 @@ def _update(writer: SnapshotWriter, asked: Collection[str], again: bool) -> Publ
 def _migrate(
     writer: SnapshotWriter,
     seen: Snapshot | None,
-    asked: Collection[str],
+    requested: Collection[str],
     conditions: Conditions | None,
     again: bool,
 ) -> Publication:
@@ -237,7 +239,7 @@ def _migrate(
     store, model = writer.store, writer.snapshot.model
     now = shown(store, writer.connection, seen) if seen else {}
     kept = set(conditions.kept(now)) if conditions else set(now)
-    written = writer.add(asked, again)
+    written = writer.add(requested, again)
     ready = writer.titles()
     waiting = kept - ready.keys()
     if waiting:
