@@ -8,7 +8,8 @@ Modules:
     title_runs: materialisation of assets title by title.
     title_events: materialisations, quarantines and check results of titles.
     title_progress: progress of a step over titles in Dagster's log.
-    metadata: metadata of artefacts, models and evaluations: numbers, tables, pictures.
+    metadata: pictures, tables and derived values of artefacts, models and evaluations. Plain
+        values are the `details` of a record, which `mediafm_core.pipeline.stages` writes.
     table_metadata: metadata of files and tables: URI, columns, rows, source.
     catalogue_asset: asset `catalogue`, the published model and titles.
     inbox_asset: asset `inbox`, title folders and quarantined titles.

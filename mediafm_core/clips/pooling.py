@@ -1,4 +1,8 @@
-"""Clip pooling: the shots that a clip overlaps, and the weighted mean of their vectors."""
+"""Clip pooling: the shots that a clip overlaps, and the weighted mean of their vectors.
+
+A change of the result needs a new code version of `clip_features` in `mediafm_core.pipeline.graph`,
+and of `mediafm_core.pipeline.releases.stored_evaluation`.
+"""
 
 from typing import NamedTuple
 

@@ -1,4 +1,8 @@
-"""The clips of a title: read from `clips.csv`, or proposed from its shots."""
+"""The clips of a title: read from `clips.csv`, or proposed from its shots.
+
+A change of proposed clips needs a new code version of `clip_features` in
+`mediafm_core.pipeline.graph`.
+"""
 
 from collections.abc import Sequence
 
