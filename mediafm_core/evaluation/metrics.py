@@ -12,8 +12,9 @@ standardising scores within each fold would equalise the folds, and with one tit
 all information about a title as a whole (its genre). Metrics by title do not depend on this choice.
 
 `METRICS` is the table of all metrics: how each is computed, and over which units. Everything that
-depends on the metric's name reads it by `find_metric`. A new metric also needs a new `_CODE_VERSION`
-of `mediafm_core.pipeline.releases.stored_evaluation`, so that stored evaluations are computed again.
+depends on the metric's name reads it by `find_metric`. A new metric also needs a new
+`_CODE_VERSION` of `mediafm_core.pipeline.releases.stored_evaluation`, so that stored evaluations
+are computed again.
 """
 
 import re
