@@ -18,7 +18,10 @@ OTHERS = [b"other " * 50]
 DATA = bytes(range(256)) * 8
 
 
-@pytest.mark.parametrize("mutation", {*mutations.BYTES, *mutations.TEXT, *mutations.JSON})
+# In one order in every process: pytest-xdist compares what its workers collect.
+@pytest.mark.parametrize(
+    "mutation", dict.fromkeys((*mutations.BYTES, *mutations.TEXT, *mutations.JSON))
+)
 def test_a_seed_repeats_a_mutation(mutation: mutations.Mutation) -> None:
     data = b'{"a": [1, {"b": "c"}], "d": 2.5}' if mutation is mutations.mutate_json else DATA
     drawn = [mutation(Random(f"1/{n}"), data, OTHERS) for n in range(50)]
@@ -26,7 +29,7 @@ def test_a_seed_repeats_a_mutation(mutation: mutations.Mutation) -> None:
     assert any(each != data for each in drawn)
 
 
-@pytest.mark.parametrize("mutation", set(structures.OF_SUFFIX.values()))
+@pytest.mark.parametrize("mutation", dict.fromkeys(structures.OF_SUFFIX.values()))
 def test_mutations_of_structure_take_anything(mutation: mutations.Mutation) -> None:
     for number in range(50):
         rng = Random(number)
