@@ -293,7 +293,7 @@ def test_the_page_of_clips_lists_them_and_shows_pictures(person: Person):
 
 def test_a_check_shows_its_description(person: Person):
     person.opens("/assets/shots?view=checks&checkDetail=shots_partition_title")
-    person.reads("shots_partition_title", "Shots follow each other without gap or overlap")
+    person.reads("shots_partition_title", "Check that shots follow each other without gap")
     person.keeps("check")
 
 
