@@ -5,6 +5,7 @@
 Imports torch and transformers: import this module only where a network is used.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol, Self, cast
 
 import torch
@@ -36,7 +37,7 @@ class ShotTokens(Protocol):
 
 
 class MediaFMBase(PreTrainedModel):
-    """Base class of `MediaFM`, which implements `hidden_states`."""
+    """Base class of `MediaFM`, which defines the parts and methods that are declared here."""
 
     config: MediaFMConfig
     config_class = MediaFMConfig
@@ -50,18 +51,7 @@ class MediaFMBase(PreTrainedModel):
     mask_token: nn.Parameter
     absent_token: nn.Parameter | None
     boundary_head: nn.Linear | None
-
-    def hidden_states(
-        self,
-        fused: Tensor,
-        global_: Tensor,
-        present: Tensor | None = None,
-        masked: Tensor | None = None,
-        first_position: Tensor | None = None,
-        layers: int | None = None,
-    ) -> list[Tensor]:
-        """Compute the embeddings and the output of each layer; `fused` is zero where masked."""
-        raise NotImplementedError
+    hidden_states: Callable[..., list[Tensor]]  # a method of `MediaFM`
 
     def contextual(
         self,
