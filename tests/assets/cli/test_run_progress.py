@@ -56,7 +56,9 @@ def test_the_count_of_the_bar_moves_while_the_run_goes_on(watched: Seen):
     assert counts[0] == 0
     assert counts[-1] == ASSETS
     assert counts == sorted(counts)
-    assert len(counts) > len(SPECS), "several of each title's assets are seen to be done"
+    # A loaded machine may show few of the counts, but not only those of whole steps of all titles.
+    assert len(counts) >= 5
+    assert any(count % TITLES for count in counts), "each title's assets are counted by themselves"
 
 
 def test_the_decode_of_a_film_shows_percents_of_its_length(watched: Seen):
