@@ -4,6 +4,7 @@ All arrays here have `n` rows, one per unit, in the same order: title by title, 
 by time. Folds and bootstrap draws never divide a title.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -34,12 +35,17 @@ class TaskLabels:
     known: np.ndarray
 
 
+Part = np.ndarray | tuple[np.ndarray, ...]
+"""Input of one probe: a matrix `[n, d]`, or blocks of columns `[n, d_i]` that are penalised
+separately."""
+
+
 class Representation(Protocol):
     """Vectors of units that a probe is trained on."""
 
     name: str
 
-    def parts(self, fold: int) -> list[np.ndarray]:
+    def parts(self, fold: int) -> Sequence[Part]:
         """Return the vectors of all units for one fold.
 
         Args:
@@ -47,6 +53,6 @@ class Representation(Protocol):
                 trained on the titles of the other folds.
 
         Returns:
-            Matrices `[n, d_i]` float32: one in general, one per modality for late fusion.
+            Inputs of probes, float32: one in general, one per modality for late fusion.
         """
         ...

@@ -110,7 +110,7 @@ def _whole_titles(
     from mediafm_core.inference.batching import TitleInput
     from mediafm_core.inference.whole_title import contextualise_titles
 
-    vectors = np.empty((len(units.title_of), network.config.hidden_size), dtype=np.float32)
+    vectors = np.empty((len(units.title_of), network.config.context_size), dtype=np.float32)
     pending: list[tuple[slice, TitleUnits]] = []
 
     def inputs() -> Iterator[TitleInput]:
@@ -126,7 +126,7 @@ def _whole_titles(
 
 def _spans(network: "MediaFM", units: Units, prefix: bool, precision: Precision) -> np.ndarray:
     known = units.labels.known
-    vectors = np.zeros((len(known), network.config.hidden_size), dtype=np.float32)
+    vectors = np.zeros((len(known), network.config.context_size), dtype=np.float32)
     for rows, title in units.each_title():
         labelled = np.flatnonzero(known[rows])
         if len(labelled):
@@ -173,7 +173,7 @@ def _embed_clips(
         ),
         precision=precision,
     )
-    vectors = np.empty((len(units), network.config.hidden_size), dtype=np.float32)
+    vectors = np.empty((len(units), network.config.context_size), dtype=np.float32)
     for row, (output, unit, start, (first, stop)) in enumerate(
         zip(outputs, units, starts, spans, strict=True)
     ):

@@ -192,7 +192,10 @@ def _scores(
 
 
 def _checked_parts(representation: Representation, fold: int, count: int) -> list[np.ndarray]:
-    parts = representation.parts(fold)
+    parts = [
+        np.concatenate(part, axis=1) if isinstance(part, tuple) else part
+        for part in representation.parts(fold)
+    ]
     for part in parts:
         if part.ndim != 2 or len(part) != count or not part.shape[1]:
             raise MediaFMError(

@@ -203,7 +203,7 @@ def _last_of_windows(
     """Compute vectors `[k, h]` of the last shot of each window `[end - look_back, end)`."""
     sequences = [ShotSequence(0, max(0, end - look_back), end) for end in ends.tolist()]
     with inference(network):
-        vectors = torch.empty(len(sequences), network.config.hidden_size, device=network.device)
+        vectors = torch.empty(len(sequences), network.config.context_size, device=network.device)
         for read in read_sequences(network, [title], sequences, precision=precision):
             vectors[read.sequence] = read.shots[-1]
     return vectors.cpu().numpy()

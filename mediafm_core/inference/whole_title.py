@@ -193,7 +193,7 @@ def _read_together(
     progress: Callable[[float], None] = lambda _share: None,
 ) -> list[Contextual]:
     """Compute the vectors of checked titles, whose windows are batched together."""
-    device, hidden = network.device, network.config.hidden_size
+    device, hidden = network.device, network.config.context_size
     sequences: list[ShotSequence] = []
     weights: list[torch.Tensor] = []  # [length] each, one per sequence
     for index, title in enumerate(titles):

@@ -136,6 +136,11 @@ class MediaFMConfig(PreTrainedConfig):
                 raise ValueError(f"{name} is {value!r}: choose one of {', '.join(choices)}.")
 
     @property
+    def context_size(self) -> int:
+        """Width of contextual vectors, and of the title's vector."""
+        return self.hidden_size
+
+    @property
     def fused_space(self) -> FusedSpace:
         """The space of the vectors that the network reads; empty where none was recorded."""
         ranges = {name: (start, stop) for name, (start, stop) in (self.fused_ranges or {}).items()}
