@@ -39,10 +39,10 @@ import numpy as np
 from mediafm_core.errors import MediaFMError
 from mediafm_core.evaluation.evaluation_task import Representation
 from mediafm_core.evaluation.fixed_representations import FIXED, SIMILARITIES_OF
-from mediafm_core.evaluation.network_vectors import NetworkVectors, VectorRequest
+from mediafm_core.evaluation.network_vectors import IN_CONTEXT, NetworkVectors, VectorRequest
 from mediafm_core.evaluation.units import Units
 
-IN_CONTEXT, INPUTS, UNTRAINED = "in_context", "inputs", "untrained"
+INPUTS, UNTRAINED = "inputs", "untrained"
 BOTH, BOTH_UNTRAINED = "both", "both_untrained"
 COMPACT = "compact"
 STRONGEST = "strongest"

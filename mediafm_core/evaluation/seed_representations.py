@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mediafm_core.config.settings import Settings
+from mediafm_core.evaluation.cpu_clock import CpuClock
 from mediafm_core.evaluation.evaluation_sources import EvaluationSource
 from mediafm_core.evaluation.evaluation_task import Representation
 from mediafm_core.evaluation.fixed_representations import fixed_representation
@@ -38,6 +39,7 @@ class SeedRepresentations:
         work: Folder of networks and of their vectors.
         log: Callback for a line about each training.
         on_progress: Callback for the state of a training whenever it changes.
+        clock: Clock of the CPU time of trainings and vectors; None takes a new one.
 
     Raises:
         MediaFMError: A representation's name is unknown, or the source does not support it.
@@ -54,7 +56,9 @@ class SeedRepresentations:
         work: Path,
         log: Log,
         on_progress: Callable[[str], None] = lambda _state: None,
+        clock: CpuClock | None = None,
     ) -> None:
+        clock = clock or CpuClock()
         self.units = units
         self.fold_of = fold_of
         self.seed = seed
@@ -70,9 +74,9 @@ class SeedRepresentations:
                     settings, units, network, fold_of, seed, work, log, on_progress
                 )
                 self._vectors[network] = NetworkVectors(
-                    networks, [], self._folder, vector_precision(settings)
+                    networks, {}, self._folder, clock, vector_precision(settings)
                 )
-            self._vectors[network].requests.append(request)
+            self._vectors[network].requests.setdefault(request, name)
 
     def make(self, name: str) -> Representation:
         """Make the representation of a name. Its vectors are freed with the object."""
