@@ -9,7 +9,7 @@ outside the tested fold, which are those that the fold's network is trained on.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -19,10 +19,10 @@ from mediafm_core.identity import digest_of
 from mediafm_core.vectors import unit_length
 
 if TYPE_CHECKING:
-    from mediafm_core.model.network import NoveltyFeatures
+    from mediafm_core.model.network import NoveltyFeatures, PrincipalBands
 
 COMPONENTS = 24
-"""Leading principal components of a modality; a narrower modality is taken as it is."""
+"""Leading principal components that are taken of each modality, or as many as it is wide."""
 
 REACHES = (1, 2, 4, 8)
 """Neighbours on each side whose mean is taken; each is twice the one before."""
@@ -36,7 +36,7 @@ class Components:
 
     Attributes:
         centre: `[d]` float32, mean of the vectors that they were fitted on.
-        axes: `[d, c]` float32, orthonormal, by falling variance; the identity where `d` is small.
+        axes: `[d, c]` float32, orthonormal or zero, by falling variance.
     """
 
     centre: np.ndarray
@@ -44,15 +44,16 @@ class Components:
 
     @classmethod
     def of(cls, vectors: np.ndarray) -> "Components":
-        """Fit components to vectors `[n, d]`; rows of zeros are absent and ignored."""
+        """Fit components to vectors `[n, d]`, at most `n`; rows of zeros are absent and ignored."""
         rows = unit_length(vectors[vectors.any(axis=1)]).astype(np.float64)
-        width = vectors.shape[1]
-        centre = rows.mean(axis=0) if len(rows) else np.zeros(width)
-        axes = np.eye(width)
-        if width > COMPONENTS:
-            rows -= centre
-            axes = np.linalg.eigh(rows.T @ rows)[1][:, ::-1][:, :COMPONENTS]
+        centre = rows.mean(axis=0)
+        axes = np.linalg.svd(rows - centre, full_matrices=False)[2][:COMPONENTS].T
         return cls(centre.astype(np.float32), axes.astype(np.float32))
+
+    @classmethod
+    def leading(cls, bands: "PrincipalBands") -> "Components":
+        """Return the leading ones of the components that novelty features are computed from."""
+        return cls(bands.centre.numpy(), bands.axes[:, :COMPONENTS].numpy())
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
         """Compute the components `[n, c]` of vectors `[n, d]`; zeros, the mean, where absent."""
@@ -68,7 +69,7 @@ class FittedInputs:
     Attributes:
         ranges: Columns `[start, stop)` of each modality in the fused vectors.
         modalities: Components of each modality.
-        metadata: Components of the titles' metadata; None where no title has any.
+        metadata: Components of the titles' metadata; None where none of them has any.
         novelty: Novelty features.
     """
 
@@ -82,16 +83,19 @@ class FittedInputs:
         """Fit components and scales to the shots of titles."""
         import torch
 
-        from mediafm_core.model.network import NoveltyFeatures
+        from mediafm_core.model.network import NoveltyFeatures, PrincipalBands
         from mediafm_core.model.training.novelty_statistics import fit_novelty
 
-        fused = np.concatenate([title.fused for title in titles])
-        described = [title.metadata for title in titles if title.metadata is not None]
+        described = [
+            title.metadata
+            for title in titles
+            if title.metadata is not None and title.metadata.any()
+        ]
         novelty = NoveltyFeatures(ranges)
         fit_novelty(novelty, [torch.tensor(title.fused) for title in titles])
         return cls(
             ranges,
-            [Components.of(fused[:, slice(*columns)]) for columns in ranges],
+            [Components.leading(cast(PrincipalBands, bands)) for bands in novelty.modalities],
             Components.of(np.stack(described)) if described else None,
             novelty,
         )

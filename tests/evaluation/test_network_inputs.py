@@ -22,6 +22,7 @@ from mediafm_core.evaluation.units import TitleUnits, Units
 from mediafm_core.model.network import NoveltyFeatures
 from mediafm_core.model.training.novelty_statistics import fit_novelty
 from mediafm_core.overlaps import OverlappingPairs
+from mediafm_core.vectors import unit_length
 
 TITLES, SHOTS = 4, 25
 FOLD_OF = np.repeat([0, 1, 1, 0], SHOTS)
@@ -59,18 +60,23 @@ class TestNeighbourMeans:
 
 
 class TestComponents:
-    def test_of_a_wide_modality_are_its_leading_ones(self) -> None:
+    @pytest.mark.parametrize("shots", [500, 40])
+    def test_of_a_wide_modality_are_its_leading_ones(self, shots: int) -> None:
         random = np.random.default_rng(1)
-        spread = np.linspace(3, 0.1, 40)
-        vectors = (random.standard_normal((500, 40)) * spread).astype(np.float32)
-        found = Components.of(vectors)
-        assert found.axes.shape == (40, COMPONENTS)
-        np.testing.assert_allclose(found.axes.T @ found.axes, np.eye(COMPONENTS), atol=1e-5)
+        spread = np.linspace(3, 0.1, 60)
+        vectors = unit_length((random.standard_normal((shots, 60)) * spread).astype(np.float32))
+        title = TitleUnits("film", vectors, None, np.zeros((0, 2), np.int64))
+        fitted = FittedInputs.of([title], [(0, 60)])
+        (found,) = fitted.modalities
+        assert found.axes.shape == (60, COMPONENTS)
+        np.testing.assert_allclose(found.axes.T @ found.axes, np.eye(COMPONENTS), atol=1e-4)
         variances = found(vectors).var(axis=0)
         assert (np.diff(variances) < 0).all()
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        total = (vectors / lengths).var(axis=0).sum()
-        assert variances.sum() > 0.8 * total
+        others = np.linalg.svd(vectors - vectors.mean(axis=0))[1] ** 2 / shots
+        np.testing.assert_allclose(variances, others[:COMPONENTS], rtol=1e-3)
+        np.testing.assert_allclose(
+            Components.of(vectors)(vectors).var(axis=0), variances, rtol=1e-3
+        )
 
     def test_of_a_missing_vector_are_the_mean(self) -> None:
         vectors = np.random.default_rng(2).standard_normal((50, 3)).astype(np.float32) + 1
@@ -79,9 +85,14 @@ class TestComponents:
         assert not found[::5].any()
         np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-6)
 
-    def test_without_any_vector(self) -> None:
-        nothing = np.zeros((5, 30), np.float32)
-        assert not Components.of(nothing)(nothing).any()
+    def test_without_any_vector(self, units: Units) -> None:
+        title = units.read(0)
+        deaf = title.fused.copy()
+        deaf[:, WIDTHS[SEEN] :] = 0
+        silent = replace(title, fused=unit_length(deaf))
+        fitted = FittedInputs.of([silent], sorted(units.ranges.values()))
+        assert not fitted.blocks(silent)[0][:, WIDTHS[SEEN] :].any()
+        assert np.isfinite(np.concatenate(fitted.blocks(title), axis=1)).all()
 
 
 class TestBlocks:
@@ -141,7 +152,7 @@ class TestBlocks:
         fitted = FittedInputs.of(titles, sorted(units.ranges.values()))
         width = sum(WIDTHS.values())
         described, undescribed = fitted.blocks(titles[0])[0], fitted.blocks(units.read(3))[0]
-        assert described.shape == undescribed.shape == (SHOTS, width + 8)
+        assert described.shape == undescribed.shape == (SHOTS, width + 3)
         assert described[0, width:].any()
         np.testing.assert_array_equal(described[0, width:], described[-1, width:])
         assert not undescribed[:, width:].any()
