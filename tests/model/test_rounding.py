@@ -26,7 +26,8 @@ from mediafm_core.inference.whole_title import (
     windows,
 )
 from mediafm_core.model.configuration import MediaFMConfig
-from mediafm_core.model.network import MediaFM, NoveltyFeatures
+from mediafm_core.model.network import MediaFM
+from mediafm_core.model.novelty import NoveltyFeatures
 from mediafm_core.model.training.novelty_statistics import fit_novelty
 from mediafm_core.vectors import unit_length
 

@@ -19,6 +19,7 @@ from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSet
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.training.masking import Masks, StepMasks
 from mediafm_core.model.training.objective import Batch, Counts
+from mediafm_core.model.training.past_future import pairs_of
 from mediafm_core.model.training.random_streams import CROPS, random_stream
 from mediafm_core.model.training.training_data import TrainingData
 from mediafm_core.runtime.prefetch import prefetch
@@ -137,6 +138,7 @@ class BatchReader:
                 f"evenly: make it a multiple of {parts}."
             )
         self._data = data
+        self._first_shots = np.cumsum(data.shots) - data.shots  # [titles]
         self._plan = plan
         self._masks = StepMasks(objective, ranges, settings.seed)
         self._size = settings.titles_per_batch // parts
@@ -159,7 +161,11 @@ class BatchReader:
             for i in range(self._first, self._first + self._count)
         ]
         batches = [self._batch(plan, masks, part) for part in parts]
-        counts = Counts(masked=int(masks.row_weights.sum()), shots=int(plan.lengths.sum()))
+        counts = Counts(
+            masked=int(masks.row_weights.sum()),
+            shots=int(plan.lengths.sum()),
+            pairs=int(pairs_of(lengths).sum()),
+        )
         longest = plan.lengths.reshape(self._parts, self._size).max(axis=1)
         return StepBatches(batches, counts, int(longest.sum()) * self._size)
 
@@ -181,6 +187,7 @@ class BatchReader:
             row_weights=masks.row_weights[part, :rows].contiguous(),
             dropped=masks.dropped[part],
             first_position=torch.from_numpy(plan.first_positions[part]),
+            first_shot=torch.from_numpy(self._first_shots[plan.titles[part]] + plan.starts[part]),
         )
         if not self._pinned:
             return batch

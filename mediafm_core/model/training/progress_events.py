@@ -23,11 +23,20 @@ class ParameterGroup(NamedTuple):
 
 
 class CurvePoint(NamedTuple):
-    """Losses at a step: the mean over the training batches since the last point, and validation."""
+    """Losses at a step: the mean over the training batches since the last point, and validation.
+
+    `validation_accuracy` is the share of shots whose future was found from their past, for a
+    network that reads in two directions.
+    """
 
     step: int
     training_loss: float
     validation_loss: float
+    validation_accuracy: float | None = None
+
+    def as_record(self) -> dict[str, float]:
+        """Return the values that were measured, by name."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
 
 
 class Started(NamedTuple):

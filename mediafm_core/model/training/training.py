@@ -30,7 +30,9 @@ from mediafm_core.model.network import MediaFM
 from mediafm_core.model.saved_model import identity_of, own_settings, save_model
 from mediafm_core.model.training.batches import BatchReader, Plan
 from mediafm_core.model.training.distributed import World
-from mediafm_core.model.training.novelty_statistics import fit_novelty, sampled_titles
+from mediafm_core.model.training.input_statistics import fit_statistics
+from mediafm_core.model.training.novelty_statistics import sampled_titles
+from mediafm_core.model.training.past_future_validation import PastFutureValidation
 from mediafm_core.model.training.progress_events import (
     CurvePoint,
     Observer,
@@ -120,7 +122,7 @@ def train(
     """
     objective = objective or ObjectiveSettings()
     world = world or World()
-    _check_settings(model, training)
+    _check_settings(model, training, objective)
     target = torch.device(device)
     config = MediaFMConfig.from_settings(
         model,
@@ -151,8 +153,8 @@ def train(
         network = MediaFM(config)
         if training.start_from is not None:
             _start_from(network, training.start_from)
-        elif network.structure is not None:
-            fit_novelty(network.structure, sampled_titles(data, train_titles, training.seed))
+        elif network.two_directions is not None or network.structure is not None:
+            fit_statistics(network, sampled_titles(data, train_titles, training.seed))
         observe(Phase("preparing validation"))
         network.to(target)  # type: ignore[arg-type]  # transformers wraps its signature
         ranges = config.modality_ranges
@@ -170,15 +172,7 @@ def train(
                 world.size,
                 pinned=target.type == "cuda",
             ),
-            Validation(
-                data,
-                validation_titles,
-                model.max_shots,
-                training,
-                objective.mask_ratio,
-                len(ranges),
-                world,
-            ),
+            _validation(data, validation_titles, network, training, objective, world),
             saved,
             world,
             keeps_best=training.patience > 0 and kind == "held-out titles",
@@ -202,7 +196,7 @@ def train(
         record = {
             **request,
             "shots": int(data.shots.sum()),
-            "curve": [point._asdict() for point in state.curve],
+            "curve": [point.as_record() for point in state.curve],
             "kept_step": state.kept_step,
             "baselines": validation.baselines,
             "validation": kind,
@@ -273,7 +267,26 @@ def _start_from(network: MediaFM, folder: Path) -> None:
         ) from None
 
 
-def _check_settings(model: ModelSettings, training: TrainingSettings) -> None:
+def _validation(
+    data: TrainingData,
+    titles: list[int],
+    network: MediaFM,
+    training: TrainingSettings,
+    objective: ObjectiveSettings,
+    world: World,
+) -> Validation | PastFutureValidation:
+    """Make the validation of the loss that the network is trained by."""
+    if network.two_directions is not None:
+        return PastFutureValidation(data, titles, network, training, objective, world)
+    ratio, modalities = objective.mask_ratio, len(network.modality_ranges)
+    return Validation(data, titles, network.config.max_shots, training, ratio, modalities, world)
+
+
+def _check_settings(
+    model: ModelSettings, training: TrainingSettings, objective: ObjectiveSettings
+) -> None:
+    if model.attention == "two_directions":
+        _check_two_directions(model, objective)
     if training.crop_shots > model.max_shots:
         raise ConfigurationError(
             f"training.crop_shots is {training.crop_shots} and model.max_shots only "
@@ -288,6 +301,29 @@ def _check_settings(model: ModelSettings, training: TrainingSettings) -> None:
         raise ConfigurationError(
             f"model.context_layer is {model.context_layer} and there are {model.layers} layers: "
             "name one of them."
+        )
+
+
+def _check_two_directions(model: ModelSettings, objective: ObjectiveSettings) -> None:
+    if model.positions != "relative":
+        raise ConfigurationError(
+            f"model.positions is {model.positions} and model.attention is two_directions, which "
+            "reads relative positions: set model.positions to relative."
+        )
+    if model.context_layer not in (None, model.layers):
+        raise ConfigurationError(
+            f"model.context_layer is {model.context_layer} and model.attention is two_directions, "
+            "which reads the last layer: remove model.context_layer."
+        )
+    if objective.contrastive_weight:
+        raise ConfigurationError(
+            f"objective.contrastive_weight is {objective.contrastive_weight} and compares masked "
+            "shots, which model.attention two_directions does not have: set it to 0."
+        )
+    if not objective.past_future_weight:
+        raise ConfigurationError(
+            "objective.past_future_weight is 0 and model.attention is two_directions, which is "
+            "trained by it: raise it above 0."
         )
 
 
