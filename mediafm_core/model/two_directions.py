@@ -44,7 +44,7 @@ class TwoDirections(nn.Module):
         self.input = LeadingComponents(config.modality_ranges, config.input_components)
         self.input_dropout = nn.Dropout(config.input_dropout_prob)
         self.modality_dropout = config.modality_dropout_prob
-        # Added to the metadata: without any, `[GLOBAL]` would be zero, which normalisation blows up.
+        # Added to the metadata: without any, `[GLOBAL]` would be zero and its normalisation noise.
         self.start_token = nn.Parameter(torch.empty(config.hidden_size))
         self.past_head = _head(config)
         self.future_head = _head(config)

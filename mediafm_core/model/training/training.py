@@ -12,8 +12,7 @@ thread counts are restored.
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,14 +23,16 @@ from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import Identity
-from mediafm_core.model.configuration import MediaFMConfig
 from mediafm_core.model.model_files import MODEL_VERSION
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.saved_model import identity_of, own_settings, save_model
 from mediafm_core.model.training.batches import BatchReader, Plan
 from mediafm_core.model.training.distributed import World
-from mediafm_core.model.training.input_statistics import fit_statistics
-from mediafm_core.model.training.novelty_statistics import sampled_titles
+from mediafm_core.model.training.initial_network import (
+    initial_network,
+    network_configuration,
+    own_randomness,
+)
 from mediafm_core.model.training.past_future_validation import PastFutureValidation
 from mediafm_core.model.training.progress_events import (
     CurvePoint,
@@ -44,7 +45,7 @@ from mediafm_core.model.training.training_checkpoint import Checkpoints, remove_
 from mediafm_core.model.training.training_data import TrainingData
 from mediafm_core.model.training.training_loop import TrainingLoop
 from mediafm_core.model.training.validation import Kind, Validation, split_titles
-from mediafm_core.model.training.warm_start import starting_identity, starting_weights
+from mediafm_core.model.training.warm_start import starting_identity
 from mediafm_core.runtime.precision import fast_precision
 from mediafm_core.runtime.threads import torch_threads
 
@@ -124,13 +125,7 @@ def train(
     world = world or World()
     _check_settings(model, training, objective)
     target = torch.device(device)
-    config = MediaFMConfig.from_settings(
-        model,
-        data.dimension,
-        data.global_size,
-        data.space,
-        boundary_head=objective.boundary_weight > 0,
-    )
+    config = network_configuration(data, model, objective)
     request = training_request(data, model, objective, training, target)
     # From the same settings, another version of the code may make another network.
     architecture = {"version": MODEL_VERSION, **own_settings(config)}
@@ -140,7 +135,7 @@ def train(
     with (
         # Before the processes agree: none loads a checkpoint that another training still writes.
         saved.held() if saved and world.is_first else nullcontext(),
-        _own_randomness(training.seed, target),
+        own_randomness(training.seed, target),
         torch_threads(threads),
     ):
         world.agree("data or settings", requested.key)
@@ -150,11 +145,7 @@ def train(
                 _log.info("removed %s, an unfinished training that was not resumed", folder)
         observe = progress if progress and world.is_first else lambda _event: None
         observe(Phase("preparing the network"))
-        network = MediaFM(config)
-        if training.start_from is not None:
-            _start_from(network, training.start_from)
-        elif network.two_directions is not None or network.structure is not None:
-            fit_statistics(network, sampled_titles(data, train_titles, training.seed))
+        network = initial_network(config, data, train_titles, training)
         observe(Phase("preparing validation"))
         network.to(target)  # type: ignore[arg-type]  # transformers wraps its signature
         ranges = config.modality_ranges
@@ -256,17 +247,6 @@ def training_request(
     }
 
 
-def _start_from(network: MediaFM, folder: Path) -> None:
-    weights = starting_weights(folder, own_settings(network.config))
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ConfigurationError(
-            f"training.start_from is {folder}, the weights of another network "
-            f"({str(error).splitlines()[-1].strip()}): start from another or train without it."
-        ) from None
-
-
 def _validation(
     data: TrainingData,
     titles: list[int],
@@ -325,17 +305,3 @@ def _check_two_directions(model: ModelSettings, objective: ObjectiveSettings) ->
             "objective.past_future_weight is 0 and model.attention is two_directions, which is "
             "trained by it: raise it above 0."
         )
-
-
-@contextmanager
-def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's generators, for initial weights, and restore them afterwards."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.default_generator.manual_seed(seed)
-        if not devices:
-            yield
-            return
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(seed)
-            yield
