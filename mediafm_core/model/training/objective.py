@@ -125,11 +125,9 @@ class Objective(nn.Module):
         parts = self.network.two_directions
         assert parts is not None  # noqa: S101
         past, future = parts.agreement(directions)
-        place = torch.arange(past.shape[1], device=past.device)
-        shots = batch.first_shot[:, None] + place
-        return past_future(
-            past, future, batch.present, shots, self.settings.past_future_temperature
-        )
+        temperature = self.settings.past_future_temperature
+        with torch.autocast(past.device.type, enabled=False):
+            return past_future(past, future, batch.present, shots_of(batch), temperature)
 
     def _masked_columns(self, batch: Batch) -> torch.Tensor:
         """Return `[b, k, d]`: 1 in the masked columns of each predicted shot, else 0."""
@@ -168,6 +166,12 @@ class Objective(nn.Module):
         )
         loss = functional.binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
         return (loss * known).sum()
+
+
+def shots_of(batch: Batch) -> torch.Tensor:
+    """Return the number `[b, n]` of each shot among all shots of the data."""
+    place = torch.arange(batch.fused.shape[1], device=batch.fused.device)
+    return batch.first_shot[:, None] + place
 
 
 def drop_modalities(

@@ -8,17 +8,15 @@ how many futures are compared.
 from collections.abc import Callable
 
 import torch
-from torch.nn import functional
 
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.training.batches import BatchReader, Plan
 from mediafm_core.model.training.distributed import World
-from mediafm_core.model.training.objective import Batch, Objective
-from mediafm_core.model.training.past_future import PastFuture, pairs_of, past_future
+from mediafm_core.model.training.objective import Batch, Objective, shots_of
+from mediafm_core.model.training.past_future import pairs_of, past_future
 from mediafm_core.model.training.training_data import TrainingData
 from mediafm_core.model.training.validation import Validated
-from mediafm_core.model.two_directions import LeadingComponents
 from mediafm_core.runtime.precision import Precision, autocast
 
 VALIDATION_SHOTS = 4096  # about as many in all crops together, but at least one batch
@@ -30,7 +28,7 @@ class PastFutureValidation:
     Args:
         data: the catalogue's fused vectors.
         titles: indices of the titles to validate on.
-        network: whose input is that of the baseline; on its device.
+        network: for the columns of its modalities.
         settings: seed, sequences per batch and length of crops.
         objective: temperature.
         world: the processes that divide the batches among them.
@@ -38,8 +36,7 @@ class PastFutureValidation:
     Attributes:
         shots: number of shots in all crops.
         title_ids: of the titles that they are from.
-        baselines: loss without a network: `chance`, and `previous_shot`, which compares the shot
-            before with the shot itself.
+        baselines: loss of `chance`.
     """
 
     def __init__(
@@ -51,8 +48,6 @@ class PastFutureValidation:
         objective: ObjectiveSettings,
         world: World,
     ) -> None:
-        parts = network.two_directions
-        assert parts is not None  # noqa: S101
         self._objective = ObjectiveSettings(
             past_future_temperature=objective.past_future_temperature
         )
@@ -77,7 +72,7 @@ class PastFutureValidation:
             self.shots += int(drawn.lengths.sum())
             seen.update(drawn.titles.tolist())
         self.title_ids = [data.titles[i].title_id for i in sorted(seen)]
-        self.baselines = _baselines(batches, parts.input, self._objective.past_future_temperature)
+        self.baselines = _chance(batches)
         self._batches = batches[world.rank :: world.size]
         self._world = world
 
@@ -116,27 +111,14 @@ def _most_batches(settings: TrainingSettings) -> int:
     return max(1, VALIDATION_SHOTS // settings.titles_per_batch // 8)
 
 
-def _baselines(
-    batches: list[Batch], components: LeadingComponents, temperature: float
-) -> dict[str, float]:
-    """Compute the losses of chance and of the previous shot."""
-    totals = {"chance": 0.0, "previous_shot": 0.0}
-    pairs = 0.0
+def _chance(batches: list[Batch]) -> dict[str, float]:
+    """Compute the loss of chance, where all futures have the same score."""
+    total, pairs = 0.0, 0
     for batch in batches:
-        batch = batch.to(components.centre.device)
-        unit = functional.normalize(components(batch.fused), dim=-1)
-        before = torch.cat([unit[:, :1], unit[:, :-1]], dim=1)
-        for name, past in (("chance", torch.zeros_like(unit)), ("previous_shot", before)):
-            shots = _numbers(batch)
-            found: PastFuture = past_future(past, unit, batch.present, shots, temperature)
-            totals[name] += float(found.loss)
-        pairs += float(_pairs(batch))
-    return {name: total / pairs for name, total in totals.items()} if pairs else {}
-
-
-def _numbers(batch: Batch) -> torch.Tensor:
-    place = torch.arange(batch.fused.shape[1], device=batch.fused.device)
-    return batch.first_shot[:, None] + place
+        same = batch.fused.new_zeros(*batch.fused.shape[:2], 1)
+        total += float(past_future(same, same, batch.present, shots_of(batch), 1.0).loss)
+        pairs += int(_pairs(batch))
+    return {"chance": total / pairs} if pairs else {}
 
 
 def _pairs(batch: Batch) -> torch.Tensor:
