@@ -26,6 +26,7 @@ from mediafm_core.model.configuration import SPECIAL_TOKENS, MediaFMConfig
 from mediafm_core.model.network_base import MediaFMBase, ScaledLinear, attention_dtype
 from mediafm_core.model.novelty import NoveltyFeatures
 from mediafm_core.model.positions import positions_of
+from mediafm_core.model.slow_features import SlowFeatures
 from mediafm_core.model.two_directions import Directions, TwoDirections, reversed_order, take
 from mediafm_core.model.variants import tokens_of
 
@@ -68,6 +69,7 @@ class MediaFM(MediaFMBase):
                 self.absent_token = nn.Parameter(torch.empty(fused))
             if self.structure is not None:
                 self.structure_projection = nn.Linear(self.structure.size, hidden)
+        self.slow_features = SlowFeatures(fused)  # the metric of scenes, no input
         reach = config.neighbour_means
         self.surroundings = NeighbourMeans(fused, hidden, reach) if reach else None
         self.positions = positions_of(config)

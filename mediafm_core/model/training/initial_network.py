@@ -57,7 +57,7 @@ def initial_network(
     network = MediaFM(config)
     if training.start_from is not None:
         _start_from(network, training.start_from)
-    elif network.two_directions is not None or network.structure is not None:
+    else:
         fit_statistics(network, sampled_titles(data, titles, training.seed))
     return network
 

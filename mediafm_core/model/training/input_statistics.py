@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.training.novelty_statistics import fit_novelty
+from mediafm_core.model.training.slow_feature_statistics import fit_slow_features
 from mediafm_core.model.two_directions import LeadingComponents
 
 _LEAST_VARIANCE = 1e-8  # of a component of vectors of unit length: below it carries nothing
@@ -20,6 +21,7 @@ _LEAST_LENGTH = 0.01
 
 def fit_statistics(network: MediaFM, titles: Sequence[torch.Tensor]) -> None:
     """Measure everything that a network needs to be measured on titles `[n, d]` each."""
+    fit_slow_features(network.slow_features, titles)
     if network.two_directions is not None:
         fit_components(network.two_directions.input, titles)
     if network.structure is not None:
