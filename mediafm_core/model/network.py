@@ -29,6 +29,7 @@ from mediafm_core.model.positions import positions_of
 from mediafm_core.model.slow_features import SlowFeatures
 from mediafm_core.model.two_directions import Directions, TwoDirections, reversed_order, take
 from mediafm_core.model.variants import tokens_of
+from mediafm_core.scenes.partitions import GRAINS
 
 _QUERY_WIDTH = 64  # of the attention that copies visible shots
 _FIRST_DECAY = 0.3  # of copying, per shot; about the best constant on films and on episodes
@@ -78,7 +79,8 @@ class MediaFM(MediaFMBase):
         self.layers = nn.ModuleList(BertLayer(config, i) for i in range(config.num_hidden_layers))
         if self.two_directions is None:
             self.prediction = Prediction(config)
-        self.boundary_head = nn.Linear(hidden, 1) if config.boundary_head else None
+        boundaries = (2 * hidden, len(GRAINS)) if config.reads_two_directions else (hidden, 1)
+        self.boundary_head = nn.Linear(*boundaries) if config.boundary_head else None
         self.post_init()
 
     def forward(

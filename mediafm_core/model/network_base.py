@@ -86,6 +86,9 @@ class MediaFMBase(PreTrainedModel):
     ) -> Tensor:
         """Compute logits `[b, n]` that a new scene starts at a shot, from the contextual vectors.
 
+        A network that reads in two directions computes `[b, n, grains]`, for scenes of different
+        lengths (`mediafm_core.scenes.partitions.GRAINS`), from past and future alone.
+
         Raises:
             ValueError: the network was trained without a boundary head.
         """
@@ -93,8 +96,15 @@ class MediaFMBase(PreTrainedModel):
             raise ValueError(
                 "This network has no boundary head: train with objective.boundary_weight above 0."
             )
+        if self.two_directions is not None:
+            return self.boundaries_of(self.directions(fused, global_, present))
         shots, _ = self.contextual(fused, global_, present, first_position)
         return cast(Tensor, self.boundary_head(shots))[..., 0]
+
+    def boundaries_of(self, directions: Directions) -> Tensor:
+        """Compute logits `[b, n, grains]` of scene starts from the states of both directions."""
+        assert self.boundary_head is not None  # noqa: S101
+        return cast(Tensor, self.boundary_head(torch.cat(directions, dim=-1)))
 
     def shots_of(self, states: Tensor) -> Tensor:
         """Compute the states `[b, n, h]` of shots from those of all tokens, `[b, 2 + n * t, h]`."""

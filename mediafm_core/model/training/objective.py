@@ -39,6 +39,7 @@ class Batch(NamedTuple):
     dropped: torch.Tensor  # [b, m] bool
     first_position: torch.Tensor  # [b] int64, see `MediaFM.forward`
     first_shot: torch.Tensor  # [b] int64, number of the first shot among all shots of the data
+    boundaries: torch.Tensor | None = None  # [b, n, grains], see `scene_targets`
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
         """Move the batch to a device."""
@@ -118,7 +119,23 @@ class Objective(nn.Module):
         found = self.compare(directions, batch)
         value = found.loss / max(1, counts.pairs)
         terms = {"accuracy": (found.correct / max(1, counts.pairs)).detach()}
-        return Losses(settings.past_future_weight * value, value.detach(), terms)
+        total = settings.past_future_weight * value
+        if settings.boundary_weight:
+            boundary = self._grains(network.boundaries_of(directions), batch) / counts.shots
+            total = total + settings.boundary_weight * boundary
+            terms["boundary"] = boundary.detach()
+        return Losses(total, value.detach(), terms)
+
+    def _grains(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Sum over shots the cross-entropy of a scene that starts there, mean over grains."""
+        assert batch.boundaries is not None  # noqa: S101
+        loss = functional.binary_cross_entropy_with_logits(
+            logits.float(), batch.boundaries, reduction="none"
+        ).mean(dim=-1)  # [b, n]
+        known = torch.arange(loss.shape[1], device=loss.device) > 0  # the first shot has no past
+        if batch.present is not None:
+            known = known & batch.present
+        return (loss * known).sum()
 
     def compare(self, directions: Directions, batch: Batch) -> PastFuture:
         """Compare past and future of each shot of a batch with those of the others."""

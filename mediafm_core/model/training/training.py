@@ -41,6 +41,7 @@ from mediafm_core.model.training.progress_events import (
     Phase,
     Started,
 )
+from mediafm_core.model.training.scene_targets import SceneTargets
 from mediafm_core.model.training.training_checkpoint import Checkpoints, remove_old_checkpoints
 from mediafm_core.model.training.training_data import TrainingData
 from mediafm_core.model.training.training_loop import TrainingLoop
@@ -162,6 +163,7 @@ def train(
                 world.rank,
                 world.size,
                 pinned=target.type == "cuda",
+                targets=_targets(data, network, objective),
             ),
             _validation(data, validation_titles, network, training, objective, world),
             saved,
@@ -245,6 +247,15 @@ def training_request(
         "started_from": starting_identity(training.start_from),
         "arithmetic": fast_precision(training.precision, device),
     }
+
+
+def _targets(
+    data: TrainingData, network: MediaFM, objective: ObjectiveSettings
+) -> SceneTargets | None:
+    """Make the targets of the scene boundary loss, where the network learns from them."""
+    if network.two_directions is None or not objective.boundary_weight:
+        return None
+    return SceneTargets(data, network.slow_features)
 
 
 def _validation(
