@@ -76,7 +76,7 @@ class Started(NamedTuple):
 class Progress(NamedTuple):
     """Event after a step; `validation_loss` is the latest one, None before the first.
 
-    `terms` are the losses beside Masked Shot Modeling, by name.
+    `terms` are the losses beside the main one, and the accuracy of past against future, by name.
     """
 
     step: int
@@ -86,11 +86,14 @@ class Progress(NamedTuple):
     shots_per_second: float
     seconds_left: float
     terms: Mapping[str, float] = MappingProxyType({})
+    validation_accuracy: float | None = None
 
     def lines(self) -> list[str]:
         """Return lines for a log."""
         known = self.validation_loss is not None
         validation = f", validation loss {self.validation_loss:.4f}" if known else ""
+        if self.validation_accuracy is not None:
+            validation += f", validation accuracy {self.validation_accuracy:.1%}"
         terms = "".join(f", {name} {value:.4f}" for name, value in self.terms.items())
         return [
             f"step {self.step} of {self.steps}: training loss {self.training_loss:.4f}{terms}"

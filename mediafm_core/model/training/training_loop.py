@@ -245,14 +245,16 @@ class TrainingLoop:
 
     def _progress(self, steps: int, loss: float, terms: dict[str, float]) -> Progress:
         state = self.state
+        latest = state.curve[-1] if state.curve else None
         return Progress(
             state.step,
             self._settings.steps,
             loss,
-            state.curve[-1].validation_loss if state.curve else None,
+            latest.validation_loss if latest else None,
             self.shots / self.seconds,
             (self._settings.steps - state.step) * self.seconds / steps,
             terms,
+            latest.validation_accuracy if latest else None,
         )
 
     def _save(self) -> None:
