@@ -30,7 +30,7 @@ def require_fused(connection: duckdb.DuckDBPyConnection, store: Store) -> tuple[
             f"{store.location} has no fused vectors of clips: `mediafm run` publishes them with "
             f"the setting {_SETTING} = true."
         )
-    titles = rows(store.files, snapshot.model, "titles", without, local=True, columns="title_id")
+    titles = rows(store.files, snapshot.model, "titles", without, local=True)
     (first,) = connection.execute(f"SELECT min(title_id) FROM ({titles})").fetchall()[0]  # noqa: S608
     raise StoreError(
         f"{missing} of {snapshot.titles} published titles have no fused vectors ({first} is one): "

@@ -135,15 +135,10 @@ def place(files: Files) -> str:
     return files.location if files.is_remote else str(files.root.absolute())
 
 
-def rows(
-    files: Files,
-    model: str,
-    file: str,
-    shards: Iterable[Shard],
-    local: bool,
-    columns: str = "*",
-) -> str:
+def rows(files: Files, model: str, file: str, shards: Iterable[Shard], local: bool) -> str:
     """Return a query for the live rows of one file of some shards.
+
+    Columns that only some of the shards have (fused vectors) must not be selected from it.
 
     Args:
         files: the store's.
@@ -151,7 +146,6 @@ def rows(
         file: one of `feature_tables.FILES`.
         shards: at least one.
         local: read from this machine's paths; else from addresses that hold for every client.
-        columns: to select; columns that only some of the shards have must be left out.
     """
 
     def name(shard: Shard) -> str:
@@ -164,15 +158,14 @@ def rows(
     shards = list(shards)
     whole = ", ".join(name(shard) for shard in shards if not shard.superseded)
     parts = [
-        f"SELECT {columns} FROM read_parquet({name(shard)}, hive_partitioning=false) "  # noqa: S608
+        f"SELECT * FROM read_parquet({name(shard)}, hive_partitioning=false) "  # noqa: S608
         f"WHERE title_id NOT IN ({', '.join(map(literal, sorted(shard.superseded)))})"
         for shard in shards
         if shard.superseded
     ]
     if whole:
-        source = f"read_parquet([{whole}], hive_partitioning=false)"
-        parts.insert(0, f"SELECT {columns} FROM {source}")  # noqa: S608
-    return " UNION ALL ".join(parts)
+        parts.insert(0, f"SELECT * FROM read_parquet([{whole}], hive_partitioning=false)")  # noqa: S608
+    return " UNION ALL BY NAME ".join(parts)
 
 
 def pattern(path: Path) -> str:
@@ -231,15 +224,11 @@ def write_snapshot(
             "fused": feature_tables.fused_column(snapshot.fused_dimension),
         }
         for view, (file, columns) in feature_tables.VIEWS.items():
-            source = rows(
-                store.files,
-                snapshot.model,
-                file,
-                snapshot.shards,
-                local,
-                columns.format(**values),
+            source = rows(store.files, snapshot.model, file, snapshot.shards, local)
+            connection.execute(
+                f"CREATE VIEW prepared.{view} AS "  # noqa: S608 - names are our own
+                f"SELECT {columns.format(**values)} FROM ({source})"
             )
-            connection.execute(f"CREATE VIEW prepared.{view} AS {source}")
         connection.commit()
     finally:
         connection.execute("DETACH prepared")
