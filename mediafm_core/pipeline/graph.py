@@ -138,7 +138,8 @@ TITLE_ASSETS: tuple[AssetSpec, ...] = (
     AssetSpec(
         "clip_features",
         ("contextual_embeddings", "shots", "title.clips"),
-        "One vector per clip: its shots' contextual vectors weighted by seconds; in DuckDB.",
+        "One vector per clip: its shots' contextual vectors weighted by seconds, and on request "
+        "their fused vectors; in DuckDB.",
         _clip_identity,
         per_model=True,
     ),
