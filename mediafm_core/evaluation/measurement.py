@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mediafm_core.config.presets import PRESET_NAMES
 from mediafm_core.config.settings import Settings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.evaluation.bootstrap import BASELINES, measure
@@ -129,7 +130,9 @@ def evaluate(
             networks += of_seed.models() if source.trains else []
     draws = bootstrap or settings.evaluation.bootstrap_samples
     state.show("intervals over titles")
-    compares_networks = any(name.startswith(f"{IN_CONTEXT}_") or "@" in name for name in scores)
+    compares_networks = any(
+        name.startswith(f"{IN_CONTEXT}_") or "@" in name or name in PRESET_NAMES for name in scores
+    )
     evaluation = measure(
         scores,
         known,

@@ -12,6 +12,7 @@
 
 and ablations of `in_context`:
 
+    published                               a network trained with the preset of this name
     in_context_zeroed_<modality>            the same network, with zeros for one modality
     in_context_trained_without_<modality>   a network trained without one modality
     in_context_unnormalised                 modalities concatenated without scaling to unit length
@@ -27,6 +28,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mediafm_core.config.presets import PRESET_NAMES
 from mediafm_core.errors import MediaFMError
 from mediafm_core.evaluation.network_vectors import NetworkVectors, VectorRequest
 from mediafm_core.evaluation.units import TitleUnits, Units
@@ -106,6 +108,7 @@ class NetworkVariant:
         window: Number of shots per window in training and inference; None takes the setting.
         missing_modality: Setting of this name; None takes the setting.
         model: Identity or digest of a model of the catalogue.
+        preset: Preset whose values override the settings.
     """
 
     without: str | None = None
@@ -113,6 +116,7 @@ class NetworkVariant:
     window: int | None = None
     missing_modality: str | None = None
     model: str | None = None
+    preset: str | None = None
 
 
 def network_request(name: str, units: Units) -> tuple[NetworkVariant, VectorRequest]:
@@ -124,6 +128,8 @@ def network_request(name: str, units: Units) -> tuple[NetworkVariant, VectorRequ
     if name in FROM_NETWORK:
         return NetworkVariant(), VectorRequest(name)  # type: ignore[arg-type]  # a mode by its name
     in_context = VectorRequest("in_context")
+    if name in PRESET_NAMES:
+        return NetworkVariant(preset=name), in_context
     prefix, _, rest = name.partition("in_context")
     if not prefix:
         for modality in units.ranges if len(units.ranges) > 1 else ():
@@ -139,7 +145,7 @@ def network_request(name: str, units: Units) -> tuple[NetworkVariant, VectorRequ
             return NetworkVariant(missing_modality=rest.removeprefix("_absence_")), in_context
         if rest.startswith("@"):
             return NetworkVariant(model=rest[1:]), in_context
-    known = ", ".join([*units.ranges, *WITHOUT_NETWORK, *FROM_NETWORK])
+    known = ", ".join([*units.ranges, *WITHOUT_NETWORK, *FROM_NETWORK, *PRESET_NAMES])
     raise MediaFMError(
         f"There is no representation {name!r}: choose from {known}, or an ablation such as "
         "in_context_window_32."
@@ -178,6 +184,7 @@ def ablations(units: Units, missing_modality: str, *, trained: bool) -> list[str
     names = [f"in_context_zeroed_{modality}" for modality in modalities]
     if not trained:
         return names
+    names += PRESET_NAMES
     names += [f"in_context_trained_without_{modality}" for modality in modalities]
     if modalities:
         names.append("in_context_unnormalised")
@@ -195,7 +202,9 @@ def require_free_names(units: Units) -> None:
         MediaFMError: A column has such a name.
     """
     for name in units.ranges:
-        if name in (*WITHOUT_NETWORK, *FROM_NETWORK) or name.startswith("in_context"):
+        if name in (*WITHOUT_NETWORK, *FROM_NETWORK, *PRESET_NAMES) or name.startswith(
+            "in_context"
+        ):
             raise MediaFMError(
                 f"The column of vectors {name!r} has the name of a representation: rename it."
             )
