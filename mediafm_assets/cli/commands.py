@@ -46,7 +46,7 @@ def _recorded(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--model",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Use the trained model in this folder as the serving model.",
+    help="Serve the trained model in this folder; without one, a first run trains a model.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 3 if a title is quarantined.")
 @training_options
@@ -80,7 +80,9 @@ def run(
     names = [name.strip() for name in titles.split(",")] if titles else None
     failures: dict[str, str] = {}
     with progress_display() as display:
-        prepare(platform, lambda what: display.show(WorkProgress(what)))
+        adopted = prepare(platform, lambda what: display.show(WorkProgress(what)))
+        if adopted is not None and adopted.is_new:
+            display.write(adopted.sentence)
         display.show(WorkProgress("comparing the store with the inbox"))
         selection = select_titles(platform, names, retry, force)
         progress = CatalogueProgress(
