@@ -44,7 +44,7 @@ class Released(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """What the release changes, for the log of a run."""
+        """Effect of the release, for the log of a run."""
         release = self.release
         if release.previous is None:
             return f"{release.model} serves as the catalogue's first model."
