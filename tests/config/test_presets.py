@@ -105,6 +105,13 @@ def test_an_unknown_preset_is_refused_with_the_choices(monkeypatch: pytest.Monke
         load_settings()
 
 
+def test_published_has_no_further_loss() -> None:
+    objective = load_settings(preset="published").objective.model_dump()
+    weights = {name: value for name, value in objective.items() if name.endswith("_weight")}
+    assert "boundary_weight" in weights
+    assert set(weights.values()) == {0.0}, "a new loss belongs into the preset, with a weight of 0"
+
+
 def test_with_preset_overrides_and_keeps_what_it_leaves_open() -> None:
     settings = load_settings(
         model={"hidden": 32, "novelty": True}, training={"steps": 5}, objective={"span_shots": 2}
@@ -145,9 +152,9 @@ class TestTraining:
         model = load_model(self.train(tmp_path / "a", settings))
         layers = {"layers", "norm"}
         tokens = {"cls_token", "mask_token", "global_projection", "shot_tokens"}
-        parts = {name.partition(".")[0] for name in model.network.state_dict()}
+        names = {name for name, _ in model.network.named_parameters()}
+        parts = {name.partition(".")[0] for name in names}
         assert parts == layers | tokens | {"positions", "prediction"}
-        names = set(model.network.state_dict())
         assert "positions.embedding.weight" in names
         assert {name for name in names if name.startswith("prediction")} == {
             "prediction.linear.weight",
