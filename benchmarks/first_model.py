@@ -38,7 +38,7 @@ from mediafm_core.evaluation.bootstrap import measure
 from mediafm_core.evaluation.evaluation_task import TaskLabels
 from mediafm_core.evaluation.folds import folds_of
 from mediafm_core.evaluation.metrics import metric_names
-from mediafm_core.evaluation.network_vectors import NetworkVectors, VectorRequest
+from mediafm_core.evaluation.network_vectors import VectorRequest, compute_vectors
 from mediafm_core.evaluation.networks import FoldNetworks
 from mediafm_core.evaluation.probes import out_of_fold_scores
 from mediafm_core.evaluation.representations import fixed_representation
@@ -95,7 +95,7 @@ def first_runs(inbox: Path, model: Path | None, folder: Path) -> list[dict[str, 
     return [{"first model": "trained", **trained}, {"first model": "of others", **served}]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Vectors:
     """Vectors of all units, the same for every fold of a probe."""
 
@@ -223,9 +223,9 @@ class Trainings:
                 networks = self._networks(fold, chosen, steps)
                 networks.identity(0)
                 seconds = time.process_time() - started
-                vectors = NetworkVectors(networks, [], self.work / "vectors")
-                facts = {"titles": titles, "steps": steps}
-                yield facts, vectors.vectors(0, VectorRequest("in_context")), seconds
+                network, request = networks.network(0), VectorRequest("in_context")
+                vectors = compute_vectors(network, self.units, request, "float32")
+                yield {"titles": titles, "steps": steps}, vectors, seconds
 
     def _networks(self, fold: Fold, chosen: np.ndarray, steps: int) -> FoldNetworks:
         """Return a network that is trained on the chosen titles: those outside its fold 0."""
