@@ -12,9 +12,9 @@ folds. For each fold, networks are trained without labels on `k` titles outside 
 and contextualise the titles inside it; linear probes on these vectors are trained and tested on
 titles inside the fold only, so that no network has seen a title of a probe. "all" are all titles
 outside, the network of others; "own" are the titles inside the fold themselves, as the first run of
-a catalogue trains on them. "flat" is the fused vector without a network. Figures are the task's
-primary metric with 95 % intervals over titles and seeds, its difference from "flat", and CPU
-seconds of one training.
+a catalogue trains on them. "flat" is the fused vector without a network, "untrained" the network
+of all titles before its first step. Figures are the task's primary metric with 95 % intervals over
+titles and seeds, its differences from these two, and CPU seconds of one training.
 """
 
 import argparse
@@ -36,18 +36,18 @@ from benchmarks.small_inputs import SmallInputs
 from mediafm_core.config.settings import Settings, load_settings
 from mediafm_core.evaluation.bootstrap import measure
 from mediafm_core.evaluation.evaluation_task import TaskLabels
+from mediafm_core.evaluation.fixed_representations import fixed_representation
 from mediafm_core.evaluation.folds import folds_of
 from mediafm_core.evaluation.metrics import metric_names
 from mediafm_core.evaluation.network_vectors import VectorRequest, compute_vectors
 from mediafm_core.evaluation.networks import FoldNetworks
 from mediafm_core.evaluation.probes import out_of_fold_scores
-from mediafm_core.evaluation.representations import fixed_representation
 from mediafm_core.evaluation.table_units import read_table
 from mediafm_core.evaluation.units import Units
 from mediafm_core.pipeline.serving import serving_model
 from mediafm_core.store.store import Store
 
-FLAT = "flat"
+FLAT, UNTRAINED = "flat", "untrained"
 PROBE_FOLDS = 5
 
 
@@ -155,15 +155,14 @@ class Trainings:
         self.settings = load_settings()
 
     def measure(self) -> dict[str, Any]:
-        """Return the metric of each training and its difference from the flat vectors."""
+        """Return the metric of each training and its differences from what is not trained."""
         scores: dict[str, list[np.ndarray]] = {}
         cpu: dict[str, list[float]] = defaultdict(list)
-        by_name: dict[str, dict[str, Any]] = {FLAT: {}}
+        by_name: dict[str, dict[str, Any]] = {}
         for seed in range(self.seeds):
             of_seed: dict[str, np.ndarray] = {}
             for fold in self._folds(seed):
-                for facts, vectors, seconds in self._vectors(fold):
-                    name = FLAT if not facts else "{titles} titles, {steps} steps".format(**facts)
+                for name, facts, vectors, seconds in self._vectors(fold):
                     by_name[name] = facts
                     cpu[name].append(seconds)
                     found = out_of_fold_scores(
@@ -178,21 +177,22 @@ class Trainings:
             for name, array in of_seed.items():
                 scores.setdefault(name, []).append(array)
         metric = metric_names(self.units.labels.task)[0]
-        evaluation = measure(scores, self.units.labels, self.titles, baselines=(FLAT,))
-        differences = {
-            each.representation: each for each in evaluation.differences if each.metric == metric
+        evaluation = measure(scores, self.units.labels, self.titles, baselines=(FLAT, UNTRAINED))
+        rows: dict[str, dict[str, Any]] = {
+            each.representation: _figure("value", each)
+            for each in evaluation.results
+            if each.metric == metric
         }
-        rows = []
-        for each in evaluation.results:
-            if each.metric != metric:
-                continue
-            row: dict[str, Any] = {"network": each.representation, **by_name[each.representation]}
-            row |= _figure("value", each)
-            if each.representation in differences:
-                row |= _figure("minus flat", differences[each.representation])
-                row["cpu_seconds"] = float(np.mean(cpu[each.representation]))
-            rows.append(row)
-        return {"metric": metric, "usefulness": rows}
+        for each in evaluation.differences:
+            if each.metric == metric:
+                rows[each.representation] |= _figure(f"minus {each.baseline}", each)
+        return {
+            "metric": metric,
+            "usefulness": [
+                {"network": name, **by_name[name], **row, "cpu_seconds": float(np.mean(cpu[name]))}
+                for name, row in rows.items()
+            ],
+        }
 
     def _folds(self, seed: int) -> Iterator[Fold]:
         labels = self.units.labels
@@ -209,30 +209,40 @@ class Trainings:
                 np.random.default_rng([seed, fold]).permutation(outside),
             )
 
-    def _vectors(self, fold: Fold) -> Iterator[tuple[dict[str, Any], np.ndarray, float]]:
-        """Yield the titles and steps of each training, vectors of all shots, and CPU seconds."""
+    def _vectors(self, fold: Fold) -> Iterator[tuple[str, dict[str, Any], np.ndarray, float]]:
+        """Yield names, titles and steps of trainings, vectors of all shots, and CPU seconds."""
         flat = fixed_representation(FLAT, self.units)
         assert flat is not None
-        yield {}, flat.parts(0)[0], 0.0
+        yield FLAT, {}, flat.parts(0)[0], 0.0
+        untrained = self._networks(fold, fold.outside, self.steps[0], trained=False)
+        yield UNTRAINED, {}, self._in_context(untrained), 0.0
         for titles in self.choices:
             chosen = fold.chosen(titles)
             if chosen is None:
                 continue
             for steps in self.steps:
-                started = time.process_time()
                 networks = self._networks(fold, chosen, steps)
+                started = time.process_time()
                 networks.identity(0)
                 seconds = time.process_time() - started
-                network, request = networks.network(0), VectorRequest("in_context")
-                vectors = compute_vectors(network, self.units, request, "float32")
-                yield {"titles": titles, "steps": steps}, vectors, seconds
+                facts = {"titles": titles, "steps": steps}
+                vectors = self._in_context(networks)
+                yield f"{titles} titles, {steps} steps", facts, vectors, seconds
 
-    def _networks(self, fold: Fold, chosen: np.ndarray, steps: int) -> FoldNetworks:
+    def _networks(
+        self, fold: Fold, chosen: np.ndarray, steps: int, trained: bool = True
+    ) -> FoldNetworks:
         """Return a network that is trained on the chosen titles: those outside its fold 0."""
         training = self.settings.training.model_copy(update={"steps": steps})
         settings: Settings = self.settings.model_copy(update={"training": training})
         fold_of = np.isin(self.units.title_of, chosen).astype(np.int64)
-        return FoldNetworks(self.units, fold_of, settings, fold.seed, self.work, print)
+        return FoldNetworks(
+            self.units, fold_of, settings, fold.seed, self.work, print, trained=trained
+        )
+
+    def _in_context(self, networks: FoldNetworks) -> np.ndarray:
+        network = networks.network(0)
+        return compute_vectors(network, self.units, VectorRequest("in_context"), "float32")
 
 
 def _figure(name: str, found: Any) -> dict[str, float]:
@@ -256,11 +266,12 @@ def show_runs(rows: Sequence[dict[str, Any]]) -> None:
 def show_usefulness(figures: dict[str, Any]) -> None:
     """Print the metric by titles and steps."""
     metric = figures["metric"].replace("_", " ")
-    table = Table("network trained on", metric, "minus flat", "CPU s of training")
+    differences = [f"minus {name}" for name in (FLAT, UNTRAINED)]
+    table = Table("network trained on", metric, *differences, "CPU s of training")
     for row in figures["usefulness"]:
-        cpu = f"{row['cpu_seconds']:.1f}" if "cpu_seconds" in row else ""
-        difference = _text(row, "minus flat", "+.3f")
-        table.add_row(row["network"], _text(row, "value", ".3f"), difference, cpu)
+        texts = [_text(row, name, "+.3f") for name in differences]
+        cpu = f"{row['cpu_seconds']:.1f}" if "steps" in row else ""
+        table.add_row(row["network"], _text(row, "value", ".3f"), *texts, cpu)
     Console().print(table)
 
 
