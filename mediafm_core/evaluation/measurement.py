@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mediafm_core.config.presets import PRESET_NAMES
 from mediafm_core.config.settings import Settings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.evaluation.bootstrap import BASELINES, measure
@@ -142,7 +143,9 @@ def evaluate(
     draws = bootstrap or settings.evaluation.bootstrap_samples
     state.show("intervals over titles")
     strongest = scores.add_strongest(STRONGEST, without_training(names, units))
-    compares_networks = any(name.startswith(f"{IN_CONTEXT}_") or "@" in name for name in names)
+    compares_networks = any(
+        name.startswith(f"{IN_CONTEXT}_") or "@" in name or name in PRESET_NAMES for name in names
+    )
     baselines = [*BASELINES, *(list(strongest) if len(strongest) == 1 else [])]
     with clock.working("intervals"):
         evaluation = measure(
