@@ -1,29 +1,27 @@
 """Linear probes: linear models that predict labels from the vectors of unseen titles."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from mediafm_core.errors import MediaFMError
-from mediafm_core.evaluation.evaluation_task import Representation, Task, TaskLabels
+from mediafm_core.evaluation.evaluation_task import Representation, TaskLabels
 from mediafm_core.evaluation.folds import folds_of, require_measurable
-from mediafm_core.evaluation.linear import Loss, PrincipalAxes, fit
-from mediafm_core.evaluation.metrics import metric_names, value
+from mediafm_core.evaluation.penalty_search import (
+    InnerFold,
+    Penalty,
+    choose_penalty,
+    train_probe,
+)
+from mediafm_core.evaluation.probe_blocks import BlockAxes
+from mediafm_core.evaluation.probe_problem import ProbeProblem
 
-# Strengths of the penalty that are compared, for features whose mean squared length is one.
-_STRENGTHS = 10.0 ** np.arange(0, -6, -1)
-# Used where inner folds give no metric, for example with a single training title.
-_DEFAULT_STRENGTH = 1e-2
-_INNER_FOLDS = 5
-
-_LOSSES: dict[Task, Loss] = {
-    "binary": "logistic",
-    "retrieval": "logistic",
-    "multilabel": "logistic",
-    "multiclass": "softmax",
-    "ranking": "squared",
-}
+# Number of inner folds up to a number of training titles. With many titles three folds choose as
+# well as five and cost half.
+_INNER_FOLDS = ((20, 5), (400, 3))
+_FEWEST_INNER_FOLDS = 2
+# Share of the choice of a penalty in the time of a probe.
+_SHARE_OF_CHOICE = 0.8
 
 
 def out_of_fold_scores(
@@ -33,16 +31,18 @@ def out_of_fold_scores(
     fold_of: np.ndarray,
     seed: int,
     progress: Callable[[float], None] = lambda _share: None,
+    chosen: Callable[[int, Penalty], None] = lambda _fold, _penalty: None,
 ) -> np.ndarray:
     """Score every labelled unit with a probe that was trained on the titles of the other folds.
 
     Features are standardised over the training units. Binary, retrieval and multilabel probes are
     logistic regressions, one per label; multiclass probes are multinomial; ranking probes are ridge
     regressions of the unit's rank within its title on the features less their title's mean, because
-    they predict an order within titles only. The penalty is the one of a coarse grid with the best
-    primary metric in folds of the training titles. Classes are not reweighted, so that scores are
-    log-odds with the same meaning for every label. A representation of several parts (late fusion)
-    has a probe for each part, and their log-odds are averaged.
+    they predict an order within titles only. The penalty is the one with the best primary metric in
+    folds of the training titles (`penalty_search`); blocks of columns have one each. Classes are
+    not reweighted, so that scores are log-odds with the same meaning for every label. A
+    representation of several parts (late fusion) has a probe for each part, and their log-odds are
+    averaged.
 
     Args:
         representation: Input of the probe.
@@ -50,7 +50,8 @@ def out_of_fold_scores(
         titles: `[n]`, each unit's title.
         fold_of: `[n]`, each unit's fold, from `folds_of`.
         seed: Seed of the folds within the training titles.
-        progress: Callback for the share of folds that is done, called before each fold.
+        progress: Callback for the share that is done, called several times within a fold.
+        chosen: Callback for the fold and the chosen penalty of each probe.
 
     Returns:
         Scores, `[n]`, or for multilabel and multiclass `[n, c]`, float64: log-odds, logarithms of
@@ -62,141 +63,94 @@ def out_of_fold_scores(
     """
     require_measurable(titles, labels)
     known = np.flatnonzero(labels.known)
-    problem = _Problem.of(labels, titles, known)
+    problem = ProbeProblem.of(labels, titles, known)
     scores = np.full((len(titles), problem.targets.shape[1]), np.nan)
     folds = np.unique(fold_of[known]).tolist()
     for index, fold in enumerate(folds):
-        progress(index / len(folds))
+        within = partial_progress(progress, index / len(folds), 1 / len(folds))
+        within(0.0)
         tested = fold_of[known] == fold
         training = problem.subset(~tested)
         if not len(training.learnable):
             continue
-        parts = [
-            _part_scores(part[known[~tested]], part[known[tested]], training, seed)
-            for part in _checked_parts(representation, fold, len(titles))
-        ]
-        scores[known[tested]] = np.mean(parts, axis=0)
-    return scores if labels.values.ndim == 2 or labels.classes else scores[:, 0]
+        parts = _checked_parts(representation, fold, len(titles))
+        of_parts = []
+        for place, part in enumerate(parts):
+            found, penalty = _part_scores(
+                [block[known[~tested]] for block in part],
+                [block[known[tested]] for block in part],
+                training,
+                seed,
+                partial_progress(within, place / len(parts), 1 / len(parts)),
+            )
+            of_parts.append(found)
+            chosen(fold, penalty)
+        scores[known[tested]] = np.mean(of_parts, axis=0)
+    return problem.task_scores(scores)
 
 
-@dataclass(frozen=True)
-class _Problem:
-    """Labelled units and the targets of their probe.
-
-    Attributes:
-        labels: Labels of these units, all known.
-        titles: `[n]`, each unit's title.
-        targets: `[n, c]` float32: zeros and ones, or for ranking ranks within the title from -1/2
-            to 1/2.
-        learnable: Columns of `targets` in which the units differ.
-    """
-
-    labels: TaskLabels
-    titles: np.ndarray
-    targets: np.ndarray
-    learnable: np.ndarray
-
-    @classmethod
-    def of(cls, labels: TaskLabels, titles: np.ndarray, rows: np.ndarray) -> "_Problem":
-        known = TaskLabels(
-            labels.name,
-            labels.task,
-            labels.values[rows],
-            labels.classes,
-            labels.known[rows],
-        )
-        if labels.task == "ranking":
-            targets = _ranks_within(known.values, titles[rows])[:, None]
-        elif labels.task == "multiclass":
-            targets = known.values[:, None] == np.arange(len(labels.classes))
-        else:
-            targets = known.values.reshape(len(rows), -1)
-        targets = targets.astype(np.float32)
-        learnable = np.flatnonzero((targets != targets[:1]).any(axis=0))
-        return cls(known, titles[rows], targets, learnable)
-
-    def subset(self, rows: np.ndarray) -> "_Problem":
-        """Select some of the units by a mask."""
-        return _Problem.of(self.labels, self.titles, np.flatnonzero(rows))
+def partial_progress(
+    progress: Callable[[float], None], first: float, width: float
+) -> Callable[[float], None]:
+    """Return a callback that reports shares of a part of the work, from `first` to its width."""
+    return lambda share: progress(first + width * share)
 
 
 def _part_scores(
-    features: np.ndarray, tested: np.ndarray, training: _Problem, seed: int
-) -> np.ndarray:
+    features: list[np.ndarray],
+    tested: list[np.ndarray],
+    training: ProbeProblem,
+    seed: int,
+    progress: Callable[[float], None],
+) -> tuple[np.ndarray, Penalty]:
     """Train a probe on some units and score others.
 
     Args:
-        features: `[n, d]`, features of the training units.
-        tested: `[m, d]`, features of the tested units.
+        features: Blocks `[n, d_i]`, features of the training units.
+        tested: Blocks `[m, d_i]`, features of the tested units.
         training: Labels of the training units.
         seed: Seed of the inner folds.
+        progress: Callback for the share that is done.
 
     Returns:
-        `[m, c]` float64; NaN in columns that cannot be learnt.
+        `[m, c]` float64, NaN in columns that cannot be learnt, and the penalty.
     """
-    if training.labels.task == "ranking":  # a title's mean score changes no order within it
-        features = features - _means_within(features, training.titles)
-    axes = PrincipalAxes.of(features)
+    features = [training.features(block) for block in features]
+    axes = BlockAxes.of(features)
     coordinates = axes.coordinates(features)  # [n, r]
-    strength = _best_strength(coordinates, axes.variances, training, seed)
-    rows = np.ones(len(coordinates), bool)
-    return _scores(
-        coordinates, axes.variances, training, rows, axes.coordinates(tested), np.array([strength])
-    )[..., 0]
+    penalty = choose_penalty(
+        coordinates,
+        axes,
+        training,
+        inner_folds(training, seed),
+        partial_progress(progress, 0.0, _SHARE_OF_CHOICE),
+    )
+    probe = train_probe(
+        coordinates,
+        axes,
+        training,
+        penalty.strengths[None],
+        progress=partial_progress(progress, _SHARE_OF_CHOICE, 1 - _SHARE_OF_CHOICE),
+    )
+    return probe.scores(axes.coordinates(tested))[..., 0], penalty
 
 
-def _best_strength(
-    coordinates: np.ndarray, variances: np.ndarray, training: _Problem, seed: int
-) -> float:
-    """Return the penalty with the best primary metric in folds of the training titles."""
-    labels, titles = training.labels, training.titles
-    if len(np.unique(titles)) == 1:
-        return _DEFAULT_STRENGTH
-    fold_of = folds_of(titles, labels, _INNER_FOLDS, seed)
-    scores = np.full((*training.targets.shape, len(_STRENGTHS)), np.nan)  # [n, c, g]
-    for fold in np.unique(fold_of):
-        tested = fold_of == fold
-        scores[tested] = _scores(
-            coordinates, variances, training, ~tested, coordinates[tested], _STRENGTHS
-        )
-    if labels.values.ndim == 1 and not labels.classes:
-        scores = scores[:, 0]
-    metric = metric_names(labels.task)[0]
-    values = [value(metric, scores[..., index], labels, titles) for index in range(len(_STRENGTHS))]
-    if np.isnan(values).all():
-        return _DEFAULT_STRENGTH
-    return float(_STRENGTHS[np.nanargmax(values)])
+def inner_folds(training: ProbeProblem, seed: int) -> list[InnerFold]:
+    """Divide training titles into folds for the choice of a penalty; none for a single title."""
+    count = len(np.unique(training.titles))
+    if count == 1:
+        return []
+    folds = next((folds for most, folds in _INNER_FOLDS if count <= most), _FEWEST_INNER_FOLDS)
+    fold_of = folds_of(training.titles, training.labels, folds, seed)
+    return [(fold_of != fold, fold_of == fold) for fold in np.unique(fold_of)]
 
 
-def _scores(
-    coordinates: np.ndarray,
-    variances: np.ndarray,
-    problem: _Problem,
-    rows: np.ndarray,
-    tested: np.ndarray,
-    strengths: np.ndarray,
-) -> np.ndarray:
-    """Train on some rows of a problem and score others, `[m, c, g]`; NaN where not learnable."""
-    training = problem.subset(rows)
-    scores = np.full((len(tested), problem.targets.shape[1], len(strengths)), np.nan)
-    learnable = training.learnable
-    if len(learnable):
-        loss = _LOSSES[problem.labels.task]
-        targets = training.targets[:, learnable]
-        predicted = fit(coordinates[rows], variances, targets, strengths, loss)(tested)
-        if loss == "softmax":  # logarithms of probabilities
-            peak = predicted.max(axis=1, keepdims=True)
-            predicted -= peak + np.log(np.exp(predicted - peak).sum(axis=1, keepdims=True))
-        scores[:, learnable] = predicted
-    return scores
-
-
-def _checked_parts(representation: Representation, fold: int, count: int) -> list[np.ndarray]:
+def _checked_parts(representation: Representation, fold: int, count: int) -> list[list[np.ndarray]]:
+    """Return the blocks of each part, after checking their shapes and values."""
     parts = [
-        np.concatenate(part, axis=1) if isinstance(part, tuple) else part
-        for part in representation.parts(fold)
+        list(part) if isinstance(part, tuple) else [part] for part in representation.parts(fold)
     ]
-    for part in parts:
+    for part in (block for blocks in parts for block in blocks):
         if part.ndim != 2 or len(part) != count or not part.shape[1]:
             raise MediaFMError(
                 f"Representation {representation.name!r} has a part of shape {part.shape} for "
@@ -210,20 +164,3 @@ def _checked_parts(representation: Representation, fold: int, count: int) -> lis
                 "fix or leave out their vectors."
             )
     return parts
-
-
-def _ranks_within(values: np.ndarray, titles: np.ndarray) -> np.ndarray:
-    """Rank values within their title, `[n]` float64 from -1/2 to 1/2; ties share a mean rank."""
-    import pandas as pd
-
-    ranks = pd.Series(values).groupby(titles).rank(method="average", pct=False).to_numpy()
-    _, title_of, sizes = np.unique(titles, return_inverse=True, return_counts=True)
-    return (ranks - (sizes[title_of] + 1) / 2) / np.maximum(sizes[title_of] - 1, 1)
-
-
-def _means_within(features: np.ndarray, titles: np.ndarray) -> np.ndarray:
-    """Compute the mean of each unit's title, `[n, d]`."""
-    _, title_of, sizes = np.unique(titles, return_inverse=True, return_counts=True)
-    order = np.argsort(title_of, kind="stable")
-    sums = np.add.reduceat(features[order], np.cumsum(sizes) - sizes, axis=0)
-    return (sums / sizes[:, None].astype(features.dtype))[title_of]

@@ -110,6 +110,44 @@ def test_late_fusion_averages_the_scores_of_its_parts(random: np.random.Generato
     np.testing.assert_allclose(both, np.mean(each, axis=0))
 
 
+def test_each_block_of_columns_has_a_penalty_of_its_own(random: np.random.Generator) -> None:
+    positives = random.random(_COUNT) < 0.3
+    strong = random.normal(size=(_COUNT, 2)) + 1.2 * positives[:, None]
+    noise = random.normal(size=(_COUNT, 400))
+    labels = labels_of(positives)
+    blocks = Vectors("blocks")
+    blocks._parts = [(strong.astype(np.float32), noise.astype(np.float32))]
+    alone = _primary(Vectors("strong", strong), labels)
+    together = _primary(Vectors("together", np.hstack([strong, noise])), labels)
+    assert _primary(blocks, labels) > max(together + 0.1, alone - 0.03)
+
+
+def test_one_block_is_scored_like_its_matrix(random: np.random.Generator) -> None:
+    positives = random.random(_COUNT) < 0.3
+    vectors = (random.normal(size=(_COUNT, 6)) + positives[:, None]).astype(np.float32)
+    labels = labels_of(positives)
+    fold_of = folds_of(_TITLES, labels, 3, seed=0)
+    block = Vectors("block")
+    block._parts = [(vectors,)]
+    found, same = (
+        out_of_fold_scores(one, labels, _TITLES, fold_of, seed=0)
+        for one in (Vectors("matrix", vectors), block)
+    )
+    np.testing.assert_array_equal(found, same)
+
+
+def test_progress_moves_within_a_fold_and_ends_with_the_last(random: np.random.Generator) -> None:
+    positives = random.random(_COUNT) < 0.3
+    labels = labels_of(positives)
+    shares: list[float] = []
+    fold_of = folds_of(_TITLES, labels, 3, seed=0)
+    vectors = Vectors("x", random.normal(size=(_COUNT, 4)))
+    out_of_fold_scores(vectors, labels, _TITLES, fold_of, 0, shares.append)
+    assert len(shares) > 30
+    assert shares == sorted(shares)
+    assert 0.9 < shares[-1] <= 1
+
+
 def test_the_vectors_of_each_fold_are_those_of_its_own_network(
     random: np.random.Generator,
 ) -> None:
