@@ -120,7 +120,7 @@ def describe_evaluation(platform: Platform, found: CatalogueEvaluation) -> dict[
         "table": dg.MetadataValue.md(_evaluation_table(found)),
     }
     for each in found.measured:
-        metadata |= _figures(each)
+        metadata |= {**_figures(each), **_verdict(each)}
     if found.measured:
         metadata["plots"] = _plots(platform, found.measured)
         metadata["files"] = dg.MetadataValue.text(
@@ -135,6 +135,8 @@ def describe_difference(platform: Platform, compared: ModelComparison) -> dict[s
         "candidate": compared.candidate,
         "compared_with": compared.reference or "none",
     }
+    if compared.without_training:
+        metadata["without_training"] = compared.without_training
     for each in compared.measured:
         found = difference(each)
         name = f"{each.label} {found.metric}"
@@ -187,6 +189,14 @@ def _figures(measured: MeasuredLabel) -> dict[str, float]:
         if row.metric == metric and row.representation == IN_CONTEXT
     }
     return {name: value for name, value in rows.items() if value is not None}
+
+
+def _verdict(measured: MeasuredLabel) -> dict[str, str]:
+    """Return a sentence on what context adds to what needs no training; none without such."""
+    from mediafm_core.evaluation.verdict import verdict
+
+    found = verdict(measured.report)
+    return {} if found is None else {f"{measured.label} verdict": found.sentence}
 
 
 def _plots(platform: Platform, measured: Sequence[MeasuredLabel]) -> dg.MarkdownMetadataValue:

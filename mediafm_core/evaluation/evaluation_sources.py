@@ -65,10 +65,12 @@ class Table:
     Attributes:
         path: Parquet or CSV file.
         vectors: Names of its columns of vectors, one per modality.
+        split: Name of its column with a fixed split; None divides the titles into folds.
     """
 
     path: Path
     vectors: tuple[str, ...]
+    split: str | None = None
 
     @property
     def trains(self) -> bool:
@@ -85,7 +87,7 @@ class Table:
         """Read the file."""
         from mediafm_core.evaluation.table_units import read_table
 
-        return read_table(self.path, self.vectors, labels, task)
+        return read_table(self.path, self.vectors, labels, task, self.split)
 
     def others(self, settings: Settings) -> list[str]:  # noqa: ARG002
         """Return no names, because a table has no further models."""
@@ -128,6 +130,7 @@ class Table:
             work,
             log,
             on_progress,
+            variant.trained,
         )
 
     def facts(self, settings: Settings) -> dict[str, Any]:
@@ -194,12 +197,13 @@ class Catalogue:
         """Return a model of the store, the same for every fold."""
         from mediafm_core.runtime.device import resolve_device
 
-        if variant != NetworkVariant(model=variant.model):
+        if variant != NetworkVariant(model=variant.model, trained=variant.trained):
             raise MediaFMError(
                 "The catalogue is measured with its models as they are: ablations that train a "
                 "network need a table (--data)."
             )
-        return OneNetwork(units, self._model(settings, variant.model), resolve_device(settings))
+        model = self._model(settings, variant.model)
+        return OneNetwork(units, model, resolve_device(settings), variant.trained)
 
     def facts(self, settings: Settings) -> dict[str, Any]:
         """Return the identities of the models."""

@@ -39,11 +39,14 @@ class Penalty(NamedTuple):
 
     Attributes:
         strengths: `[b]`, one per block of columns.
-        value: Primary metric in the inner folds; NaN where it is not measurable.
+        scores: `[n, c]`, scores of the units in the inner folds that they were tested in; NaN where
+            they were in none, or no metric was measurable.
+        value: Primary metric of these scores; NaN where it is not measurable.
         end: End of the grid that was chosen; None for a strength within it.
     """
 
     strengths: np.ndarray
+    scores: np.ndarray
     value: float
     end: Literal["strongest", "weakest"] | None
 
@@ -114,6 +117,7 @@ def choose_penalty(
     axes: BlockAxes,
     problem: ProbeProblem,
     inner: Sequence[InnerFold],
+    count: int,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> Penalty:
     """Return the penalty with the best primary metric in inner folds.
@@ -123,13 +127,16 @@ def choose_penalty(
         axes: Axes of the coordinates.
         problem: Units and targets.
         inner: Folds of these units; none gives a default penalty.
+        count: Number of units that the probe with this penalty will be trained on.
         progress: Callback for the share of the work that is done.
     """
     blocks = len(axes.blocks)
-    default = Penalty(np.full(blocks, _DEFAULT_STRENGTH), np.nan, None)
+    unknown = np.full(problem.targets.shape, np.nan)
+    default = Penalty(np.full(blocks, _DEFAULT_STRENGTH), unknown, np.nan, None)
     if not inner:
         return default
-    search = _Search(coordinates, axes, problem, inner, 1 if blocks == 1 else blocks + 2, progress)
+    steps = 1 if blocks == 1 else blocks + 2
+    search = _Search(coordinates, axes, problem, inner, count, steps, progress)
     grid = np.tile(STRENGTHS[:, None], blocks)
     if not search.try_all(grid):
         return default
@@ -145,7 +152,7 @@ def choose_penalty(
             search.try_all(candidates)
         search.try_all(search.best * _COMMON_FACTORS[:, None])
     progress(1.0)
-    return Penalty(search.best, search.value, end)
+    return Penalty(search.best, search.scores, search.value, end)
 
 
 def _end(strength: float, grid: np.ndarray) -> Literal["strongest", "weakest"] | None:
@@ -164,9 +171,11 @@ class _Search:
         axes: Axes of the coordinates.
         problem: Units and targets.
         inner: Folds of the units.
+        count: Number of units that the probe will be trained on.
         steps: Expected number of calls of `try_all`, for the progress.
         progress: Callback for the share of the expected work that is done.
         best: `[b]`, strengths of the best candidate.
+        scores: `[n, c]`, its scores of the units.
         value: Its primary metric; NaN before any is measurable.
     """
 
@@ -174,9 +183,11 @@ class _Search:
     axes: BlockAxes
     problem: ProbeProblem
     inner: Sequence[InnerFold]
+    count: int
     steps: int
     progress: Callable[[float], None]
     best: np.ndarray = field(default_factory=lambda: np.empty(0))
+    scores: np.ndarray = field(default_factory=lambda: np.empty(0))
     value: float = np.nan
     _starts: list[LinearModels | None] = field(default_factory=list)
     _fits: int = 0
@@ -190,7 +201,7 @@ class _Search:
         for (rows, tested), start in zip(self.inner, starts, strict=True):
             # A penalty on the sum of losses, not on their mean: with half of the units the best
             # strength is twice as large.
-            share = np.count_nonzero(rows) / len(rows)
+            share = np.count_nonzero(rows) / self.count
             probe = train_probe(
                 self.coordinates[rows],
                 self.axes,
@@ -208,6 +219,7 @@ class _Search:
             return False
         chosen = int(np.nanargmax(values))
         self.best, self.value = candidates[chosen], float(values[chosen])
+        self.scores = scores[..., chosen].copy()
         self._starts = [models and models.candidate(chosen) for models in trained]
         return True
 

@@ -53,24 +53,28 @@ class Units:
         digest: Digest of all inputs of the units' vectors.
         titles: Names of the titles.
         title_of: `[n]` int64, index in `titles` of every unit's title.
+        names: `[n]`, name of every unit within its title: a shot index, a clip, or a span.
         ranges: Columns `[start, stop)` of each modality in the fused vectors.
         longest: Number of shots of the longest title.
         labels: Labels of the units.
         read: Function that reads the title at an index of `titles`.
         incomplete: Modalities that at least one shot lacks, as far as the source records it.
         encoders: Identity of each modality's encoder where it is known.
+        parts: `[n]` text, `train`, `validation` or `test`, of a fixed split; None without one.
     """
 
     source: str
     digest: str
     titles: list[str]
     title_of: np.ndarray
+    names: np.ndarray
     ranges: dict[str, tuple[int, int]]
     longest: int
     labels: TaskLabels
     read: Callable[[int], TitleUnits]
     incomplete: frozenset[str] = frozenset()
     encoders: dict[str, str] = field(default_factory=dict)
+    parts: np.ndarray | None = None
 
     def rows(self, index: int) -> slice:
         """Return the rows of the units of the title at an index."""

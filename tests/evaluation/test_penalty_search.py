@@ -18,7 +18,7 @@ def _chosen(labels_values: np.ndarray, *blocks: np.ndarray) -> Penalty:
     axes = BlockAxes.of(features)
     fold_of = np.arange(_COUNT) // 40 % 3
     inner = [(fold_of != fold, fold_of == fold) for fold in range(3)]
-    return choose_penalty(axes.coordinates(features), axes, problem, inner)
+    return choose_penalty(axes.coordinates(features), axes, problem, inner, _COUNT)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_without_inner_folds_or_a_metric_there_is_a_default(random: np.random.Ge
     constant = ProbeProblem.of(labels_of(rows), _TITLES, np.arange(_COUNT))
     coordinates = axes.coordinates([vectors])
     for inner in ([], [(rows, ~rows)]):  # trained on positives only
-        penalty = choose_penalty(coordinates, axes, constant, inner)
+        penalty = choose_penalty(coordinates, axes, constant, inner, _COUNT)
         assert np.isnan(penalty.value)
         assert 0 < penalty.strengths[0] < 1
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mediafm_core.errors import ConfigurationError, MediaFMError, StorageError
-from mediafm_core.evaluation.representations import IN_CONTEXT
+from mediafm_core.evaluation.representations import IN_CONTEXT, INPUTS
+from mediafm_core.evaluation.verdict import is_clear
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.candidates import Candidate, TrainingRecord
 from mediafm_core.pipeline.releases.release import require_releasable
@@ -55,12 +56,15 @@ class ModelComparison:
         reference: identity of the other; None where there is none.
         measured: by label.
         finding: the conclusion.
+        without_training: a sentence on what the candidate adds to its inputs without a network;
+            empty where nothing could be measured.
     """
 
     candidate: str
     reference: str | None
     measured: tuple[MeasuredLabel, ...]
     finding: Finding
+    without_training: str = ""
 
 
 def compare_before_release(
@@ -91,12 +95,16 @@ def compare_before_release(
         return []
     require_releasable(platform, candidate)
     reference = reference_of(platform, candidate, history)
-    by_labels = compare_by_labels(platform, candidate, reference, log, progress).finding
+    compared = compare_by_labels(platform, candidate, reference, log, progress)
+    by_labels = compared.finding
     if by_labels.passed is False and platform.settings.evaluation.refuse_worse:
         raise ConfigurationError(
             f"{by_labels.sentence} The setting evaluation.refuse_worse forbids its release: "
             "release another model, or unset it."
         )
+    if compared.without_training:
+        sentence = f"{by_labels.sentence} {compared.without_training}"
+        by_labels = by_labels._replace(sentence=sentence)
     return [by_labels, compare_by_masked_shots(candidate, reference)]
 
 
@@ -133,8 +141,9 @@ def compare_by_labels(
     """Compare two models by the labels of the catalogue's clips.
 
     The candidate is worse if by any label the interval of the difference of its contextual vectors
-    is entirely below zero. A comparison made before, on the same titles and labels, is read from
-    the store.
+    is entirely below zero. Both are also compared with their inputs without a network: a model
+    that adds nothing to them is no reason against a release, but is reported. A comparison made
+    before, on the same titles and labels, is read from the store.
 
     Args:
         platform: settings and store.
@@ -150,7 +159,7 @@ def compare_by_labels(
     if reference is None:
         finding = Finding(None, f"{name} is not compared by labels: no other model serves.")
         return ModelComparison(name, None, (), finding)
-    request = EvaluationRequest(models=(reference, candidate), representations=(IN_CONTEXT,))
+    request = EvaluationRequest(models=(reference, candidate), representations=(INPUTS, IN_CONTEXT))
     try:
         evaluation = evaluate_catalogue(platform, request, log, progress)
     except StorageError:
@@ -162,7 +171,9 @@ def compare_by_labels(
         finding = _not_measurable(name, f"{evaluation.why_not}.")
         return ModelComparison(name, reference.identity, (), finding)
     finding = _finding(name, reference.identity, evaluation.measured, evaluation.unmeasured)
-    return ModelComparison(name, reference.identity, evaluation.measured, finding)
+    return ModelComparison(
+        name, reference.identity, evaluation.measured, finding, _beside_inputs(evaluation.measured)
+    )
 
 
 def compare_by_masked_shots(candidate: Candidate, reference: Candidate | None) -> Finding:
@@ -242,16 +253,38 @@ def _finding(
     return Finding(True if figures else None, sentence)
 
 
+def _beside_inputs(measured: tuple[MeasuredLabel, ...]) -> str:
+    """Return a sentence on the labels by which the candidate adds to its inputs, and the others."""
+    by_label = {each.label: is_clear(difference(each, INPUTS)) for each in measured}
+    adds = [label for label, is_above in by_label.items() if is_above]
+    nothing = [label for label, is_above in by_label.items() if is_above is False]
+    parts = [
+        *([f"adds to its inputs without a network by {', '.join(adds)}"] if adds else []),
+        *(
+            [f"adds nothing to its inputs without a network by {', '.join(nothing)}"]
+            * bool(nothing)
+        ),
+    ]
+    return f"It {' and '.join(parts)}." if parts else ""
+
+
 def _clause(sentence: str | None) -> str:
     """Return a sentence without its full stop, to stand within another."""
     return (sentence or "").removesuffix(".")
 
 
-def difference(measured: MeasuredLabel) -> "Difference":
-    """Return the difference of the candidate's contextual vectors from those of the reference."""
+def difference(measured: MeasuredLabel, baseline: str = IN_CONTEXT) -> "Difference":
+    """Return the difference of the candidate's contextual vectors from a baseline.
+
+    Args:
+        measured: a label, measured for both models.
+        baseline: representation; by default the contextual vectors of the reference.
+    """
     report = measured.report
     return next(
         row
         for row in report.evaluation.differences
-        if row.baseline == IN_CONTEXT and row.metric == report.primary_metric
+        if row.representation.startswith(f"{IN_CONTEXT}@")
+        and row.baseline == baseline
+        and row.metric == report.primary_metric
     )

@@ -160,7 +160,7 @@ class TestEvaluation:
             assert again.report.evaluation == expected.report.evaluation
             names = {Path(each.key).name for each in platform.store.files.entries(first.key)}
             assert names == {
-                *("evaluation.json", "evaluation.parquet"),
+                *("evaluation.json", "evaluation.parquet", "scores.parquet", "titles.parquet"),
                 *("results.png", "differences.png"),
             }
 
