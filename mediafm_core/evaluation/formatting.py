@@ -74,7 +74,12 @@ def summary(report: "Report") -> str:
 def closing_sentences(report: "Report") -> list[str]:
     """Return reasons, the summary, and the verdict as the last."""
     found = verdict(report)
-    return [*reasons(report), summary(report), *([] if found is None else [found.sentence])]
+    return [
+        *reasons(report),
+        *report.notes,
+        summary(report),
+        *([] if found is None else [found.sentence]),
+    ]
 
 
 def report_as_markdown(report: "Report") -> str:
