@@ -203,8 +203,7 @@ def _print_labels(labels: "list[LabelCount]", as_json: bool) -> None:
 def _print(report: "Report") -> None:
     from mediafm_core.evaluation import formatting
 
-    for table in (formatting.results_table(report), formatting.differences_table(report)):
-        if table is not None:
-            print_table(*table)
+    for table in formatting.all_tables(report):
+        print_table(*table)
     for sentence in formatting.closing_sentences(report):
         say(sentence)

@@ -1,6 +1,7 @@
 """Tables and sentences of an evaluation's report, for a terminal and for the Dagster UI."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from mediafm_core.evaluation.results import Difference, Result, figure
@@ -41,6 +42,29 @@ def differences_table(report: "Report") -> TextTable | None:
     return header, lines
 
 
+def budget_tables(report: "Report") -> list[TextTable]:
+    """Return the primary metric by label budget, then its differences from each baseline.
+
+    Each table has a row per representation and a column per budget; there is none without budgets.
+    """
+    measured = [budget for budget in report.budgets if budget.why_not is None]
+    if not measured:
+        return []
+    columns = [
+        "all titles" if each.titles == "all" else f"{each.titles} titles" for each in measured
+    ]
+    metric = _spaced(report.primary_metric)
+    tables = [([metric, *columns], _rows([_by_name(budget.results) for budget in measured], ".3f"))]
+    baselines = dict.fromkeys(row.baseline for budget in measured for row in budget.differences)
+    for baseline in baselines:
+        by_budget = [
+            _by_name(row for row in budget.differences if row.baseline == baseline)
+            for budget in measured
+        ]
+        tables.append(([f"{metric} minus {baseline}", *columns], _rows(by_budget, "+.3f")))
+    return tables
+
+
 def reasons(report: "Report") -> list[str]:
     """Return a sentence with the metrics for each reason that a figure is not measurable."""
     metrics: dict[str, list[str]] = {}
@@ -74,18 +98,29 @@ def summary(report: "Report") -> str:
 def closing_sentences(report: "Report") -> list[str]:
     """Return reasons, the summary, and the verdict as the last."""
     found = verdict(report)
+    too_large = [budget.why_not for budget in report.budgets if budget.why_not is not None]
     return [
         *reasons(report),
+        *too_large,
         *report.notes,
         summary(report),
         *([] if found is None else [found.sentence]),
     ]
 
 
+def all_tables(report: "Report") -> list[TextTable]:
+    """Return the tables of metrics, of differences if there are any, and of label budgets."""
+    differences = differences_table(report)
+    return [
+        results_table(report),
+        *([] if differences is None else [differences]),
+        *budget_tables(report),
+    ]
+
+
 def report_as_markdown(report: "Report") -> str:
     """Return the tables and sentences of a report as Markdown."""
-    tables = [results_table(report), differences_table(report)]
-    parts = [_markdown_table(*table) for table in tables if table is not None]
+    parts = [_markdown_table(*table) for table in all_tables(report)]
     return "\n\n".join([*parts, *map(as_markdown, closing_sentences(report))])
 
 
@@ -95,6 +130,15 @@ def _by_name(rows: Iterable[Row]) -> dict[str, list[Row]]:
     for row in rows:
         by_name.setdefault(row.representation, []).append(row)
     return by_name
+
+
+def _rows(by_budget: Sequence[Mapping[str, Sequence[Row]]], form: str) -> list[list[str]]:
+    """Return a row per representation, with the figure of each budget that has one."""
+    names = dict.fromkeys(chain.from_iterable(by_budget))
+    return [
+        [each, *("" if each not in rows else figure(rows[each][0], form) for rows in by_budget)]
+        for each in names
+    ]
 
 
 def _markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
