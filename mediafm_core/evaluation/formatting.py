@@ -54,14 +54,14 @@ def budget_tables(report: "Report") -> list[TextTable]:
         "all titles" if each.titles == "all" else f"{each.titles} titles" for each in measured
     ]
     metric = _spaced(report.primary_metric)
-    tables = [([metric, *columns], _rows([_by_name(budget.results) for budget in measured], ".3f"))]
-    baselines = dict.fromkeys(row.baseline for budget in measured for row in budget.differences)
-    for baseline in baselines:
-        by_budget = [
-            _by_name(row for row in budget.differences if row.baseline == baseline)
-            for budget in measured
+    values = [_figures(budget.results, ".3f") for budget in measured]
+    tables = [([metric, *columns], _lines(values))]
+    for baseline in dict.fromkeys(row.baseline for each in measured for row in each.differences):
+        gains = [
+            _figures([row for row in each.differences if row.baseline == baseline], "+.3f")
+            for each in measured
         ]
-        tables.append(([f"{metric} minus {baseline}", *columns], _rows(by_budget, "+.3f")))
+        tables.append(([f"{metric} minus {baseline}", *columns], _lines(gains)))
     return tables
 
 
@@ -132,13 +132,14 @@ def _by_name(rows: Iterable[Row]) -> dict[str, list[Row]]:
     return by_name
 
 
-def _rows(by_budget: Sequence[Mapping[str, Sequence[Row]]], form: str) -> list[list[str]]:
-    """Return a row per representation, with the figure of each budget that has one."""
-    names = dict.fromkeys(chain.from_iterable(by_budget))
-    return [
-        [each, *("" if each not in rows else figure(rows[each][0], form) for rows in by_budget)]
-        for each in names
-    ]
+def _figures(rows: Iterable[Result | Difference], form: str) -> dict[str, str]:
+    return {row.representation: figure(row, form) for row in rows}
+
+
+def _lines(columns: Sequence[Mapping[str, str]]) -> list[list[str]]:
+    """Return a row per name that occurs in a column, with its text in each."""
+    names = dict.fromkeys(chain.from_iterable(columns))
+    return [[name, *(column.get(name, "") for column in columns)] for name in names]
 
 
 def _markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
