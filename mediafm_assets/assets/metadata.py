@@ -135,8 +135,6 @@ def describe_difference(platform: Platform, compared: ModelComparison) -> dict[s
         "candidate": compared.candidate,
         "compared_with": compared.reference or "none",
     }
-    if compared.without_training:
-        metadata["without_training"] = compared.without_training
     for each in compared.measured:
         found = difference(each)
         name = f"{each.label} {found.metric}"

@@ -56,15 +56,12 @@ class ModelComparison:
         reference: identity of the other; None where there is none.
         measured: by label.
         finding: the conclusion.
-        without_training: a sentence on what the candidate adds to its inputs without a network;
-            empty where nothing could be measured.
     """
 
     candidate: str
     reference: str | None
     measured: tuple[MeasuredLabel, ...]
     finding: Finding
-    without_training: str = ""
 
 
 def compare_before_release(
@@ -95,16 +92,12 @@ def compare_before_release(
         return []
     require_releasable(platform, candidate)
     reference = reference_of(platform, candidate, history)
-    compared = compare_by_labels(platform, candidate, reference, log, progress)
-    by_labels = compared.finding
+    by_labels = compare_by_labels(platform, candidate, reference, log, progress).finding
     if by_labels.passed is False and platform.settings.evaluation.refuse_worse:
         raise ConfigurationError(
             f"{by_labels.sentence} The setting evaluation.refuse_worse forbids its release: "
             "release another model, or unset it."
         )
-    if compared.without_training:
-        sentence = f"{by_labels.sentence} {compared.without_training}"
-        by_labels = by_labels._replace(sentence=sentence)
     return [by_labels, compare_by_masked_shots(candidate, reference)]
 
 
@@ -141,9 +134,9 @@ def compare_by_labels(
     """Compare two models by the labels of the catalogue's clips.
 
     The candidate is worse if by any label the interval of the difference of its contextual vectors
-    is entirely below zero. Both are also compared with their inputs without a network: a model
-    that adds nothing to them is no reason against a release, but is reported. A comparison made
-    before, on the same titles and labels, is read from the store.
+    is entirely below zero. It is also compared with its inputs without a network: that it adds
+    nothing to them forbids no release, but is reported. A comparison made before, on the same
+    titles and labels, is read from the store.
 
     Args:
         platform: settings and store.
@@ -171,9 +164,7 @@ def compare_by_labels(
         finding = _not_measurable(name, f"{evaluation.why_not}.")
         return ModelComparison(name, reference.identity, (), finding)
     finding = _finding(name, reference.identity, evaluation.measured, evaluation.unmeasured)
-    return ModelComparison(
-        name, reference.identity, evaluation.measured, finding, _beside_inputs(evaluation.measured)
-    )
+    return ModelComparison(name, reference.identity, evaluation.measured, finding)
 
 
 def compare_by_masked_shots(candidate: Candidate, reference: Candidate | None) -> Finding:
@@ -246,7 +237,9 @@ def _finding(
         *figures,
         *(f"{', '.join(labels)} not measurable ({why})" for why, labels in unknown.items()),
     ]
-    sentence = f"{candidate} in context minus {reference}: {'; '.join(parts)}."
+    sentence = (
+        f"{candidate} in context minus {reference}: {'; '.join(parts)}.{_beside_inputs(measured)}"
+    )
     if worse:
         worse_by = ", ".join(worse)
         return Finding(False, f"{sentence} It is worse by {worse_by}, beyond the interval.")
@@ -254,7 +247,7 @@ def _finding(
 
 
 def _beside_inputs(measured: tuple[MeasuredLabel, ...]) -> str:
-    """Return a sentence on the labels by which the candidate adds to its inputs, and the others."""
+    """Return a sentence on what the candidate adds to its inputs, after a space, or no text."""
     by_label = {each.label: is_clear(difference(each, INPUTS)) for each in measured}
     adds = [label for label, is_above in by_label.items() if is_above]
     nothing = [label for label, is_above in by_label.items() if is_above is False]
@@ -265,7 +258,7 @@ def _beside_inputs(measured: tuple[MeasuredLabel, ...]) -> str:
             * bool(nothing)
         ),
     ]
-    return f"It {' and '.join(parts)}." if parts else ""
+    return f" It {' and '.join(parts)}." if parts else ""
 
 
 def _clause(sentence: str | None) -> str:
