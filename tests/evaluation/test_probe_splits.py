@@ -35,7 +35,7 @@ class TestFolds:
     def test_have_similar_numbers_of_units_and_whole_titles(self, positives: np.ndarray) -> None:
         fold_of = divide(TITLES, labels_of(positives), 4, seed=0).fold_of
         assert np.bincount(fold_of).tolist() == [30] * 4
-        assert all(len(np.unique(fold_of[TITLES == title])) == 1 for title in np.unique(TITLES))
+        assert all(len(np.unique(fold_of[title == TITLES])) == 1 for title in np.unique(TITLES))
 
     def test_test_every_title_once(self, positives: np.ndarray) -> None:
         for probe_titles in ("pretraining", "unseen"):
@@ -89,7 +89,7 @@ class TestUnseenProbeTitles:
         assert value("average_precision", scores, labels, TITLES) > 0.9
 
     def test_need_three_labelled_titles_in_each_fold(self, positives: np.ndarray) -> None:
-        with pytest.raises(MediaFMError, match="has 2 titles with 'wanted'.*fewer folds"):
+        with pytest.raises(MediaFMError, match=r"has 2 titles with 'wanted'.*fewer folds"):
             divide(TITLES, labels_of(positives), 6, 0, probe_titles="unseen")
 
     def test_need_units_that_differ_in_each_fold(self) -> None:
