@@ -45,7 +45,7 @@ class ProbeProblem:
         elif labels.task == "multiclass":
             targets = known.values[:, None] == np.arange(len(labels.classes))
         else:
-            targets = known.values.reshape(len(rows), -1)
+            targets = known.values if known.values.ndim == 2 else known.values[:, None]
         targets = targets.astype(np.float32)
         learnable = np.flatnonzero((targets != targets[:1]).any(axis=0))
         return cls(known, titles[rows], targets, learnable)
