@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from mediafm_core.cli.options import catalogue_options, json_option
+from mediafm_core.cli.options import json_option, training_options
 from mediafm_core.cli.output import print_json, print_table, say
 from mediafm_core.config.settings import Settings
 from mediafm_core.errors import ConfigurationError
@@ -85,7 +85,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 )
 @click.option("--work", type=_FOLDER, help="Folder that keeps the folds' networks for reuse.")
 @json_option
-@catalogue_options
+@training_options
 @click.pass_context
 def evaluate(
     ctx: click.Context,
@@ -203,8 +203,7 @@ def _print_labels(labels: "list[LabelCount]", as_json: bool) -> None:
 def _print(report: "Report") -> None:
     from mediafm_core.evaluation import formatting
 
-    for table in (formatting.results_table(report), formatting.differences_table(report)):
-        if table is not None:
-            print_table(*table)
+    for table in formatting.all_tables(report):
+        print_table(*table)
     for sentence in formatting.closing_sentences(report):
         say(sentence)

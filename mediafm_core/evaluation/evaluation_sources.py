@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from mediafm_core.config.presets import with_preset
 from mediafm_core.config.settings import Settings
 from mediafm_core.errors import MediaFMError
 from mediafm_core.evaluation.evaluation_task import Task
@@ -110,6 +111,8 @@ class Table:
                 f"in_context@{variant.model} is of a model of the catalogue: networks are trained "
                 "for a table."
             )
+        if variant.preset is not None:
+            settings = with_preset(settings, variant.preset)
         changes: dict[str, Any] = {}
         if variant.window is not None:
             changes["max_shots"] = variant.window

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mediafm_core.config.presets import PRESET_NAMES
 from mediafm_core.config.settings import Settings
 from mediafm_core.errors import ConfigurationError, MediaFMError
 from mediafm_core.evaluation.bootstrap import BASELINES, measure
@@ -182,7 +183,9 @@ def evaluate(
     of_tests = np.any([folds >= 0 for folds in scores.folds], axis=0)
     tested = replace(known, known=known.known & of_tests)
     strongest = scores.add_strongest(STRONGEST, without_training(names, units))
-    compares_networks = any(name.startswith(f"{IN_CONTEXT}_") or "@" in name for name in names)
+    compares_networks = any(
+        name.startswith(f"{IN_CONTEXT}_") or "@" in name or name in PRESET_NAMES for name in names
+    )
     baselines = [*BASELINES, *(list(strongest) if len(strongest) == 1 else [])]
     baselines = list(dict.fromkeys([*baselines, *([IN_CONTEXT] * compares_networks)]))
     with clock.working("intervals"):

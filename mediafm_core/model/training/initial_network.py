@@ -16,7 +16,8 @@ from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.configuration import MediaFMConfig
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.saved_model import own_settings
-from mediafm_core.model.training.novelty_statistics import fit_novelty, sampled_titles
+from mediafm_core.model.training.input_statistics import fit_statistics
+from mediafm_core.model.training.novelty_statistics import sampled_titles
 from mediafm_core.model.training.training_data import TrainingData
 from mediafm_core.model.training.validation import split_titles
 from mediafm_core.model.training.warm_start import starting_weights
@@ -56,8 +57,8 @@ def initial_network(
     network = MediaFM(config)
     if training.start_from is not None:
         _start_from(network, training.start_from)
-    elif network.structure is not None:
-        fit_novelty(network.structure, sampled_titles(data, titles, training.seed))
+    else:
+        fit_statistics(network, sampled_titles(data, titles, training.seed))
     return network
 
 
