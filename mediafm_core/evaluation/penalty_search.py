@@ -23,10 +23,13 @@ STRENGTHS = 10.0 ** np.arange(0, -6, -1)
 _STRONGER, _WEAKER = 10.0 ** np.arange(3, 0, -1), 10.0 ** np.arange(-6, -9, -1)
 # Used where inner folds give no metric, for example with a single training title.
 _DEFAULT_STRENGTH = 1e-2
-# Factors on the strength of one block. The last all but switches the block off.
-_FACTORS = np.array([0.03, 0.2, 5.0, 30.0, 1e4])
+# Factors on the strength of one block. The first all but switches the block off.
+_FACTORS = np.array([1e4, 30.0, 5.0, 0.2, 0.03])
 # Factors on all strengths together, after those of the blocks were chosen.
-_COMMON_FACTORS = np.array([0.1, 0.3, 3.0, 10.0])
+_COMMON_FACTORS = np.array([10.0, 3.0, 0.3, 0.1])
+# A smaller difference of the metric counts as none, and the stronger penalty is taken: where a
+# penalty has no effect, chance would choose an end of the grid.
+_SAME = 5e-4
 # Coarse tolerance of candidates: the order of their metrics is the same as with the final one.
 _SELECTION_TOLERANCE = 3e-4
 
@@ -193,7 +196,7 @@ class _Search:
     _fits: int = 0
 
     def try_all(self, candidates: np.ndarray) -> bool:
-        """Measure candidates `[g, b]`; return True if one is better than the best so far."""
+        """Measure candidates `[g, b]`, the strongest first; return True if one becomes the best."""
         problem = self.problem
         scores = np.full((*problem.targets.shape, len(candidates)), np.nan)  # [n, c, g]
         starts = self._starts or [None] * len(self.inner)
@@ -215,9 +218,9 @@ class _Search:
             trained.append(probe.models)
             self._fits += 1
         values = [problem.primary_value(scores[..., index]) for index in range(len(candidates))]
-        if np.isnan(values).all() or np.nanmax(values) <= self.value:
+        if np.isnan(values).all() or np.nanmax(values) <= self.value + _SAME:
             return False
-        chosen = int(np.nanargmax(values))
+        chosen = int(np.argmax(np.array(values) >= np.nanmax(values) - _SAME))
         self.best, self.value = candidates[chosen], float(values[chosen])
         self.scores = scores[..., chosen].copy()
         self._starts = [models and models.candidate(chosen) for models in trained]

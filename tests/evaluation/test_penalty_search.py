@@ -26,12 +26,23 @@ def random() -> np.random.Generator:
     return np.random.default_rng(5)
 
 
-def test_a_block_of_noise_is_penalised_more_than_one_of_signal(random: np.random.Generator) -> None:
+def test_noise_in_a_block_of_its_own_costs_less_than_beside_the_signal(
+    random: np.random.Generator,
+) -> None:
     positives = random.random(_COUNT) < 0.3
     signal = random.normal(size=(_COUNT, 3)) + positives[:, None]
-    penalty = _chosen(positives, signal, random.normal(size=(_COUNT, 200)))
-    assert penalty.strengths[1] > 3 * penalty.strengths[0]
-    assert 0.5 < penalty.value <= 1
+    noise = random.normal(size=(_COUNT, 200))
+    apart = _chosen(positives, signal, noise)
+    assert apart.strengths.shape == (2,)
+    assert apart.value > _chosen(positives, np.hstack([signal, noise])).value + 0.05
+
+
+def test_where_the_penalty_has_no_effect_the_stronger_one_is_taken(
+    random: np.random.Generator,
+) -> None:
+    positives = random.random(_COUNT) < 0.3
+    penalty = _chosen(positives, random.normal(size=(_COUNT, 1)) + positives[:, None])
+    assert (penalty.strengths[0], penalty.end) == (STRENGTHS[0], None)
 
 
 def test_an_end_of_the_extended_grid_is_named(random: np.random.Generator) -> None:
