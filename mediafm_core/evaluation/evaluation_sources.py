@@ -128,6 +128,7 @@ class Table:
             work,
             log,
             on_progress,
+            variant.trained,
         )
 
     def facts(self, settings: Settings) -> dict[str, Any]:
@@ -194,12 +195,13 @@ class Catalogue:
         """Return a model of the store, the same for every fold."""
         from mediafm_core.runtime.device import resolve_device
 
-        if variant != NetworkVariant(model=variant.model):
+        if variant != NetworkVariant(model=variant.model, trained=variant.trained):
             raise MediaFMError(
                 "The catalogue is measured with its models as they are: ablations that train a "
                 "network need a table (--data)."
             )
-        return OneNetwork(units, self._model(settings, variant.model), resolve_device(settings))
+        model = self._model(settings, variant.model)
+        return OneNetwork(units, model, resolve_device(settings), variant.trained)
 
     def facts(self, settings: Settings) -> dict[str, Any]:
         """Return the identities of the models."""

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from made_tables import HEARD, SEEN, WIDTHS, made_table, tiny_settings, written
+from made_tables import HEARD, SEEN, TINY, WIDTHS, made_table, tiny_settings, written
 
 from mediafm_core.evaluation.evaluation_sources import Table
 from mediafm_core.evaluation.seed_representations import SeedRepresentations
@@ -25,6 +25,8 @@ NAMES = (
     f"in_context_trained_without_{SEEN}",
     "in_context_unnormalised",
     "in_context_window_8",
+    "untrained",
+    "both",
 )
 FOLD_OF = np.repeat([0, 1, 1, 0], SHOTS)  # title-00 and title-03 are tested in fold 0
 
@@ -38,9 +40,11 @@ def representations(tmp_path: Path) -> Callable[..., SeedRepresentations]:
         log: Callable[[str], None] = print,
         seed: int = 0,
         work: str = "work",
+        **sections: dict[str, object],
     ) -> SeedRepresentations:
         source = Table(written(table, tmp_path / "shots.parquet"), (SEEN, HEARD))
-        settings = tiny_settings()
+        changed = {name: {**TINY[name], **values} for name, values in sections.items()}
+        settings = tiny_settings(**changed)
         units = source.units(settings, ["label"], None)
         return SeedRepresentations(
             settings, source, units, FOLD_OF, seed, NAMES, tmp_path / work, log
@@ -135,10 +139,39 @@ class TestNetworkVectors:
     ) -> None:
         made = representations(made_table(titles=TITLES, shots=SHOTS))
         (usual,) = made.make("in_context").parts(0)
-        for name in NAMES[5:]:
+        for name in NAMES[5:9]:
             (part,) = made.make(name).parts(0)
             assert part.shape == usual.shape
             assert not np.allclose(part, usual, atol=1e-3), name
+
+    def test_untrained_are_those_of_the_network_before_its_first_step(
+        self, representations: Callable[..., SeedRepresentations]
+    ) -> None:
+        lines: list[str] = []
+        made = representations(made_table(titles=TITLES, shots=SHOTS), lines.append)
+        (before,) = made.make("untrained").parts(1)
+        assert not lines
+        (after,) = made.make("in_context").parts(1)
+        assert not np.allclose(before, after, atol=1e-3)
+        still = representations(
+            made_table(titles=TITLES, shots=SHOTS),
+            work="still",
+            training={"muon_learning_rate": 1e-30, "adamw_learning_rate": 1e-30},
+        )
+        (unmoved,) = still.make("in_context").parts(1)
+        np.testing.assert_allclose(before, unmoved, atol=1e-5)
+
+    def test_composed_ones_have_a_block_for_each(
+        self, representations: Callable[..., SeedRepresentations]
+    ) -> None:
+        made = representations(made_table(titles=TITLES, shots=SHOTS))
+        (blocks,) = made.make("both").parts(0)
+        (compact,) = made.make("compact").parts(0)
+        assert len(blocks) == len(compact) + 1
+        for one, other in zip(blocks, [*compact, *made.make("in_context").parts(0)], strict=True):
+            np.testing.assert_array_equal(one, other)
+        (inputs,) = made.make("inputs").parts(0)
+        np.testing.assert_array_equal(inputs[0], made.make("flat").parts(0)[0])
 
     def test_units_without_label_give_context_only(
         self, representations: Callable[..., SeedRepresentations]
