@@ -19,7 +19,7 @@ from mediafm_core.identity import digest_of
 from mediafm_core.vectors import unit_length
 
 if TYPE_CHECKING:
-    from mediafm_core.model.network import NoveltyFeatures, PrincipalBands
+    from mediafm_core.model.novelty import NoveltyFeatures, PrincipalBands
 
 COMPONENTS = 24
 """Leading principal components that are taken of each modality, or as many as it is wide."""
@@ -83,7 +83,7 @@ class FittedInputs:
         """Fit components and scales to the shots of titles."""
         import torch
 
-        from mediafm_core.model.network import NoveltyFeatures, PrincipalBands
+        from mediafm_core.model.novelty import NoveltyFeatures, PrincipalBands
         from mediafm_core.model.training.novelty_statistics import fit_novelty
 
         described = [
