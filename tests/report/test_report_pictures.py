@@ -86,6 +86,36 @@ def test_a_contact_sheet_shows_each_shot():
     assert seen == ["red" if shot == 4 else "blue" for shot in range(SHOTS)]
 
 
+def marks_on(image: Image.Image) -> list[bool]:
+    """Return for the cells of a sheet, row by row, if the label is on a coloured bar."""
+    width = THUMBNAIL_WIDTH + 4
+    height = 180 * THUMBNAIL_WIDTH // 320 + 24
+    found = []
+    for top in range(0, image.height - height // 2, height):
+        for left in range(0, image.width - width // 2, width):
+            red, _, blue = image.getpixel((left + width // 2, top + 10))  # type: ignore[misc]
+            found.append(red > blue + 100)
+    return found
+
+
+def test_a_contact_sheet_marks_the_first_shot_of_each_scene():
+    scenes = np.array([0, 0, 0, 1, 2, 2, 2, 2, 3, 3])
+    image = opened(contact_sheet(keyframes(), shots(), scene_index=scenes))
+    assert pictures_on(image) == ["red" if shot == 4 else "blue" for shot in range(SHOTS)]
+    assert marks_on(image)[:SHOTS] == [shot in (0, 3, 4, 8) for shot in range(SHOTS)]
+    assert not any(marks_on(opened(contact_sheet(keyframes(), shots()))))
+
+
+@pytest.mark.parametrize(
+    ("most", "marked", "plain"), [(3, 3, 0), (4, 4, 0), (6, 4, 2), (10, 4, 6), (64, 4, 6)]
+)
+def test_a_contact_sheet_of_a_long_title_prefers_scene_starts(most: int, marked: int, plain: int):
+    scenes = np.array([0, 0, 0, 1, 2, 2, 2, 2, 3, 3])
+    image = opened(contact_sheet(keyframes(), shots(), most, scenes))
+    assert len(pictures_on(image)) == marked + plain
+    assert sum(marks_on(image)) == marked
+
+
 def test_a_keyframe_sheet_shows_every_picture_once():
     seen = pictures_on(opened(keyframe_sheet(keyframes(), SHOTS * PER_SHOT)))
     assert seen == ["red" if place // PER_SHOT == 4 else "blue" for place in range(30)]
