@@ -16,8 +16,9 @@ _FIRST_VALUES = 6
 def sql(settings: Settings, query: str, as_json: bool) -> None:
     """Run QUERY, a SELECT in DuckDB's SQL, on the catalogue.
 
-    Tables: titles, shots, clips, clip_features, title_features, catalogue. `SHOW TABLES` and
-    `DESCRIBE titles` list them and their columns. A query can write nothing and read nothing else.
+    Tables: titles, shots, scenes, clips, clip_features, title_features, catalogue. `SHOW TABLES`
+    and `DESCRIBE titles` list them and their columns. A query can write nothing and read nothing
+    else.
     """
     from mediafm_core.api.catalogue_reader import sql
 

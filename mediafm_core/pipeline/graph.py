@@ -135,10 +135,18 @@ TITLE_ASSETS: tuple[AssetSpec, ...] = (
         per_model=True,
     ),
     AssetSpec(
+        "scenes",
+        ("fused_embeddings", "title_metadata_embedding", "shots"),
+        "Where scenes start, without labels: probabilities per shot, and the scenes that follow.",
+        _context_identity,
+        per_model=True,
+    ),
+    AssetSpec(
         "clip_features",
-        ("contextual_embeddings", "shots", "title.clips"),
+        ("contextual_embeddings", "scenes", "shots", "title.clips"),
         "One vector per clip: its shots' contextual vectors weighted by seconds; in DuckDB.",
         _clip_identity,
+        "2",  # proposed clips start where scenes do
         per_model=True,
     ),
 )

@@ -1,7 +1,7 @@
 """Contact sheets of a title's shots, keyframes and clips, and a plot of shot similarity."""
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +25,7 @@ _BACKGROUND = (24, 24, 27)
 _LABEL_COLOUR = (212, 212, 216)
 _MARK_COLOUR, _MARKED_LABEL_COLOUR = (245, 158, 11), (24, 24, 27)
 MOST_SIMILARITY_ROWS = 512
+_MINUTE_S = 60.0
 
 
 class Cell(NamedTuple):
@@ -186,6 +187,31 @@ def similarity_picture(vectors: np.ndarray) -> bytes:
         axis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="shot", ylabel="shot")
     figure.colorbar(picture, ax=axes, label="cosine similarity", extend="both")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def scene_picture(probabilities: np.ndarray, grains: Sequence[int], shots: pa.Table) -> bytes:
+    """Plot the probability of a scene start over time at each grain, as a PNG.
+
+    Args:
+        probabilities: float32 `[shots, grains]`.
+        grains: mean shots of a scene, one per column.
+        shots: Shots of the title, with `start_s` and `end_s`.
+    """
+    from matplotlib.figure import Figure
+
+    starts = shots["start_s"].to_numpy()
+    edges = np.append(starts, shots["end_s"].to_numpy()[-1]) / _MINUTE_S
+    figure = Figure(figsize=(7.2, 2.6), dpi=110, layout="constrained")
+    axes = figure.add_subplot()
+    drawn = axes.pcolormesh(
+        edges, np.arange(len(grains) + 1), probabilities.T, cmap="magma", vmin=0.0, vmax=1.0
+    )
+    axes.set_yticks(np.arange(len(grains)) + 0.5, [f"{grain:g}" for grain in grains])
+    axes.set(xlabel="minutes", ylabel="mean shots of a scene")
+    figure.colorbar(drawn, ax=axes, label="probability of a start")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

@@ -21,11 +21,10 @@ from mediafm_core.store.features import (
     publish_earlier_model,
     remove,
 )
+from mediafm_core.store.features.feature_tables import TABLES, VERSION
 from mediafm_core.store.features.snapshot_writer import recorded_versions
 from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_numpy
-
-TABLES = ("catalogue", "titles", "shots", "clips", "clip_features", "title_features")
 
 
 @pytest.fixture
@@ -55,7 +54,7 @@ def test_every_table_holds_what_parquet_holds(small: SmallCatalogue) -> None:
     publication = small.publish("beta", "alpha")
 
     assert (publication.outcome, publication.titles) == ("published", 2)
-    assert query(small, "FROM catalogue") == [(MODEL, HIDDEN, 1, 2)]
+    assert query(small, "FROM catalogue") == [(MODEL, HIDDEN, VERSION, 2)]
     titles = query(small, "SELECT title_id, name, tags, duration_s, shots FROM titles ORDER BY 1")
     assert titles == [
         ("alpha", "The Alpha", ["a", "b'c"], 150.0, 20),
@@ -81,6 +80,12 @@ def test_every_table_holds_what_parquet_holds(small: SmallCatalogue) -> None:
         "WHERE title_id = 'beta' AND shot_index < 2 ORDER BY ALL",
     )
     assert rows == [(0, 0.0, 179, None, False), (1, 7.5, 359, "“beta” says 1", True)]
+    scenes = query(small, "FROM scenes WHERE title_id = 'beta' ORDER BY scene_index")
+    assert scenes == [
+        ("beta", 0, 0.0, 22.5, 0, 2, 3, 1.0),
+        ("beta", 1, 22.5, 45.0, 3, 5, 3, 1.0),
+        ("beta", 2, 45.0, 52.5, 6, 6, 1, 1.0),
+    ]
     clips = small.store.read("clip_features", "beta", MODEL).drop_columns("embedding")
     assert query(small, "SELECT count(*) FROM clips WHERE title_id = 'beta'") == [(len(clips),)]
     assert query(small, "SELECT DISTINCT proposed FROM clips") == [(True,)]
@@ -137,10 +142,10 @@ def test_removed_titles_are_in_no_table_and_in_no_model(small: SmallCatalogue) -
     found = contents(small)
     for table in TABLES[1:]:
         assert {row[0] for row in found[table]} == {"alpha"}, table
-    assert found["catalogue"] == [(MODEL, HIDDEN, 1, 1)]
+    assert found["catalogue"] == [(MODEL, HIDDEN, VERSION, 1)]
     assert remove(small.store, ["alpha"]) == 1
     empty = {table: [] for table in TABLES}
-    assert contents(small) == {**empty, "catalogue": [(MODEL, HIDDEN, 1, 0)]}
+    assert contents(small) == {**empty, "catalogue": [(MODEL, HIDDEN, VERSION, 0)]}
     assert small.publish("beta").titles == 1
 
 

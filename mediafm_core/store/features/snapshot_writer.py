@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from mediafm_core.disk.seals import seal_file
 from mediafm_core.errors import StoreError
+from mediafm_core.store.features import feature_tables
 from mediafm_core.store.features.shards import (
     Published,
     TitleVersions,
@@ -172,6 +173,14 @@ def finished(store: Store, model: str) -> set[str]:
     """Return the titles that have clip features of a model in Parquet."""
     entries = store.files.entries(f"clip_features/{model}")
     return {PurePosixPath(entry.key).stem for entry in entries}
+
+
+def has_artefacts(store: Store, model: str, title_id: str) -> bool:
+    """Return True if all artefacts of a title's rows exist."""
+    return store.has("title", title_id, suffix=".json") and all(
+        store.has(asset, title_id, model if source.per_model else "")
+        for asset, source in feature_tables.ARTEFACTS.items()
+    )
 
 
 def _dimension(store: Store, title_id: str, model: str) -> int:
