@@ -24,7 +24,7 @@ ROWS = (
     ("isolation", "shots", "inference"),
     ("media", "clips", "queries"),
     ("titles", "encoders", "model", "store"),
-    ("fusion", "storage"),
+    ("fusion", "storage", "scenes"),
 )
 BAND = (
     "config",

@@ -26,6 +26,7 @@ from transformers.models.bert.modeling_bert import BertLayer
 
 from mediafm_core.model.configuration import SPECIAL_TOKENS, MediaFMConfig, attention_slopes
 from mediafm_core.model.network_base import MediaFMBase, ScaledLinear, attention_dtype
+from mediafm_core.model.slow_features import SlowFeatures
 from mediafm_core.model.variants import LearntPositions, optional_tokens
 
 _REACHES = (1, 2, 4, 8)  # shots; each twice the one before, see `_novelty_of`
@@ -67,6 +68,7 @@ class MediaFM(MediaFMBase):
         if config.novelty:
             self.structure = NoveltyFeatures(self.modality_ranges)
             self.structure_projection = nn.Linear(self.structure.size, hidden)
+        self.slow_features = SlowFeatures(fused)  # the metric of scenes, no input
         reach = config.neighbour_means
         self.surroundings = NeighbourMeans(fused, hidden, reach) if reach else None
         relative = config.positions == "relative"

@@ -12,8 +12,7 @@ thread counts are restored.
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,16 @@ from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import Identity
-from mediafm_core.model.configuration import MediaFMConfig
 from mediafm_core.model.model_files import MODEL_VERSION
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.saved_model import identity_of, own_settings, save_model
 from mediafm_core.model.training.batches import BatchReader, Plan
 from mediafm_core.model.training.distributed import World
-from mediafm_core.model.training.novelty_statistics import fit_novelty, sampled_titles
+from mediafm_core.model.training.initial_network import (
+    initial_network,
+    network_configuration,
+    own_randomness,
+)
 from mediafm_core.model.training.progress_events import (
     CurvePoint,
     Observer,
@@ -42,7 +44,7 @@ from mediafm_core.model.training.training_checkpoint import Checkpoints, remove_
 from mediafm_core.model.training.training_data import TrainingData
 from mediafm_core.model.training.training_loop import TrainingLoop
 from mediafm_core.model.training.validation import Kind, Validation, split_titles
-from mediafm_core.model.training.warm_start import starting_identity, starting_weights
+from mediafm_core.model.training.warm_start import starting_identity
 from mediafm_core.runtime.precision import fast_precision
 from mediafm_core.runtime.threads import torch_threads
 
@@ -122,13 +124,7 @@ def train(
     world = world or World()
     _check_settings(model, training)
     target = torch.device(device)
-    config = MediaFMConfig.from_settings(
-        model,
-        data.dimension,
-        data.global_size,
-        data.space,
-        boundary_head=objective.boundary_weight > 0,
-    )
+    config = network_configuration(data, model, objective)
     request = training_request(data, model, objective, training, target)
     # From the same settings, another version of the code may make another network.
     architecture = {"version": MODEL_VERSION, **own_settings(config)}
@@ -138,7 +134,7 @@ def train(
     with (
         # Before the processes agree: none loads a checkpoint that another training still writes.
         saved.held() if saved and world.is_first else nullcontext(),
-        _own_randomness(training.seed, target),
+        own_randomness(training.seed, target),
         torch_threads(threads),
     ):
         world.agree("data or settings", requested.key)
@@ -148,11 +144,7 @@ def train(
                 _log.info("removed %s, an unfinished training that was not resumed", folder)
         observe = progress if progress and world.is_first else lambda _event: None
         observe(Phase("preparing the network"))
-        network = MediaFM(config)
-        if training.start_from is not None:
-            _start_from(network, training.start_from)
-        elif network.structure is not None:
-            fit_novelty(network.structure, sampled_titles(data, train_titles, training.seed))
+        network = initial_network(config, data, train_titles, training)
         observe(Phase("preparing validation"))
         network.to(target)  # type: ignore[arg-type]  # transformers wraps its signature
         ranges = config.modality_ranges
@@ -262,17 +254,6 @@ def training_request(
     }
 
 
-def _start_from(network: MediaFM, folder: Path) -> None:
-    weights = starting_weights(folder, own_settings(network.config))
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ConfigurationError(
-            f"training.start_from is {folder}, the weights of another network "
-            f"({str(error).splitlines()[-1].strip()}): start from another or train without it."
-        ) from None
-
-
 def _check_settings(model: ModelSettings, training: TrainingSettings) -> None:
     if training.crop_shots > model.max_shots:
         raise ConfigurationError(
@@ -289,17 +270,3 @@ def _check_settings(model: ModelSettings, training: TrainingSettings) -> None:
             f"model.context_layer is {model.context_layer} and there are {model.layers} layers: "
             "name one of them."
         )
-
-
-@contextmanager
-def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's generators, for initial weights, and restore them afterwards."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.default_generator.manual_seed(seed)
-        if not devices:
-            yield
-            return
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(seed)
-            yield

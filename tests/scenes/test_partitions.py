@@ -1,0 +1,147 @@
+"""Boundary marginals: equal to sums over all partitions, and as many as the grain asks for."""
+
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+
+from mediafm_core.scenes.partitions import GRAINS, boundary_marginals, scene_costs
+
+
+def title(*lengths: int, noise: float = 0.3, seed: int = 0, width: int = 16) -> np.ndarray:
+    """Make unit vectors `[n, d]` of shots around one direction per scene."""
+    generator = np.random.default_rng(seed)
+    centres = generator.normal(size=(len(lengths), width)) / width**0.5
+    shots = np.repeat(centres, lengths, axis=0)
+    shots = shots + noise * generator.normal(size=shots.shape) / width**0.5
+    return shots / np.linalg.norm(shots, axis=1, keepdims=True)
+
+
+def cost_by_hand(vectors: np.ndarray, start: int, stop: int) -> float:
+    scene = vectors[start:stop]
+    return float(((scene - scene.mean(axis=0)) ** 2).sum())
+
+
+def partitions_of(count: int, longest: int) -> list[list[int]]:
+    """List the ends of the scenes of every partition of `count` shots."""
+    found = []
+    for starts in product((False, True), repeat=count - 1):
+        edges = [0, *(i + 1 for i, start in enumerate(starts) if start), count]
+        if max(np.diff(edges)) <= longest:
+            found.append(edges)
+    return found
+
+
+def by_hand(vectors: np.ndarray, temperature: float, longest: int, grain: float) -> np.ndarray:
+    """Compute the marginals by enumeration; the penalty by plain bisection."""
+    partitions = partitions_of(len(vectors), longest)
+    costs = [sum(cost_by_hand(vectors, *pair) for pair in pairwise(p)) for p in partitions]
+    energies = -np.array(costs) / temperature
+    inner = np.zeros((len(partitions), len(vectors)))  # True where a scene starts, but the first
+    for row, edges in zip(inner, partitions, strict=True):
+        row[edges[1:-1]] = 1
+    low, high = -50.0, 500.0
+    for _ in range(60):
+        penalty = (low + high) / 2
+        weighted = energies - penalty * inner.sum(axis=1)
+        weights = np.exp(weighted - weighted.max())
+        marginals = weights @ inner / weights.sum()
+        if marginals.sum() > (len(vectors) - 1) / grain:
+            low = penalty
+        else:
+            high = penalty
+    return marginals
+
+
+def test_costs_are_the_scatter_of_scenes() -> None:
+    vectors = 3 * title(3, 4, 2, noise=1.0)
+    costs = scene_costs(vectors, 5)
+    assert costs.shape == (9, 5)
+    for last, length in np.ndindex(9, 5):
+        start = last - length
+        if start < 0:
+            assert np.isinf(costs[last, length])
+        else:
+            expected = cost_by_hand(vectors, start, last + 1)
+            assert costs[last, length] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("longest", [5, 80])
+@pytest.mark.parametrize("temperature", [0.05, 0.5])
+def test_marginals_are_those_of_all_partitions(longest: int, temperature: float) -> None:
+    vectors = title(3, 2, 3, noise=0.8)
+    grains = (1.5, 2.0, 4.0)
+    found = boundary_marginals([vectors], grains, [temperature], longest)
+    for column, grain in enumerate(grains):
+        expected = by_hand(vectors, temperature, longest, grain)
+        np.testing.assert_allclose(found[:, column], expected, atol=1e-4)
+
+
+def test_as_many_boundaries_are_expected_as_the_grain_says() -> None:
+    for count in (2, 3, 30, 300):
+        vectors = title(*[5] * (count // 5), count % 5, noise=0.7)
+        found = boundary_marginals([vectors, vectors[:, :4]])
+        assert found.shape == (count, len(GRAINS))
+        assert found.dtype == np.float32
+        assert not found[0].any()
+        np.testing.assert_allclose(found.sum(axis=0), (count - 1) / np.array(GRAINS), rtol=1e-3)
+
+
+def test_scene_starts_are_found() -> None:
+    vectors = title(10, 13, 9, 12)
+    found = boundary_marginals([vectors], grains=[14.0])[:, 0]
+    assert np.sort(np.argsort(found)[-3:]).tolist() == [10, 23, 32]
+    assert found[[10, 23, 32]].min() > 0.9
+
+
+def test_a_reversed_title_has_the_reversed_boundaries() -> None:
+    vectors = title(10, 4, 9, 12, noise=0.7)
+    found = boundary_marginals([vectors], longest_scene=30)
+    turned = boundary_marginals([vectors[::-1]], longest_scene=30)
+    np.testing.assert_allclose(turned[1:][::-1], found[1:], atol=1e-4)
+
+
+def test_kernels_and_temperatures_are_averaged() -> None:
+    one, two = title(6, 7, 8, noise=0.7), title(10, 11, noise=0.7)
+    alone = [boundary_marginals([x], temperatures=[t]) for x in (one, two) for t in (0.1, 0.3)]
+    both = boundary_marginals([one, two], temperatures=[0.1, 0.3])
+    np.testing.assert_allclose(both, np.mean(alone, axis=0), atol=1e-6)
+
+
+def test_a_title_of_one_shot_has_no_boundary() -> None:
+    assert boundary_marginals([title(1)]).tolist() == [[0.0] * len(GRAINS)]
+
+
+def test_equal_shots_are_divided_evenly() -> None:
+    found = boundary_marginals([np.tile(title(1), (50, 1))], grains=[5.0])[:, 0]
+    np.testing.assert_allclose(found[1:], 0.2, rtol=1e-3)
+
+
+def test_scenes_of_a_long_title_depend_on_the_shots_around_them_only() -> None:
+    part = title(10, 14, 8, 15, 9, 12, noise=0.5)
+    once = boundary_marginals([part], GRAINS[:4], longest_scene=20)
+    many = boundary_marginals([np.concatenate([part] * 40)], GRAINS[:4], longest_scene=20)
+    copies = many.reshape(40, len(part), -1)
+    np.testing.assert_allclose(copies[35, 15:-15], copies[4, 15:-15], atol=1e-4)
+    assert np.abs(copies[20, 15:-15] - once[15:-15]).max() < 0.3
+
+
+@pytest.mark.parametrize(
+    ("kernels", "grains", "temperatures", "words"),
+    [
+        ([], GRAINS, [0.1], "at least one"),
+        ([np.zeros((0, 4))], GRAINS, [0.1], "at least one"),
+        ([np.zeros(4)], GRAINS, [0.1], r"\[n, d\]"),
+        ([title(3), title(4)], GRAINS, [0.1], "same n shots"),
+        ([np.full((5, 2), np.nan)], GRAINS, [0.1], "Shot 0 .* not finite .5 such"),
+        ([title(3)], [1.0], [0.1], "above 1"),
+        ([title(3)], [80.0], [0.1], "below the longest scene, 80"),
+        ([title(3)], [], [0.1], "grains"),
+        ([title(3)], GRAINS, [0.0], "temperatures .* above 0"),
+    ],
+)
+def test_unusable_input_is_refused(
+    kernels: list[np.ndarray], grains: list[float], temperatures: list[float], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        boundary_marginals(kernels, grains, temperatures)
