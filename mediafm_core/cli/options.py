@@ -9,6 +9,8 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+VECTOR_CHOICES = ("context", "fused", "both")  # without the import of numpy
+
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
 
 
@@ -41,6 +43,17 @@ def catalogue_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--json`, passed as `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def vectors_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--vectors`, the choice of `mediafm_core.clips.vector_choice`."""
+    return click.option(
+        "--vectors",
+        type=click.Choice(VECTOR_CHOICES),
+        default="context",
+        show_default=True,
+        help="In context, fused without context, or both.",
+    )(command)
 
 
 class Seconds(click.ParamType):

@@ -13,11 +13,17 @@ needed; `h` is the width of the model):
                     start_probability
     clips           title_id, clip_id, start_s, end_s, proposed, first_shot, last_shot,
                     labels MAP(VARCHAR, VARCHAR): labels['genre'] is one of them
-    clip_features   title_id, clip_id, model_version, embedding FLOAT[h]
+    clip_features   title_id, clip_id, model_version, embedding FLOAT[h]; with fused vectors also
+                    fused FLOAT[f], the pooled fused vector of the clip's shots
+    fused_space     modality, encoder, start, stop: columns [start, stop) of each modality in
+                    `fused`; only with fused vectors
     title_features  title_id, model_version, embedding FLOAT[h]                  the [CLS] vector
 
 `titles.data_version` is the data version of the title's clip features and `title_version` that of
 its manifest and media; together they say whether the title's rows are up to date.
+
+`fused` and `fused_space` exist where every title has them (setting `publishing.fused_vectors`), so
+that no query mixes clips with and without.
 
 The order of rows is not defined: use ORDER BY.
 
@@ -32,6 +38,8 @@ VERSION = 2  # of these tables; a file of another version is rebuilt
 _FIRST_WITH_SCENES = 2
 
 TABLES = ("catalogue", "titles", "shots", "scenes", "clips", "clip_features", "title_features")
+
+FUSED = "fused"  # column of pooled fused vectors, and their space in the details of a record
 
 FILES = {
     "titles": "title_id",
@@ -73,7 +81,8 @@ _VIEWS = {
     ),
     "clip_features": View(
         "clips",
-        "title_id, clip_id, {model} AS model_version, embedding::FLOAT[{dimension}] AS embedding",
+        "title_id, clip_id, {model} AS model_version, embedding::FLOAT[{dimension}] AS embedding"
+        "{fused}",
     ),
     "title_features": View(
         "titles",
@@ -82,20 +91,24 @@ _VIEWS = {
 }
 
 
-def views(version: int, model: str, dimension: int) -> dict[str, View]:
+def views(version: int, model: str, dimension: int, fused: int) -> dict[str, View]:
     """Return the views over shards, with their columns complete.
 
     Args:
         version: of the tables when the shards were written; an earlier one has fewer columns.
         model: model version, as an SQL literal.
         dimension: width of its vectors.
+        fused: width of the fused vectors of clips; 0 where not every title has them.
     """
     has_scenes = version >= _FIRST_WITH_SCENES
-    scenes = "scene_index, scene_probability, " if has_scenes else ""
+    values = {
+        "model": model,
+        "dimension": dimension,
+        "scenes": "scene_index, scene_probability, " if has_scenes else "",
+        "fused": fused_column(fused),
+    }
     return {
-        name: view._replace(
-            columns=view.columns.format(model=model, dimension=dimension, scenes=scenes)
-        )
+        name: view._replace(columns=view.columns.format(**values))
         for name, view in _VIEWS.items()
         if has_scenes or name != "scenes"
     }
@@ -113,6 +126,18 @@ CREATE TABLE {database}.storage.shards (
     superseded VARCHAR[] NOT NULL);
 CREATE TABLE {database}.storage.dropped (name VARCHAR NOT NULL, since DOUBLE NOT NULL);
 """
+# Only where a shard has fused vectors. The second is shown to readers, as `fused_space`, where all
+# shards have them.
+FUSED_TABLES = {
+    "fused_shards": "name VARCHAR NOT NULL, dimension INTEGER NOT NULL",
+    "fused_space": "modality VARCHAR NOT NULL, encoder VARCHAR NOT NULL, "
+    "start INTEGER NOT NULL, stop INTEGER NOT NULL",
+}
+
+
+def fused_column(dimension: int) -> str:
+    """Return the column of fused vectors, to be appended to others in SQL; "" without them."""
+    return f", {FUSED}::FLOAT[{dimension}] AS {FUSED}" if dimension else ""
 
 
 class FeatureSource(NamedTuple):
@@ -151,7 +176,7 @@ ORDER BY title_id, shot_index
 """
 SELECT_CLIPS = """
 SELECT title_id, clip_id, start_s, end_s, proposed, first_shot, last_shot,
-       labels::MAP(VARCHAR, VARCHAR) AS labels, embedding::FLOAT[{dimension}] AS embedding
+       labels::MAP(VARCHAR, VARCHAR) AS labels, embedding::FLOAT[{dimension}] AS embedding{fused}
 FROM clip_features ORDER BY title_id, start_s, clip_id
 """
 SELECT_TITLES = """
