@@ -246,7 +246,7 @@ def embed_many(
         )
 
 
-def scenes(title: str, *, store: Path | S3Location | str | None = None) -> pa.Table:
+def scenes_of(title: str, *, store: Path | S3Location | str | None = None) -> pa.Table:
     """Return the scenes of a title, which partition it, in the order of time.
 
     They follow from the title's own vectors, without labels.

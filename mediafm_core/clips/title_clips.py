@@ -30,7 +30,7 @@ CLIP_SCHEMA = pa.schema(
 _REQUIRED = ("clip_id", "start_s", "end_s")
 _MAX_BYTES = 8 << 20
 _MAX_ID_CHARACTERS = 500
-_MOST_LOG_ODDS = 3.0  # of a scene start; probabilities beyond 0.047 and 0.953 count as these
+_NO_EVIDENCE_LOG_ODDS = -3.0  # of a scene start: a probability of 0.047
 # Tolerance for times that are rounded to two decimals, or one frame late.
 END_TOLERANCE_S = 0.05
 
@@ -105,7 +105,7 @@ def propose_clips(
     Chooses the grouping with the smallest sum over clips of `length / target + target / length - 2`
     less `evidence` of the clip's first shot, by dynamic programming in O(shots^2). The first terms
     have the same sum for every grouping, so that a clip costs `target / length - 2 - evidence`.
-    The evidence is `logit(probability)` scaled from -3..3 to 0..1, and clipped: a clip that starts
+    The evidence is `logit(probability)` scaled from -3..0 to 0..1, and clipped: a clip that starts
     at a likely scene start may be shorter or longer than the target, and of the edges within a long
     scene the most likely one is chosen.
 
@@ -136,9 +136,9 @@ def propose_clips(
 
 def _evidence(probability: np.ndarray) -> np.ndarray:
     """Scale log odds of scene starts to 0..1, float64 `[shots]`."""
-    lowest = 1.0 / (1.0 + np.exp(_MOST_LOG_ODDS))
-    bounded = np.clip(probability.astype(np.float64), lowest, 1.0 - lowest)
-    return 0.5 + np.log(bounded / (1.0 - bounded)) / (2.0 * _MOST_LOG_ODDS)
+    lowest = 1.0 / (1.0 + np.exp(-_NO_EVIDENCE_LOG_ODDS))
+    bounded = np.clip(probability.astype(np.float64), lowest, 0.5)
+    return 1.0 - np.log(bounded / (1.0 - bounded)) / _NO_EVIDENCE_LOG_ODDS
 
 
 def _best_edges(edges: np.ndarray, target_s: float, evidence: np.ndarray) -> Indices:

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 from small_catalogue import HIDDEN, MODEL, SCENE_SHOTS, SHOT_S, SmallCatalogue
 
-from mediafm_core.api.catalogue_reader import embed, scenes, sql
+from mediafm_core.api.catalogue_reader import embed, scenes_of, sql
 from mediafm_core.disk.sealed_parquet import open_parquet, write_parquet
 from mediafm_core.disk.seals import seal_file
 from mediafm_core.errors import MediaFMError, StoreError
@@ -67,7 +67,7 @@ def test_other_tables_stay_readable_until_they_are_published_again(
 
 def test_a_reader_of_scenes_gets_the_remedy(earlier: SmallCatalogue) -> None:
     with pytest.raises(StoreError, match=f"earlier version, without scenes: {REMEDY}"):
-        scenes("alpha", store=earlier.root)
+        scenes_of("alpha", store=earlier.root)
     for query in ("FROM scenes", "SELECT scene_probability FROM shots"):
         with pytest.raises(MediaFMError, match=f"scene.* earlier version, .*{REMEDY}") as raised:
             sql(query, store=earlier.root)
@@ -81,7 +81,7 @@ def test_the_next_publication_rebuilds_all_titles_at_once(earlier: SmallCatalogu
     with duckdb.connect(str(earlier.store.features), read_only=True) as connection:
         rows = connection.execute("FROM catalogue").fetchall()
     assert rows == [(MODEL, HIDDEN, VERSION, 2)]
-    found = scenes("alpha", store=earlier.root).to_pylist()
+    found = scenes_of("alpha", store=earlier.root).to_pylist()
     assert len(found) == -(-20 // SCENE_SHOTS)
     assert found[1] == {
         "scene_index": 1,
@@ -101,4 +101,4 @@ def test_a_title_without_scenes_holds_the_new_tables_back(earlier: SmallCatalogu
     assert "scenes" not in tables(earlier)
     earlier.write("alpha")
     assert earlier.publish("alpha").outcome == "published"
-    assert scenes("beta", store=earlier.root).num_rows > 0
+    assert scenes_of("beta", store=earlier.root).num_rows > 0
