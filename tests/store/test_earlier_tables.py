@@ -13,7 +13,8 @@ from mediafm_core.api.catalogue_reader import embed, scenes_of, sql
 from mediafm_core.disk.sealed_parquet import open_parquet, write_parquet
 from mediafm_core.disk.seals import seal_file
 from mediafm_core.errors import MediaFMError, StoreError
-from mediafm_core.store.features import open_features
+from mediafm_core.pipeline.integrity.stored_files import missing_files
+from mediafm_core.store.features import clean, open_features
 from mediafm_core.store.features.feature_tables import VERSION
 from mediafm_core.store.features.snapshot import read_snapshot, shard_key, write_snapshot
 from mediafm_core.store.features.snapshot_writer import writing
@@ -92,6 +93,18 @@ def test_the_next_publication_rebuilds_all_titles_at_once(earlier: SmallCatalogu
         "shots": SCENE_SHOTS,
         "start_probability": 1.0,
     }
+
+
+def test_no_file_is_missing_after_the_earlier_shards_are_removed(earlier: SmallCatalogue) -> None:
+    earlier.store.remove("scenes", "alpha", MODEL)
+    earlier.publish("beta")
+    earlier.write("alpha")
+    earlier.publish("alpha")
+    assert clean(earlier.store, (), grace_s=0.0).files > 0
+    earlier.write("beta", edition=2)
+    earlier.publish("beta")
+    clean(earlier.store, (), grace_s=0.0)
+    assert list(missing_files(earlier.store)) == []
 
 
 def test_a_title_without_scenes_holds_the_new_tables_back(earlier: SmallCatalogue) -> None:

@@ -14,10 +14,12 @@ import pytest
 from small_catalogue import HIDDEN, MODEL, OTHER_MODEL, SmallCatalogue
 
 from mediafm_core.errors import StoreError
+from mediafm_core.pipeline.integrity.stored_files import missing_files
 from mediafm_core.store.features import (
     Conditions,
     TitleVersions,
     catalogue,
+    clean,
     publish_earlier_model,
     remove,
 )
@@ -164,6 +166,18 @@ def test_new_model_is_held_back_until_every_title_has_it(small: SmallCatalogue) 
     assert small.publish("gamma", model=OTHER_MODEL).outcome == "published"
     assert query(small, "SELECT model_version, titles FROM catalogue") == [(OTHER_MODEL, 3)]
     assert query(small, "SELECT DISTINCT model_version FROM clip_features") == [(OTHER_MODEL,)]
+
+
+def test_no_file_is_missing_after_a_cutover_that_was_held_back(small: SmallCatalogue) -> None:
+    small.filled("alpha", "beta")
+    for title_id in ("alpha", "beta"):
+        small.write(title_id, OTHER_MODEL)
+        small.publish(title_id, model=OTHER_MODEL)
+    for title_id in ("alpha", "beta"):
+        small.write(title_id, OTHER_MODEL, edition=2)
+        small.publish(title_id, model=OTHER_MODEL)
+    clean(small.store, (), grace_s=0.0)
+    assert list(missing_files(small.store)) == []
 
 
 def test_title_that_is_out_of_date_holds_the_new_model_back(small: SmallCatalogue) -> None:

@@ -163,7 +163,8 @@ class SnapshotWriter:
 
     def cut_over(self, seen: Snapshot | None) -> None:
         """Replace the published snapshot by this one."""
-        if seen is not None and seen.is_sharded:
+        model = self.snapshot.model
+        if seen is not None and seen.is_sharded and seen.model != model:
             # A rollback may publish it again: its file is kept as it is.
             with self.store.staging() as folder:
                 kept = folder / SNAPSHOT_FILE
@@ -171,6 +172,8 @@ class SnapshotWriter:
                 self.store.commit(kept, snapshot_key(seen.model))
         self.snapshot = replace(self.snapshot, was_published=True)
         self.save(FEATURES_FILE)
+        # Its file from before the cutover, or of earlier tables, names shards that `clean` removes.
+        self.store.files.remove(snapshot_key(model))
 
 
 @contextmanager
