@@ -100,6 +100,7 @@ def describe_model(platform: Platform, trained: TrainedModel) -> dict[str, Any]:
         "parameter_groups": dg.MetadataValue.table(
             [dg.TableRecord(group) for group in training["groups"]]
         ),
+        **{name: kept[name] for name in ("validation_accuracy",) if name in kept},
         **{name: round(value, 1) for name, value in measured.items() if value is not None},
         "folder": dg.MetadataValue.path(str(platform.store.models / trained.identity)),
     }

@@ -22,6 +22,11 @@ class ModelSettings(Section):
     feed_forward: PositiveInt = Field(
         1024, le=131_072, description="width of the feed-forward layers"
     )
+    attention: Literal["bidirectional", "two_directions"] = Field(
+        "bidirectional",
+        description="reading of a title: every shot attends to all others, or the title is read "
+        "forward and backward, and past and future of each shot are compared",
+    )
     dropout: float = Field(
         0.0, ge=0.0, lt=1.0, description="for long training; a few hundred steps go without"
     )
@@ -58,4 +63,26 @@ class ModelSettings(Section):
         description="number of neighbours on each side whose mean is added to a shot; 0 disables "
         "it",
     )
-    novelty: bool = Field(True, description="add novelty (self-similarity) features")
+    novelty: bool = Field(
+        True,
+        description="add novelty (self-similarity) features: to the input, or with two_directions "
+        "to the contextual vectors",
+    )
+    input_components: PositiveInt = Field(
+        128,
+        le=65_536,
+        description="two_directions: leading principal components of each modality that are read",
+    )
+    input_dropout: float = Field(
+        0.1,
+        ge=0.0,
+        lt=1.0,
+        description="two_directions: fraction of the input's numbers that are dropped in training",
+    )
+    modality_dropout: float = Field(
+        0.15,
+        ge=0.0,
+        lt=1.0,
+        description="two_directions: fraction of the shots' modalities that are dropped in "
+        "training",
+    )

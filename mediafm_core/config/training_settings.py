@@ -32,6 +32,15 @@ class ObjectiveSettings(Section):
     contrastive_temperature: float = Field(
         0.1, gt=0, le=1e3, description="temperature of the contrastive loss"
     )
+    past_future_weight: float = Field(
+        1.0,
+        ge=0,
+        le=1e3,
+        description="two_directions: weight of the loss of past against future (InfoNCE)",
+    )
+    past_future_temperature: float = Field(
+        0.1, gt=0, le=1e3, description="two_directions: temperature of that loss"
+    )
     boundary_weight: float = Field(
         1.0,
         ge=0,

@@ -61,8 +61,8 @@ class SequenceVectors(NamedTuple):
     """Contextual vectors of the sequence with index `sequence`, float32 on the network's device."""
 
     sequence: int
-    shots: torch.Tensor  # [stop - start, h]
-    title: torch.Tensor  # [h], the [CLS] token
+    shots: torch.Tensor  # [stop - start, c], `c` the network's `context_size`
+    title: torch.Tensor  # [c]
 
 
 def checked(network: MediaFM, title: TitleInput) -> CheckedTitle:
@@ -125,7 +125,7 @@ def read_sequences(
                 torch.stack(rows) if present is None else pad_sequence(rows, batch_first=True),
                 metadata[[sequences[i].title for i in batch]],
                 present,
-            )  # [b, longest, h], [b, h]
+            )  # [b, longest, c], [b, c]
         for index, i in enumerate(batch):
             yield SequenceVectors(int(i), shots[index, : lengths[i]].float(), title[index].float())
 
@@ -144,7 +144,9 @@ def inference(network: MediaFM) -> Iterator[None]:
 
 def _batches(lengths: np.ndarray, batch_shots: int, network: MediaFM) -> Iterator[np.ndarray]:
     """Yield the indices of the sequences of each batch, the longest sequences first."""
-    heads, per_shot = network.config.num_attention_heads, network.shot_tokens.tokens_per_shot
+    per_shot = network.shot_tokens.tokens_per_shot
+    readings = 2 if network.config.reads_two_directions else 1  # in one batch
+    heads = network.config.num_attention_heads * readings
     order = np.argsort(-lengths, kind="stable")
     first = 0
     while first < len(order):

@@ -34,8 +34,8 @@ _BATCHES_AHEAD = 4
 class Contextual(NamedTuple):
     """Contextual vectors of a title."""
 
-    shots: np.ndarray  # [n, h] float32
-    title: np.ndarray  # [h] float32, the [CLS] token
+    shots: np.ndarray  # [n, c] float32, `c` the network's `context_size`
+    title: np.ndarray  # [c] float32
 
 
 class Windows(NamedTuple):
@@ -193,7 +193,7 @@ def _read_together(
     progress: Callable[[float], None] = lambda _share: None,
 ) -> list[Contextual]:
     """Compute the vectors of checked titles, whose windows are batched together."""
-    device, hidden = network.device, network.config.context_size
+    device, width = network.device, network.config.context_size
     sequences: list[ShotSequence] = []
     weights: list[torch.Tensor] = []  # [length] each, one per sequence
     for index, title in enumerate(titles):
@@ -202,8 +202,8 @@ def _read_together(
         sequences += [ShotSequence(index, start, start + length) for start in plan.starts.tolist()]
         weights += torch.from_numpy(plan.weights).to(device)
     with inference(network):
-        shots = [torch.zeros(len(title.fused), hidden, device=device) for title in titles]
-        whole = [torch.zeros(hidden, device=device) for _ in titles]
+        shots = [torch.zeros(len(title.fused), width, device=device) for title in titles]
+        whole = [torch.zeros(width, device=device) for _ in titles]
         reading = read_sequences(
             network, titles, sequences, batch_shots=batch_shots, precision=precision
         )

@@ -19,8 +19,7 @@ def model_card(identity: Identity, network: MediaFM, record: Mapping[str, Any]) 
     sections = [
         f"# {identity}",
         "A MediaFM Transformer: reads the fused shot embeddings of one title and gives a "
-        "contextual embedding per shot and one for the title. Trained by Masked Shot Modeling: "
-        "predict the fused vectors of masked shots from the other shots of the title.",
+        f"contextual embedding per shot and one for the title. {_objective(network)}",
         "## Network",
         _table(
             ("property", "value"),
@@ -34,7 +33,9 @@ def model_card(identity: Identity, network: MediaFM, record: Mapping[str, Any]) 
                 ("parameters", f"{sum(p.numel() for p in network.parameters()):,}"),
                 ("shots in one pass, at most", config.max_shots),
                 ("fused vector, metadata vector", f"{config.fused_size}, {config.global_size}"),
+                ("attention", config.attention.replace("_", " ")),
                 ("contextual vectors read after layer", config.context_layer),
+                ("width of contextual vectors", config.context_size),
             ],
         ),
         "## Fused space",
@@ -64,6 +65,18 @@ def model_card(identity: Identity, network: MediaFM, record: Mapping[str, Any]) 
     return "\n\n".join(sections) + "\n"
 
 
+def _objective(network: MediaFM) -> str:
+    if network.config.reads_two_directions:
+        return (
+            "It reads a title forward and backward, and is trained by past against future: find "
+            "the future of a shot among those of other shots, from the shots before it."
+        )
+    return (
+        "Trained by Masked Shot Modeling: predict the fused vectors of masked shots from the other "
+        "shots of the title."
+    )
+
+
 def _training(record: Mapping[str, Any]) -> str:
     groups = [
         (group["name"], group["optimiser"], group["tensors"], f"{group['parameters']:,}")
@@ -89,14 +102,20 @@ def _results(record: Mapping[str, Any]) -> str:
     kept = next(point for point in record["curve"] if point["step"] == kept_step)
     rows = [("this model", f"{kept['validation_loss']:.4f}")]
     rows += [(name.replace("_", " "), f"{loss:.4f}") for name, loss in record["baselines"].items()]
-    table = _table(("prediction of masked shots", "cosine distance"), rows)
+    accuracy = kept.get("validation_accuracy")
+    header = ("prediction of masked shots", "cosine distance")
+    if accuracy is not None:
+        header = ("future found from the past", "loss (InfoNCE)")
+    table = _table(header, rows)
     unseen = record["validation"] == "held-out titles"
     note = (
         f"Validation on titles held out of training: {', '.join(record['validation_titles'])}."
         if unseen
-        else "Validation on the training titles under fixed masks: the catalogue is too small to "
-        "hold titles out, so the loss on unseen titles is unknown."
+        else "Validation on the training titles: the catalogue is too small to hold titles out, so "
+        "the loss on unseen titles is unknown, and the last weights were kept."
     )
+    if accuracy is not None:
+        note += f" The future of {accuracy:.1%} of the shots had the highest score."
     steps = f"After {kept_step} steps the training loss is {kept['training_loss']:.4f}."
     if kept_step != last["step"]:
         steps += f" Training continued to step {last['step']} without improvement."

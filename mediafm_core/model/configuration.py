@@ -4,6 +4,7 @@ Fields have the names of transformers where it has them. Imports transformers: i
 only where a network is used.
 """
 
+from collections.abc import Sequence
 from itertools import cycle, pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,8 +19,18 @@ SPECIAL_TOKENS = 2  # [CLS] and [GLOBAL], in this order before the shots
 # Attention slopes, per shot: half the weight after 1.4 and after 22 shots.
 _STEEPEST, _FLATTEST = 1 / 2, 1 / 32
 _LEANING = 8.0  # a leaning head reaches so many times as far to its own side
+_STEEPEST_CAUSAL = 1.0  # of a network that reads in two directions
+
+# Of the contextual vectors of a network that reads in two directions.
+AGREEMENT_WIDTH = 96  # products of the past's and the future's directions
+AGREEMENT_DISTANCES = (0, 1, 2, 4)  # shots between both; 0 once, the others either way
+
+NOVELTY_REACHES = (1, 2, 4, 8)  # shots; each twice the one before, see `novelty`
+NOVELTY_BAND_EDGES = (0, 16, 64, 256)  # principal components
+_NOVELTY_MEASURES = 3 * len(NOVELTY_REACHES) - 2  # features of each band
 
 _CHOICES = {
+    "attention": ("bidirectional", "two_directions"),
     "fusion": ("concatenation", "gate", "tokens"),
     "positions": ("relative", "learnt"),
     "prediction": ("copy", "linear", "both"),
@@ -36,6 +47,9 @@ class MediaFMConfig(PreTrainedConfig):
     encoders. `attention_slopes` are `[heads, 2]` (to shots before, to shots after), see
     `attention_slopes` below. `context_layer` is the number of layers that a contextual vector has
     passed through.
+
+    `input_components`, `input_dropout_prob` and `modality_dropout_prob` belong to the input of a
+    network that reads in two directions (`mediafm_core.model.two_directions`).
 
     Stored configurations keep the first names of three settings; code uses the names of
     `attribute_map`, which are those of the settings.
@@ -77,6 +91,10 @@ class MediaFMConfig(PreTrainedConfig):
     boundary_head: bool = False
     structure: bool = False
     surroundings: int = 0
+    attention: str = "bidirectional"
+    input_components: int = 128
+    input_dropout_prob: float = 0.0
+    modality_dropout_prob: float = 0.0
     attention_slopes: list[Any] | None = None
     fused_ranges: dict[str, Any] | None = None
     encoder_identities: dict[str, Any] | None = None
@@ -100,7 +118,10 @@ class MediaFMConfig(PreTrainedConfig):
             boundary_head: add a head that predicts where scenes start.
         """
         space = space or FusedSpace()
+        both_ways = settings.attention == "two_directions"
         relative = settings.positions == "relative"
+        slopes = one_sided_slopes if both_ways else attention_slopes
+        layer = settings.layers if both_ways else max(1, settings.layers - 1)
         return cls(
             fused_size=fused_size,
             global_size=global_size,
@@ -111,15 +132,19 @@ class MediaFMConfig(PreTrainedConfig):
             intermediate_size=settings.feed_forward,
             hidden_dropout_prob=settings.dropout,
             attention_probs_dropout_prob=settings.dropout,
-            context_layer=settings.context_layer or max(1, settings.layers - 1),
+            context_layer=settings.context_layer or layer,
             fusion=settings.fusion,
             positions=settings.positions,
             prediction=settings.prediction,
-            absent=settings.missing_modality,
+            absent="zeros" if both_ways else settings.missing_modality,
             boundary_head=boundary_head,
             structure=settings.novelty,
-            surroundings=settings.neighbour_means,
-            attention_slopes=attention_slopes(settings.heads) if relative else None,
+            surroundings=0 if both_ways else settings.neighbour_means,
+            attention=settings.attention,
+            input_components=settings.input_components,
+            input_dropout_prob=settings.input_dropout if both_ways else 0.0,
+            modality_dropout_prob=settings.modality_dropout if both_ways else 0.0,
+            attention_slopes=slopes(settings.heads) if relative else None,
             fused_ranges={name: list(columns) for name, columns in space.ranges.items()},
             encoder_identities=dict(space.encoders),
         )
@@ -138,7 +163,16 @@ class MediaFMConfig(PreTrainedConfig):
     @property
     def context_size(self) -> int:
         """Width of contextual vectors, and of the title's vector."""
-        return self.hidden_size
+        if not self.reads_two_directions:
+            return self.hidden_size
+        agreement = AGREEMENT_WIDTH + 2 * len(AGREEMENT_DISTANCES) - 1
+        novelty = novelty_size(self.modality_ranges) if self.novelty else 0
+        return 2 * self.hidden_size + agreement + novelty
+
+    @property
+    def reads_two_directions(self) -> bool:
+        """True if titles are read forward and backward, each time without what comes later."""
+        return self.attention == "two_directions"
 
     @property
     def fused_space(self) -> FusedSpace:
@@ -188,3 +222,30 @@ def attention_slopes(heads: int) -> list[list[float]]:
         slope = _STEEPEST * ratio ** (i // 3 + 1)
         slopes.append([slope * before, slope * after])
     return slopes
+
+
+def default_slopes(config: MediaFMConfig) -> list[list[float]]:
+    """Return the slopes of a configuration that has none."""
+    slopes = one_sided_slopes if config.reads_two_directions else attention_slopes
+    return slopes(config.num_attention_heads)
+
+
+def one_sided_slopes(heads: int) -> list[list[float]]:
+    """Compute how fast each head's attention falls per shot, for reading in two directions.
+
+    Each direction sees only what it has read, so heads differ in reach alone: a quarter of them
+    read everything evenly, the others from the last shots to about twenty.
+
+    Returns:
+        `[heads, 2]`: forward and backward, which are the same.
+    """
+    even = max(1, heads // 4) if heads > 1 else 0
+    near = heads - even
+    ratio = (_FLATTEST / _STEEPEST_CAUSAL) ** (1 / max(1, near - 1))
+    return [[0.0, 0.0]] * even + [[_STEEPEST_CAUSAL * ratio**i] * 2 for i in range(near)]
+
+
+def novelty_size(ranges: Sequence[tuple[int, int]]) -> int:
+    """Return the number of novelty features of modalities with these columns."""
+    bands = [sum(low < stop - start for low in NOVELTY_BAND_EDGES[:-1]) for start, stop in ranges]
+    return _NOVELTY_MEASURES * sum(bands)

@@ -15,8 +15,6 @@ offers a choice: `mediafm_core.model.variants` has the optional parts.
 """
 
 import math
-from collections.abc import Sequence
-from itertools import pairwise
 from typing import NamedTuple, cast
 
 import torch
@@ -24,25 +22,25 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.models.bert.modeling_bert import BertLayer
 
-from mediafm_core.model.configuration import SPECIAL_TOKENS, MediaFMConfig, attention_slopes
+from mediafm_core.model.configuration import SPECIAL_TOKENS, MediaFMConfig
 from mediafm_core.model.network_base import MediaFMBase, ScaledLinear, attention_dtype
+from mediafm_core.model.novelty import NoveltyFeatures
+from mediafm_core.model.positions import positions_of
 from mediafm_core.model.slow_features import SlowFeatures
-from mediafm_core.model.variants import LearntPositions, optional_tokens
+from mediafm_core.model.two_directions import Directions, TwoDirections, reversed_order, take
+from mediafm_core.model.variants import tokens_of
+from mediafm_core.scenes.partitions import GRAINS
 
-_REACHES = (1, 2, 4, 8)  # shots; each twice the one before, see `_novelty_of`
-_BAND_EDGES = (0, 16, 64, 256)  # principal components
-_MEASURES = 3 * len(_REACHES) - 2  # novelty features of each band
 _QUERY_WIDTH = 64  # of the attention that copies visible shots
 _FIRST_DECAY = 0.3  # of copying, per shot; about the best constant on films and on episodes
-_CACHED_NUMBERS = 1 << 24  # largest position bias that is kept
 
 
 class MediaFMOutput(NamedTuple):
     """Contextual vectors and predictions of a batch of titles."""
 
     shots: Tensor  # [b, n, h] contextual vector per shot
-    title: Tensor  # [b, h] the [CLS] token
-    reconstruction: Tensor  # [b, k, d] predicted fused vectors, of any length
+    title: Tensor  # [b, h] the [CLS] token, or the mean over shots
+    reconstruction: Tensor  # [b, k, d] predicted fused vectors, of any length; else [b, 0, d]
 
 
 class MediaFM(MediaFMBase):
@@ -53,31 +51,36 @@ class MediaFM(MediaFMBase):
         config.check_choices()
         hidden, fused = config.hidden_size, config.fused_size
         self.modality_ranges = config.modality_ranges
+        self.two_directions = TwoDirections(config) if config.reads_two_directions else None
+        read = self.two_directions.input.output_ranges if self.two_directions else None
         # Tensors in stored weights have the names of these attributes: `absent_token` is the vector
         # of a missing modality, `structure` the novelty and `surroundings` the neighbours' means.
-        published = config.fusion == "concatenation"
-        self.shot_tokens = ConcatenationTokens(config) if published else optional_tokens(config)
+        self.shot_tokens = tokens_of(config.fusion, read or self.modality_ranges, hidden)
         # The vectors have unit length; content starts out ten times as large as positions.
         self.global_projection = ScaledLinear(config.global_size, hidden, scale=10)
-        self.cls_token = nn.Parameter(torch.empty(hidden))
-        # In the fused space: masking one modality replaces its columns only.
-        self.mask_token = nn.Parameter(torch.empty(fused))
-        learnt = config.missing_modality == "learnt"
-        self.absent_token = nn.Parameter(torch.empty(fused)) if learnt else None
+        self.absent_token = None
         self.structure, self.structure_projection = None, None
         if config.novelty:
             self.structure = NoveltyFeatures(self.modality_ranges)
-            self.structure_projection = nn.Linear(self.structure.size, hidden)
+        if self.two_directions is None:
+            self.cls_token = nn.Parameter(torch.empty(hidden))
+            # In the fused space: masking one modality replaces its columns only.
+            self.mask_token = nn.Parameter(torch.empty(fused))
+            if config.missing_modality == "learnt":
+                self.absent_token = nn.Parameter(torch.empty(fused))
+            if self.structure is not None:
+                self.structure_projection = nn.Linear(self.structure.size, hidden)
         self.slow_features = SlowFeatures(fused)  # the metric of scenes, no input
         reach = config.neighbour_means
         self.surroundings = NeighbourMeans(fused, hidden, reach) if reach else None
-        relative = config.positions == "relative"
-        self.positions = RelativePositions(config) if relative else LearntPositions(config)
+        self.positions = positions_of(config)
         self.norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.layers = nn.ModuleList(BertLayer(config, i) for i in range(config.num_hidden_layers))
-        self.prediction = Prediction(config)
-        self.boundary_head = nn.Linear(hidden, 1) if config.boundary_head else None
+        if self.two_directions is None:
+            self.prediction = Prediction(config)
+        boundaries = (2 * hidden, len(GRAINS)) if config.reads_two_directions else (hidden, 1)
+        self.boundary_head = nn.Linear(*boundaries) if config.boundary_head else None
         self.post_init()
 
     def forward(
@@ -101,6 +104,11 @@ class MediaFM(MediaFMBase):
                 learnt positions read it.
             rows: `[b, k]` int64, the shots to predict; all by default.
         """
+        if self.two_directions is not None:
+            if masked is not None:
+                raise ValueError("A network that reads in two directions has no masked shots.")
+            shots, title = self.contextual(fused, global_, present)
+            return MediaFMOutput(shots, title, fused.new_zeros(len(fused), 0, fused.shape[2]))
         visible = fused.new_ones(fused.shape[:2], dtype=torch.bool) if present is None else present
         if masked is not None:
             # One mask for all modalities: a shot that lacks one would have its zeros copied.
@@ -156,6 +164,27 @@ class MediaFM(MediaFMBase):
             states.append(layer(states[-1], bias))
         return states
 
+    def directions(
+        self, fused: Tensor, global_: Tensor, present: Tensor | None = None
+    ) -> Directions:
+        """Read titles forward and backward, where the network does; arguments as in `forward`."""
+        parts = self.two_directions
+        if parts is None:
+            raise ValueError("This network reads titles as a whole, not in two directions.")
+        per_shot, batch = self.shot_tokens.tokens_per_shot, len(fused)
+        tokens = self.shot_tokens(parts.content(fused)).unflatten(1, (-1, per_shot))
+        order = reversed_order(tokens, present)  # [b, n]
+        tokens = torch.cat([tokens, take(tokens, order)]).flatten(1, 2)  # [2b, n * t, h]
+        start = self.global_projection(parts.metadata(global_)) + parts.start_token
+        hidden = self.dropout(self.norm(torch.cat([start[:, None], tokens], dim=1)))
+        bias = self.positions.bias(hidden, per_shot)  # [1, heads, 1 + n * t, 1 + n * t]
+        # Padding is behind all shots in both directions, where no shot sees it.
+        for layer in self.layers:
+            hidden = layer(hidden, bias)
+        forward, backward = self.shot_tokens.shots(hidden[:, 1:]).chunk(2)  # [b, n, h] each
+        past = torch.cat([hidden[:batch, :1], forward[:, :-1]], dim=1)
+        return Directions(past, take(backward, order))
+
     def _replace(self, fused: Tensor, where: Tensor, value: Tensor | None) -> Tensor:
         """Put `value [d]`, or zeros, where `[b, n]` shots or `[b, n, m]` modalities are True."""
         parts = []
@@ -165,104 +194,6 @@ class MediaFM(MediaFMBase):
             new = part.new_zeros(()) if value is None else value[start:stop].to(fused.dtype)
             parts.append(torch.where(chosen[..., None], new, part))
         return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
-
-
-class ConcatenationTokens(nn.Module):
-    """One token per shot: a linear map of the whole fused vector (as published)."""
-
-    tokens_per_shot = 1
-
-    def __init__(self, config: MediaFMConfig) -> None:
-        super().__init__()
-        self.projection = ScaledLinear(config.fused_size, config.hidden_size, scale=10)
-
-    def forward(self, fused: Tensor) -> Tensor:
-        """Compute the tokens of shots."""
-        return cast(Tensor, self.projection(fused))  # [b, n, d] to [b, n, h]
-
-    def shots(self, states: Tensor) -> Tensor:
-        """Return states `[b, n, h]` as they are: one per shot."""
-        return states
-
-
-class NoveltyFeatures(nn.Module):
-    """Similarity of the shots before and after each shot, in units of its standard deviation.
-
-    A scene starts where shots differ from those before. Attention, a weighted sum, does not compare
-    shots. These are novelties along the diagonal of the self-similarity matrix (J. Foote, ICME
-    2000), at several reaches, in several bands of principal components of each modality; their
-    rounding and scales are explained in `mediafm_core.model.training.novelty_statistics`.
-    """
-
-    mean: Tensor  # [s]
-    scale: Tensor  # [s], one over the standard deviation
-
-    def __init__(self, ranges: Sequence[tuple[int, int]]) -> None:
-        super().__init__()
-        self.ranges = list(ranges)
-        bands = [PrincipalBands(stop - start) for start, stop in ranges]
-        self.modalities = nn.ModuleList(bands)
-        self.size = _MEASURES * sum(len(each.columns) for each in bands)  # s
-        self.register_buffer("mean", torch.zeros(self.size))
-        self.register_buffer("scale", torch.ones(self.size))
-
-    def forward(self, fused: Tensor, present: Tensor | None = None) -> Tensor:
-        """Compute `[b, n, s]`, in float32 or float64; `fused` is zero for missing modalities."""
-        features = []
-        with torch.autocast(fused.device.type, enabled=False):
-            for (start, stop), bands in zip(self.ranges, self.modalities, strict=True):
-                part = fused[..., start:stop].to(torch.promote_types(fused.dtype, torch.float32))
-                there = part.any(dim=-1, keepdim=True)  # [b, n, 1]
-                if present is not None:
-                    there = there & present[..., None]
-                for band in bands(part):  # [b, n, c]
-                    features += _novelty_of(band * there)
-            return (torch.stack(features, dim=-1) - self.mean) * self.scale  # [b, n, s]
-
-
-class PrincipalBands(nn.Module):
-    """Ranges of principal components, each normalised: the first would outweigh the others."""
-
-    centre: Tensor  # [width]
-    axes: Tensor  # [width, components]
-    shortest: Tensor  # [bands], the least length that is scaled to one
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        components = min(width, _BAND_EDGES[-1])
-        edges = pairwise(_BAND_EDGES)  # `columns` are half-open, in the order of falling variance
-        self.columns = [(low, min(high, components)) for low, high in edges if low < components]
-        self.register_buffer("centre", torch.zeros(width))
-        self.register_buffer("axes", torch.zeros(width, components))
-        self.register_buffer("shortest", torch.ones(len(self.columns)))
-
-    def forward(self, vectors: Tensor) -> list[Tensor]:
-        """Compute vectors `[b, n, c]` of each band, of length one, or less if insignificant."""
-        rotated = (functional.normalize(vectors, dim=-1) - self.centre) @ self.axes
-        parts = [(rotated[..., low:high], i) for i, (low, high) in enumerate(self.columns)]
-        return [x / x.norm(dim=-1, keepdim=True).maximum(self.shortest[i]) for x, i in parts]
-
-
-def _novelty_of(band: Tensor) -> list[Tensor]:
-    """Compute features `[b, n]` of a band `[b, n, c]`, whose vectors are zeros without a shot.
-
-    At reach `r`, with `x` the sum of the `r` shots before a shot divided by `r`, and `y` that of
-    the `r` shots from it on: `x . y`, `|x|` and `|y|`; at reach 1 the lengths are one and left out.
-    """
-    count, widest = band.shape[1], _REACHES[-1]
-    # Row `i` is the sum of `reach` shots from shot `i - widest` on, added pair by pair: the same
-    # numbers in the same order for every position of a shot and every batch.
-    sums = functional.pad(band, (0, 0, widest, widest))  # [b, n + 2 widest, c]
-    features = []
-    for reach in _REACHES:
-        if reach > 1:
-            sums = sums[:, : -(reach // 2)] + sums[:, reach // 2 :]
-        before, after = (slice(at, at + count) for at in (widest - reach, widest))
-        features.append((sums[:, before] * sums[:, after]).sum(dim=-1) / reach**2)
-        if reach > 1:
-            lengths = sums.norm(dim=-1) / reach
-            features += [lengths[:, before], lengths[:, after]]
-    return features
 
 
 class NeighbourMeans(nn.Module):
@@ -288,41 +219,6 @@ class NeighbourMeans(nn.Module):
         means = padded.unfold(1, reach, 1).mean(dim=-1)  # [b, n + reach + 1, d]
         before, after = means[:, :count], means[:, reach + 1 :]  # [b, n, d] each
         return cast(Tensor, self.projection(torch.cat([before, after], dim=-1)))
-
-
-class RelativePositions(nn.Module):
-    """Distances in shots as a term of every attention score (ALiBi); has no weights."""
-
-    def __init__(self, config: MediaFMConfig) -> None:
-        super().__init__()
-        self.slopes = config.attention_slopes or attention_slopes(config.num_attention_heads)
-        self._cached: tuple[object, Tensor] | None = None
-
-    def embed(self, tokens: Tensor, *_: object) -> Tensor:
-        """Return tokens `[b, 2 + n * t, h]` as they are."""
-        return tokens
-
-    def bias(self, tokens: Tensor, tokens_per_shot: int) -> Tensor:
-        """Return the term `[1, heads, 2 + n * t, 2 + n * t]`: queries, then keys."""
-        key = (tokens.shape[1], tokens_per_shot, tokens.device, attention_dtype(tokens))
-        if torch.compiler.is_compiling():  # the compiler makes the computation part of its graph
-            return self._bias(*key)
-        cached = self._cached  # read once: threads share a network for inference
-        if cached is not None and cached[0] == key:
-            return cached[1]
-        with torch.inference_mode(False):  # an inference tensor could not be used in training
-            bias = self._bias(*key)
-        if bias.numel() <= _CACHED_NUMBERS:
-            self._cached = (key, bias)
-        return bias
-
-    def _bias(self, count: int, per_shot: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-        shot = torch.arange(count - SPECIAL_TOKENS, device=device) // per_shot  # [n * t]
-        offset = (shot[None, :] - shot[:, None]).float()  # [query, key], > 0 if the key comes later
-        to_before, to_after = (-offset).clamp(min=0), offset.clamp(min=0)
-        # Slopes as numbers: a tensor of them would have to be copied to a GPU, which waits for it.
-        loss = torch.stack([to_before * before + to_after * after for before, after in self.slopes])
-        return functional.pad(-loss, (SPECIAL_TOKENS, 0) * 2)[None].to(dtype)
 
 
 class Prediction(nn.Module):

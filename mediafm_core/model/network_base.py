@@ -14,6 +14,8 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 
 from mediafm_core.model.configuration import SPECIAL_TOKENS, MediaFMConfig
+from mediafm_core.model.novelty import NoveltyFeatures
+from mediafm_core.model.two_directions import Directions, TwoDirections
 
 
 class ScaledLinear(nn.Linear):
@@ -47,11 +49,14 @@ class MediaFMBase(PreTrainedModel):
     _no_split_modules = ["BertLayer"]  # noqa: RUF012 - declared so by transformers
 
     shot_tokens: ShotTokens
+    structure: NoveltyFeatures | None
+    two_directions: TwoDirections | None
     cls_token: nn.Parameter
     mask_token: nn.Parameter
     absent_token: nn.Parameter | None
     boundary_head: nn.Linear | None
-    hidden_states: Callable[..., list[Tensor]]  # a method of `MediaFM`
+    hidden_states: Callable[..., list[Tensor]]  # a method of `MediaFM`, as the next one
+    directions: Callable[..., Directions]
 
     def contextual(
         self,
@@ -60,7 +65,12 @@ class MediaFMBase(PreTrainedModel):
         present: Tensor | None = None,
         first_position: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Compute `shots [b, n, h]` and `title [b, h]` alone, for inference."""
+        """Compute `shots [b, n, c]` and `title [b, c]` alone; `c` is the `context_size`."""
+        if self.two_directions is not None:
+            directions = self.directions(fused, global_, present)
+            novelty = None if self.structure is None else self.structure(fused, present)
+            shots = self.two_directions.vectors(directions, present, novelty)
+            return shots, _mean_of_shots(shots, present)
         layers = self.config.context_layer
         context = self.hidden_states(
             fused, global_, present, first_position=first_position, layers=layers
@@ -76,6 +86,9 @@ class MediaFMBase(PreTrainedModel):
     ) -> Tensor:
         """Compute logits `[b, n]` that a new scene starts at a shot, from the contextual vectors.
 
+        A network that reads in two directions computes `[b, n, grains]`, for scenes of different
+        lengths (`mediafm_core.scenes.partitions.GRAINS`), from past and future alone.
+
         Raises:
             ValueError: the network was trained without a boundary head.
         """
@@ -83,8 +96,15 @@ class MediaFMBase(PreTrainedModel):
             raise ValueError(
                 "This network has no boundary head: train with objective.boundary_weight above 0."
             )
+        if self.two_directions is not None:
+            return self.boundaries_of(self.directions(fused, global_, present))
         shots, _ = self.contextual(fused, global_, present, first_position)
         return cast(Tensor, self.boundary_head(shots))[..., 0]
+
+    def boundaries_of(self, directions: Directions) -> Tensor:
+        """Compute logits `[b, n, grains]` of scene starts from the states of both directions."""
+        assert self.boundary_head is not None  # noqa: S101
+        return cast(Tensor, self.boundary_head(torch.cat(directions, dim=-1)))
 
     def shots_of(self, states: Tensor) -> Tensor:
         """Compute the states `[b, n, h]` of shots from those of all tokens, `[b, 2 + n * t, h]`."""
@@ -104,11 +124,22 @@ class MediaFMBase(PreTrainedModel):
                 init.normal_(module.weight, std=module.scale * std)
             else:
                 init.zeros_(module.weight)
+        elif isinstance(module, TwoDirections):
+            init.normal_(module.start_token, std=10 * std)  # as large as a shot's token
         elif module is self:
-            init.normal_(self.cls_token, std=std)
-            init.normal_(self.mask_token, std=self.config.fused_size**-0.5)  # length near one
+            if self.two_directions is None:
+                init.normal_(self.cls_token, std=std)
+                init.normal_(self.mask_token, std=self.config.fused_size**-0.5)  # length near one
             if self.absent_token is not None:
                 init.zeros_(self.absent_token)
+
+
+def _mean_of_shots(shots: Tensor, present: Tensor | None) -> Tensor:
+    """Compute the mean `[b, c]` over the shots of each title."""
+    if present is None:
+        return shots.mean(dim=1)
+    there = present[..., None]
+    return shots.masked_fill(~there, 0).sum(dim=1) / there.sum(dim=1)
 
 
 def attention_dtype(tokens: Tensor) -> torch.dtype:

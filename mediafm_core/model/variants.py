@@ -1,16 +1,36 @@
-"""Optional parts of the network, chosen by `model.fusion` and `model.positions`.
+"""Tokens of shots by `model.fusion`, and learnt positions.
 
-Each has the methods of its default in `mediafm_core.model.network`: `ConcatenationTokens` and
-`RelativePositions`. Sizes in comments are those of that module.
+Sizes in comments are those of `mediafm_core.model.network`.
 
 Imports torch and transformers: import this module only where a network is used.
 """
+
+from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from mediafm_core.model.configuration import SPECIAL_TOKENS, MediaFMConfig
 from mediafm_core.model.network_base import ScaledLinear
+
+
+class ConcatenationTokens(nn.Module):
+    """One token per shot: a linear map of the whole fused vector (as published)."""
+
+    tokens_per_shot = 1
+
+    def __init__(self, ranges: Sequence[tuple[int, int]], hidden_size: int) -> None:
+        super().__init__()
+        self.projection = ScaledLinear(ranges[-1][1], hidden_size, scale=10)
+
+    def forward(self, fused: Tensor) -> Tensor:
+        """Compute the tokens of shots."""
+        return cast(Tensor, self.projection(fused))  # [b, n, d] to [b, n, h]
+
+    def shots(self, states: Tensor) -> Tensor:
+        """Return states `[b, n, h]` as they are: one per shot."""
+        return states
 
 
 class GatedTokens(nn.Module):
@@ -22,11 +42,11 @@ class GatedTokens(nn.Module):
 
     tokens_per_shot = 1
 
-    def __init__(self, config: MediaFMConfig) -> None:
+    def __init__(self, ranges: Sequence[tuple[int, int]], hidden_size: int) -> None:
         super().__init__()
-        self.widths = [stop - start for start, stop in config.modality_ranges]
-        self.projections = _projections(self.widths, config.hidden_size)
-        self.gates = nn.Linear(config.fused_size, len(self.widths))
+        self.widths = [stop - start for start, stop in ranges]
+        self.projections = _projections(self.widths, hidden_size)
+        self.gates = nn.Linear(sum(self.widths), len(self.widths))
 
     def forward(self, fused: Tensor) -> Tensor:
         """Compute the tokens `[b, n, h]` of shots `[b, n, d]`."""
@@ -43,12 +63,12 @@ class GatedTokens(nn.Module):
 class ModalityTokens(nn.Module):
     """One token per modality and shot, so that modalities attend to each other."""
 
-    def __init__(self, config: MediaFMConfig) -> None:
+    def __init__(self, ranges: Sequence[tuple[int, int]], hidden_size: int) -> None:
         super().__init__()
-        self.widths = [stop - start for start, stop in config.modality_ranges]
+        self.widths = [stop - start for start, stop in ranges]
         self.tokens_per_shot = len(self.widths)
         # The bias of each map is the vector that identifies its modality.
-        self.projections = _projections(self.widths, config.hidden_size)
+        self.projections = _projections(self.widths, hidden_size)
 
     def forward(self, fused: Tensor) -> Tensor:
         """Compute the tokens `[b, n * m, h]` of shots `[b, n, d]`, in the order of shots."""
@@ -97,9 +117,14 @@ class LearntPositions(nn.Module):
         return
 
 
-def optional_tokens(config: MediaFMConfig) -> GatedTokens | ModalityTokens:
-    """Make the tokens that a configuration names."""
-    return GatedTokens(config) if config.fusion == "gate" else ModalityTokens(config)
+def tokens_of(
+    fusion: str, ranges: Sequence[tuple[int, int]], hidden_size: int
+) -> ConcatenationTokens | GatedTokens | ModalityTokens:
+    """Make the tokens `fusion` of vectors whose modalities have these columns."""
+    if fusion == "concatenation":
+        return ConcatenationTokens(ranges, hidden_size)
+    kind = GatedTokens if fusion == "gate" else ModalityTokens
+    return kind(ranges, hidden_size)
 
 
 def _projections(widths: list[int], hidden_size: int) -> nn.ModuleList:

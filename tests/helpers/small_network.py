@@ -4,10 +4,14 @@ import numpy as np
 import torch
 
 from mediafm_core.model.network import MediaFM, MediaFMConfig
+from mediafm_core.model.training.input_statistics import fit_statistics
 from mediafm_core.vectors import unit_length
 
 
-def make_network(max_shots: int = 64, context_layer: int = 2) -> MediaFM:
+def make_network(
+    max_shots: int = 64, context_layer: int = 2, attention: str = "bidirectional"
+) -> MediaFM:
+    """Make a network; one that reads in two directions has its input measured on made titles."""
     config = MediaFMConfig(
         fused_size=20,
         global_size=5,
@@ -18,10 +22,13 @@ def make_network(max_shots: int = 64, context_layer: int = 2) -> MediaFM:
         max_shots=max_shots,
         context_layer=context_layer,
         initializer_range=0.2,
+        attention=attention,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        return MediaFM(config)
+        network = MediaFM(config)
+    fit_statistics(network, [torch.from_numpy(make_title(60, seed)[0]) for seed in (8, 9)])
+    return network
 
 
 def make_title(shots: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

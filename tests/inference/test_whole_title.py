@@ -16,6 +16,8 @@ from mediafm_core.inference.whole_title import (
     windows,
 )
 
+both = pytest.mark.parametrize("attention", ["bidirectional", "two_directions"])
+
 
 def spread(shots: int, max_shots: int) -> np.ndarray:
     """Return the weight of each window in each shot of the title, `[windows, shots]`."""
@@ -53,8 +55,9 @@ def test_windows_fade_in_and_out(shots: int, max_shots: int) -> None:
     assert steps.max() <= 2.5 / max_shots
 
 
-def test_a_title_is_one_pass_of_the_network() -> None:
-    network = make_network()
+@both
+def test_a_title_is_one_pass_of_the_network(attention: str) -> None:
+    network = make_network(attention=attention)
     fused, metadata = make_title(40)
     result = contextualise(network, fused, metadata)
     with torch.inference_mode():
@@ -64,14 +67,15 @@ def test_a_title_is_one_pass_of_the_network() -> None:
     np.testing.assert_allclose(result.title, output.title[0].numpy(), atol=1e-6)
 
 
-def test_a_long_title_is_blended_from_windows() -> None:
-    network = make_network(max_shots=16)
+@both
+def test_a_long_title_is_blended_from_windows(attention: str) -> None:
+    network = make_network(max_shots=16, attention=attention)
     fused, metadata = make_title(300)  # 37 windows: more than one batch of them
     result = contextualise(network, fused, metadata)
 
     plan, weights = windows(300, 16), spread(300, 16)
     alone = [contextualise(network, fused[start : start + 16], metadata) for start in plan.starts]
-    shots = np.zeros((300, 16))
+    shots = np.zeros((300, network.config.context_size))
     for start, weight, single in zip(plan.starts, plan.weights, alone, strict=True):
         shots[start : start + 16] += weight[:, None] * single.shots
     np.testing.assert_allclose(result.shots, shots, atol=1e-5)
@@ -79,13 +83,18 @@ def test_a_long_title_is_blended_from_windows() -> None:
     np.testing.assert_allclose(result.title, title, atol=1e-5)
 
 
-def test_windows_leave_no_jump_in_a_title_of_3000_shots(monkeypatch: pytest.MonkeyPatch) -> None:
+@both
+def test_windows_leave_no_jump_in_a_title_of_3000_shots(
+    attention: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Worst case: a network whose output is the shot's place in the window."""
-    network = make_network(max_shots=64)
+    network = make_network(max_shots=64, attention=attention)
+
+    width = network.config.context_size
 
     def read_places(fused: torch.Tensor, *args: object) -> tuple[torch.Tensor, torch.Tensor]:
         places = torch.arange(fused.shape[1], dtype=torch.float32)
-        return places[None, :, None].expand(*fused.shape[:2], 16), torch.zeros(len(fused), 16)
+        return places[None, :, None].expand(*fused.shape[:2], width), torch.zeros(len(fused), width)
 
     monkeypatch.setattr(network, "contextual", read_places)
     places = contextualise(network, *make_title(3000)).shots[:, 0]
@@ -94,8 +103,9 @@ def test_windows_leave_no_jump_in_a_title_of_3000_shots(monkeypatch: pytest.Monk
     assert np.abs(np.diff(places)).max() < 2  # where a cut between windows would jump by 32
 
 
-def test_memory_does_not_grow_with_a_title(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = make_network(max_shots=32)
+@both
+def test_memory_does_not_grow_with_a_title(attention: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = make_network(max_shots=32, attention=attention)
     sizes: list[tuple[int, int]] = []
     read = network.contextual
 
@@ -105,19 +115,25 @@ def test_memory_does_not_grow_with_a_title(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(network, "contextual", note_size)
     fused, metadata = make_title(3000)
-    assert contextualise(network, fused, metadata).shots.shape == (3000, 16)
+    assert contextualise(network, fused, metadata).shots.shape == (
+        3000,
+        network.config.context_size,
+    )
     assert {length for _, length in sizes} == {32}
     assert max(count for count, _ in sizes) == 8
     assert sum(count for count, _ in sizes) == len(windows(3000, 32).starts)
 
 
+@both
 @given(
     lengths=st.lists(st.integers(1, 50), min_size=1, max_size=12),
     batch_shots=st.integers(1, 200),
 )
 @settings(max_examples=25)
-def test_titles_in_batches_equal_titles_one_by_one(lengths: list[int], batch_shots: int) -> None:
-    network = make_network(max_shots=16)
+def test_titles_in_batches_equal_titles_one_by_one(
+    attention: str, lengths: list[int], batch_shots: int
+) -> None:
+    network = make_network(max_shots=16, attention=attention)
     titles = [TitleInput(*make_title(n, i), f"t{i}") for i, n in enumerate(lengths)]
     together = list(contextualise_titles(network, iter(titles), batch_shots=batch_shots))
     for title, result in zip(titles, together, strict=True):
@@ -153,8 +169,9 @@ def test_titles_before_an_unusable_one_are_yielded() -> None:
     assert list(contextualise_titles(make_network(), [])) == []
 
 
-def test_lower_precision_is_close_and_gives_float32() -> None:
-    network = make_network(max_shots=16)
+@both
+def test_lower_precision_is_close_and_gives_float32(attention: str) -> None:
+    network = make_network(max_shots=16, attention=attention)
     fused, metadata = make_title(40)
     exact = contextualise(network, fused, metadata).shots
     rounded = contextualise(network, fused, metadata, precision="bfloat16").shots
@@ -162,8 +179,9 @@ def test_lower_precision_is_close_and_gives_float32() -> None:
     assert 0 < np.abs(rounded - exact).max() < 0.1
 
 
-def test_a_clip_alone_differs_from_its_slice_in_context() -> None:
-    network = make_network()
+@both
+def test_a_clip_alone_differs_from_its_slice_in_context(attention: str) -> None:
+    network = make_network(attention=attention)
     fused, metadata = make_title(30)
     in_context = contextualise(network, fused, metadata).shots[10:14]
     alone = embed_alone(network, fused[10:14], metadata).shots
@@ -180,17 +198,19 @@ def test_vectors_come_from_the_configured_context_layer() -> None:
     assert np.abs(last.shots - first.shots).max() > 1e-3
 
 
-def test_missing_metadata_is_the_zero_vector_and_one_shot_is_a_title() -> None:
-    network = make_network()
+@both
+def test_missing_metadata_is_the_zero_vector_and_one_shot_is_a_title(attention: str) -> None:
+    network = make_network(attention=attention)
     fused, _ = make_title(1)
     without = contextualise(network, fused)
     zero = contextualise(network, fused, np.zeros(5, dtype=np.float32))
     np.testing.assert_array_equal(without.shots, zero.shots)
-    assert without.shots.shape == (1, 16)
+    assert without.shots.shape == (1, network.config.context_size)
 
 
-def test_inference_restores_the_network_and_random_state() -> None:
-    network = make_network().train()
+@both
+def test_inference_restores_the_network_and_random_state(attention: str) -> None:
+    network = make_network(attention=attention).train()
     fused, metadata = make_title(6)
     state = torch.get_rng_state()
     first, second = (contextualise(network, fused, metadata) for _ in range(2))
@@ -200,8 +220,9 @@ def test_inference_restores_the_network_and_random_state() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_read_only_and_half_precision_input_is_accepted() -> None:
-    network = make_network()
+@both
+def test_read_only_and_half_precision_input_is_accepted(attention: str) -> None:
+    network = make_network(attention=attention)
     fused, metadata = make_title(6)
     fused.setflags(write=False)
     expected = contextualise(network, fused, metadata).shots

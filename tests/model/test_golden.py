@@ -1,6 +1,6 @@
-"""A stored model and its stored outputs, so that every numerical change is noticed.
+"""Stored models and their stored outputs, so that every numerical change is noticed.
 
-    python tests/model/test_golden.py      # store another model and its outputs
+    python tests/model/test_golden.py      # store other models and their outputs
 
 Do that only together with a higher `MODEL_VERSION`, since every catalogue's vectors change too.
 """
@@ -17,7 +17,8 @@ from mediafm_core.model.saved_model import LoadedModel, load_model
 from mediafm_core.vectors import unit_length
 
 GOLDEN = Path(__file__).parent / "golden"
-OUTPUTS = GOLDEN / "outputs.npz"
+OUTPUTS = "outputs.npz"
+KINDS = ("bidirectional", "two_directions")
 WINDOW = 40
 # Values are of size one. Another processor or another number of threads sums in another order,
 # which stayed below 2e-6; a changed kernel, slope, norm or activation moves them by 1e-3 and more.
@@ -25,10 +26,21 @@ TOLERANCE = 1e-5
 ULP = 2.0**-23  # relative: the last bit of a float32
 
 
+@pytest.fixture(scope="module", params=KINDS)
+def golden(request: pytest.FixtureRequest) -> Path:
+    return GOLDEN / request.param
+
+
 @pytest.fixture(scope="module")
-def stored() -> dict[str, np.ndarray]:
-    with np.load(OUTPUTS, allow_pickle=False) as arrays:
+def stored(golden: Path) -> dict[str, np.ndarray]:
+    with np.load(golden / OUTPUTS, allow_pickle=False) as arrays:
         return dict(arrays)
+
+
+@pytest.fixture
+def model(golden: Path) -> LoadedModel:
+    [folder] = golden.glob("mediafm-*")
+    return load_model(folder)
 
 
 def outputs(model: LoadedModel, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -45,43 +57,45 @@ def outputs(model: LoadedModel, given: dict[str, np.ndarray]) -> dict[str, np.nd
     masked[0, 4, 1] = True  # one modality
     with torch.inference_mode():
         batch = (torch.from_numpy(short)[None], torch.from_numpy(metadata)[None])
-        found["prediction"] = network(*batch, masked=masked).reconstruction[0].numpy()
+        if network.two_directions is None:
+            found["prediction"] = network(*batch, masked=masked).reconstruction[0].numpy()
         found["boundaries"] = network.boundaries(*batch)[0].numpy()
     return found
 
 
-def test_outputs_equal_the_stored_ones(stored: dict[str, np.ndarray]) -> None:
-    [folder] = GOLDEN.glob("mediafm-*")
-    found = outputs(load_model(folder), stored)
+def test_outputs_equal_the_stored_ones(model: LoadedModel, stored: dict[str, np.ndarray]) -> None:
+    found = outputs(model, stored)
     assert set(stored) == {*found, "short", "long", "metadata"}
     for name, values in found.items():
         np.testing.assert_allclose(values, stored[name], atol=TOLERANCE, rtol=0, err_msg=name)
 
 
-def test_a_changed_slope_changes_the_outputs(stored: dict[str, np.ndarray]) -> None:
-    [folder] = GOLDEN.glob("mediafm-*")
-    model = load_model(folder)
+def test_a_changed_slope_changes_the_outputs(
+    model: LoadedModel, stored: dict[str, np.ndarray]
+) -> None:
     model.network.positions.slopes = [[0.0, 0.0] for _ in model.network.positions.slopes]
     found = outputs(model, stored)
     assert np.abs(found["short in context"] - stored["short in context"]).max() > 100 * TOLERANCE
 
 
-def test_rounding_does_not_change_the_outputs(stored: dict[str, np.ndarray]) -> None:
+def test_rounding_does_not_change_the_outputs(
+    model: LoadedModel, stored: dict[str, np.ndarray]
+) -> None:
     """Rounding repeats on one machine, so changed last bits of the inputs simulate another."""
-    [folder] = GOLDEN.glob("mediafm-*")
     rng = np.random.default_rng(0)
     moved = {
         name: (array * (1 + ULP * rng.choice([-1, 1], array.shape))).astype(np.float32)
         for name, array in stored.items()
         if name in ("short", "long", "metadata")
     }
-    for name, values in outputs(load_model(folder), moved).items():
+    for name, values in outputs(model, moved).items():
         np.testing.assert_allclose(values, stored[name], atol=TOLERANCE, rtol=0, err_msg=name)
 
 
-def test_the_stored_outputs_equal_those_in_float64(stored: dict[str, np.ndarray]) -> None:
-    [folder] = GOLDEN.glob("mediafm-*")
-    network = load_model(folder).network.double()
+def test_the_stored_outputs_equal_those_in_float64(
+    model: LoadedModel, stored: dict[str, np.ndarray]
+) -> None:
+    network = model.network.double()
     short, metadata = (torch.from_numpy(stored[name]).double() for name in ("short", "metadata"))
     with torch.inference_mode():
         shots, title = network.contextual(short[None], metadata[None])
@@ -89,8 +103,8 @@ def test_the_stored_outputs_equal_those_in_float64(stored: dict[str, np.ndarray]
     np.testing.assert_allclose(stored["short title"], title[0], atol=TOLERANCE, rtol=0)
 
 
-def store() -> None:
-    """Train the small model and store it with its outputs."""
+def store(attention: str) -> None:
+    """Train a small model and store it with its outputs."""
     import shutil
     import tempfile
 
@@ -117,7 +131,8 @@ def store() -> None:
         "long": title(400, scene=200),  # sums over a title grow, and their rounding with them
         "metadata": rng.standard_normal(6).astype(np.float32),
     }
-    shutil.rmtree(GOLDEN, ignore_errors=True)
+    golden = GOLDEN / attention
+    shutil.rmtree(golden, ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "long.parquet"
         pq.write_table(pa.table({"embedding": to_arrow(given["long"])}), path)
@@ -136,15 +151,17 @@ def store() -> None:
                 layers=2,
                 feed_forward=64,
                 max_shots=WINDOW,
+                attention=attention,
                 prediction="both",
                 missing_modality="learnt",
             ),
             TrainingSettings(steps=40, crop_shots=32),
-            GOLDEN,
+            golden,
             objective=ObjectiveSettings(boundary_weight=1.0, single_modality_ratio=0.3),
         )
-    np.savez(OUTPUTS, **given, **outputs(load_model(result.folder), given))
+    np.savez(golden / OUTPUTS, **given, **outputs(load_model(result.folder), given))
 
 
 if __name__ == "__main__":
-    store()
+    for kind in KINDS:
+        store(kind)

@@ -8,7 +8,8 @@ from torch.nn import functional
 from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.model.configuration import MediaFMConfig
-from mediafm_core.model.network import MediaFM, NoveltyFeatures
+from mediafm_core.model.network import MediaFM
+from mediafm_core.model.novelty import NoveltyFeatures
 from mediafm_core.model.training.novelty_statistics import fit_novelty
 
 RANGES = [(0, 12), (12, 20)]

@@ -4,6 +4,7 @@ On one machine rounding repeats, so that two float32 results can agree and both 
 what everything is compared with, and inputs are moved by their own rounding.
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -26,7 +27,9 @@ from mediafm_core.inference.whole_title import (
     windows,
 )
 from mediafm_core.model.configuration import MediaFMConfig
-from mediafm_core.model.network import MediaFM, NoveltyFeatures
+from mediafm_core.model.network import MediaFM
+from mediafm_core.model.novelty import NoveltyFeatures
+from mediafm_core.model.training.input_statistics import fit_statistics
 from mediafm_core.model.training.novelty_statistics import fit_novelty
 from mediafm_core.vectors import unit_length
 
@@ -61,8 +64,7 @@ def fitted_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = MediaFM(config).eval()
-    assert network.structure is not None
-    fit_novelty(network.structure, [torch.from_numpy(title) for title in titles])
+    fit_statistics(network, [torch.from_numpy(title) for title in titles])
     return network
 
 
@@ -73,8 +75,8 @@ def in_float64(network: MediaFM, title: TitleInput) -> Contextual:
     plan = windows(len(title.fused), network.config.max_shots)
     fused = torch.from_numpy(title.fused).double()
     metadata = torch.from_numpy(title.global_vector).double()
-    shots = np.zeros((len(fused), network.config.hidden_size))
-    whole = np.zeros(network.config.hidden_size)
+    shots = np.zeros((len(fused), network.config.context_size))
+    whole = np.zeros(network.config.context_size)
     for start, weights in zip(plan.starts, plan.weights.astype(np.float64), strict=True):
         of_window = slice(start, start + len(weights))
         read, summary = network.contextual(fused[None, of_window], metadata[None])
@@ -107,13 +109,20 @@ def ovsd_titles(folder: Path) -> list[np.ndarray]:
     ]
 
 
-@pytest.fixture(scope="module", params=["made", "ovsd"])
+@pytest.fixture(
+    scope="module",
+    params=itertools.product(["made", "ovsd"], ["bidirectional", "two_directions"]),
+    ids="-".join,
+)
 def case(request: pytest.FixtureRequest) -> Case:
-    if request.param == "made":
+    data, attention = request.param
+    reading = {"attention": attention}
+    if data == "made":
         titles = [made_title(length) for length in LENGTHS]
-        return Case.of(fitted_network(SHAPE, titles, RANGES), titles)
+        return Case.of(fitted_network(SHAPE.model_copy(update=reading), titles, RANGES), titles)
     films = ovsd_titles(request.getfixturevalue("shared_benchmark"))
-    network = fitted_network(ModelSettings(), films, {"video": (0, 512)})
+    shape = ModelSettings() if attention == "bidirectional" else SHAPE.model_copy(update=reading)
+    network = fitted_network(shape, films, {"video": (0, 512)})
     together = np.concatenate(films)
     return Case.of(network, [*films, together[:1], together[7:9], together[:500], together[:3000]])
 
@@ -216,10 +225,14 @@ def test_every_input_is_that_of_float64(case: Case) -> None:
     for title in case.titles:
         fused = torch.from_numpy(title.fused)[None]
         metadata = torch.from_numpy(title.global_vector)[None]
-        for part in ("structure", "surroundings"):
-            found = getattr(network, part)(fused).double()
-            error = (found - getattr(exact_network, part)(fused.double())).abs()[0].amax(dim=0)
+        reads_two = network.config.reads_two_directions
+        for part in ("structure", "two_directions.input" if reads_two else "surroundings"):
+            found = network.get_submodule(part)(fused).double()
+            exact = exact_network.get_submodule(part)(fused.double())
+            error = (found - exact).abs()[0].amax(dim=0)
             assert error.max() < FEATURE_TOLERANCE, (part, int(error.argmax()))
+        if reads_two:
+            continue  # nothing else comes before the layers
         found = network.hidden_states(fused, metadata, layers=0)[0].double()
         exact = exact_network.hidden_states(fused.double(), metadata.double(), layers=0)[0]
         torch.testing.assert_close(found, exact, atol=1e-5, rtol=0)

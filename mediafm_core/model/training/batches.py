@@ -14,12 +14,15 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.training.masking import Masks, StepMasks
 from mediafm_core.model.training.objective import Batch, Counts
+from mediafm_core.model.training.past_future import pairs_of
 from mediafm_core.model.training.random_streams import CROPS, random_stream
+from mediafm_core.model.training.scene_targets import SceneTargets
 from mediafm_core.model.training.training_data import TrainingData
 from mediafm_core.runtime.prefetch import prefetch
 
@@ -112,6 +115,7 @@ class BatchReader:
         settings: seed and accumulation.
         rank: of this process.
         processes: that share every step.
+        targets: of the scene boundary loss, where the network needs them.
         pinned: put tensors into pinned memory, which a GPU copies from asynchronously.
 
     Raises:
@@ -128,6 +132,7 @@ class BatchReader:
         rank: int = 0,
         processes: int = 1,
         pinned: bool = False,
+        targets: SceneTargets | None = None,
     ) -> None:
         parts = processes * settings.accumulation
         if settings.titles_per_batch % parts:
@@ -137,12 +142,14 @@ class BatchReader:
                 f"evenly: make it a multiple of {parts}."
             )
         self._data = data
+        self._first_shots = np.cumsum(data.shots) - data.shots  # [titles]
         self._plan = plan
         self._masks = StepMasks(objective, ranges, settings.seed)
         self._size = settings.titles_per_batch // parts
         self._first, self._count = rank * settings.accumulation, settings.accumulation
         self._parts = parts
         self._pinned = pinned
+        self._targets = targets
 
     def read(self, step: int) -> StepBatches:
         """Read the batches of a step that this process computes.
@@ -159,7 +166,11 @@ class BatchReader:
             for i in range(self._first, self._first + self._count)
         ]
         batches = [self._batch(plan, masks, part) for part in parts]
-        counts = Counts(masked=int(masks.row_weights.sum()), shots=int(plan.lengths.sum()))
+        counts = Counts(
+            masked=int(masks.row_weights.sum()),
+            shots=int(plan.lengths.sum()),
+            pairs=int(pairs_of(lengths).sum()),
+        )
         longest = plan.lengths.reshape(self._parts, self._size).max(axis=1)
         return StepBatches(batches, counts, int(longest.sum()) * self._size)
 
@@ -181,6 +192,8 @@ class BatchReader:
             row_weights=masks.row_weights[part, :rows].contiguous(),
             dropped=masks.dropped[part],
             first_position=torch.from_numpy(plan.first_positions[part]),
+            first_shot=torch.from_numpy(self._first_shots[plan.titles[part]] + plan.starts[part]),
+            boundaries=self._boundaries(plan, part),
         )
         if not self._pinned:
             return batch
@@ -190,6 +203,18 @@ class BatchReader:
             if tensor is not None
         }
         return batch._replace(**pinned)
+
+    def _boundaries(self, plan: StepPlan, part: slice) -> torch.Tensor | None:
+        """Read targets `[b, n, grains]` of the boundary loss, zero in the padding."""
+        if self._targets is None:
+            return None
+        lengths = plan.lengths[part]
+        sequences = zip(plan.titles[part], plan.starts[part], lengths, strict=True)
+        rows = [
+            torch.tensor(self._targets.read(int(title), int(start), int(start + length)))
+            for title, start, length in sequences
+        ]
+        return pad_sequence(rows, batch_first=True)
 
     def _read(self, plan: StepPlan, part: slice) -> np.ndarray:
         """Read fused vectors `[b, n, d]`, zero in the padding."""

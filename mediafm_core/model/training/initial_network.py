@@ -16,8 +16,8 @@ from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.configuration import MediaFMConfig
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.saved_model import own_settings
-from mediafm_core.model.training.novelty_statistics import fit_novelty, sampled_titles
-from mediafm_core.model.training.slow_feature_statistics import fit_slow_features
+from mediafm_core.model.training.input_statistics import fit_statistics
+from mediafm_core.model.training.novelty_statistics import sampled_titles
 from mediafm_core.model.training.training_data import TrainingData
 from mediafm_core.model.training.validation import split_titles
 from mediafm_core.model.training.warm_start import starting_weights
@@ -58,10 +58,7 @@ def initial_network(
     if training.start_from is not None:
         _start_from(network, training.start_from)
     else:
-        sample = sampled_titles(data, titles, training.seed)
-        fit_slow_features(network.slow_features, sample)
-        if network.structure is not None:
-            fit_novelty(network.structure, sample)
+        fit_statistics(network, sampled_titles(data, titles, training.seed))
     return network
 
 

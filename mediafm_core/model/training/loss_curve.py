@@ -42,7 +42,10 @@ def loss_curve_png(curve: Sequence["CurvePoint"], baselines: Mapping[str, float]
             linestyle=styles[index % len(styles)],
         )
     axes.set_xlabel("step")
-    axes.set_ylabel("cosine distance of masked shots")
+    compares = any(point.validation_accuracy is not None for point in curve)
+    axes.set_ylabel(
+        "loss of past against future" if compares else "cosine distance of masked shots"
+    )
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend()

@@ -3,7 +3,7 @@
 A network that predicts masked shots learns to smooth each shot towards its neighbours, which hides
 where one scene ends and another begins; the effect of the features on scene starts is in
 `docs/laboratory/2026-11-22-scene-starts.md`. Principal components and scales are kept with the
-weights; gradient descent does not change them. `mediafm_core.model.network.NoveltyFeatures`
+weights; gradient descent does not change them. `mediafm_core.model.novelty.NoveltyFeatures`
 computes the features from them.
 
 Rounding must stay small in all of it, or a vector depends on the device and on the batch:
@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from mediafm_core.model.network import NoveltyFeatures, PrincipalBands
+from mediafm_core.model.novelty import NoveltyFeatures, PrincipalBands
 from mediafm_core.model.training.training_data import TrainingData
 
 SAMPLE_SHOTS = 20_000  # that the statistics are measured on

@@ -18,7 +18,9 @@ from torch.nn import functional
 
 from mediafm_core.config.training_settings import ObjectiveSettings
 from mediafm_core.model.network import MediaFM
+from mediafm_core.model.training.past_future import PastFuture, past_future
 from mediafm_core.model.training.pseudo_boundaries import pseudo_boundaries
+from mediafm_core.model.two_directions import Directions
 
 # Least length of a prediction in the cosine: without visible shots it is zero, and the gradient of
 # a cosine grows with one over the length.
@@ -36,6 +38,8 @@ class Batch(NamedTuple):
     row_weights: torch.Tensor  # [b, k] float32
     dropped: torch.Tensor  # [b, m] bool
     first_position: torch.Tensor  # [b] int64, see `MediaFM.forward`
+    first_shot: torch.Tensor  # [b] int64, number of the first shot among all shots of the data
+    boundaries: torch.Tensor | None = None  # [b, n, grains], see `scene_targets`
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
         """Move the batch to a device."""
@@ -52,13 +56,14 @@ class Counts(NamedTuple):
 
     masked: int  # masked shots
     shots: int
+    pairs: int  # shots with a past, see `past_future`
 
 
 class Losses(NamedTuple):
     """Losses of a batch; over all batches and processes of a step they add up to its mean."""
 
     total: torch.Tensor  # to be differentiated
-    masked: torch.Tensor  # the cosine distance of masked shots
+    main: torch.Tensor  # cosine distance of masked shots, or loss of past against future
     terms: dict[str, torch.Tensor]  # the others by name, without their weights
 
 
@@ -76,6 +81,8 @@ class Objective(nn.Module):
         fused = batch.fused
         if settings.modality_dropout:
             fused = drop_modalities(fused, batch.dropped, network.modality_ranges)
+        if network.two_directions is not None:
+            return self._two_directions(batch, fused, counts)
         output = network(
             fused,
             batch.global_,
@@ -104,6 +111,40 @@ class Objective(nn.Module):
             total = total + settings.boundary_weight * value
             terms["boundary"] = value.detach()
         return Losses(total, masked.detach(), terms)
+
+    def _two_directions(self, batch: Batch, fused: torch.Tensor, counts: Counts) -> Losses:
+        """Compute the losses of a network that reads in two directions."""
+        settings, network = self.settings, self.network
+        directions = network.directions(fused, batch.global_, batch.present)
+        found = self.compare(directions, batch)
+        value = found.loss / max(1, counts.pairs)
+        terms = {"accuracy": (found.correct / max(1, counts.pairs)).detach()}
+        total = settings.past_future_weight * value
+        if settings.boundary_weight:
+            boundary = self._grains(network.boundaries_of(directions), batch) / counts.shots
+            total = total + settings.boundary_weight * boundary
+            terms["boundary"] = boundary.detach()
+        return Losses(total, value.detach(), terms)
+
+    def _grains(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Sum over shots the cross-entropy of a scene that starts there, mean over grains."""
+        assert batch.boundaries is not None  # noqa: S101
+        loss = functional.binary_cross_entropy_with_logits(
+            logits.float(), batch.boundaries, reduction="none"
+        ).mean(dim=-1)  # [b, n]
+        known = torch.arange(loss.shape[1], device=loss.device) > 0  # the first shot has no past
+        if batch.present is not None:
+            known = known & batch.present
+        return (loss * known).sum()
+
+    def compare(self, directions: Directions, batch: Batch) -> PastFuture:
+        """Compare past and future of each shot of a batch with those of the others."""
+        parts = self.network.two_directions
+        assert parts is not None  # noqa: S101
+        past, future = parts.agreement(directions)
+        temperature = self.settings.past_future_temperature
+        with torch.autocast(past.device.type, enabled=False):
+            return past_future(past, future, batch.present, shots_of(batch), temperature)
 
     def _masked_columns(self, batch: Batch) -> torch.Tensor:
         """Return `[b, k, d]`: 1 in the masked columns of each predicted shot, else 0."""
@@ -142,6 +183,12 @@ class Objective(nn.Module):
         )
         loss = functional.binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
         return (loss * known).sum()
+
+
+def shots_of(batch: Batch) -> torch.Tensor:
+    """Return the number `[b, n]` of each shot among all shots of the data."""
+    place = torch.arange(batch.fused.shape[1], device=batch.fused.device)
+    return batch.first_shot[:, None] + place
 
 
 def drop_modalities(

@@ -23,11 +23,20 @@ class ParameterGroup(NamedTuple):
 
 
 class CurvePoint(NamedTuple):
-    """Losses at a step: the mean over the training batches since the last point, and validation."""
+    """Losses at a step: the mean over the training batches since the last point, and validation.
+
+    `validation_accuracy` is the share of shots whose future was found from their past, for a
+    network that reads in two directions.
+    """
 
     step: int
     training_loss: float
     validation_loss: float
+    validation_accuracy: float | None = None
+
+    def as_record(self) -> dict[str, float]:
+        """Return the values that were measured, by name."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
 
 
 class Started(NamedTuple):
@@ -67,7 +76,7 @@ class Started(NamedTuple):
 class Progress(NamedTuple):
     """Event after a step; `validation_loss` is the latest one, None before the first.
 
-    `terms` are the losses beside Masked Shot Modeling, by name.
+    `terms` are the losses beside the main one, and the accuracy of past against future, by name.
     """
 
     step: int
@@ -77,11 +86,14 @@ class Progress(NamedTuple):
     shots_per_second: float
     seconds_left: float
     terms: Mapping[str, float] = MappingProxyType({})
+    validation_accuracy: float | None = None
 
     def lines(self) -> list[str]:
         """Return lines for a log."""
         known = self.validation_loss is not None
         validation = f", validation loss {self.validation_loss:.4f}" if known else ""
+        if self.validation_accuracy is not None:
+            validation += f", validation accuracy {self.validation_accuracy:.1%}"
         terms = "".join(f", {name} {value:.4f}" for name, value in self.terms.items())
         return [
             f"step {self.step} of {self.steps}: training loss {self.training_loss:.4f}{terms}"

@@ -33,6 +33,7 @@ from mediafm_core.model.training.initial_network import (
     network_configuration,
     own_randomness,
 )
+from mediafm_core.model.training.past_future_validation import PastFutureValidation
 from mediafm_core.model.training.progress_events import (
     CurvePoint,
     Observer,
@@ -40,6 +41,7 @@ from mediafm_core.model.training.progress_events import (
     Phase,
     Started,
 )
+from mediafm_core.model.training.scene_targets import SceneTargets
 from mediafm_core.model.training.training_checkpoint import Checkpoints, remove_old_checkpoints
 from mediafm_core.model.training.training_data import TrainingData
 from mediafm_core.model.training.training_loop import TrainingLoop
@@ -122,7 +124,7 @@ def train(
     """
     objective = objective or ObjectiveSettings()
     world = world or World()
-    _check_settings(model, training)
+    _check_settings(model, training, objective)
     target = torch.device(device)
     config = network_configuration(data, model, objective)
     request = training_request(data, model, objective, training, target)
@@ -161,16 +163,9 @@ def train(
                 world.rank,
                 world.size,
                 pinned=target.type == "cuda",
+                targets=_targets(data, network, objective),
             ),
-            Validation(
-                data,
-                validation_titles,
-                model.max_shots,
-                training,
-                objective.mask_ratio,
-                len(ranges),
-                world,
-            ),
+            _validation(data, validation_titles, network, training, objective, world),
             saved,
             world,
             keeps_best=training.patience > 0 and kind == "held-out titles",
@@ -194,7 +189,7 @@ def train(
         record = {
             **request,
             "shots": int(data.shots.sum()),
-            "curve": [point._asdict() for point in state.curve],
+            "curve": [point.as_record() for point in state.curve],
             "kept_step": state.kept_step,
             "baselines": validation.baselines,
             "validation": kind,
@@ -254,7 +249,35 @@ def training_request(
     }
 
 
-def _check_settings(model: ModelSettings, training: TrainingSettings) -> None:
+def _targets(
+    data: TrainingData, network: MediaFM, objective: ObjectiveSettings
+) -> SceneTargets | None:
+    """Make the targets of the scene boundary loss, where the network learns from them."""
+    if network.two_directions is None or not objective.boundary_weight:
+        return None
+    return SceneTargets(data, network.slow_features)
+
+
+def _validation(
+    data: TrainingData,
+    titles: list[int],
+    network: MediaFM,
+    training: TrainingSettings,
+    objective: ObjectiveSettings,
+    world: World,
+) -> Validation | PastFutureValidation:
+    """Make the validation of the loss that the network is trained by."""
+    if network.two_directions is not None:
+        return PastFutureValidation(data, titles, network, training, objective, world)
+    ratio, modalities = objective.mask_ratio, len(network.modality_ranges)
+    return Validation(data, titles, network.config.max_shots, training, ratio, modalities, world)
+
+
+def _check_settings(
+    model: ModelSettings, training: TrainingSettings, objective: ObjectiveSettings
+) -> None:
+    if model.attention == "two_directions":
+        _check_two_directions(model, objective)
     if training.crop_shots > model.max_shots:
         raise ConfigurationError(
             f"training.crop_shots is {training.crop_shots} and model.max_shots only "
@@ -269,4 +292,27 @@ def _check_settings(model: ModelSettings, training: TrainingSettings) -> None:
         raise ConfigurationError(
             f"model.context_layer is {model.context_layer} and there are {model.layers} layers: "
             "name one of them."
+        )
+
+
+def _check_two_directions(model: ModelSettings, objective: ObjectiveSettings) -> None:
+    if model.positions != "relative":
+        raise ConfigurationError(
+            f"model.positions is {model.positions} and model.attention is two_directions, which "
+            "reads relative positions: set model.positions to relative."
+        )
+    if model.context_layer not in (None, model.layers):
+        raise ConfigurationError(
+            f"model.context_layer is {model.context_layer} and model.attention is two_directions, "
+            "which reads the last layer: remove model.context_layer."
+        )
+    if objective.contrastive_weight:
+        raise ConfigurationError(
+            f"objective.contrastive_weight is {objective.contrastive_weight} and compares masked "
+            "shots, which model.attention two_directions does not have: set it to 0."
+        )
+    if not objective.past_future_weight:
+        raise ConfigurationError(
+            "objective.past_future_weight is 0 and model.attention is two_directions, which is "
+            "trained by it: raise it above 0."
         )

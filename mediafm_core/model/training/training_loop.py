@@ -23,6 +23,7 @@ from mediafm_core.model.training.batches import BatchReader, StepBatches
 from mediafm_core.model.training.distributed import World, without_gradient_sync
 from mediafm_core.model.training.objective import Losses, Objective
 from mediafm_core.model.training.optimisers import Optimisers
+from mediafm_core.model.training.past_future_validation import PastFutureValidation
 from mediafm_core.model.training.progress_events import CurvePoint, Observer, Phase, Progress
 from mediafm_core.model.training.training_checkpoint import Checkpoints, damaged_checkpoint
 from mediafm_core.model.training.validation import Validation
@@ -83,7 +84,7 @@ class TrainingLoop:
         objective: ObjectiveSettings,
         settings: TrainingSettings,
         reader: BatchReader,
-        validation: Validation,
+        validation: Validation | PastFutureValidation,
         checkpoints: Checkpoints | None,
         world: World,
         keeps_best: bool,
@@ -194,7 +195,7 @@ class TrainingLoop:
             self.network.load_state_dict(self._best)
 
     def _step(self, step: int, batches: StepBatches) -> torch.Tensor:
-        """Update the network once; return `[3 + terms]`: total, masked loss, norm, other terms."""
+        """Update the network once; return `[3 + terms]`: total, main loss, norm, other terms."""
         values: list[torch.Tensor] = []
         count = len(batches.batches)
         for index, batch in enumerate(batches.batches):
@@ -205,7 +206,7 @@ class TrainingLoop:
                 # Gradients are averaged over the processes, and the step needs their sum.
                 (losses.total * self._world.size).backward()
             self._names = list(losses.terms)
-            parts = [losses.total.detach(), losses.masked, *losses.terms.values()]
+            parts = [losses.total.detach(), losses.main, *losses.terms.values()]
             values.append(torch.stack([part.float() for part in parts]))
         norm = self.optimisers.step(step)
         total = torch.stack(values).sum(dim=0)
@@ -214,21 +215,21 @@ class TrainingLoop:
     def _fetch(self, pending: list[torch.Tensor]) -> tuple[float, dict[str, float]]:
         """Wait for the losses of the last steps; return that of the last one, and its terms."""
         rows = self._world.sum(torch.stack(pending)).tolist()  # [steps][3 + terms]
-        for index, (total, masked, norm, *_) in enumerate(rows):
+        for index, (total, main, norm, *_) in enumerate(rows):
             step = self.state.step - len(rows) + 1 + index
             for what, value in (("loss", total), ("gradient", norm)):
                 if not math.isfinite(value):
                     raise self._diverged(f"training {what} is {value} at step {step}")
-            self.state.recent.append(masked)
+            self.state.recent.append(main)
         return rows[-1][1], dict(zip(self._names, rows[-1][3:], strict=True))
 
     def _validate(self, observe: Observer) -> bool:
         """Add a point to the curve; return True if `patience` is exhausted."""
         state = self.state
-        loss = self.validation.loss(
+        loss, accuracy = self.validation.measure(
             self.network, self.precision, lambda share: observe(Phase("validating", share))
         )
-        point = CurvePoint(state.step, float(np.mean(state.recent)), loss)
+        point = CurvePoint(state.step, float(np.mean(state.recent)), loss, accuracy)
         state.curve.append(point)
         state.recent.clear()
         if not self._keeps_best:
@@ -244,14 +245,16 @@ class TrainingLoop:
 
     def _progress(self, steps: int, loss: float, terms: dict[str, float]) -> Progress:
         state = self.state
+        latest = state.curve[-1] if state.curve else None
         return Progress(
             state.step,
             self._settings.steps,
             loss,
-            state.curve[-1].validation_loss if state.curve else None,
+            latest.validation_loss if latest else None,
             self.shots / self.seconds,
             (self._settings.steps - state.step) * self.seconds / steps,
             terms,
+            latest.validation_accuracy if latest else None,
         )
 
     def _save(self) -> None:

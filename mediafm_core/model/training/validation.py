@@ -8,7 +8,7 @@ cannot. The baselines predict under the same masks.
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +30,13 @@ VALIDATION_SHOTS = 8192  # bound of the shots that a validation keeps in memory
 _BATCH_SHOTS = 4096  # padding included
 
 Kind = Literal["held-out titles", "same titles"]
+
+
+class Validated(NamedTuple):
+    """Result of a validation."""
+
+    loss: float
+    accuracy: float | None = None  # of past against future
 
 
 def split_titles(
@@ -104,6 +111,15 @@ class Validation:
         batches = [_collate(fused, metadata, masks, indices) for indices in _divide(lengths)]
         self._batches = batches[world.rank :: world.size]
         self._world = world
+
+    def measure(
+        self,
+        network: MediaFM,
+        precision: Precision,
+        progress: Callable[[float], None] = lambda _share: None,
+    ) -> Validated:
+        """Compute the loss, see `loss`."""
+        return Validated(self.loss(network, precision, progress))
 
     @torch.inference_mode()
     def loss(
@@ -185,4 +201,5 @@ def _collate(
         row_weights=pad_sequence([mask.row_weights[0] for mask in chosen], batch_first=True),
         dropped=torch.cat([mask.dropped for mask in chosen]),
         first_position=torch.zeros(len(indices), dtype=torch.int64),
+        first_shot=torch.zeros(len(indices), dtype=torch.int64),
     )

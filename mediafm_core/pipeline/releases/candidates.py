@@ -33,6 +33,9 @@ _PARTS: dict[str, type] = {
 }
 
 
+_COMPARED = ("titles_per_batch", "crop_shots", "accumulation", "processes")
+
+
 @dataclass(frozen=True)
 class TrainingRecord:
     """Facts about a trained model from its JSON files, as evidence for a release.
@@ -43,7 +46,8 @@ class TrainingRecord:
         titles: number of titles it was trained on, with those held out for validation.
         shots: of these titles.
         steps: after which its weights were kept.
-        validation_loss: at that step, a cosine distance.
+        validation_loss: at that step, a cosine distance, or the loss of past against future.
+        predicted: "masked shots", or "the future of shots".
         best_baseline: name and loss of the best prediction without a network.
         validation: "held-out titles" or "same titles".
         validation_masks: everything that determines the masked shots of its validation; losses of
@@ -57,6 +61,7 @@ class TrainingRecord:
     shots: int
     steps: int
     validation_loss: float
+    predicted: str
     best_baseline: tuple[str, float] | None
     validation: str
     validation_masks: Mapping[str, Any]
@@ -185,6 +190,7 @@ def _training_record(model: StoredModel, version: str, config: Mapping[str, Any]
         shots=int(training["shots"]),
         steps=int(kept["step"]),
         validation_loss=float(kept["validation_loss"]),
+        predicted="the future of shots" if "validation_accuracy" in kept else "masked shots",
         best_baseline=min(baselines.items(), key=lambda each: each[1], default=None),
         validation=str(training["validation"]),
         validation_masks=_validation_masks(training, config),
@@ -205,13 +211,23 @@ def _require_types(training: Mapping[str, Any]) -> None:
 
 
 def _validation_masks(training: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return everything that determines the masked shots of a model's validation."""
+    """Return everything that determines the shots of a model's validation, and their masks."""
     versions = training["titles"]
+    training_settings = training.get("training", {})
+    two = config.get("attention") == "two_directions"
     return {
+        "attention": config.get("attention"),
+        # A loss depends on how many futures are compared, and how sharply.
+        "compared": [
+            *(training_settings.get(name) for name in _COMPARED),
+            training.get("objective", {}).get("past_future_temperature"),
+        ]
+        if two
+        else None,
         "validation": training["validation"],
         "shots": training.get("validation_shots"),
         "titles": {title: versions.get(title) for title in training.get("validation_titles", [])},
-        "seed": training.get("training", {}).get("seed"),
+        "seed": training_settings.get("seed"),
         "mask_share": training.get("objective", {}).get("mask_share"),
         "version": training.get("identity", {}).get("version"),
         "ranges": config.get("fused_ranges"),

@@ -177,6 +177,7 @@ def compare_by_masked_shots(candidate: Candidate, reference: Candidate | None) -
     """
     record = candidate.record
     warnings = []
+    subject = record.predicted.removeprefix("the future of ")
     if record.best_baseline is not None and record.validation_loss > record.best_baseline[1]:
         warnings.append("worse than the best baseline")
     compared = ""
@@ -188,11 +189,11 @@ def compare_by_masked_shots(candidate: Candidate, reference: Candidate | None) -
     ):
         compared = f", {reference.identity} {other.validation_loss:.4f}"
         if record.validation_loss > other.validation_loss * (1 + _SAME_LOSS):
-            warnings.append(f"worse than {reference.identity} on the same masked shots")
+            warnings.append(f"worse than {reference.identity} on the same {subject}")
     evidence = f"{candidate.identity}: {record.evidence}{compared}"
     if warnings:
         faults = " and ".join(warnings)
-        return Finding(False, f"{evidence}. It predicts masked shots {faults}.")
+        return Finding(False, f"{evidence}. It predicts {record.predicted} {faults}.")
     is_known = record.best_baseline is not None or compared
     return Finding(True if is_known else None, f"{evidence}.")
 
