@@ -38,7 +38,6 @@ def closing_table(
         "state",
         "shots",
         "with text",
-        "scenes",
         "clips",
         "length",
         "CPU s",
@@ -74,12 +73,10 @@ def _numbers(platform: Platform, title_id: str) -> list[str]:
     store, model = platform.store, platform.serving_model
     shots = store.record("shots", title_id)
     text = store.record("text_embeddings", title_id)
-    scenes = store.record("scenes", title_id, model) if model else None
     clips = store.record("clip_features", title_id, model) if model else None
     return [
         str(shots.details["rows"]) if shots else "",
         str(text.details["present"]) if text else "",
-        str(scenes.details["scenes"]) if scenes else "",
         str(clips.details["rows"]) if clips else "",
     ]
 
