@@ -23,6 +23,7 @@ from torch.nn import functional
 from transformers.models.bert.modeling_bert import BertLayer
 
 from mediafm_core.model.configuration import SPECIAL_TOKENS, MediaFMConfig
+from mediafm_core.model.content_head import ContentHead
 from mediafm_core.model.network_base import MediaFMBase, ScaledLinear, attention_dtype
 from mediafm_core.model.novelty import NoveltyFeatures
 from mediafm_core.model.positions import positions_of
@@ -70,7 +71,9 @@ class MediaFM(MediaFMBase):
                 self.absent_token = nn.Parameter(torch.empty(fused))
             if self.structure is not None:
                 self.structure_projection = nn.Linear(self.structure.size, hidden)
-        self.slow_features = SlowFeatures(fused)  # the metric of scenes, no input
+        # For scenes, see `mediafm_core.inference.scenes`; no inputs of the network.
+        self.slow_features = SlowFeatures(fused)
+        self.content_head = ContentHead(fused)
         reach = config.neighbour_means
         self.surroundings = NeighbourMeans(fused, hidden, reach) if reach else None
         self.positions = positions_of(config)

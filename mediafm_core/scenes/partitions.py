@@ -13,7 +13,8 @@ In place of the cheapest partition, all partitions are weighted by
 and a shot's marginal is the share of the partitions in which a scene starts at it, computed by the
 forward-backward recursion over scene ends (as for segmental models: S. Sarawagi, W. Cohen, NIPS
 2004). The penalty follows from the wanted mean length of a scene, the grain: with it, a scene is
-expected to start at one in `grain` of the shots after the first.
+expected to start at one in `grain` of the shots after the first. Other evidence for a boundary at a
+shot, as the logarithm of odds, is added to the exponent of every partition that has it.
 
 Costs are float64 and are computed within a band of the longest scene around the diagonal: memory is
 `shots * longest_scene * kernels * temperatures`. All sums are over the shots of a scene, so that
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 Costs = NDArray[np.float64]
 
 GRAINS = (4, 6, 9, 14, 22)  # mean shots of a scene
+DEFAULT_GRAIN = 9
 TEMPERATURES = (0.1, 0.3)  # of costs, in which a shot that is like no other of its scene counts 1
 LONGEST_SCENE = 80  # shots
 
@@ -41,6 +43,7 @@ def boundary_marginals(
     grains: Sequence[float] = GRAINS,
     temperatures: Sequence[float] = TEMPERATURES,
     longest_scene: int = LONGEST_SCENE,
+    evidence: np.ndarray | None = None,
 ) -> np.ndarray:
     """Compute the probability that a scene starts at each shot, mean over kernels and temperatures.
 
@@ -50,18 +53,40 @@ def boundary_marginals(
         grains: mean shots of a scene, above 1 and below `longest_scene`.
         temperatures: above 0; the lower, the more only the cheapest partitions count.
         longest_scene: in shots.
+        evidence: `[n, grains]` logarithms of odds that are added for a boundary at each shot; only
+            their differences between shots count, and the first shot's not at all.
 
     Returns:
         `[n, grains]` float32. Rows after the first sum to `(n - 1) / grain`; the first is 0: the
         start of the title is no boundary between scenes.
 
     Raises:
-        ValueError: no kernel, no shot, a value that is not finite, or a grain or temperature out
-            of range.
+        ValueError: no kernel, no shot, a value that is not finite, a grain or temperature out of
+            range, or evidence of another shape.
     """
     _check(kernels, grains, temperatures, longest_scene)
+    if evidence is not None:
+        _check_evidence(evidence, (len(kernels[0]), len(grains)))
     costs = np.stack([scene_costs(vectors, longest_scene) for vectors in kernels], axis=1)
-    return marginals_of_costs(costs, grains, temperatures).mean(axis=(0, 1)).T.astype(np.float32)
+    marginals = marginals_of_costs(costs, grains, temperatures, evidence)
+    return marginals.mean(axis=(0, 1)).T.astype(np.float32)
+
+
+def likely_starts(probability: np.ndarray, grain: float) -> NDArray[np.int64]:
+    """Return the first shots of the scenes `[k]`, in order; the first is 0.
+
+    After it they are the most probable ones, as many as the grain says. Their number does not
+    follow from the probabilities, which are right on average but, if similarity says little, all
+    close to that average.
+
+    Args:
+        probability: `[n]` of a scene start; the first is not used.
+        grain: mean shots of a scene.
+    """
+    inner = probability[1:]
+    count = round(len(inner) / grain)
+    chosen = np.argsort(-inner, kind="stable")[:count]
+    return np.concatenate([[0], 1 + np.sort(chosen)]).astype(np.int64)
 
 
 def scene_costs(vectors: np.ndarray, longest_scene: int = LONGEST_SCENE) -> Costs:
@@ -108,18 +133,32 @@ def _products(vectors: Costs, longest: int) -> Costs:
 
 
 def marginals_of_costs(
-    costs: Costs, grains: Sequence[float], temperatures: Sequence[float]
+    costs: Costs,
+    grains: Sequence[float],
+    temperatures: Sequence[float],
+    evidence: np.ndarray | None = None,
 ) -> NDArray[np.float64]:
-    """Compute marginals `[kernels, temperatures, grains, n]` of costs `[n, kernels, l]`."""
+    """Compute marginals `[kernels, temperatures, grains, n]`.
+
+    Args:
+        costs: `[n, kernels, l]`, as `scene_costs` gives them for one kernel.
+        grains: as in `boundary_marginals`.
+        temperatures: as in `boundary_marginals`.
+        evidence: as in `boundary_marginals`.
+    """
     energies = energies_of(costs, temperatures)
     count, lanes = energies.shape[:2]
     marginals = np.zeros((lanes, len(grains), count))
     if count > 1:
+        bonus = np.zeros((len(grains), count + 1))  # of a boundary before shot q
+        if evidence is not None:
+            bonus[:, 1:count] = evidence[1:].T
         boundaries = (count - 1) / np.asarray(grains, dtype=np.float64)
-        penalties = _penalties(energies, boundaries)
-        before = _forward(energies, penalties)[0]  # [lanes, g, n + 1]
-        after = _forward(_reversed(energies), penalties)[0][..., ::-1]
-        logarithms = before + after - before[..., -1:]
+        penalties = _penalties(energies, bonus, boundaries)
+        before = _forward(energies, bonus, penalties)[0]  # [lanes, g, n + 1]
+        after = _forward(_reversed(energies), bonus[:, ::-1], penalties)[0][..., ::-1]
+        # The bonus of a boundary is in both.
+        logarithms = before + after - bonus - before[..., -1:]
         marginals[..., 1:] = np.exp(np.minimum(logarithms[..., 1:-1], 0.0))
     return marginals.reshape(costs.shape[1], len(temperatures), len(grains), count)
 
@@ -141,11 +180,12 @@ def _reversed(energies: Costs) -> Costs:
     return turned
 
 
-def _forward(energies: Costs, penalties: NDArray) -> tuple[Costs, NDArray]:
+def _forward(energies: Costs, bonus: Costs, penalties: NDArray) -> tuple[Costs, NDArray]:
     """Sum the weights of all partitions of the first shots of a title.
 
     Args:
         energies: `[n, lanes, l]`, the longest scene first.
+        bonus: `[g, n + 1]` of a boundary after so many shots, zero at both ends.
         penalties: `[lanes, g]` of each scene.
 
     Returns:
@@ -165,12 +205,12 @@ def _forward(energies: Costs, penalties: NDArray) -> tuple[Costs, NDArray]:
         np.exp(terms, out=terms)
         total = terms.sum(axis=-1)
         mean = np.einsum("agl,agl->ag", terms, scenes[..., window]) / total
-        sums[..., end + longest] = np.log(total) + largest[..., 0] - penalties
+        sums[..., end + longest] = np.log(total) + largest[..., 0] + bonus[:, end] - penalties
         scenes[..., end + longest] = mean + 1
     return sums[..., longest:], scenes[..., -1]
 
 
-def _penalties(energies: Costs, boundaries: NDArray) -> NDArray:
+def _penalties(energies: Costs, bonus: Costs, boundaries: NDArray) -> NDArray:
     """Find penalties `[lanes, g]` with which so many boundaries `[g]` are expected.
 
     The logarithm of the expected number falls with the penalty, nearly linearly: its zero is found
@@ -180,13 +220,13 @@ def _penalties(energies: Costs, boundaries: NDArray) -> NDArray:
     wanted = np.broadcast_to(np.log(boundaries), (lanes, len(boundaries)))
 
     def excess(penalties: NDArray) -> NDArray:
-        expected = _forward(energies, penalties)[1] - 1
+        expected = _forward(energies, bonus, penalties)[1] - 1
         return np.log(np.maximum(expected, 1e-300)) - wanted
 
     # To divide a scene never costs more. So a shot starts a scene with odds of at least
-    # exp(-penalty): this penalty leaves too many boundaries, or just enough.
+    # exp(bonus - penalty): this penalty leaves too many boundaries, or just enough.
     share = boundaries / (count - 1)
-    low = np.broadcast_to(np.log(1 / share - 1), wanted.shape).copy()
+    low = np.broadcast_to(np.log(1 / share - 1), wanted.shape) + bonus[:, 1:-1].min(axis=1)
     above = excess(low)
     step = 2.0
     high = low + step
@@ -236,5 +276,15 @@ def _check(
             f"The grains are {tuple(grains)}: choose mean lengths above 1 and below the longest "
             f"scene, {longest_scene} shots."
         )
-    if not temperatures or not all(0 < each < np.inf for each in temperatures):
+    if not len(temperatures) or not all(0 < each < np.inf for each in temperatures):
         raise ValueError(f"The temperatures are {tuple(temperatures)}: choose some above 0.")
+
+
+def _check_evidence(evidence: np.ndarray, shape: tuple[int, int]) -> None:
+    if evidence.shape != shape:
+        raise ValueError(
+            f"The evidence has the shape {evidence.shape}: pass one number per shot and grain, "
+            f"{shape}."
+        )
+    if not np.isfinite(evidence).all():
+        raise ValueError("The evidence has a value that is not finite: compute it again.")

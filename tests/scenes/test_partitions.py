@@ -5,7 +5,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-from mediafm_core.scenes.partitions import GRAINS, boundary_marginals, scene_costs
+from mediafm_core.scenes.partitions import GRAINS, boundary_marginals, likely_starts, scene_costs
 
 
 def title(*lengths: int, noise: float = 0.3, seed: int = 0, width: int = 16) -> np.ndarray:
@@ -32,7 +32,13 @@ def partitions_of(count: int, longest: int) -> list[list[int]]:
     return found
 
 
-def by_hand(vectors: np.ndarray, temperature: float, longest: int, grain: float) -> np.ndarray:
+def by_hand(
+    vectors: np.ndarray,
+    temperature: float,
+    longest: int,
+    grain: float,
+    evidence: np.ndarray | None = None,
+) -> np.ndarray:
     """Compute the marginals by enumeration; the penalty by plain bisection."""
     partitions = partitions_of(len(vectors), longest)
     costs = [sum(cost_by_hand(vectors, *pair) for pair in pairwise(p)) for p in partitions]
@@ -40,6 +46,8 @@ def by_hand(vectors: np.ndarray, temperature: float, longest: int, grain: float)
     inner = np.zeros((len(partitions), len(vectors)))  # True where a scene starts, but the first
     for row, edges in zip(inner, partitions, strict=True):
         row[edges[1:-1]] = 1
+    if evidence is not None:
+        energies = energies + inner @ evidence
     low, high = -50.0, 500.0
     for _ in range(60):
         penalty = (low + high) / 2
@@ -145,3 +153,39 @@ def test_unusable_input_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=words):
         boundary_marginals(kernels, grains, temperatures)
+
+
+def test_evidence_adds_to_the_odds_of_boundaries() -> None:
+    vectors = title(3, 2, 3, noise=0.8)
+    evidence = np.random.default_rng(1).normal(size=(8, 2))
+    found = boundary_marginals([vectors], (2.0, 4.0), [0.2], evidence=evidence)
+    for column, grain in enumerate((2.0, 4.0)):
+        expected = by_hand(vectors, 0.2, 80, grain, evidence[:, column])
+        np.testing.assert_allclose(found[:, column], expected, atol=1e-4)
+    moved = boundary_marginals([vectors], (2.0, 4.0), [0.2], evidence=evidence + np.array([5, -7]))
+    np.testing.assert_allclose(moved, found, atol=1e-4)
+    turned = boundary_marginals(
+        [vectors[::-1]], (2.0, 4.0), [0.2], evidence=np.roll(evidence[::-1], 1, axis=0)
+    )
+    np.testing.assert_allclose(turned[1:][::-1], found[1:], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "words"),
+    [
+        (np.zeros((3, 1)), r"shape \(3, 1\): .* \(3, 2\)"),
+        (np.full((3, 2), np.inf), "not finite"),
+    ],
+)
+def test_unusable_evidence_is_refused(evidence: np.ndarray, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        boundary_marginals([title(3)], (2.0, 4.0), evidence=evidence)
+
+
+def test_starts_are_the_most_probable_and_as_many_as_the_grain_says() -> None:
+    probability = np.array([0.0, 0.1, 0.3, 0.2, 0.9, 0.4, 0.2, 0.1, 0.0, 0.5])
+    assert likely_starts(probability, 3).tolist() == [0, 4, 5, 9]
+    assert likely_starts(probability, 9).tolist() == [0, 4]
+    assert likely_starts(probability[:4], 9).tolist() == [0]
+    assert likely_starts(np.full(5, 0.2), 2).tolist() == [0, 1, 2]
+    assert likely_starts(np.ones(1), 9).tolist() == [0]

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from mediafm_core.model.network import MediaFM
+from mediafm_core.model.training.content_statistics import fit_content
 from mediafm_core.model.training.novelty_statistics import fit_novelty
 from mediafm_core.model.training.slow_feature_statistics import fit_slow_features
 from mediafm_core.model.two_directions import LeadingComponents
@@ -22,6 +23,7 @@ _LEAST_LENGTH = 0.01
 def fit_statistics(network: MediaFM, titles: Sequence[torch.Tensor]) -> None:
     """Measure everything that a network needs to be measured on titles `[n, d]` each."""
     fit_slow_features(network.slow_features, titles)
+    fit_content(network.content_head, network.slow_features, titles)
     if network.two_directions is not None:
         fit_components(network.two_directions.input, titles)
     if network.structure is not None:

@@ -1,0 +1,103 @@
+"""Fitting of the content head on the titles of a training, before its first step.
+
+The targets are the boundaries that similarity finds in whole titles. A quarter of the titles is
+held out, on which the head is calibrated: with few titles it memorises them, and the less its
+logits say about unseen titles, the smaller they are made. With fewer than four titles there is no
+content head.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mediafm_core.model.content_head import ContentHead, content_logits, shapes
+from mediafm_core.model.slow_features import SlowFeatures
+from mediafm_core.scenes.partitions import boundary_marginals
+
+LEAST_TITLES = 4
+_STEPS = 450
+_EPOCHS = 12  # at most
+_BATCH = 160  # shots
+_LEARNING_RATE, _WEIGHT_DECAY, _DROPOUT = 1e-3, 0.05, 0.3
+_NEWTON_STEPS = 20
+
+
+def fit_content(head: ContentHead, slow: SlowFeatures, titles: Sequence[Tensor]) -> None:
+    """Fit a content head to titles `[n, d]` each, on the CPU.
+
+    Random numbers have a seed of their own; torch's state is restored.
+
+    Args:
+        head: to fit.
+        slow: the fitted metric of slow features.
+        titles: of a training.
+    """
+    head.calibration.zero_()
+    if len(titles) < LEAST_TITLES:
+        return
+    order = np.random.default_rng(0).permutation(len(titles))
+    held_out = set(order[: len(titles) // 4].tolist())
+    sets: tuple[list[tuple[Tensor, Tensor]], list[tuple[Tensor, Tensor]]] = ([], [])
+    for number, title in enumerate(titles):
+        targets = boundary_marginals([vectors.numpy() for vectors in slow(title)])
+        # The start of a title is no boundary between scenes.
+        sets[number in held_out].append((title[1:], torch.from_numpy(targets[1:])))
+    (shots, targets_), (unseen, unseen_targets) = (
+        (torch.cat([pair[0] for pair in pairs]), torch.cat([pair[1] for pair in pairs]))
+        for pairs in sets
+    )
+    if not len(shots) or not len(unseen):  # titles of one shot
+        return
+    layers = _train(shots, targets_)
+    for (weight, bias), (new_weight, new_bias) in zip(head.parts(), layers, strict=True):
+        weight.copy_(new_weight)
+        bias.copy_(new_bias)
+    logits = content_logits(unseen, layers)
+    head.calibration.copy_(calibration(logits.double(), unseen_targets.double()))
+
+
+def _train(shots: Tensor, targets: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Fit the layers to targets `[n, g]` from 0 to 1 by cross-entropy."""
+    steps = min(_STEPS, -(-_EPOCHS * len(shots) // _BATCH))
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        torch.manual_seed(0)
+        maps = [nn.Linear(columns, rows) for rows, columns in shapes(shots.shape[1])]
+        layers = [(each.weight, each.bias) for each in maps]
+        parameters = [parameter for layer in layers for parameter in layer]
+        optimiser = torch.optim.AdamW(parameters, _LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
+        for _ in range(steps):
+            batch = torch.randint(len(shots), (_BATCH,))
+            logits = content_logits(shots[batch], layers, _DROPOUT)
+            loss = functional.binary_cross_entropy_with_logits(logits, targets[batch])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    return [(weight.detach(), bias.detach()) for weight, bias in layers]
+
+
+def calibration(logits: Tensor, targets: Tensor) -> Tensor:
+    """Compute the factor `[g]` from 0 to 1 that makes logits `[n, g]` most likely, with a constant.
+
+    Newton's method on the cross-entropy to targets `[n, g]`; logits without spread have factor 0.
+    """
+    centred = logits - logits.mean(dim=0)
+    share = targets.mean(dim=0).clamp(1e-6, 1 - 1e-6)
+    factor, constant = torch.zeros_like(share), torch.logit(share)
+    for _ in range(_NEWTON_STEPS):
+        predicted = torch.sigmoid(factor * centred + constant)
+        error, weight = predicted - targets, predicted * (1 - predicted)
+        # Gradient and Hessian of each grain, with a little of a prior for a factor of zero.
+        slope = torch.stack([(error * centred).mean(dim=0) + 1e-6 * factor, error.mean(dim=0)])
+        cross = (weight * centred).mean(dim=0)
+        curvature = torch.stack(
+            [
+                torch.stack([(weight * centred.square()).mean(dim=0) + 1e-6, cross]),
+                torch.stack([cross, weight.mean(dim=0) + 1e-9]),
+            ]
+        )
+        step = torch.linalg.solve(curvature.permute(2, 0, 1), slope.T)  # [g, 2]
+        factor, constant = factor - step[:, 0], constant - step[:, 1]
+    return factor.clamp(0, 1).nan_to_num(0.0)
