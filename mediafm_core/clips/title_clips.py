@@ -30,7 +30,7 @@ CLIP_SCHEMA = pa.schema(
 _REQUIRED = ("clip_id", "start_s", "end_s")
 _MAX_BYTES = 8 << 20
 _MAX_ID_CHARACTERS = 500
-_NO_EVIDENCE_LOG_ODDS = -3.0  # of a scene start: a probability of 0.047
+_NO_EVIDENCE_LOG_ODDS = -2.0  # a probability of 0.12, of which scene starts have more than others
 # Tolerance for times that are rounded to two decimals, or one frame late.
 END_TOLERANCE_S = 0.05
 
@@ -105,7 +105,7 @@ def propose_clips(
     Chooses the grouping with the smallest sum over clips of `length / target + target / length - 2`
     less `evidence` of the clip's first shot, by dynamic programming in O(shots^2). The first terms
     have the same sum for every grouping, so that a clip costs `target / length - 2 - evidence`.
-    The evidence is `logit(probability)` scaled from -3..0 to 0..1, and clipped: a clip that starts
+    The evidence is `logit(probability)` scaled from -2..0 to 0..1, and clipped: a clip that starts
     at a likely scene start may be shorter or longer than the target, and of the edges within a long
     scene the most likely one is chosen.
 

@@ -137,9 +137,9 @@ TITLE_ASSETS: tuple[AssetSpec, ...] = (
     ),
     AssetSpec(
         "scenes",
-        ("fused_embeddings", "title_metadata_embedding", "shots"),
+        ("fused_embeddings", "shots"),
         "Where scenes start, without labels: probabilities per shot, and the scenes that follow.",
-        _context_identity,
+        lambda platform: platform.serving_model,  # computed in float32 in any case
         per_model=True,
     ),
     AssetSpec(

@@ -54,7 +54,6 @@ def test_a_changed_synopsis_changes_context(catalogue):
         "title",
         "title_metadata_embedding",
         "contextual_embeddings",
-        "scenes",
         "clip_features",
     }
     assert computed(ingest_titles(catalogue.platform(), ["cat", "coffee"])) == {"cat": expected}
