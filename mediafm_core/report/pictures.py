@@ -26,6 +26,7 @@ _LABEL_COLOUR = (212, 212, 216)
 _MARK_COLOUR, _MARKED_LABEL_COLOUR = (245, 158, 11), (24, 24, 27)
 MOST_SIMILARITY_ROWS = 512
 _MINUTE_S = 60.0
+_LEAST_PROBABILITY = 0.01
 
 
 class Cell(NamedTuple):
@@ -195,6 +196,8 @@ def similarity_picture(vectors: np.ndarray) -> bytes:
 def scene_picture(probabilities: np.ndarray, grains: Sequence[int], shots: pa.Table) -> bytes:
     """Plot the probability of a scene start over time at each grain, as a PNG.
 
+    The scale of colours ends at the highest probability after the first shot, whose own is 1.
+
     Args:
         probabilities: float32 `[shots, grains]`.
         grains: mean shots of a scene, one per column.
@@ -204,10 +207,11 @@ def scene_picture(probabilities: np.ndarray, grains: Sequence[int], shots: pa.Ta
 
     starts = shots["start_s"].to_numpy()
     edges = np.append(starts, shots["end_s"].to_numpy()[-1]) / _MINUTE_S
+    highest = max(float(probabilities[1:].max(initial=0.0)), _LEAST_PROBABILITY)
     figure = Figure(figsize=(7.2, 2.6), dpi=110, layout="constrained")
     axes = figure.add_subplot()
     drawn = axes.pcolormesh(
-        edges, np.arange(len(grains) + 1), probabilities.T, cmap="magma", vmin=0.0, vmax=1.0
+        edges, np.arange(len(grains) + 1), probabilities.T, cmap="magma", vmin=0.0, vmax=highest
     )
     axes.set_yticks(np.arange(len(grains)) + 0.5, [f"{grain:g}" for grain in grains])
     axes.set(xlabel="minutes", ylabel="mean shots of a scene")

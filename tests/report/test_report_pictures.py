@@ -15,6 +15,7 @@ from mediafm_core.report.pictures import (
     clip_sheet,
     contact_sheet,
     keyframe_sheet,
+    scene_picture,
     sheet,
 )
 from mediafm_core.shots.keyframes import KEYFRAME_SCHEMA
@@ -143,3 +144,28 @@ def test_a_sheet_of_any_content_stays_below_its_maximum_size():
 def test_a_label_of_any_text_is_drawn():
     data = sheet([Cell("日本語 \n <b>ü</b> " * 20, 3723.04, jpeg((1, 2, 3)))])
     assert opened(data).width == THUMBNAIL_WIDTH + 8
+
+
+def plotted(starts: tuple[int, ...], shots_of_title: int = 300) -> np.ndarray:
+    """Return the pixels of a plot in which these shots have probability 0.4, others 0.02."""
+    times = np.arange(shots_of_title + 1) * 6.0
+    probabilities = np.full((shots_of_title, 5), 0.02, np.float32)
+    probabilities[0] = 1.0
+    probabilities[list(starts)] = 0.4
+    table = pa.table({"start_s": times[:-1], "end_s": times[1:]})
+    return np.asarray(opened(scene_picture(probabilities, (4, 6, 9, 14, 22), table)), np.int64)
+
+
+def test_scene_starts_are_plotted_at_their_time():
+    without = plotted((299,))
+    centres = [
+        np.flatnonzero((plotted((shot, 299)) != without).any(axis=(0, 2))).mean()
+        for shot in (75, 150, 225)
+    ]
+    apart = np.diff(centres)
+    assert apart.min() > 50
+    assert abs(apart[0] - apart[1]) < 3
+
+
+def test_scene_starts_of_a_title_of_one_shot_are_plotted():
+    assert plotted((), shots_of_title=1).shape == plotted(()).shape
