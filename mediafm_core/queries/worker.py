@@ -115,7 +115,7 @@ def _sql(connection: duckdb.DuckDBPyConnection, request: QueryRequest) -> pa.Tab
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         if not has_earlier_tables(connection):
             raise
-        reason = _reason_of(error, _SHORT_REASON)
+        reason = _reason_of(error, _SHORT_REASON).rstrip(".?!")
         raise MediaFMError(
             f"The query cannot run: {reason}. These features are of an earlier version, without "
             "some tables and columns: `mediafm run` publishes them again."
