@@ -122,7 +122,7 @@ def describe_evaluation(platform: Platform, found: CatalogueEvaluation) -> dict[
         "table": dg.MetadataValue.md(_evaluation_table(found)),
     }
     for each in found.measured:
-        metadata |= _figures(each)
+        metadata |= {**_figures(each), **_verdict(each)}
     if found.measured:
         metadata["plots"] = _plots(platform, found.measured)
         metadata["files"] = dg.MetadataValue.text(
@@ -189,6 +189,14 @@ def _figures(measured: MeasuredLabel) -> dict[str, float]:
         if row.metric == metric and row.representation == IN_CONTEXT
     }
     return {name: value for name, value in rows.items() if value is not None}
+
+
+def _verdict(measured: MeasuredLabel) -> dict[str, str]:
+    """Return a sentence on what context adds to what needs no training; none without such."""
+    from mediafm_core.evaluation.verdict import verdict
+
+    found = verdict(measured.report)
+    return {} if found is None else {f"{measured.label} verdict": found.sentence}
 
 
 def _plots(platform: Platform, measured: Sequence[MeasuredLabel]) -> dg.MarkdownMetadataValue:

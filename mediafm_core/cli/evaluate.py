@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from mediafm_core.cli.options import catalogue_options, json_option
+from mediafm_core.cli.options import json_option, training_options
 from mediafm_core.cli.output import print_json, print_table, say
 from mediafm_core.config.settings import Settings
 from mediafm_core.errors import ConfigurationError
@@ -65,10 +65,12 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 )
 @click.option("--bootstrap", type=click.IntRange(min=1), help="Bootstrap samples of titles.")
 @click.option("--steps", type=click.IntRange(min=1), help="Training steps per fold.")
-@click.option("--out", type=_FOLDER, help="Folder for evaluation.json, .parquet and plots.")
+@click.option(
+    "--out", type=_FOLDER, help="Folder for evaluation.json, tables of figures and scores, plots."
+)
 @click.option("--work", type=_FOLDER, help="Folder that keeps the folds' networks for reuse.")
 @json_option
-@catalogue_options
+@training_options
 @click.pass_context
 def evaluate(
     ctx: click.Context,
@@ -94,8 +96,10 @@ def evaluate(
 
     Titles are kept whole in folds. For a table (--data), MediaFM is trained for each fold on the
     other titles, without labels; the catalogue's clips are measured with its existing models. Every
-    metric has a 95 % interval over titles, and so have its differences from `flat`, the vectors
-    without context, and from `alone`, the unit computed without its title.
+    metric has a 95 % interval over titles and seeds, and so have its differences from `flat`, the
+    vectors without context, from `alone`, the unit computed without its title, from `inputs` and
+    `untrained`, and from the strongest of what needs no training. The last line says by how much
+    context adds to that, or that it does not.
     """
     from mediafm_core.cli.progress_display import progress_display
     from mediafm_core.evaluation.measurement import evaluate as measure
@@ -178,5 +182,5 @@ def _print(report: "Report") -> None:
     for table in (formatting.results_table(report), formatting.differences_table(report)):
         if table is not None:
             print_table(*table)
-    for sentence in (*formatting.reasons(report), formatting.summary(report)):
+    for sentence in formatting.closing_sentences(report):
         say(sentence)

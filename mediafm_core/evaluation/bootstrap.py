@@ -9,15 +9,25 @@ contained the true value in 93 to 94 % of the cases, plain percentiles in 90 to 
 `scipy.stats.bootstrap` gives the same intervals, but draws separately for each statistic and
 returns NaN if one draw is not measurable.
 
+Seeds (folds, initial weights, order of training) are a second source of variation, crossed with
+titles: each draw takes as many seeds as there are, with replacement, independently of its titles,
+and the same for all representations. With few seeds, draws vary less than the mean over seeds does,
+by a factor of `(s - 1) / s` in the variance; deviations from equal weights are scaled by the square
+root of its inverse. A single seed has no such variation in its interval: take three or more to
+compare networks.
+
 Only titles that a metric depends on count. With 20 titles, two of them with positive units, two
 random representations differed significantly in 55 % of the cases, because both titles favour the
 same one by chance half of the time. With fewer than six such titles there is no interval.
 
 Sources: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13; Hesterberg, What
-Teachers Should Know About the Bootstrap, The American Statistician 69 (2015), for the widening.
+Teachers Should Know About the Bootstrap, The American Statistician 69 (2015), for the widening;
+Owen, The pigeonhole bootstrap, The Annals of Applied Statistics 1 (2007), for crossed factors;
+Rao and Wu, Resampling inference with complex survey data, Journal of the American Statistical
+Association 83 (1988), for the scaling with few draws.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -31,9 +41,16 @@ from mediafm_core.evaluation.metrics import (
     metric_names,
     statistic,
 )
+from mediafm_core.evaluation.representations import (
+    BOTH,
+    BOTH_UNTRAINED,
+    INPUTS,
+    STRONGEST,
+    UNTRAINED,
+)
 from mediafm_core.evaluation.results import Difference, Evaluation, Result
 
-BASELINES = ("flat", "alone")
+BASELINES = ("flat", "alone", UNTRAINED, INPUTS, STRONGEST)
 
 FEWEST_TITLES = 6
 """With fewer titles, all are worse by chance with a probability above 2.5 %, the tail of a 95 %
@@ -59,13 +76,12 @@ def measure(
 
     Args:
         scores: Scores of `out_of_fold_scores` by the representation's name: `[n]` or `[n, c]`, NaN
-            where never tested; or one such array per seed, whose metrics are averaged within each
-            draw.
+            where never tested; or one such array per seed, whose metrics are averaged.
         labels: Labels of the same units.
         titles: `[n]`, each unit's title.
         baselines: Representations to compare the others with; names without scores are ignored.
         recall_at: Values of k for the recall at k of retrieval.
-        draws: Number of draws of titles, with replacement.
+        draws: Number of draws of titles and seeds, with replacement.
         confidence: Probability that an interval contains the true value.
         seed: Seed of the draws.
 
@@ -93,35 +109,32 @@ def measure(
     }
     for name, arrays in by_seed.items():
         for metric in metrics:
-            values = np.mean(
+            of_seeds = np.stack(
                 [
                     statistic(metric, array[labels.known], known, title_of, len(names))(weights)
                     for array in arrays
-                ],
-                axis=0,
-            )  # [1 + draws]
+                ]
+            )  # [seeds, 1 + draws]
+            values = (of_seeds * _seed_weights(len(arrays), draws, seed)).mean(axis=0)
             found[name, metric] = values
             why_not = _why_not(metric, arrays, labels)
             results.append(Result(name, metric, *_interval(values, tails[metric], why_not)))
 
     differences = []
-    for baseline in baselines:
-        for name in by_seed:
-            if baseline not in by_seed or name in baselines[: baselines.index(baseline) + 1]:
-                continue
-            same = _same_units(by_seed[name], by_seed[baseline])
-            for metric in metrics:
-                values = found[name, metric] - found[baseline, metric]
-                if not same:
-                    values = np.full_like(values, np.nan)
-                why_not = (
-                    f"{name} or {baseline} is not measurable by {metric}."
-                    if same
-                    else f"{name} and {baseline} were tested on other units or with other seeds."
-                )
-                differences.append(
-                    Difference(name, baseline, metric, *_interval(values, tails[metric], why_not))
-                )
+    for name, baseline in _pairs(by_seed, baselines):
+        same = _same_units(by_seed[name], by_seed[baseline])
+        for metric in metrics:
+            values = found[name, metric] - found[baseline, metric]
+            if not same:
+                values = np.full_like(values, np.nan)
+            why_not = (
+                f"{name} or {baseline} is not measurable by {metric}."
+                if same
+                else f"{name} and {baseline} were tested on other units or with other seeds."
+            )
+            differences.append(
+                Difference(name, baseline, metric, *_interval(values, tails[metric], why_not))
+            )
     chance = {
         metric: _number(
             statistic(metric, _uninformed(known), known, title_of, len(names))(weights[:1])[0]
@@ -131,11 +144,38 @@ def measure(
     return Evaluation(results, differences, chance)
 
 
+def _pairs(names: Collection[str], baselines: Sequence[str]) -> list[tuple[str, str]]:
+    """Return each representation with each baseline, but no two of them twice.
+
+    `both` is also compared with `both_untrained`, which differs in nothing but training.
+    """
+    pairs = [
+        (name, baseline)
+        for position, baseline in enumerate(baselines)
+        if baseline in names
+        for name in names
+        if name not in baselines[: position + 1]
+    ]
+    own = (BOTH, BOTH_UNTRAINED)
+    return [*pairs, *([own] if all(name in names for name in own) else [])]
+
+
 def _weights(titles: int, draws: int, seed: int) -> np.ndarray:
     """Return the weight of each title, `[1 + draws, titles]` float64: first all 1, then drawn."""
     random = np.random.default_rng(seed)
     drawn = random.multinomial(titles, np.full(titles, 1 / titles), size=draws)
     return np.concatenate([np.ones((1, titles)), drawn])
+
+
+def _seed_weights(seeds: int, draws: int, seed: int) -> np.ndarray:
+    """Return the weight of each seed, `[seeds, 1 + draws]` float64: first all 1, then drawn.
+
+    A draw's weights have the sum `seeds`. Those of seeds that are not drawn are below zero.
+    """
+    random = np.random.default_rng([seed, seeds])
+    drawn = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws).T
+    scale = np.sqrt(seeds / (seeds - 1)) if seeds > 1 else 1.0
+    return np.concatenate([np.ones((seeds, 1)), 1 + scale * (drawn - 1)], axis=1)
 
 
 def _informative_titles(scope: Scope, known: TaskLabels, title_of: np.ndarray) -> int:

@@ -92,12 +92,20 @@ def read_catalogue(
         ),
         titles=titles.tolist(),
         title_of=title_of.astype(np.int64),
+        names=_names(rows, times),
         ranges=space.ranges,
         longest=longest,
         labels=task_labels,
         read=read,
         encoders=space.encoders,
     )
+
+
+def _names(rows: pa.Table, times: np.ndarray) -> np.ndarray:
+    """Return the clip of each row, or its start and end in seconds where rows are spans."""
+    if "clip_id" in rows.column_names:
+        return rows["clip_id"].to_numpy().astype(str)
+    return np.array([f"{start:g}-{end:g}" for start, end in times.tolist()])
 
 
 def published_model(store: Store) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from mediafm_core.config.presets import with_preset
 from mediafm_core.config.settings import Settings
 from mediafm_core.errors import MediaFMError
 from mediafm_core.evaluation.evaluation_task import Task
@@ -108,6 +109,8 @@ class Table:
                 f"in_context@{variant.model} is of a model of the catalogue: networks are trained "
                 "for a table."
             )
+        if variant.preset is not None:
+            settings = with_preset(settings, variant.preset)
         changes: dict[str, Any] = {}
         if variant.window is not None:
             changes["max_shots"] = variant.window
@@ -128,6 +131,7 @@ class Table:
             work,
             log,
             on_progress,
+            variant.trained,
         )
 
     def facts(self, settings: Settings) -> dict[str, Any]:
@@ -194,12 +198,13 @@ class Catalogue:
         """Return a model of the store, the same for every fold."""
         from mediafm_core.runtime.device import resolve_device
 
-        if variant != NetworkVariant(model=variant.model):
+        if variant != NetworkVariant(model=variant.model, trained=variant.trained):
             raise MediaFMError(
                 "The catalogue is measured with its models as they are: ablations that train a "
                 "network need a table (--data)."
             )
-        return OneNetwork(units, self._model(settings, variant.model), resolve_device(settings))
+        model = self._model(settings, variant.model)
+        return OneNetwork(units, model, resolve_device(settings), variant.trained)
 
     def facts(self, settings: Settings) -> dict[str, Any]:
         """Return the identities of the models."""

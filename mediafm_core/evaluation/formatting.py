@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from mediafm_core.evaluation.results import Difference, Result
+from mediafm_core.evaluation.results import Difference, Result, figure
+from mediafm_core.evaluation.verdict import verdict
 from mediafm_core.readable import as_markdown
 
 if TYPE_CHECKING:
@@ -60,33 +61,27 @@ def summary(report: "Report") -> str:
     else:
         models = f"{' and '.join(model['models'])}, not trained for this: these titles are known"
     seeds = f"seed{'s' if len(report.seeds) > 1 else ''} {', '.join(map(str, report.seeds))}"
+    drawn = "titles and seeds" if len(report.seeds) > 1 else "titles"
+    cpu = report.cpu_seconds.get("total")
+    took = f"{report.seconds:.0f} s{'' if cpu is None else f', {cpu:.0f} s of CPU time'}"
     return (
         f"{report.task} of {report.label}: {report.units:,} units of {report.titles:,} titles, "
         f"{report.folds} folds, {seeds}; {models}; 95 % intervals from {report.bootstrap:,} draws "
-        f"of titles, * where a difference is clear of zero; {report.seconds:.0f} s."
+        f"of {drawn}, * where a difference is clear of zero; {took}."
     )
+
+
+def closing_sentences(report: "Report") -> list[str]:
+    """Return reasons, the summary, and the verdict as the last."""
+    found = verdict(report)
+    return [*reasons(report), summary(report), *([] if found is None else [found.sentence])]
 
 
 def report_as_markdown(report: "Report") -> str:
     """Return the tables and sentences of a report as Markdown."""
     tables = [results_table(report), differences_table(report)]
     parts = [_markdown_table(*table) for table in tables if table is not None]
-    return "\n\n".join([*parts, *map(as_markdown, [*reasons(report), summary(report)])])
-
-
-def figure(row: Result | Difference, form: str) -> str:
-    """Format a figure with its interval, and a star where a difference's interval excludes zero.
-
-    Args:
-        row: The figure.
-        form: Format of numbers; one with a sign is for differences.
-    """
-    if row.value is None:
-        return "not measurable"
-    if row.low is None or row.high is None:
-        return f"{row.value:{form}}"
-    clear = form.startswith("+") and (row.low > 0 or row.high < 0)
-    return f"{row.value:{form}} ({row.low:{form}} to {row.high:{form}}){' *' if clear else ''}"
+    return "\n\n".join([*parts, *map(as_markdown, closing_sentences(report))])
 
 
 def _by_name(rows: Iterable[Row]) -> dict[str, list[Row]]:

@@ -14,20 +14,25 @@ from typing import Any
 
 import numpy as np
 
+from mediafm_core.config.presets import PRESET_NAMES
 from mediafm_core.config.settings import Settings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.evaluation.bootstrap import BASELINES, measure
+from mediafm_core.evaluation.cpu_clock import CpuClock
 from mediafm_core.evaluation.evaluation_sources import EvaluationSource
 from mediafm_core.evaluation.evaluation_task import Task
 from mediafm_core.evaluation.folds import folds_of
 from mediafm_core.evaluation.metrics import metric_names
 from mediafm_core.evaluation.networks import Log
+from mediafm_core.evaluation.probe_scores import ProbeScores
 from mediafm_core.evaluation.probes import out_of_fold_scores
 from mediafm_core.evaluation.representations import (
     IN_CONTEXT,
+    STRONGEST,
     ablations,
     default_names,
     require_free_names,
+    without_training,
 )
 from mediafm_core.evaluation.results import Evaluation, Report, Result
 from mediafm_core.evaluation.saved_results import require_writable
@@ -84,7 +89,7 @@ def evaluate(
     if not labels or (representations is not None and not representations):
         what = "label" if not labels else "representation"
         raise ConfigurationError(f"No {what} is named: name one, or several with commas.")
-    started = time.perf_counter()
+    started, clock = time.perf_counter(), CpuClock()
     progress(WorkProgress("reading the data"))
     units = source.units(settings, labels, task)
     require_free_names(units)
@@ -104,40 +109,53 @@ def evaluate(
     )
     state = _Progress(progress, len(chosen) * len(names), estimates=not source.trains)
     state.show("opening the models")
-    scores: dict[str, list[np.ndarray]] = {}
+    scores = ProbeScores(units, chosen, folds_by_seed)
     unmeasured: dict[str, str] = {}
     networks: list[dict[str, Any]] = []
     with _folder(work) as folder:
         by_seed = [
             SeedRepresentations(
-                settings, source, units, fold_of, seed, names, folder, log, state.show
+                settings, source, units, fold_of, seed, names, folder, log, state.show, clock
             )
             for seed, fold_of in zip(chosen, folds_by_seed, strict=True)
         ]
         for of_seed in by_seed:
             for name in names:
                 state.begin(f"seed {of_seed.seed}: {name}")
+                training_metrics: dict[int, float] = {}
                 try:
-                    seed_scores = out_of_fold_scores(
-                        of_seed.make(name), known, titles, of_seed.fold_of, of_seed.seed, state.part
-                    )
+                    with clock.working("probes", name):
+                        found = out_of_fold_scores(
+                            of_seed.make(name),
+                            known,
+                            titles,
+                            of_seed.fold_of,
+                            of_seed.seed,
+                            state.part,
+                            training_metrics.__setitem__,
+                        )
                 except NotMeasurableError as error:
                     unmeasured[name] = str(error)
                 else:
-                    scores.setdefault(name, []).append(seed_scores)
+                    scores.add(name, of_seed.seed, found, training_metrics)
                 state.end()
             networks += of_seed.models() if source.trains else []
     draws = bootstrap or settings.evaluation.bootstrap_samples
     state.show("intervals over titles")
-    compares_networks = any(name.startswith(f"{IN_CONTEXT}_") or "@" in name for name in scores)
-    evaluation = measure(
-        scores,
-        known,
-        titles,
-        baselines=(*BASELINES, *([IN_CONTEXT] if compares_networks else [])),
-        draws=draws,
-        seed=chosen[0],
+    strongest = scores.add_strongest(STRONGEST, without_training(names, units))
+    compares_networks = any(
+        name.startswith(f"{IN_CONTEXT}_") or "@" in name or name in PRESET_NAMES for name in names
     )
+    baselines = [*BASELINES, *(list(strongest) if len(strongest) == 1 else [])]
+    with clock.working("intervals"):
+        evaluation = measure(
+            scores.lists(),
+            known,
+            titles,
+            baselines=list(dict.fromkeys([*baselines, *([IN_CONTEXT] * compares_networks)])),
+            draws=draws,
+            seed=chosen[0],
+        )
     facts = source.facts(settings)
     return Report(
         source=units.source,
@@ -152,6 +170,9 @@ def evaluate(
         seconds=time.perf_counter() - started,
         model={**facts, "networks": networks} if networks else facts,
         evaluation=_with_reasons(evaluation, known.task, unmeasured),
+        strongest=strongest,
+        cpu_seconds=clock.seconds(),
+        scores=scores,
     )
 
 

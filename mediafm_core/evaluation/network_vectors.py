@@ -13,6 +13,7 @@ import numpy as np
 
 from mediafm_core.clips.pooling import ClipSlice, pool
 from mediafm_core.disk.atomic import atomic_file
+from mediafm_core.evaluation.cpu_clock import CpuClock
 from mediafm_core.evaluation.networks import Networks
 from mediafm_core.evaluation.units import NotMeasurableError, TitleUnits, Units, with_zeros_for
 from mediafm_core.identity import digest_of
@@ -20,6 +21,9 @@ from mediafm_core.runtime.precision import Precision
 
 if TYPE_CHECKING:
     from mediafm_core.model.network import MediaFM
+
+
+IN_CONTEXT = "in_context"
 
 
 class VectorRequest(NamedTuple):
@@ -42,14 +46,17 @@ class NetworkVectors:
 
     Attributes:
         networks: Networks of the folds.
-        requests: All kinds of vectors that will be requested.
+        requests: All kinds of vectors that will be requested, each with the name of the first
+            representation that needs it.
         folder: Folder of the files.
+        clock: Clock of the CPU time of trainings and vectors.
         precision: Precision of the networks' computation.
     """
 
     networks: Networks
-    requests: list[VectorRequest]
+    requests: dict[VectorRequest, str]
     folder: Path
+    clock: CpuClock
     precision: Precision = "float32"
 
     def vectors(self, fold: int, request: VectorRequest) -> np.ndarray:
@@ -62,7 +69,8 @@ class NetworkVectors:
         Raises:
             NotMeasurableError: A shot has no vector of another modality than the zeroed one.
         """
-        path = self._path(fold, request)
+        with self.clock.working("training", self._name):
+            path = self._path(fold, request)
         if not path.exists():
             network = self.networks.network(fold)
             for each in dict.fromkeys([request, *self.requests]):
@@ -70,7 +78,10 @@ class NetworkVectors:
                 if wanted.exists():
                     continue
                 try:
-                    computed = compute_vectors(network, self.networks.units, each, self.precision)
+                    with self.clock.working("vectors", self.requests[each]):
+                        computed = compute_vectors(
+                            network, self.networks.units, each, self.precision
+                        )
                 except NotMeasurableError:
                     if each == request:
                         raise
@@ -80,6 +91,12 @@ class NetworkVectors:
                     np.save(prepared, computed)
         vectors: np.ndarray = np.load(path, mmap_mode="r")
         return vectors
+
+    @property
+    def _name(self) -> str:
+        """Representation that names the networks: `in_context` where it is one of theirs."""
+        names = list(self.requests.values())
+        return IN_CONTEXT if IN_CONTEXT in names else names[0]
 
     def _path(self, fold: int, request: VectorRequest) -> Path:
         key = digest_of(self.networks.units.digest, *map(str, request), self.precision)

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,7 @@ from mediafm_core.config.settings import Settings
 from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.disk.atomic import atomic_file
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.evaluation.units import Units
+from mediafm_core.evaluation.units import NotMeasurableError, Units
 from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.identity import digest_of, digest_of_settings
 from mediafm_core.model.stored_model import StoredModel
@@ -61,6 +61,7 @@ class OneNetwork:
         units: Input of the model, with all titles.
         model: The model, which this class loads.
         device: Device to run on.
+        trained: False for the network that its training started from.
 
     Raises:
         ConfigurationError: The model is damaged or of another version.
@@ -70,6 +71,7 @@ class OneNetwork:
     units: Units
     model: StoredModel
     device: str
+    trained: bool = True
 
     def __post_init__(self) -> None:
         from mediafm_core.model.saved_model import check_compatible
@@ -79,12 +81,36 @@ class OneNetwork:
         check_compatible(self.model.load(self.device), space)
 
     def identity(self, fold: int) -> str:  # noqa: ARG002
-        """Return the identity of the model."""
-        return self.model.identity
+        """Return the identity of the model, marked for the network before its first step."""
+        return self.model.identity if self.trained else f"untrained-{self.model.identity}"
 
     def network(self, fold: int) -> "MediaFM":  # noqa: ARG002
-        """Return the network of the loaded model."""
-        return self.model.load(self.device).network
+        """Return the network of the loaded model, or the one that its training started from.
+
+        Raises:
+            NotMeasurableError: Its training started from other weights, or records no seed.
+        """
+        loaded = self.model.load(self.device)
+        if self.trained:
+            return loaded.network
+        from mediafm_core.model.training.initial_network import redrawn_network
+
+        seed = loaded.training.get("training", {}).get("seed")
+        if loaded.training.get("started_from") is not None or not isinstance(seed, int):
+            raise NotMeasurableError(
+                f"The first weights of {self.model.identity} cannot be drawn again: its training "
+                "started from another model's, or records no seed."
+            )
+        return redrawn_network(loaded.network, seed)
+
+
+class _FoldTraining(NamedTuple):
+    """Arguments of a fold's training, and a digest of all that decides its weights."""
+
+    data: "TrainingData"
+    model: ModelSettings
+    training: TrainingSettings
+    key: str
 
 
 @dataclass
@@ -99,6 +125,7 @@ class FoldNetworks:
         work: Folder of models.
         log: Callback for a line about each training.
         on_progress: Callback for the state of a training whenever it changes.
+        trained: False for the networks before their first step.
     """
 
     units: Units
@@ -108,32 +135,42 @@ class FoldNetworks:
     work: Path
     log: Log
     on_progress: Log = lambda _state: None
-    _trained: dict[int, str] = field(default_factory=dict, repr=False)
+    trained: bool = True
+    _identities: dict[int, str] = field(default_factory=dict, repr=False)
     _latest: "tuple[int, MediaFM] | None" = field(default=None, repr=False)
 
     def identity(self, fold: int) -> str:
         """Return the identity of a fold's network, training it if necessary."""
-        if fold not in self._trained:
-            self._trained[fold] = self._train(fold)
-        return self._trained[fold]
+        if fold not in self._identities:
+            self._identities[fold] = self._train(fold) if self.trained else self._untrained(fold)
+        return self._identities[fold]
 
     def network(self, fold: int) -> "MediaFM":
         """Return the network of a fold; the latest one stays in memory."""
         from mediafm_core.model.saved_model import load_model
+        from mediafm_core.model.training.initial_network import untrained_network
         from mediafm_core.runtime.device import resolve_device
 
         identity = self.identity(fold)
         if self._latest is None or self._latest[0] != fold:
-            (folder,) = (self.work / "models").glob(f"*/{identity}")
-            loaded = load_model(folder, resolve_device(self.settings))
-            self._latest = (fold, loaded.network)
+            device = resolve_device(self.settings)
+            if self.trained:
+                (folder,) = (self.work / "models").glob(f"*/{identity}")
+                network = load_model(folder, device).network
+            else:
+                of_fold = self._of_fold(fold)
+                network = untrained_network(
+                    of_fold.data, of_fold.model, self.settings.objective, of_fold.training
+                )
+                network.to(device)  # type: ignore[arg-type]  # transformers wraps its signature
+            self._latest = (fold, network)
         return self._latest[1]
 
-    def _train(self, fold: int) -> str:
+    def _of_fold(self, fold: int) -> "_FoldTraining":
         import torch
 
         from mediafm_core.model.model_files import MODEL_VERSION
-        from mediafm_core.model.training.training import train, training_request
+        from mediafm_core.model.training.training import training_request
         from mediafm_core.runtime.device import resolve_device
 
         outside = np.unique(self.units.title_of[self.fold_of != fold])
@@ -141,25 +178,35 @@ class FoldNetworks:
         model, training = cut_windows(self.settings, self.units.longest)
         # No warm start: another model may have been trained on the tested titles.
         training = training.model_copy(update={"seed": self.seed, "start_from": None})
-        device, objective = resolve_device(self.settings), self.settings.objective
-        request = training_request(data, model, objective, training, torch.device(device))
-        out = self.work / "models" / digest_of_settings({**request, "version": MODEL_VERSION})
+        device = torch.device(resolve_device(self.settings))
+        request = training_request(data, model, self.settings.objective, training, device)
+        key = digest_of_settings({**request, "version": MODEL_VERSION})
+        return _FoldTraining(data, model, training, key)
+
+    def _untrained(self, fold: int) -> str:
+        return f"untrained-{self._of_fold(fold).key}"
+
+    def _train(self, fold: int) -> str:
+        from mediafm_core.model.training.training import train
+        from mediafm_core.runtime.device import resolve_device
+
+        of_fold = self._of_fold(fold)
+        data, out = of_fold.data, self.work / "models" / of_fold.key
         what = f"seed {self.seed}, fold {fold + 1} of {self.fold_of.max() + 1}"
         identity = _undamaged_model(out)
         if identity is not None:
             self.log(f"{what}: {identity} was trained before")
             return identity
-        titles = len(outside)
-        self.log(f"{what}: training on {titles} titles, {int(data.shots.sum()):,} shots")
+        self.log(f"{what}: training on {len(data)} titles, {int(data.shots.sum()):,} shots")
         result = train(
             data,
-            model,
-            training,
+            of_fold.model,
+            of_fold.training,
             out,
             _progress_observer(what, self.on_progress),
-            device,
+            resolve_device(self.settings),
             self.settings.threads,
-            objective=objective,
+            objective=self.settings.objective,
             checkpoints=self.work / "states",
         )
         self.log(f"{what}: trained in {result.seconds:.0f} s")

@@ -33,6 +33,7 @@ def out_of_fold_scores(
     fold_of: np.ndarray,
     seed: int,
     progress: Callable[[float], None] = lambda _share: None,
+    training_metric: Callable[[int, float], None] = lambda _fold, _value: None,
 ) -> np.ndarray:
     """Score every labelled unit with a probe that was trained on the titles of the other folds.
 
@@ -51,6 +52,8 @@ def out_of_fold_scores(
         fold_of: `[n]`, each unit's fold, from `folds_of`.
         seed: Seed of the folds within the training titles.
         progress: Callback for the share of folds that is done, called before each fold.
+        training_metric: Callback for a fold and the primary metric in folds of its training titles;
+            NaN where it is not measurable.
 
     Returns:
         Scores, `[n]`, or for multilabel and multiclass `[n, c]`, float64: log-odds, logarithms of
@@ -75,7 +78,9 @@ def out_of_fold_scores(
             _part_scores(part[known[~tested]], part[known[tested]], training, seed)
             for part in _checked_parts(representation, fold, len(titles))
         ]
-        scores[known[tested]] = np.mean(parts, axis=0)
+        scores[known[tested]] = np.mean([found for found, _ in parts], axis=0)
+        within = np.mean([inner for _, inner in parts], axis=0)
+        training_metric(fold, _primary_value(within, training))
     return scores if labels.values.ndim == 2 or labels.classes else scores[:, 0]
 
 
@@ -122,7 +127,7 @@ class _Problem:
 
 def _part_scores(
     features: np.ndarray, tested: np.ndarray, training: _Problem, seed: int
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     """Train a probe on some units and score others.
 
     Args:
@@ -132,26 +137,28 @@ def _part_scores(
         seed: Seed of the inner folds.
 
     Returns:
-        `[m, c]` float64; NaN in columns that cannot be learnt.
+        `[m, c]` float64, NaN in columns that cannot be learnt; and the scores of the training units
+        in the inner folds, `[n, c]`.
     """
     if training.labels.task == "ranking":  # a title's mean score changes no order within it
         features = features - _means_within(features, training.titles)
     axes = PrincipalAxes.of(features)
     coordinates = axes.coordinates(features)  # [n, r]
-    strength = _best_strength(coordinates, axes.variances, training, seed)
+    strength, inner = _best_strength(coordinates, axes.variances, training, seed)
     rows = np.ones(len(coordinates), bool)
-    return _scores(
+    scores = _scores(
         coordinates, axes.variances, training, rows, axes.coordinates(tested), np.array([strength])
-    )[..., 0]
+    )
+    return scores[..., 0], inner
 
 
 def _best_strength(
     coordinates: np.ndarray, variances: np.ndarray, training: _Problem, seed: int
-) -> float:
-    """Return the penalty with the best primary metric in folds of the training titles."""
+) -> tuple[float, np.ndarray]:
+    """Return the penalty with the best primary metric in inner folds, and its scores there."""
     labels, titles = training.labels, training.titles
     if len(np.unique(titles)) == 1:
-        return _DEFAULT_STRENGTH
+        return _DEFAULT_STRENGTH, np.full(training.targets.shape, np.nan)
     fold_of = folds_of(titles, labels, _INNER_FOLDS, seed)
     scores = np.full((*training.targets.shape, len(_STRENGTHS)), np.nan)  # [n, c, g]
     for fold in np.unique(fold_of):
@@ -159,13 +166,19 @@ def _best_strength(
         scores[tested] = _scores(
             coordinates, variances, training, ~tested, coordinates[tested], _STRENGTHS
         )
+    values = [_primary_value(scores[..., index], training) for index in range(len(_STRENGTHS))]
+    if np.isnan(values).all():
+        return _DEFAULT_STRENGTH, scores[..., 0]
+    best = np.nanargmax(values)
+    return float(_STRENGTHS[best]), scores[..., best]
+
+
+def _primary_value(scores: np.ndarray, problem: _Problem) -> float:
+    """Compute the task's primary metric of scores `[n, c]`; NaN where it is not measurable."""
+    labels = problem.labels
     if labels.values.ndim == 1 and not labels.classes:
         scores = scores[:, 0]
-    metric = metric_names(labels.task)[0]
-    values = [value(metric, scores[..., index], labels, titles) for index in range(len(_STRENGTHS))]
-    if np.isnan(values).all():
-        return _DEFAULT_STRENGTH
-    return float(_STRENGTHS[np.nanargmax(values)])
+    return value(metric_names(labels.task)[0], scores, labels, problem.titles)
 
 
 def _scores(

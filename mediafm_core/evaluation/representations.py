@@ -1,17 +1,27 @@
 """Representations of units that an evaluation compares, by name.
 
-    <modality>      one modality alone
-    flat            the fused vector: modalities concatenated, no context
-    late_fusion     a probe for each modality, whose scores are averaged
-    neighbours      the shot before, the unit and the shot after, side by side
-    similarities    cosines between each of the 4 shots before and each of the 5 from the unit on
-    alone           MediaFM's vectors from the unit's shots only
-    in_context      MediaFM's vectors from the whole title
-    prefix          MediaFM's vectors from the title's shots up to the unit's end
-    title           MediaFM's vector of the whole title
+    <modality>                  one modality alone
+    flat                        the fused vector: modalities concatenated, no context
+    late_fusion                 a probe for each modality, whose scores are averaged
+    neighbours                  the shot before, the unit and the shot after, side by side
+    similarities                cosines between each of the 4 shots before and each of the 5 from
+                                the unit on
+    similarities_<modality>     the same of one modality
+    compact                     leading components, novelty features and neighbour means, see
+                                `mediafm_core.evaluation.network_inputs`
+    inputs                      `flat` beside `compact`: all that the network is given
+    untrained                   the network before its first step, from the whole title
+    alone                       MediaFM's vectors from the unit's shots only
+    in_context                  MediaFM's vectors from the whole title
+    both                        `compact` beside `in_context`
+    both_untrained              `compact` beside `untrained`
+    flat_in_context             `flat` beside `in_context`: own detail and context
+    prefix                      MediaFM's vectors from the title's shots up to the unit's end
+    title                       MediaFM's vector of the whole title
 
 and ablations of `in_context`:
 
+    published                               a network trained with the preset of this name
     in_context_zeroed_<modality>            the same network, with zeros for one modality
     in_context_trained_without_<modality>   a network trained without one modality
     in_context_unnormalised                 modalities concatenated without scaling to unit length
@@ -22,45 +32,34 @@ and ablations of `in_context`:
 """
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from mediafm_core.config.presets import PRESET_NAMES
 from mediafm_core.errors import MediaFMError
-from mediafm_core.evaluation.network_vectors import NetworkVectors, VectorRequest
-from mediafm_core.evaluation.units import TitleUnits, Units
-from mediafm_core.vectors import unit_length
+from mediafm_core.evaluation.evaluation_task import Representation
+from mediafm_core.evaluation.fixed_representations import FIXED, SIMILARITIES_OF
+from mediafm_core.evaluation.network_vectors import IN_CONTEXT, NetworkVectors, VectorRequest
+from mediafm_core.evaluation.units import Units
 
-IN_CONTEXT = "in_context"
-FROM_NETWORK = ("alone", IN_CONTEXT, "prefix", "title")
-WITHOUT_NETWORK = ("flat", "late_fusion", "neighbours", "similarities")
+INPUTS, UNTRAINED = "inputs", "untrained"
+BOTH, BOTH_UNTRAINED = "both", "both_untrained"
+COMPACT = "compact"
+STRONGEST = "strongest"
+"""Baseline without training that is the best one by the training titles of each fold."""
+COMPOSED: dict[str, tuple[str, ...]] = {
+    INPUTS: ("flat", COMPACT),
+    BOTH: (COMPACT, IN_CONTEXT),
+    BOTH_UNTRAINED: (COMPACT, UNTRAINED),
+    "flat_in_context": ("flat", IN_CONTEXT),
+}
+"""Representations that stand side by side in one probe, each penalised separately."""
+FROM_NETWORK = (UNTRAINED, "alone", IN_CONTEXT, "prefix", "title")
+WITHOUT_NETWORK = (*FIXED, COMPACT, INPUTS)
 WINDOWS = (8, 32, 128)
 """Window lengths that `--ablations` tests where they are shorter than the longest title."""
-
-_BEFORE, _FROM = 4, 5  # shots before the unit's start and from it on, compared in pairs
-
-
-@dataclass
-class FixedRepresentation:
-    """A representation without a network, the same for every fold.
-
-    Attributes:
-        name: Name of the representation.
-        units: Units that it describes.
-        by: Functions that compute the vectors of a title's units, one per part.
-    """
-
-    name: str
-    units: Units
-    by: Sequence[Callable[[TitleUnits], np.ndarray]]
-    _parts: list[np.ndarray] | None = field(default=None, repr=False)
-
-    def parts(self, fold: int) -> list[np.ndarray]:  # noqa: ARG002
-        """Return the vectors, computed by the first call and kept as long as this object."""
-        if self._parts is None:
-            self._parts = [self.units.describe(each) for each in self.by]
-        return self._parts
 
 
 @dataclass
@@ -82,18 +81,25 @@ class NetworkRepresentation:
         return [self.vectors.vectors(fold, self.request)]
 
 
-def fixed_representation(name: str, units: Units) -> FixedRepresentation | None:
-    """Return the representation of a name; None for one that needs a network or is unknown."""
-    modalities = {each: _modality(columns) for each, columns in units.ranges.items()}
-    if name in modalities:
-        return FixedRepresentation(name, units, [modalities[name]])
-    of: dict[str, list[Callable[[TitleUnits], np.ndarray]]] = {
-        "flat": [_flat],
-        "late_fusion": list(modalities.values()),
-        "neighbours": [_neighbours],
-        "similarities": [_similarities],
-    }
-    return FixedRepresentation(name, units, of[name]) if name in of else None
+@dataclass
+class ComposedRepresentation:
+    """Several representations side by side in one probe, as blocks of columns.
+
+    Attributes:
+        name: Name of the representation.
+        of: Representations whose blocks it has, each of a single part.
+    """
+
+    name: str
+    of: Sequence[Representation]
+
+    def parts(self, fold: int) -> list[tuple[np.ndarray, ...]]:
+        """Return one part with the blocks of all."""
+        blocks: list[np.ndarray] = []
+        for each in self.of:
+            (part,) = each.parts(fold)
+            blocks += part if isinstance(part, tuple) else [part]
+        return [tuple(blocks)]
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,8 @@ class NetworkVariant:
         window: Number of shots per window in training and inference; None takes the setting.
         missing_modality: Setting of this name; None takes the setting.
         model: Identity or digest of a model of the catalogue.
+        preset: Preset whose values override the settings.
+        trained: False for the network before its first step.
     """
 
     without: str | None = None
@@ -113,6 +121,8 @@ class NetworkVariant:
     window: int | None = None
     missing_modality: str | None = None
     model: str | None = None
+    preset: str | None = None
+    trained: bool = True
 
 
 def network_request(name: str, units: Units) -> tuple[NetworkVariant, VectorRequest]:
@@ -121,9 +131,13 @@ def network_request(name: str, units: Units) -> tuple[NetworkVariant, VectorRequ
     Raises:
         MediaFMError: The name is unknown.
     """
+    if name == UNTRAINED:
+        return NetworkVariant(trained=False), VectorRequest("in_context")
     if name in FROM_NETWORK:
         return NetworkVariant(), VectorRequest(name)  # type: ignore[arg-type]  # a mode by its name
     in_context = VectorRequest("in_context")
+    if name in PRESET_NAMES:
+        return NetworkVariant(preset=name), in_context
     prefix, _, rest = name.partition("in_context")
     if not prefix:
         for modality in units.ranges if len(units.ranges) > 1 else ():
@@ -139,7 +153,8 @@ def network_request(name: str, units: Units) -> tuple[NetworkVariant, VectorRequ
             return NetworkVariant(missing_modality=rest.removeprefix("_absence_")), in_context
         if rest.startswith("@"):
             return NetworkVariant(model=rest[1:]), in_context
-    known = ", ".join([*units.ranges, *WITHOUT_NETWORK, *FROM_NETWORK])
+    names = [*units.ranges, *WITHOUT_NETWORK, *FROM_NETWORK, *COMPOSED, *PRESET_NAMES]
+    known = ", ".join(dict.fromkeys(names))
     raise MediaFMError(
         f"There is no representation {name!r}: choose from {known}, or an ablation such as "
         "in_context_window_32."
@@ -159,11 +174,23 @@ def default_names(units: Units) -> list[str]:
         *(["late_fusion"] if several else []),
         "neighbours",
         "similarities",
+        INPUTS,
+        UNTRAINED,
         "alone",
-        "in_context",
+        IN_CONTEXT,
+        BOTH,
         "prefix",
         *(["title"] if units.labels.task in ("multiclass", "multilabel") else []),
     ]
+
+
+def without_training(names: Iterable[str], units: Units) -> list[str]:
+    """Return those of some representations that need no training, in their order.
+
+    The strongest of them is the baseline that a trained network has to exceed.
+    """
+    plain = (*units.ranges, *FIXED, INPUTS, UNTRAINED)
+    return [name for name in names if name in plain or name.startswith(SIMILARITIES_OF)]
 
 
 def ablations(units: Units, missing_modality: str, *, trained: bool) -> list[str]:
@@ -178,6 +205,7 @@ def ablations(units: Units, missing_modality: str, *, trained: bool) -> list[str
     names = [f"in_context_zeroed_{modality}" for modality in modalities]
     if not trained:
         return names
+    names += PRESET_NAMES
     names += [f"in_context_trained_without_{modality}" for modality in modalities]
     if modalities:
         names.append("in_context_unnormalised")
@@ -195,39 +223,8 @@ def require_free_names(units: Units) -> None:
         MediaFMError: A column has such a name.
     """
     for name in units.ranges:
-        if name in (*WITHOUT_NETWORK, *FROM_NETWORK) or name.startswith("in_context"):
+        reserved = (*WITHOUT_NETWORK, *FROM_NETWORK, *COMPOSED, *PRESET_NAMES, STRONGEST)
+        if name in reserved or name.startswith((IN_CONTEXT, SIMILARITIES_OF)):
             raise MediaFMError(
                 f"The column of vectors {name!r} has the name of a representation: rename it."
             )
-
-
-def _modality(columns: tuple[int, int]) -> Callable[[TitleUnits], np.ndarray]:
-    return lambda title: title.pool(unit_length(title.fused[:, slice(*columns)]))
-
-
-def _flat(title: TitleUnits) -> np.ndarray:
-    return title.pool(title.fused)
-
-
-def _neighbours(title: TitleUnits) -> np.ndarray:
-    """Concatenate the shot before, the unit and the shot after, `[k, 3 d]`; zeros at the ends."""
-    edge = np.zeros_like(title.fused[:1])
-    shots = np.concatenate([edge, title.fused, edge])  # shot i at i + 1
-    first, stop = title.spans.T
-    return np.concatenate([shots[first], _flat(title), shots[stop + 1]], axis=1)
-
-
-def _similarities(title: TitleUnits) -> np.ndarray:
-    """Compute cosines across the start of each unit, `[k, 20]`.
-
-    Beyond the ends of a title, its first and last shot are repeated. With zeros, the ends of titles
-    would look like scene boundaries, which would put this baseline at a disadvantage.
-    """
-    shots = np.pad(title.fused, ((_BEFORE, _FROM), (0, 0)), mode="edge")
-    first = title.spans[:, 0] + _BEFORE
-    cosines = [
-        np.einsum("ij,ij->i", shots[first - back], shots[first + on])
-        for back in range(1, _BEFORE + 1)
-        for on in range(_FROM)
-    ]
-    return np.stack(cosines, axis=1)

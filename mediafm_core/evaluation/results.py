@@ -1,10 +1,13 @@
 """Results of an evaluation: metrics of representations with intervals, and paired differences."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from mediafm_core.evaluation.evaluation_task import Task
 from mediafm_core.evaluation.metrics import metric_names
+
+if TYPE_CHECKING:
+    from mediafm_core.evaluation.probe_scores import ProbeScores
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,10 @@ class Report:
         model: Source of the representations that come from networks: `trained` for each fold, with
             the settings and the networks; or unchanged models of the catalogue.
         evaluation: Results and paired differences, with intervals.
+        strongest: Number of folds in which each representation without training was the strongest
+            one by the training titles, the most frequent first.
+        cpu_seconds: CPU time by kind of work and representation, see `CpuClock.seconds`.
+        scores: Scores of all units, for files beside the report; None in a report read from a file.
     """
 
     source: str
@@ -99,6 +106,9 @@ class Report:
     seconds: float
     model: dict[str, Any]
     evaluation: Evaluation
+    strongest: dict[str, int] = field(default_factory=dict)
+    cpu_seconds: dict[str, Any] = field(default_factory=dict)
+    scores: "ProbeScores | None" = field(default=None, repr=False, compare=False)
 
     @property
     def primary_metric(self) -> str:
@@ -106,3 +116,18 @@ class Report:
         metrics = metric_names(self.task)
         measured = {row.metric for row in self.evaluation.results if row.value is not None}
         return next((metric for metric in metrics if metric in measured), metrics[0])
+
+
+def figure(row: Result | Difference, form: str) -> str:
+    """Format a figure with its interval, and a star where a difference's interval excludes zero.
+
+    Args:
+        row: The figure.
+        form: Format of numbers; one with a sign is for differences.
+    """
+    if row.value is None:
+        return "not measurable"
+    if row.low is None or row.high is None:
+        return f"{row.value:{form}}"
+    clear = form.startswith("+") and (row.low > 0 or row.high < 0)
+    return f"{row.value:{form}} ({row.low:{form}} to {row.high:{form}}){' *' if clear else ''}"

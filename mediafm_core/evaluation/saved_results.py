@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from mediafm_core.disk.atomic import atomic_file
 from mediafm_core.disk.seals import sealed_json
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.evaluation.results import Difference, Result
+from mediafm_core.evaluation.verdict import verdict
 from mediafm_core.storage.local import require_writable_folder
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mediafm_core.evaluation.results import Report
 
 JSON_FILE, PARQUET_FILE = "evaluation.json", "evaluation.parquet"
+SCORES_FILE, TITLES_FILE = "scores.parquet", "titles.parquet"
 DIGESTS = "digests"  # in the JSON file: SHA-256 of the other files, by name
 RESULTS_FILE, DIFFERENCES_FILE = "results.png", "differences.png"
 
@@ -40,7 +42,11 @@ _BAR = 0.35  # inches of a picture's height per bar
 
 
 def as_document(report: "Report") -> dict[str, Any]:
-    """Convert a report to JSON values; unmeasurable figures are null and have a `why_not`."""
+    """Convert a report to JSON values; unmeasurable figures are null and have a `why_not`.
+
+    `verdict` follows from the other values.
+    """
+    found = verdict(report)
     return {
         "results": [_row(result) for result in report.evaluation.results],
         "differences": [_row(difference) for difference in report.evaluation.differences],
@@ -56,15 +62,51 @@ def as_document(report: "Report") -> dict[str, Any]:
         "bootstrap": report.bootstrap,
         "seconds": report.seconds,
         "model": report.model,
+        "strongest": report.strongest,
+        "cpu_seconds": report.cpu_seconds,
+        "verdict": None if found is None else {**vars(found), "difference": _row(found.difference)},
     }
+
+
+def as_report(document: Mapping[str, Any]) -> "Report":
+    """Convert the JSON values of a report back; it has no scores of units.
+
+    Raises:
+        KeyError, TypeError: The values are not those of a report.
+    """
+    from mediafm_core.evaluation.results import Evaluation, Report
+
+    facts = {name: each for name, each in document.items() if name not in (DIGESTS, "verdict")}
+    evaluation = Evaluation(
+        results=[Result(**row) for row in facts.pop("results")],
+        differences=[Difference(**row) for row in facts.pop("differences")],
+        chance=facts.pop("chance"),
+    )
+    return Report(**facts, evaluation=evaluation)
 
 
 def as_table(report: "Report") -> pa.Table:
     """Return results and differences as rows; rows of differences have a `baseline`."""
     rows = [*report.evaluation.results, *report.evaluation.differences]
     table = pa.Table.from_pylist([{"baseline": None, **vars(row)} for row in rows], _SCHEMA)
-    facts = {"task": report.task, "label": report.label, "source": report.source}
+    return _described(table, report)
+
+
+def _described(table: pa.Table, report: "Report") -> pa.Table:
+    """Add a description of the evaluation to the metadata of a table's schema."""
+    facts = {
+        "task": report.task,
+        "label": report.label,
+        "source": report.source,
+        "classes": report.classes,
+    }
     return table.replace_schema_metadata({b"mediafm": json.dumps(facts).encode()})
+
+
+def _parquet(table: pa.Table) -> bytes:
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer, compression="zstd")
+    return bytes(buffer.getvalue().to_pybytes())
 
 
 def require_writable(folder: Path) -> None:
@@ -77,7 +119,10 @@ def require_writable(folder: Path) -> None:
 
 
 def write_report(report: "Report", folder: Path) -> list[Path]:
-    """Write `evaluation.json`, `evaluation.parquet` and the pictures.
+    """Write `evaluation.json`, `evaluation.parquet`, the pictures, and the scores if there are any.
+
+    `scores.parquet` has the score of every tested unit by every representation and seed,
+    `titles.parquet` each metric within each title: for paired comparisons with other work.
 
     Returns:
         Paths of the files.
@@ -85,10 +130,14 @@ def write_report(report: "Report", folder: Path) -> list[Path]:
     Raises:
         ConfigurationError: The folder is not writable.
     """
-    table = pa.BufferOutputStream()
-    pq.write_table(as_table(report), table)
+    tables = {PARQUET_FILE: as_table(report)}
+    if report.scores is not None:
+        tables |= {
+            SCORES_FILE: _described(report.scores.table(), report),
+            TITLES_FILE: _described(report.scores.title_table(), report),
+        }
     contents = {
-        PARQUET_FILE: table.getvalue().to_pybytes(),
+        **{name: _parquet(table) for name, table in tables.items()},
         RESULTS_FILE: results_png(report),
         DIFFERENCES_FILE: differences_png(report),
     }

@@ -7,14 +7,19 @@ from typing import Any
 import numpy as np
 
 from mediafm_core.config.settings import Settings
+from mediafm_core.evaluation.cpu_clock import CpuClock
 from mediafm_core.evaluation.evaluation_sources import EvaluationSource
 from mediafm_core.evaluation.evaluation_task import Representation
+from mediafm_core.evaluation.fixed_representations import fixed_representation
+from mediafm_core.evaluation.network_inputs import CompactInputs
 from mediafm_core.evaluation.network_vectors import NetworkVectors
 from mediafm_core.evaluation.networks import Log, Networks
 from mediafm_core.evaluation.representations import (
+    COMPACT,
+    COMPOSED,
+    ComposedRepresentation,
     NetworkRepresentation,
     NetworkVariant,
-    fixed_representation,
     network_request,
 )
 from mediafm_core.evaluation.units import Units
@@ -34,6 +39,7 @@ class SeedRepresentations:
         work: Folder of networks and of their vectors.
         log: Callback for a line about each training.
         on_progress: Callback for the state of a training whenever it changes.
+        clock: Clock of the CPU time of trainings and vectors; None takes a new one.
 
     Raises:
         MediaFMError: A representation's name is unknown, or the source does not support it.
@@ -50,27 +56,34 @@ class SeedRepresentations:
         work: Path,
         log: Log,
         on_progress: Callable[[str], None] = lambda _state: None,
+        clock: CpuClock | None = None,
     ) -> None:
+        clock = clock or CpuClock()
         self.units = units
         self.fold_of = fold_of
         self.seed = seed
+        self._folder = work / "readings"
         self._vectors: dict[NetworkVariant, NetworkVectors] = {}
-        for name in names:
-            if fixed_representation(name, units) is not None:
+        single = [each for name in names for each in COMPOSED.get(name, (name,))]
+        for name in single:
+            if name == COMPACT or fixed_representation(name, units) is not None:
                 continue
             network, request = network_request(name, units)
             if network not in self._vectors:
                 networks = source.networks(
                     settings, units, network, fold_of, seed, work, log, on_progress
                 )
-                folder = work / "readings"
                 self._vectors[network] = NetworkVectors(
-                    networks, [], folder, vector_precision(settings)
+                    networks, {}, self._folder, clock, vector_precision(settings)
                 )
-            self._vectors[network].requests.append(request)
+            self._vectors[network].requests.setdefault(request, name)
 
     def make(self, name: str) -> Representation:
         """Make the representation of a name. Its vectors are freed with the object."""
+        if name in COMPOSED:
+            return ComposedRepresentation(name, [self.make(each) for each in COMPOSED[name]])
+        if name == COMPACT:
+            return CompactInputs(name, self.units, self.fold_of, self.seed, self._folder)
         fixed = fixed_representation(name, self.units)
         if fixed is not None:
             return fixed

@@ -124,6 +124,7 @@ def _read(
         digest=digest_of(str(ranges), *titles, *versions, labels.known.tobytes()),
         titles=titles,
         title_of=np.repeat(np.arange(len(titles)), np.diff(edges)),
+        names=keys.shot,
         ranges=ranges,
         longest=int(np.diff(edges).max()),
         labels=labels,

@@ -53,6 +53,7 @@ class Units:
         digest: Digest of all inputs of the units' vectors.
         titles: Names of the titles.
         title_of: `[n]` int64, index in `titles` of every unit's title.
+        names: `[n]`, name of every unit within its title: a shot index, a clip, or a span.
         ranges: Columns `[start, stop)` of each modality in the fused vectors.
         longest: Number of shots of the longest title.
         labels: Labels of the units.
@@ -65,6 +66,7 @@ class Units:
     digest: str
     titles: list[str]
     title_of: np.ndarray
+    names: np.ndarray
     ranges: dict[str, tuple[int, int]]
     longest: int
     labels: TaskLabels

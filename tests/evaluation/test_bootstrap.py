@@ -83,9 +83,40 @@ def test_scores_by_seed_are_averaged_within_each_draw() -> None:
         for scores in (first, second, [first, second])
     )
     assert both.value == pytest.approx((one.value + two.value) / 2)
-    assert min(one.low, two.low) <= both.low <= max(one.low, two.low)
+    assert both.low < both.value < both.high
     same = _result(measure({"x": [first, first]}, labels, titles), "x")
     assert (same.value, same.low, same.high) == pytest.approx((one.value, one.low, one.high))
+
+
+def test_the_variation_between_seeds_is_part_of_the_interval() -> None:
+    """Titles that are all alike leave the seeds as the only source of variation."""
+    random = np.random.default_rng(8)
+    titles, seeds, units = 12, 5, 400
+    positives = np.arange(units) < units // 2
+    by_seed = [random.normal(size=units) + gain * positives for gain in random.gamma(4, 0.2, seeds)]
+    tiled = [np.tile(scores, titles) for scores in by_seed]
+    labels, of_titles = labels_of(np.tile(positives, titles)), titles_of(titles, units)
+    evaluation = measure({"flat": np.zeros(titles * units), "x": tiled}, labels, of_titles)
+    found = _result(evaluation, "x", "roc_auc")
+    values = [value("roc_auc", one, labels_of(positives), of_titles[:units]) for one in by_seed]
+    assert found.value == pytest.approx(np.mean(values))
+    error = np.std(values, ddof=1) / np.sqrt(seeds)
+    # The interval is widened for the twelve titles, to 2.3 standard errors on either side.
+    for end, sign in ((found.low, -1), (found.high, 1)):
+        assert end == pytest.approx(found.value + sign * 2.3 * error, abs=0.5 * error)
+    alone = _result(measure({"x": tiled[0]}, labels, of_titles), "x", "roc_auc")
+    assert alone.high - alone.low < 1e-9
+
+
+def test_a_difference_that_depends_on_the_seed_is_not_clear_of_zero() -> None:
+    random = np.random.default_rng(9)
+    titles, positives, flat = _films(random, 25)
+    better, worse = flat + 0.5 * positives, flat - 0.4 * positives
+    labels = labels_of(positives)
+    for gains, is_clear in (([better, better], True), ([better, worse], False)):
+        evaluation = measure({"flat": [flat, flat], "x": gains}, labels, titles)
+        found = _difference(evaluation, "x", "flat", "roc_auc")
+        assert (found.low > 0) == is_clear
 
 
 def test_neither_the_order_of_units_nor_a_prefix_of_names_changes_an_interval() -> None:
@@ -112,6 +143,19 @@ def test_each_is_compared_with_the_available_baselines() -> None:
     pairs = {(one.representation, one.baseline) for one in evaluation.differences}
     assert pairs == {("in_context", "flat"), ("alone", "flat"), ("in_context", "alone")}
     assert not measure({"x": scores}, labels_of(positives), titles, draws=10).differences
+
+
+def test_what_training_adds_beside_the_inputs_is_compared() -> None:
+    random = np.random.default_rng(7)
+    titles, positives, scores = _films(random, 6)
+    names = ["both_untrained", "in_context", "both", "inputs"]
+    evaluation = measure(dict.fromkeys(names, scores), labels_of(positives), titles, draws=10)
+    pairs = [(one.representation, one.baseline) for one in evaluation.differences]
+    assert len(pairs) == len(set(pairs)) * len({one.metric for one in evaluation.differences})
+    assert set(pairs) == {
+        ("both", "both_untrained"),
+        *((name, "inputs") for name in ("both_untrained", "in_context", "both")),
+    }
 
 
 def test_chance_depends_on_label_frequencies_only() -> None:

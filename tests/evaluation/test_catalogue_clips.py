@@ -1,5 +1,7 @@
 """Evaluation of the catalogue's labelled clips with its existing models."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from mediafm_core.inference.loaded_title import TitleInContext
 from mediafm_core.inference.streaming import embed_span_up_to
 from mediafm_core.inference.whole_title import embed_alone
 from mediafm_core.model.saved_model import load_model
+from mediafm_core.model.stored_model import StoredModel
 from mediafm_core.vectors import to_numpy
 
 TITLES = ("alpha", "beta", "delta", "gamma")
@@ -141,6 +144,34 @@ class TestNetworkVectors:
             if (row.representation, row.baseline) == (f"in_context@{digest}", "in_context")
         )
         assert row.value == 0
+
+    def test_of_a_model_before_its_training(self, small: LabelledCatalogue, tmp_path: Path) -> None:
+        (folder,) = small.store.models.glob("*@*")
+        records = {"started": {"started_from": "another"}, "seed": {"training": {"seed": 0}}}
+        found = {}
+        for name, changes in records.items():
+            model = tmp_path / name / folder.name
+            shutil.copytree(folder, model)
+            path = model / "training.json"
+            record = {**json.loads(path.read_bytes()), **changes}
+            del record["digests"]
+            path.write_text(json.dumps(record))
+            report = evaluate(
+                settings(small),
+                Catalogue(models=(StoredModel(model),)),
+                ["rating"],
+                representations=["untrained", "in_context", "both_untrained", "inputs", "title"],
+                folds=2,
+                bootstrap=50,
+            )
+            found[name] = {row.representation: row for row in report.evaluation.results}
+        # The weights of this model are drawn and never trained.
+        assert found["seed"]["untrained"].value == found["seed"]["in_context"].value
+        assert found["seed"]["both_untrained"].value is not None
+        assert found["seed"]["inputs"].value == found["started"]["inputs"].value
+        for name in ("untrained", "both_untrained"):
+            assert found["started"][name].value is None
+            assert "cannot be drawn again" in str(found["started"][name].why_not)
 
     def test_ablations_that_train_are_refused(self, small: LabelledCatalogue) -> None:
         with pytest.raises(MediaFMError, match="measured with its models as they are"):

@@ -138,6 +138,24 @@ class TestOutput:
         assert {row["baseline"] for row in rows} == {None, "flat", "in_context"}
         for picture in ("results.png", "differences.png"):
             assert (out / picture).read_bytes().startswith(b"\x89PNG")
+        assert result.stdout.splitlines()[-1] == document["verdict"]["sentence"]
+        assert document["verdict"]["difference"]["baseline"] == "flat"
+        scores = pq.read_table(out / "scores.parquet")
+        assert scores.num_rows == len(document["seeds"]) * document["units"] * 3
+        assert json.loads(scores.schema.metadata[b"mediafm"])["label"] == "label"
+        of_titles = pq.read_table(out / "titles.parquet").to_pandas()
+        (row,) = (
+            row
+            for row in rows
+            if row["representation"] == "flat"
+            and not row["baseline"]
+            and row["metric"] == "roc_auc"
+        )
+        flat = of_titles[(of_titles.representation == "flat") & (of_titles.metric == "roc_auc")]
+        assert flat.groupby("seed").value.mean().mean() == pytest.approx(row["value"])
+        spent = document["cpu_seconds"]
+        assert set(spent["training"]) == {"in_context", *ablated}
+        assert set(spent["probes"]) == {"flat", "in_context", *ablated}
 
     def test_an_unmeasurable_figure_has_a_reason(
         self, mediafm: Callable[..., Result], tmp_path: Path

@@ -7,9 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from made_tables import HEARD, SEEN, WIDTHS, made_table, tiny_settings, written
+from made_tables import HEARD, SEEN, TINY, WIDTHS, made_table, tiny_settings, written
 
+from mediafm_core.config.presets import with_preset
 from mediafm_core.evaluation.evaluation_sources import Table
+from mediafm_core.evaluation.networks import FoldNetworks
+from mediafm_core.evaluation.representations import network_request
 from mediafm_core.evaluation.seed_representations import SeedRepresentations
 from mediafm_core.inference.streaming import embed_up_to
 from mediafm_core.inference.whole_title import contextualise, embed_alone
@@ -25,6 +28,9 @@ NAMES = (
     f"in_context_trained_without_{SEEN}",
     "in_context_unnormalised",
     "in_context_window_8",
+    "published",
+    "untrained",
+    "both",
 )
 FOLD_OF = np.repeat([0, 1, 1, 0], SHOTS)  # title-00 and title-03 are tested in fold 0
 
@@ -38,9 +44,11 @@ def representations(tmp_path: Path) -> Callable[..., SeedRepresentations]:
         log: Callable[[str], None] = print,
         seed: int = 0,
         work: str = "work",
+        **sections: dict[str, object],
     ) -> SeedRepresentations:
         source = Table(written(table, tmp_path / "shots.parquet"), (SEEN, HEARD))
-        settings = tiny_settings()
+        changed = {name: {**TINY[name], **values} for name, values in sections.items()}
+        settings = tiny_settings(**changed)
         units = source.units(settings, ["label"], None)
         return SeedRepresentations(
             settings, source, units, FOLD_OF, seed, NAMES, tmp_path / work, log
@@ -104,6 +112,22 @@ class TestTraining:
         ]
 
 
+def test_published_is_trained_with_the_preset_and_the_other_settings(
+    tmp_path: Path,
+) -> None:
+    settings = tiny_settings()
+    source = Table(written(made_table(titles=TITLES, shots=SHOTS), tmp_path / "t.parquet"), (SEEN,))
+    units = source.units(settings, ["label"], None)
+    variant, _ = network_request("published", units)
+    networks = source.networks(settings, units, variant, FOLD_OF, 0, tmp_path, print, print)
+    assert isinstance(networks, FoldNetworks)
+    expected = with_preset(settings, "published")
+    assert networks.settings == expected
+    assert expected.training.steps == settings.training.steps
+    assert expected.model.hidden == settings.model.hidden
+    assert networks.network(0).boundary_head is None
+
+
 class TestNetworkVectors:
     def test_equal_those_of_inference(
         self, representations: Callable[..., SeedRepresentations]
@@ -135,10 +159,39 @@ class TestNetworkVectors:
     ) -> None:
         made = representations(made_table(titles=TITLES, shots=SHOTS))
         (usual,) = made.make("in_context").parts(0)
-        for name in NAMES[5:]:
+        for name in NAMES[5:10]:
             (part,) = made.make(name).parts(0)
             assert part.shape == usual.shape
             assert not np.allclose(part, usual, atol=1e-3), name
+
+    def test_untrained_are_those_of_the_network_before_its_first_step(
+        self, representations: Callable[..., SeedRepresentations]
+    ) -> None:
+        lines: list[str] = []
+        made = representations(made_table(titles=TITLES, shots=SHOTS), lines.append)
+        (before,) = made.make("untrained").parts(1)
+        assert not lines
+        (after,) = made.make("in_context").parts(1)
+        assert not np.allclose(before, after, atol=1e-3)
+        still = representations(
+            made_table(titles=TITLES, shots=SHOTS),
+            work="still",
+            training={"muon_learning_rate": 1e-30, "adamw_learning_rate": 1e-30},
+        )
+        (unmoved,) = still.make("in_context").parts(1)
+        np.testing.assert_allclose(before, unmoved, atol=1e-5)
+
+    def test_composed_ones_have_a_block_for_each(
+        self, representations: Callable[..., SeedRepresentations]
+    ) -> None:
+        made = representations(made_table(titles=TITLES, shots=SHOTS))
+        (blocks,) = made.make("both").parts(0)
+        (compact,) = made.make("compact").parts(0)
+        assert len(blocks) == len(compact) + 1
+        for one, other in zip(blocks, [*compact, *made.make("in_context").parts(0)], strict=True):
+            np.testing.assert_array_equal(one, other)
+        (inputs,) = made.make("inputs").parts(0)
+        np.testing.assert_array_equal(inputs[0], made.make("flat").parts(0)[0])
 
     def test_units_without_label_give_context_only(
         self, representations: Callable[..., SeedRepresentations]

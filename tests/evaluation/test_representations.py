@@ -8,14 +8,15 @@ import pytest
 from made_tables import HEARD, SEEN, WIDTHS, made_table, written
 
 from mediafm_core.errors import MediaFMError
+from mediafm_core.evaluation.fixed_representations import fixed_representation
 from mediafm_core.evaluation.network_vectors import VectorRequest
 from mediafm_core.evaluation.representations import (
     NetworkVariant,
     ablations,
     default_names,
-    fixed_representation,
     network_request,
     require_free_names,
+    without_training,
 )
 from mediafm_core.evaluation.table_units import read_table
 from mediafm_core.evaluation.units import Units
@@ -72,7 +73,32 @@ def test_similarities_are_those_across_the_start_of_a_shot(units: Units) -> None
         np.testing.assert_allclose(found[SHOTS + shot], expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(("modality", "columns"), [(SEEN, slice(0, 6)), (HEARD, slice(6, 10))])
+def test_similarities_of_a_modality(units: Units, modality: str, columns: slice) -> None:
+    (found,) = parts(f"similarities_{modality}", units)
+    vectors = units.read(0).fused[:, columns]
+    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.testing.assert_allclose(found[3, 0], vectors[2] @ vectors[3], atol=1e-6)
+    np.testing.assert_allclose(found[3, 8], vectors[1] @ vectors[6], atol=1e-6)
+
+
+def test_a_single_modality_has_no_similarities_of_its_own(tmp_path: Path) -> None:
+    table = written(made_table(titles=2, shots=SHOTS), tmp_path / "shots.parquet")
+    one = read_table(table, [SEEN], ["label"])
+    assert fixed_representation(f"similarities_{SEEN}", one) is None
+
+
 class TestNames:
+    def test_without_training(self, units: Units) -> None:
+        names = ["both", "flat", SEEN, "alone", "inputs", "untrained", f"similarities_{SEEN}"]
+        assert without_training(names, units) == [
+            "flat",
+            SEEN,
+            "inputs",
+            "untrained",
+            f"similarities_{SEEN}",
+        ]
+
     def test_default_names(self, units: Units, tmp_path: Path) -> None:
         assert default_names(units) == [
             SEEN,
@@ -81,8 +107,11 @@ class TestNames:
             "late_fusion",
             "neighbours",
             "similarities",
+            "inputs",
+            "untrained",
             "alone",
             "in_context",
+            "both",
             "prefix",
         ]
         table = made_table(titles=2, shots=SHOTS)
@@ -92,11 +121,12 @@ class TestNames:
         assert default_names(one)[0] == "flat"
         assert "late_fusion" not in default_names(one)
         assert default_names(one)[-1] == "title"
-        assert ablations(one, "zeros", trained=True) == []
+        assert ablations(one, "zeros", trained=True) == ["published"]
 
     def test_ablations_are_those_that_apply(self, units: Units) -> None:
         names = ablations(units, "zeros", trained=True)
         assert f"in_context_zeroed_{SEEN}" in names
+        assert "published" in names
         assert not any(name.startswith("in_context_absence") for name in names)
         assert all(
             name.startswith("in_context_zeroed")
@@ -106,6 +136,7 @@ class TestNames:
     def test_network_requests(self, units: Units) -> None:
         in_context = VectorRequest("in_context")
         assert network_request("prefix", units) == (NetworkVariant(), VectorRequest("prefix"))
+        assert network_request("untrained", units) == (NetworkVariant(trained=False), in_context)
         assert network_request("in_context_window_32", units) == (
             NetworkVariant(window=32),
             in_context,
@@ -118,14 +149,21 @@ class TestNames:
             NetworkVariant(),
             VectorRequest("in_context", HEARD),
         )
+        assert network_request("published", units) == (
+            NetworkVariant(preset="published"),
+            in_context,
+        )
         for name in ("in_context_zeroed_taste", "in_context_window_0", "sideways", "my_in_context"):
             with pytest.raises(MediaFMError, match="There is no representation"):
                 network_request(name, units)
 
-    def test_a_column_with_a_name_of_a_representation_is_refused(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("name", ["flat", "both", "strongest", "similarities_seen"])
+    def test_a_column_with_a_name_of_a_representation_is_refused(
+        self, tmp_path: Path, name: str
+    ) -> None:
         table = made_table(titles=2, shots=SHOTS).rename_columns(
-            ["title", "shot_index", "flat", HEARD, "label"]
+            ["title", "shot_index", name, HEARD, "label"]
         )
-        units = read_table(written(table, tmp_path / "t.parquet"), ["flat"], ["label"])
-        with pytest.raises(MediaFMError, match="'flat' has the name of a representation"):
+        units = read_table(written(table, tmp_path / "t.parquet"), [name], ["label"])
+        with pytest.raises(MediaFMError, match=f"'{name}' has the name of a representation"):
             require_free_names(units)

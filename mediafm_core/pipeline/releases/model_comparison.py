@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mediafm_core.errors import ConfigurationError, MediaFMError, StorageError
-from mediafm_core.evaluation.representations import IN_CONTEXT
+from mediafm_core.evaluation.representations import IN_CONTEXT, INPUTS
+from mediafm_core.evaluation.verdict import is_clear
 from mediafm_core.pipeline.platform import Platform
 from mediafm_core.pipeline.releases.candidates import Candidate, TrainingRecord
 from mediafm_core.pipeline.releases.release import require_releasable
@@ -133,8 +134,9 @@ def compare_by_labels(
     """Compare two models by the labels of the catalogue's clips.
 
     The candidate is worse if by any label the interval of the difference of its contextual vectors
-    is entirely below zero. A comparison made before, on the same titles and labels, is read from
-    the store.
+    is entirely below zero. It is also compared with its inputs without a network: that it adds
+    nothing to them forbids no release, but is reported. A comparison made before, on the same
+    titles and labels, is read from the store.
 
     Args:
         platform: settings and store.
@@ -150,7 +152,7 @@ def compare_by_labels(
     if reference is None:
         finding = Finding(None, f"{name} is not compared by labels: no other model serves.")
         return ModelComparison(name, None, (), finding)
-    request = EvaluationRequest(models=(reference, candidate), representations=(IN_CONTEXT,))
+    request = EvaluationRequest(models=(reference, candidate), representations=(INPUTS, IN_CONTEXT))
     try:
         evaluation = evaluate_catalogue(platform, request, log, progress)
     except StorageError:
@@ -236,11 +238,28 @@ def _finding(
         *figures,
         *(f"{', '.join(labels)} not measurable ({why})" for why, labels in unknown.items()),
     ]
-    sentence = f"{candidate} in context minus {reference}: {'; '.join(parts)}."
+    sentence = (
+        f"{candidate} in context minus {reference}: {'; '.join(parts)}.{_beside_inputs(measured)}"
+    )
     if worse:
         worse_by = ", ".join(worse)
         return Finding(False, f"{sentence} It is worse by {worse_by}, beyond the interval.")
     return Finding(True if figures else None, sentence)
+
+
+def _beside_inputs(measured: tuple[MeasuredLabel, ...]) -> str:
+    """Return a sentence on what the candidate adds to its inputs, after a space, or no text."""
+    by_label = {each.label: is_clear(difference(each, INPUTS)) for each in measured}
+    adds = [label for label, is_above in by_label.items() if is_above]
+    nothing = [label for label, is_above in by_label.items() if is_above is False]
+    parts = [
+        *([f"adds to its inputs without a network by {', '.join(adds)}"] if adds else []),
+        *(
+            [f"adds nothing to its inputs without a network by {', '.join(nothing)}"]
+            * bool(nothing)
+        ),
+    ]
+    return f" It {' and '.join(parts)}." if parts else ""
 
 
 def _clause(sentence: str | None) -> str:
@@ -248,11 +267,18 @@ def _clause(sentence: str | None) -> str:
     return (sentence or "").removesuffix(".")
 
 
-def difference(measured: MeasuredLabel) -> "Difference":
-    """Return the difference of the candidate's contextual vectors from those of the reference."""
+def difference(measured: MeasuredLabel, baseline: str = IN_CONTEXT) -> "Difference":
+    """Return the difference of the candidate's contextual vectors from a baseline.
+
+    Args:
+        measured: a label, measured for both models.
+        baseline: representation; by default the contextual vectors of the reference.
+    """
     report = measured.report
     return next(
         row
         for row in report.evaluation.differences
-        if row.baseline == IN_CONTEXT and row.metric == report.primary_metric
+        if row.representation.startswith(f"{IN_CONTEXT}@")
+        and row.baseline == baseline
+        and row.metric == report.primary_metric
     )

@@ -1,6 +1,6 @@
 """Evaluation of models on the labels of the catalogue's clips, kept in the store.
 
-    <store>/evaluation/<model>/<digest>/evaluation.json, evaluation.parquet, *.png
+    <store>/evaluation/<model>/<digest>/evaluation.json, *.parquet, *.png
 
 The digest covers everything that the figures follow from: models, titles, clips, labels and the
 parameters of the test. Stored figures are not computed again. `evaluation.json` is written last: a
@@ -10,7 +10,7 @@ folder without it does not count.
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -42,7 +42,7 @@ NO_LABELS = (
     "and run `mediafm run`"
 )
 
-_CODE_VERSION = "2"  # raise it when the same labels and vectors would give other figures
+_CODE_VERSION = "3"  # raise it when the same labels and vectors would give other figures
 # Text with more values than this, a description for instance, is no class unless it is named.
 _MANY_CLASSES = 50
 # Errors of the settings, the machine or the store, and not of a label.
@@ -285,23 +285,10 @@ def _keep(store: Store, folder: str, report: "Report") -> None:
 
 def _stored(store: Store, folder: str) -> "Report | None":
     """Return a stored report; None where there is none or it is damaged: it is measured again."""
-    from mediafm_core.evaluation.saved_results import JSON_FILE
+    from mediafm_core.evaluation.saved_results import JSON_FILE, as_report
 
     try:
         document = read_sealed_json(store.files.path(f"{folder}/{JSON_FILE}").read_bytes())
-        return _report(document)
+        return as_report(document)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-
-
-def _report(document: dict[str, Any]) -> "Report":
-    from mediafm_core.evaluation.results import Difference, Evaluation, Report, Result
-    from mediafm_core.evaluation.saved_results import DIGESTS
-
-    facts = {name: value for name, value in document.items() if name != DIGESTS}
-    evaluation = Evaluation(
-        results=[Result(**row) for row in facts.pop("results")],
-        differences=[Difference(**row) for row in facts.pop("differences")],
-        chance=facts.pop("chance"),
-    )
-    return Report(**facts, evaluation=evaluation)

@@ -100,6 +100,8 @@ class TestAsset:
         assert isinstance(in_context, float)
         assert isinstance(flat, float)
         assert difference == pytest.approx(in_context - flat)
+        assert str(shown[f"{LABEL} verdict"]).startswith("In context adds ")
+        assert f"{as_markdown(shown[f'{LABEL} verdict'])}" in str(shown["table"])
 
         for folder in models.catalogue.store.models.iterdir():  # nothing can be computed now
             (folder / "model.safetensors").unlink()

@@ -160,7 +160,7 @@ class TestEvaluation:
             assert again.report.evaluation == expected.report.evaluation
             names = {Path(each.key).name for each in platform.store.files.entries(first.key)}
             assert names == {
-                *("evaluation.json", "evaluation.parquet"),
+                *("evaluation.json", "evaluation.parquet", "scores.parquet", "titles.parquet"),
                 *("results.png", "differences.png"),
             }
 
@@ -209,6 +209,12 @@ class TestComparison:
         assert row.high is not None
         assert row.value < row.high < 0
         assert f"{row.value:+.3f} ({row.low:+.3f} to {row.high:+.3f})" in found.finding.sentence
+        assert f"It adds nothing to its inputs without a network by {LABEL}." in (
+            found.finding.sentence
+        )
+        beside = difference(found.measured[0], "inputs")
+        assert beside.high is not None
+        assert beside.high < 0
 
     def test_an_equal_one_is_not(self, marked_models: MarkedModels) -> None:
         found = compare_with_serving(marked_models.platform, marked_models.equal)
