@@ -22,7 +22,7 @@ MODEL = {
     "input_dropout": 0.0,
     "modality_dropout": 0.0,
 }
-STEPS, RATE = 100, 0.003
+STEPS, RATE = 50, 0.003
 
 
 def measured(folder: Path, answers: str, steps: int, rate: float) -> tuple[Report, Verdict]:
