@@ -38,6 +38,7 @@ from benchmarks.folded_catalogue import Catalogue, from_store, from_table, maske
 from benchmarks.options import parse, write_json
 from benchmarks.small_inputs import SmallInputs
 from mediafm_core.config.model_settings import ModelSettings
+from mediafm_core.config.presets import PRESETS, Values
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.training.baselines import baseline_predictions
@@ -46,9 +47,9 @@ from mediafm_core.model.training.training import train
 from mediafm_core.model.training.training_data import TitleSource, TrainingData
 
 # Settings by section that differ from the default ones.
-VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
+VARIANTS: dict[str, Values] = {
     "default": {},
-    "published": {"model": {"positions": "learnt", "prediction": "linear"}},
+    "published": PRESETS["published"],
     "linear prediction": {"model": {"prediction": "linear"}},
     "copy and linear": {"model": {"prediction": "both"}},
     "learnt positions": {"model": {"positions": "learnt"}},
@@ -132,9 +133,7 @@ class VariantSettings:
         return train(data, self.model, training, out, objective=self.objective).network
 
 
-def chosen_settings(
-    variant: dict[str, dict[str, Any]], steps: int, overrides: list[str]
-) -> VariantSettings:
+def chosen_settings(variant: Values, steps: int, overrides: list[str]) -> VariantSettings:
     """Return the settings of a variant, overridden by those of the command line."""
     values: dict[str, dict[str, Any]] = {
         "model": dict(variant.get("model", {})),

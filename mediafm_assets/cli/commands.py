@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mediafm_core.cli.options import catalogue_options
+from mediafm_core.cli.options import catalogue_options, training_options
 from mediafm_core.cli.output import say
 
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ def _recorded(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--model",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Use the trained model in this folder as the serving model.",
+    help="Serve the trained model in this folder; without one, a first run trains a model.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 3 if a title is quarantined.")
-@catalogue_options
+@training_options
 def run(
     settings: "Settings",
     titles: str | None,
@@ -80,7 +80,9 @@ def run(
     names = [name.strip() for name in titles.split(",")] if titles else None
     failures: dict[str, str] = {}
     with progress_display() as display:
-        prepare(platform, lambda what: display.show(WorkProgress(what)))
+        adopted = prepare(platform, lambda what: display.show(WorkProgress(what)))
+        if adopted is not None and adopted.is_new:
+            display.write(adopted.sentence)
         display.show(WorkProgress("comparing the store with the inbox"))
         selection = select_titles(platform, names, retry, force)
         progress = CatalogueProgress(
@@ -136,7 +138,7 @@ def run(
 @click.command()
 @click.option("--release/--no-release", default=False, help="Release the model once it is trained.")
 @_recorded
-@catalogue_options
+@training_options
 def train(settings: "Settings", release: bool, reason: str, released_by: str) -> None:
     """Train MediaFM on every title of the store.
 
@@ -285,7 +287,7 @@ def _show_to_readers(platform: "Platform") -> None:
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address or name to listen on."
 )
-@catalogue_options
+@training_options
 def ui(settings: "Settings", port: int, host: str) -> None:
     """Start Dagster's UI and daemon on this catalogue.
 
@@ -313,6 +315,8 @@ def ui(settings: "Settings", port: int, host: str) -> None:
         "MEDIAFM_INBOX": platform.inbox.location,
         "MEDIAFM_STORE": platform.store.location,
     }
+    if settings.preset is not None:  # of the option: the other sources are inherited
+        environment["MEDIAFM_PRESET"] = settings.preset
     environment.pop(TOKEN_VARIABLE, None)  # runs inherit the environment and need no token
     token = token_for(settings.ui, host)
     say(f"Open {address(settings.ui, host, port, token)}")

@@ -88,10 +88,12 @@ def _platform(context: dg.InitResourceContext, s3_client: Any = None) -> Iterato
             note_worker(context.instance, context.run)
     try:
         platform = Platform(load_settings(), s3_client=s3_client)
-        prepare(platform)
+        adopted = prepare(platform)
     except MediaFMError as error:
         _log_refusal(context, error)
         raise error.with_traceback(None) from None
+    if adopted is not None and adopted.is_new and context.log is not None:
+        context.log.info(adopted.sentence)
     pins_model = context.run is not None and is_over_titles(context.run.tags)
     with ExitStack() as stack:
         if pins_model:

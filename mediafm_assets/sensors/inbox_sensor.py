@@ -54,9 +54,9 @@ def arrivals_sensor(settings: Settings) -> dg.SensorDefinition:
         wanted = {name: value for name, value in found.fingerprints.items() if name not in busy}
         if not wanted:
             return dg.SkipReason(f"Runs over all arrivals are under way: {found}.")
-        requests, added = _requests(
-            context.instance, settings, registered, wanted, platform.serving_model is None
-        )
+        # A run releases the model that the settings name before its work.
+        without_model = platform.serving_model is None and settings.serving_model is None
+        requests, added = _requests(context.instance, settings, registered, wanted, without_model)
         left = f"Runs over all arrivals were requested before; the sweep retries them: {found}."
         context.log.info(f"{found}; {len(busy)} under way; {len(requests)} runs requested")
         return dg.SensorResult(

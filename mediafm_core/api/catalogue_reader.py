@@ -5,9 +5,9 @@ a writer. Each call reads the snapshot that is published at that moment.
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -15,29 +15,42 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from mediafm_core.api.fresh_vectors import embed_again
 from mediafm_core.config.location import S3Location
-from mediafm_core.config.settings import Settings, load_settings
-from mediafm_core.errors import MediaFMError, StoreError
-from mediafm_core.fusion.space import FusedSpace
+from mediafm_core.config.settings import load_settings
+from mediafm_core.errors import IdentityMismatchError, MediaFMError, StoreError
 from mediafm_core.queries.worker_pool import QueryError, run
-from mediafm_core.runtime.device import resolve_device
 from mediafm_core.store.features import open_features
-from mediafm_core.store.model_store import model_folder
+from mediafm_core.store.features.published_fused import require_fused
+from mediafm_core.store.features.snapshot import snapshot_in
+from mediafm_core.store.fused_vectors import fused_of_shots, fused_space
 from mediafm_core.store.open_store import open_store
 from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_numpy
 
 if TYPE_CHECKING:
-    from mediafm_core.clips.pooling import ClipSlice
-    from mediafm_core.model.saved_model import LoadedModel
+    from mediafm_core.clips.vector_choice import VectorChoice
+
+
+_ABOUT_FUSED = re.compile(r'column (named )?"fused"|\bfused_space\b')  # in an error of DuckDB
 
 
 class SpanVector(NamedTuple):
-    """Vector of a span, float32 `[h]`, with the model version and the mode that computed it."""
+    """Vector of a span, with its origin.
+
+    Attributes:
+        vector: float32 `[h]`, `[f]` or `[h + f]`, as of `embed`.
+        model: the published model version, which computed the contextual part.
+        mode: shots that the model read; "fused" where no contextual vector is included.
+        ranges: columns `[start, stop)` of the parts, `context` and `fused`.
+        encoders: identity of each modality's encoder; empty where no fused vector is included.
+    """
 
     vector: np.ndarray
     model: str
-    mode: Literal["in_context", "alone", "prefix"]
+    mode: Literal["in_context", "alone", "prefix", "fused"]
+    ranges: dict[str, tuple[int, int]]
+    encoders: dict[str, str]
 
 
 def sql(
@@ -69,7 +82,10 @@ def sql(
     try:
         return run("sql", query, _store(store), parameters)
     except QueryError as error:
-        raise MediaFMError(f"The query cannot run: {error}") from None
+        reason = str(error)
+        if _ABOUT_FUSED.search(reason):
+            reason = _fused_remedy(_store(store)) or reason
+        raise MediaFMError(f"The query cannot run: {reason}") from None
 
 
 def embed(
@@ -80,6 +96,7 @@ def embed(
     alone: bool = False,
     prefix: bool = False,
     look_back: int | None = None,
+    vectors: "VectorChoice" = "context",
     store: Path | S3Location | str | None = None,
 ) -> np.ndarray:
     """Embed any span of a title.
@@ -90,6 +107,10 @@ def embed(
     With `prefix`, it runs on those shots and the shots before them, as if the title were a live
     stream that has reached the end of the span.
 
+    The fused vectors of the shots, which the model reads, have detail of the shots that the
+    contextual vectors lose. They are pooled from the title's artefacts in the same way, whatever
+    the setting `publishing.fused_vectors`.
+
     Args:
         title: Title id.
         start_s: Start of the span in seconds; any moment, not only a shot's start.
@@ -98,19 +119,32 @@ def embed(
         prefix: Embed from the shots up to the span's end only. This loads the model.
         look_back: With `prefix`, number of shots that the model reads, including the span's; None
             takes the model's `max_shots`.
+        vectors: `context`, `fused`, or `both` side by side, the contextual one first; neither is
+            scaled.
         store: Folder or `s3://` address of the catalogue; None takes the setting.
 
     Returns:
-        float32 `[h]`.
+        float32 `[h]`, `[f]` or `[h + f]`.
 
     Raises:
         MediaFMError: The title is unknown, the span is outside it, both `alone` and `prefix` are
-            set, or the look-back is unusable, too short for the span or set without `prefix`.
-        StoreError: Nothing has been published in this store; or (`alone`, `prefix`) the model or
-            the title's fused embeddings are missing, or its shots differ from the published ones.
+            set, or the look-back is unusable, too short for the span or set without `prefix`; or
+            `alone` or `prefix` is set for fused vectors only.
+        StoreError: Nothing has been published in this store; or (`alone`, `prefix`, fused vectors)
+            the model or the title's fused embeddings are missing, or its shots differ from the
+            published ones.
+        IdentityMismatchError: The title's fused vectors are of other encoders than the model, or
+            than those of published clips.
     """
     span = embed_span(
-        title, start_s, end_s, alone=alone, prefix=prefix, look_back=look_back, store=store
+        title,
+        start_s,
+        end_s,
+        alone=alone,
+        prefix=prefix,
+        look_back=look_back,
+        vectors=vectors,
+        store=store,
     )
     return span.vector
 
@@ -123,41 +157,63 @@ def embed_span(
     alone: bool = False,
     prefix: bool = False,
     look_back: int | None = None,
+    vectors: "VectorChoice" = "context",
     store: Path | S3Location | str | None = None,
 ) -> SpanVector:
-    """Embed a span as `embed` does, and return the model version and the mode with the vector."""
-    from mediafm_core.clips.pooling import clip_slice
+    """Embed a span as `embed` does, and return its origin with the vector."""
+    from mediafm_core.clips.vector_choice import parts_of
+
+    parts = parts_of(vectors)
 
     if alone and prefix:
         raise MediaFMError("A span is read alone or as a prefix, not both: request one of them.")
     if look_back is not None and not prefix:
         raise MediaFMError(f"The look-back of {look_back} is for a prefix: request one.")
+    if (alone or prefix) and "context" not in parts:
+        raise MediaFMError(
+            "A fused vector has no context, whatever the model reads: request it without alone and "
+            "prefix, or both vectors."
+        )
     settings = load_settings(store=store)
     catalogue = open_store(settings)
     with catalogue_connection(catalogue) as connection:
         (model,) = connection.execute("SELECT model_version FROM catalogue").fetchall()[0]
-        if not (alone or prefix):
-            (vector,) = pool_in_context(connection, title, [(start_s, end_s)])
-            return SpanVector(vector, model, "in_context")
+        found: dict[str, np.ndarray] = {}
+        encoders: dict[str, str] = {}
+        mode: Literal["in_context", "fused"] = "fused"
+        if "context" in parts and not (alone or prefix):
+            (found["context"],) = pool_in_context(connection, title, [(start_s, end_s)])
+            mode = "in_context"
+        if "fused" in parts:
+            (found["fused"],) = pool_fused(connection, catalogue, title, [(start_s, end_s)])
+            encoders = fused_space(catalogue, title).encoders
         shots = _shots(connection, title)
-    folder = model_folder(catalogue, model)
-    if not folder.is_dir():
-        raise StoreError(
-            f"The published model {model} is gone from {catalogue.models}: copy it back "
-            "or release another one."
-        )
-    span = clip_slice(shots, start_s, end_s)
-    network = _network(folder, resolve_device(settings))
-    vectors = _read_again(
-        catalogue, settings, network, title, shots, span, prefix=prefix, look_back=look_back
+    if not (alone or prefix):
+        return _span_vector(found, model, mode, encoders)
+    found["context"] = embed_again(
+        catalogue, settings, model, title, shots, (start_s, end_s), prefix, look_back
     )
-    return SpanVector(_pooled(vectors, span), model, "prefix" if prefix else "alone")
+    return _span_vector(found, model, "prefix" if prefix else "alone", encoders)
+
+
+def _span_vector(
+    found: Mapping[str, np.ndarray],
+    model: str,
+    mode: Literal["in_context", "alone", "prefix", "fused"],
+    encoders: dict[str, str],
+) -> SpanVector:
+    """Join the parts of a span's vector, `context` before `fused`."""
+    ordered = {name: found[name] for name in ("context", "fused") if name in found}
+    stops = np.cumsum([len(vector) for vector in ordered.values()]).tolist()
+    ranges = dict(zip(ordered, zip([0, *stops], stops, strict=False), strict=True))
+    return SpanVector(np.concatenate(list(ordered.values())), model, mode, ranges, encoders)
 
 
 def embed_many(
     title: str,
     spans_s: Sequence[tuple[float, float]] | np.ndarray,
     *,
+    vectors: "VectorChoice" = "context",
     store: Path | S3Location | str | None = None,
 ) -> np.ndarray:
     """Embed many spans of a title in context, each as `embed` does.
@@ -167,17 +223,27 @@ def embed_many(
     Args:
         title: Title id.
         spans_s: `[k, 2]`, start and end (exclusive) of each span in seconds.
+        vectors: As of `embed`.
         store: Folder or `s3://` address of the catalogue; None takes the setting.
 
     Returns:
-        float32 `[k, h]`.
+        float32 `[k, h]`, `[k, f]` or `[k, h + f]`.
 
     Raises:
         MediaFMError: The title is unknown, or a span is outside it.
-        StoreError: Nothing has been published in this store.
+        StoreError: Nothing has been published in this store; or (fused vectors) the title's are
+            missing, or its shots differ from the published ones.
+        IdentityMismatchError: They are of other encoders than those of published clips.
     """
-    with catalogue_connection(_store(store)) as connection:
-        return pool_in_context(connection, title, spans_s)
+    from mediafm_core.clips.vector_choice import chosen_vectors
+
+    catalogue = _store(store)
+    with catalogue_connection(catalogue) as connection:
+        return chosen_vectors(
+            vectors,
+            lambda: pool_in_context(connection, title, spans_s),
+            lambda: pool_fused(connection, catalogue, title, spans_s),
+        )
 
 
 def pool_in_context(
@@ -196,6 +262,40 @@ def pool_in_context(
         params=[title, int(first), int(last)],
     ).to_arrow_table()["embedding"]
     return pool(to_numpy(vectors), weights._replace(shot=weights.shot - first))
+
+
+def pool_fused(
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    title: str,
+    spans_s: Sequence[tuple[float, float]] | np.ndarray,
+) -> np.ndarray:
+    """Pool the stored fused vectors of each span's shots, `[k, f]`.
+
+    Raises:
+        IdentityMismatchError: the title was embedded by other encoders than the published clips.
+        StoreError: the vectors are missing, or of other shots than the published ones.
+    """
+    from mediafm_core.clips.pooling import pool, span_weights
+
+    published, space = snapshot_in(connection).space, fused_space(store, title)
+    if published is not None and (mismatch := published.mismatch(space)):
+        raise IdentityMismatchError(
+            f"The fused vectors of {title} are incompatible with those of the published clips "
+            f"({mismatch}): `mediafm run` brings all titles to the settings' encoders."
+        )
+    shots = _shots(connection, title)
+    return pool(fused_of_shots(store, title, shots), span_weights(shots, spans_s))
+
+
+def _fused_remedy(store: Store) -> str:
+    """Return how to publish the fused vectors of clips; "" where they are published."""
+    with catalogue_connection(store) as connection:
+        try:
+            require_fused(connection, store)
+        except StoreError as error:
+            return str(error)
+    return ""
 
 
 def _shots(connection: duckdb.DuckDBPyConnection, title: str) -> pa.Table:
@@ -226,80 +326,6 @@ def _unknown_title(connection: duckdb.DuckDBPyConnection, title: str) -> str:
     if ids:
         return f"There is no title {title!r}: did you mean {' or '.join(ids)}?"
     return f'There is no title {title!r}: `mediafm sql "FROM titles"` lists them.'
-
-
-def _read_again(
-    store: Store,
-    settings: Settings,
-    model: "LoadedModel",
-    title: str,
-    shots: pa.Table,
-    span: "ClipSlice",
-    *,
-    prefix: bool,
-    look_back: int | None,
-) -> np.ndarray:
-    """Compute the vectors of a span's shots by a new pass of the model, `[n, h]`.
-
-    The model reads the metadata of the whole title, so that these vectors differ from the
-    contextual ones only by the other shots that the model reads.
-
-    Raises:
-        StoreError: The fused vectors are missing, or their shots differ from the published ones.
-    """
-    from mediafm_core.inference.streaming import embed_span_up_to
-    from mediafm_core.inference.whole_title import embed_alone
-    from mediafm_core.model.saved_model import check_compatible
-    from mediafm_core.runtime.precision import vector_precision
-
-    record = store.record("fused_embeddings", title)
-    if record is None:
-        raise StoreError(f"{title} has no fused_embeddings in {store.location}: run it again.")
-    check_compatible(model, FusedSpace.from_record(record.details))
-    fused = to_numpy(store.read("fused_embeddings", title)["embedding"])
-    newest = store.read("shots", title)
-    if len(fused) != len(shots) or any(
-        not np.array_equal(newest[name].to_numpy(), shots[name].to_numpy())
-        for name in ("start_s", "end_s")
-    ):
-        raise StoreError(
-            f"{title} has been cut into other shots than the published ones: `mediafm run` "
-            "publishes it, then try again."
-        )
-    metadata = to_numpy(store.read("title_metadata_embedding", title)["embedding"])[0]
-    if prefix:
-        return embed_span_up_to(
-            model.network,
-            fused,
-            span.first,
-            span.last + 1,
-            metadata,
-            look_back=look_back,
-            title_id=title,
-            precision=vector_precision(settings),
-        )
-    return embed_alone(
-        model.network,
-        fused[span.rows],
-        metadata,
-        title_id=title,
-        precision=vector_precision(settings),
-    ).shots
-
-
-@lru_cache(maxsize=1)
-def _network(folder: Path, device: str) -> "LoadedModel":
-    """Load the model of a folder, whose name is its identity, once for many calls."""
-    from mediafm_core.model.saved_model import load_model
-
-    return load_model(folder, device)
-
-
-def _pooled(vectors: np.ndarray, span: "ClipSlice") -> np.ndarray:
-    """Pool `[n, h]` vectors of a span's shots as the catalogue's clips are pooled: `[h]`."""
-    from mediafm_core.clips.pooling import pool
-
-    return pool(vectors, span._replace(first=0, last=len(vectors) - 1).weights)[0]
 
 
 def _store(folder: Path | S3Location | str | None) -> Store:

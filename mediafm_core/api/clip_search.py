@@ -13,7 +13,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mediafm_core.api.catalogue_reader import catalogue_connection, pool_in_context
+from mediafm_core.api.catalogue_reader import (
+    catalogue_connection,
+    pool_fused,
+    pool_in_context,
+)
+from mediafm_core.clips.vector_choice import VectorChoice, chosen_vectors
 from mediafm_core.config.location import S3Location
 from mediafm_core.config.settings import load_settings
 from mediafm_core.renamed import REMOVED_IN
@@ -44,6 +49,9 @@ class Searcher:
         precision: Precision of the vectors in memory; float16 halves the memory and changes
             similarities by about 1e-5. None holds no vectors: each search reads them from the
             store.
+        by: Vectors that are compared: `context`; `fused`, the pooled vectors that the model reads,
+            for the clips' own detail without context; or `both`, whose similarity is the mean of
+            the two cosines.
 
     Every method takes these options:
 
@@ -54,21 +62,30 @@ class Searcher:
         per_title: Maximum number of clips of one title.
         diversity: 0 to 1, the penalty for clips that are similar to those above them (maximal
             marginal relevance over the 50 nearest, or five times `k`).
-        exact: Compare every clip even where `mediafm index` has built an index.
+        exact: Compare every clip even where `mediafm index` has built an index. An index has
+            contextual vectors only: with other vectors every clip is compared.
+        fused_weight: With `both`, the weight w of the fused vectors, 0.5 by default: the similarity
+            is `(1 - w) * contextual cosine + w * fused cosine`.
 
     Raises:
-        StoreError: Nothing has been published in this store.
+        StoreError: Nothing has been published in this store, or not every title's fused vectors,
+            where they are compared.
     """
 
     def __init__(
-        self, store: StoreLocation = None, *, precision: HeldPrecision | None = "float32"
+        self,
+        store: StoreLocation = None,
+        *,
+        precision: HeldPrecision | None = "float32",
+        by: VectorChoice = "context",
     ) -> None:
+        self._by: VectorChoice = by
         self._settings = load_settings(store=store)
         self._store = open_store(self._settings)
         with ExitStack() as stack:
             self._connection = stack.enter_context(catalogue_connection(self._store))
             self._search = ClipSearch(
-                self._connection, self._store, precision, self._settings.threads
+                self._connection, self._store, precision, self._settings.threads, by
             )
             self._stack = stack.pop_all()
 
@@ -92,7 +109,8 @@ class Searcher:
         """Find the clips nearest to vectors, by the cosine.
 
         Args:
-            queries: `[q, h]`, vectors of this catalogue's model, for example from `embed`.
+            queries: `[q, h]`, vectors of this catalogue's model, for example from `embed`; `[q, f]`
+                or `[q, h + f]` if fused vectors are compared, as `embed` returns them.
             options: Options of the class.
 
         Returns:
@@ -125,12 +143,20 @@ class Searcher:
         """Find the clips nearest to each of several spans; see `similar_many` of this module."""
         parsed = [Span(*span) for span in spans]
         request = SearchRequest(**options)
-        queries = np.zeros((len(parsed), self._search.clips.dimension), dtype=np.float32)
+        queries = np.zeros((len(parsed), sum(self._search.widths.values())), dtype=np.float32)
         for title in dict.fromkeys(span.title_id for span in parsed):
             own = [number for number, span in enumerate(parsed) if span.title_id == title]
             times = [(parsed[number].start_s, parsed[number].end_s) for number in own]
-            queries[own] = pool_in_context(self._connection, title, times)
+            queries[own] = self._vectors_of(title, times)
         return self._search.nearest(queries, request, parsed if exclude_overlapping else ())
+
+    def _vectors_of(self, title: str, times: Sequence[tuple[float, float]]) -> np.ndarray:
+        """Embed spans of a title in the compared vectors."""
+        return chosen_vectors(
+            self._by,
+            lambda: pool_in_context(self._connection, title, times),
+            lambda: pool_fused(self._connection, self._store, title, times),
+        )
 
     def search_text(
         self, text: str, *, methods: Sequence[SearchMethod] | None = None, **options: Any
@@ -159,13 +185,16 @@ def similar(
     end_s: float,
     *,
     exclude_overlapping: bool = False,
+    by: VectorChoice = "context",
     store: StoreLocation = None,
     **options: Any,
 ) -> pa.Table:
     """Find the clips of the catalogue nearest to a span of a title.
 
     The span is embedded in context, as `embed` does, and compared by the cosine with every clip, in
-    portions of bounded memory, or with the index that `mediafm index` has built.
+    portions of bounded memory, or with the index that `mediafm index` has built. Fused vectors of
+    span and clips can be compared instead or as well, where they are published (setting
+    `publishing.fused_vectors`).
 
     Args:
         title: Title id.
@@ -173,8 +202,10 @@ def similar(
         end_s: End of the span in seconds, exclusive.
         exclude_overlapping: Leave out the clips of the same title that overlap the span. By default
             they are included, so that the nearest clip to a clip is itself.
+        by: `context`, `fused` or `both`; see `Searcher`.
         store: Folder or `s3://` address of the catalogue; None takes the setting.
-        options: `k`, `where`, `parameters`, `per_title`, `diversity`, `exact`; see `Searcher`.
+        options: `k`, `where`, `parameters`, `per_title`, `diversity`, `exact`, `fused_weight`; see
+            `Searcher`.
 
     Returns:
         At most `k` rows, the nearest first: `rank` (from 1), `title_id`, `clip_id`, `start_s`,
@@ -184,9 +215,10 @@ def similar(
     Raises:
         MediaFMError: The title is unknown, the span is outside it, the condition cannot be used, or
             a number is out of range.
-        StoreError: Nothing has been published in this store, or its index is damaged.
+        StoreError: Nothing has been published in this store, or its index is damaged; or not every
+            title's fused vectors are published, where they are compared.
     """
-    with Searcher(store, precision=None) as searcher:
+    with Searcher(store, precision=None, by=by) as searcher:
         return searcher.similar(
             title, start_s, end_s, exclude_overlapping=exclude_overlapping, **options
         )
@@ -196,6 +228,7 @@ def similar_many(
     spans: Iterable[tuple[str, float, float]],
     *,
     exclude_overlapping: bool = False,
+    by: VectorChoice = "context",
     store: StoreLocation = None,
     **options: Any,
 ) -> pa.Table:
@@ -206,13 +239,14 @@ def similar_many(
     Args:
         spans: Title id, start and end in seconds of each span.
         exclude_overlapping: Leave out, for each span, the clips that overlap it.
+        by: `context`, `fused` or `both`; see `Searcher`.
         store: Folder or `s3://` address of the catalogue; None takes the setting.
         options: Options of `similar`.
 
     Returns:
         The rows of `similar`, with the number of the span, from 0, as first column `query`.
     """
-    with Searcher(store, precision=None) as searcher:
+    with Searcher(store, precision=None, by=by) as searcher:
         return searcher.similar_many(spans, exclude_overlapping=exclude_overlapping, **options)
 
 

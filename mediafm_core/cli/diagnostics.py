@@ -232,11 +232,21 @@ def _inbox(settings: Settings) -> Iterator[tuple[Level, str]]:
 
 def _model(settings: Settings) -> Iterator[tuple[Level, str]]:
     from mediafm_core.pipeline.platform import Platform
+    from mediafm_core.pipeline.releases.candidates import OutsideCandidate
+    from mediafm_core.pipeline.releases.release import mismatch_of
     from mediafm_core.pipeline.serving import release_history
     from mediafm_core.store.model_store import model_folder
 
     platform = Platform(settings)
-    released = platform.serving_model
+    released, named = platform.serving_model, settings.serving_model
+    if named is not None:
+        candidate = OutsideCandidate(named)
+        if refusal := mismatch_of(platform, candidate, compare_titles=False):
+            yield "error", refusal
+            return
+        if candidate.identity != released:
+            yield "ok", f"{candidate.identity} is released by the next run: serving_model names it"
+            return
     if released is None:
         yield "warning", "No model is released yet: `mediafm run` or `mediafm train` trains one."
     elif not model_folder(platform.store, released).is_dir():

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import click
 
-from mediafm_core.cli.options import catalogue_options, json_option
+from mediafm_core.cli.options import json_option, training_options
 from mediafm_core.cli.output import print_json, print_table, say
 from mediafm_core.config.settings import Settings
 
@@ -13,7 +13,7 @@ _SYMBOLS = {"ok": "✓", "warning": "!", "error": "✗"}
 
 @click.command()
 @json_option
-@catalogue_options
+@training_options
 @click.pass_context
 def doctor(ctx: click.Context, settings: Settings, as_json: bool) -> None:
     """Check codecs, weights, disk space and settings, and print remedies.

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from mediafm_core.cli.options import catalogue_options, json_option
+from mediafm_core.cli.options import VECTOR_CHOICES, catalogue_options, json_option
 from mediafm_core.cli.output import print_json, say
 from mediafm_core.config.settings import Settings
 from mediafm_core.runtime.interruption import closing_with
@@ -26,7 +26,12 @@ from mediafm_core.runtime.interruption import closing_with
 @click.option("--where", metavar="SQL", help="Only rows that match a condition: language = 'en'.")
 @click.option("--split", metavar="SHARES", help="Splits with whole titles: train=0.8,test=0.2.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the splits.")
-@click.option("--fused", is_flag=True, help="Add the vectors without context.")
+@click.option(
+    "--vectors",
+    type=click.Choice(VECTOR_CHOICES),
+    help="In context, fused without context, or both  [default: context]",
+)
+@click.option("--fused", is_flag=True, help="Short for --vectors both.")
 @click.option("--float16", is_flag=True, help="Store vectors as float16, half the size.")
 @click.option("--skip-unknown", is_flag=True, help="Skip labels of unknown clips and titles.")
 @click.option("--replace", is_flag=True, help="Replace an existing set.")
@@ -83,9 +88,10 @@ def export(
             }
         )
         return
+    wide = " and ".join(str(width) for width in exported.widths.values())
     say(
-        f"{record.rows} rows of {record.titles} titles in {exported.place}, {record.dimension} "
-        f"wide ({record.model})"
+        f"{record.rows} rows of {record.titles} titles in {exported.place}, {wide} wide "
+        f"({record.model})"
     )
     say("labels: " + ", ".join(f"{name} ({kind})" for name, kind in record.labels.items()))
     if exported.splits:

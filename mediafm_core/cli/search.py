@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mediafm_core.cli.options import Seconds, catalogue_options, json_option
+from mediafm_core.cli.options import VECTOR_CHOICES, Seconds, catalogue_options, json_option
 from mediafm_core.cli.output import print_json, print_rows, print_rows_as_json, say
 from mediafm_core.config.settings import Settings
 from mediafm_core.errors import MediaFMError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mediafm_core.api.clip_search import Searcher
+    from mediafm_core.clips.vector_choice import VectorChoice
 
 _SPAN = 3  # arguments
 
@@ -58,18 +59,33 @@ def _search_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_search_options
 @click.option("--exclude-overlapping", is_flag=True, help="Leave out clips that overlap the span.")
 @click.option("--exact", is_flag=True, help="Compare every clip, even if there is an index.")
+@click.option(
+    "--by",
+    type=click.Choice(VECTOR_CHOICES),
+    default="context",
+    show_default=True,
+    help="Vectors to compare: in context, fused without context, or both.",
+)
+@click.option(
+    "--fused-weight",
+    type=click.FloatRange(0, 1),
+    metavar="W",
+    help="With --by both, similarity is (1-W) * contextual + W * fused cosine  [default: 0.5]",
+)
 @catalogue_options
 def similar(
     settings: Settings,
     spans: tuple[str, ...],
     as_json: bool,
     html: Path | None,
+    by: "VectorChoice",
     **options: Any,
 ) -> None:
     """Find the clips nearest to the span from START to END of TITLE, in the whole catalogue.
 
     Times are seconds or h:mm:ss. The span is embedded in context and compared with every clip by
-    cosine similarity. With several spans, the column `query` numbers their results from 0.
+    cosine similarity. With several spans, the column `query` numbers their results from 0. Fused
+    vectors are compared where the setting publishing.fused_vectors is on; no index is used then.
     """
     from mediafm_core.api.clip_search import Searcher
 
@@ -80,7 +96,7 @@ def similar(
         (title, time.convert(start, None, None), time.convert(end, None, None))
         for title, start, end in zip(*(spans[part::_SPAN] for part in range(_SPAN)), strict=True)
     ]
-    with Searcher(settings.require_store(), precision=None) as searcher:
+    with Searcher(settings.require_store(), precision=None, by=by) as searcher:
         found = searcher.similar_many(queries, **options)
         if len(queries) == 1:
             found = found.drop_columns("query")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mediafm_core.cli.options import catalogue_options
+from mediafm_core.cli.options import training_options
 from mediafm_core.errors import MediaFMError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="JSON file with all settings, instead of the current ones.",
 )
-@catalogue_options
+@training_options
 def main(settings: "Settings", as_json: bool, settings_file: Path | None) -> None:
     """Train a candidate on a store's fused vectors, together with torchrun's other processes."""
     try:

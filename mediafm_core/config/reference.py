@@ -5,6 +5,7 @@
 writes the table between the two marks of that file again. A test fails while it is out of date.
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
+from mediafm_core.config.presets import PRESETS
 from mediafm_core.config.section import Section
 from mediafm_core.config.settings import Settings
 
@@ -38,7 +40,7 @@ def settings_table() -> str:
     """Return all settings as Markdown: a table of those without a section, then one per section."""
     fields = Settings.model_fields
     top = [name for name, field in fields.items() if not isinstance(field.default, Section)]
-    parts = ["\n".join([_HEADER, *_rows(Settings.model_construct(), "", top)])]
+    parts = ["\n".join([_HEADER, *_rows(Settings.model_construct(), "", top)]), _presets()]
     for name, field in fields.items():
         if isinstance(field.default, Section):
             summary = " ".join((type(field.default).__doc__ or "").partition("\n\n")[0].split())
@@ -60,6 +62,20 @@ def updated(document: str) -> str:
     return f"{before}{BEGIN}\n\n{settings_table()}\n\n{END}{after}"
 
 
+def _presets() -> str:
+    """Return what each preset sets."""
+    lines = []
+    for preset, sections in PRESETS.items():
+        values = [
+            f"`{section}.{name} = {json.dumps(value)}`"
+            for section, named in sections.items()
+            for name, value in named.items()
+        ]
+        lines.append(f"| `{preset}` | {', '.join(values)} |")
+    intro = "A preset sets these values where nothing else sets them:"
+    return "\n".join(["### `preset`\n", intro, "", "| preset | sets |\n|---|---|", *lines])
+
+
 def _rows(defaults: BaseModel, prefix: str, names: list[str]) -> Iterator[str]:
     kinds = type(defaults).model_json_schema()["properties"]
     for name in names:
@@ -72,6 +88,8 @@ def _values(kind: dict[str, Any]) -> str:
     """Return the values that a setting accepts, from its JSON schema."""
     if "anyOf" in kind:
         [kind] = [each for each in kind["anyOf"] if each["type"] != "null"]
+    if "const" in kind:
+        return f"`{kind['const']}`"
     if "enum" in kind:
         return ", ".join(f"`{value}`" for value in kind["enum"])
     text = _FORMATS.get(kind.get("format", ""), _TYPES[kind["type"]])

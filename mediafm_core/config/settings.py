@@ -2,7 +2,8 @@
 
 A value comes from, strongest first: an argument of the command line, an environment variable
 (`MEDIAFM_STORE`, `MEDIAFM_TRAINING__STEPS`, ...: two underscores between section and name), the
-TOML file that `MEDIAFM_CONFIG` names, the default below. `mediafm doctor` prints what is in force.
+TOML file that `MEDIAFM_CONFIG` names, the preset that these name, the default below. `mediafm
+doctor` prints what is in force.
 """
 
 import json
@@ -31,6 +32,7 @@ from mediafm_core.config.media_settings import (
 )
 from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.config.orchestration_settings import AlertSettings, RunSettings, SensorSettings
+from mediafm_core.config.presets import PresetName, preset_values
 from mediafm_core.config.renamed_settings import warnings_in_log
 from mediafm_core.config.section import PrecisionSetting
 from mediafm_core.config.setting_names import refuse_unknown_variables, unknown_setting, variable_of
@@ -68,6 +70,10 @@ class Settings(BaseSettings):
         None, description="folder of a trained model to serve in place of one trained here"
     )
 
+    preset: PresetName | None = Field(
+        None, description="set of defaults of model, objective and training, see below"
+    )
+
     shots: ShotSettings = ShotSettings()
     keyframes: KeyframeSettings = KeyframeSettings()
     video: EncoderSettings = EncoderSettings()
@@ -97,10 +103,10 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources: arguments, then the environment, then the TOML file."""
+        """Order the sources: arguments, environment, TOML file, and the preset they name."""
         file = os.environ.get(CONFIG_FILE_VARIABLE)
         toml = [TomlConfigSettingsSource(settings_cls, Path(file))] if file else []
-        return (init_settings, env_settings, *toml)
+        return (init_settings, env_settings, *toml, PresetSource(settings_cls))
 
     @property
     def uses_s3(self) -> bool:
@@ -133,6 +139,18 @@ class Settings(BaseSettings):
             raise ConfigurationError(f"The store {self.store} is a file: name a folder.")
         _refuse_for_duckdb(self.store, "store")
         return self.store.absolute()
+
+
+class PresetSource(PydanticBaseSettingsSource):
+    """Values of the preset that stronger sources name."""
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the values by section and setting; an unknown preset is refused later."""
+        return preset_values(self.current_state.get("preset"), self.current_state)
+
+    def get_field_value(self, _field: object, field_name: str) -> tuple[Any, str, bool]:
+        """Return the values of a section, as the interface of sources requires."""
+        return self().get(field_name), field_name, False
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -63,6 +63,12 @@ class S3Settings(Section):
 class PublishingSettings(Section):
     """Publication of features to readers."""
 
+    fused_vectors: bool = Field(
+        False,
+        description="publish the pooled fused vector of each clip beside its contextual one "
+        "(column `fused` of `clip_features`); after a change the next run pools every title's "
+        "clips again, without a network",
+    )
     failed_titles: Literal["drop", "hold"] = Field(
         "drop",
         description="quarantined titles when a new model is complete without them: readers no "

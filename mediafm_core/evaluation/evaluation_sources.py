@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from mediafm_core.config.presets import with_preset
 from mediafm_core.config.settings import Settings
 from mediafm_core.errors import MediaFMError
 from mediafm_core.evaluation.evaluation_task import Task
@@ -65,10 +66,12 @@ class Table:
     Attributes:
         path: Parquet or CSV file.
         vectors: Names of its columns of vectors, one per modality.
+        split: Name of its column with a fixed split; None divides the titles into folds.
     """
 
     path: Path
     vectors: tuple[str, ...]
+    split: str | None = None
 
     @property
     def trains(self) -> bool:
@@ -85,7 +88,7 @@ class Table:
         """Read the file."""
         from mediafm_core.evaluation.table_units import read_table
 
-        return read_table(self.path, self.vectors, labels, task)
+        return read_table(self.path, self.vectors, labels, task, self.split)
 
     def others(self, settings: Settings) -> list[str]:  # noqa: ARG002
         """Return no names, because a table has no further models."""
@@ -108,6 +111,8 @@ class Table:
                 f"in_context@{variant.model} is of a model of the catalogue: networks are trained "
                 "for a table."
             )
+        if variant.preset is not None:
+            settings = with_preset(settings, variant.preset)
         changes: dict[str, Any] = {}
         if variant.window is not None:
             changes["max_shots"] = variant.window

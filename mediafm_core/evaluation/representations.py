@@ -21,6 +21,7 @@
 
 and ablations of `in_context`:
 
+    published                               a network trained with the preset of this name
     in_context_zeroed_<modality>            the same network, with zeros for one modality
     in_context_trained_without_<modality>   a network trained without one modality
     in_context_unnormalised                 modalities concatenated without scaling to unit length
@@ -36,6 +37,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mediafm_core.config.presets import PRESET_NAMES
 from mediafm_core.errors import MediaFMError
 from mediafm_core.evaluation.evaluation_task import Representation
 from mediafm_core.evaluation.fixed_representations import FIXED, SIMILARITIES_OF
@@ -110,6 +112,7 @@ class NetworkVariant:
         window: Number of shots per window in training and inference; None takes the setting.
         missing_modality: Setting of this name; None takes the setting.
         model: Identity or digest of a model of the catalogue.
+        preset: Preset whose values override the settings.
         trained: False for the network before its first step.
     """
 
@@ -118,6 +121,7 @@ class NetworkVariant:
     window: int | None = None
     missing_modality: str | None = None
     model: str | None = None
+    preset: str | None = None
     trained: bool = True
 
 
@@ -132,6 +136,8 @@ def network_request(name: str, units: Units) -> tuple[NetworkVariant, VectorRequ
     if name in FROM_NETWORK:
         return NetworkVariant(), VectorRequest(name)  # type: ignore[arg-type]  # a mode by its name
     in_context = VectorRequest("in_context")
+    if name in PRESET_NAMES:
+        return NetworkVariant(preset=name), in_context
     prefix, _, rest = name.partition("in_context")
     if not prefix:
         for modality in units.ranges if len(units.ranges) > 1 else ():
@@ -147,7 +153,8 @@ def network_request(name: str, units: Units) -> tuple[NetworkVariant, VectorRequ
             return NetworkVariant(missing_modality=rest.removeprefix("_absence_")), in_context
         if rest.startswith("@"):
             return NetworkVariant(model=rest[1:]), in_context
-    known = ", ".join(dict.fromkeys([*units.ranges, *WITHOUT_NETWORK, *FROM_NETWORK, *COMPOSED]))
+    names = [*units.ranges, *WITHOUT_NETWORK, *FROM_NETWORK, *COMPOSED, *PRESET_NAMES]
+    known = ", ".join(dict.fromkeys(names))
     raise MediaFMError(
         f"There is no representation {name!r}: choose from {known}, or an ablation such as "
         "in_context_window_32."
@@ -198,6 +205,7 @@ def ablations(units: Units, missing_modality: str, *, trained: bool) -> list[str
     names = [f"in_context_zeroed_{modality}" for modality in modalities]
     if not trained:
         return names
+    names += PRESET_NAMES
     names += [f"in_context_trained_without_{modality}" for modality in modalities]
     if modalities:
         names.append("in_context_unnormalised")
@@ -215,7 +223,7 @@ def require_free_names(units: Units) -> None:
         MediaFMError: A column has such a name.
     """
     for name in units.ranges:
-        reserved = (*WITHOUT_NETWORK, *FROM_NETWORK, *COMPOSED, STRONGEST)
+        reserved = (*WITHOUT_NETWORK, *FROM_NETWORK, *COMPOSED, *PRESET_NAMES, STRONGEST)
         if name in reserved or name.startswith((IN_CONTEXT, SIMILARITIES_OF)):
             raise MediaFMError(
                 f"The column of vectors {name!r} has the name of a representation: rename it."

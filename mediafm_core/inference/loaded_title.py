@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import ArrayLike
 
 from mediafm_core.clips.pooling import as_pairs, pool, span_weights
+from mediafm_core.clips.vector_choice import VectorChoice, chosen_vectors
 from mediafm_core.errors import TitleError
 from mediafm_core.runtime.precision import Precision
 
@@ -32,12 +33,14 @@ class TitleInContext:
         shots: `[n, h]` float32, the contextual vector of each shot.
         title: `[h]` float32, the title's own vector.
         times_s: `[n + 1]` seconds, ascending: each shot's start, and the last one's end.
+        fused: `[n, d]` float32, the fused vector of each shot, which the network has read.
     """
 
     title_id: str
     shots: np.ndarray
     title: np.ndarray
     times_s: np.ndarray
+    fused: np.ndarray
 
     @classmethod
     def read(
@@ -77,31 +80,36 @@ class TitleInContext:
         result = contextualise(
             network, fused, global_vector, title_id=title_id, precision=precision
         )
-        return cls(title_id, result.shots, result.title, times)
+        return cls(title_id, result.shots, result.title, times, fused)
 
-    def spans(self, spans_s: ArrayLike) -> np.ndarray:
+    def spans(self, spans_s: ArrayLike, vectors: VectorChoice = "context") -> np.ndarray:
         """Pool the vectors of spans of time, weighting shots by their seconds of overlap.
 
         Args:
             spans_s: `[k, 2]`, start and end (exclusive) of each in seconds, in any order.
+            vectors: `context`, `fused`, or `both` side by side, the contextual one first.
 
         Returns:
-            float32 `[k, h]`.
+            float32 `[k, h]`, `[k, d]` or `[k, h + d]`.
 
         Raises:
             TitleError: a span ends before it starts or reaches outside the title.
-            MediaFMError: these are no spans.
+            MediaFMError: these are no spans, or there are no such vectors.
         """
-        return pool(self.shots, span_weights(self._table(), spans_s))
+        weights = span_weights(self._table(), spans_s)
+        return chosen_vectors(
+            vectors, lambda: pool(self.shots, weights), lambda: pool(self.fused, weights)
+        )
 
-    def shot_ranges(self, ranges: ArrayLike) -> np.ndarray:
+    def shot_ranges(self, ranges: ArrayLike, vectors: VectorChoice = "context") -> np.ndarray:
         """Pool the vectors of ranges of whole shots, weighting shots by their seconds.
 
         Args:
             ranges: `[k, 2]` whole numbers, first shot and the one after the last of each.
+            vectors: as of `spans`.
 
         Returns:
-            float32 `[k, h]`.
+            float32 `[k, h]`, `[k, d]` or `[k, h + d]`.
 
         Raises:
             TitleError: a range without shots or outside the title.
@@ -117,7 +125,7 @@ class TitleInContext:
                 f"{self.title_id} has no shots from {first:g} up to {stop:g}: take a first shot "
                 f"and a later end between 0 and {len(self.shots)}, in whole numbers."
             )
-        return self.spans(self.times_s[bounds.astype(np.int64)])
+        return self.spans(self.times_s[bounds.astype(np.int64)], vectors)
 
     def _table(self) -> pa.Table:
         return pa.table(

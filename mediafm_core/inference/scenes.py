@@ -1,9 +1,10 @@
 """Scenes of whole titles, without labels.
 
-Similarity in the network's metric of slow features says where the shots before and after differ;
-the content head says which shots tend to be first in a scene. Both are combined in the sum over all
-partitions of the title (`mediafm_core.scenes.partitions`): as costs of scenes and as evidence for
-boundaries. See `docs/explanation/scenes.md`.
+Similarity, in the network's metric of slow features and in the fused vectors as they are, says
+where the shots before and after differ; the content head says which shots tend to be first in a
+scene. Both are combined in the sum over all partitions of the title
+(`mediafm_core.scenes.partitions`): as costs of scenes and as evidence for boundaries. See
+`docs/explanation/scenes.md`.
 
 Imports torch: import this module only where scenes are computed.
 """
@@ -25,10 +26,11 @@ from mediafm_core.scenes.partitions import (
     likely_starts,
 )
 
-# Costs of scenes over these are logarithms of odds, where directions of the metric would be
-# independent and their slowness known: see `temperatures_of`.
-_TEMPERATURES = (1.5, 4.5)
+# Of costs in the metric of slow features and of plain fused vectors: see `Temperatures`.
+_SLOW_TEMPERATURES = (1.5, 4.5)
 _LEAST_INFORMATION = 0.5
+_PLAIN_TEMPERATURES = (0.01, 0.02)
+_LEAST_PERSISTENCE = 0.05
 
 LOOK_BACK = 2 * LONGEST_SCENE  # shots that a boundary of a prefix depends on
 
@@ -121,22 +123,40 @@ def prefix_probabilities(
     return found
 
 
-def temperatures_of(slow: SlowFeatures) -> list[float]:
-    """Return the temperatures of costs in a metric, the lower the more its directions say.
+class Temperatures(NamedTuple):
+    """Temperatures of the costs of scenes, the lower the more similarity says."""
+
+    slow: list[float]
+    plain: list[float]
+
+
+def temperatures_of(slow: SlowFeatures) -> Temperatures:
+    """Return the temperatures that follow from how alike neighbouring shots are in training.
 
     Two shots of a scene are correlated by the slowness `c` of each direction. Were directions
     normally distributed and independent, the logarithm of the odds that two shots belong together
     would be `sum(c**2) / 2` on average, for small `c`. Vectors of unit length have a cosine of one
-    there, so that a cost is to be multiplied by a number proportional to `sum(c**2)`.
+    there, so a cost is multiplied by a number proportional to `sum(c**2)`; and in fused vectors,
+    which are not whitened, to the square of their mean autocorrelation.
     """
     information = max(float(slow.slowness.square().sum()), _LEAST_INFORMATION)
-    return [each / information for each in _TEMPERATURES]
+    persistence = max(float(slow.persistence), _LEAST_PERSISTENCE)
+    return Temperatures(
+        [each / information for each in _SLOW_TEMPERATURES],
+        [each / persistence**2 for each in _PLAIN_TEMPERATURES],
+    )
 
 
 def _probabilities(network: MediaFM, fused: np.ndarray, content: bool) -> np.ndarray:
+    """Compute `[n, g]`, the mean of slow and of plain features."""
     slow = network.slow_features
+    temperatures = temperatures_of(slow)
     with inference(network):
-        shots = torch.from_numpy(fused).to(network.device)
+        shots = torch.tensor(fused, device=network.device)
         kernels = [vectors.cpu().numpy() for vectors in slow(shots)]
+        plain = slow.plain(shots).cpu().numpy()
         evidence = network.content_head(shots).cpu().numpy() if content else None
-    return boundary_marginals(kernels, GRAINS, temperatures_of(slow), evidence=evidence)
+    by_slow = boundary_marginals(kernels, GRAINS, temperatures.slow, evidence=evidence)
+    by_plain = boundary_marginals([plain], GRAINS, temperatures.plain, evidence=evidence)
+    mean: np.ndarray = (by_slow + by_plain) / 2
+    return mean

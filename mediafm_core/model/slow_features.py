@@ -34,6 +34,8 @@ class SlowFeatures(nn.Module):
     axes: Tensor  # [d, w], the slowest direction first; zeros where there are fewer
     slowness: Tensor  # [w], autocorrelation from 0 to 1
     shortest: Tensor  # [2], the least length that is scaled to one, by power
+    spread: Tensor  # [], root mean square distance of a fused vector from the mean
+    persistence: Tensor  # [], autocorrelation of fused vectors from 0 to 1
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -42,12 +44,25 @@ class SlowFeatures(nn.Module):
         self.register_buffer("axes", torch.zeros(width, directions))
         self.register_buffer("slowness", torch.zeros(directions))
         self.register_buffer("shortest", torch.ones(2))
+        self.register_buffer("spread", torch.ones(()))
+        self.register_buffer("persistence", torch.zeros(()))
 
     def coordinates(self, fused: Tensor) -> Tensor:
         """Compute whitened coordinates `[n, w]`, in float32 or float64."""
         with torch.autocast(fused.device.type, enabled=False):
-            wide = fused.to(torch.promote_types(fused.dtype, torch.float32))
-            return (functional.normalize(wide, dim=-1) - self.mean) @ self.axes
+            return self._centred(fused) @ self.axes
+
+    def plain(self, fused: Tensor) -> Tensor:
+        """Compute centred fused vectors `[n, d]` in units of their spread.
+
+        Of whitened vectors those of few training shots are unreliable, these are not.
+        """
+        with torch.autocast(fused.device.type, enabled=False):
+            return self._centred(fused) / self.spread
+
+    def _centred(self, fused: Tensor) -> Tensor:
+        wide = fused.to(torch.promote_types(fused.dtype, torch.float32))
+        return functional.normalize(wide, dim=-1) - self.mean
 
     def forward(self, fused: Tensor) -> list[Tensor]:
         """Compute vectors `[n, w]` of a title's shots in three metrics, as kernels for partitions.

@@ -84,6 +84,7 @@ class ModalityTokens(nn.Module):
 class LearntPositions(nn.Module):
     """One vector per position in the sequence, added to the token; at most `max_shots` positions.
 
+    The vectors start out as BERT's do: normal, with the standard deviation `initializer_range`.
     A training crop gets a random first position, so that every position is trained, however short
     the titles are.
     """

@@ -10,7 +10,8 @@ from mediafm_core.errors import ConfigurationError, IdentityMismatchError, Store
 from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.identity import digest_of
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.candidates import Candidate
+from mediafm_core.pipeline.releases.candidates import Candidate, OutsideCandidate
+from mediafm_core.pipeline.releases.release import require_releasable
 from mediafm_core.store.model_store import model_folders, upload_model
 from mediafm_core.store.records import RECORD_KEY, ArtefactRecord
 from mediafm_core.store.store import Store
@@ -211,11 +212,19 @@ def _trained_before(store: Store, request: Mapping[str, Any]) -> TrainedModel | 
 def adopt_model(platform: Platform, folder: Path) -> Candidate:
     """Copy a model trained elsewhere into the store, as a candidate.
 
+    It is checked first, as for a release, so that a refused model leaves nothing in the store. The
+    serving model is not checked again.
+
     Raises:
-        ConfigurationError: the folder holds no sound model.
+        ConfigurationError: the folder holds no sound model of this version.
+        IdentityMismatchError: it was trained on vectors of other encoders than the settings'.
     """
     from mediafm_core.model.saved_model import copy_model
 
+    found = OutsideCandidate(folder)
+    if found.identity != platform.serving_model:
+        # The run that follows brings the titles to the settings' encoders.
+        require_releasable(platform, found, compare_titles=False)
     identity = str(copy_model(folder, platform.store.models))
     upload_model(platform.store, identity)
     return Candidate(platform.store.models / identity)

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mediafm_core.store.features.feature_tables import FUSED
 from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_numpy
 
@@ -124,8 +125,10 @@ def vector_is_finite(artefact: Artefact) -> CheckResult:
 
 
 def vectors_are_finite(artefact: Artefact) -> CheckResult:
-    """Check that vectors are finite and not zero."""
-    norms = np.linalg.norm(to_numpy(artefact.table()["embedding"]), axis=1)
+    """Check that vectors, and fused vectors where there are any, are finite and not zero."""
+    table = artefact.table()
+    names = [name for name in ("embedding", FUSED) if name in table.column_names]
+    norms = np.concatenate([np.linalg.norm(to_numpy(table[name]), axis=1) for name in names])
     wrong = int(np.sum(~(np.isfinite(norms) & (norms > 0))))
     return CheckResult("vectors_are_finite", wrong == 0, f"{wrong} of {norms.size} unusable")
 

@@ -55,9 +55,10 @@ def _keyframe_identity(platform: Platform) -> Identity:
 
 
 def _clip_identity(platform: Platform) -> Identity:
-    return Identity(
-        name="clips", version="1", digest=digest_of_settings(platform.settings.clips.model_dump())
-    )
+    settings = platform.settings.clips.model_dump()
+    if platform.settings.publishing.fused_vectors:
+        settings["fused_vectors"] = True  # absent where off, so that earlier versions still hold
+    return Identity(name="clips", version="1", digest=digest_of_settings(settings))
 
 
 def _context_identity(platform: Platform) -> str | None:
@@ -137,7 +138,8 @@ TITLE_ASSETS: tuple[AssetSpec, ...] = (
     AssetSpec(
         "clip_features",
         ("contextual_embeddings", "shots", "title.clips"),
-        "One vector per clip: its shots' contextual vectors weighted by seconds; in DuckDB.",
+        "One vector per clip: its shots' contextual vectors weighted by seconds, and on request "
+        "their fused vectors; in DuckDB.",
         _clip_identity,
         per_model=True,
     ),

@@ -20,7 +20,7 @@ from mediafm_core.pipeline.catalogue_training import adopt_model
 from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.planning.title_comparison import TitleComparison, WantedVersion
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.release import release
+from mediafm_core.pipeline.releases.release import Released, release
 from mediafm_core.runtime.error_causes import Cause, fault_of
 from mediafm_core.store.records import ArtefactRecord, ResourceUsage
 from mediafm_core.store.store import Store
@@ -63,7 +63,9 @@ class Stopwatch:
         )
 
 
-def prepare(platform: Platform, progress: Callable[[str], None] = lambda _what: None) -> None:
+def prepare(
+    platform: Platform, progress: Callable[[str], None] = lambda _what: None
+) -> Released | None:
     """Clean up after killed runs, check the encoders, release the model that the settings name.
 
     It comes before the work, so that a missing weight or key is reported at once.
@@ -71,6 +73,9 @@ def prepare(platform: Platform, progress: Callable[[str], None] = lambda _what: 
     Args:
         platform: settings, store and encoders.
         progress: called with a description of each step.
+
+    Returns:
+        The release of the model that the setting `serving_model` names; None without the setting.
 
     Raises:
         ConfigurationError: a weight, package or key is missing; the model folder is damaged.
@@ -82,13 +87,13 @@ def prepare(platform: Platform, progress: Callable[[str], None] = lambda _what: 
         progress(f"checking the weights of {type(encoder).__name__}")
         encoder.check()
     folder = platform.settings.serving_model
-    if folder is not None:
-        progress(f"adopting the model in {folder}")
-        candidate = adopt_model(platform, folder)
-        # The run that follows brings the titles to the settings' encoders.
-        release(
-            platform, candidate, reason=f"setting serving_model: {folder}", compare_titles=False
-        )
+    if folder is None:
+        return None
+    progress(f"adopting the model in {folder}")
+    candidate = adopt_model(platform, folder)
+    # The run that follows brings the titles to the settings' encoders.
+    reason = f"setting serving_model: {folder}"
+    return release(platform, candidate, reason=reason, compare_titles=False)
 
 
 class Work:

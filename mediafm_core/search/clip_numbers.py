@@ -41,10 +41,11 @@ class Clips:
 
     Attributes:
         model: Model version of their vectors.
-        dimension: Width of their vectors.
+        dimension: Width of their contextual vectors.
         shards: The files, in the order of the numbers.
         table: `title_id, clip_id, start_s, end_s, proposed`, a row per number.
         shown: bool `[n]`, False for rows of titles that were published again or removed.
+        fused: Width of their fused vectors; 0 where not every title has them.
     """
 
     model: str
@@ -52,6 +53,7 @@ class Clips:
     shards: tuple[ShardOfClips, ...]
     table: pa.Table
     shown: np.ndarray
+    fused: int = 0
 
     def __len__(self) -> int:
         return len(self.shown)
@@ -105,6 +107,7 @@ def clips_in(connection: duckdb.DuckDBPyConnection, store: Store) -> Clips:
         tuple(shards),
         pa.concat_tables(tables).combine_chunks(),  # `take` is far faster on a single chunk
         np.concatenate(shown),
+        snapshot.fused_dimension,
     )
 
 

@@ -47,10 +47,11 @@ class Products:
 
         The error of a float32 sum of h products is at most h times the unit roundoff, 2^-24. The
         error of queries in float16 is 2^-11 of each number, or 2^-25 for numbers below float16's
-        normal range.
+        normal range. Two unit vectors side by side have the length sqrt(2), and their products with
+        a query weigh one in all: only the last bound grows, by less than two.
         """
         width = vectors.shape[1]
-        rounded = 2.0**-11 + np.sqrt(width) * 2.0**-25 if vectors.dtype == np.float16 else 0.0
+        rounded = 2.0**-11 + np.sqrt(width) * 2.0**-24 if vectors.dtype == np.float16 else 0.0
         return np.float32(width * 2.0**-24 + rounded)
 
     def _of_float16(self, vectors: np.ndarray) -> np.ndarray:

@@ -7,11 +7,18 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from mediafm_core.clips.vector_choice import VectorChoice, parts_of
 from mediafm_core.config.settings import Settings
 from mediafm_core.errors import MediaFMError
 from mediafm_core.search.clip_index import ClipIndex, open_index
 from mediafm_core.search.clip_numbers import clips_in
-from mediafm_core.search.clip_vectors import HeldPrecision, HeldVectors, StreamedVectors, Vectors
+from mediafm_core.search.clip_vectors import (
+    HeldPrecision,
+    HeldVectors,
+    StreamedVectors,
+    Vectors,
+    widths_of,
+)
 from mediafm_core.search.exact_search import nearest
 from mediafm_core.search.filters import Parameters, Span, matching_clips, overlapping_clips
 from mediafm_core.search.mmr import candidate_limits, choose_diverse
@@ -29,6 +36,7 @@ from mediafm_core.search.top_k import (
     concatenate,
     positions_in_groups,
 )
+from mediafm_core.store.features.published_fused import require_fused
 from mediafm_core.store.store import Store
 from mediafm_core.vectors import unit_length
 
@@ -44,6 +52,8 @@ class SearchRequest:
         per_title: Maximum number of clips of one title.
         diversity: 0 returns the nearest clips; towards 1, clips similar to better ones rank lower.
         exact: Compare every clip even if there is an index.
+        fused_weight: Weight of the fused vectors' cosine, 0 to 1, where both are compared; None
+            takes 0.5.
 
     Raises:
         MediaFMError: A number is out of range.
@@ -55,9 +65,14 @@ class SearchRequest:
     per_title: int | None = None
     diversity: float = 0.0
     exact: bool = False
+    fused_weight: float | None = None
 
     def __post_init__(self) -> None:
         candidate_limits(self.limits, self.diversity)
+        if self.fused_weight is not None and not 0 <= self.fused_weight <= 1:
+            raise MediaFMError(
+                f"The weight of fused vectors is {self.fused_weight:g}: take 0 to 1."
+            )
 
     @property
     def limits(self) -> SearchLimits:
@@ -73,6 +88,12 @@ class ClipSearch:
         store: Store of the catalogue.
         hold: Precision of vectors held in memory; None reads the vectors again for each search.
         threads: Threads for the index and for float16; 0 takes all cores.
+        by: Vectors that are compared: `context`, `fused`, or `both`, whose similarity is the
+            weighted mean of the two cosines. The index has contextual vectors only: other searches
+            are exact.
+
+    Raises:
+        StoreError: Fused vectors are compared and not every title has them.
     """
 
     def __init__(
@@ -81,11 +102,15 @@ class ClipSearch:
         store: Store,
         hold: HeldPrecision | None = None,
         threads: int = 0,
+        by: VectorChoice = "context",
     ) -> None:
+        if "fused" in parts_of(by):
+            require_fused(connection, store)
         self.clips = clips_in(connection, store)
+        self.widths = widths_of(self.clips, by)
         self._connection, self._store, self._threads = connection, store, threads
         self._vectors: Vectors = (
-            HeldVectors(self.clips, hold) if hold else StreamedVectors(self.clips)
+            HeldVectors(self.clips, hold, by) if hold else StreamedVectors(self.clips, by)
         )
         self._index: ClipIndex | None = None
 
@@ -95,7 +120,8 @@ class ClipSearch:
         """Find the clips with the largest cosine with each query.
 
         Args:
-            queries: `[q, h]` of any length; a query of zeros has similarity 0 with all clips.
+            queries: `[q, h]` (`[q, f]`, `[q, h + f]` where other vectors are compared) of any
+                length; a query of zeros has similarity 0 with all clips.
             request: Options of the search.
             excluded: For each query, the span whose clips are left out.
 
@@ -108,14 +134,15 @@ class ClipSearch:
                 used.
             StoreError: The index is damaged.
         """
-        if queries.ndim != 2 or queries.shape[1] != self.clips.dimension:
+        width = sum(self.widths.values())
+        if queries.ndim != 2 or queries.shape[1] != width:
             raise MediaFMError(
                 f"Queries have the shape {queries.shape}: clips of {self.clips.model} are compared "
-                f"with [n, {self.clips.dimension}]."
+                f"with [n, {width}]."
             )
         if not np.isfinite(queries).all():
             raise MediaFMError("A query has values that are not finite: give numbers.")
-        queries = unit_length(queries)
+        queries = self._unit_parts(queries) * self._weights(request)
         allowed = self._allowed(request)
         left_out = NOTHING
         if any(span is not None for span in excluded):
@@ -163,6 +190,25 @@ class ClipSearch:
             table = table.append_column(name, pa.array(values, from_pandas=True))
         return table
 
+    def _unit_parts(self, vectors: np.ndarray) -> np.ndarray:
+        """Scale each part of vectors, contextual and fused, to unit length by itself."""
+        stops = np.cumsum(list(self.widths.values()))
+        parts = np.split(vectors, stops[:-1], axis=1)
+        return np.concatenate([unit_length(part) for part in parts], axis=1)
+
+    def _weights(self, request: SearchRequest) -> np.ndarray:
+        """Return the weight of each column's part in the similarity, float32 `[width]`."""
+        if len(self.widths) == 1:
+            if request.fused_weight is not None:
+                raise MediaFMError(
+                    f"The weight of fused vectors is {request.fused_weight:g}, and only one kind "
+                    "of vector is compared: compare both, or leave the weight out."
+                )
+            return np.ones(1, np.float32)
+        fused = 0.5 if request.fused_weight is None else request.fused_weight
+        weights = np.array([1 - fused, fused], dtype=np.float32)
+        return np.repeat(weights, list(self.widths.values()))
+
     def _allowed(self, request: SearchRequest) -> np.ndarray:
         """Return the clips that the condition matches, bool `[n]`."""
         return matching_clips(
@@ -174,7 +220,8 @@ class ClipSearch:
         if not request.diversity:
             return candidates
         rows, back = np.unique(candidates.row, return_inverse=True)
-        vectors = self._take(rows)[back]
+        # With the roots, a product of two clips is the weighted mean of their cosines.
+        vectors = self._take(rows)[back] * np.sqrt(self._weights(request))
         return candidates.take(choose_diverse(candidates, vectors, request.k, request.diversity))
 
     def _as_table(self, candidates: Candidates) -> pa.Table:
@@ -205,7 +252,7 @@ class ClipSearch:
         return best(concatenate(indexed, others), limits, self.clips)
 
     def _opened_index(self) -> ClipIndex | None:
-        if self._index is None:
+        if self._index is None and list(self.widths) == ["context"]:
             self._index = open_index(self._store, self.clips, self._threads)
         return self._index
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from mediafm_core.disk.sealed_parquet import open_parquet
 from mediafm_core.disk.seals import read_sealed_json
 from mediafm_core.store.features import open_features
+from mediafm_core.store.features.feature_tables import FUSED
 from mediafm_core.store.records import RECORD_KEY
 from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_numpy
@@ -91,12 +92,16 @@ def _feature_differences(one: Store, other: Store, tolerance: float) -> Iterator
 
 def _equal(one: pa.Table, other: pa.Table, tolerance: float) -> bool:
     one, other = one.replace_schema_metadata(), other.replace_schema_metadata()
-    if tolerance == 0.0 or "embedding" not in one.column_names:
+    vectors = [name for name in ("embedding", FUSED) if name in one.column_names]
+    if tolerance == 0.0 or not vectors or one.column_names != other.column_names:
         return one.equals(other)
-    if one.drop_columns("embedding") != other.drop_columns("embedding"):
+    if one.drop_columns(vectors) != other.drop_columns(vectors):
         return False
-    left, right = to_numpy(one["embedding"]), to_numpy(other["embedding"])
-    return left.shape == right.shape and np.allclose(left, right, rtol=0.0, atol=tolerance)
+    pairs = [(to_numpy(one[name]), to_numpy(other[name])) for name in vectors]
+    return all(
+        left.shape == right.shape and np.allclose(left, right, rtol=0.0, atol=tolerance)
+        for left, right in pairs
+    )
 
 
 def _lasting(document: object) -> object:

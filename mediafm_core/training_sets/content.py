@@ -25,6 +25,9 @@ from mediafm_core.storage.open_files import open_files
 from mediafm_core.training_sets.footer import SPLIT, VECTORS, SetRecord, opened_set, read_schema
 from mediafm_core.vectors import to_numpy
 
+VectorColumns = str | Sequence[str] | None
+"""Choice of columns of vectors, see `Content.vector_ranges`."""
+
 
 @dataclass(frozen=True)
 class SetFiles:
@@ -117,6 +120,30 @@ class Content:
                 f"The training set has no column {name!r}: it has {', '.join(self.schema.names)}."
             )
 
+    def vector_ranges(self, columns: VectorColumns) -> dict[str, tuple[int, int]]:
+        """Return the columns `[start, stop)` of chosen vectors when they stand side by side.
+
+        Args:
+            columns: Name of a column of vectors, or of several; None takes `embedding`, or `fused`
+                in a set without it.
+
+        Raises:
+            MediaFMError: There is no such column of vectors, or none is named.
+        """
+        if columns is None:
+            columns = next(name for name in VECTORS if name in self.schema.names)
+        names = [columns] if isinstance(columns, str) else list(dict.fromkeys(columns))
+        if not names:
+            raise MediaFMError("No column of vectors is named: name one.")
+        ranges, start = {}, 0
+        for name in names:
+            self.require(name)
+            if name not in VECTORS:
+                raise MediaFMError(f"{name!r} is a label, not a column of vectors: see `labels`.")
+            stop = start + self.schema.field(name).type.list_size
+            ranges[name], start = (start, stop), stop
+        return ranges
+
     def vectors(self, name: str) -> np.ndarray:
         """Map a column of vectors as a matrix.
 
@@ -131,9 +158,7 @@ class Content:
         Raises:
             MediaFMError: There is no such column of vectors, or the disk is full.
         """
-        self.require(name)
-        if name not in VECTORS:
-            raise MediaFMError(f"{name!r} is a label, not a column of vectors: see `labels`.")
+        self.vector_ranges(name)
         path = self._folder / f"{name}.npy"
         if not path.exists():
             try:

@@ -15,9 +15,10 @@ import duckdb
 import pyarrow as pa
 
 from mediafm_core.api.catalogue_reader import catalogue_connection
+from mediafm_core.clips.vector_choice import VectorChoice, parts_of
 from mediafm_core.config.location import S3Location
 from mediafm_core.config.settings import load_settings
-from mediafm_core.errors import StoreError
+from mediafm_core.errors import MediaFMError, StoreError
 from mediafm_core.identity import digest_of
 from mediafm_core.model.model_files import CONFIG_FILE, TRAINING_FILE, read_json, require_undamaged
 from mediafm_core.store.features.snapshot import duckdb_errors
@@ -48,6 +49,7 @@ class Exported(NamedTuple):
     files: int
     splits: dict[str, int]  # number of rows of each split
     record: SetRecord
+    widths: dict[str, int]  # of each column of vectors
 
 
 def export(
@@ -58,6 +60,7 @@ def export(
     where: str | None = None,
     split: Mapping[str, float] | None = None,
     seed: int = 0,
+    vectors: VectorChoice | None = None,
     fused: bool = False,
     float16: bool = False,
     skip_unknown: bool = False,
@@ -65,7 +68,7 @@ def export(
     store: Path | S3Location | str | None = None,
     progress: ExportProgress | None = None,
 ) -> Exported:
-    """Write a training set: a row per labelled clip or span, with its contextual vector.
+    """Write a training set: a row per labelled clip or span, with its vectors.
 
     The set is written atomically. Its columns are described in `docs/reference/training_sets.md`.
 
@@ -78,7 +81,9 @@ def export(
             only rows that match are exported.
         split: Shares of titles, such as `{"train": 0.8, "test": 0.2}`; adds the column `split`.
         seed: Seed of the splits.
-        fused: Add the column `fused`, the model's input vectors, without context.
+        vectors: Columns of vectors: `context`, the column `embedding`; `fused`, the column `fused`,
+            the model's input vectors without context, from the titles' artefacts; or `both`.
+        fused: Short for `vectors="both"`.
         float16: Write vectors in float16 instead of float32.
         skip_unknown: Leave out labels of clips and titles that the catalogue does not have.
         replace: Replace an existing set.
@@ -91,6 +96,7 @@ def export(
         IdentityMismatchError: Titles have fused vectors of different encoders.
         StoreError: Nothing has been published in this store, or `out` cannot be written.
     """
+    parts = parts_of(_choice(vectors, fused))
     settings = load_settings(store=store)
     catalogue = open_store(settings)
     shares = None if split is None else check_shares(split)
@@ -118,11 +124,12 @@ def export(
             }
         )
         matrices, space = _gathered(
-            connection, catalogue, table, examples, record.dimension, fused, folder, progress
+            connection, catalogue, table, examples, record.dimension, parts, folder, progress
         )
         record = record.model_copy(update=space)
         files = write_files(folder, destination.is_file, record, examples, matrices)
-    return Exported(str(out), files, _rows_by_split(examples), record)
+    widths = {name: matrix.shape[1] for name, matrix in matrices.items()}
+    return Exported(str(out), files, _rows_by_split(examples), record, widths)
 
 
 def _gathered(
@@ -131,27 +138,30 @@ def _gathered(
     labels: LabelTable,
     examples: pa.Table,
     width: int,
-    fused: bool,
+    parts: Sequence[str],
     folder: Path,
     progress: ExportProgress | None,
 ) -> tuple[dict[str, FileMatrix], dict[str, Any]]:
     """Gather the vectors of the examples; return them with the space of the fused ones."""
     rows, done = examples.num_rows, 0
+    total = rows * len(parts)
 
     def advance(count: int) -> None:
         nonlocal done
         done += count
         if progress is not None:
-            progress(done, rows * (1 + fused))
+            progress(done, total)
 
-    embedding = FileMatrix(folder / f"{EMBEDDING}.npy", (rows, width))
-    matrices: dict[str, FileMatrix] = {EMBEDDING: embedding}
+    matrices: dict[str, FileMatrix] = {}
     space: dict[str, Any] = {}
-    if labels.is_of_clips:
-        gather_clips(connection, examples, embedding, advance)
-    else:
-        gather_spans(connection, store, examples, embedding, advance)
-    if fused:
+    if "context" in parts:
+        embedding = FileMatrix(folder / f"{EMBEDDING}.npy", (rows, width))
+        matrices[EMBEDDING] = embedding
+        if labels.is_of_clips:
+            gather_clips(connection, examples, embedding, advance)
+        else:
+            gather_spans(connection, store, examples, embedding, advance)
+    if "fused" in parts:
 
         def create(columns: int) -> FileMatrix:
             matrices[FUSED] = FileMatrix(folder / f"{FUSED}.npy", (rows, columns))
@@ -159,12 +169,28 @@ def _gathered(
 
         fused_space = gather_fused(connection, store, examples, create, advance)
         space = {"encoders": fused_space.encoders, "ranges": fused_space.ranges}
-    if done != rows * (1 + fused):
+    if done != total:
         raise StoreError(
-            f"{store.location} has vectors of {done} of {rows * (1 + fused)} rows: `mediafm run` "
+            f"{store.location} has vectors of {done} of {total} rows: `mediafm run` "
             "computes the others."
         )
     return matrices, space
+
+
+def _choice(vectors: VectorChoice | None, fused: bool) -> VectorChoice:
+    """Return the vectors of a set from the option and its short form.
+
+    Raises:
+        MediaFMError: They contradict each other.
+    """
+    if not fused:
+        return vectors or "context"
+    if vectors not in (None, "both"):
+        raise MediaFMError(
+            f"fused adds fused vectors to contextual ones, and the vectors are {vectors!r}: leave "
+            "one of the two out."
+        )
+    return "both"
 
 
 def _record(

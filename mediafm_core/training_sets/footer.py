@@ -30,7 +30,7 @@ class SetRecord(BaseModel):
     created_at: AwareDatetime
     library_version: str
     model: str = Field(description="model version of every vector in `embedding`")
-    dimension: int = Field(description="width of `embedding`")
+    dimension: int = Field(description="width of the model's vectors, those of `embedding`")
     element: Literal["float32", "float16"] = "float32"
     encoders: dict[str, str] | None = Field(
         None, description="identity of each modality's encoder; None where the model is gone"

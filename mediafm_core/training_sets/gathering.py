@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from mediafm_core.clips.pooling import pool, span_weights
-from mediafm_core.errors import IdentityMismatchError, StoreError
+from mediafm_core.errors import IdentityMismatchError
 from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.store.features.snapshot import rows, snapshot_in
+from mediafm_core.store.fused_vectors import fused_of_shots, fused_space
 from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_numpy
 
@@ -124,7 +125,7 @@ def gather_fused(
     first, space = "", FusedSpace()
     for shots, spans, places in _titles(connection, store, examples):
         title_id = shots["title_id"][0].as_py()
-        fused, of_title = _read_fused(store, title_id, shots)
+        of_title, fused = fused_space(store, title_id), fused_of_shots(store, title_id, shots)
         if matrix is None:
             matrix, first, space = create(fused.shape[1]), title_id, of_title
         elif mismatch := space.mismatch(of_title):
@@ -177,18 +178,3 @@ def _titles(
             places = rows_of[of_title["title_id"][0].as_py()]
             yield of_title, times[places], places
     connection.unregister("names")
-
-
-def _read_fused(store: Store, title_id: str, shots: pa.Table) -> tuple[np.ndarray, FusedSpace]:
-    """Read the fused vectors of a title `[n, f]`, and their space."""
-    record = store.record("fused_embeddings", title_id)
-    if record is None:
-        raise StoreError(f"{title_id} has no fused_embeddings in {store.location}: run it again.")
-    newest = store.read("shots", title_id)
-    if any(not newest[name].equals(shots[name]) for name in ("start_s", "end_s")):
-        raise StoreError(
-            f"{title_id} has been cut into other shots than the published ones: `mediafm run` "
-            "publishes it, then export again."
-        )
-    fused = to_numpy(store.read("fused_embeddings", title_id)["embedding"])
-    return fused, FusedSpace.from_record(record.details)

@@ -15,7 +15,7 @@ from mediafm_core.training_sets.footer import opened_set
 from mediafm_core.vectors import to_numpy
 
 if TYPE_CHECKING:
-    from mediafm_core.training_sets.content import Content
+    from mediafm_core.training_sets.content import Content, VectorColumns
 
 _ROW_GROUPS_MIXED = 16  # shuffled together, because a single row group has few titles
 
@@ -45,6 +45,7 @@ class ClipDataset(Dataset[Any]):
 
     Attributes:
         width: Width of the vectors.
+        ranges: Columns `[start, stop)` of each column of vectors, if several stand side by side.
         classes: Classes of a text label, by the number of the target; equal for all splits of a
             set.
     """
@@ -54,16 +55,17 @@ class ClipDataset(Dataset[Any]):
         content: "Content",
         rows: np.ndarray,
         label: str | Sequence[str] | None,
-        column: str,
+        column: "VectorColumns",
     ) -> None:
         targets = targets_of(content, label)
-        self._content: Content | None = content  # kept, because it removes the file with itself
-        self._file = content.vectors_file(column)
-        self._vectors: np.ndarray | None = None
+        self._content: Content | None = content  # kept, because it removes the files with itself
+        self.ranges = content.vector_ranges(column)
+        self._files = [content.vectors_file(name) for name in self.ranges]
+        self._vectors: list[np.ndarray] | None = None
         self._rows = rows if targets is None else rows[targets.known[rows]]
         self._targets = None if targets is None else targets.values[self._rows]
         self.classes = () if targets is None else targets.classes
-        self.width: int = content.schema.field(column).type.list_size
+        self.width = max(stop for _, stop in self.ranges.values())
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -83,8 +85,10 @@ class ClipDataset(Dataset[Any]):
 
     def _batch(self, rows: int | slice | np.ndarray) -> Batch:
         if self._vectors is None:
-            self._vectors = np.load(self._file, mmap_mode="r")
-        vectors = torch.from_numpy(np.array(self._vectors[self._rows[rows]], dtype=np.float32))
+            self._vectors = [np.load(file, mmap_mode="r") for file in self._files]
+        chosen = self._rows[rows]
+        parts = [np.array(each[chosen], dtype=np.float32) for each in self._vectors]
+        vectors = torch.from_numpy(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1))
         if self._targets is None:
             return vectors
         return vectors, torch.as_tensor(np.array(self._targets[rows]))
@@ -99,6 +103,7 @@ class ClipStream(IterableDataset[Batch]):
 
     Attributes:
         width: Width of the vectors.
+        ranges: Columns as in `ClipDataset`.
         classes: Classes as in `ClipDataset`.
         epoch: Number of the epoch, part of the seed; call `set_epoch` before each epoch.
     """
@@ -108,24 +113,24 @@ class ClipStream(IterableDataset[Batch]):
         content: "Content",
         rows: np.ndarray,
         label: str | Sequence[str] | None,
-        column: str,
+        column: "VectorColumns",
         batch_size: int,
         seed: int | None,
     ) -> None:
         if batch_size < 1:
             raise MediaFMError(f"The batch size is {batch_size}: take one row at least.")
-        content.require(column)
+        self.ranges = content.vector_ranges(column)
         targets = targets_of(content, label)
         wanted = np.zeros(content.table.num_rows, dtype=bool)
         wanted[rows] = True
         self._wanted = wanted if targets is None else wanted & targets.known
         self._targets = None if targets is None else targets.values
         self._groups = [group for group in _groups(content.files) if self._wanted[group.rows].any()]
-        self._column, self._batch_size, self._seed = column, batch_size, seed
+        self._batch_size, self._seed = batch_size, seed
         self._rank, self._ranks = _rank()
         self.epoch = 0
         self.classes = () if targets is None else targets.classes
-        self.width: int = content.schema.field(column).type.list_size
+        self.width = max(stop for _, stop in self.ranges.values())
 
     def set_epoch(self, epoch: int) -> None:
         """Set the number of the next epoch, which decides its order."""
@@ -162,9 +167,11 @@ class ClipStream(IterableDataset[Batch]):
     def _read(self, group: "_RowGroup") -> tuple[np.ndarray, np.ndarray]:
         """Read the selected vectors of a row group, with their row numbers."""
         with opened_set(group.file) as opened:
-            read = opened.read_row_group(group.number, columns=[self._column])
+            read = opened.read_row_group(group.number, columns=list(self.ranges))
         wanted = self._wanted[group.rows]
-        vectors = to_numpy(read[self._column])[wanted].astype(np.float32, copy=False)
+        vectors = np.empty((int(wanted.sum()), self.width), np.float32)
+        for name, (start, stop) in self.ranges.items():
+            vectors[:, start:stop] = to_numpy(read[name])[wanted]
         return vectors, group.rows.start + np.flatnonzero(wanted)
 
     def _batch(self, vectors: np.ndarray, rows: np.ndarray) -> Batch:

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from mediafm_core.config.location import S3Location
 from mediafm_core.errors import MediaFMError
-from mediafm_core.training_sets.content import Content, SetFiles
-from mediafm_core.training_sets.footer import EMBEDDING, SPLIT, VECTORS, SetRecord
+from mediafm_core.training_sets.content import Content, SetFiles, VectorColumns
+from mediafm_core.training_sets.footer import SPLIT, VECTORS, SetRecord
 from mediafm_core.vectors import to_arrow
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class TrainingSet:
 
     @property
     def dimension(self) -> int:
-        """Width of `embedding`."""
+        """Width of the model's vectors, those of `embedding`."""
         return self.records[0].dimension
 
     @property
@@ -93,17 +93,23 @@ class TrainingSet:
         of_split = pc.equal(self._content.table[SPLIT], name).fill_null(False).to_numpy()
         return TrainingSet(self._content, self._rows[of_split[self._rows]])
 
-    def matrix(self, column: str = EMBEDDING) -> np.ndarray:
-        """Return a column of vectors as a matrix.
+    def matrix(self, column: VectorColumns = None) -> np.ndarray:
+        """Return a column of vectors as a matrix, or several side by side.
+
+        Args:
+            column: Name of the column, or of several; None takes `embedding`, or `fused` in a set
+                without it.
 
         Returns:
             Read-only `[n, width]` of the set's element type: a view of the mapped file, or a copy
-            if the rows are not contiguous.
+            if the rows are not contiguous. Several columns are copied; none is scaled.
 
         Raises:
             MediaFMError: There is no such column of vectors.
         """
-        return self._content.vectors(column)[_as_slice(self._rows)]
+        rows = _as_slice(self._rows)
+        parts = [self._content.vectors(name)[rows] for name in self._content.vector_ranges(column)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def labels(self, name: str) -> np.ndarray:
         """Return a label, `[n]`; null is NaN among numbers and None among other values."""
@@ -138,14 +144,14 @@ class TrainingSet:
         return self.to_arrow(columns).to_pandas(types_mapper=pd.ArrowDtype)
 
     def torch(
-        self, label: str | Sequence[str] | None = None, *, column: str = EMBEDDING
+        self, label: str | Sequence[str] | None = None, *, column: VectorColumns = None
     ) -> "ClipDataset":
         """Return a map-style dataset for `torch.utils.data.DataLoader`.
 
         Args:
             label: Name of the label, or of several that make a vector of targets; None returns
                 vectors without targets. Rows without the label are left out.
-            column: Column of vectors.
+            column: Column of vectors, or several that stand side by side, as in `matrix`.
 
         Raises:
             MediaFMError: A column does not exist, or cannot be a target.
@@ -160,7 +166,7 @@ class TrainingSet:
         *,
         batch_size: int = 256,
         seed: int | None = 0,
-        column: str = EMBEDDING,
+        column: VectorColumns = None,
     ) -> "ClipStream":
         """Stream batches from Parquet, for sets too large to be unpacked to the disk.
 
@@ -170,7 +176,7 @@ class TrainingSet:
             label: Label as in `torch`.
             batch_size: Rows of a batch.
             seed: Seed of the order, which differs between epochs; None keeps the set's order.
-            column: Column of vectors.
+            column: Column of vectors, or several, as in `torch`.
 
         Raises:
             MediaFMError: As in `torch`, or the batch size is below 1.

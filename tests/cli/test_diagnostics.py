@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from small_catalogue import SmallCatalogue
+from trained_store import TrainedStore
 
 from mediafm_core.cli.diagnostics import DiagnosticFinding, examine, settings_in_force
 from mediafm_core.cli.main import main
@@ -72,6 +73,19 @@ def test_released_model_that_is_missing(tmp_path: Path) -> None:
     (finding,) = findings(store=tmp_path)["model"]
     assert finding.level == "error"
     assert "mediafm-1@cccccccccccccccc is not in" in finding.message
+
+
+def test_a_named_first_model_is_compared_with_the_encoders(trained_store: TrainedStore) -> None:
+    name = trained_store.models[0]
+    named = {"store": trained_store.root, "serving_model": trained_store.folder(name)}
+    (finding,) = findings(**named)["model"]
+    assert finding == DiagnosticFinding(
+        "model", "ok", f"{name} is released by the next run: serving_model names it"
+    )
+    other = trained_store.with_another_configuration(global_size=6)
+    (finding,) = findings(**{**named, "serving_model": trained_store.folder(other)})["model"]
+    assert finding.level == "error"
+    assert "is not compatible with the encoders of the settings" in finding.message
 
 
 def test_unknown_device(tmp_path: Path) -> None:

@@ -9,7 +9,10 @@ import pyarrow.compute as pc
 import pytest
 from made_tables import HEARD, SEEN, TINY, WIDTHS, made_table, tiny_settings, written
 
+from mediafm_core.config.presets import with_preset
 from mediafm_core.evaluation.evaluation_sources import Table
+from mediafm_core.evaluation.networks import FoldNetworks
+from mediafm_core.evaluation.representations import network_request
 from mediafm_core.evaluation.seed_representations import SeedRepresentations
 from mediafm_core.inference.streaming import embed_up_to
 from mediafm_core.inference.whole_title import contextualise, embed_alone
@@ -25,6 +28,7 @@ NAMES = (
     f"in_context_trained_without_{SEEN}",
     "in_context_unnormalised",
     "in_context_window_8",
+    "published",
     "untrained",
     "both",
 )
@@ -108,6 +112,22 @@ class TestTraining:
         ]
 
 
+def test_published_is_trained_with_the_preset_and_the_other_settings(
+    tmp_path: Path,
+) -> None:
+    settings = tiny_settings()
+    source = Table(written(made_table(titles=TITLES, shots=SHOTS), tmp_path / "t.parquet"), (SEEN,))
+    units = source.units(settings, ["label"], None)
+    variant, _ = network_request("published", units)
+    networks = source.networks(settings, units, variant, FOLD_OF, 0, tmp_path, print, print)
+    assert isinstance(networks, FoldNetworks)
+    expected = with_preset(settings, "published")
+    assert networks.settings == expected
+    assert expected.training.steps == settings.training.steps
+    assert expected.model.hidden == settings.model.hidden
+    assert networks.network(0).boundary_head is None
+
+
 class TestNetworkVectors:
     def test_equal_those_of_inference(
         self, representations: Callable[..., SeedRepresentations]
@@ -139,7 +159,7 @@ class TestNetworkVectors:
     ) -> None:
         made = representations(made_table(titles=TITLES, shots=SHOTS))
         (usual,) = made.make("in_context").parts(0)
-        for name in NAMES[5:9]:
+        for name in NAMES[5:10]:
             (part,) = made.make(name).parts(0)
             assert part.shape == usual.shape
             assert not np.allclose(part, usual, atol=1e-3), name

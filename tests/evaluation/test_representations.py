@@ -121,11 +121,12 @@ class TestNames:
         assert default_names(one)[0] == "flat"
         assert "late_fusion" not in default_names(one)
         assert default_names(one)[-1] == "title"
-        assert ablations(one, "zeros", trained=True) == []
+        assert ablations(one, "zeros", trained=True) == ["published"]
 
     def test_ablations_are_those_that_apply(self, units: Units) -> None:
         names = ablations(units, "zeros", trained=True)
         assert f"in_context_zeroed_{SEEN}" in names
+        assert "published" in names
         assert not any(name.startswith("in_context_absence") for name in names)
         assert all(
             name.startswith("in_context_zeroed")
@@ -147,6 +148,10 @@ class TestNames:
         assert network_request(f"in_context_zeroed_{HEARD}", units) == (
             NetworkVariant(),
             VectorRequest("in_context", HEARD),
+        )
+        assert network_request("published", units) == (
+            NetworkVariant(preset="published"),
+            in_context,
         )
         for name in ("in_context_zeroed_taste", "in_context_window_0", "sideways", "my_in_context"):
             with pytest.raises(MediaFMError, match="There is no representation"):

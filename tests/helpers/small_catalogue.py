@@ -23,9 +23,13 @@ NAMES = {"alpha": "The Alpha", "beta": "Béta d'été", "gamma": "Gamma"}
 
 @dataclass
 class SmallCatalogue:
-    """Writer of titles into a store; every value follows from title, model and edition."""
+    """Writer of titles into a store; every value follows from title, model and edition.
+
+    With `fused_vectors`, clips have pooled fused vectors beside the contextual ones.
+    """
 
     root: Path
+    fused_vectors: bool = False
 
     @property
     def store(self) -> Store:
@@ -50,7 +54,7 @@ class SmallCatalogue:
         )
         text = [f"“{title_id}” says {i}" if i % 3 else None for i in range(shots)]
         cues = np.ones(shots, np.int32)
-        fused = to_arrow(random_units(shots, FUSED, [*seed, 1]))
+        fused = random_units(shots, FUSED, [*seed, 1])
         present = {
             "has_video": [True] * shots,
             "has_audio": [True] * shots,
@@ -63,6 +67,8 @@ class SmallCatalogue:
         clips = clips.append_column("first_shot", pa.array(first.astype(np.int32)))
         clips = clips.append_column("last_shot", pa.array(last.astype(np.int32)))
         clips = clips.append_column("embedding", to_arrow(pool(contextual, weights)))
+        if self.fused_vectors:
+            clips = clips.append_column("fused", to_arrow(pool(fused, weights)))
         title = {
             "manifest": {
                 "title_id": title_id,
@@ -75,11 +81,11 @@ class SmallCatalogue:
             "probe": {"duration_s": float(times[-1])},
         }
         self.store.write_json(self._record("title", title_id, str(edition)), title)
-        version = f"{title_id} {edition} {model}"
+        version = f"{title_id} {edition} {model}{' fused' if self.fused_vectors else ''}"
         for asset, value, variant in (
             ("shots", table, ""),
             ("timed_text", pa.table({**keys, "text": text, "cues": cues}), ""),
-            ("fused_embeddings", pa.table({**keys, **present, "embedding": fused}), ""),
+            ("fused_embeddings", pa.table({**keys, **present, "embedding": to_arrow(fused)}), ""),
             ("title_metadata_embedding", _one_row(title_id, METADATA, [*seed, 2]), ""),
             ("contextual_embeddings", pa.table({**keys, "embedding": to_arrow(contextual)}), model),
             ("title_embeddings", _one_row(title_id, HIDDEN, [*seed, *model.encode(), 3]), model),
@@ -98,7 +104,10 @@ class SmallCatalogue:
         return self
 
     def _record(self, asset: str, title_id: str, version: str) -> ArtefactRecord:
-        details = {"ranges": RANGES, "encoders": ENCODERS} if asset == "fused_embeddings" else {}
+        space: dict[str, object] = {"ranges": RANGES, "encoders": ENCODERS}
+        details = space if asset == "fused_embeddings" else {}
+        if asset == "clip_features" and self.fused_vectors:
+            details = {"fused": {"dimension": FUSED, **space}}
         return ArtefactRecord(asset=asset, title_id=title_id, data_version=version, details=details)
 
 

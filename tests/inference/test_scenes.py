@@ -49,26 +49,36 @@ def test_as_many_starts_are_expected_as_the_grain_says(network) -> None:
 
 def test_similarity_and_content_are_combined_over_all_partitions(network) -> None:
     fused = title(9, seed=22)
+    slow, shots = network.slow_features, torch.from_numpy(fused)
     with torch.inference_mode():
-        kernels = [vectors.numpy() for vectors in network.slow_features(torch.from_numpy(fused))]
-        evidence = network.content_head(torch.from_numpy(fused)).numpy()
+        kernels = [vectors.numpy() for vectors in slow(shots)]
+        plain = slow.plain(shots).numpy()
+        evidence = network.content_head(shots).numpy()
     assert evidence.any()
-    heat = temperatures_of(network.slow_features)
+    heat = temperatures_of(slow)
+
+    def expected(evidence: np.ndarray | None) -> np.ndarray:
+        one = boundary_marginals(kernels, GRAINS, heat.slow, evidence=evidence)
+        other = boundary_marginals([plain], GRAINS, heat.plain, evidence=evidence)
+        return (one + other) / 2
+
     both = title_scenes(network, fused).probabilities
-    np.testing.assert_allclose(
-        both, boundary_marginals(kernels, GRAINS, heat, evidence=evidence), atol=1e-6
-    )
     alone = title_scenes(network, fused, content=False).probabilities
-    np.testing.assert_allclose(alone, boundary_marginals(kernels, GRAINS, heat), atol=1e-6)
+    np.testing.assert_allclose(both, expected(evidence), atol=1e-6)
+    np.testing.assert_allclose(alone, expected(None), atol=1e-6)
     assert np.abs(both - alone).max() > 1e-3
 
 
-def test_temperatures_fall_with_what_the_metric_says(network) -> None:
+def test_temperatures_fall_with_what_similarity_says(network) -> None:
     slow = network.slow_features
     information = float((slow.slowness**2).sum())
-    assert temperatures_of(slow) == pytest.approx([1.5 / information, 4.5 / information])
+    found = temperatures_of(slow)
+    assert found.slow == pytest.approx([1.5 / information, 4.5 / information])
+    assert found.plain == pytest.approx(
+        [each / slow.persistence.item() ** 2 for each in (0.01, 0.02)]
+    )
     unfitted = make_network()
-    assert temperatures_of(unfitted.slow_features) == pytest.approx([3.0, 9.0])
+    assert temperatures_of(unfitted.slow_features).slow == pytest.approx([3.0, 9.0])
     assert title_scenes(unfitted, title(2)).probabilities[1:].min() > 0
 
 

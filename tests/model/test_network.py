@@ -164,6 +164,14 @@ def test_only_learnt_positions_depend_on_the_first_position() -> None:
         assert torch.equal(*shots) != matters
 
 
+def test_learnt_positions_start_out_random_as_those_of_bert() -> None:
+    config = MediaFMConfig(positions="learnt", hidden_size=64, max_shots=512, num_hidden_layers=1)
+    weights = MediaFM(config).positions.embedding.weight.detach()
+    assert abs(float(weights.std()) / config.initializer_range - 1) < 0.05
+    cosines = torch.nn.functional.cosine_similarity(weights[1:], weights[:-1], dim=-1)
+    assert abs(float(cosines.mean())) < 0.05, "neighbouring positions are unrelated"
+
+
 @torch.inference_mode()
 def test_relative_positions_read_any_length_and_learnt_ones_refuse_it() -> None:
     (fused,), global_ = titles(80)

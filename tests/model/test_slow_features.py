@@ -48,6 +48,18 @@ def test_shots_of_a_scene_are_closer_than_in_the_fused_space(slow) -> None:
     assert plain[same].mean() < 0.3
 
 
+def test_plain_vectors_have_a_mean_square_of_one(slow) -> None:
+    sample = titles(300, 200, 150)
+    found = torch.cat([slow.plain(title) for title in sample])
+    assert float(found.square().sum(dim=1).mean()) == pytest.approx(1, abs=1e-4)
+    gaps = [
+        torch.cat([each[gap:] - each[:-gap] for each in found.split([300, 200, 150])])
+        for gap in (1, 2, 3)
+    ]
+    change = np.mean([float(each.square().sum(dim=1).mean()) for each in gaps]) / 2
+    assert float(slow.persistence) == pytest.approx(1 - change, abs=1e-4)
+
+
 def test_vectors_have_unit_length_and_do_not_depend_on_the_given_length(slow) -> None:
     [title] = titles(60, seed=2)
     for vectors, scaled in zip(slow(title), slow(7 * title), strict=True):
@@ -88,6 +100,7 @@ def test_few_and_equal_shots_give_finite_vectors(shots: list[int]) -> None:
                 assert vectors.shape == (len(title), 20)
                 assert vectors.isfinite().all()
                 assert (vectors.norm(dim=-1) < 1 + 1e-5).all()
+            assert made.plain(title).isfinite().all()
 
 
 def test_a_small_sample_has_few_directions() -> None:

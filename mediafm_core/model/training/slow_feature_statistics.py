@@ -25,6 +25,7 @@ from mediafm_core.model.slow_features import SlowFeatures
 _GAPS = (1, 2, 3)  # shots between which differences are taken
 _SHOTS_PER_DIRECTION = 12
 _LEAST_VARIANCE = 1e-6  # of a component of vectors of unit length
+_LEAST_SPREAD = 1e-3  # of vectors of unit length
 _LEAST_SHARE = 0.1  # of a vector's typical length
 
 
@@ -51,6 +52,10 @@ def fit_slow_features(slow: SlowFeatures, titles: Sequence[Tensor]) -> None:
     slow.slowness[: len(slowness)] = slowness.float()
     # Coordinates have variance one, so that the typical squared length is the sum of the weights.
     typical = torch.stack([slowness.sum(), slowness.square().sum()]).sqrt()
+    total = centred.square().sum(dim=1).mean().clamp(min=_LEAST_SPREAD**2)
+    slow.spread.copy_(total.sqrt())
+    change = _mean_differences(rows).trace() / (2 * total)
+    slow.persistence.copy_((1 - change).clamp(0, 1))
     slow.shortest.copy_((_LEAST_SHARE * typical).clamp(min=_LEAST_SHARE))
 
 

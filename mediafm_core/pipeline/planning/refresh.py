@@ -70,6 +70,8 @@ def obstacle_to_contextualising(platform: Platform) -> str:
         ConfigurationError: an encoder's package or weights are missing, or the model is damaged.
     """
     model = platform.serving_model
+    if model is None and platform.settings.serving_model is not None:
+        return ""  # a run releases it before its work, or fails with the reason
     if model is None:
         return "No model serves yet: train and release one."
     space = Candidate(model_folder(platform.store, model)).record.space

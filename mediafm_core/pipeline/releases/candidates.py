@@ -114,6 +114,19 @@ class Candidate(StoredModel):
         return record
 
 
+class OutsideCandidate(Candidate):
+    """A candidate in a folder outside the store, which may have any name."""
+
+    @cached_property
+    def identity(self) -> str:
+        """The identity that its training recorded.
+
+        Raises:
+            ConfigurationError: there is no such record, or it is damaged.
+        """
+        return str(recorded_identity(self.folder, self.training))
+
+
 @dataclass(frozen=True)
 class DamagedCandidate:
     """A model folder that cannot be used; `reason` names the damage and the remedy."""

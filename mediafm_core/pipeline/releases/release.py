@@ -42,6 +42,16 @@ class Released(NamedTuple):
         """The serving release."""
         return self.history[-1]
 
+    @property
+    def sentence(self) -> str:
+        """Effect of the release, for the log of a run."""
+        release = self.release
+        if release.previous is None:
+            return f"{release.model} serves as the catalogue's first model."
+        return (
+            f"{release.model} serves in place of {release.previous}: `mediafm rollback` goes back."
+        )
+
 
 def release(
     platform: Platform,

@@ -1,11 +1,15 @@
 """Stage of contextual vectors and clip features, from fused vectors."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
 from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.pipeline.graph import BESIDE_CONTEXTUAL
 from mediafm_core.pipeline.work import Work
+from mediafm_core.store.features.feature_tables import FUSED
+from mediafm_core.store.fused_vectors import fused_space
 
 
 def contextual_embeddings(work: Work) -> None:
@@ -59,7 +63,12 @@ def contextual_embeddings(work: Work) -> None:
 
 
 def clip_features(work: Work) -> None:
-    """Pool the contextual vectors of each clip's shots, weighted by seconds of overlap."""
+    """Pool the contextual vectors of each clip's shots, weighted by seconds of overlap.
+
+    With the setting `publishing.fused_vectors` their fused vectors are pooled as well, and the
+    record names the fused space. Fused vectors are no input in the graph: the contextual vectors
+    are made from them, so that their data version is part of this one already.
+    """
     from mediafm_core.clips.pooling import overlap_weights, pool
     from mediafm_core.clips.title_clips import propose_clips
     from mediafm_core.vectors import to_arrow, to_numpy
@@ -82,4 +91,14 @@ def clip_features(work: Work) -> None:
         .append_column("last_shot", last)
         .append_column("embedding", to_arrow(pool(contextual, weights)))
     )
-    work.write("clip_features", table, dimension=contextual.shape[1], proposed=name is None)
+    details: dict[str, Any] = {"dimension": contextual.shape[1], "proposed": name is None}
+    if work.platform.settings.publishing.fused_vectors:
+        fused = to_numpy(work.read("fused_embeddings")["embedding"])
+        table = table.append_column(FUSED, to_arrow(pool(fused, weights)))
+        space = fused_space(work.store, work.title_id)
+        details[FUSED] = {
+            "dimension": fused.shape[1],
+            "encoders": space.encoders,
+            "ranges": space.ranges,
+        }
+    work.write("clip_features", table, **details)

@@ -10,11 +10,17 @@ needed; `h` is the width of the model):
                     has_video, has_audio, has_text, embedding FLOAT[h]           in context
     clips           title_id, clip_id, start_s, end_s, proposed, first_shot, last_shot,
                     labels MAP(VARCHAR, VARCHAR): labels['genre'] is one of them
-    clip_features   title_id, clip_id, model_version, embedding FLOAT[h]
+    clip_features   title_id, clip_id, model_version, embedding FLOAT[h]; with fused vectors also
+                    fused FLOAT[f], the pooled fused vector of the clip's shots
+    fused_space     modality, encoder, start, stop: columns [start, stop) of each modality in
+                    `fused`; only with fused vectors
     title_features  title_id, model_version, embedding FLOAT[h]                  the [CLS] vector
 
 `titles.data_version` is the data version of the title's clip features and `title_version` that of
 its manifest and media; together they say whether the title's rows are up to date.
+
+`fused` and `fused_space` exist where every title has them (setting `publishing.fused_vectors`), so
+that no query mixes clips with and without.
 
 The order of rows is not defined: use ORDER BY.
 
@@ -27,6 +33,8 @@ from typing import NamedTuple
 VERSION = 1  # of these tables; a file of another version is rebuilt
 
 TABLES = ("catalogue", "titles", "shots", "clips", "clip_features", "title_features")
+
+FUSED = "fused"  # column of pooled fused vectors, and their space in the details of a record
 
 FILES = {
     "titles": "title_id",
@@ -53,7 +61,8 @@ VIEWS = {
     ),
     "clip_features": (
         "clips",
-        "title_id, clip_id, {model} AS model_version, embedding::FLOAT[{dimension}] AS embedding",
+        "title_id, clip_id, {model} AS model_version, embedding::FLOAT[{dimension}] AS embedding"
+        "{fused}",
     ),
     "title_features": (
         "titles",
@@ -73,6 +82,18 @@ CREATE TABLE {database}.storage.shards (
     superseded VARCHAR[] NOT NULL);
 CREATE TABLE {database}.storage.dropped (name VARCHAR NOT NULL, since DOUBLE NOT NULL);
 """
+# Only where a shard has fused vectors. The second is shown to readers, as `fused_space`, where all
+# shards have them.
+FUSED_TABLES = {
+    "fused_shards": "name VARCHAR NOT NULL, dimension INTEGER NOT NULL",
+    "fused_space": "modality VARCHAR NOT NULL, encoder VARCHAR NOT NULL, "
+    "start INTEGER NOT NULL, stop INTEGER NOT NULL",
+}
+
+
+def fused_column(dimension: int) -> str:
+    """Return the column of fused vectors, to be appended to others in SQL; "" without them."""
+    return f", {FUSED}::FLOAT[{dimension}] AS {FUSED}" if dimension else ""
 
 
 class FeatureSource(NamedTuple):
@@ -106,7 +127,7 @@ ORDER BY title_id, shot_index
 """
 SELECT_CLIPS = """
 SELECT title_id, clip_id, start_s, end_s, proposed, first_shot, last_shot,
-       labels::MAP(VARCHAR, VARCHAR) AS labels, embedding::FLOAT[{dimension}] AS embedding
+       labels::MAP(VARCHAR, VARCHAR) AS labels, embedding::FLOAT[{dimension}] AS embedding{fused}
 FROM clip_features ORDER BY title_id, start_s, clip_id
 """
 SELECT_TITLES = """

@@ -29,6 +29,7 @@ FULL_TITLES = 512
 FULL_BYTES = 64 << 20
 SHARDS_OF_A_TIER = 8
 
+_VECTORS = ("embedding", feature_tables.FUSED)
 _TITLES_READ_TOGETHER = 32  # bounds what is in memory at once
 _ROWS_READ_TOGETHER = 2048  # DuckDB's own portion: one title's rows are found without the others'
 
@@ -67,8 +68,17 @@ def write_shards(
     model: str,
     dimension: int,
     versions: Mapping[str, TitleVersions],
+    fused: int = 0,
 ) -> list[Shard]:
     """Write the rows of titles, from their artefacts, into as many shards as they fill.
+
+    Args:
+        connection: one that may write.
+        store: the catalogue's.
+        model: model version.
+        dimension: width of the contextual vectors.
+        versions: of the titles' rows.
+        fused: width of the fused vectors that clips of all these titles have; 0 without.
 
     Raises:
         StoreError: an artefact is missing or does not match the others.
@@ -76,12 +86,12 @@ def write_shards(
     title_ids = sorted(versions)
     written = []
     while title_ids:
-        with ShardWriter(store, model) as writer:
+        with ShardWriter(store, model, fused) as writer:
             while title_ids and writer.titles < FULL_TITLES and writer.bytes < FULL_BYTES:
                 chunk = title_ids[:_TITLES_READ_TOGETHER]
                 chunk = chunk[: FULL_TITLES - writer.titles]
                 title_ids = title_ids[len(chunk) :]
-                found = _from_artefacts(connection, store, model, dimension, chunk, versions)
+                found = _from_artefacts(connection, store, model, dimension, fused, chunk, versions)
                 for file, table in found.items():
                     writer.write(file, table)
                 writer.titles += len(chunk)
@@ -94,12 +104,14 @@ def merge_shards(
 ) -> Shard:
     """Write one shard with the live rows of others, in the order of titles.
 
+    All of them have fused vectors, or none.
+
     Raises:
         StoreError: one of them is damaged.
     """
     keys = [shard_key(model, file, shard.name) for file in feature_tables.FILES for shard in shards]
     require_sound(store, keys)
-    with ShardWriter(store, model) as writer:
+    with ShardWriter(store, model, shards[0].fused) as writer:
         for file, order in feature_tables.FILES.items():
             query = f"{rows(store.files, model, file, shards, local=True)} ORDER BY {order}"
             reader = connection.sql(query).to_arrow_reader(8 * _ROWS_READ_TOGETHER)
@@ -111,15 +123,18 @@ def merge_shards(
 
 
 def mergeable(shards: Iterable[Shard]) -> Iterator[list[Shard]]:
-    """Yield groups of shards of the same tier that are to be merged into one each."""
-    by_tier: dict[int, list[Shard]] = {}
+    """Yield groups of shards of the same tier that are to be merged into one each.
+
+    Shards with and without fused vectors are not merged: their files have other columns.
+    """
+    by_tier: dict[tuple[int, int], list[Shard]] = {}
     for shard in shards:
         if not is_full(shard):
             tier = int(math.log(max(shard.live, 1), SHARDS_OF_A_TIER) + 1e-9)
-            by_tier.setdefault(tier, []).append(shard)
-    for tier in sorted(by_tier):
-        if len(by_tier[tier]) >= SHARDS_OF_A_TIER:
-            yield from portions(by_tier[tier])
+            by_tier.setdefault((tier, shard.fused), []).append(shard)
+    for _, group in sorted(by_tier.items()):
+        if len(group) >= SHARDS_OF_A_TIER:
+            yield from portions(group)
 
 
 def portions(shards: Sequence[Shard]) -> Iterator[list[Shard]]:
@@ -146,8 +161,9 @@ def is_full(shard: Shard) -> bool:
 class ShardWriter:
     """Writer of a new shard's files, which are moved into place when it is finished."""
 
-    def __init__(self, store: Store, model: str) -> None:
+    def __init__(self, store: Store, model: str, fused: int = 0) -> None:
         self.titles = 0
+        self._fused = fused
         self._store = store
         self._model = model
         self._stack = ExitStack()
@@ -176,7 +192,7 @@ class ShardWriter:
                 self._path(file),
                 table.schema,
                 compression="snappy",
-                use_dictionary=[name for name in table.column_names if name != "embedding"],
+                use_dictionary=[name for name in table.column_names if name not in _VECTORS],
             )
         writer.write_table(table, row_group_size=_ROWS_READ_TOGETHER)
 
@@ -185,7 +201,8 @@ class ShardWriter:
         for file, writer in self._writers.items():
             writer.close()
             seal_parquet(self._path(file))
-        shard = Shard(uuid.uuid4().hex[:16], self.titles, self.bytes)
+        name = uuid.uuid4().hex[:16]
+        shard = Shard(name, self.titles, self.bytes, fused=self._fused)
         keys = [shard_key(self._model, file, shard.name) for file in feature_tables.FILES]
         for file, key in zip(feature_tables.FILES, keys, strict=True):
             self._store.commit(self._path(file), key)
@@ -239,6 +256,7 @@ def _from_artefacts(
     store: Store,
     model: str,
     dimension: int,
+    fused: int,
     title_ids: Sequence[str],
     versions: Mapping[str, TitleVersions],
 ) -> dict[str, pa.Table]:
@@ -253,8 +271,9 @@ def _from_artefacts(
         "clips": feature_tables.SELECT_CLIPS,
         "titles": feature_tables.SELECT_TITLES,
     }
+    values = {"dimension": dimension, "fused": feature_tables.fused_column(fused)}
     found = {
-        file: connection.sql(query.format(dimension=dimension)).to_arrow_table()
+        file: connection.sql(query.format(**values)).to_arrow_table()
         for file, query in queries.items()
     }
     for name in sources:

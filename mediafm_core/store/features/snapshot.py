@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from mediafm_core.disk.seals import SealError, check_file
 from mediafm_core.errors import StoreError
+from mediafm_core.fusion.space import FusedSpace
 from mediafm_core.storage.files import Files
 from mediafm_core.store.features import feature_tables
 from mediafm_core.store.store import FEATURES_FILE, Store
@@ -45,12 +46,14 @@ class Shard:
         titles: titles that were written into it.
         bytes: of its files together.
         superseded: those of its titles whose rows no longer count: published again or removed.
+        fused: width of the fused vectors of its clips; 0 where they have none.
     """
 
     name: str
     titles: int
     bytes: int
     superseded: frozenset[str] = frozenset()
+    fused: int = 0
 
     @property
     def live(self) -> int:
@@ -72,6 +75,7 @@ class Snapshot:
         was_published: True if readers have seen this model, now or before; the column `served`.
         is_sharded: False for a file of the first design, which held the rows themselves.
         schema_version: of the tables.
+        space: fused space of the clips that have fused vectors; None where no clip has.
         titles: how many titles it shows.
     """
 
@@ -83,6 +87,13 @@ class Snapshot:
     was_published: bool = False
     is_sharded: bool = True
     schema_version: int = feature_tables.VERSION
+    space: FusedSpace | None = None
+
+    @property
+    def fused_dimension(self) -> int:
+        """Width of the fused vectors of clips if every title has them, else 0."""
+        widths = {shard.fused for shard in self.shards if shard.live}
+        return widths.pop() if len(widths) == 1 else 0
 
     @property
     def titles(self) -> int:
@@ -127,6 +138,8 @@ def place(files: Files) -> str:
 def rows(files: Files, model: str, file: str, shards: Iterable[Shard], local: bool) -> str:
     """Return a query for the live rows of one file of some shards.
 
+    Columns that only some of the shards have (fused vectors) must not be selected from it.
+
     Args:
         files: the store's.
         model: model version of the shards.
@@ -152,7 +165,7 @@ def rows(files: Files, model: str, file: str, shards: Iterable[Shard], local: bo
     ]
     if whole:
         parts.insert(0, f"SELECT * FROM read_parquet([{whole}], hive_partitioning=false)")  # noqa: S608
-    return " UNION ALL ".join(parts)
+    return " UNION ALL BY NAME ".join(parts)
 
 
 def pattern(path: Path) -> str:
@@ -204,7 +217,12 @@ def write_snapshot(
             connection.register("listed", pa.Table.from_pylist(found, schema=schema))
             connection.execute(f"INSERT INTO prepared.storage.{table} FROM listed")
             connection.unregister("listed")
-        values = {"model": literal(snapshot.model), "dimension": snapshot.dimension}
+        _write_fused(connection, snapshot)
+        values = {
+            "model": literal(snapshot.model),
+            "dimension": snapshot.dimension,
+            "fused": feature_tables.fused_column(snapshot.fused_dimension),
+        }
         for view, (file, columns) in feature_tables.VIEWS.items():
             source = rows(store.files, snapshot.model, file, snapshot.shards, local)
             connection.execute(
@@ -214,6 +232,38 @@ def write_snapshot(
         connection.commit()
     finally:
         connection.execute("DETACH prepared")
+
+
+def _write_fused(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> None:
+    """Write which shards have fused vectors, and their space, into the attached `prepared`."""
+    space = snapshot.space
+    with_fused = [(shard.name, shard.fused) for shard in snapshot.shards if shard.fused]
+    if space is None or not with_fused:
+        return
+    columns = [
+        (name, space.encoders[name], *space.ranges[name])
+        for name in sorted(space.ranges, key=space.ranges.__getitem__)
+    ]
+    for table, found in (("fused_shards", with_fused), ("fused_space", columns)):
+        names = feature_tables.FUSED_TABLES[table]
+        connection.execute(f"CREATE TABLE prepared.storage.{table} ({names})")
+        marks = ", ".join("?" * len(found[0]))
+        connection.executemany(f"INSERT INTO prepared.storage.{table} VALUES ({marks})", found)  # noqa: S608
+    if snapshot.fused_dimension:
+        connection.execute("CREATE TABLE prepared.fused_space AS FROM prepared.storage.fused_space")
+
+
+def _read_fused(
+    connection: duckdb.DuckDBPyConnection,
+) -> tuple[dict[str, int], FusedSpace | None]:
+    """Read the widths of shards with fused vectors, and their space, from `features`."""
+    tables = "SELECT 1 FROM duckdb_tables() WHERE (database_name, table_name) = ($1, $2)"
+    if not connection.execute(tables, ["features", "fused_shards"]).fetchall():
+        return {}, None
+    widths = dict(connection.execute("FROM features.storage.fused_shards").fetchall())
+    rows = connection.execute("FROM features.storage.fused_space").fetchall()
+    encoders = {name: encoder for name, encoder, _, _ in rows}
+    return widths, FusedSpace(encoders, {name: (start, stop) for name, _, start, stop in rows})
 
 
 def read_snapshot(
@@ -257,8 +307,9 @@ def snapshot_in(connection: duckdb.DuckDBPyConnection) -> Snapshot:
             model, dimension, schema_version=version, was_published=True, is_sharded=False
         )
     where, was_published = connection.execute("FROM features.storage.state").fetchall()[0]
+    fused, space = _read_fused(connection)
     shards = tuple(
-        Shard(name, titles, size, frozenset(superseded))
+        Shard(name, titles, size, frozenset(superseded), fused.get(name, 0))
         for name, titles, size, superseded in connection.execute(
             "FROM features.storage.shards"
         ).fetchall()
@@ -272,6 +323,7 @@ def snapshot_in(connection: duckdb.DuckDBPyConnection) -> Snapshot:
         place=where,
         was_published=was_published,
         schema_version=version,
+        space=space,
     )
 
 

@@ -12,7 +12,9 @@ import duckdb
 import pyarrow as pa
 
 from mediafm_core.disk.seals import seal_file
-from mediafm_core.errors import StoreError
+from mediafm_core.errors import IdentityMismatchError, StoreError
+from mediafm_core.fusion.space import FusedSpace
+from mediafm_core.store.features.feature_tables import FUSED
 from mediafm_core.store.features.shards import (
     Published,
     TitleVersions,
@@ -71,6 +73,7 @@ class SnapshotWriter:
 
         Raises:
             StoreError: an artefact of one of them is missing or does not match the others.
+            IdentityMismatchError: their fused vectors are of other encoders than the snapshot's.
         """
         model = self.snapshot.model
         ready = recorded_versions(self.store, model, title_ids)
@@ -88,13 +91,39 @@ class SnapshotWriter:
         if not self.snapshot.dimension:
             dimension = _dimension(self.store, min(changed), model)
             self.snapshot = replace(self.snapshot, dimension=dimension)
-        written = write_shards(self.connection, self.store, model, self.snapshot.dimension, changed)
+        dimension, written = self.snapshot.dimension, []
+        for fused, group in self._by_fused_width(changed).items():
+            written += write_shards(self.connection, self.store, model, dimension, group, fused)
         self._supersede({name: there[name] for name in changed.keys() & there.keys()})
         self.snapshot = replace(self.snapshot, shards=(*self.snapshot.shards, *written))
         while groups := list(mergeable(self.snapshot.shards)):
             self.merge(groups)
         logger.info("Features of %d titles written", len(changed))
         return len(changed)
+
+    def _by_fused_width(
+        self, versions: Mapping[str, TitleVersions]
+    ) -> dict[int, dict[str, TitleVersions]]:
+        """Group titles by the width of their clips' fused vectors, 0 where they have none."""
+        groups: dict[int, dict[str, TitleVersions]] = {}
+        has_some = any(shard.fused for shard in self.snapshot.shards if shard.live)
+        space = self.snapshot.space if has_some else None
+        for title_id in versions:
+            record = self.store.record("clip_features", title_id, self.snapshot.model)
+            details = record.details.get(FUSED) if record else None
+            if details is not None:
+                of_title = FusedSpace.from_record(details)
+                space = space or of_title
+                if mismatch := space.mismatch(of_title):
+                    raise IdentityMismatchError(
+                        f"The fused vectors of {title_id} are incompatible with those of the "
+                        f"published clips ({mismatch}): `mediafm run` brings all titles to the "
+                        "settings' encoders."
+                    )
+            width = details["dimension"] if details is not None else 0
+            groups.setdefault(width, {})[title_id] = versions[title_id]
+        self.snapshot = replace(self.snapshot, space=space)
+        return groups
 
     def supersede(self, title_ids: Collection[str]) -> int:
         """Mark rows of titles as superseded; return how many titles had any."""

@@ -91,7 +91,12 @@ def _dated(store: Store, entry: Entry, now: float) -> Entry:
 def _tidy(writer: SnapshotWriter, key: str, before: float, now: float) -> int:
     """Merge small shards, drop superseded rows, and forget shards that were dropped long ago."""
     small = [shard for shard in writer.snapshot.shards if shard.superseded or not is_full(shard)]
-    groups = [group for group in portions(small) if sum(shard.live for shard in group)]
+    groups = [
+        group
+        for fused in sorted({shard.fused for shard in small})
+        for group in portions([shard for shard in small if shard.fused == fused])
+        if sum(shard.live for shard in group)
+    ]
     writer.merge(groups)
     dropped = tuple(
         (name, now if is_ahead(since, now) else since)

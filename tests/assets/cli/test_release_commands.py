@@ -46,6 +46,41 @@ def observations(trained: TrainedStore) -> list[dg.AssetObservation]:
     return [each.asset_observation for each in found if each.asset_observation]
 
 
+class TestPreset:
+    def test_train_takes_the_preset_and_keeps_other_settings(
+        self, mediafm, trained_store: TrainedStore
+    ):
+        result = mediafm("train", "--preset", "published")
+        assert result.exit_code == 0, result.output
+        (model,) = {each.name for each in trained_store.store.models.iterdir()} - {
+            *trained_store.models
+        }
+        config = json.loads((trained_store.folder(model) / "config.json").read_bytes())
+        expected = {"positions": "learnt", "prediction": "linear", "structure": False}
+        assert {name: config[name] for name in expected} == expected
+        assert config["hidden_size"] == trained_store.platform().settings.model.hidden
+        training = json.loads((trained_store.folder(model) / "training.json").read_bytes())
+        assert training["objective"]["boundary_weight"] == 0
+        assert training["training"]["steps"] == 2
+
+    def test_the_daemon_of_the_ui_gets_the_preset(
+        self, mediafm, trained_store: TrainedStore, monkeypatch: pytest.MonkeyPatch
+    ):
+        given: dict[str, str] = {}
+
+        def serve(_host: str, _port: int, environment: dict[str, str], _token: str) -> int:
+            given.update(environment)
+            return 0
+
+        monkeypatch.setattr("mediafm_assets.ui.ui_process.serve", serve)
+        assert mediafm("ui", "--preset", "published").exit_code == 0
+        assert given["MEDIAFM_PRESET"] == "published"
+        given.clear()
+        assert mediafm("ui").exit_code == 0
+        assert given["MEDIAFM_STORE"] == str(trained_store.root)
+        assert "MEDIAFM_PRESET" not in given
+
+
 class TestModels:
     def test_the_table(self, mediafm, trained_store: TrainedStore):
         first, second, third = trained_store.models

@@ -168,6 +168,15 @@ def test_without_a_model_titles_are_embedded_only(inbox: Sensing):
     assert {key.to_user_string() for key in request.asset_selection or ()} == set(UP_TO_FUSION)
 
 
+def test_with_a_named_first_model_titles_are_completed_at_once(inbox: Sensing):
+    model = inbox.catalogue.platform().serving_model
+    (inbox.catalogue.store / "serving.json").unlink()
+    inbox.deliver("dog")
+    folder = inbox.catalogue.store / "models" / str(model)
+    (request,) = evaluate(inbox, serving_model=folder).requests
+    assert {key.to_user_string() for key in request.asset_selection or ()} == set(SPECS)
+
+
 def test_a_missing_inbox_is_an_error(inbox: Sensing):
     shutil.rmtree(inbox.catalogue.inbox)
     with pytest.raises(ConfigurationError, match=r"inbox .* is no folder"):

@@ -13,7 +13,10 @@ from sensors import Sensing, Tick, sensing
 from mediafm_assets.assets.catalogue_asset import CATALOGUE
 from mediafm_assets.assets.model_assets import SERVING_MODEL
 from mediafm_assets.partitions import MODELS, TITLES
-from mediafm_assets.resources.platform_resource import watching_platform
+from mediafm_assets.resources.platform_resource import (
+    platform_from_environment,
+    watching_platform,
+)
 from mediafm_assets.sensors.sweep import NAME, sweep_sensor
 from mediafm_assets.tags import INTERRUPTED_TAG
 from mediafm_core.pipeline.catalogue_training import train_model
@@ -163,6 +166,27 @@ def test_a_first_model_is_trained_once_every_title_is_embedded(catalogue: Sensin
     (request,) = evaluate(catalogue).requests
     assert request.job_name == "refresh_catalogue", "titles first"
     assert {key.to_user_string() for key in request.asset_selection or ()} <= set(UP_TO_FUSION)
+
+
+def test_no_first_model_is_trained_where_the_settings_name_one(
+    catalogue: Sensing, monkeypatch: pytest.MonkeyPatch
+):
+    """The run that the sweep requests releases the named model before its work."""
+    store = catalogue.catalogue.store
+    folder = store / "models" / str(catalogue.catalogue.platform().serving_model)
+    (store / "serving.json").unlink()
+    monkeypatch.setenv("MEDIAFM_SERVING_MODEL", str(folder))
+    watching_platform.cache_clear()
+    (request,) = evaluate(catalogue).requests
+    assert request.job_name == "refresh_catalogue"
+    assert requested(catalogue, Tick([request], "", None)) == {
+        tuple(sorted(FROM_MODEL)): sorted(GOOD)
+    }
+    with dg.build_resources({"platform": platform_from_environment}) as resources:
+        assert resources.platform.serving_model == folder.name
+    monkeypatch.delenv("MEDIAFM_SERVING_MODEL")
+    watching_platform.cache_clear()
+    assert evaluate(catalogue).skipped.endswith(f"up to date with {folder.name}.")
 
 
 def test_titles_that_a_killed_run_has_not_published_are_published(catalogue: Sensing):
