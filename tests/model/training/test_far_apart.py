@@ -28,7 +28,7 @@ MODEL = ModelSettings(
     modality_dropout=0.0,  # there is one modality
 )
 STEPS = TrainingSettings(
-    steps=300, muon_learning_rate=6e-3, adamw_learning_rate=6e-3, validate_every=100
+    steps=500, muon_learning_rate=6e-3, adamw_learning_rate=6e-3, validate_every=100
 )
 OBJECTIVE = ObjectiveSettings(boundary_weight=0)  # there are no scenes
 
@@ -51,7 +51,7 @@ def test_training_connects_shots_that_are_far_apart(tmp_path) -> None:
             labels = np.concatenate([label for _, label in titles[chosen]])
             rows = np.concatenate(vectors[chosen])
             parts += [rows[labels != NO_LABEL], labels[labels != NO_LABEL]]
-        probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
+        probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
         return float(probe.fit(parts[0], parts[1]).score(parts[2], parts[3]))
 
     def read(network: MediaFM) -> list[np.ndarray]:
