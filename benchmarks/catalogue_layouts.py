@@ -19,6 +19,7 @@ from mediafm_core.store.records import ArtefactRecord
 from mediafm_core.store.store import Store
 
 SHOTS, CLIPS, WIDTH = 50, 10, 256
+SCENE_SHOTS = 9
 TIERS = (512, 64, 8, 1)
 TABLES = ("titles", "shots", "clips")  # vectors of clips lie beside them, that of a title too
 ROWS_READ_TOGETHER = 2048
@@ -57,6 +58,8 @@ def random_titles(first: int, count: int) -> dict[str, pa.Table]:
         "end_frame": shot * np.int64(144) + 143,
         "text": pa.array(["what is said"] * len(shot)),
         **{f"has_{name}": np.ones(len(shot), bool) for name in ("video", "audio", "text")},
+        "scene_index": shot // SCENE_SHOTS,
+        "scene_probability": (shot % SCENE_SHOTS == 0).astype(np.float32),
         "embedding": vectors(len(shot)),
     }
     labels = pa.array([[("genre", "drama")]] * len(clip), pa.map_(pa.string(), pa.string()))
@@ -276,6 +279,7 @@ class Published(Layout):
             ("fused_embeddings", shots.select([*keys, *presence]), ""),
             ("contextual_embeddings", shots.select([*keys, "embedding"]), self.MODEL),
             ("title_embeddings", tables["titles"].select(["title_id", "embedding"]), self.MODEL),
+            ("scenes", shots.select([*keys, "scene_index", "scene_probability"]), self.MODEL),
             ("clip_features", tables["clips"], self.MODEL),
         ):
             record = ArtefactRecord(asset=asset, title_id=title_id, data_version=title_id)

@@ -81,7 +81,7 @@ def main() -> None:
 def small(inputs: SmallInputs) -> list[str]:
     """Return the command line of the small setting."""
     table = ["--table", str(inputs.table), "--vectors", "vector", "--label", "starts_scene"]
-    return ["--inbox", str(inputs.inbox), *table, "--titles", "2,all,own", "--steps", "2,4"]
+    return ["--inbox", str(inputs.inbox), *table, "--titles", "2,own", "--steps", "2"]
 
 
 def first_runs(inbox: Path, model: Path | None, folder: Path) -> list[dict[str, Any]]:

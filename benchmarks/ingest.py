@@ -36,6 +36,7 @@ STAGES = (
     "title_metadata_embedding",
     "fused_embeddings",
     "contextual_embeddings",
+    "scenes",
     "clip_features",
 )
 

@@ -35,6 +35,7 @@ _ON_ACCELERATOR = frozenset(
         "text_embeddings",
         "title_metadata_embedding",
         "contextual_embeddings",
+        "scenes",
     }
 )
 

@@ -3,6 +3,7 @@
     import mediafm_core as mediafm
 
     mediafm.sql("SELECT title_id, count(*) AS clips FROM clips GROUP BY title_id")
+    mediafm.scenes_of("sintel")
     mediafm.similar("sintel", 61.0, 74.5, k=5)
     mediafm.embed("sintel", 61.0, 74.5)
     mediafm.export("genres.parquet", split={"train": 0.8, "test": 0.2})
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from mediafm_core.renamed import find_renamed_modules
 
 if TYPE_CHECKING:
-    from mediafm_core.api.catalogue_reader import embed, embed_many, sql
+    from mediafm_core.api.catalogue_reader import embed, embed_many, scenes_of, sql
     from mediafm_core.api.clip_search import Searcher, search_text, similar, similar_many
     from mediafm_core.training_sets import TrainingSet, export
 
@@ -28,6 +29,7 @@ _MODULES = {
     "embed": "mediafm_core.api.catalogue_reader",
     "embed_many": "mediafm_core.api.catalogue_reader",
     "export": "mediafm_core.training_sets",
+    "scenes_of": "mediafm_core.api.catalogue_reader",
     "search_text": "mediafm_core.api.clip_search",
     "similar": "mediafm_core.api.clip_search",
     "similar_many": "mediafm_core.api.clip_search",
@@ -40,6 +42,7 @@ __all__ = [
     "embed",
     "embed_many",
     "export",
+    "scenes_of",
     "search_text",
     "similar",
     "similar_many",

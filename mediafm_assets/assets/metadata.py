@@ -31,6 +31,7 @@ from mediafm_core.report.pictures import (
     clip_sheet,
     contact_sheet,
     keyframe_sheet,
+    scene_picture,
     similarity_picture,
 )
 
@@ -229,6 +230,8 @@ def _tables_and_pictures(platform: Platform, outcome: Outcome) -> dict[str, dg.M
             "clips": clip_table(clips),
             "contact_sheet": image(sheet, "jpeg", f"Clips of {title_id}"),
         }
+    if outcome.asset == "scenes" and outcome.record is not None:
+        return _scene_pictures(platform, outcome.title_id, outcome.record.details["grains"])
     if outcome.asset == "contextual_embeddings":
         from mediafm_core.vectors import to_numpy
 
@@ -237,6 +240,24 @@ def _tables_and_pictures(platform: Platform, outcome: Outcome) -> dict[str, dg.M
         picture = similarity_picture(vectors)
         return {"shot_similarity": image(picture, "png", f"Shot similarity of {title_id}")}
     return {}
+
+
+def _scene_pictures(
+    platform: Platform, title_id: str, grains: Sequence[int]
+) -> dict[str, dg.MetadataValue]:
+    """Return a sheet of shots with scene starts marked, and a plot of their probabilities."""
+    from mediafm_core.vectors import to_numpy
+
+    store = platform.store
+    shots = store.read("shots", title_id)
+    scenes = store.read("scenes", title_id, variant_of(platform, SPECS["scenes"]))
+    plot = scene_picture(to_numpy(scenes["probabilities"]), grains, shots)
+    index = scenes["scene_index"].to_numpy()
+    sheet = contact_sheet(store.batches("keyframes", title_id), shots, scene_index=index)
+    return {
+        "contact_sheet": image(sheet, "jpeg", f"Scenes of {title_id}"),
+        "start_probability": image(plot, "png", f"Scene starts of {title_id}"),
+    }
 
 
 def _is_plain(value: Any) -> bool:

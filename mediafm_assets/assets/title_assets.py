@@ -29,7 +29,7 @@ GROUPS = {
         "title_metadata_embedding",
         "fused_embeddings",
     ),
-    "context": ("contextual_embeddings", "clip_features"),
+    "context": ("contextual_embeddings", "scenes", "clip_features"),
 }
 # Dependencies that are no assets of titles, so that the core's graph does not have them.
 UNPARTITIONED_DEPENDENCIES = {
@@ -40,6 +40,7 @@ UNPARTITIONED_DEPENDENCIES = {
     "text_embeddings": ("text_encoder",),
     "title_metadata_embedding": ("text_encoder",),
     "contextual_embeddings": ("serving_model",),
+    "scenes": ("serving_model",),
 }
 KINDS = {
     "title": {"json"},
@@ -48,6 +49,7 @@ KINDS = {
     "soundtrack": {"json"},
     "clip_features": {"parquet", "duckdb"},
     "contextual_embeddings": {"parquet", "pytorch"},
+    "scenes": {"parquet", "duckdb", "pytorch"},
 }
 
 

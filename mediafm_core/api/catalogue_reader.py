@@ -20,7 +20,7 @@ from mediafm_core.config.location import S3Location
 from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import IdentityMismatchError, MediaFMError, StoreError
 from mediafm_core.queries.worker_pool import QueryError, run
-from mediafm_core.store.features import open_features
+from mediafm_core.store.features import has_earlier_tables, open_features
 from mediafm_core.store.features.published_fused import require_fused
 from mediafm_core.store.features.snapshot import snapshot_in
 from mediafm_core.store.fused_vectors import fused_of_shots, fused_space
@@ -244,6 +244,41 @@ def embed_many(
             lambda: pool_in_context(connection, title, spans_s),
             lambda: pool_fused(connection, catalogue, title, spans_s),
         )
+
+
+def scenes_of(title: str, *, store: Path | S3Location | str | None = None) -> pa.Table:
+    """Return the scenes of a title, which partition it, in the order of time.
+
+    They follow from the title's own vectors, without labels.
+
+    Args:
+        title: Title id.
+        store: Folder or `s3://` address of the catalogue; None takes the setting.
+
+    Returns:
+        `scene_index`, `start_s` and `end_s` (exclusive) in seconds, `first_shot`, `last_shot`,
+        number of `shots`, and `start_probability` from 0 to 1. `to_pandas` makes a data frame.
+
+    Raises:
+        MediaFMError: The title is unknown.
+        StoreError: Nothing has been published in this store, or an earlier version of MediaFM has,
+            without scenes.
+    """
+    catalogue = _store(store)
+    with catalogue_connection(catalogue) as connection:
+        if has_earlier_tables(connection):
+            raise StoreError(
+                f"The features of {catalogue.location} are of an earlier version, without scenes: "
+                "`mediafm run` publishes them again."
+            )
+        found = connection.sql(
+            "SELECT scene_index, start_s, end_s, first_shot, last_shot, shots, start_probability "
+            "FROM scenes WHERE title_id = ? ORDER BY scene_index",
+            params=[title],
+        ).to_arrow_table()
+        if not found.num_rows:
+            raise MediaFMError(_unknown_title(connection, title))
+    return found
 
 
 def pool_in_context(

@@ -10,7 +10,7 @@ from mediafm_core.cli.options import json_option, training_options
 from mediafm_core.cli.output import print_json, print_table, say
 from mediafm_core.config.settings import Settings
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.evaluation.evaluation_task import Task
+from mediafm_core.evaluation.evaluation_task import ProbeTitles, Task
 from mediafm_core.runtime.interruption import closing_with
 
 if TYPE_CHECKING:
@@ -59,6 +59,21 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--folds", type=click.IntRange(min=2), help="Folds of the cross-validation over titles."
 )
+@click.option(
+    "--split",
+    metavar="COLUMN",
+    help="With --data, its column with train, validation or test for each title, instead of folds.",
+)
+@click.option(
+    "--probe-titles",
+    type=click.Choice(get_args(ProbeTitles)),
+    help="With --data, titles that probes are trained on: those of pretraining, or others.",
+)
+@click.option(
+    "--budgets",
+    metavar="N,N,all",
+    help="Numbers of labelled titles to train probes on, such as 2,5,10,20,50,all.",
+)
 @click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds, averaged.")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="First seed."
@@ -84,6 +99,9 @@ def evaluate(
     representations: str | None,
     ablations: bool,
     folds: int | None,
+    split: str | None,
+    probe_titles: ProbeTitles | None,
+    budgets: str | None,
     seeds: int | None,
     seed: int,
     bootstrap: int | None,
@@ -102,10 +120,11 @@ def evaluate(
     context adds to that, or that it does not.
     """
     from mediafm_core.cli.progress_display import progress_display
+    from mediafm_core.evaluation.label_budgets import parse_budgets
     from mediafm_core.evaluation.measurement import evaluate as measure
     from mediafm_core.evaluation.saved_results import as_document, require_writable, write_report
 
-    source = _source(data, _names(vectors), labels_file, models, label)
+    source = _source(data, _names(vectors), labels_file, models, label, split)
     if label is None:
         _print_labels(source.labels(settings), as_json)
         say("Name one of these labels with --label.", err=True)
@@ -131,6 +150,8 @@ def evaluate(
             with_ablations=ablations,
             folds=folds,
             seeds=range(seed, seed + (seeds or settings.evaluation.seeds)),
+            probe_titles=probe_titles,
+            budgets=None if budgets is None else parse_budgets(budgets),
             bootstrap=bootstrap,
             work=work,
             log=display.write,
@@ -154,18 +175,21 @@ def _source(
     labels_file: Path | None,
     models: tuple[str, ...],
     label: str | None,
+    split: str | None,
 ) -> "EvaluationSource":
     from mediafm_core.evaluation.evaluation_sources import Catalogue, Table
 
     if data is None:
         if vectors:
             raise ConfigurationError("--vectors names columns of a table: name it with --data.")
+        if split is not None:
+            raise ConfigurationError("--split names a column of a table: name it with --data.")
         return Catalogue(models, labels_file)
     if not vectors and label is not None:
         raise ConfigurationError(f"No columns of vectors are named for {data}: use --vectors.")
     if models or labels_file:
         raise ConfigurationError("--model and --labels are for the catalogue: leave out --data.")
-    return Table(data, tuple(vectors))
+    return Table(data, tuple(vectors), split)
 
 
 def _print_labels(labels: "list[LabelCount]", as_json: bool) -> None:
@@ -179,8 +203,7 @@ def _print_labels(labels: "list[LabelCount]", as_json: bool) -> None:
 def _print(report: "Report") -> None:
     from mediafm_core.evaluation import formatting
 
-    for table in (formatting.results_table(report), formatting.differences_table(report)):
-        if table is not None:
-            print_table(*table)
+    for table in formatting.all_tables(report):
+        print_table(*table)
     for sentence in formatting.closing_sentences(report):
         say(sentence)

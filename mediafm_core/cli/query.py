@@ -22,9 +22,9 @@ _JSON_KEYS = {"context": "embedding", "fused": "fused"}
 def sql(settings: Settings, query: str, as_json: bool) -> None:
     """Run QUERY, a SELECT in DuckDB's SQL, on the catalogue.
 
-    Tables: titles, shots, clips, clip_features, title_features, catalogue; with published fused
-    vectors also fused_space. `SHOW TABLES` and `DESCRIBE titles` list them and their columns. A
-    query can write nothing and read nothing else.
+    Tables: titles, shots, scenes, clips, clip_features, title_features, catalogue; with published
+    fused vectors also fused_space. `SHOW TABLES` and `DESCRIBE titles` list them and their columns.
+    A query can write nothing and read nothing else.
     """
     from mediafm_core.api.catalogue_reader import sql
 

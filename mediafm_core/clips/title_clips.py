@@ -30,6 +30,7 @@ CLIP_SCHEMA = pa.schema(
 _REQUIRED = ("clip_id", "start_s", "end_s")
 _MAX_BYTES = 8 << 20
 _MAX_ID_CHARACTERS = 500
+_NO_EVIDENCE_LOG_ODDS = -2.0  # a probability of 0.12, of which scene starts have more than others
 # Tolerance for times that are rounded to two decimals, or one frame late.
 END_TOLERANCE_S = 0.05
 
@@ -96,35 +97,58 @@ def read_clips(
     return _table(title_id, list(clips), starts, ends, proposed=False, labels=labels_of_all)
 
 
-def propose_clips(shots: pa.Table, target_s: float) -> pa.Table:
+def propose_clips(
+    shots: pa.Table, target_s: float, start_probability: np.ndarray | None = None
+) -> pa.Table:
     """Group consecutive shots into clips of about `target_s` seconds that cover the whole title.
 
-    Chooses the grouping with the smallest sum of `length / target + target / length - 2`, by
-    dynamic programming in O(shots^2). The first terms have the same sum for every grouping, so
-    that a clip costs `target / length - 2`. A clip shorter than half the target costs more than
-    joining it to its neighbour, so there is none unless the whole title is that short.
+    Chooses the grouping with the smallest sum over clips of `length / target + target / length - 2`
+    less `evidence` of the clip's first shot, by dynamic programming in O(shots^2). The first terms
+    have the same sum for every grouping, so that a clip costs `target / length - 2 - evidence`.
+    The evidence is `logit(probability)` scaled from -2..0 to 0..1, and clipped: a clip that starts
+    at a likely scene start may be shorter or longer than the target, and of the edges within a long
+    scene the most likely one is chosen.
+
+    Joining a clip to its neighbour costs at most its evidence of 1, and splitting one near its
+    middle at most nothing. So no clip is shorter than a third of the target (half of it without
+    probabilities), unless the whole title is, and none is longer than 1.5 times the target and the
+    longest shot together.
 
     Args:
         shots: one title's shots, in order.
         target_s: target length of a clip, seconds; the setting `clips.proposed_s`.
+        start_probability: `[shots]`, probability that a scene starts with a shot, from 0 to 1; the
+            first one is not read. None groups by length alone.
 
     Returns:
         A table of `CLIP_SCHEMA` with ids `proposed-0000`, `proposed-0001`, ...
     """
     edges = np.append(shots["start_s"].to_numpy(), shots["end_s"].to_numpy()[-1])  # [shots + 1]
-    chosen = edges[_best_edges(edges, target_s)]  # [clips + 1]
+    if start_probability is None:
+        evidence = np.zeros(shots.num_rows)
+    else:
+        evidence = _evidence(start_probability)
+    chosen = edges[_best_edges(edges, target_s, evidence)]  # [clips + 1]
     names = [f"proposed-{number:04d}" for number in range(len(chosen) - 1)]
     title_id = shots["title_id"][0].as_py()
     return _table(title_id, names, chosen[:-1], chosen[1:], proposed=True, labels=[[]] * len(names))
 
 
-def _best_edges(edges: np.ndarray, target_s: float) -> Indices:
+def _evidence(probability: np.ndarray) -> np.ndarray:
+    """Scale log odds of scene starts to 0..1, float64 `[shots]`."""
+    lowest = 1.0 / (1.0 + np.exp(-_NO_EVIDENCE_LOG_ODDS))
+    bounded = np.clip(probability.astype(np.float64), lowest, 0.5)
+    return 1.0 - np.log(bounded / (1.0 - bounded)) / _NO_EVIDENCE_LOG_ODDS
+
+
+def _best_edges(edges: np.ndarray, target_s: float, evidence: np.ndarray) -> Indices:
     """Return the indices of the shot boundaries that become clip boundaries, with both ends."""
     count = len(edges)
     cost = np.zeros(count)  # of the best grouping of all shots before an edge
     previous = np.zeros(count, dtype=np.int64)  # the edge before it in that grouping
     for edge in range(1, count):
-        candidates = cost[:edge] + target_s / (edges[edge] - edges[:edge]) - 2.0
+        lengths = edges[edge] - edges[:edge]
+        candidates = cost[:edge] + target_s / lengths - 2.0 - evidence[:edge]
         previous[edge] = np.argmin(candidates)
         cost[edge] = candidates[previous[edge]]
     chosen = [count - 1]

@@ -1,5 +1,7 @@
 """Settings of clips."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from mediafm_core.config.section import Section
@@ -10,4 +12,9 @@ class ClipSettings(Section):
 
     proposed_s: float = Field(
         30.0, gt=0, le=86_400, description="target length of a proposed clip, seconds"
+    )
+    proposed_at: Literal["scenes", "seconds"] = Field(
+        "scenes",
+        description="boundaries of proposed clips: `scenes`, likely scene starts if the length "
+        "allows; `seconds`, by length alone",
     )

@@ -1,6 +1,6 @@
 """Settings of evaluation by probes."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -16,13 +16,27 @@ class EvaluationSettings(Section):
         None,
         ge=2,
         le=100_000,
-        description="parts of the titles, each tested once; 5, or 10 for ranking, if not given",
+        description="parts of the titles, each tested once; 5, or 10 for ranking of clips, if not "
+        "given",
     )
     seeds: PositiveInt = Field(
         1, le=1000, description="repetitions, each with folds, networks and probes of its own"
     )
     bootstrap_samples: PositiveInt = Field(
         1000, le=1_000_000, description="resamplings of the titles for the confidence intervals"
+    )
+    probe_titles: Literal["pretraining", "unseen"] = Field(
+        "pretraining",
+        description="titles that the probes of a table are trained on: those of the network's "
+        "pretraining, or, within each fold, others that it has not seen",
+    )
+    budgets: tuple[Annotated[int, Field(ge=1, le=100_000)] | Literal["all"], ...] = Field(
+        (),
+        description="numbers of labelled titles that probes are trained on, as a JSON list such as "
+        '`[2, 10, "all"]`, for a curve; none if not given',
+    )
+    budget_draws: PositiveInt = Field(
+        5, le=1000, description="draws of titles for each label budget and seed"
     )
     labels: tuple[str, ...] = Field(
         (),

@@ -20,6 +20,7 @@ PRESETS: dict[str, Values] = {
     # stay as they are set.
     "published": {
         "model": {
+            "attention": "bidirectional",
             "fusion": "concatenation",
             "positions": "learnt",
             "prediction": "linear",
@@ -34,6 +35,7 @@ PRESETS: dict[str, Values] = {
             "modality_dropout": 0.0,
             "contrastive_weight": 0.0,
             "boundary_weight": 0.0,
+            "past_future_weight": 0.0,
         },
         "training": {"optimiser": "muon"},
     },

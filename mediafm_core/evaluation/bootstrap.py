@@ -67,6 +67,7 @@ def measure(
     titles: np.ndarray,
     *,
     baselines: Sequence[str] = BASELINES,
+    metrics: Sequence[str] | None = None,
     recall_at: Sequence[int] = DEFAULT_RECALL_AT,
     draws: int = 1000,
     confidence: float = 0.95,
@@ -80,6 +81,7 @@ def measure(
         labels: Labels of the same units.
         titles: `[n]`, each unit's title.
         baselines: Representations to compare the others with; names without scores are ignored.
+        metrics: Names of metrics; None takes all of the task.
         recall_at: Values of k for the recall at k of retrieval.
         draws: Number of draws of titles and seeds, with replacement.
         confidence: Probability that an interval contains the true value.
@@ -102,11 +104,12 @@ def measure(
     weights = _weights(len(names), draws, seed)  # [1 + draws, titles], all titles once first
 
     results, found = [], {}
-    metrics = metric_names(labels.task, recall_at)
-    tails = {
-        metric: _tail(confidence, _informative_titles(find_metric(metric).scope, known, title_of))
+    metrics = metric_names(labels.task, recall_at) if metrics is None else list(metrics)
+    informative = {
+        metric: _informative_titles(find_metric(metric).scope, known, title_of)
         for metric in metrics
     }
+    tails = {metric: _tail(confidence, informative[metric]) for metric in metrics}
     for name, arrays in by_seed.items():
         for metric in metrics:
             of_seeds = np.stack(
@@ -117,7 +120,7 @@ def measure(
             )  # [seeds, 1 + draws]
             values = (of_seeds * _seed_weights(len(arrays), draws, seed)).mean(axis=0)
             found[name, metric] = values
-            why_not = _why_not(metric, arrays, labels)
+            why_not = _why_not(metric, arrays, labels, informative[metric])
             results.append(Result(name, metric, *_interval(values, tails[metric], why_not)))
 
     differences = []
@@ -275,9 +278,11 @@ def _same_units(some: list[np.ndarray], others: list[np.ndarray]) -> bool:
     )
 
 
-def _why_not(metric: str, arrays: list[np.ndarray], labels: TaskLabels) -> str:
+def _why_not(
+    metric: str, arrays: list[np.ndarray], labels: TaskLabels, informative_titles: int
+) -> str:
     """Return the reason for a metric that is not measurable on these scores, as a sentence."""
-    if any(np.isnan(array[labels.known]).all() for array in arrays):
+    if informative_titles and any(np.isnan(array[labels.known]).all() for array in arrays):
         return (
             f"No unit was tested: in no fold do the training titles differ in {labels.name!r}. "
             "Label more titles."

@@ -66,10 +66,12 @@ class Table:
     Attributes:
         path: Parquet or CSV file.
         vectors: Names of its columns of vectors, one per modality.
+        split: Name of its column with a fixed split; None divides the titles into folds.
     """
 
     path: Path
     vectors: tuple[str, ...]
+    split: str | None = None
 
     @property
     def trains(self) -> bool:
@@ -86,7 +88,7 @@ class Table:
         """Read the file."""
         from mediafm_core.evaluation.table_units import read_table
 
-        return read_table(self.path, self.vectors, labels, task)
+        return read_table(self.path, self.vectors, labels, task, self.split)
 
     def others(self, settings: Settings) -> list[str]:  # noqa: ARG002
         """Return no names, because a table has no further models."""

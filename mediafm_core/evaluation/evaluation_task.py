@@ -12,6 +12,9 @@ import numpy as np
 
 Task = Literal["binary", "multilabel", "multiclass", "ranking", "retrieval"]
 
+ProbeTitles = Literal["pretraining", "unseen"]
+"""Titles that a probe is trained on: those that its network was pretrained on, or others."""
+
 
 @dataclass(frozen=True)
 class TaskLabels:

@@ -11,12 +11,35 @@ from mediafm_core.evaluation.evaluation_task import TaskLabels
 _SHUFFLE = 0.5
 
 
+def title_folds(titles: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """Divide titles into folds with similar numbers of units, whatever their labels.
+
+    Args:
+        titles: `[n]`, each unit's title.
+        folds: Number of folds, at least two. The number of titles, or more, leaves one title out at
+            a time.
+        seed: Seed of the order of placement. Each gives other folds, as far as balance allows.
+
+    Returns:
+        `[n]` int64, the fold in which a unit is tested; the same for all units of a title.
+
+    Raises:
+        ConfigurationError: There are fewer than two folds.
+    """
+    _require_folds(folds)
+    names, title_of = np.unique(titles, return_inverse=True)
+    shares = np.bincount(title_of)[:, None] / len(titles)  # [titles, 1]
+    order = np.argsort(-_sizes(shares, seed), kind="stable")
+    return _placed(shares, order, min(folds, len(names)))[title_of]
+
+
 def folds_of(titles: np.ndarray, labels: TaskLabels, folds: int, seed: int) -> np.ndarray:
     """Divide titles into folds with similar numbers of positives or of each class.
 
     Titles are placed one after the other, large ones first, each in the fold where it makes the
-    loads of all classes most even (greedy, as scikit-learn's StratifiedGroupKFold). Titles without
-    labels are placed too, because the network of a fold is trained without the fold's titles.
+    loads of all classes most even (greedy, as scikit-learn's StratifiedGroupKFold). These are the
+    folds of probes among their own titles; those of networks do not follow a label, see
+    `title_folds`.
 
     Args:
         titles: `[n]`, each unit's title.
@@ -34,8 +57,7 @@ def folds_of(titles: np.ndarray, labels: TaskLabels, folds: int, seed: int) -> n
         MediaFMError: No division into folds can evaluate the labels, see `require_measurable`.
     """
     require_measurable(titles, labels)
-    if folds < 2:
-        raise ConfigurationError(f"{folds} folds leave nothing to train on: give at least 2.")
+    _require_folds(folds)
     names, title_of = np.unique(titles, return_inverse=True)
     kinds = _kinds(labels)  # [n, k]
     counts = np.zeros((len(names), kinds.shape[1]))  # [titles, k]
@@ -44,25 +66,39 @@ def folds_of(titles: np.ndarray, labels: TaskLabels, folds: int, seed: int) -> n
     # The last column counts all units, which balances the titles without labels.
     counts = np.column_stack([counts, np.bincount(title_of)])
     shares = counts / np.maximum(counts.sum(axis=0), 1)  # [titles, k + 1]
+    order = np.lexsort((-_sizes(shares, seed), ~labelled))
+    return _placed(shares, order, min(folds, int(labelled.sum())))[title_of]
 
+
+def _require_folds(folds: int) -> None:
+    if folds < 2:
+        raise ConfigurationError(f"{folds} folds leave nothing to train on: give at least 2.")
+
+
+def _sizes(shares: np.ndarray, seed: int) -> np.ndarray:
+    """Return the size of each title, times a random factor, from its shares `[titles, k]`."""
     random = np.random.default_rng(seed)
-    size = shares.sum(axis=1) * random.uniform(1 - _SHUFFLE, 1 + _SHUFFLE, len(names))
-    fold_of_title = np.empty(len(names), np.int64)
-    load = np.zeros((min(folds, int(labelled.sum())), shares.shape[1]))  # [folds, k + 1]
-    for title in np.lexsort((-size, ~labelled)):
+    return shares.sum(axis=1) * random.uniform(1 - _SHUFFLE, 1 + _SHUFFLE, len(shares))
+
+
+def _placed(shares: np.ndarray, order: np.ndarray, folds: int) -> np.ndarray:
+    """Place titles one after the other in the fold where the loads stay most even, `[titles]`."""
+    fold_of_title = np.empty(len(shares), np.int64)
+    load = np.zeros((folds, shares.shape[1]))
+    for title in order:
         # The increase of the sum of squared loads, less the title's own square.
         fold = int(np.argmin(load @ shares[title]))
         fold_of_title[title] = fold
         load[fold] += shares[title]
-    return fold_of_title[title_of]
+    return fold_of_title
 
 
 def require_measurable(titles: np.ndarray, labels: TaskLabels) -> None:
     """Refuse labels that no division into folds can evaluate, before any training.
 
     Raises:
-        MediaFMError: No unit has a label, only one title has labels, all labels are the same, or
-            the arrays have different lengths.
+        MediaFMError: No unit has a label, only one title has labels, all labels are the same, for
+            ranking within each title, or the arrays have different lengths.
     """
     count = len(titles)
     if len(labels.values) != count or len(labels.known) != count:
@@ -83,7 +119,14 @@ def require_measurable(titles: np.ndarray, labels: TaskLabels) -> None:
             f"{labels.name!r} is the same for all {len(known)} labelled units: a probe needs units "
             "that differ."
         )
-    labelled_titles = np.unique(titles[labels.known])
+    labelled_titles, title_of = np.unique(titles[labels.known], return_inverse=True)
+    if labels.task == "ranking":
+        first = known[np.unique(title_of, return_index=True)[1]][title_of]
+        if np.array_equal(known, first):
+            raise MediaFMError(
+                f"{labels.name!r} is the same for all units of each title: ranking orders the "
+                "units within a title, so give values that differ there, or another task."
+            )
     if len(labelled_titles) == 1:
         raise MediaFMError(
             f"{labels.name!r} labels units of one title only, {str(labelled_titles[0])!r}: probes "

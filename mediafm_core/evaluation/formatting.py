@@ -1,6 +1,7 @@
 """Tables and sentences of an evaluation's report, for a terminal and for the Dagster UI."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from mediafm_core.evaluation.results import Difference, Result, figure
@@ -41,6 +42,29 @@ def differences_table(report: "Report") -> TextTable | None:
     return header, lines
 
 
+def budget_tables(report: "Report") -> list[TextTable]:
+    """Return the primary metric by label budget, then its differences from each baseline.
+
+    Each table has a row per representation and a column per budget; there is none without budgets.
+    """
+    measured = [budget for budget in report.budgets if budget.why_not is None]
+    if not measured:
+        return []
+    columns = [
+        "all titles" if each.titles == "all" else f"{each.titles} titles" for each in measured
+    ]
+    metric = _spaced(report.primary_metric)
+    values = [_figures(budget.results, ".3f") for budget in measured]
+    tables = [([metric, *columns], _lines(values))]
+    for baseline in dict.fromkeys(row.baseline for each in measured for row in each.differences):
+        gains = [
+            _figures([row for row in each.differences if row.baseline == baseline], "+.3f")
+            for each in measured
+        ]
+        tables.append(([f"{metric} minus {baseline}", *columns], _lines(gains)))
+    return tables
+
+
 def reasons(report: "Report") -> list[str]:
     """Return a sentence with the metrics for each reason that a figure is not measurable."""
     metrics: dict[str, list[str]] = {}
@@ -74,13 +98,29 @@ def summary(report: "Report") -> str:
 def closing_sentences(report: "Report") -> list[str]:
     """Return reasons, the summary, and the verdict as the last."""
     found = verdict(report)
-    return [*reasons(report), summary(report), *([] if found is None else [found.sentence])]
+    too_large = [budget.why_not for budget in report.budgets if budget.why_not is not None]
+    return [
+        *reasons(report),
+        *too_large,
+        *report.notes,
+        summary(report),
+        *([] if found is None else [found.sentence]),
+    ]
+
+
+def all_tables(report: "Report") -> list[TextTable]:
+    """Return the tables of metrics, of differences if there are any, and of label budgets."""
+    differences = differences_table(report)
+    return [
+        results_table(report),
+        *([] if differences is None else [differences]),
+        *budget_tables(report),
+    ]
 
 
 def report_as_markdown(report: "Report") -> str:
     """Return the tables and sentences of a report as Markdown."""
-    tables = [results_table(report), differences_table(report)]
-    parts = [_markdown_table(*table) for table in tables if table is not None]
+    parts = [_markdown_table(*table) for table in all_tables(report)]
     return "\n\n".join([*parts, *map(as_markdown, closing_sentences(report))])
 
 
@@ -90,6 +130,16 @@ def _by_name(rows: Iterable[Row]) -> dict[str, list[Row]]:
     for row in rows:
         by_name.setdefault(row.representation, []).append(row)
     return by_name
+
+
+def _figures(rows: Iterable[Result | Difference], form: str) -> dict[str, str]:
+    return {row.representation: figure(row, form) for row in rows}
+
+
+def _lines(columns: Sequence[Mapping[str, str]]) -> list[list[str]]:
+    """Return a row per name that occurs in a column, with its text in each."""
+    names = dict.fromkeys(chain.from_iterable(columns))
+    return [[name, *(column.get(name, "") for column in columns)] for name in names]
 
 
 def _markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -14,6 +14,7 @@ faster, 5 against 8.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -32,11 +33,14 @@ _log = logging.getLogger(__name__)
 _LEAST_OF_MEAN, _LEAST_OF_LARGEST = 1e-5, 1e-10
 # Axes with a smaller share of the largest variance are rounding errors of float32.
 _SMALLEST_VARIANCE = 1e-7
-# Tolerance of the gradient in scaled coordinates; its square is about the loss still to gain.
-_TOLERANCE = 1e-5
+TOLERANCE = 1e-5
+"""Tolerance of the gradient in scaled coordinates; its square is about the loss still to gain."""
+
 # Smallest change of the loss and of a step in scaled coordinates; smaller ones are rounding noise.
 _SMALLEST_CHANGE = 1e-11
 _MOST_STEPS = 500
+# Number of evaluations in which a fit comes half of its way, for the share that it reports.
+_HALF_WAY = 40
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class PrincipalAxes:
     Attributes:
         mean: `[d]` float32, mean of the training units.
         basis: `[d, r]` float32, division by the standard deviations and rotation.
-        variances: `[r]` float32, variances of the training units along the axes, with sum one.
+        variances: `[r]` float32, variances of the training units along the axes. The sum over all
+            axes is one.
     """
 
     mean: np.ndarray
@@ -57,11 +62,12 @@ class PrincipalAxes:
     variances: np.ndarray
 
     @classmethod
-    def of(cls, training: np.ndarray) -> "PrincipalAxes":
+    def of(cls, training: np.ndarray, most: int | None = None) -> "PrincipalAxes":
         """Find the axes of the training units.
 
         Args:
             training: `[n, d]` float32. Constant features are ignored.
+            most: Number of axes to keep, those of the largest variances; None keeps all.
         """
         import torch
 
@@ -78,6 +84,8 @@ class PrincipalAxes:
         products = (rows @ rows.T if wide else rows.T @ rows).double() / count
         variances, axes = torch.linalg.eigh(products)  # ascending
         kept = variances > _SMALLEST_VARIANCE * variances[-1].clamp(min=1e-30)
+        if most is not None:
+            kept[:-most] = False
         variances, axes = variances[kept], axes[:, kept].float()
         if wide:  # from the axes of units to those of features
             axes = rows.T @ (axes / (variances * count).sqrt().float())  # [d, r]
@@ -106,6 +114,12 @@ class LinearModels:
         values = np.tensordot(coordinates, self.weights, axes=1)
         return values.astype(np.float64) + self.intercepts
 
+    def candidate(self, index: int) -> "LinearModels":
+        """Select the models of one candidate, of width one in the last axis."""
+        return LinearModels(
+            self.weights[..., index : index + 1], self.intercepts[..., index : index + 1]
+        )
+
 
 def fit(
     coordinates: np.ndarray,
@@ -113,8 +127,12 @@ def fit(
     targets: np.ndarray,
     strengths: np.ndarray,
     loss: Loss,
+    *,
+    start: LinearModels | None = None,
+    tolerance: float = TOLERANCE,
+    progress: Callable[[float], None] = lambda _share: None,
 ) -> LinearModels:
-    """Minimise mean loss + strength / 2 * squared length of the weights, intercepts left free.
+    """Minimise mean loss + sum of strength / 2 * squared weights, intercepts left free.
 
     Args:
         coordinates: `[n, r]` float32, coordinates of the training units from `PrincipalAxes`. They
@@ -122,9 +140,14 @@ def fit(
         variances: `[r]`, variances of the axes. They affect the number of steps, not the result.
         targets: `[n, c]` float32: zeros and ones, with a single one per row for softmax; any
             numbers for the squared loss.
-        strengths: `[g]`, each larger than zero. In scikit-learn's terms `1 / (C * n)`.
+        strengths: `[g]`, the same for all axes, or `[r, g]`, one per axis; larger than zero. In
+            scikit-learn's terms `1 / (C * n)`.
         loss: `logistic` for independent targets; `softmax` for targets that are classes; `squared`
             for half the squared error.
+        start: Models of the same axes and targets, of one candidate or of `g`, whose weights are
+            near the minimum. They affect the number of steps, not the result.
+        tolerance: Largest gradient, in scaled coordinates, at which the minimiser stops.
+        progress: Callback for an estimate of the share that is done.
 
     Returns:
         The models. A warning is logged if the minimiser stops early.
@@ -132,8 +155,9 @@ def fit(
     import torch
 
     features, wanted = torch.from_numpy(coordinates), torch.from_numpy(targets)[..., None]
-    penalties = torch.from_numpy(strengths).float()  # [g]
-    shape = (targets.shape[1], len(strengths))
+    strengths = strengths.reshape(-1, 1, strengths.shape[-1])  # [1 or r, 1, g]
+    penalties = torch.from_numpy(strengths).float()
+    shape = (targets.shape[1], strengths.shape[-1])
     shares = targets.mean(axis=0, dtype=np.float64).clip(1e-6, 1 - 1e-6)  # [c]
     curvature = np.ones_like(shares) if loss == "squared" else shares * (1 - shares)
     scales = torch.from_numpy(
@@ -143,7 +167,11 @@ def fit(
     starts = torch.from_numpy(_start(shares, loss)).float()[:, None].expand(shape)
 
     # A row per axis, then the intercepts, in float64 so that small steps are not lost to rounding.
-    scaled = torch.zeros(len(variances) + 1, *shape, dtype=torch.float64, requires_grad=True)
+    scaled = torch.zeros(len(variances) + 1, *shape, dtype=torch.float64)
+    if start is not None:
+        scaled[:-1] = torch.from_numpy(start.weights) / scales
+        scaled[-1] = (torch.from_numpy(start.intercepts) - starts) / intercept_scales
+    scaled.requires_grad_()
 
     def models() -> tuple[torch.Tensor, torch.Tensor]:
         table = scaled.float()
@@ -155,7 +183,12 @@ def fit(
         total = _losses(values, wanted, loss).sum(dtype=torch.float64) / len(features)
         return total + (penalties / 2 * weights.square()).sum(dtype=torch.float64)
 
+    evaluations = 0
+
     def step() -> torch.Tensor:
+        nonlocal evaluations
+        progress(evaluations / (evaluations + _HALF_WAY))
+        evaluations += 1
         minimiser.zero_grad()
         total = objective()
         total.backward()
@@ -164,7 +197,7 @@ def fit(
     minimiser = torch.optim.LBFGS(
         [scaled],
         max_iter=_MOST_STEPS,
-        tolerance_grad=_TOLERANCE,
+        tolerance_grad=tolerance,
         tolerance_change=_SMALLEST_CHANGE,
         history_size=10,
         line_search_fn="strong_wolfe",
@@ -173,13 +206,13 @@ def fit(
         minimiser.step(step)
         (gradient,) = torch.autograd.grad(objective(), scaled)
     steepest = gradient.abs().max().item()
-    if steepest > 10 * _TOLERANCE:
+    if steepest > 10 * tolerance:
         _log.warning(
             "A probe with %s loss stopped at a gradient of %.2g instead of %.2g: its scores are "
             "slightly suboptimal.",
             loss,
             steepest,
-            _TOLERANCE,
+            tolerance,
         )
     with torch.no_grad():
         weights, intercepts = models()

@@ -36,7 +36,8 @@ class ProbeScores:
     Attributes:
         units: Data set.
         seeds: Seeds in their order.
-        folds: `[n]` int64 for each seed, the fold that each unit is tested in.
+        folds: `[n]` int64 for each seed, the fold that each unit is tested in, or its probe where a
+            fold has several; -1 where none tests it.
         by_name: Scores of each representation by seed, `[n]` or `[n, c]`; NaN where never tested.
         training_metrics: For each representation and seed, the primary metric in folds of the
             training titles, by tested fold.
@@ -82,7 +83,7 @@ class ProbeScores:
         for seed, folds in zip(self.seeds, self.folds, strict=True):
             scores = np.full_like(self.by_name[measured[0]][seed], np.nan)
             metrics: dict[int, float] = {}
-            for fold in np.unique(folds).tolist():
+            for fold in np.unique(folds[folds >= 0]).tolist():
                 found = np.array(
                     [self.training_metrics[each][seed].get(fold, np.nan) for each in measured]
                 )

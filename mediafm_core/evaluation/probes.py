@@ -1,215 +1,196 @@
 """Linear probes: linear models that predict labels from the vectors of unseen titles."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mediafm_core.errors import MediaFMError
-from mediafm_core.evaluation.evaluation_task import Representation, Task, TaskLabels
+from mediafm_core.evaluation.evaluation_task import Representation, TaskLabels
 from mediafm_core.evaluation.folds import folds_of, require_measurable
-from mediafm_core.evaluation.linear import Loss, PrincipalAxes, fit
-from mediafm_core.evaluation.metrics import metric_names, value
+from mediafm_core.evaluation.penalty_search import InnerFold, Penalty, choose_penalty, train_probe
+from mediafm_core.evaluation.probe_blocks import BlockAxes
+from mediafm_core.evaluation.probe_problem import ProbeProblem
+from mediafm_core.evaluation.probe_splits import ProbeSplit
 
-# Strengths of the penalty that are compared, for features whose mean squared length is one.
-_STRENGTHS = 10.0 ** np.arange(0, -6, -1)
-# Used where inner folds give no metric, for example with a single training title.
-_DEFAULT_STRENGTH = 1e-2
-_INNER_FOLDS = 5
+# Number of inner folds up to a number of training titles. With many titles three folds choose as
+# well as five and cost half.
+_INNER_FOLDS = ((20, 5), (400, 3))
+_FEWEST_INNER_FOLDS = 2
+# Share of the choice of a penalty in the time of a probe.
+_SHARE_OF_CHOICE = 0.8
 
-_LOSSES: dict[Task, Loss] = {
-    "binary": "logistic",
-    "retrieval": "logistic",
-    "multilabel": "logistic",
-    "multiclass": "softmax",
-    "ranking": "squared",
-}
+Progress = Callable[[float], None]
 
 
 def out_of_fold_scores(
     representation: Representation,
     labels: TaskLabels,
     titles: np.ndarray,
-    fold_of: np.ndarray,
+    splits: Sequence[ProbeSplit],
     seed: int,
-    progress: Callable[[float], None] = lambda _share: None,
-    training_metric: Callable[[int, float], None] = lambda _fold, _value: None,
+    progress: Progress = lambda _share: None,
+    training_metric: Callable[[int, float], None] = lambda _split, _value: None,
+    chosen: Callable[[int, Penalty], None] = lambda _split, _penalty: None,
 ) -> np.ndarray:
-    """Score every labelled unit with a probe that was trained on the titles of the other folds.
+    """Score every labelled unit with a probe that was trained on other titles.
 
     Features are standardised over the training units. Binary, retrieval and multilabel probes are
     logistic regressions, one per label; multiclass probes are multinomial; ranking probes are ridge
     regressions of the unit's rank within its title on the features less their title's mean, because
-    they predict an order within titles only. The penalty is the one of a coarse grid with the best
-    primary metric in folds of the training titles. Classes are not reweighted, so that scores are
-    log-odds with the same meaning for every label. A representation of several parts (late fusion)
-    has a probe for each part, and their log-odds are averaged.
+    they predict an order within titles only. The penalty is the one with the best primary metric in
+    folds of the training titles, or on the split's validation titles (`penalty_search`); blocks of
+    columns have one each. Classes are not reweighted, so that scores are log-odds with the same
+    meaning for every label. A representation of several parts (late fusion) has a probe for each
+    part, and their log-odds are averaged.
 
     Args:
         representation: Input of the probe.
         labels: Labels of `n` units.
         titles: `[n]`, each unit's title.
-        fold_of: `[n]`, each unit's fold, from `folds_of`.
+        splits: Training and tested titles of each probe, from `divide` or `by_folds`.
         seed: Seed of the folds within the training titles.
-        progress: Callback for the share of folds that is done, called before each fold.
-        training_metric: Callback for a fold and the primary metric in folds of its training titles;
-            NaN where it is not measurable.
+        progress: Callback for the share that is done, called several times within a fold.
+        training_metric: Callback for the index of a split and the primary metric in folds of its
+            training titles; NaN where it is not measurable.
+        chosen: Callback for the index of a split and the penalty of a probe, one for each part.
 
     Returns:
         Scores, `[n]`, or for multilabel and multiclass `[n, c]`, float64: log-odds, logarithms of
         the classes' probabilities, or expected ranks. NaN where never tested: units without label,
-        and labels or classes without positives or without negatives in a fold's training titles.
+        and labels or classes without positives or without negatives in a split's training titles.
 
     Raises:
         MediaFMError: The representation has values that are not finite, or not a row per unit.
     """
     require_measurable(titles, labels)
-    known = np.flatnonzero(labels.known)
-    problem = _Problem.of(labels, titles, known)
+    problem = ProbeProblem.of(labels, titles, np.flatnonzero(labels.known))
     scores = np.full((len(titles), problem.targets.shape[1]), np.nan)
-    folds = np.unique(fold_of[known]).tolist()
-    for index, fold in enumerate(folds):
-        progress(index / len(folds))
-        tested = fold_of[known] == fold
-        training = problem.subset(~tested)
-        if not len(training.learnable):
-            continue
-        parts = [
-            _part_scores(part[known[~tested]], part[known[tested]], training, seed)
-            for part in _checked_parts(representation, fold, len(titles))
-        ]
-        scores[known[tested]] = np.mean([found for found, _ in parts], axis=0)
-        within = np.mean([inner for _, inner in parts], axis=0)
-        training_metric(fold, _primary_value(within, training))
-    return scores if labels.values.ndim == 2 or labels.classes else scores[:, 0]
+    for index, split in enumerate(splits):
+        within = partial_progress(progress, index / len(splits), 1 / len(splits))
+        within(0.0)
+        probes = list(split_probes(representation, labels, titles, split))
+        found, inner = [], []
+        for place, probe in enumerate(probes):
+            of_part, penalty = probe.scores(
+                None, seed, partial_progress(within, place / len(probes), 1 / len(probes))
+            )
+            found.append(of_part)
+            inner.append(penalty.scores)
+            chosen(index, penalty)
+        if probes:
+            scores[probes[0].tested_rows] = np.mean(found, axis=0)
+            training_metric(index, probes[0].problem.primary_value(np.mean(inner, axis=0)))
+    return problem.task_scores(scores)
 
 
 @dataclass(frozen=True)
-class _Problem:
-    """Labelled units and the targets of their probe.
+class SplitProbe:
+    """A part of a representation in its axes, ready for probes on training titles of a split.
 
     Attributes:
-        labels: Labels of these units, all known.
-        titles: `[n]`, each unit's title.
-        targets: `[n, c]` float32: zeros and ones, or for ranking ranks within the title from -1/2
-            to 1/2.
-        learnable: Columns of `targets` in which the units differ.
+        problem: Labelled units of the training and the validation titles.
+        training: `[n]` bool: True for units of training titles, False for those of validation.
+        axes: Axes of the training units.
+        coordinates: `[n, r]` float32, these units.
+        tested: `[m, r]` float32, the tested units.
+        tested_rows: `[m]`, their rows in the data set.
     """
 
-    labels: TaskLabels
-    titles: np.ndarray
-    targets: np.ndarray
-    learnable: np.ndarray
+    problem: ProbeProblem
+    training: np.ndarray
+    axes: BlockAxes
+    coordinates: np.ndarray
+    tested: np.ndarray
+    tested_rows: np.ndarray
 
-    @classmethod
-    def of(cls, labels: TaskLabels, titles: np.ndarray, rows: np.ndarray) -> "_Problem":
-        known = TaskLabels(
-            labels.name,
-            labels.task,
-            labels.values[rows],
-            labels.classes,
-            labels.known[rows],
-        )
-        if labels.task == "ranking":
-            targets = _ranks_within(known.values, titles[rows])[:, None]
-        elif labels.task == "multiclass":
-            targets = known.values[:, None] == np.arange(len(labels.classes))
+    def scores(
+        self, drawn: np.ndarray | None, seed: int, progress: Progress = lambda _share: None
+    ) -> tuple[np.ndarray, Penalty]:
+        """Train a probe and score the tested units.
+
+        Args:
+            drawn: `[n]` bool, units of training titles that have labels; None takes all of them,
+                and the validation titles for the penalty.
+            seed: Seed of the inner folds.
+            progress: Callback for the share that is done.
+
+        Returns:
+            `[m, c]` float64, NaN in columns that cannot be learnt, and the penalty with scores of
+            the units of the problem.
+        """
+        rows = self.training if drawn is None else self.training & drawn
+        training, coordinates = self.problem.subset(rows), self.coordinates[rows]
+        to_choice = partial_progress(progress, 0.0, _SHARE_OF_CHOICE)
+        if drawn is None and not self.training.all():
+            inner = [(self.training, ~self.training)]
+            penalty = choose_penalty(
+                self.coordinates, self.axes, self.problem, inner, rows.sum(), to_choice
+            )
         else:
-            targets = known.values.reshape(len(rows), -1)
-        targets = targets.astype(np.float32)
-        learnable = np.flatnonzero((targets != targets[:1]).any(axis=0))
-        return cls(known, titles[rows], targets, learnable)
-
-    def subset(self, rows: np.ndarray) -> "_Problem":
-        """Select some of the units by a mask."""
-        return _Problem.of(self.labels, self.titles, np.flatnonzero(rows))
-
-
-def _part_scores(
-    features: np.ndarray, tested: np.ndarray, training: _Problem, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Train a probe on some units and score others.
-
-    Args:
-        features: `[n, d]`, features of the training units.
-        tested: `[m, d]`, features of the tested units.
-        training: Labels of the training units.
-        seed: Seed of the inner folds.
-
-    Returns:
-        `[m, c]` float64, NaN in columns that cannot be learnt; and the scores of the training units
-        in the inner folds, `[n, c]`.
-    """
-    if training.labels.task == "ranking":  # a title's mean score changes no order within it
-        features = features - _means_within(features, training.titles)
-    axes = PrincipalAxes.of(features)
-    coordinates = axes.coordinates(features)  # [n, r]
-    strength, inner = _best_strength(coordinates, axes.variances, training, seed)
-    rows = np.ones(len(coordinates), bool)
-    scores = _scores(
-        coordinates, axes.variances, training, rows, axes.coordinates(tested), np.array([strength])
-    )
-    return scores[..., 0], inner
-
-
-def _best_strength(
-    coordinates: np.ndarray, variances: np.ndarray, training: _Problem, seed: int
-) -> tuple[float, np.ndarray]:
-    """Return the penalty with the best primary metric in inner folds, and its scores there."""
-    labels, titles = training.labels, training.titles
-    if len(np.unique(titles)) == 1:
-        return _DEFAULT_STRENGTH, np.full(training.targets.shape, np.nan)
-    fold_of = folds_of(titles, labels, _INNER_FOLDS, seed)
-    scores = np.full((*training.targets.shape, len(_STRENGTHS)), np.nan)  # [n, c, g]
-    for fold in np.unique(fold_of):
-        tested = fold_of == fold
-        scores[tested] = _scores(
-            coordinates, variances, training, ~tested, coordinates[tested], _STRENGTHS
+            inner = inner_folds(training, seed)
+            found = choose_penalty(coordinates, self.axes, training, inner, rows.sum(), to_choice)
+            scores = np.full(self.problem.targets.shape, np.nan)
+            scores[rows] = found.scores
+            penalty = found._replace(scores=scores)
+        probe = train_probe(
+            coordinates,
+            self.axes,
+            training,
+            penalty.strengths[None],
+            progress=partial_progress(progress, _SHARE_OF_CHOICE, 1 - _SHARE_OF_CHOICE),
         )
-    values = [_primary_value(scores[..., index], training) for index in range(len(_STRENGTHS))]
-    if np.isnan(values).all():
-        return _DEFAULT_STRENGTH, scores[..., 0]
-    best = np.nanargmax(values)
-    return float(_STRENGTHS[best]), scores[..., best]
+        return probe.scores(self.tested)[..., 0], penalty
 
 
-def _primary_value(scores: np.ndarray, problem: _Problem) -> float:
-    """Compute the task's primary metric of scores `[n, c]`; NaN where it is not measurable."""
-    labels = problem.labels
-    if labels.values.ndim == 1 and not labels.classes:
-        scores = scores[:, 0]
-    return value(metric_names(labels.task)[0], scores, labels, problem.titles)
+def split_probes(
+    representation: Representation, labels: TaskLabels, titles: np.ndarray, split: ProbeSplit
+) -> Iterator[SplitProbe]:
+    """Yield a probe for each part of a representation; none if nothing can be learnt or tested.
+
+    Raises:
+        MediaFMError: The representation has values that are not finite, or not a row per unit.
+    """
+    tested_rows = np.flatnonzero(labels.known & split.tested)
+    rows = np.flatnonzero(labels.known & (split.training | split.validation))
+    problem = ProbeProblem.of(labels, titles, rows)
+    training = split.training[rows]
+    if not len(tested_rows) or not len(problem.subset(training).learnable):
+        return
+    for part in _checked_parts(representation, split.fold, len(titles)):
+        blocks = [problem.features(block[rows]) for block in part]
+        axes = BlockAxes.of([block[training] for block in blocks])
+        coordinates = axes.coordinates(blocks)
+        tested = axes.coordinates([block[tested_rows] for block in part])
+        yield SplitProbe(problem, training, axes, coordinates, tested, tested_rows)
 
 
-def _scores(
-    coordinates: np.ndarray,
-    variances: np.ndarray,
-    problem: _Problem,
-    rows: np.ndarray,
-    tested: np.ndarray,
-    strengths: np.ndarray,
-) -> np.ndarray:
-    """Train on some rows of a problem and score others, `[m, c, g]`; NaN where not learnable."""
-    training = problem.subset(rows)
-    scores = np.full((len(tested), problem.targets.shape[1], len(strengths)), np.nan)
-    learnable = training.learnable
-    if len(learnable):
-        loss = _LOSSES[problem.labels.task]
-        targets = training.targets[:, learnable]
-        predicted = fit(coordinates[rows], variances, targets, strengths, loss)(tested)
-        if loss == "softmax":  # logarithms of probabilities
-            peak = predicted.max(axis=1, keepdims=True)
-            predicted -= peak + np.log(np.exp(predicted - peak).sum(axis=1, keepdims=True))
-        scores[:, learnable] = predicted
-    return scores
+def partial_progress(progress: Progress, first: float, width: float) -> Progress:
+    """Return a callback that reports shares of a part of the work, from `first` to its width."""
+    return lambda share: progress(first + width * share)
 
 
-def _checked_parts(representation: Representation, fold: int, count: int) -> list[np.ndarray]:
+def inner_folds(training: ProbeProblem, seed: int) -> list[InnerFold]:
+    """Divide training titles into folds for the choice of a penalty; none for a single title.
+
+    Two titles are left out one at a time. Without units that differ there are no folds either.
+    """
+    count = len(np.unique(training.titles))
+    if count < 2 or not len(training.learnable):
+        return []
+    folds = next((folds for most, folds in _INNER_FOLDS if count <= most), _FEWEST_INNER_FOLDS)
+    fold_of = folds_of(training.titles, training.labels, folds, seed)
+    return [(fold_of != fold, fold_of == fold) for fold in np.unique(fold_of)]
+
+
+def _checked_parts(
+    representation: Representation, fold: int, count: int
+) -> Iterator[list[np.ndarray]]:
+    """Yield the blocks of each part, after checking the shapes and values of all."""
     parts = [
-        np.concatenate(part, axis=1) if isinstance(part, tuple) else part
-        for part in representation.parts(fold)
+        list(part) if isinstance(part, tuple) else [part] for part in representation.parts(fold)
     ]
-    for part in parts:
+    for part in (block for blocks in parts for block in blocks):
         if part.ndim != 2 or len(part) != count or not part.shape[1]:
             raise MediaFMError(
                 f"Representation {representation.name!r} has a part of shape {part.shape} for "
@@ -222,21 +203,4 @@ def _checked_parts(representation: Representation, fold: int, count: int) -> lis
                 f"{np.sum(~finite)} of {count} units, the first in row {np.argmin(finite)}: "
                 "fix or leave out their vectors."
             )
-    return parts
-
-
-def _ranks_within(values: np.ndarray, titles: np.ndarray) -> np.ndarray:
-    """Rank values within their title, `[n]` float64 from -1/2 to 1/2; ties share a mean rank."""
-    import pandas as pd
-
-    ranks = pd.Series(values).groupby(titles).rank(method="average", pct=False).to_numpy()
-    _, title_of, sizes = np.unique(titles, return_inverse=True, return_counts=True)
-    return (ranks - (sizes[title_of] + 1) / 2) / np.maximum(sizes[title_of] - 1, 1)
-
-
-def _means_within(features: np.ndarray, titles: np.ndarray) -> np.ndarray:
-    """Compute the mean of each unit's title, `[n, d]`."""
-    _, title_of, sizes = np.unique(titles, return_inverse=True, return_counts=True)
-    order = np.argsort(title_of, kind="stable")
-    sums = np.add.reduceat(features[order], np.cumsum(sizes) - sizes, axis=0)
-    return (sums / sizes[:, None].astype(features.dtype))[title_of]
+    yield from parts

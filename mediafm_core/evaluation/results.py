@@ -1,7 +1,7 @@
 """Results of an evaluation: metrics of representations with intervals, and paired differences."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mediafm_core.evaluation.evaluation_task import Task
 from mediafm_core.evaluation.metrics import metric_names
@@ -71,6 +71,42 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class LabelBudget:
+    """Results of probes that are trained on a number of labelled titles.
+
+    Attributes:
+        titles: Number of labelled titles that each probe is trained on, or `all`.
+        draws: Number of draws of titles for each seed; 1 for `all`.
+        results: Primary metric of each representation.
+        differences: Paired differences from the baselines in the primary metric.
+        why_not: Reason, as a sentence, where there are no results.
+    """
+
+    titles: int | Literal["all"]
+    draws: int
+    results: list[Result] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
+    why_not: str | None = None
+
+
+@dataclass(frozen=True)
+class PenaltyChoice:
+    """Strengths of the penalty of a probe, chosen inside its training titles.
+
+    Attributes:
+        seed: Seed of the probe.
+        probe: Position of the probe among those of the seed.
+        strengths: One for each block of columns, for features whose mean squared length is one.
+        end: End of the grid that was chosen, `strongest` or `weakest`; None within it.
+    """
+
+    seed: int
+    probe: int
+    strengths: list[float]
+    end: str | None
+
+
+@dataclass(frozen=True)
 class Report:
     """Results of an evaluation, with the data set and the models they were computed from.
 
@@ -91,6 +127,10 @@ class Report:
         strongest: Number of folds in which each representation without training was the strongest
             one by the training titles, the most frequent first.
         cpu_seconds: CPU time by kind of work and representation, see `CpuClock.seconds`.
+        probe_titles: Titles that probes are trained on, `pretraining`, `unseen` or `split`.
+        budgets: Results with few labelled titles, in the order of the budgets.
+        penalties: Penalties of the probes by representation, see `PenaltyChoice`.
+        notes: Sentences about what the figures do not cover.
         scores: Scores of all units, for files beside the report; None in a report read from a file.
     """
 
@@ -108,6 +148,10 @@ class Report:
     evaluation: Evaluation
     strongest: dict[str, int] = field(default_factory=dict)
     cpu_seconds: dict[str, Any] = field(default_factory=dict)
+    probe_titles: str = "pretraining"
+    budgets: list[LabelBudget] = field(default_factory=list)
+    penalties: dict[str, list[PenaltyChoice]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     scores: "ProbeScores | None" = field(default=None, repr=False, compare=False)
 
     @property

@@ -20,7 +20,7 @@ from mediafm_core.storage.local import require_writable_folder
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from mediafm_core.evaluation.results import Report
+    from mediafm_core.evaluation.results import LabelBudget, Report
 
 JSON_FILE, PARQUET_FILE = "evaluation.json", "evaluation.parquet"
 SCORES_FILE, TITLES_FILE = "scores.parquet", "titles.parquet"
@@ -64,6 +64,12 @@ def as_document(report: "Report") -> dict[str, Any]:
         "model": report.model,
         "strongest": report.strongest,
         "cpu_seconds": report.cpu_seconds,
+        "probe_titles": report.probe_titles,
+        "budgets": [_budget(budget) for budget in report.budgets],
+        "penalties": {
+            name: [vars(choice) for choice in choices] for name, choices in report.penalties.items()
+        },
+        "notes": report.notes,
         "verdict": None if found is None else {**vars(found), "difference": _row(found.difference)},
     }
 
@@ -74,7 +80,7 @@ def as_report(document: Mapping[str, Any]) -> "Report":
     Raises:
         KeyError, TypeError: The values are not those of a report.
     """
-    from mediafm_core.evaluation.results import Evaluation, Report
+    from mediafm_core.evaluation.results import Evaluation, LabelBudget, PenaltyChoice, Report
 
     facts = {name: each for name, each in document.items() if name not in (DIGESTS, "verdict")}
     evaluation = Evaluation(
@@ -82,7 +88,19 @@ def as_report(document: Mapping[str, Any]) -> "Report":
         differences=[Difference(**row) for row in facts.pop("differences")],
         chance=facts.pop("chance"),
     )
-    return Report(**facts, evaluation=evaluation)
+    budgets = [
+        LabelBudget(
+            results=[Result(**row) for row in budget.pop("results")],
+            differences=[Difference(**row) for row in budget.pop("differences")],
+            **budget,
+        )
+        for budget in map(dict, facts.pop("budgets"))
+    ]
+    penalties = {
+        name: [PenaltyChoice(**choice) for choice in choices]
+        for name, choices in facts.pop("penalties").items()
+    }
+    return Report(**facts, evaluation=evaluation, budgets=budgets, penalties=penalties)
 
 
 def as_table(report: "Report") -> pa.Table:
@@ -192,6 +210,14 @@ def _row(row: Result | Difference) -> dict[str, Any]:
     if row.why_not is None:
         del values["why_not"]
     return values
+
+
+def _budget(budget: "LabelBudget") -> dict[str, Any]:
+    return {
+        **vars(budget),
+        "results": [_row(result) for result in budget.results],
+        "differences": [_row(difference) for difference in budget.differences],
+    }
 
 
 def _title(report: "Report") -> str:

@@ -5,6 +5,7 @@
     ...         vectors        Parquet: lists of floats; CSV: text such as "[0.1, 0.2]"; null where
                                a shot lacks the modality
     ...         labels         see `mediafm_core.evaluation.task_labels`
+    ...         a fixed split  train, validation or test, the same for all shots of a title
 
 Each column of vectors is a modality. As in a catalogue, each is scaled to unit length before they
 are concatenated (`mediafm_core.fusion.concatenation`). The vectors are streamed into one float32
@@ -12,6 +13,7 @@ matrix, which is the only copy in memory.
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +24,7 @@ import pyarrow.parquet as pq
 
 from mediafm_core.errors import MediaFMError
 from mediafm_core.evaluation.evaluation_task import Task, TaskLabels
+from mediafm_core.evaluation.probe_splits import parts_of_titles
 from mediafm_core.evaluation.table_files import (
     ROWS_READ_TOGETHER,
     ParquetTable,
@@ -38,7 +41,11 @@ TITLE, SHOT = "title", "shot_index"
 
 
 def read_table(
-    path: Path, vectors: Sequence[str], labels: Sequence[str], task: Task | None = None
+    path: Path,
+    vectors: Sequence[str],
+    labels: Sequence[str],
+    task: Task | None = None,
+    split: str | None = None,
 ) -> Units:
     """Read a data set whose units are shots.
 
@@ -47,19 +54,26 @@ def read_table(
         vectors: Columns of vectors, one per modality.
         labels: Columns of labels.
         task: Task of the probes; None infers it from the labels.
+        split: Column of a fixed split, with `train`, `validation` or `test` for each title.
 
     Raises:
-        MediaFMError: A column is missing or of another type, a shot occurs twice, has no vector at
-            all, or has one that is not finite, all zeros or of another width than the others. The
-            message names the file, the title and the shot.
+        MediaFMError: A column is missing or of another type, the split is not complete, a shot
+            occurs twice, has no vector at all, or has one that is not finite, all zeros or of
+            another width than the others. The message names the file, the title and the shot.
     """
     file = open_table(path)
-    _require_columns(file, vectors, labels)
+    others = [] if split is None else [split]
+    _require_columns(file, vectors, [*labels, *others])
     keys = _Keys.read(file)
     named = file.read([*labels], dict.fromkeys(labels, pa.string()))
     order = pa.array(keys.order)
     parsed = parse_labels({name: named[name].take(order) for name in labels}, task)
-    return _read(file, keys, vectors, parsed, normalised=True)
+    units = _read(file, keys, vectors, parsed, normalised=True)
+    if split is None:
+        return units
+    values = file.read([split], {split: pa.string()})[split].cast(pa.string()).take(order)
+    parts = parts_of_titles(units.titles, units.title_of, values.to_pylist(), split)
+    return replace(units, parts=parts)
 
 
 def read_columns(path: Path, leave_out: Collection[str]) -> pa.Table:

@@ -60,6 +60,7 @@ class Units:
         read: Function that reads the title at an index of `titles`.
         incomplete: Modalities that at least one shot lacks, as far as the source records it.
         encoders: Identity of each modality's encoder where it is known.
+        parts: `[n]` text, `train`, `validation` or `test`, of a fixed split; None without one.
     """
 
     source: str
@@ -73,6 +74,7 @@ class Units:
     read: Callable[[int], TitleUnits]
     incomplete: frozenset[str] = frozenset()
     encoders: dict[str, str] = field(default_factory=dict)
+    parts: np.ndarray | None = None
 
     def rows(self, index: int) -> slice:
         """Return the rows of the units of the title at an index."""

@@ -133,6 +133,25 @@ def vectors_are_finite(artefact: Artefact) -> CheckResult:
     return CheckResult("vectors_are_finite", wrong == 0, f"{wrong} of {norms.size} unusable")
 
 
+def scenes_partition_title(artefact: Artefact) -> CheckResult:
+    """Check that scenes are numbered from 0 in the order of shots, without gap."""
+    index = artefact.table()["scene_index"].to_numpy()
+    steps = np.diff(index, prepend=-1)
+    wrong = int(np.sum((steps != 0) & (steps != 1)) + np.sum(steps[:1] != 1))
+    detail = f"{int(np.sum(steps == 1))} scenes of {index.size} shots, {wrong} gaps in their order"
+    return CheckResult("scenes_partition_title", index.size > 0 and wrong == 0, detail)
+
+
+def probabilities_are_valid(artefact: Artefact) -> CheckResult:
+    """Check that probabilities are finite and from 0 to 1."""
+    table = artefact.table()
+    values = np.append(
+        to_numpy(table["probabilities"]).ravel(), table["scene_probability"].to_numpy()
+    )
+    wrong = int(np.sum(~((values >= 0.0) & (values <= 1.0))))  # NaN counts as wrong
+    return CheckResult("probabilities_are_valid", wrong == 0, f"{wrong} of {values.size} unusable")
+
+
 def clips_lie_inside_title(artefact: Artefact) -> CheckResult:
     """Check that clips have unique ids and a length, and lie inside the title."""
     clips, shots = artefact.table(), artefact.shots()
@@ -157,5 +176,6 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "title_metadata_embedding": (vector_is_finite,),
     "fused_embeddings": (one_row_per_shot, vectors_are_unit),
     "contextual_embeddings": (one_row_per_shot, vectors_are_finite),
+    "scenes": (one_row_per_shot, scenes_partition_title, probabilities_are_valid),
     "clip_features": (clips_lie_inside_title, vectors_are_finite),
 }

@@ -136,11 +136,19 @@ TITLE_ASSETS: tuple[AssetSpec, ...] = (
         per_model=True,
     ),
     AssetSpec(
+        "scenes",
+        ("fused_embeddings", "shots"),
+        "Where scenes start, without labels: probabilities per shot, and the scenes that follow.",
+        lambda platform: platform.serving_model,  # computed in float32 in any case
+        per_model=True,
+    ),
+    AssetSpec(
         "clip_features",
-        ("contextual_embeddings", "shots", "title.clips"),
+        ("contextual_embeddings", "scenes", "shots", "title.clips"),
         "One vector per clip: its shots' contextual vectors weighted by seconds, and on request "
         "their fused vectors; in DuckDB.",
         _clip_identity,
+        "2",  # proposed clips start where scenes do
         per_model=True,
     ),
 )

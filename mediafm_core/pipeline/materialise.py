@@ -26,6 +26,7 @@ from mediafm_core.pipeline.stages.embed_stage import (
     title_metadata_embedding,
     video_embeddings,
 )
+from mediafm_core.pipeline.stages.scenes_stage import scenes
 from mediafm_core.pipeline.stages.title_stage import register_title
 from mediafm_core.pipeline.work import Work
 from mediafm_core.runtime.interruption import (
@@ -64,6 +65,7 @@ _COMPUTE: dict[str, Callable[[Work], None]] = {
     "title_metadata_embedding": title_metadata_embedding,
     "fused_embeddings": fused_embeddings,
     "contextual_embeddings": contextual_embeddings,
+    "scenes": scenes,
     "clip_features": clip_features,
 }
 

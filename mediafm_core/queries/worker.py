@@ -31,7 +31,7 @@ from mediafm_core.errors import MediaFMError, StoreError
 from mediafm_core.queries.allowlist import require_condition, require_reading
 from mediafm_core.queries.framing import NO_PARAMETER, from_bytes, read_frame, to_bytes, write_frame
 from mediafm_core.readable import shortened
-from mediafm_core.store.features import open_features
+from mediafm_core.store.features import has_earlier_tables, open_features
 from mediafm_core.store.open_store import open_store
 
 Execute = Callable[[duckdb.DuckDBPyConnection, "QueryRequest"], pa.Table]
@@ -42,6 +42,7 @@ _BESIDE_GIB, _BESIDE_CORE_GIB = 1.0, 0.02
 _FULL = 0.3  # fraction of the memory limit above which the worker exits after a query
 _OUT_OF_MEMORY = (MemoryError, duckdb.OutOfMemoryException, pa.ArrowMemoryError)
 _REASON = 200  # most characters of DuckDB's reason in an error
+_SHORT_REASON = 100  # if a remedy follows
 # Types that DuckDB's conversion to Arrow, or Arrow's to Python, changes without an error.
 _INEXACT = re.compile(r"\b(UHUGEINT|BIGNUM|BIT|TIME WITH TIME ZONE|TIME_NS)\b")
 _QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*\"""")  # values of an ENUM, names of fields
@@ -109,7 +110,16 @@ def _run(request: QueryRequest, answers: BinaryIO) -> pa.Table:
 def _sql(connection: duckdb.DuckDBPyConnection, request: QueryRequest) -> pa.Table:
     """Run a query."""
     require_reading(connection, request.text)
-    result = connection.sql(request.text, params=request.parameters)
+    try:
+        result = connection.sql(request.text, params=request.parameters)
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        if not has_earlier_tables(connection):
+            raise
+        reason = _reason_of(error, _SHORT_REASON).rstrip(".?!")
+        raise MediaFMError(
+            f"The query cannot run: {reason}. These features are of an earlier version, without "
+            "some tables and columns: `mediafm run` publishes them again."
+        ) from None
     kinds = [(name, str(kind)) for name, kind, *_ in result.description or ()]
     refuse_inexact(kinds)
     return result.to_arrow_table()
@@ -181,9 +191,14 @@ def _outcome(error: Exception) -> bytes:
         name = "StoreError" if isinstance(error, StoreError) else "MediaFMError"
         text = str(error)
     else:
-        text = str(error).partition("\n\nLINE")[0] or type(error).__name__
-        name, text = "", shortened(text, _REASON)
+        name, text = "", _reason_of(error)
     return json.dumps({"error": name, "text": text}).encode()
+
+
+def _reason_of(error: Exception, most: int = _REASON) -> str:
+    """Return the reason of an error in at most so many characters, without the query's text."""
+    text = str(error).partition("\n\nLINE")[0] or type(error).__name__
+    return shortened(text, most)
 
 
 def _limit(settings: Settings) -> None:

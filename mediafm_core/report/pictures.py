@@ -1,7 +1,7 @@
 """Contact sheets of a title's shots, keyframes and clips, and a plot of shot similarity."""
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,9 +20,13 @@ _LONGEST_LABEL = 60
 _LABEL_HEIGHT = 20
 _LABEL_SIZE = 13
 _GAP = 4
+_BAR_WIDTH = 5
 _BACKGROUND = (24, 24, 27)
 _LABEL_COLOUR = (212, 212, 216)
+_MARK_COLOUR, _MARKED_LABEL_COLOUR = (245, 158, 11), (24, 24, 27)
 MOST_SIMILARITY_ROWS = 512
+_MINUTE_S = 60.0
+_LEAST_PROBABILITY = 0.01
 
 
 class Cell(NamedTuple):
@@ -32,15 +36,20 @@ class Cell(NamedTuple):
         label: Text above it on the left, cut off at the picture's width.
         time_s: Time above it on the right, in seconds from the start of the title.
         jpeg: The picture.
+        is_marked: Draw the label on a coloured bar that goes on down the left of the picture.
     """
 
     label: str
     time_s: float
     jpeg: bytes
+    is_marked: bool = False
 
 
 def contact_sheet(
-    keyframes: Iterable[pa.RecordBatch], shots: pa.Table, most_shots: int = 64
+    keyframes: Iterable[pa.RecordBatch],
+    shots: pa.Table,
+    most_shots: int = 64,
+    scene_index: np.ndarray | None = None,
 ) -> bytes:
     """Draw one thumbnail per shot with its number and start, as a JPEG.
 
@@ -48,11 +57,24 @@ def contact_sheet(
         keyframes: Keyframes of the title in shot order; the middle one of a shot is shown.
         shots: Shots of the title.
         most_shots: Maximum number of shots; of a longer title, this many at even distances.
+        scene_index: `[shots]`, the scene that each shot belongs to. The first shot of each scene is
+            then marked with the scene's number, and preferred in a longer title.
     """
-    starts = shots["start_s"].to_numpy()
-    shown = set(_evenly(shots.num_rows, most_shots))
+    begins = shots["start_s"].to_numpy()
+    shown = _evenly(shots.num_rows, most_shots)
+    scenes: dict[int, int] = {}
+    if scene_index is not None:
+        firsts = np.flatnonzero(np.diff(scene_index, prepend=-1))
+        scenes = {int(first): int(scene_index[first]) for first in firsts}
+        shown = _with_all(firsts, shots.num_rows, most_shots)
     return sheet(
-        Cell(f"{index}", starts[index], jpeg) for index, jpeg in _middle_pictures(keyframes, shown)
+        Cell(
+            f"scene {scenes[index]} · {index}" if index in scenes else f"{index}",
+            begins[index],
+            jpeg,
+            is_marked=index in scenes,
+        )
+        for index, jpeg in _middle_pictures(keyframes, set(shown))
     )
 
 
@@ -118,12 +140,19 @@ def sheet(cells: Iterable[Cell]) -> bytes:
         row, column = divmod(place, columns)
         left, top = column * width + _GAP, row * height
         drawn.paste(picture, (left + (THUMBNAIL_WIDTH - picture.width) // 2, top + _LABEL_HEIGHT))
+        if cell.is_marked:
+            end = top + _LABEL_HEIGHT + picture.height
+            draw.rectangle(
+                (left, top + 2, left + THUMBNAIL_WIDTH - 1, top + _LABEL_HEIGHT - 1), _MARK_COLOUR
+            )
+            draw.rectangle((left, top + 2, left + _BAR_WIDTH - 1, end - 1), _MARK_COLOUR)
+        colour = _MARKED_LABEL_COLOUR if cell.is_marked else _LABEL_COLOUR
         time = _clock(cell.time_s)
         room = THUMBNAIL_WIDTH - draw.textlength(time, font=font) - 10
         label = _shortened(cell.label, room, partial(draw.textlength, font=font))
-        draw.text((left + 2, top + 3), label, fill=_LABEL_COLOUR, font=font)
+        draw.text((left + 2, top + 3), label, fill=colour, font=font)
         right = left + THUMBNAIL_WIDTH - 2
-        draw.text((right, top + 3), time, fill=_LABEL_COLOUR, font=font, anchor="ra")
+        draw.text((right, top + 3), time, fill=colour, font=font, anchor="ra")
     return _bounded(drawn)
 
 
@@ -164,6 +193,34 @@ def similarity_picture(vectors: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def scene_picture(probabilities: np.ndarray, grains: Sequence[int], shots: pa.Table) -> bytes:
+    """Plot the probability of a scene start over time at each grain, as a PNG.
+
+    The scale of colours ends at the highest probability after the first shot, whose own is 1.
+
+    Args:
+        probabilities: float32 `[shots, grains]`.
+        grains: mean shots of a scene, one per column.
+        shots: Shots of the title, with `start_s` and `end_s`.
+    """
+    from matplotlib.figure import Figure
+
+    starts = shots["start_s"].to_numpy()
+    edges = np.append(starts, shots["end_s"].to_numpy()[-1]) / _MINUTE_S
+    highest = max(float(probabilities[1:].max(initial=0.0)), _LEAST_PROBABILITY)
+    figure = Figure(figsize=(7.2, 2.6), dpi=110, layout="constrained")
+    axes = figure.add_subplot()
+    drawn = axes.pcolormesh(
+        edges, np.arange(len(grains) + 1), probabilities.T, cmap="magma", vmin=0.0, vmax=highest
+    )
+    axes.set_yticks(np.arange(len(grains)) + 0.5, [f"{grain:g}" for grain in grains])
+    axes.set(xlabel="minutes", ylabel="mean shots of a scene")
+    figure.colorbar(drawn, ax=axes, label="probability of a start")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
 def _middle_pictures(
     keyframes: Iterable[pa.RecordBatch], shown: set[int]
 ) -> Iterable[tuple[int, bytes]]:
@@ -191,7 +248,15 @@ def _thumbnail(jpeg: bytes) -> "Picture":
 
 def _evenly(count: int, most: int) -> np.ndarray:
     """Return at most `most` of the indices below `count`, at even distances, int64."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
+    return np.unique(np.linspace(0, max(count - 1, 0), min(count, most)).round().astype(np.int64))
+
+
+def _with_all(wanted: np.ndarray, count: int, most: int) -> np.ndarray:
+    """Return at most `most` of the indices below `count`: those wanted, then others, evenly."""
+    if len(wanted) >= most:
+        return wanted[_evenly(len(wanted), most)]
+    others = np.setdiff1d(np.arange(count), wanted)
+    return np.union1d(wanted, others[_evenly(len(others), most - len(wanted))])
 
 
 def _shortened(text: str, room: float, length: Callable[[str], float]) -> str:

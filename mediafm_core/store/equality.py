@@ -32,6 +32,7 @@ _TABLES = {
     "titles": "title_id",
     "shots": "title_id, shot_index",
     "clips": "title_id, clip_id",
+    "scenes": "title_id, scene_index",
     "clip_features": "title_id, clip_id",
     "title_features": "title_id",
 }

@@ -351,3 +351,19 @@ def model_input(small: SmallCatalogue) -> tuple:
     fused = to_numpy(small.store.read("fused_embeddings", "alpha")["embedding"])
     metadata = to_numpy(small.store.read("title_metadata_embedding", "alpha")["embedding"])[0]
     return load_model(folder).network, fused, metadata
+
+
+class TestScenes:
+    def test_partition_the_title_in_the_order_of_time(self, small: SmallCatalogue) -> None:
+        found = mediafm_core.scenes_of("beta", store=small.root)
+        assert found["scene_index"].to_pylist() == [0, 1, 2]
+        starts, ends = found["start_s"].to_pylist(), found["end_s"].to_pylist()
+        assert starts == [0.0, *ends[:-1]]
+        assert ends[-1] == 7 * SHOT_S
+        assert sum(found["shots"].to_pylist()) == 7
+        frame = found.to_pandas()
+        assert list(frame["last_shot"] - frame["first_shot"] + 1) == list(frame["shots"])
+
+    def test_an_unknown_title_gets_the_nearest_names(self, small: SmallCatalogue) -> None:
+        with pytest.raises(MediaFMError, match="no title 'alhpa': did you mean alpha"):
+            mediafm_core.scenes_of("alhpa", store=small.root)

@@ -158,35 +158,91 @@ def test_the_language_decides_between_legacy_encodings(tmp_path: Path) -> None:
     assert clips["labels"].to_pylist() == [[("жанр", "комедия")]]
 
 
-edges_of_titles = st.lists(st.floats(min_value=0.04, max_value=200.0), min_size=1, max_size=80).map(
-    lambda lengths: [0.0, *np.cumsum(lengths).tolist()]
+shot_lengths = st.floats(min_value=0.04, max_value=200.0)
+probabilities = st.floats(min_value=0.0, max_value=1.0, width=32)
+
+
+def edges_of(lengths: list[float]) -> list[float]:
+    return [0.0, *np.cumsum(lengths).tolist()]
+
+
+edges_of_titles = st.lists(shot_lengths, min_size=1, max_size=80).map(edges_of)
+titles_with_scenes = st.lists(st.tuples(shot_lengths, probabilities), min_size=1, max_size=80).map(
+    lambda shots: (edges_of([s for s, _ in shots]), np.array([p for _, p in shots], np.float32))
 )
 
 
-@given(edges_of_titles)
-def test_proposed_clips_partition_the_title_at_shot_boundaries(edges: list[float]) -> None:
-    clips = propose_clips(shots_of(edges), 30.0)
-    starts, ends = clips["start_s"].to_pylist(), clips["end_s"].to_pylist()
+def lengths_of(clips: pa.Table) -> np.ndarray:
+    return clips["end_s"].to_numpy() - clips["start_s"].to_numpy()
+
+
+@given(titles_with_scenes, st.booleans())
+def test_proposed_clips_partition_the_title_at_shot_boundaries(
+    title: tuple[list[float], np.ndarray], by_scenes: bool
+) -> None:
+    edges, starts = title
+    clips = propose_clips(shots_of(edges), 30.0, starts if by_scenes else None)
+    begins, ends = clips["start_s"].to_pylist(), clips["end_s"].to_pylist()
     assert clips.schema == CLIP_SCHEMA
-    assert [*starts, ends[-1]] == [edges[0], *ends]
+    assert [*begins, ends[-1]] == [edges[0], *ends]
     assert ends[-1] == edges[-1]
-    assert set(starts) <= set(edges)
+    assert set(begins) <= set(edges)
+    assert (lengths_of(clips) > 0).all()
     assert all(clips["proposed"].to_pylist())
-    assert clips["clip_id"].to_pylist() == [f"proposed-{n:04d}" for n in range(len(starts))]
+    assert clips["clip_id"].to_pylist() == [f"proposed-{n:04d}" for n in range(len(begins))]
 
 
 @given(edges_of_titles)
 def test_no_proposed_clip_is_much_shorter_than_the_target(edges: list[float]) -> None:
-    clips = propose_clips(shots_of(edges), 30.0)
-    lengths = clips["end_s"].to_numpy() - clips["start_s"].to_numpy()
+    lengths = lengths_of(propose_clips(shots_of(edges), 30.0))
     assert len(lengths) == 1 or lengths.min() >= 15.0 - 1e-6
     # A longer clip could be split near its middle into two that cost less.
     assert lengths.max() <= 1.5 * 30.0 + np.diff(edges).max() + 1e-6
 
 
+@given(titles_with_scenes)
+def test_scenes_move_the_bounds_of_lengths_to_a_third_of_the_target(
+    title: tuple[list[float], np.ndarray],
+) -> None:
+    edges, starts = title
+    lengths = lengths_of(propose_clips(shots_of(edges), 30.0, starts))
+    assert len(lengths) == 1 or lengths.min() >= 10.0 - 1e-6
+    assert lengths.max() <= 1.5 * 30.0 + np.diff(edges).max() + 1e-6
+
+
+@given(edges_of_titles, probabilities, st.integers(0, 2**32 - 1))
+def test_without_evidence_scenes_change_nothing(
+    edges: list[float], first: float, seed: int
+) -> None:
+    shots = shots_of(edges)
+    unlikely = np.random.default_rng(seed).uniform(0.0, 0.11, shots.num_rows)
+    unlikely[0] = first  # a title starts with a scene in any case
+    assert propose_clips(shots, 30.0, unlikely).equals(propose_clips(shots, 30.0))
+
+
 def test_proposed_clips_of_short_shots_are_close_to_the_target() -> None:
     clips = propose_clips(shots_of(np.arange(0, 601, 3.0).tolist()), 30.0)
-    np.testing.assert_allclose(clips["end_s"].to_numpy() - clips["start_s"].to_numpy(), 30.0)
+    np.testing.assert_allclose(lengths_of(clips), 30.0)
+
+
+def starts_at(seconds: list[float], edges: np.ndarray) -> np.ndarray:
+    """Return probabilities that are high where a scene starts and low elsewhere."""
+    return np.where(np.isin(edges[:-1], seconds), 0.95, 0.02)
+
+
+def test_proposed_clips_start_with_scenes() -> None:
+    edges = np.arange(0, 181, 3.0)
+    scenes = [0.0, 21.0, 66.0, 90.0, 132.0]
+    clips = propose_clips(shots_of(edges.tolist()), 30.0, starts_at(scenes, edges))
+    assert clips["start_s"].to_pylist() == [*scenes, 156.0]
+
+
+def test_short_scenes_are_merged_and_long_ones_split_where_a_start_is_likeliest() -> None:
+    edges = np.arange(0, 178, 3.0)
+    starts = starts_at([0.0, 87.0, 93.0], edges)
+    starts[edges[:-1] == 51.0] = 0.2
+    clips = propose_clips(shots_of(edges.tolist()), 30.0, starts)
+    assert clips["start_s"].to_pylist() == [0.0, 24.0, 51.0, 87.0, 117.0, 147.0]
 
 
 def test_a_hostile_case(shared_cases: Path) -> None:

@@ -19,7 +19,7 @@ from mediafm_core.evaluation.network_inputs import (
 )
 from mediafm_core.evaluation.table_units import read_table
 from mediafm_core.evaluation.units import TitleUnits, Units
-from mediafm_core.model.network import NoveltyFeatures
+from mediafm_core.model.novelty import NoveltyFeatures
 from mediafm_core.model.training.novelty_statistics import fit_novelty
 from mediafm_core.overlaps import OverlappingPairs
 from mediafm_core.vectors import unit_length

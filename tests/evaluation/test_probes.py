@@ -8,6 +8,7 @@ from mediafm_core.errors import MediaFMError
 from mediafm_core.evaluation.evaluation_task import TaskLabels
 from mediafm_core.evaluation.folds import folds_of
 from mediafm_core.evaluation.metrics import metric_names, value
+from mediafm_core.evaluation.probe_splits import by_folds
 from mediafm_core.evaluation.probes import out_of_fold_scores
 
 _TITLES = titles_of(12, 30)
@@ -23,7 +24,7 @@ def _primary(
     representation: Vectors, labels: TaskLabels, titles: np.ndarray = _TITLES, folds: int = 3
 ) -> float:
     fold_of = folds_of(titles, labels, folds, seed=0)
-    scores = out_of_fold_scores(representation, labels, titles, fold_of, seed=0)
+    scores = out_of_fold_scores(representation, labels, titles, by_folds(fold_of), seed=0)
     return value(metric_names(labels.task)[0], scores, labels, titles)
 
 
@@ -62,7 +63,9 @@ def test_vectors_of_titles_do_not_predict_labels_of_unseen_titles(
     of_title = np.repeat(np.eye(12), 30, axis=0)
     labels = labels_of(positives)
     fold_of = folds_of(_TITLES, labels, 10, seed=0)
-    scores = out_of_fold_scores(Vectors("of_title", of_title), labels, _TITLES, fold_of, seed=0)
+    scores = out_of_fold_scores(
+        Vectors("of_title", of_title), labels, _TITLES, by_folds(fold_of), seed=0
+    )
     assert value("roc_auc_pooled", scores, labels, _TITLES) < 0.6
 
 
@@ -79,7 +82,7 @@ def test_scales_and_offsets_of_features_do_not_matter(random: np.random.Generato
     labels = labels_of(positives)
     fold_of = folds_of(_TITLES, labels, 3, seed=0)
     found, scaled = (
-        out_of_fold_scores(Vectors("x", one), labels, _TITLES, fold_of, seed=0)
+        out_of_fold_scores(Vectors("x", one), labels, _TITLES, by_folds(fold_of), seed=0)
         for one in (vectors, vectors * [1e-4, 1, 10, 1e3, 1e5] + [1, 2, -30, 4, 5])
     )
     np.testing.assert_allclose(scaled, found, atol=0.02)
@@ -104,10 +107,49 @@ def test_late_fusion_averages_the_scores_of_its_parts(random: np.random.Generato
     assert fused > max(_primary(Vectors("part", part), labels) for part in parts)
     fold_of = folds_of(_TITLES, labels, 3, seed=0)
     each = [
-        out_of_fold_scores(Vectors("part", part), labels, _TITLES, fold_of, 0) for part in parts
+        out_of_fold_scores(Vectors("part", part), labels, _TITLES, by_folds(fold_of), 0)
+        for part in parts
     ]
-    both = out_of_fold_scores(Vectors("late_fusion", *parts), labels, _TITLES, fold_of, 0)
+    both = out_of_fold_scores(Vectors("late_fusion", *parts), labels, _TITLES, by_folds(fold_of), 0)
     np.testing.assert_allclose(both, np.mean(each, axis=0))
+
+
+def test_each_block_of_columns_has_a_penalty_of_its_own(random: np.random.Generator) -> None:
+    positives = random.random(_COUNT) < 0.3
+    strong = random.normal(size=(_COUNT, 2)) + 1.2 * positives[:, None]
+    noise = random.normal(size=(_COUNT, 400))
+    labels = labels_of(positives)
+    blocks = Vectors("blocks")
+    blocks._parts = [(strong.astype(np.float32), noise.astype(np.float32))]
+    alone = _primary(Vectors("strong", strong), labels)
+    together = _primary(Vectors("together", np.hstack([strong, noise])), labels)
+    assert _primary(blocks, labels) > max(together + 0.1, alone - 0.03)
+
+
+def test_one_block_is_scored_like_its_matrix(random: np.random.Generator) -> None:
+    positives = random.random(_COUNT) < 0.3
+    vectors = (random.normal(size=(_COUNT, 6)) + positives[:, None]).astype(np.float32)
+    labels = labels_of(positives)
+    fold_of = folds_of(_TITLES, labels, 3, seed=0)
+    block = Vectors("block")
+    block._parts = [(vectors,)]
+    found, same = (
+        out_of_fold_scores(one, labels, _TITLES, by_folds(fold_of), seed=0)
+        for one in (Vectors("matrix", vectors), block)
+    )
+    np.testing.assert_array_equal(found, same)
+
+
+def test_progress_moves_within_a_fold_and_ends_with_the_last(random: np.random.Generator) -> None:
+    positives = random.random(_COUNT) < 0.3
+    labels = labels_of(positives)
+    shares: list[float] = []
+    fold_of = folds_of(_TITLES, labels, 3, seed=0)
+    vectors = Vectors("x", random.normal(size=(_COUNT, 4)))
+    out_of_fold_scores(vectors, labels, _TITLES, by_folds(fold_of), 0, shares.append)
+    assert len(shares) > 30
+    assert shares == sorted(shares)
+    assert 0.9 < shares[-1] <= 1
 
 
 def test_the_vectors_of_each_fold_are_those_of_its_own_network(
@@ -125,7 +167,7 @@ def test_the_vectors_of_each_fold_are_those_of_its_own_network(
             return [part @ turned.astype(np.float32) for part in self._parts]
 
     vectors = random.normal(size=(_COUNT, 6)) + 2 * positives[:, None]
-    scores = out_of_fold_scores(PerFold("x", vectors), labels, _TITLES, fold_of, seed=0)
+    scores = out_of_fold_scores(PerFold("x", vectors), labels, _TITLES, by_folds(fold_of), seed=0)
     assert asked == [0, 1, 2]
     assert value("average_precision_pooled", scores, labels, _TITLES) > 0.9
 
@@ -140,7 +182,7 @@ def test_units_without_label_are_neither_trained_on_nor_tested(
     misled = labels_of(positives ^ ~known, known=known)
     fold_of = folds_of(_TITLES, labels, 3, seed=0)
     found, same = (
-        out_of_fold_scores(Vectors("x", vectors), one, _TITLES, fold_of, seed=0)
+        out_of_fold_scores(Vectors("x", vectors), one, _TITLES, by_folds(fold_of), seed=0)
         for one in (labels, misled)
     )
     assert np.array_equal(np.isnan(found), ~known)
@@ -153,18 +195,18 @@ def test_a_fold_whose_training_titles_have_no_positives_is_not_tested() -> None:
     labels = labels_of(positives)
     fold_of = folds_of(titles, labels, 3, seed=0)
     vectors = Vectors("x", np.random.default_rng(0).normal(size=(30, 4)))
-    scores = out_of_fold_scores(vectors, labels, titles, fold_of, seed=0)
+    scores = out_of_fold_scores(vectors, labels, titles, by_folds(fold_of), seed=0)
     assert np.array_equal(np.isnan(scores), titles == "film-000")
     # The same for one of several labels, and for a class.
     many = np.column_stack([positives, np.arange(30) % 3 == 0])
     found = out_of_fold_scores(
-        vectors, labels_of(many, "multilabel", ["a", "b"]), titles, fold_of, seed=0
+        vectors, labels_of(many, "multilabel", ["a", "b"]), titles, by_folds(fold_of), seed=0
     )
     assert np.array_equal(np.isnan(found[:, 0]), titles == "film-000")
     assert not np.isnan(found[:, 1]).any()
     codes = np.where(positives, 2, np.arange(30) % 2)
     found = out_of_fold_scores(
-        vectors, labels_of(codes, "multiclass", ["a", "b", "c"]), titles, fold_of, seed=0
+        vectors, labels_of(codes, "multiclass", ["a", "b", "c"]), titles, by_folds(fold_of), seed=0
     )
     assert np.array_equal(np.isnan(found[:, 2]), titles == "film-000")
     assert not np.isnan(found[:, :2]).any()

@@ -1,11 +1,22 @@
 """The verdict in words: by how much context adds to what needs no training, or that it does not."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from mediafm_core.evaluation.formatting import closing_sentences, report_as_markdown
-from mediafm_core.evaluation.results import Difference, Evaluation, Report, Result
+from mediafm_core.evaluation.formatting import (
+    budget_tables,
+    closing_sentences,
+    report_as_markdown,
+)
+from mediafm_core.evaluation.results import (
+    Difference,
+    Evaluation,
+    LabelBudget,
+    Report,
+    Result,
+)
 from mediafm_core.evaluation.saved_results import as_document, as_report
 from mediafm_core.evaluation.verdict import verdict
 
@@ -117,3 +128,38 @@ def test_is_part_of_the_report_and_follows_from_it() -> None:
     again = as_report(document)
     assert again == found
     assert verdict(again) == verdict(found)
+
+
+def test_curves_of_label_budgets_have_a_row_per_representation() -> None:
+    few = LabelBudget(
+        5,
+        3,
+        [Result("flat", METRIC, 0.2, 0.1, 0.3), Result("inputs", METRIC, 0.3, 0.2, 0.4)],
+        [Difference("inputs", "flat", METRIC, 0.1, 0.05, 0.15)],
+    )
+    every = LabelBudget(
+        "all",
+        1,
+        [Result("flat", METRIC, 0.4, 0.3, 0.5)],
+        [Difference("in_context", "flat", METRIC, 0.01, -0.1, 0.1)],
+    )
+    large = LabelBudget(50, 3, why_not="A budget of 50 titles is larger than the 12 of 15 titles.")
+    found = replace(report(in_context__strongest=(0.1, 0.05, 0.2)), budgets=[few, large, every])
+    values, gains = budget_tables(found)
+    assert values == (
+        ["average precision", "5 titles", "all titles"],
+        [
+            ["flat", "0.200 (0.100 to 0.300)", "0.400 (0.300 to 0.500)"],
+            ["inputs", "0.300 (0.200 to 0.400)", ""],
+        ],
+    )
+    assert gains == (
+        ["average precision minus flat", "5 titles", "all titles"],
+        [
+            ["inputs", "+0.100 (+0.050 to +0.150) *", ""],
+            ["in_context", "", "+0.010 (-0.100 to +0.100)"],
+        ],
+    )
+    assert large.why_not in closing_sentences(found)
+    assert "| average precision minus flat | 5 titles | all titles |" in report_as_markdown(found)
+    assert budget_tables(replace(found, budgets=[large])) == []

@@ -79,6 +79,40 @@ def made_table(
     )
 
 
+def paired_table(
+    answers: Literal["learnable", "by chance"] = "learnable",
+    titles: int = 20,
+    shots: int = 60,
+    kinds: int = 12,
+) -> pa.Table:
+    """Make a table of pairs of shots, a question and its answer, each of one of several kinds.
+
+    The label of an answer is true if it is of another kind than the question; questions have none.
+    Answers by chance are of any kind, and their labels are drawn by themselves.
+    """
+    rng = np.random.default_rng(0)
+    pairs = titles * shots // 2
+    questions, replies = (
+        np.linalg.qr(rng.standard_normal((kinds, kinds)))[0] for _ in range(2)
+    )  # [kinds, kinds], orthonormal rows
+    asked, is_other = rng.integers(0, kinds, pairs), rng.random(pairs) < 0.3
+    answered = (asked + is_other * rng.integers(1, kinds, pairs)) % kinds
+    if answers == "by chance":
+        answered = rng.integers(0, kinds, pairs)
+    seen = np.stack([questions[asked], replies[answered]], axis=1).reshape(-1, kinds)
+    seen += 0.15 * rng.standard_normal(seen.shape)
+    label = np.stack([np.zeros(pairs, bool), is_other], axis=1).ravel()
+    return pa.table(
+        {
+            "title": np.repeat([f"title-{place:02d}" for place in range(titles)], shots),
+            "shot_index": np.tile(np.arange(shots), titles),
+            SEEN: to_arrow(seen.astype(np.float32)),
+            HEARD: to_arrow(rng.standard_normal((len(seen), 4)).astype(np.float32)),
+            "label": pa.array(label, mask=np.tile([True, False], pairs)),
+        }
+    )
+
+
 def written(table: pa.Table, path: Path) -> Path:
     pq.write_table(table, path)
     return path

@@ -18,6 +18,7 @@ FUSED, HIDDEN, METADATA = 24, 16, 6
 RANGES = {"video": [0, 12], "audio": [12, 20], "text": [20, 24]}
 ENCODERS = {"video": "v-1@0", "audio": "a-1@0", "text": "t-1@0"}
 SHOT_S = 7.5
+SCENE_SHOTS, GRAINS = 3, 2
 NAMES = {"alpha": "The Alpha", "beta": "Béta d'été", "gamma": "Gamma"}
 
 
@@ -61,6 +62,14 @@ class SmallCatalogue:
             "has_text": [line is not None for line in text],
         }
         contextual = random_units(shots, HIDDEN, [*seed, *model.encode()])
+        scenes = pa.table(
+            {
+                **keys,
+                "scene_index": np.arange(shots, dtype=np.int32) // SCENE_SHOTS,
+                "scene_probability": (np.arange(shots) % SCENE_SHOTS == 0).astype(np.float32),
+                "probabilities": to_arrow(random_probabilities(shots, [*seed, 4])),
+            }
+        )
         clips = propose_clips(table, 30.0)
         weights = overlap_weights(clips, table)
         first, last = weights.shot_ranges()
@@ -89,6 +98,7 @@ class SmallCatalogue:
             ("title_metadata_embedding", _one_row(title_id, METADATA, [*seed, 2]), ""),
             ("contextual_embeddings", pa.table({**keys, "embedding": to_arrow(contextual)}), model),
             ("title_embeddings", _one_row(title_id, HIDDEN, [*seed, *model.encode(), 3]), model),
+            ("scenes", scenes, model),
             ("clip_features", clips, model),
         ):
             self.store.write(self._record(asset, title_id, version), value, variant)
@@ -145,6 +155,10 @@ def save_tiny_model(small: SmallCatalogue, encoders: dict[str, str] = ENCODERS) 
 
 def random_units(rows: int, width: int, seed: list[int]) -> np.ndarray:
     return unit_length(np.random.default_rng(seed).normal(size=(rows, width)))
+
+
+def random_probabilities(rows: int, seed: list[int]) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(size=(rows, GRAINS)).astype(np.float32)
 
 
 def _one_row(title_id: str, width: int, seed: list[int]) -> pa.Table:

@@ -14,18 +14,19 @@ import pytest
 from small_catalogue import HIDDEN, MODEL, OTHER_MODEL, SmallCatalogue
 
 from mediafm_core.errors import StoreError
+from mediafm_core.pipeline.integrity.stored_files import missing_files
 from mediafm_core.store.features import (
     Conditions,
     TitleVersions,
     catalogue,
+    clean,
     publish_earlier_model,
     remove,
 )
+from mediafm_core.store.features.feature_tables import TABLES, VERSION
 from mediafm_core.store.features.snapshot_writer import recorded_versions
 from mediafm_core.store.store import Store
 from mediafm_core.vectors import to_numpy
-
-TABLES = ("catalogue", "titles", "shots", "clips", "clip_features", "title_features")
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_every_table_holds_what_parquet_holds(small: SmallCatalogue) -> None:
     publication = small.publish("beta", "alpha")
 
     assert (publication.outcome, publication.titles) == ("published", 2)
-    assert query(small, "FROM catalogue") == [(MODEL, HIDDEN, 1, 2)]
+    assert query(small, "FROM catalogue") == [(MODEL, HIDDEN, VERSION, 2)]
     titles = query(small, "SELECT title_id, name, tags, duration_s, shots FROM titles ORDER BY 1")
     assert titles == [
         ("alpha", "The Alpha", ["a", "b'c"], 150.0, 20),
@@ -81,6 +82,12 @@ def test_every_table_holds_what_parquet_holds(small: SmallCatalogue) -> None:
         "WHERE title_id = 'beta' AND shot_index < 2 ORDER BY ALL",
     )
     assert rows == [(0, 0.0, 179, None, False), (1, 7.5, 359, "“beta” says 1", True)]
+    scenes = query(small, "FROM scenes WHERE title_id = 'beta' ORDER BY scene_index")
+    assert scenes == [
+        ("beta", 0, 0.0, 22.5, 0, 2, 3, 1.0),
+        ("beta", 1, 22.5, 45.0, 3, 5, 3, 1.0),
+        ("beta", 2, 45.0, 52.5, 6, 6, 1, 1.0),
+    ]
     clips = small.store.read("clip_features", "beta", MODEL).drop_columns("embedding")
     assert query(small, "SELECT count(*) FROM clips WHERE title_id = 'beta'") == [(len(clips),)]
     assert query(small, "SELECT DISTINCT proposed FROM clips") == [(True,)]
@@ -137,10 +144,10 @@ def test_removed_titles_are_in_no_table_and_in_no_model(small: SmallCatalogue) -
     found = contents(small)
     for table in TABLES[1:]:
         assert {row[0] for row in found[table]} == {"alpha"}, table
-    assert found["catalogue"] == [(MODEL, HIDDEN, 1, 1)]
+    assert found["catalogue"] == [(MODEL, HIDDEN, VERSION, 1)]
     assert remove(small.store, ["alpha"]) == 1
     empty = {table: [] for table in TABLES}
-    assert contents(small) == {**empty, "catalogue": [(MODEL, HIDDEN, 1, 0)]}
+    assert contents(small) == {**empty, "catalogue": [(MODEL, HIDDEN, VERSION, 0)]}
     assert small.publish("beta").titles == 1
 
 
@@ -159,6 +166,18 @@ def test_new_model_is_held_back_until_every_title_has_it(small: SmallCatalogue) 
     assert small.publish("gamma", model=OTHER_MODEL).outcome == "published"
     assert query(small, "SELECT model_version, titles FROM catalogue") == [(OTHER_MODEL, 3)]
     assert query(small, "SELECT DISTINCT model_version FROM clip_features") == [(OTHER_MODEL,)]
+
+
+def test_no_file_is_missing_after_a_cutover_that_was_held_back(small: SmallCatalogue) -> None:
+    small.filled("alpha", "beta")
+    for title_id in ("alpha", "beta"):
+        small.write(title_id, OTHER_MODEL)
+        small.publish(title_id, model=OTHER_MODEL)
+    for title_id in ("alpha", "beta"):
+        small.write(title_id, OTHER_MODEL, edition=2)
+        small.publish(title_id, model=OTHER_MODEL)
+    clean(small.store, (), grace_s=0.0)
+    assert list(missing_files(small.store)) == []
 
 
 def test_title_that_is_out_of_date_holds_the_new_model_back(small: SmallCatalogue) -> None:

@@ -20,7 +20,13 @@ from mediafm_core.model.training.training_checkpoint import (
     read_metadata,
 )
 
-_FREE = {"hidden_dropout_prob", "attention_probs_dropout_prob", "context_layer"}
+_FREE = {
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "input_dropout_prob",
+    "modality_dropout_prob",
+    "context_layer",
+}
 WEIGHTS = "network."  # prefix of the network's tensors in a checkpoint
 
 

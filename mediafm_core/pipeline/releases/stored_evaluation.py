@@ -269,6 +269,7 @@ def _digest(
             "folds": request.folds or defaults.folds,
             "seeds": request.seeds or defaults.seeds,
             "bootstrap": request.bootstrap or defaults.bootstrap_samples,
+            "budgets": [defaults.budgets, defaults.budget_draws] if defaults.budgets else None,
             "arithmetic": vector_precision(settings),
         }
     )

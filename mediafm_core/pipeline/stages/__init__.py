@@ -9,4 +9,5 @@ Modules, with the assets that they compute:
     embed_stage: `timed_text`, `video_embeddings`, `audio_embeddings`, `text_embeddings`,
         `title_metadata_embedding` and `fused_embeddings`.
     context_stage: `contextual_embeddings`, with the title's vector beside it, and `clip_features`.
+    scenes_stage: `scenes`.
 """

@@ -78,7 +78,10 @@ def clip_features(work: Work) -> None:
     contextual = to_numpy(work.read("contextual_embeddings")["embedding"])
     name = content["files"]["clips"]
     if name is None:
-        clips = propose_clips(shots, work.platform.settings.clips.proposed_s)
+        settings, starts = work.platform.settings.clips, None
+        if settings.proposed_at == "scenes":
+            starts = work.read("scenes")["scene_probability"].to_numpy()
+        clips = propose_clips(shots, settings.proposed_s, starts)
     else:
         end = shots["end_s"][-1].as_py()
         language = content["manifest"]["language"]

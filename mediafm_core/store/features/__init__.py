@@ -19,7 +19,12 @@ from mediafm_core.store.features.publication import (
     publish_earlier_model,
     remove,
 )
-from mediafm_core.store.features.read_tables import PublishedCatalogue, catalogue, open_features
+from mediafm_core.store.features.read_tables import (
+    PublishedCatalogue,
+    catalogue,
+    has_earlier_tables,
+    open_features,
+)
 from mediafm_core.store.features.shards import TitleVersions
 from mediafm_core.store.features.unused_shards import CleanedFeatures, clean
 
@@ -31,6 +36,7 @@ __all__ = [
     "TitleVersions",
     "catalogue",
     "clean",
+    "has_earlier_tables",
     "open_features",
     "publish",
     "publish_earlier_model",

@@ -7,7 +7,10 @@ needed; `h` is the width of the model):
     titles          title_id (key), name, kind, language, synopsis, tags VARCHAR[], duration_s,
                     shots, clips, model_version, data_version, title_version
     shots           title_id, shot_index, start_s, end_s, start_frame, end_frame, text,
-                    has_video, has_audio, has_text, embedding FLOAT[h]           in context
+                    has_video, has_audio, has_text, scene_index, scene_probability,
+                    embedding FLOAT[h]                                           in context
+    scenes          title_id, scene_index, start_s, end_s, first_shot, last_shot, shots,
+                    start_probability
     clips           title_id, clip_id, start_s, end_s, proposed, first_shot, last_shot,
                     labels MAP(VARCHAR, VARCHAR): labels['genre'] is one of them
     clip_features   title_id, clip_id, model_version, embedding FLOAT[h]; with fused vectors also
@@ -25,14 +28,16 @@ that no query mixes clips with and without.
 The order of rows is not defined: use ORDER BY.
 
 A shard holds the rows of some titles in three Parquet files, `titles`, `shots` and `clips`; vectors
-of titles and clips are columns of theirs, so that the six tables are views over three files.
+of titles and clips are columns of theirs, and scenes are groups of shots, so that the seven tables
+are views over three files.
 """
 
 from typing import NamedTuple
 
-VERSION = 1  # of these tables; a file of another version is rebuilt
+VERSION = 2  # of these tables; a file of another version is rebuilt
+_FIRST_WITH_SCENES = 2
 
-TABLES = ("catalogue", "titles", "shots", "clips", "clip_features", "title_features")
+TABLES = ("catalogue", "titles", "shots", "scenes", "clips", "clip_features", "title_features")
 
 FUSED = "fused"  # column of pooled fused vectors, and their space in the details of a record
 
@@ -43,32 +48,71 @@ FILES = {
 }
 """The files of a shard, and the order of their rows."""
 
-# A view of readers to the file that it is over and its columns.
-VIEWS = {
-    "titles": (
+
+class View(NamedTuple):
+    """A view of readers: the file of a shard that it reads, its columns, and their grouping."""
+
+    file: str
+    columns: str
+    grouping: str = ""
+
+
+_VIEWS = {
+    "titles": View(
         "titles",
         "title_id, name, kind, language, synopsis, tags, duration_s, shots, clips, "
         "{model} AS model_version, data_version, title_version",
     ),
-    "shots": (
+    "shots": View(
         "shots",
-        "title_id, shot_index, start_s, end_s, start_frame, end_frame, text, "
-        "has_video, has_audio, has_text, embedding::FLOAT[{dimension}] AS embedding",
+        "title_id, shot_index, start_s, end_s, start_frame, end_frame, text, has_video, "
+        "has_audio, has_text, {scenes}embedding::FLOAT[{dimension}] AS embedding",
     ),
-    "clips": (
+    "scenes": View(
+        "shots",
+        "title_id, scene_index, min(start_s) AS start_s, max(end_s) AS end_s, "
+        "min(shot_index) AS first_shot, max(shot_index) AS last_shot, "
+        "count(*)::INTEGER AS shots, arg_min(scene_probability, shot_index) AS start_probability",
+        "GROUP BY title_id, scene_index",
+    ),
+    "clips": View(
         "clips",
         "title_id, clip_id, start_s, end_s, proposed, first_shot, last_shot, labels",
     ),
-    "clip_features": (
+    "clip_features": View(
         "clips",
         "title_id, clip_id, {model} AS model_version, embedding::FLOAT[{dimension}] AS embedding"
         "{fused}",
     ),
-    "title_features": (
+    "title_features": View(
         "titles",
         "title_id, {model} AS model_version, embedding::FLOAT[{dimension}] AS embedding",
     ),
 }
+
+
+def views(version: int, model: str, dimension: int, fused: int) -> dict[str, View]:
+    """Return the views over shards, with their columns complete.
+
+    Args:
+        version: of the tables when the shards were written; an earlier one has fewer columns.
+        model: model version, as an SQL literal.
+        dimension: width of its vectors.
+        fused: width of the fused vectors of clips; 0 where not every title has them.
+    """
+    has_scenes = version >= _FIRST_WITH_SCENES
+    values = {
+        "model": model,
+        "dimension": dimension,
+        "scenes": "scene_index, scene_probability, " if has_scenes else "",
+        "fused": fused_column(fused),
+    }
+    return {
+        name: view._replace(columns=view.columns.format(**values))
+        for name, view in _VIEWS.items()
+        if has_scenes or name != "scenes"
+    }
+
 
 # Internal tables of the small file, in a schema that SHOW TABLES leaves out.
 CREATE = """
@@ -113,16 +157,21 @@ ARTEFACTS = {
     ),
     "contextual_embeddings": FeatureSource(per_model=True),
     "title_embeddings": FeatureSource(per_model=True),
+    "scenes": FeatureSource(
+        per_model=True, columns=("title_id", "shot_index", "scene_index", "scene_probability")
+    ),
     "clip_features": FeatureSource(per_model=True),
 }
 
 SELECT_SHOTS = """
 SELECT title_id, shot_index, start_s, end_s, start_frame, end_frame, text,
-       has_video, has_audio, has_text, contextual.embedding::FLOAT[{dimension}] AS embedding
+       has_video, has_audio, has_text, scene_index, scene_probability,
+       contextual.embedding::FLOAT[{dimension}] AS embedding
 FROM shots
 JOIN timed_text USING (title_id, shot_index)
 JOIN fused_embeddings USING (title_id, shot_index)
 JOIN contextual_embeddings AS contextual USING (title_id, shot_index)
+JOIN scenes USING (title_id, shot_index)
 ORDER BY title_id, shot_index
 """
 SELECT_CLIPS = """

@@ -35,6 +35,7 @@ from mediafm_core.store.features.snapshot_writer import (
     REMEDY,
     SnapshotWriter,
     finished,
+    has_artefacts,
     writing,
 )
 from mediafm_core.store.store import FEATURES_FILE, Store
@@ -243,8 +244,10 @@ def _migrate(
     ready = writer.titles()
     waiting = kept - ready.keys()
     if waiting:
-        # Computed, but its run was killed before it could publish.
-        late = waiting & finished(store, model)
+        # Computed, but its run was killed before it could publish. After an upgrade, a title may
+        # have features and lack an artefact that the tables of this version need.
+        done = waiting & finished(store, model)
+        late = {title_id for title_id in done if has_artefacts(store, model, title_id)}
         written += writer.add(late)
         waiting -= late
     if not waiting and conditions:

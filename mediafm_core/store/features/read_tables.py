@@ -103,6 +103,12 @@ def open_features(
     return connection
 
 
+def has_earlier_tables(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Return True if an earlier version of MediaFM published the tables, so that some may lack."""
+    (version,) = connection.execute("SELECT schema_version FROM catalogue").fetchall()[0]
+    return bool(version < feature_tables.VERSION)
+
+
 def _files(store: Store, snapshot: Snapshot) -> list[str]:
     """Return the files that the views read, by their paths and as the views name them."""
     keys = [

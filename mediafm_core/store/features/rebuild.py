@@ -18,6 +18,7 @@ from mediafm_core.store.features.snapshot_writer import (
     LOCK,
     SnapshotWriter,
     finished,
+    has_artefacts,
     recorded_versions,
     writing,
 )
@@ -65,7 +66,7 @@ def rebuild_features(store: Store, model: str, damaged: Collection[str]) -> int:
             there = set(titles_in(connection, store, of_lost))
             if not readable:
                 there = finished(store, model)
-            ready = {title_id for title_id in there if _has_artefacts(store, model, title_id)}
+            ready = {title_id for title_id in there if has_artefacts(store, model, title_id)}
             wanted = recorded_versions(store, model, ready - writer.titles().keys())
             try:
                 written = writer.add(wanted)
@@ -84,14 +85,6 @@ def rebuild_features(store: Store, model: str, damaged: Collection[str]) -> int:
             for file in feature_tables.FILES:
                 store.files.remove(shard_key(model, file, name))
     return written
-
-
-def _has_artefacts(store: Store, model: str, title_id: str) -> bool:
-    """Return True if all artefacts of a title's rows exist."""
-    return store.has("title", title_id, suffix=".json") and all(
-        store.has(asset, title_id, model if source.per_model else "")
-        for asset, source in feature_tables.ARTEFACTS.items()
-    )
 
 
 def _save(store: Store, writer: SnapshotWriter, key: str) -> None:

@@ -294,7 +294,8 @@ def _check(found: Mapping[str, pa.Table], model: str, title_ids: Sequence[str]) 
         if wanted[title_id] != arrived.get(title_id, 0):
             raise StoreError(
                 f"{title_id} has {wanted[title_id]} shots, of which {arrived.get(title_id, 0)} "
-                f"have timed text, fused and contextual embeddings of {model}: run it again."
+                "have timed text, scenes, fused and contextual embeddings of "
+                f"{model}: run it again."
             )
 
 

@@ -200,7 +200,7 @@ def write_snapshot(
         connection.execute(feature_tables.CREATE.format(database="prepared"))
         connection.execute(
             "INSERT INTO prepared.catalogue VALUES ($1, $2, $3, $4)",
-            [snapshot.model, snapshot.dimension, feature_tables.VERSION, snapshot.titles],
+            [snapshot.model, snapshot.dimension, snapshot.schema_version, snapshot.titles],
         )
         where = place(store.files)
         connection.execute(
@@ -218,16 +218,17 @@ def write_snapshot(
             connection.execute(f"INSERT INTO prepared.storage.{table} FROM listed")
             connection.unregister("listed")
         _write_fused(connection, snapshot)
-        values = {
-            "model": literal(snapshot.model),
-            "dimension": snapshot.dimension,
-            "fused": feature_tables.fused_column(snapshot.fused_dimension),
-        }
-        for view, (file, columns) in feature_tables.VIEWS.items():
-            source = rows(store.files, snapshot.model, file, snapshot.shards, local)
+        views = feature_tables.views(
+            snapshot.schema_version,
+            literal(snapshot.model),
+            snapshot.dimension,
+            snapshot.fused_dimension,
+        )
+        for name, view in views.items():
+            source = rows(store.files, snapshot.model, view.file, snapshot.shards, local)
             connection.execute(
-                f"CREATE VIEW prepared.{view} AS "  # noqa: S608 - names are our own
-                f"SELECT {columns.format(**values)} FROM ({source})"
+                f"CREATE VIEW prepared.{name} AS "  # noqa: S608 - names are our own
+                f"SELECT {view.columns} FROM ({source}) {view.grouping}"
             )
         connection.commit()
     finally:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from mediafm_core.disk.seals import seal_file
 from mediafm_core.errors import IdentityMismatchError, StoreError
 from mediafm_core.fusion.space import FusedSpace
+from mediafm_core.store.features import feature_tables
 from mediafm_core.store.features.feature_tables import FUSED
 from mediafm_core.store.features.shards import (
     Published,
@@ -162,7 +163,8 @@ class SnapshotWriter:
 
     def cut_over(self, seen: Snapshot | None) -> None:
         """Replace the published snapshot by this one."""
-        if seen is not None and seen.is_sharded:
+        model = self.snapshot.model
+        if seen is not None and seen.is_sharded and seen.model != model:
             # A rollback may publish it again: its file is kept as it is.
             with self.store.staging() as folder:
                 kept = folder / SNAPSHOT_FILE
@@ -170,6 +172,8 @@ class SnapshotWriter:
                 self.store.commit(kept, snapshot_key(seen.model))
         self.snapshot = replace(self.snapshot, was_published=True)
         self.save(FEATURES_FILE)
+        # Its file from before the cutover, or of earlier tables, names shards that `clean` removes.
+        self.store.files.remove(snapshot_key(model))
 
 
 @contextmanager
@@ -201,6 +205,14 @@ def finished(store: Store, model: str) -> set[str]:
     """Return the titles that have clip features of a model in Parquet."""
     entries = store.files.entries(f"clip_features/{model}")
     return {PurePosixPath(entry.key).stem for entry in entries}
+
+
+def has_artefacts(store: Store, model: str, title_id: str) -> bool:
+    """Return True if all artefacts of a title's rows exist."""
+    return store.has("title", title_id, suffix=".json") and all(
+        store.has(asset, title_id, model if source.per_model else "")
+        for asset, source in feature_tables.ARTEFACTS.items()
+    )
 
 
 def _dimension(store: Store, title_id: str, model: str) -> int:

@@ -19,7 +19,7 @@ from mediafm_core.pipeline.planning.title_comparison import TitleComparison
 from mediafm_core.pipeline.planning.title_selection import select_titles
 
 EventType = dg.DagsterEventType
-WITH_PICTURES = ("shots", "keyframes", "contextual_embeddings", "clip_features")
+WITH_PICTURES = ("shots", "keyframes", "contextual_embeddings", "scenes", "clip_features")
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,7 @@ def states(platform) -> dict[str, str]:
         "soundtrack/cat.flac",
         "title_embeddings/{model}/cat.parquet",
         "contextual_embeddings/{model}/cat.parquet",
+        "scenes/{model}/cat.parquet",
     ],
 )
 def test_a_missing_file_is_computed_again(catalogue, ingested, lost):

@@ -1,5 +1,7 @@
 """A change makes only the assets stale that depend on it."""
 
+import shutil
+
 import pytest
 from films import ingest_titles, write_manifest
 
@@ -7,7 +9,7 @@ from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.planning.asset_states import catalogue_states
 
 ALL = set(SPECS)
-AFTER_FUSION = {"fused_embeddings", "contextual_embeddings", "clip_features"}
+AFTER_FUSION = {"fused_embeddings", "contextual_embeddings", "scenes", "clip_features"}
 
 
 def computed(outcomes: dict) -> dict[str, set[str]]:
@@ -76,6 +78,7 @@ def test_touched_files_with_the_same_content_change_nothing_but_the_title(catalo
             {"shots", "keyframes", "soundtrack", "video_embeddings", *AFTER_FUSION},
         ),
         ({"clips": {"proposed_s": 3.0}}, {"clip_features"}),
+        ({"clips": {"proposed_s": 5.0, "proposed_at": "seconds"}}, {"clip_features"}),
     ],
 )
 def test_a_changed_setting_makes_dependent_assets_stale(catalogue, override, expected):
@@ -83,6 +86,18 @@ def test_a_changed_setting_makes_dependent_assets_stale(catalogue, override, exp
     assert states(platform)["cat"] == "stale"
     done = computed(ingest_titles(platform, ["cat"]))["cat"]
     assert done == expected
+
+
+def test_a_store_without_scenes_gets_them_for_every_title(catalogue):
+    platform = catalogue.platform()
+    shutil.rmtree(catalogue.store / "scenes")
+    assert states(platform) == {"cat": "stale", "coffee": "stale"}
+    found = {each.title_id: each.assets for each in catalogue_states(platform)}
+    assert found["cat"]["contextual_embeddings"] == "present"
+    assert found["cat"]["clip_features"] == "stale", "its input is missing"
+    again = {name: {"scenes"} for name in ("cat", "coffee")}
+    assert computed(ingest_titles(platform, ["cat", "coffee"])) == again
+    assert states(platform) == {"cat": "present", "coffee": "present"}
 
 
 def test_a_lost_artefact_is_computed_again(catalogue):

@@ -71,7 +71,7 @@ def test_readers_a_rollback_and_a_run_find_what_they_need(catalogue):
 
     cleaned = clean_up(platform)
     assert cleaned.models == (models[0],)
-    assert cleaned.artefacts == 2 * 3
+    assert cleaned.artefacts == 2 * 4
     assert cleaned.bytes > 0
     assert folders_with_files(catalogue.store) == set(models[1:])
     assert {path.name for path in platform.store.models.iterdir()} >= set(models)
@@ -86,7 +86,7 @@ def test_readers_a_rollback_and_a_run_find_what_they_need(catalogue):
 
 
 def folders_with_files(store: Path) -> set[str]:
-    assets = ("contextual_embeddings", "title_embeddings", "clip_features", "features")
+    assets = ("contextual_embeddings", "title_embeddings", "scenes", "clip_features", "features")
     return {
         path.relative_to(store / asset).parts[0]
         for asset in assets
