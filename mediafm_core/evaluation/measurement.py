@@ -218,9 +218,8 @@ def evaluate(
     )
     if not few.budgets:
         return report
-    state.show("intervals of label budgets")
     with clock.working("intervals"):
-        curve = few.measured(report, tested, baselines)
+        curve = few.measured(report, tested, baselines, state.show)
     return replace(
         report,
         budgets=curve,
