@@ -66,7 +66,7 @@ def counts_of(batch: Batch) -> Counts:
 
 
 def part(batch: Batch, chosen: slice) -> Batch:
-    return Batch(*(tensor[chosen] for tensor in batch))
+    return Batch(*(None if tensor is None else tensor[chosen] for tensor in batch))
 
 
 def test_the_default_is_masked_shot_modeling_as_published() -> None:
