@@ -112,7 +112,17 @@ def main() -> None:
 
 def small(inputs: SmallInputs) -> list[str]:
     """Return the command line of the small setting."""
-    return ["--table", str(inputs.table), "--vectors", "vector", "--folds", "2", "--prefix"]
+    return [
+        "--table",
+        str(inputs.table),
+        "--vectors",
+        "vector",
+        "--folds",
+        "3",
+        "--rounds",
+        "1",
+        "--prefix",
+    ]
 
 
 def from_table(path: Path, columns: Sequence[str], label: str) -> list[Title]:

@@ -6,6 +6,7 @@ mapped into memory. So each network is loaded once, and never two at a time.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 IN_CONTEXT = "in_context"
 
+_LEAST_PROBABILITY = 1e-4  # of a scene start; a title's first shot has probability 0
+
 
 class VectorRequest(NamedTuple):
     """Kind of vectors to compute with a network.
@@ -32,11 +35,12 @@ class VectorRequest(NamedTuple):
     Attributes:
         mode: Input of the network. `in_context`: the whole title, of which the unit is a slice;
             `alone`: the unit's shots only; `prefix`: the unit's shots and all shots before them;
-            `title`: the whole title, for the title's own vector, the same for all of its units.
+            `title`: the whole title, for the title's own vector, the same for all of its units;
+            `scenes`: the whole title, for the log-odds of a scene that starts with the unit.
         zeroed: Modality that is set to zero in the input.
     """
 
-    mode: Literal["in_context", "alone", "prefix", "title"]
+    mode: Literal["in_context", "alone", "prefix", "title", "scenes"]
     zeroed: str | None = None
 
 
@@ -116,9 +120,20 @@ def compute_vectors(
     """
     if request.zeroed is not None:
         units = with_zeros_for(units, request.zeroed)
+    if request.mode == "scenes":
+        return units.describe(partial(_scenes, network))
     if request.mode in ("in_context", "title"):
         return _whole_titles(network, units, request.mode == "title", precision)
     return _spans(network, units, request.mode == "prefix", precision)
+
+
+def _scenes(network: "MediaFM", title: TitleUnits) -> np.ndarray:
+    """Compute log-odds `[k, 1]`, which a linear probe of one column leaves in their order."""
+    from mediafm_core.inference.scenes import title_scenes
+
+    found = title_scenes(network, title.fused, title.metadata, title_id=title.title_id)
+    odds = found.probability.clip(_LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
+    return np.log(odds / (1 - odds))[title.spans[:, :1]]
 
 
 def _whole_titles(

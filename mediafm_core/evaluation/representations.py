@@ -18,6 +18,8 @@
     flat_in_context             `flat` beside `in_context`: own detail and context
     prefix                      MediaFM's vectors from the title's shots up to the unit's end
     title                       MediaFM's vector of the whole title
+    scenes                      one number, found without labels: the probability of a scene that
+                                starts at the unit, in log-odds, from the whole title
 
 and ablations of `in_context`:
 
@@ -56,7 +58,7 @@ COMPOSED: dict[str, tuple[str, ...]] = {
     "flat_in_context": ("flat", IN_CONTEXT),
 }
 """Representations that stand side by side in one probe, each penalised separately."""
-FROM_NETWORK = (UNTRAINED, "alone", IN_CONTEXT, "prefix", "title")
+FROM_NETWORK = (UNTRAINED, "alone", IN_CONTEXT, "prefix", "title", "scenes")
 WITHOUT_NETWORK = (*FIXED, COMPACT, INPUTS)
 WINDOWS = (8, 32, 128)
 """Window lengths that `--ablations` tests where they are shorter than the longest title."""

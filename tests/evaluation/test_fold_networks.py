@@ -14,6 +14,7 @@ from mediafm_core.evaluation.evaluation_sources import Table
 from mediafm_core.evaluation.networks import FoldNetworks
 from mediafm_core.evaluation.representations import network_request
 from mediafm_core.evaluation.seed_representations import SeedRepresentations
+from mediafm_core.inference.scenes import title_scenes
 from mediafm_core.inference.streaming import embed_up_to
 from mediafm_core.inference.whole_title import contextualise, embed_alone
 from mediafm_core.vectors import to_arrow, to_numpy
@@ -31,6 +32,7 @@ NAMES = (
     "published",
     "untrained",
     "both",
+    "scenes",
 )
 FOLD_OF = np.repeat([0, 1, 1, 0], SHOTS)  # title-00 and title-03 are tested in fold 0
 
@@ -145,6 +147,8 @@ class TestNetworkVectors:
             ),
             "prefix": embed_up_to(network, fused),
         }
+        probability = title_scenes(network, fused).probability.clip(1e-4)
+        expected["scenes"] = np.log(probability / (1 - probability))[:, None]
         zeroed = fused.copy()
         zeroed[:, : WIDTHS[SEEN]] = 0
         zeroed /= np.linalg.norm(zeroed, axis=1, keepdims=True)

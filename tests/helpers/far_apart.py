@@ -18,12 +18,12 @@ def made_titles(count: int, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]
     """Return fused vectors `[n, 24]` float32 and labels `[n]` int64 of titles."""
     rng = np.random.default_rng(seed)
     markers, echoes = rng.standard_normal((2, CODES, WIDTH))
-    special = 2 * rng.standard_normal(WIDTH)  # common to all of them
+    special = rng.standard_normal(WIDTH)  # common to all of them
     titles = []
     for _ in range(count):
         shots, labels = [], []
         for code in rng.integers(CODES, size=CHAPTERS):
-            length = int(rng.integers(22, 27))
+            length = int(rng.integers(20, 31))
             chapter = rng.standard_normal((length, WIDTH))
             for place, vectors in ((0, markers), (-1, echoes)):
                 chapter[place] = special + vectors[code] + 0.2 * chapter[place]

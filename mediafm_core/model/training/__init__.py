@@ -1,4 +1,4 @@
-"""Training of the MediaFM network by Masked Shot Modeling.
+"""Training of the MediaFM network: Masked Shot Modeling, or past against future.
 
 In: the fused vectors of a catalogue and the settings of a training. Out: a trained model's folder,
 checkpoints to resume from, and progress events.
@@ -10,11 +10,14 @@ Modules:
     batches: sequences of shots that every step reads.
     masking: masks of every step, by mask ratio, spans and modalities.
     objective: loss of masked shots, and the terms that can be added to it.
+    past_future: loss of finding the future of a shot from its past.
+    scene_targets: targets of the scene boundary loss with two directions.
     pseudo_boundaries: pseudo-labels of scene starts, the target of the boundary loss.
     novelty_statistics: statistics of the novelty features before the first step.
     optimisers: Muon and AdamW, with their learning rates.
     training_loop: forward, backward, update, validation, checkpoint.
     validation: split of the titles, and loss of held-out titles under fixed masks.
+    past_future_validation: loss and accuracy of past against future on held-out titles.
     baselines: predictions of masked shots without a network.
     training_checkpoint: checkpoints of unfinished trainings on disk.
     warm_start: initial weights from a model or a checkpoint.

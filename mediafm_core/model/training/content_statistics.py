@@ -1,12 +1,12 @@
 """Fitting of the content head on the titles of a training, before its first step.
 
-The targets are the boundaries that similarity finds in whole titles. A quarter of the titles is
-held out, on which the head is calibrated: with few titles it memorises them, and the less its
-logits say about unseen titles, the smaller they are made. With fewer than four titles there is no
-content head.
+The targets are the boundaries that similarity finds in whole titles. A first head is fitted without
+a quarter of the titles, and calibrated on these: with few titles it memorises them, and the less
+its logits say about unseen titles, the smaller they are made. The head itself is then fitted to all
+titles. With fewer than four titles there is none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -40,23 +40,26 @@ def fit_content(head: ContentHead, slow: SlowFeatures, titles: Sequence[Tensor])
         return
     order = np.random.default_rng(0).permutation(len(titles))
     held_out = set(order[: len(titles) // 4].tolist())
-    sets: tuple[list[tuple[Tensor, Tensor]], list[tuple[Tensor, Tensor]]] = ([], [])
-    for number, title in enumerate(titles):
-        targets = boundary_marginals([vectors.numpy() for vectors in slow(title)])
-        # The start of a title is no boundary between scenes.
-        sets[number in held_out].append((title[1:], torch.from_numpy(targets[1:])))
-    (shots, targets_), (unseen, unseen_targets) = (
-        (torch.cat([pair[0] for pair in pairs]), torch.cat([pair[1] for pair in pairs]))
-        for pairs in sets
-    )
-    if not len(shots) or not len(unseen):  # titles of one shot
+    targets = [boundary_marginals([vectors.numpy() for vectors in slow(each)]) for each in titles]
+
+    def together(numbers: Iterable[int]) -> tuple[Tensor, Tensor]:
+        """Return shots and targets but of first shots, which start no scene within a title."""
+        chosen = list(numbers)
+        return (
+            torch.cat([titles[number][1:] for number in chosen]),
+            torch.cat([torch.from_numpy(targets[number][1:]) for number in chosen]),
+        )
+
+    seen = together(number for number in range(len(titles)) if number not in held_out)
+    unseen, expected = together(held_out)
+    if not len(seen[0]) or not len(unseen):  # titles of one shot
         return
-    layers = _train(shots, targets_)
+    logits = content_logits(unseen, _train(*seen))
+    head.calibration.copy_(calibration(logits.double(), expected.double()))
+    layers = _train(*together(range(len(titles))))
     for (weight, bias), (new_weight, new_bias) in zip(head.parts(), layers, strict=True):
         weight.copy_(new_weight)
         bias.copy_(new_bias)
-    logits = content_logits(unseen, layers)
-    head.calibration.copy_(calibration(logits.double(), unseen_targets.double()))
 
 
 def _train(shots: Tensor, targets: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -1,4 +1,7 @@
-"""The objective: Masked Shot Modeling, and the terms that can be added to it.
+"""The objective: Masked Shot Modeling, or past against future, and terms that can be added.
+
+A network that reads in two directions is trained by `past_future`, and by scene boundaries at
+several grains (`scene_targets`). All else is for a network that reads a title as a whole:
 
 20 % of a title's shots are replaced by `[MASK]` and predicted from the rest; the loss is the cosine
 distance between prediction and original (Netflix's technology blog, 23 February 2026). That is the

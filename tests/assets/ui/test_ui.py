@@ -291,6 +291,15 @@ def test_the_page_of_clips_lists_them_and_shows_pictures(person: Person):
     person.keeps("clips_pictures")
 
 
+def test_the_page_of_scenes_shows_where_they_start(person: Person):
+    person.opens("/assets/scenes")
+    person.reads("contact_sheet", "start_probability", "median_scene_s", "scene_probability")
+    person.keeps("scenes")
+    person.clicks("[Show Markdown]")
+    assert person.sees_a_picture() > 150  # the last title to come may have a single shot
+    person.keeps("scenes_pictures")
+
+
 def test_a_check_shows_its_description(person: Person):
     person.opens("/assets/shots?view=checks&checkDetail=shots_partition_title")
     person.reads("shots_partition_title", "Check that shots follow each other without gap")

@@ -1,23 +1,19 @@
 """Data-parallel training over gloo on the loopback interface."""
 
 import json
-import os
-import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
-import torch
-from safetensors.torch import load_file
+from several_processes import TOLERANCES, together, weights
 
 import mediafm_core.cli.train_worker
 from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.training import launch
-from mediafm_core.model.training.distributed import World, process_group
+from mediafm_core.model.training.distributed import World
 from mediafm_core.model.training.progress_events import CurvePoint, Event, Phase, Progress, Started
 from mediafm_core.model.training.training import train
 from mediafm_core.model.training.training_data import TrainingData
@@ -30,15 +26,6 @@ SETTINGS = TrainingSettings(
 )
 
 
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "model.safetensors")
-
-
-# Other splits of a step sum float32 numbers in another order: seen 5e-6 after six steps of AdamW,
-# which scales small gradients up.
-# Muon's iteration is in bfloat16, which sometimes rounds that to the next number of eight bits:
-# seen 1.3e-4, 6e-6 in the mean.
-TOLERANCES = {"adamw": 2e-5, "muon": 5e-4}
 # Its gradient is zero except for rounding, which AdamW scales up to the learning rate.
 WITHOUT_GRADIENT = "prediction.copy.key.bias"
 
@@ -99,26 +86,6 @@ def train_with_own_seed(
 ) -> None:
     with pytest.raises(ConfigurationError, match="have different data or settings"):
         train(data, TINY, settings.model_copy(update={"seed": world.rank}), out, world=world)
-
-
-def together(size: int, work: Callable[..., None], *arguments: object) -> None:
-    """Train in processes forked from this one, which saves importing torch again."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.start_processes(
-        _join_and_work, (size, port, work, arguments), nprocs=size, start_method="fork"
-    )
-
-
-def _join_and_work(
-    rank: int, size: int, port: int, work: Callable[..., None], arguments: tuple[object, ...]
-) -> None:
-    names = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "MASTER_PORT": port}
-    os.environ |= {name: str(value) for name, value in names.items()}
-    os.environ["MASTER_ADDR"] = "127.0.0.1"
-    with process_group("cpu") as world:
-        work(world, *arguments)
 
 
 def test_a_lost_process_ends_the_others_and_the_training_can_be_resumed(trained_store) -> None:

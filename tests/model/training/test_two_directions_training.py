@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from several_processes import TOLERANCES, together, weights
 from stopped_training import BRIEF, assert_same_weights, train_until
-from test_data_parallel import TOLERANCES, together, weights
 
 from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
