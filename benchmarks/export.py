@@ -142,6 +142,8 @@ def random_titles(first: int, count: int, clips: int, centres: np.ndarray) -> di
         "end_frame": index * np.int64(144) + 143,
         "text": pa.array(["what is said"] * len(index)),
         **{f"has_{name}": np.ones(len(index), bool) for name in ("video", "audio", "text")},
+        "scene_index": index // 9,
+        "scene_probability": np.where(index % 9 == 0, np.float32(0.8), np.float32(0.05)),
         "embedding": embedding,
     }
     clips_of_titles = {

@@ -129,6 +129,8 @@ def _tables(first: int, embedding: np.ndarray) -> dict[str, pa.Table]:
             *(("start_s", pa.float64()), ("end_s", pa.float64())),
             *(("start_frame", pa.int64()), ("end_frame", pa.int64()), ("text", pa.string())),
             *((f"has_{name}", pa.bool_()) for name in ("video", "audio", "text")),
+            ("scene_index", pa.int32()),
+            ("scene_probability", pa.float32()),
             ("embedding", to_arrow(embedding[:1]).type),
         ]
     )
