@@ -6,7 +6,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchmarks.scaling_curve import Point, Size, draw, held_out, parse_counts, parse_sizes
+from benchmarks.scaling_curve import Size, held_out, parse_counts, parse_sizes
+from benchmarks.scaling_figures import Point, draw
 from mediafm_core.config.settings import load_settings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.evaluation.results import Difference, Result
