@@ -41,6 +41,7 @@ from mediafm_core.evaluation.folds import folds_of
 from mediafm_core.evaluation.metrics import metric_names
 from mediafm_core.evaluation.network_vectors import VectorRequest, compute_vectors
 from mediafm_core.evaluation.networks import FoldNetworks
+from mediafm_core.evaluation.probe_splits import by_folds
 from mediafm_core.evaluation.probes import out_of_fold_scores
 from mediafm_core.evaluation.table_units import read_table
 from mediafm_core.evaluation.units import Units
@@ -169,7 +170,7 @@ class Trainings:
                         Vectors(name, vectors),
                         fold.labels,
                         self.titles,
-                        fold.probe_fold_of,
+                        by_folds(fold.probe_fold_of),
                         seed,
                     )
                     so_far = of_seed.setdefault(name, np.full_like(found, np.nan))
