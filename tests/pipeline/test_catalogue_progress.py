@@ -56,7 +56,8 @@ def test_all_assets_of_all_titles_are_the_whole():
     for asset in SPECS:
         for title in ("a", "b"):
             run.compute(title, asset, 1.0)
-    assert (run.last.done, run.last.total, run.last.unit) == (2 * len(SPECS), 2 * len(SPECS), "assets")
+    whole = 2 * len(SPECS)
+    assert (run.last.done, run.last.total, run.last.unit) == (whole, whole, "assets")
     assert run.last.share == 1.0
     assert run.last.seconds_left is None
     shares = [each.share or 0.0 for each in run.seen]

@@ -44,7 +44,7 @@ def damaged_object(server: S3Server, place: S3Location, store: Store, **options:
 def test_a_sound_store_is_read_from_s3_and_leaves_no_copies(platform: Platform):
     found = verify(platform)
     assert found.damaged == ()
-    assert found.files == 2 * 8 + 3 + 1
+    assert found.files == 2 * 9 + 3 + 1
     assert platform.store.files.copies(KEY) == []
 
 
