@@ -16,7 +16,7 @@ from mediafm_core.model.training.distributed import World
 from mediafm_core.model.training.objective import Batch, Objective, shots_of
 from mediafm_core.model.training.past_future import pairs_of, past_future
 from mediafm_core.model.training.training_data import TrainingData
-from mediafm_core.model.training.validation import Validated
+from mediafm_core.model.training.validation import Validated, sum_over_batches
 from mediafm_core.runtime.precision import Precision, autocast
 
 VALIDATION_SHOTS = 4096  # about as many in all crops together, but at least one batch
@@ -76,7 +76,6 @@ class PastFutureValidation:
         self._batches = batches[world.rank :: world.size]
         self._world = world
 
-    @torch.inference_mode()
     def measure(
         self,
         network: MediaFM,
@@ -90,18 +89,15 @@ class PastFutureValidation:
             precision: of the network.
             progress: called before each batch with the completed fraction.
         """
-        device, training = network.device, network.training
-        network.eval()
         objective = Objective(network, self._objective)
-        sums = torch.zeros(3, dtype=torch.float64, device=device)
-        for place, batch in enumerate(self._batches):
-            progress(place / len(self._batches))
-            batch = batch.to(device)
-            with autocast(device, precision):
+
+        def comparison(batch: Batch) -> torch.Tensor:
+            with autocast(network.device, precision):
                 directions = network.directions(batch.fused, batch.global_, batch.present)
             found = objective.compare(directions, batch)
-            sums += torch.stack([found.loss, found.correct, _pairs(batch)])
-        network.train(training)
+            return torch.stack([found.loss, found.correct, _pairs(batch)])
+
+        sums = sum_over_batches(network, self._batches, comparison, 3, progress)
         loss, correct, count = self._world.sum(sums).tolist()
         return Validated(loss / max(1, count), correct / max(1, count))
 

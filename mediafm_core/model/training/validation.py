@@ -118,16 +118,6 @@ class Validation:
         precision: Precision,
         progress: Callable[[float], None] = lambda _share: None,
     ) -> Validated:
-        """Compute the loss, see `loss`."""
-        return Validated(self.loss(network, precision, progress))
-
-    @torch.inference_mode()
-    def loss(
-        self,
-        network: MediaFM,
-        precision: Precision,
-        progress: Callable[[float], None] = lambda _share: None,
-    ) -> float:
         """Compute the mean cosine distance of all masked shots.
 
         Args:
@@ -135,14 +125,9 @@ class Validation:
             precision: of the network.
             progress: called before each batch with the completed fraction.
         """
-        device = network.device
-        training = network.training
-        network.eval()
-        sums = torch.zeros(2, dtype=torch.float64, device=device)
-        for place, batch in enumerate(self._batches):
-            progress(place / len(self._batches))
-            batch = batch.to(device)
-            with autocast(device, precision):
+
+        def distances(batch: Batch) -> torch.Tensor:
+            with autocast(network.device, precision):
                 output = network(
                     batch.fused,
                     batch.global_,
@@ -152,10 +137,41 @@ class Validation:
                     batch.rows,
                 )
             distance = _distance(output.reconstruction, take_rows(batch.fused, batch.rows))
-            sums += torch.stack([(distance * batch.row_weights).sum(), batch.row_weights.sum()])
-        network.train(training)
+            return torch.stack([(distance * batch.row_weights).sum(), batch.row_weights.sum()])
+
+        sums = sum_over_batches(network, self._batches, distances, 2, progress)
         total, count = self._world.sum(sums).tolist()
-        return float(total / count)
+        return Validated(float(total / count))
+
+
+@torch.inference_mode()
+def sum_over_batches(
+    network: MediaFM,
+    batches: list[Batch],
+    of_batch: Callable[[Batch], torch.Tensor],
+    numbers: int,
+    progress: Callable[[float], None],
+) -> torch.Tensor:
+    """Sum the results of batches, with the network in evaluation mode.
+
+    Args:
+        network: runs on its own device, to which batches are moved.
+        batches: of this process; there may be none.
+        of_batch: function that computes a vector of numbers from a batch.
+        numbers: length of that vector.
+        progress: called before each batch with the completed fraction.
+
+    Returns:
+        Sums `[numbers]`, float64, on the network's device.
+    """
+    training = network.training
+    network.eval()
+    sums = torch.zeros(numbers, dtype=torch.float64, device=network.device)
+    for place, batch in enumerate(batches):
+        progress(place / len(batches))
+        sums += of_batch(batch.to(network.device))
+    network.train(training)
+    return sums
 
 
 def _distance(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """Stage of contextual vectors and clip features, from fused vectors."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,26 +11,40 @@ from mediafm_core.pipeline.work import Work
 from mediafm_core.store.features.feature_tables import FUSED
 from mediafm_core.store.fused_vectors import fused_space
 
+if TYPE_CHECKING:
+    from mediafm_core.model.saved_model import LoadedModel
+
+
+def compatible_model(work: Work) -> "LoadedModel":
+    """Return the serving model, after checking that it reads the title's fused vectors.
+
+    Raises:
+        IdentityMismatchError: the model was trained on vectors of other encoders.
+    """
+    from mediafm_core.model.saved_model import check_compatible
+
+    model = work.platform.network
+    record = work.store.record("fused_embeddings", work.title_id)
+    if record is not None:
+        check_compatible(model, FusedSpace.from_record(record.details))
+    return model
+
 
 def contextual_embeddings(work: Work) -> None:
     """Run the serving model once over the whole title.
 
-    `[CLS]`, the title's own vector, is written beside the shots' (asset folder
-    `title_embeddings`), before them.
+    The title's own vector is written beside the shots' (asset folder `title_embeddings`), before
+    them.
 
     Raises:
         IdentityMismatchError: the model was trained on vectors of other encoders.
     """
     from mediafm_core.inference.whole_title import contextualise
-    from mediafm_core.model.saved_model import check_compatible
     from mediafm_core.runtime.precision import vector_precision
     from mediafm_core.vectors import to_arrow, to_numpy
 
     store, title_id = work.store, work.title_id
-    model = work.platform.network
-    fused_record = store.record("fused_embeddings", title_id)
-    if fused_record is not None:
-        check_compatible(model, FusedSpace.from_record(fused_record.details))
+    model = compatible_model(work)
     fused = work.read("fused_embeddings")
     metadata = to_numpy(work.read("title_metadata_embedding")["embedding"])[0]
     result = contextualise(

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from mediafm_core.fusion.space import FusedSpace
+from mediafm_core.pipeline.stages.context_stage import compatible_model
 from mediafm_core.pipeline.work import Work
 
 
@@ -16,19 +16,14 @@ def scenes(work: Work) -> None:
         IdentityMismatchError: the model was trained on vectors of other encoders.
     """
     from mediafm_core.inference.scenes import title_scenes
-    from mediafm_core.model.saved_model import check_compatible
     from mediafm_core.vectors import to_arrow, to_numpy
 
-    store, title_id = work.store, work.title_id
-    model = work.platform.network
-    fused_record = store.record("fused_embeddings", title_id)
-    if fused_record is not None:
-        check_compatible(model, FusedSpace.from_record(fused_record.details))
+    model = compatible_model(work)
     fused, shots = work.read("fused_embeddings"), work.read("shots")
     found = title_scenes(
         model.network,
         to_numpy(fused["embedding"]),
-        title_id=title_id,
+        title_id=work.title_id,
         progress=lambda share: work.report("scenes", share),
     )
     probability, probabilities = found.probability.copy(), found.probabilities.copy()
