@@ -1,9 +1,8 @@
 """Muon for the hidden matrices, AdamW for everything else.
 
-Muon (Jordan et al., kellerjordan.github.io/posts/muon) orthogonalises the update of a matrix that
-maps hidden vectors to hidden vectors: the weights of the Transformer layers. Projections,
-positions, tokens, biases and norms use AdamW; biases, norms and tokens have no weight decay.
-Updates are scaled to AdamW's size (arXiv 2502.16982), so that both may share a learning rate.
+Muon (`mediafm_core.model.training.muon`) is for matrices that map hidden vectors to hidden vectors:
+the weights of the Transformer layers. Projections, positions, tokens, biases and norms use AdamW;
+biases, norms and tokens have no weight decay.
 `training.optimiser = "adamw"` uses AdamW for the hidden matrices too.
 """
 
@@ -14,6 +13,7 @@ from torch import nn
 
 from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.model.network import MediaFM
+from mediafm_core.model.training.muon import Muon
 from mediafm_core.model.training.progress_events import ParameterGroup
 
 
@@ -42,12 +42,7 @@ class Optimisers:
         }
         if muon:
             self._optimisers["muon"] = (
-                torch.optim.Muon(
-                    hidden,
-                    lr=settings.muon_learning_rate,
-                    weight_decay=settings.weight_decay,
-                    adjust_lr_fn="match_rms_adamw",
-                ),
+                Muon(hidden, settings.muon_learning_rate, settings.weight_decay),
                 settings.muon_learning_rate,
             )
         self._parameters = [*hidden, *matrices, *rest]
