@@ -195,15 +195,15 @@ def without_labels(
     slow, head = network.slow_features, network.content_head
 
     def partitions(title: Title) -> np.ndarray:
-        kernels = [vectors.numpy() for vectors in slow(torch.from_numpy(title.fused))]
-        return boundary_marginals(kernels).mean(axis=1)
+        vectors = slow(torch.from_numpy(title.fused)).numpy()
+        return boundary_marginals(vectors).mean(axis=1)
 
     return {
         "pseudo-boundaries": timed("pseudo-boundaries", windows),
         "partitions": timed("partitions", partitions),
         "content": timed("content", lambda t: head(torch.from_numpy(t.fused)).mean(1).numpy()),
         "similarity": timed(
-            "similarity", lambda t: title_scenes(network, t.fused, content=False).probability
+            "similarity", lambda t: title_scenes(network, t.fused, heads=False).probability
         ),
         "scenes": timed("scenes", lambda t: title_scenes(network, t.fused).probability),
     }

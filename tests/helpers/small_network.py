@@ -9,7 +9,10 @@ from mediafm_core.vectors import unit_length
 
 
 def make_network(
-    max_shots: int = 64, context_layer: int = 2, attention: str = "bidirectional"
+    max_shots: int = 64,
+    context_layer: int = 2,
+    attention: str = "bidirectional",
+    boundary_head: bool = False,
 ) -> MediaFM:
     """Make a network; one that reads in two directions has its input measured on made titles."""
     config = MediaFMConfig(
@@ -23,6 +26,7 @@ def make_network(
         context_layer=context_layer,
         initializer_range=0.2,
         attention=attention,
+        boundary_head=boundary_head,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
