@@ -30,6 +30,7 @@ from mediafm_core.scenes.partitions import (
 
 _TEMPERATURES = (1.5, 4.5)  # of costs, for a metric with information 1: see `temperatures_of`
 _LEAST_INFORMATION = 0.5
+_BOUNDARY_WEIGHT = 0.5  # of the boundary head, which is not calibrated on unseen titles
 
 LOOK_BACK = 2 * LONGEST_SCENE  # shots that a boundary of a prefix depends on
 
@@ -126,10 +127,11 @@ def prefix_probabilities(
 def temperatures_of(slow: SlowFeatures) -> list[float]:
     """Return temperatures of costs, from how alike neighbouring shots are in training.
 
-    The lower they are, the more similarity says. Two shots of a scene are correlated by the slowness `c` of each direction. Were directions
-    normally distributed and independent, the logarithm of the odds that two shots belong together
-    would be `sum(c**2) / 2` on average, for small `c`. Vectors of unit length have a cosine of one
-    there, so a cost is multiplied by a number proportional to `sum(c**2)`.
+    The lower they are, the more similarity says. Two shots of a scene are correlated by the
+    slowness `c` of each direction. Were directions normally distributed and independent, the
+    logarithm of the odds that two shots belong together would be `sum(c**2) / 2` on average, for
+    small `c`. Vectors of unit length have a cosine of one there, so a cost is multiplied by a
+    number proportional to `sum(c**2)`.
     """
     information = max(float(slow.slowness.square().sum()), _LEAST_INFORMATION)
     return [each / information for each in _TEMPERATURES]
@@ -148,8 +150,8 @@ def _probabilities(network: MediaFM, title: CheckedTitle, heads: bool) -> np.nda
 def _evidence(network: MediaFM, title: CheckedTitle, shots: torch.Tensor) -> torch.Tensor:
     """Compute evidence `[n, g]` of both heads for a boundary at each shot.
 
-    They see different parts of a title, so that logarithms of odds add up. Long titles are read in
-    cross-faded windows.
+    They see different parts of a title, so that logarithms of odds are added. Long titles are read
+    in cross-faded windows.
     """
     evidence = network.content_head(shots)
     if network.two_directions is None or network.boundary_head is None:
@@ -160,5 +162,5 @@ def _evidence(network: MediaFM, title: CheckedTitle, shots: torch.Tensor) -> tor
     for start, weight in zip(plan.starts.tolist(), weights, strict=True):
         window = slice(start, start + len(weight))
         logits = network.boundaries(shots[None, window], metadata)[0]
-        evidence[window] += weight[:, None] * logits
+        evidence[window] += _BOUNDARY_WEIGHT * weight[:, None] * logits
     return evidence

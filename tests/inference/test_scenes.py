@@ -78,7 +78,7 @@ def test_the_boundary_head_is_evidence_as_well(reading) -> None:
         read = torch.from_numpy(np.zeros(5, np.float32) if each is None else each)
         with torch.inference_mode():
             logits = reading.boundaries(shots[None], read[None])[0]
-            evidence = (reading.content_head(shots) + logits).numpy()
+            evidence = (reading.content_head(shots) + 0.5 * logits).numpy()
             vectors = reading.slow_features(shots).numpy()
         temperatures = temperatures_of(reading.slow_features)
         expected = boundary_marginals(vectors, GRAINS, temperatures, evidence=evidence)
