@@ -55,7 +55,12 @@ class TrainingSettings(Section):
 
     section: ClassVar[str] = "training"
 
-    steps: PositiveInt = Field(200, le=100_000_000, description="optimiser steps")
+    steps: PositiveInt | None = Field(
+        None,
+        le=100_000_000,
+        description="optimiser steps; by default 20 passes over the shots of the catalogue, at "
+        "least 20 and at most 300 steps",
+    )
     titles_per_batch: PositiveInt = Field(
         8,
         le=65_536,
@@ -110,3 +115,14 @@ class TrainingSettings(Section):
     seed: int = Field(
         0, ge=0, lt=2**63, description="the same seed gives the same weights on the same machine"
     )
+
+    @property
+    def planned_steps(self) -> int:
+        """Number of steps where it is set, as it is from the start of a training on.
+
+        Raises:
+            ValueError: it depends on a catalogue.
+        """
+        if self.steps is None:
+            raise ValueError("The number of steps depends on the catalogue.")
+        return self.steps
