@@ -70,10 +70,13 @@ class TrainingSettings(Section):
         64, le=65_536, description="longest run of shots of one title in a training sequence"
     )
     optimiser: Literal["muon", "adamw"] = Field(
-        "muon", description="optimiser of the hidden matrices; AdamW updates all other parameters"
+        "adamw",
+        description="optimiser of the hidden matrices; AdamW updates all other parameters",
     )
     muon_learning_rate: float = Field(1e-3, gt=0, le=10, description="for the hidden matrices")
-    adamw_learning_rate: float = Field(1e-3, gt=0, le=10, description="for every other parameter")
+    adamw_learning_rate: float = Field(
+        6e-4, gt=0, le=10, description="for every parameter that Muon does not update"
+    )
     weight_decay: float = Field(0.01, ge=0, le=10, description="for matrices only")
     warmup_ratio: float = Field(
         0.1, ge=0, lt=1, description="fraction of the steps in which the learning rates rise"

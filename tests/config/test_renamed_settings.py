@@ -122,6 +122,10 @@ def test_a_bad_value_under_an_old_name_is_refused(caplog: pytest.LogCaptureFixtu
     assert logged(caplog)[0].startswith(WARNING)
 
 
+# Defaults of version 0.1.
+OLD_TRAINING = TrainingSettings(steps=200, optimiser="muon", adamw_learning_rate=1e-3)
+
+
 class TestRecords:
     """Keys as version 0.1 wrote them before the settings were renamed.
 
@@ -160,7 +164,7 @@ class TestRecords:
                 OBJECTIVE,
                 {"past_future_weight", "past_future_temperature"},
             ),
-            (TrainingSettings(steps=200), TRAINING, set()),
+            (OLD_TRAINING, TRAINING, set()),
         ],
     )
     def test_recorded_settings_keep_names_order_and_values(
@@ -171,7 +175,7 @@ class TestRecords:
         assert set(recorded) == set(json.loads(text)) | added
 
     def test_the_digest_of_recorded_settings_is_that_of_version_0_1(self) -> None:
-        assert digest_of_settings(TrainingSettings(steps=200).recorded()) == "3b7ca5ad9061f450"
+        assert digest_of_settings(OLD_TRAINING.recorded()) == "3b7ca5ad9061f450"
 
     def test_an_unfinished_training_is_found_again(self) -> None:
         data = SimpleNamespace(titles=[SimpleNamespace(title_id="cat", data_version="1")])
@@ -179,7 +183,7 @@ class TestRecords:
             data,
             ModelSettings(),
             ObjectiveSettings(),
-            TrainingSettings(steps=200),
+            OLD_TRAINING,
             torch.device("cpu"),
         )
         assert Checkpoints(Path(), request).key == "08c42b5adcd039d1"

@@ -16,7 +16,9 @@ from mediafm_core.model.training.training_data import TrainingData
 from mediafm_core.model.training.validation import split_titles
 
 TINY = ModelSettings(hidden=32, layers=2, heads=2, feed_forward=64, dropout=0.1, max_shots=40)
-BRIEF = TrainingSettings(steps=6, titles_per_batch=3, crop_shots=12, validate_every=3)
+BRIEF = TrainingSettings(
+    steps=6, titles_per_batch=3, crop_shots=12, validate_every=3, optimiser="muon"
+)
 
 
 def weights(network: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -68,6 +70,7 @@ def test_a_few_titles_are_memorised(make_catalogue, tmp_path) -> None:
         titles_per_batch=8,
         crop_shots=8,
         validate_every=50,
+        optimiser="muon",
         muon_learning_rate=1e-2,
         adamw_learning_rate=1e-2,
         weight_decay=0,
