@@ -62,14 +62,14 @@ class TrainingSettings(Section):
         description="sequences in one step, over all processes and accumulated batches",
     )
     crop_shots: PositiveInt = Field(
-        64, le=65_536, description="longest run of shots of one title in a training sequence"
+        96, le=65_536, description="longest run of shots of one title in a training sequence"
     )
     optimiser: Literal["muon", "adamw"] = Field(
         "muon", description="optimiser of the hidden matrices; AdamW updates all other parameters"
     )
     muon_learning_rate: float = Field(1e-3, gt=0, le=10, description="for the hidden matrices")
     adamw_learning_rate: float = Field(1e-3, gt=0, le=10, description="for every other parameter")
-    weight_decay: float = Field(0.01, ge=0, le=10, description="for matrices only")
+    weight_decay: float = Field(0.1, ge=0, le=10, description="for matrices only")
     warmup_ratio: float = Field(
         0.1, ge=0, lt=1, description="fraction of the steps in which the learning rates rise"
     )
