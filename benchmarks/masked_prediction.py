@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--memorise", type=int, metavar="TITLES")
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=TrainingSettings().steps)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.NAME=VALUE")
     arguments = parse(parser, small)
     with tempfile.TemporaryDirectory() as folder:

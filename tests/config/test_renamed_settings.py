@@ -124,7 +124,9 @@ def test_a_bad_value_under_an_old_name_is_refused(caplog: pytest.LogCaptureFixtu
 
 # The defaults of version 0.1.
 EARLIER_MODEL = ModelSettings(attention="bidirectional", dropout=0.0)
-EARLIER_TRAINING = TrainingSettings(steps=200, crop_shots=64, weight_decay=0.01)
+EARLIER_TRAINING = TrainingSettings(
+    steps=200, crop_shots=64, optimiser="muon", adamw_learning_rate=1e-3, weight_decay=0.01
+)
 
 
 class TestRecords:

@@ -17,7 +17,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 # Other splits of a step sum float32 numbers in another order: seen 5e-6 after six steps of AdamW,
 # which scales small gradients up.
-# Muon's iteration is in bfloat16, which sometimes rounds that to the next number of eight bits:
+# Muon's iteration enlarges it:
 # seen 1.3e-4, 6e-6 in the mean.
 TOLERANCES = {"adamw": 2e-5, "muon": 5e-4}
 

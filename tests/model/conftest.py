@@ -16,7 +16,9 @@ from mediafm_core.model.training.training_data import TitleSource, TrainingData
 from mediafm_core.vectors import to_arrow, unit_length
 
 TINY = ModelSettings(hidden=32, layers=2, heads=2, feed_forward=64, dropout=0.1, max_shots=40)
-BRIEF = TrainingSettings(steps=6, titles_per_batch=3, crop_shots=12, validate_every=3)
+BRIEF = TrainingSettings(
+    steps=6, titles_per_batch=3, crop_shots=12, validate_every=3, optimiser="muon"
+)
 RANGES = {"video": (0, 12), "audio": (12, 20), "text": (20, 24)}
 IDENTITIES = {"video": "eyes-1@aa", "audio": "ears-1@bb", "text": "words-1@cc"}
 

@@ -1,9 +1,8 @@
 """Muon for the hidden matrices, AdamW for everything else.
 
-Muon (Jordan et al., kellerjordan.github.io/posts/muon) orthogonalises the update of a matrix that
-maps hidden vectors to hidden vectors: the weights of the Transformer layers. Projections,
-positions, tokens, biases and norms use AdamW; biases, norms and tokens have no weight decay.
-Updates are scaled to AdamW's size (arXiv 2502.16982), so that both may share a learning rate.
+Muon (`mediafm_core.model.training.muon`) is for matrices that map hidden vectors to hidden vectors:
+the weights of the Transformer layers. Projections, positions, tokens, biases and norms use AdamW;
+biases, norms and tokens have no weight decay.
 `training.optimiser = "adamw"` uses AdamW for the hidden matrices too.
 """
 
@@ -14,6 +13,7 @@ from torch import nn
 
 from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.model.network import MediaFM
+from mediafm_core.model.training.muon import Muon
 from mediafm_core.model.training.progress_events import ParameterGroup
 
 
@@ -42,16 +42,11 @@ class Optimisers:
         }
         if muon:
             self._optimisers["muon"] = (
-                torch.optim.Muon(
-                    hidden,
-                    lr=settings.muon_learning_rate,
-                    weight_decay=settings.weight_decay,
-                    adjust_lr_fn="match_rms_adamw",
-                ),
+                Muon(hidden, settings.muon_learning_rate, settings.weight_decay),
                 settings.muon_learning_rate,
             )
         self._parameters = [*hidden, *matrices, *rest]
-        self._settings = settings
+        self._settings, self._steps = settings, settings.planned_steps
 
     def step(self, step: int) -> torch.Tensor:
         """Update the network once from its gradients, and clear them.
@@ -63,7 +58,7 @@ class Optimisers:
             The norm of the gradient before it was clipped; a scalar on the network's device.
         """
         norm = nn.utils.clip_grad_norm_(self._parameters, self._settings.clip_norm)
-        factor = learning_rate_factor(step, self._settings)
+        factor = learning_rate_factor(step, self._steps, self._settings.warmup_ratio)
         for optimiser, rate in self._optimisers.values():
             for group in optimiser.param_groups:
                 group["lr"] = rate * factor
@@ -103,12 +98,12 @@ class Optimisers:
             optimiser.load_state_dict({"state": found[name], "param_groups": groups})
 
 
-def learning_rate_factor(step: int, settings: TrainingSettings) -> float:
+def learning_rate_factor(step: int, steps: int, warmup_ratio: float) -> float:
     """Return the factor of the learning rates at a step, counted from 1: linear warm-up, cosine."""
-    warmup = round(settings.warmup_ratio * settings.steps)
+    warmup = round(warmup_ratio * steps)
     if step <= warmup:
         return step / warmup
-    done = (step - 1 - warmup) / (settings.steps - warmup)
+    done = (step - 1 - warmup) / (steps - warmup)
     return 0.5 * (1 + math.cos(math.pi * done))
 
 

@@ -156,7 +156,7 @@ def test_output_and_errors_of_a_process_are_passed_on(
     events = [event for event in events if not isinstance(event, Phase)]
     assert [event.step for event in events] == [0, 1, 2]
     assert isinstance(events[0], Started)
-    assert events[0].groups[0].optimiser == "Muon"
+    assert events[0].groups[0].optimiser == "AdamW"
     assert (trained_store.store.models / finished.identity).is_dir()
 
     for path in trained_store.store.path("fused_embeddings", "x").parent.iterdir():

@@ -1,6 +1,7 @@
 """Training: reproducible, able to learn, without a model after a failure."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,12 +11,14 @@ from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.training.progress_events import Phase, Progress, Started
-from mediafm_core.model.training.training import train
+from mediafm_core.model.training.training import train, with_steps
 from mediafm_core.model.training.training_data import TrainingData
 from mediafm_core.model.training.validation import split_titles
 
 TINY = ModelSettings(hidden=32, layers=2, heads=2, feed_forward=64, dropout=0.1, max_shots=40)
-BRIEF = TrainingSettings(steps=6, titles_per_batch=3, crop_shots=12, validate_every=3)
+BRIEF = TrainingSettings(
+    steps=6, titles_per_batch=3, crop_shots=12, validate_every=3, optimiser="muon"
+)
 
 
 def weights(network: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -69,6 +72,7 @@ def test_a_few_titles_are_memorised(make_catalogue, tmp_path) -> None:
         titles_per_batch=8,
         crop_shots=8,
         validate_every=50,
+        optimiser="muon",
         muon_learning_rate=1e-2,
         adamw_learning_rate=1e-2,
         weight_decay=0,
@@ -227,3 +231,16 @@ def test_contradicting_settings_are_refused(
             BRIEF.model_copy(update=training),
             tmp_path,
         )
+
+
+@pytest.mark.parametrize(
+    ("set_to", "shots", "steps"),
+    [(None, 30, 20), (None, 2000, 52), (None, 90_000, 300), (7, 30, 7)],
+)
+def test_the_number_of_steps_follows_the_catalogue_unless_it_is_set(
+    set_to: int | None, shots: int, steps: int
+) -> None:
+    data = SimpleNamespace(shots=np.array([shots // 2, shots // 2]))
+    training = TrainingSettings(steps=set_to, titles_per_batch=8, crop_shots=96)
+    assert with_steps(training, data).steps == steps
+    assert with_steps(with_steps(training, data), data).steps == steps
