@@ -67,7 +67,7 @@ class TrainingSettings(Section):
         description="sequences in one step, over all processes and accumulated batches",
     )
     crop_shots: PositiveInt = Field(
-        64, le=65_536, description="longest run of shots of one title in a training sequence"
+        96, le=65_536, description="longest run of shots of one title in a training sequence"
     )
     optimiser: Literal["muon", "adamw"] = Field(
         "adamw",
@@ -77,7 +77,7 @@ class TrainingSettings(Section):
     adamw_learning_rate: float = Field(
         6e-4, gt=0, le=10, description="for every parameter that Muon does not update"
     )
-    weight_decay: float = Field(0.01, ge=0, le=10, description="for matrices only")
+    weight_decay: float = Field(0.1, ge=0, le=10, description="for matrices only")
     warmup_ratio: float = Field(
         0.1, ge=0, lt=1, description="fraction of the steps in which the learning rates rise"
     )

@@ -20,7 +20,15 @@ from mediafm_core.model.training.training_data import TrainingData
 from mediafm_core.pipeline.catalogue_training import train_model
 from mediafm_core.pipeline.platform import Platform
 
-TINY = ModelSettings(hidden=32, layers=2, heads=2, feed_forward=64, max_shots=40)
+TINY = ModelSettings(
+    attention="bidirectional",
+    hidden=32,
+    layers=2,
+    heads=2,
+    feed_forward=64,
+    dropout=0,
+    max_shots=40,
+)
 SETTINGS = TrainingSettings(
     steps=6, titles_per_batch=4, crop_shots=12, validate_every=3, muon_learning_rate=1e-3
 )
