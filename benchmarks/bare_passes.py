@@ -17,6 +17,7 @@ from mediafm_core.model.network import MediaFM
 from mediafm_core.model.training.batches import BatchReader, Plan, StepBatches
 from mediafm_core.model.training.objective import Objective
 from mediafm_core.model.training.optimisers import Optimisers
+from mediafm_core.model.training.scene_targets import SceneTargets
 from mediafm_core.model.training.training_data import TitleSource, TrainingData
 from mediafm_core.runtime.precision import Precision
 from mediafm_core.vectors import to_numpy
@@ -38,7 +39,8 @@ class BareTraining:
     ) -> None:
         plan = Plan(data.shots, range(len(data)), training, model.max_shots)
         ranges = network.config.modality_ranges
-        reader = BatchReader(data, plan, ranges, ObjectiveSettings(), training)
+        targets = SceneTargets(data, network.slow_features)
+        reader = BatchReader(data, plan, ranges, ObjectiveSettings(), training, targets=targets)
         steps = [reader.read(step) for step in range(WARM_UP + 1, training.steps)]
         self.shots = sum(step.counts.shots for step in steps)
         self.padding_share = 1 - self.shots / sum(step.positions for step in steps)

@@ -205,20 +205,20 @@ def cut(plan: Plan) -> Plan:
 
 
 def read_windows(network: MediaFM, fused: np.ndarray, plan: Plan) -> np.ndarray:
-    """Return one reading of each window, `[windows, length, h]`."""
+    """Return one reading of each window, `[windows, length, c]`."""
     rows = plan.rows()
     runs = [ShotSequence(0, int(row[0]), int(row[-1]) + 1) for row in rows]
     title = checked(network, TitleInput(fused))
     with inference(network):
-        readings = np.empty((*rows.shape, network.config.hidden_size), np.float32)
+        readings = np.empty((*rows.shape, network.config.context_size), np.float32)
         for read in read_sequences(network, [title], runs):
             readings[read.sequence] = read.shots.cpu()
     return readings
 
 
 def read_plan(network: MediaFM, fused: np.ndarray, plan: Plan) -> np.ndarray:
-    """Return the weighted readings, `[shots, h]`; zero for a shot that no window reads."""
-    vectors = np.zeros((len(fused), network.config.hidden_size), np.float32)
+    """Return the weighted readings, `[shots, c]`; zero for a shot that no window reads."""
+    vectors = np.zeros((len(fused), network.config.context_size), np.float32)
     readings = read_windows(network, fused, plan)
     for start, weights, reading in zip(plan.starts, plan.weights, readings, strict=True):
         vectors[start : start + len(weights)] += weights[:, None] * reading

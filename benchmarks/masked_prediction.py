@@ -46,7 +46,7 @@ from mediafm_core.model.training.masking import Masks
 from mediafm_core.model.training.training import train
 from mediafm_core.model.training.training_data import TitleSource, TrainingData
 
-# Settings by section that differ from the default ones.
+# Settings by section that differ from the default ones, of a network that predicts masked shots.
 VARIANTS: dict[str, Values] = {
     "default": {},
     "published": PRESETS["published"],
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--memorise", type=int, metavar="TITLES")
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=TrainingSettings().steps)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.NAME=VALUE")
     arguments = parse(parser, small)
     with tempfile.TemporaryDirectory() as folder:
@@ -136,7 +136,7 @@ class VariantSettings:
 def chosen_settings(variant: Values, steps: int, overrides: list[str]) -> VariantSettings:
     """Return the settings of a variant, overridden by those of the command line."""
     values: dict[str, dict[str, Any]] = {
-        "model": dict(variant.get("model", {})),
+        "model": {"attention": "bidirectional", **variant.get("model", {})},
         "objective": dict(variant.get("objective", {})),
         # No title is held out a second time for validation.
         "training": {"steps": steps, "validate_every": steps, "validation_fraction": 0},

@@ -36,7 +36,7 @@ def main() -> None:
     source.add_argument("--table", type=Path, help="Parquet: title, shot_index, vectors")
     parser.add_argument("--vectors", help="column of the table")
     parser.add_argument("--variant", default="default", help="of benchmarks.masked_prediction")
-    parser.add_argument("--steps", type=int, default=TrainingSettings().steps)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rates", default="0.0003,0.001,0.003", help="of AdamW alone")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.NAME=VALUE")

@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--feed-forward", type=int, default=1024)
     parser.add_argument("--titles", type=int, default=100)
     parser.add_argument("--batch", type=int, default=8, help="titles in one step")
-    parser.add_argument("--crop", type=int, default=64, help="longest training sequence")
+    parser.add_argument("--crop", type=int, default=96, help="longest training sequence")
     parser.add_argument("--steps", type=int, default=30, help="of each turn, a multiple of ten")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--wall", action="store_true", help="the clock's seconds on a CPU too")

@@ -48,7 +48,7 @@ class TrainingConfig(ReleaseRecord):
 def mediafm_model(
     context: dg.AssetExecutionContext, config: TrainingConfig, platform: PlatformResource
 ) -> dg.MaterializeResult:
-    """The MediaFM Transformer, trained by Masked Shot Modeling on every title's fused vectors."""
+    """The MediaFM Transformer, trained on every title's fused vectors."""
     if config.release:
         refuse_overruled(platform)
     trained = _train(context, platform)

@@ -23,12 +23,12 @@ class ModelSettings(Section):
         1024, le=131_072, description="width of the feed-forward layers"
     )
     attention: Literal["bidirectional", "two_directions"] = Field(
-        "bidirectional",
-        description="reading of a title: every shot attends to all others, or the title is read "
-        "forward and backward, and past and future of each shot are compared",
+        "two_directions",
+        description="reading of a title: forward and backward, so that past and future of each "
+        "shot can be compared, or as published, where every shot attends to all others",
     )
     dropout: float = Field(
-        0.0, ge=0.0, lt=1.0, description="for long training; a few hundred steps go without"
+        0.1, ge=0.0, lt=1.0, description="dropout of attention and of the layers' outputs"
     )
     max_shots: PositiveInt = Field(
         512, le=65_536, description="longest sequence of shots in one pass"

@@ -55,21 +55,29 @@ class TrainingSettings(Section):
 
     section: ClassVar[str] = "training"
 
-    steps: PositiveInt = Field(200, le=100_000_000, description="optimiser steps")
+    steps: PositiveInt | None = Field(
+        None,
+        le=100_000_000,
+        description="optimiser steps; by default 20 passes over the shots of the catalogue, at "
+        "least 20 and at most 300 steps",
+    )
     titles_per_batch: PositiveInt = Field(
         8,
         le=65_536,
         description="sequences in one step, over all processes and accumulated batches",
     )
     crop_shots: PositiveInt = Field(
-        64, le=65_536, description="longest run of shots of one title in a training sequence"
+        96, le=65_536, description="longest run of shots of one title in a training sequence"
     )
     optimiser: Literal["muon", "adamw"] = Field(
-        "muon", description="optimiser of the hidden matrices; AdamW updates all other parameters"
+        "adamw",
+        description="optimiser of the hidden matrices; AdamW updates all other parameters",
     )
     muon_learning_rate: float = Field(1e-3, gt=0, le=10, description="for the hidden matrices")
-    adamw_learning_rate: float = Field(1e-3, gt=0, le=10, description="for every other parameter")
-    weight_decay: float = Field(0.01, ge=0, le=10, description="for matrices only")
+    adamw_learning_rate: float = Field(
+        6e-4, gt=0, le=10, description="for every parameter that Muon does not update"
+    )
+    weight_decay: float = Field(0.1, ge=0, le=10, description="for matrices only")
     warmup_ratio: float = Field(
         0.1, ge=0, lt=1, description="fraction of the steps in which the learning rates rise"
     )
@@ -110,3 +118,14 @@ class TrainingSettings(Section):
     seed: int = Field(
         0, ge=0, lt=2**63, description="the same seed gives the same weights on the same machine"
     )
+
+    @property
+    def planned_steps(self) -> int:
+        """Number of steps where it is set, as it is from the start of a training on.
+
+        Raises:
+            ValueError: it depends on a catalogue.
+        """
+        if self.steps is None:
+            raise ValueError("The number of steps depends on the catalogue.")
+        return self.steps

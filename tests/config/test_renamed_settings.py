@@ -122,6 +122,13 @@ def test_a_bad_value_under_an_old_name_is_refused(caplog: pytest.LogCaptureFixtu
     assert logged(caplog)[0].startswith(WARNING)
 
 
+# The defaults of version 0.1.
+EARLIER_MODEL = ModelSettings(attention="bidirectional", dropout=0.0)
+EARLIER_TRAINING = TrainingSettings(
+    steps=200, crop_shots=64, optimiser="muon", adamw_learning_rate=1e-3, weight_decay=0.01
+)
+
+
 class TestRecords:
     """Keys as version 0.1 wrote them before the settings were renamed.
 
@@ -151,7 +158,7 @@ class TestRecords:
         ("settings", "text", "added"),
         [
             (
-                ModelSettings(),
+                EARLIER_MODEL,
                 MODEL,
                 {"attention", "input_components", "input_dropout", "modality_dropout"},
             ),
@@ -160,7 +167,7 @@ class TestRecords:
                 OBJECTIVE,
                 {"past_future_weight", "past_future_temperature"},
             ),
-            (TrainingSettings(), TRAINING, set()),
+            (EARLIER_TRAINING, TRAINING, set()),
         ],
     )
     def test_recorded_settings_keep_names_order_and_values(
@@ -171,11 +178,11 @@ class TestRecords:
         assert set(recorded) == set(json.loads(text)) | added
 
     def test_the_digest_of_recorded_settings_is_that_of_version_0_1(self) -> None:
-        assert digest_of_settings(TrainingSettings().recorded()) == "3b7ca5ad9061f450"
+        assert digest_of_settings(EARLIER_TRAINING.recorded()) == "3b7ca5ad9061f450"
 
     def test_an_unfinished_training_is_found_again(self) -> None:
         data = SimpleNamespace(titles=[SimpleNamespace(title_id="cat", data_version="1")])
         request = training_request(
-            data, ModelSettings(), ObjectiveSettings(), TrainingSettings(), torch.device("cpu")
+            data, EARLIER_MODEL, ObjectiveSettings(), EARLIER_TRAINING, torch.device("cpu")
         )
         assert Checkpoints(Path(), request).key == "08c42b5adcd039d1"

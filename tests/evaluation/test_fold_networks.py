@@ -165,8 +165,9 @@ class TestNetworkVectors:
         (usual,) = made.make("in_context").parts(0)
         for name in NAMES[5:10]:
             (part,) = made.make(name).parts(0)
-            assert part.shape == usual.shape
-            assert not np.allclose(part, usual, atol=1e-3), name
+            assert len(part) == len(usual)
+            same_width = part.shape == usual.shape  # without a modality vectors are narrower
+            assert not (same_width and np.allclose(part, usual, atol=1e-3)), name
 
     def test_untrained_are_those_of_the_network_before_its_first_step(
         self, representations: Callable[..., SeedRepresentations]

@@ -152,10 +152,11 @@ def store(attention: str) -> None:
                 feed_forward=64,
                 max_shots=WINDOW,
                 attention=attention,
+                dropout=0.0,
                 prediction="both",
                 missing_modality="learnt",
             ),
-            TrainingSettings(steps=40, crop_shots=32),
+            TrainingSettings(steps=40, crop_shots=32, weight_decay=0.01),
             golden,
             objective=ObjectiveSettings(boundary_weight=1.0, single_modality_ratio=0.3),
         )

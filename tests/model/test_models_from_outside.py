@@ -89,9 +89,9 @@ def test_a_size_that_is_impossible_or_huge_is_refused(folder, field: str) -> Non
         ({"num_attention_heads": 3, "attention_slopes": None}, "which 3 heads do not divide"),
         ({"num_attention_heads": 4}, "attention_slopes has 2 rows for 4 heads"),
         ({"context_layer": 100}, "context_layer is 100 of 2 layers"),
-        ({"num_hidden_layers": 500}, "2 layers in place of 500"),
+        ({"num_hidden_layers": 500, "context_layer": 500}, "2 layers in place of 500"),
         ({"intermediate_size": 65}, r"layers\.0\..* in place of \[65"),
-        ({"max_shots": 1 << 20, "positions": "learnt"}, r"positions\..* None in place of"),
+        ({"attention": "bidirectional"}, r"boundary_head\.bias \[5\] in place of \[1\]"),
         ({"attention_slopes": [[1e300, 0]] * 2}, "attention_slopes.0.0 is 1e.300"),
         ({"attention_slopes": [[0.0]] * 2}, "attention_slopes.0 is"),
         ({"hidden_dropout_prob": 2}, "hidden_dropout_prob is 2 "),
@@ -183,17 +183,17 @@ def rewrite_header(weights: Path, edit: Callable[[dict], object], pad: bytes = b
 @pytest.mark.parametrize(
     "edit",
     [
-        lambda header: header["cls_token"].update(shape=[10**12]),
-        lambda header: header["cls_token"].update(shape=[2**63, 2**63]),
-        lambda header: header["cls_token"].update(shape=[-1]),
-        lambda header: header["cls_token"].update(data_offsets=[0, 2**63]),
-        lambda header: header["cls_token"].update(data_offsets=[0, 0]),
-        lambda header: header["cls_token"].update(dtype="Q128"),
-        lambda header: header["cls_token"].update(dtype="F64"),
-        lambda header: header["cls_token"].update(
-            data_offsets=header["mask_token"]["data_offsets"]
+        lambda header: header["norm.weight"].update(shape=[10**12]),
+        lambda header: header["norm.weight"].update(shape=[2**63, 2**63]),
+        lambda header: header["norm.weight"].update(shape=[-1]),
+        lambda header: header["norm.weight"].update(data_offsets=[0, 2**63]),
+        lambda header: header["norm.weight"].update(data_offsets=[0, 0]),
+        lambda header: header["norm.weight"].update(dtype="Q128"),
+        lambda header: header["norm.weight"].update(dtype="F64"),
+        lambda header: header["norm.weight"].update(
+            data_offsets=header["norm.bias"]["data_offsets"]
         ),
-        lambda header: header.pop("cls_token"),
+        lambda header: header.pop("norm.weight"),
         lambda header: header.update(extra={"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}),
         lambda header: header.clear(),
     ],
@@ -220,7 +220,7 @@ def test_weights_of_another_type_are_refused(folder, dtype: torch.dtype) -> None
 def test_weights_that_are_not_finite_are_refused(folder) -> None:
     path = folder / "model.safetensors"
     weights = load_file(path)
-    weights["cls_token"][0] = np.nan
+    weights["norm.weight"][0] = np.nan
     save_file(weights, path, metadata={"format": "pt"})
     network = MediaFM(load_model_config(folder))
     network.load_state_dict(weights)
@@ -240,7 +240,7 @@ def load_model_config(folder: Path) -> Any:
         b"{}",
         b"[]",
         b'{"identity": []}',
-        b'{"identity": "mediafm-5@aa"}',
+        b'{"identity": "mediafm-6@aa"}',
         b'{"identity": {"name": 1, "version": "4", "digest": null}}',
         b'{"identity": {"name": "mediafm", "version": "4", "digest": "' + b"a" * 10**5 + b'"}}',
         b'{"identity": ' + b"[" * 10**5,

@@ -48,7 +48,12 @@ def test_a_probe_finds_neighbours_in_contextual_vectors_without_training() -> No
 
     def explained_variance(neighbour_means: int) -> float:
         shape = ModelSettings(
-            hidden=64, layers=2, heads=4, feed_forward=64, neighbour_means=neighbour_means
+            attention="bidirectional",
+            hidden=64,
+            layers=2,
+            heads=4,
+            feed_forward=64,
+            neighbour_means=neighbour_means,
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

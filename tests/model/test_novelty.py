@@ -29,7 +29,7 @@ def novelty() -> NoveltyFeatures:
 
 
 def fitted_network() -> MediaFM:
-    shape = ModelSettings(hidden=16, layers=2, heads=4, feed_forward=32)
+    shape = ModelSettings(attention="bidirectional", hidden=16, layers=2, heads=4, feed_forward=32)
     ranges = {"video": (0, 12), "audio": (12, 20)}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -69,15 +69,15 @@ def test_identity_follows_weights_and_configuration_only(trained) -> None:
     network.load_state_dict(trained.network.state_dict())
     assert identity_of(network) == trained.identity
     with torch.no_grad():
-        network.cls_token[0] += 1e-3
+        network.norm.weight[0] += 1e-3
     assert identity_of(network) != trained.identity
     network.load_state_dict(trained.network.state_dict())
-    read_from = network.config.context_layer  # the configuration is shared with the trained one
-    network.config.context_layer = read_from + 1
+    window = network.config.max_shots  # the configuration is shared with the trained one
+    network.config.max_shots = window + 1
     try:
         assert identity_of(network) != trained.identity
     finally:
-        network.config.context_layer = read_from
+        network.config.max_shots = window
 
 
 def test_saving_again_changes_nothing(trained) -> None:
@@ -173,10 +173,13 @@ def test_a_pickle_is_never_loaded(folder, trained, name: str) -> None:
     [
         ({"model_type": "bert"}, "describes a 'bert' model"),
         ({"hidden_size": 64}, "contradicts config.json .*in place of"),
-        ({"num_hidden_layers": 3}, "contradicts config.json .*2 layers in place of 3"),
+        (
+            {"num_hidden_layers": 3, "context_layer": 3},
+            "contradicts config.json .*2 layers in place of 3",
+        ),
         ({"hidden_size": "wide"}, "unusable value"),
         ({"fusion": "mixture"}, "unusable value .fusion is 'mixture'"),
-        ({"context_layer": 2}, "records another identity"),
+        ({"max_shots": 41}, "records another identity"),
     ],
 )
 def test_another_configuration_is_refused(folder, change: dict, message: str) -> None:
@@ -191,7 +194,7 @@ def test_a_model_of_another_version_is_refused_with_a_remedy(folder) -> None:
     record["identity"]["version"] = "3"
     (folder / "training.json").write_text(json.dumps(record))
     with pytest.raises(
-        ConfigurationError, match=r"of version 3 .* reads version 5: train a new one"
+        ConfigurationError, match=r"of version 3 .* reads version 6: train a new one"
     ):
         load_model(folder)
 

@@ -46,7 +46,7 @@ class Optimisers:
                 settings.muon_learning_rate,
             )
         self._parameters = [*hidden, *matrices, *rest]
-        self._settings = settings
+        self._settings, self._steps = settings, settings.planned_steps
 
     def step(self, step: int) -> torch.Tensor:
         """Update the network once from its gradients, and clear them.
@@ -58,7 +58,7 @@ class Optimisers:
             The norm of the gradient before it was clipped; a scalar on the network's device.
         """
         norm = nn.utils.clip_grad_norm_(self._parameters, self._settings.clip_norm)
-        factor = learning_rate_factor(step, self._settings)
+        factor = learning_rate_factor(step, self._steps, self._settings.warmup_ratio)
         for optimiser, rate in self._optimisers.values():
             for group in optimiser.param_groups:
                 group["lr"] = rate * factor
@@ -98,12 +98,12 @@ class Optimisers:
             optimiser.load_state_dict({"state": found[name], "param_groups": groups})
 
 
-def learning_rate_factor(step: int, settings: TrainingSettings) -> float:
+def learning_rate_factor(step: int, steps: int, warmup_ratio: float) -> float:
     """Return the factor of the learning rates at a step, counted from 1: linear warm-up, cosine."""
-    warmup = round(settings.warmup_ratio * settings.steps)
+    warmup = round(warmup_ratio * steps)
     if step <= warmup:
         return step / warmup
-    done = (step - 1 - warmup) / (settings.steps - warmup)
+    done = (step - 1 - warmup) / (steps - warmup)
     return 0.5 * (1 + math.cos(math.pi * done))
 
 

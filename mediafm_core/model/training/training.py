@@ -50,6 +50,11 @@ from mediafm_core.model.training.warm_start import starting_identity
 from mediafm_core.runtime.precision import fast_precision
 from mediafm_core.runtime.threads import torch_threads
 
+# Without a number of steps: passes over the shots of the catalogue, and bounds of the steps that
+# follow. On films validation loss is smallest after about ten passes, on 98 half-episodes it still
+# falls after 18.
+_PASSES, _FEWEST_STEPS, _MOST_STEPS = 20, 20, 300
+
 _log = logging.getLogger(__name__)
 
 
@@ -124,6 +129,7 @@ def train(
     """
     objective = objective or ObjectiveSettings()
     world = world or World()
+    training = with_steps(training, data)
     _check_settings(model, training, objective)
     target = torch.device(device)
     config = network_configuration(data, model, objective)
@@ -174,7 +180,7 @@ def train(
         observe(
             Started(
                 loop.state.step,
-                training.steps,
+                loop.steps,
                 loop.optimisers.groups,
                 len(train_titles),
                 int(data.shots[train_titles].sum()),
@@ -242,11 +248,20 @@ def training_request(
     return {
         "model": model.recorded(),
         "objective": objective.recorded(),
-        "training": training.recorded(exclude={"start_from"}),
+        "training": with_steps(training, data).recorded(exclude={"start_from"}),
         "titles": {title.title_id: title.data_version for title in data.titles},
         "started_from": starting_identity(training.start_from),
         "arithmetic": fast_precision(training.precision, device),
     }
+
+
+def with_steps(training: TrainingSettings, data: TrainingData) -> TrainingSettings:
+    """Return settings with a number of steps: the one that is set, or enough for the catalogue."""
+    if training.steps is not None:
+        return training
+    per_step = training.titles_per_batch * training.crop_shots
+    steps = round(_PASSES * int(data.shots.sum()) / per_step)
+    return training.model_copy(update={"steps": min(max(steps, _FEWEST_STEPS), _MOST_STEPS)})
 
 
 def _targets(

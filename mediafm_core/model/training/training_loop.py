@@ -76,6 +76,7 @@ class TrainingLoop:
         state: progress of the training, that of resumed runs included.
         seconds: wall time of the steps of this call.
         shots: that passed through the network in this call.
+        steps: of the whole training.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class TrainingLoop:
         self.validation = validation
         self.state = TrainerState()
         self.seconds, self.shots = 0.0, 0
+        self.steps = settings.planned_steps
         self._settings = settings
         self._reader = reader
         self._checkpoints = checkpoints
@@ -146,7 +148,7 @@ class TrainingLoop:
         with (
             closing_with(self._stopped_message),
             self._whole_steps() as was_interrupted,
-            closing(self._reader.prefetch(first + 1, settings.steps)) as steps,
+            closing(self._reader.prefetch(first + 1, self.steps)) as steps,
         ):
             for step, batches in steps:
                 self._seed_dropout(step)
@@ -155,7 +157,7 @@ class TrainingLoop:
                 state.shots += batches.counts.shots
                 state.places += batches.positions
                 self.shots += batches.counts.shots
-                validates = step % settings.validate_every == 0 or step == settings.steps
+                validates = step % settings.validate_every == 0 or step == self.steps
                 saves = self._checkpoints is not None and step % settings.checkpoint_every == 0
                 interrupted = was_interrupted()
                 if not (len(pending) == fetched or validates or saves or interrupted):
@@ -167,7 +169,7 @@ class TrainingLoop:
                 observe(self._progress(step - first, loss, terms))
                 if stops:
                     break
-                if interrupted or (saves and step < settings.steps):
+                if interrupted or (saves and step < self.steps):
                     observe(Phase("saving a checkpoint"))
                     self._save()
                 if interrupted:
@@ -185,7 +187,7 @@ class TrainingLoop:
     def _stopped_message(self) -> str:
         saved = "which is saved" if self._checkpoints else "and no step is saved"
         return (
-            f"training stopped after step {self.state.step} of {self._settings.steps}, {saved}; "
+            f"training stopped after step {self.state.step} of {self.steps}, {saved}; "
             "the same command resumes it"
         )
 
@@ -248,11 +250,11 @@ class TrainingLoop:
         latest = state.curve[-1] if state.curve else None
         return Progress(
             state.step,
-            self._settings.steps,
+            self.steps,
             loss,
             latest.validation_loss if latest else None,
             self.shots / self.seconds,
-            (self._settings.steps - state.step) * self.seconds / steps,
+            (self.steps - state.step) * self.seconds / steps,
             terms,
             latest.validation_accuracy if latest else None,
         )

@@ -20,7 +20,15 @@ from mediafm_core.model.training.training_data import TrainingData
 from mediafm_core.pipeline.catalogue_training import train_model
 from mediafm_core.pipeline.platform import Platform
 
-TINY = ModelSettings(hidden=32, layers=2, heads=2, feed_forward=64, max_shots=40)
+TINY = ModelSettings(
+    attention="bidirectional",
+    hidden=32,
+    layers=2,
+    heads=2,
+    feed_forward=64,
+    dropout=0,
+    max_shots=40,
+)
 SETTINGS = TrainingSettings(
     steps=6, titles_per_batch=4, crop_shots=12, validate_every=3, muon_learning_rate=1e-3
 )
@@ -148,7 +156,7 @@ def test_output_and_errors_of_a_process_are_passed_on(
     events = [event for event in events if not isinstance(event, Phase)]
     assert [event.step for event in events] == [0, 1, 2]
     assert isinstance(events[0], Started)
-    assert events[0].groups[0].optimiser == "Muon"
+    assert events[0].groups[0].optimiser == "AdamW"
     assert (trained_store.store.models / finished.identity).is_dir()
 
     for path in trained_store.store.path("fused_embeddings", "x").parent.iterdir():

@@ -26,7 +26,9 @@ EVERYTHING = ObjectiveSettings(
 
 
 def make_objective(settings: ObjectiveSettings, **model: object) -> Objective:
-    shape = ModelSettings(hidden=16, layers=2, heads=4, feed_forward=32, **model)
+    shape = ModelSettings(
+        attention="bidirectional", hidden=16, layers=2, heads=4, feed_forward=32, **model
+    )
     config = MediaFMConfig.from_settings(
         shape, 24, 6, FusedSpace(ranges=RANGES), boundary_head=True
     )
