@@ -40,7 +40,6 @@ class SlowFeatures(nn.Module):
     slowness: Tensor  # [w], autocorrelation from 0 to 1
     shortest: Tensor  # [2], the least length that is scaled to one, by power
     spread: Tensor  # [], root mean square distance of a fused vector from the mean
-    persistence: Tensor  # [], autocorrelation of fused vectors from 0 to 1
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -50,7 +49,6 @@ class SlowFeatures(nn.Module):
         self.register_buffer("slowness", torch.zeros(directions))
         self.register_buffer("shortest", torch.ones(2))
         self.register_buffer("spread", torch.ones(()))
-        self.register_buffer("persistence", torch.zeros(()))
 
     def coordinates(self, fused: Tensor) -> Tensor:
         """Compute whitened coordinates `[n, w]`, in float32 or float64."""

@@ -53,8 +53,6 @@ def fit_slow_features(slow: SlowFeatures, titles: Sequence[Tensor]) -> None:
     typical = torch.stack([slowness.sum(), slowness.square().sum()]).sqrt()
     total = centred.square().sum(dim=1).mean().clamp(min=_LEAST_SPREAD**2)
     slow.spread.copy_(total.sqrt())
-    change = _mean_differences(rows).trace() / (2 * total)
-    slow.persistence.copy_((1 - change).clamp(0, 1))
     slow.shortest.copy_((LEAST_SHARE * typical).clamp(min=LEAST_SHARE))
 
 
