@@ -19,7 +19,7 @@ from mediafm_core.model.two_directions import Directions, TwoDirections
 
 
 class ScaledLinear(nn.Linear):
-    """A linear map whose weights start out `scale` times as large as those of others; 0: zeros."""
+    """A linear map whose weights start out `scale` times as large as those of others."""
 
     def __init__(self, in_features: int, out_features: int, scale: float) -> None:
         super().__init__(in_features, out_features)
@@ -53,17 +53,11 @@ class MediaFMBase(PreTrainedModel):
     two_directions: TwoDirections | None
     cls_token: nn.Parameter
     mask_token: nn.Parameter
-    absent_token: nn.Parameter | None
-    boundary_head: nn.Linear | None
     hidden_states: Callable[..., list[Tensor]]  # a method of `MediaFM`, as the next one
     directions: Callable[..., Directions]
 
     def contextual(
-        self,
-        fused: Tensor,
-        global_: Tensor,
-        present: Tensor | None = None,
-        first_position: Tensor | None = None,
+        self, fused: Tensor, global_: Tensor, present: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Compute `shots [b, n, c]` and `title [b, c]` alone; `c` is the `context_size`."""
         if self.two_directions is not None:
@@ -72,39 +66,8 @@ class MediaFMBase(PreTrainedModel):
             shots = self.two_directions.vectors(directions, present, novelty)
             return shots, _mean_of_shots(shots, present)
         layers = self.config.context_layer
-        context = self.hidden_states(
-            fused, global_, present, first_position=first_position, layers=layers
-        )[-1]
+        context = self.hidden_states(fused, global_, present, layers=layers)[-1]
         return self.shots_of(context), context[:, 0]
-
-    def boundaries(
-        self,
-        fused: Tensor,
-        global_: Tensor,
-        present: Tensor | None = None,
-        first_position: Tensor | None = None,
-    ) -> Tensor:
-        """Compute logits `[b, n]` that a new scene starts at a shot, from the contextual vectors.
-
-        A network that reads in two directions computes `[b, n, grains]`, for scenes of different
-        lengths (`mediafm_core.scenes.partitions.GRAINS`), from past and future alone.
-
-        Raises:
-            ValueError: the network was trained without a boundary head.
-        """
-        if self.boundary_head is None:
-            raise ValueError(
-                "This network has no boundary head: train with objective.boundary_weight above 0."
-            )
-        if self.two_directions is not None:
-            return self.boundaries_of(self.directions(fused, global_, present))
-        shots, _ = self.contextual(fused, global_, present, first_position)
-        return cast(Tensor, self.boundary_head(shots))[..., 0]
-
-    def boundaries_of(self, directions: Directions) -> Tensor:
-        """Compute logits `[b, n, grains]` of scene starts from the states of both directions."""
-        assert self.boundary_head is not None  # noqa: S101
-        return cast(Tensor, self.boundary_head(torch.cat(directions, dim=-1)))
 
     def shots_of(self, states: Tensor) -> Tensor:
         """Compute the states `[b, n, h]` of shots from those of all tokens, `[b, 2 + n * t, h]`."""
@@ -120,18 +83,12 @@ class MediaFMBase(PreTrainedModel):
         super()._init_weights(module)
         std = self.config.initializer_range
         if isinstance(module, ScaledLinear):
-            if module.scale:
-                init.normal_(module.weight, std=module.scale * std)
-            else:
-                init.zeros_(module.weight)
+            init.normal_(module.weight, std=module.scale * std)
         elif isinstance(module, TwoDirections):
             init.normal_(module.start_token, std=10 * std)  # as large as a shot's token
-        elif module is self:
-            if self.two_directions is None:
-                init.normal_(self.cls_token, std=std)
-                init.normal_(self.mask_token, std=self.config.fused_size**-0.5)  # length near one
-            if self.absent_token is not None:
-                init.zeros_(self.absent_token)
+        elif module is self and self.two_directions is None:
+            init.normal_(self.cls_token, std=std)
+            init.normal_(self.mask_token, std=self.config.fused_size**-0.5)  # length near one
 
 
 def _mean_of_shots(shots: Tensor, present: Tensor | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Tokens of shots by `model.fusion`, and learnt positions.
+"""Tokens of shots by `model.fusion`.
 
 Sizes in comments are those of `mediafm_core.model.network`.
 
@@ -11,7 +11,6 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from mediafm_core.model.configuration import SPECIAL_TOKENS, MediaFMConfig
 from mediafm_core.model.network_base import ScaledLinear
 
 
@@ -79,43 +78,6 @@ class ModalityTokens(nn.Module):
     def shots(self, states: Tensor) -> Tensor:
         """Compute the mean `[b, n, h]` over the tokens `[b, n * m, h]` of each shot."""
         return states.unflatten(1, (-1, self.tokens_per_shot)).mean(dim=2)
-
-
-class LearntPositions(nn.Module):
-    """One vector per position in the sequence, added to the token; at most `max_shots` positions.
-
-    The vectors start out as BERT's do: normal, with the standard deviation `initializer_range`.
-    A training crop gets a random first position, so that every position is trained, however short
-    the titles are.
-    """
-
-    def __init__(self, config: MediaFMConfig) -> None:
-        super().__init__()
-        count = SPECIAL_TOKENS + config.max_shots
-        self.embedding = nn.Embedding(count, config.hidden_size)
-
-    def embed(self, tokens: Tensor, tokens_per_shot: int, first_position: Tensor | None) -> Tensor:
-        """Add the positions to tokens `[b, 2 + n * t, h]`.
-
-        Raises:
-            ValueError: more shots than there are positions.
-        """
-        batch, count, _ = tokens.shape
-        shots = (count - SPECIAL_TOKENS) // tokens_per_shot
-        most = self.embedding.num_embeddings - SPECIAL_TOKENS
-        if shots > most:
-            raise ValueError(f"{shots} shots in one pass, and there are {most} learnt positions.")
-        special = torch.arange(SPECIAL_TOKENS, device=tokens.device).expand(batch, -1)  # [b, 2]
-        position = torch.arange(shots, device=tokens.device).repeat_interleave(tokens_per_shot)
-        position = SPECIAL_TOKENS + position.expand(batch, -1)  # [b, n * t]
-        if first_position is not None:
-            position = position + first_position[:, None]
-        vectors: Tensor = self.embedding(torch.cat([special, position], dim=1))
-        return tokens + vectors
-
-    def bias(self, tokens: Tensor, tokens_per_shot: int) -> None:  # noqa: ARG002
-        """Return None: nothing is added to attention scores."""
-        return
 
 
 def tokens_of(

@@ -30,7 +30,6 @@ def make_network(**settings: object) -> MediaFM:
         layers=2,
         heads=4,
         feed_forward=32,
-        attention="two_directions",
         **settings,
     )
     config = MediaFMConfig.from_settings(
@@ -177,5 +176,3 @@ def test_masked_shots_and_unknown_kinds_are_refused() -> None:
         network(made(5)[None], GLOBAL, masked=torch.ones(1, 5, dtype=torch.bool))
     with pytest.raises(ValueError, match="attention is 'sideways'"):
         MediaFM(MediaFMConfig(attention="sideways"))
-    with pytest.raises(ValueError, match="not in two directions"):
-        MediaFM(MediaFMConfig(fused_size=4, hidden_size=8)).directions(made(5), GLOBAL)
