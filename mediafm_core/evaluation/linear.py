@@ -154,7 +154,7 @@ def fit(
     """
     import torch
 
-    features, wanted = torch.from_numpy(coordinates), torch.from_numpy(targets)[..., None]
+    product, wanted = _product_with(coordinates), torch.from_numpy(targets)[..., None]
     strengths = strengths.reshape(-1, 1, strengths.shape[-1])  # [1 or r, 1, g]
     penalties = torch.from_numpy(strengths).float()
     shape = (targets.shape[1], strengths.shape[-1])
@@ -179,8 +179,8 @@ def fit(
 
     def objective() -> torch.Tensor:
         weights, intercepts = models()
-        values = (features @ weights.flatten(1)).view(-1, *shape) + intercepts  # [n, c, g]
-        total = _losses(values, wanted, loss).sum(dtype=torch.float64) / len(features)
+        values = product(weights.flatten(1)).view(-1, *shape) + intercepts  # [n, c, g]
+        total = _losses(values, wanted, loss).sum(dtype=torch.float64) / len(coordinates)
         return total + (penalties / 2 * weights.square()).sum(dtype=torch.float64)
 
     evaluations = 0
@@ -217,6 +217,30 @@ def fit(
     with torch.no_grad():
         weights, intercepts = models()
     return LinearModels(weights.numpy(), intercepts.numpy())
+
+
+def _product_with(coordinates: np.ndarray) -> "Callable[[torch.Tensor], torch.Tensor]":
+    """Return a function that multiplies coordinates `[n, r]` by few weights `[r, k]`.
+
+    It has a gradient. Both products are computed with the long side last, from a transposed copy in
+    one of them: with six columns 5 and 4 ms in place of 13 and 42 ms (8,000 units, 1,088 axes, a
+    thread of an AMD EPYC without AVX-512).
+    """
+    import torch
+
+    rows = torch.from_numpy(coordinates)  # [n, r]
+    columns = rows.T.contiguous()  # [r, n]
+
+    class Product(torch.autograd.Function):
+        @staticmethod
+        def forward(_context: object, weights: torch.Tensor) -> torch.Tensor:
+            return (weights.T @ columns).T
+
+        @staticmethod
+        def backward(_context: object, gradient: torch.Tensor) -> torch.Tensor:
+            return (gradient.T @ rows).T
+
+    return Product.apply
 
 
 def _start(shares: np.ndarray, loss: Loss) -> np.ndarray:
