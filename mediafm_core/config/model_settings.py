@@ -33,11 +33,6 @@ class ModelSettings(Section):
     max_shots: PositiveInt = Field(
         512, le=65_536, description="longest sequence of shots in one pass"
     )
-    fusion: Literal["concatenation", "gate", "tokens"] = Field(
-        "concatenation",
-        description="input of a fused vector: one token per shot, one with a learnt gate per "
-        "modality, or one token per modality and shot",
-    )
     novelty: bool = Field(
         True,
         description="two_directions: add novelty (self-similarity) features to the contextual "

@@ -19,10 +19,7 @@ PRESETS: dict[str, Values] = {
     # As far as the blog of MediaFM says. It gives no size, rate or number of steps, so that these
     # stay as they are set.
     "published": {
-        "model": {
-            "attention": "bidirectional",
-            "fusion": "concatenation",
-        },
+        "model": {"attention": "bidirectional"},
         "objective": {"mask_ratio": 0.2},
         "training": {"optimiser": "muon"},
     },

@@ -13,6 +13,7 @@ REMOVED_SETTINGS: dict[str, str] = {
     "model.absent": _ZEROS,
     "model.context_layer": "contextual vectors are read after the last layer, with model.attention "
     "bidirectional after the last but one",
+    "model.fusion": "the modalities of a shot are concatenated, as published",
     "model.missing_modality": _ZEROS,
     "model.neighbour_means": _NOTHING_ADDED,
     "model.positions": _POSITIONS,

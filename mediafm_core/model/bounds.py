@@ -49,7 +49,6 @@ class Bounds(BaseModel):
     initializer_range: float = Field(ge=0, le=10)
     is_decoder: Literal[False]
     add_cross_attention: Literal[False]
-    fusion: Literal["concatenation", "gate", "tokens"]
     boundary_head: bool
     structure: bool
     attention: Literal["bidirectional", "two_directions"]

@@ -27,10 +27,7 @@ NOVELTY_REACHES = (1, 2, 4, 8)  # shots; each twice the one before, see `novelty
 NOVELTY_BAND_EDGES = (0, 16, 64, 256)  # principal components
 _NOVELTY_MEASURES = 3 * len(NOVELTY_REACHES) - 2  # features of each band
 
-_CHOICES = {
-    "attention": ("bidirectional", "two_directions"),
-    "fusion": ("concatenation", "gate", "tokens"),
-}
+_READINGS = ("bidirectional", "two_directions")
 
 
 @strict
@@ -67,7 +64,6 @@ class MediaFMConfig(PreTrainedConfig):
     initializer_range: float = 0.02
     is_decoder: bool = False
     add_cross_attention: bool = False
-    fusion: str = "concatenation"
     boundary_head: bool = False
     structure: bool = False
     attention: str = "two_directions"
@@ -109,7 +105,6 @@ class MediaFMConfig(PreTrainedConfig):
             intermediate_size=settings.feed_forward,
             hidden_dropout_prob=settings.dropout,
             attention_probs_dropout_prob=settings.dropout,
-            fusion=settings.fusion,
             boundary_head=both_ways and boundary_head,
             structure=both_ways and settings.novelty,
             attention=settings.attention,
@@ -121,16 +116,15 @@ class MediaFMConfig(PreTrainedConfig):
             encoder_identities=dict(space.encoders),
         )
 
-    def check_choices(self) -> None:
-        """Refuse values that name no part of the network.
+    def check_attention(self) -> None:
+        """Refuse a kind of attention that there is not.
 
         Raises:
-            ValueError: names the field, its value and the choices.
+            ValueError: names the value and the choices.
         """
-        for name, choices in _CHOICES.items():
-            value = getattr(self, name)
-            if value not in choices:
-                raise ValueError(f"{name} is {value!r}: choose one of {', '.join(choices)}.")
+        if self.attention not in _READINGS:
+            choices = " or ".join(_READINGS)
+            raise ValueError(f"attention is {self.attention!r}: choose {choices}.")
 
     @property
     def context_size(self) -> int:

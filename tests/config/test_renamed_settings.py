@@ -133,7 +133,7 @@ class TestRecords:
 
     MODEL = (
         '{"hidden": 256, "layers": 4, "heads": 4, "feed_forward": 1024, "dropout": 0.0, '
-        '"max_shots": 512, "fusion": "concatenation", "structure": true}'
+        '"max_shots": 512, "structure": true}'
     )
     OBJECTIVE = '{"mask_share": 0.2, "boundary_weight": 1.0}'
     TRAINING = (

@@ -25,8 +25,6 @@ class PlainNetwork:
     def __init__(self, weights: dict[str, torch.Tensor], config: object) -> None:
         self.weights = {name: tensor.double() for name, tensor in weights.items()}
         self.config = config
-        ranges = config.fused_ranges or {"all": [0, config.fused_size]}
-        self.ranges = sorted(ranges.values())
 
     def read(
         self,
@@ -42,42 +40,16 @@ class PlainNetwork:
             masked = torch.zeros(count, dtype=torch.bool)
         shots = [w["mask_token"] if masked[i] else fused[i].double() for i in range(count)]
         tokens = [w["cls_token"], self._linear(global_.double(), "global_projection")]
-        owner = [None, None]  # index of the token's shot
-        for shot in range(count):
-            own = self._tokens(shots[shot])
-            tokens += own
-            owner += [shot] * len(own)
-        x = torch.stack(tokens)
-        places = [i if shot is None else 2 + first + shot for i, shot in enumerate(owner)]
-        x = x + w["positions.embedding.weight"][places]
+        tokens += [self._linear(shot, "shot_tokens.projection") for shot in shots]
+        places = [0, 1, *range(2 + first, 2 + first + count)]
+        x = torch.stack(tokens) + w["positions.embedding.weight"][places]
         x = self._norm(x, "norm")
         layers = [x]
         for layer in range(config.num_hidden_layers):
             x = self._layer(x, f"layers.{layer}")
             layers.append(x)
-        context, states = (
-            torch.stack(
-                [
-                    each[[i for i, of in enumerate(owner) if of == shot]].mean(0)
-                    for shot in range(count)
-                ]
-            )
-            for each in (layers[-2], x)
-        )
-        return Reading(context, layers[-2][0], self._linear(states, "prediction"))
-
-    def _tokens(self, shot: torch.Tensor) -> list[torch.Tensor]:
-        fusion = self.config.fusion
-        if fusion == "concatenation":
-            return [self._linear(shot, "shot_tokens.projection")]
-        parts = [
-            self._linear(shot[start:stop], f"shot_tokens.projections.{i}")
-            for i, (start, stop) in enumerate(self.ranges)
-        ]
-        if fusion == "tokens":
-            return parts
-        gates = 2 / (1 + (-self._linear(shot, "shot_tokens.gates")).exp())
-        return [sum(gate * part for gate, part in zip(gates, parts, strict=True))]
+        reconstruction = self._linear(x[2:], "prediction")
+        return Reading(layers[-2][2:], layers[-2][0], reconstruction)
 
     def _layer(self, x: torch.Tensor, at: str) -> torch.Tensor:
         heads = self.config.num_attention_heads

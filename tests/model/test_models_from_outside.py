@@ -98,7 +98,6 @@ def test_a_size_that_is_impossible_or_huge_is_refused(folder, field: str) -> Non
         ({"layer_norm_eps": 0}, "layer_norm_eps is 0 "),
         ({"initializer_range": -1}, "initializer_range is -1"),
         ({"hidden_act": "os.system"}, "hidden_act is 'os.system'"),
-        ({"fusion": "mixture"}, "fusion is 'mixture'"),
         ({"attention": "sideways"}, "attention is 'sideways'"),
         ({"is_decoder": True}, "is_decoder is True"),
         ({"structure": "yes"}, "structure is 'yes'"),

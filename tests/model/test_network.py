@@ -61,9 +61,7 @@ def padded(sequences: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("fusion", ["concatenation", "gate", "tokens"])
-def test_equals_a_plain_implementation(fusion: str) -> None:
-    network = make_network(fusion=fusion)
+def test_equals_a_plain_implementation(network: MediaFM) -> None:
     plain = PlainNetwork(network.state_dict(), network.config)
     sequences, global_ = titles(9, 5, 2)
     fused, present = padded(sequences)
@@ -115,9 +113,7 @@ def test_padding_and_batch_order_do_not_change_a_title(network: MediaFM) -> None
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("fusion", ["concatenation", "tokens"])
-def test_inference_and_training_compute_the_same(fusion: str) -> None:
-    network = make_network(fusion=fusion)
+def test_inference_and_training_compute_the_same(network: MediaFM) -> None:
     (fused,), global_ = titles(6)
     output = network(fused[None], global_)
     shots, title = network.contextual(fused[None], global_)
@@ -176,12 +172,12 @@ def test_threads_may_share_a_network() -> None:
 
         def __getitem__(self, place: int) -> object:
             positions._cached = None
-            positions(long, 1)
+            positions(long)
             return super().__getitem__(place)
 
-    expected = positions(short, 1)
+    expected = positions(short)
     positions._cached = Interrupted(positions._cached)
-    assert torch.equal(positions(short, 1), expected)
+    assert torch.equal(positions(short), expected)
 
 
 @torch.inference_mode()
@@ -230,22 +226,9 @@ def test_context_is_read_from_the_last_layer_but_one(network: MediaFM) -> None:
     assert torch.equal(found.title, states[LAYERS - 1][:, 0])
 
 
-def test_gates_start_as_a_sum() -> None:
-    config = make_network(fusion="gate").config
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(0)
-        gated = MediaFM(config).eval().shot_tokens
-        gated.gates.weight.zero_()
-        (fused,), _ = titles(4)
-        parts = fused.split([12, 8, 4], dim=-1)
-        summed = sum(map(torch.nn.Module.__call__, gated.projections, parts))
-        torch.testing.assert_close(gated(fused[None])[0], summed, **TOLERANCE)
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"fusion": "mixture"}, "fusion is 'mixture'"),
         ({"attention": "sideways"}, "attention is 'sideways'"),
         ({"fused_ranges": {"video": [0, 10], "audio": [12, 24]}}, "do not partition"),
     ],

@@ -178,7 +178,6 @@ def test_a_pickle_is_never_loaded(folder, trained, name: str) -> None:
             "contradicts config.json .*2 layers in place of 3",
         ),
         ({"hidden_size": "wide"}, "unusable value"),
-        ({"fusion": "mixture"}, "unusable value .fusion is 'mixture'"),
         ({"max_shots": 41}, "records another identity"),
     ],
 )
