@@ -72,6 +72,8 @@ class MediaFM(PreTrainedModel):
     _supports_sdpa = True
     _no_split_modules = ["BertLayer"]  # noqa: RUF012 - declared so by transformers
 
+    positions: LearntPositions | CausalDistances
+
     def __init__(self, config: MediaFMConfig) -> None:
         super().__init__(config)
         config.check_attention()
@@ -86,17 +88,16 @@ class MediaFM(PreTrainedModel):
         if self.two_directions is None:
             self.cls_token = nn.Parameter(torch.empty(hidden))
             self.mask_token = nn.Parameter(torch.empty(fused))
+            self.positions = LearntPositions(config)
+            self.prediction = nn.Linear(hidden, fused)
+        else:
+            self.positions = CausalDistances(config)
         # For scenes, see `mediafm_core.inference.scenes`; no inputs of the network.
         self.slow_features = SlowFeatures(fused)
         self.content_head = ContentHead(fused)
-        self.positions = (LearntPositions if self.two_directions is None else CausalDistances)(
-            config
-        )
         self.norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.layers = nn.ModuleList(BertLayer(config, i) for i in range(config.num_hidden_layers))
-        if self.two_directions is None:
-            self.prediction = nn.Linear(hidden, fused)
         self.boundary_head = nn.Linear(2 * hidden, len(GRAINS)) if config.boundary_head else None
         self.post_init()
 
