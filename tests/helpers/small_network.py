@@ -8,10 +8,8 @@ from mediafm_core.model.training.input_statistics import fit_statistics
 from mediafm_core.vectors import unit_length
 
 
-def make_network(
-    max_shots: int = 64, context_layer: int = 2, attention: str = "bidirectional"
-) -> MediaFM:
-    """Make a network; one that reads in two directions has its input measured on made titles."""
+def make_network(max_shots: int = 64, attention: str = "two_directions") -> MediaFM:
+    """Make a network whose input is measured on made titles."""
     config = MediaFMConfig(
         fused_size=20,
         global_size=5,
@@ -20,7 +18,6 @@ def make_network(
         num_hidden_layers=2,
         intermediate_size=32,
         max_shots=max_shots,
-        context_layer=context_layer,
         initializer_range=0.2,
         attention=attention,
     )
