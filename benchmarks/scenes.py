@@ -1,11 +1,16 @@
 """Scene starts without labels against those that people marked.
 
     python -m benchmarks.scenes --table SHOTS.parquet --vectors COLUMN[,COLUMN...] [--label COLUMN]
+    python -m benchmarks.scenes --table SHOTS.parquet --vectors COLUMN[,COLUMN...] --models MODEL...
     python -m benchmarks.scenes --store STORE --title TITLE --scenes SCENES.csv --fps 24
 
 A table has one row per shot: title, shot_index, vectors, and a boolean label. Its titles are
 divided into folds. Nothing is fitted on the titles of the tested fold: the metric and the content
 head are fitted to the others without their labels, the probe to the others with their labels.
+
+With `--models`, folders of trained models such as those that `mediafm evaluate --work` keeps, the
+metric and both heads are those of the models. Each is tested on the titles that its training did
+not have, neither for validation.
 
 With `--store` the scenes of one title are compared with a list of their first and last frames. The
 metric and the content head are fitted to all titles of the store, without labels, as a training
@@ -36,6 +41,7 @@ from mediafm_core.evaluation.linear import PrincipalAxes, fit
 from mediafm_core.inference.scenes import prefix_probabilities, title_scenes
 from mediafm_core.model.configuration import MediaFMConfig
 from mediafm_core.model.network import MediaFM
+from mediafm_core.model.saved_model import LoadedModel, load_model
 from mediafm_core.model.training.content_statistics import fit_content
 from mediafm_core.model.training.slow_feature_statistics import fit_slow_features
 from mediafm_core.scenes.partitions import GRAINS, boundary_marginals, likely_starts
@@ -65,6 +71,7 @@ def main() -> None:
     parser.add_argument("--label", help="column of the table", default="starts_scene")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--rounds", type=int, help="test only so many of the folds")
+    parser.add_argument("--models", type=Path, nargs="+", help="trained models, for the table")
     parser.add_argument("--prefix", action="store_true", help="measure prefixes as well (slow)")
     parser.add_argument("--title", help="of the store")
     parser.add_argument("--scenes", type=Path, help="CSV: start_frame, end_frame")
@@ -80,6 +87,9 @@ def main() -> None:
         tested_titles = [tested]
     else:
         titles = from_table(arguments.table, arguments.vectors.split(","), arguments.label)
+        if arguments.models:
+            measure_models([load_model(folder) for folder in arguments.models], titles)
+            return
         fold = np.random.default_rng(0).permutation(len(titles)) % arguments.folds
         rounds = [
             (np.flatnonzero(fold != i).tolist(), np.flatnonzero(fold == i).tolist())
@@ -90,9 +100,11 @@ def main() -> None:
     seconds: dict[str, float] = {}
     for known, unknown in rounds:
         began = time.process_time()
-        found = without_labels([titles[i] for i in known], [titles[i] for i in unknown], seconds)
+        network = fitted_network([titles[i] for i in known])
+        seconds["fit"] = seconds.get("fit", 0.0) + time.process_time() - began
+        found = without_labels(network, [titles[i] for i in unknown], seconds)
         if arguments.prefix:
-            found |= prefixes([titles[i] for i in known], [titles[i] for i in unknown])
+            found |= prefixes(network, [titles[i] for i in unknown])
         if arguments.table:
             found["flat, with labels"] = probe(
                 [titles[i] for i in known], [titles[i] for i in unknown]
@@ -107,6 +119,15 @@ def main() -> None:
     ]
     show(rows, seconds, chosen)
     write_json(arguments.json, {"rows": rows, "cpu_seconds": seconds})
+
+
+def measure_models(models: Sequence[LoadedModel], titles: Sequence[Title]) -> None:
+    """Measure and print a table for each model, on the titles that its training did not have."""
+    for model in models:
+        unknown = [title for title in titles if title.name not in model.training["titles"]]
+        seconds = {"fit": 0.0, "all": 0.0}
+        found = without_labels(model.network, unknown, seconds)
+        show([row(name, unknown, values) for name, values in found.items()], seconds, unknown)
 
 
 def small(inputs: SmallInputs) -> list[str]:
@@ -176,7 +197,7 @@ def fitted_network(known: Sequence[Title], content: bool = True) -> MediaFM:
 
 @torch.no_grad()
 def without_labels(
-    known: Sequence[Title], unknown: Sequence[Title], seconds: dict[str, float]
+    network: MediaFM, unknown: Sequence[Title], seconds: dict[str, float]
 ) -> dict[str, list[np.ndarray]]:
     """Score the shots of unknown titles by everything that needs no labels."""
 
@@ -186,28 +207,24 @@ def without_labels(
         seconds[name] = seconds.get(name, 0.0) + time.process_time() - began
         return values
 
-    began = time.process_time()
-    network = fitted_network(known)
-    seconds["fit"] = seconds.get("fit", 0.0) + time.process_time() - began
     slow, head = network.slow_features, network.content_head
 
     def partitions(title: Title) -> np.ndarray:
-        kernels = [vectors.numpy() for vectors in slow(torch.from_numpy(title.fused))]
-        return boundary_marginals(kernels).mean(axis=1)
+        vectors = slow(torch.from_numpy(title.fused)).numpy()
+        return boundary_marginals(vectors).mean(axis=1)
 
     return {
         "partitions": timed("partitions", partitions),
         "content": timed("content", lambda t: head(torch.from_numpy(t.fused)).mean(1).numpy()),
         "similarity": timed(
-            "similarity", lambda t: title_scenes(network, t.fused, content=False).probability
+            "similarity", lambda t: title_scenes(network, t.fused, heads=False).probability
         ),
         "scenes": timed("scenes", lambda t: title_scenes(network, t.fused).probability),
     }
 
 
-def prefixes(known: Sequence[Title], unknown: Sequence[Title]) -> dict[str, list[np.ndarray]]:
+def prefixes(network: MediaFM, unknown: Sequence[Title]) -> dict[str, list[np.ndarray]]:
     """Score shots from the shots up to them, and a few more."""
-    network = fitted_network(known)
     return {
         f"prefix, {ahead} shots ahead": [
             prefix_probabilities(network, title.fused, look_ahead=ahead).mean(axis=1)

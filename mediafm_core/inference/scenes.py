@@ -1,9 +1,10 @@
 """Scenes of whole titles, without labels.
 
-Similarity, in the network's metric of slow features and in the fused vectors as they are, says
-where the shots before and after differ; the content head says which shots tend to be first in a
-scene. Both are combined in the sum over all partitions of the title
-(`mediafm_core.scenes.partitions`): as costs of scenes and as evidence for boundaries. See
+Similarity, in the network's metric of slow features, says where the shots before and after differ.
+The content head says which shots tend to be first in a scene. A network that reads in two
+directions has learnt from its titles which pasts and futures meet at a scene start, and its
+boundary head says so. Similarity is the cost of scenes and both heads are evidence for boundaries
+in the sum over all partitions of the title (`mediafm_core.scenes.partitions`). See
 `docs/explanation/scenes.md`.
 
 Imports torch: import this module only where scenes are computed.
@@ -15,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from mediafm_core.inference.batching import TitleInput, checked, inference
+from mediafm_core.inference.batching import CheckedTitle, TitleInput, checked, inference
+from mediafm_core.inference.whole_title import windows
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.slow_features import SlowFeatures
 from mediafm_core.scenes.partitions import (
@@ -26,11 +28,9 @@ from mediafm_core.scenes.partitions import (
     likely_starts,
 )
 
-# Of costs in the metric of slow features and of plain fused vectors: see `Temperatures`.
-_SLOW_TEMPERATURES = (1.5, 4.5)
+_TEMPERATURES = (1.5, 4.5)  # of costs, for a metric with information 1: see `temperatures_of`
 _LEAST_INFORMATION = 0.5
-_PLAIN_TEMPERATURES = (0.01, 0.02)
-_LEAST_PERSISTENCE = 0.05
+_BOUNDARY_WEIGHT = 0.5  # of the boundary head, which is not calibrated on unseen titles
 
 LOOK_BACK = 2 * LONGEST_SCENE  # shots that a boundary of a prefix depends on
 
@@ -62,18 +62,18 @@ def title_scenes(
     metadata: np.ndarray | None = None,
     *,
     title_id: str = "the title",
-    content: bool = True,
+    heads: bool = True,
     grain: float = DEFAULT_GRAIN,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> TitleScenes:
     """Find the scenes of a whole title.
 
     Args:
-        network: a trained network; its metric and content head are used, not its layers.
+        network: a trained network; of one that reads as a whole, the layers are not used.
         fused: `[n, d]` fused vectors of all shots in order.
-        metadata: `[g]` metadata embedding; checked, not used.
+        metadata: `[g]` metadata embedding, None for a title without metadata.
         title_id: named in errors.
-        content: use the content head; False is similarity alone.
+        heads: use the content head and the boundary head; False is similarity alone.
         grain: mean shots of the scenes in `starts`.
         progress: called with the completed fraction.
 
@@ -81,7 +81,7 @@ def title_scenes(
         TitleError: vectors of the wrong width, not finite or zero, or no shots.
     """
     title = checked(network, TitleInput(fused, metadata, title_id))
-    found = _probabilities(network, title.fused, content)
+    found = _probabilities(network, title, heads)
     progress(1.0)
     return TitleScenes(found, GRAINS, likely_starts(found.mean(axis=1), grain))
 
@@ -92,7 +92,7 @@ def prefix_probabilities(
     metadata: np.ndarray | None = None,
     *,
     title_id: str = "the title",
-    content: bool = True,
+    heads: bool = True,
     look_ahead: int = 0,
 ) -> np.ndarray:
     """Compute the probability that a scene starts at each shot from the shots up to it.
@@ -105,7 +105,7 @@ def prefix_probabilities(
         fused: as in `title_scenes`.
         metadata: as in `title_scenes`.
         title_id: named in errors.
-        content: as in `title_scenes`.
+        heads: as in `title_scenes`.
         look_ahead: shots after it that are read too, where the title has them; a latency of
             so many shots.
 
@@ -115,48 +115,52 @@ def prefix_probabilities(
     Raises:
         TitleError: as `title_scenes`.
     """
-    shots = checked(network, TitleInput(fused, metadata, title_id)).fused
-    found = np.zeros((len(shots), len(GRAINS)), dtype=np.float32)
-    for shot in range(1, len(shots)):
+    title = checked(network, TitleInput(fused, metadata, title_id))
+    found = np.zeros((len(fused), len(GRAINS)), dtype=np.float32)
+    for shot in range(1, len(fused)):
         start, stop = max(0, shot - LOOK_BACK), shot + look_ahead + 1
-        found[shot] = _probabilities(network, shots[start:stop], content)[shot - start]
+        window = title._replace(fused=title.fused[start:stop])
+        found[shot] = _probabilities(network, window, heads)[shot - start]
     return found
 
 
-class Temperatures(NamedTuple):
-    """Temperatures of the costs of scenes, the lower the more similarity says."""
+def temperatures_of(slow: SlowFeatures) -> list[float]:
+    """Return temperatures of costs, from how alike neighbouring shots are in training.
 
-    slow: list[float]
-    plain: list[float]
-
-
-def temperatures_of(slow: SlowFeatures) -> Temperatures:
-    """Return the temperatures that follow from how alike neighbouring shots are in training.
-
-    Two shots of a scene are correlated by the slowness `c` of each direction. Were directions
-    normally distributed and independent, the logarithm of the odds that two shots belong together
-    would be `sum(c**2) / 2` on average, for small `c`. Vectors of unit length have a cosine of one
-    there, so a cost is multiplied by a number proportional to `sum(c**2)`; and in fused vectors,
-    which are not whitened, to the square of their mean autocorrelation.
+    The lower they are, the more similarity says. Two shots of a scene are correlated by the
+    slowness `c` of each direction. Were directions normally distributed and independent, the
+    logarithm of the odds that two shots belong together would be `sum(c**2) / 2` on average, for
+    small `c`. Vectors of unit length have a cosine of one there, so a cost is multiplied by a
+    number proportional to `sum(c**2)`.
     """
     information = max(float(slow.slowness.square().sum()), _LEAST_INFORMATION)
-    persistence = max(float(slow.persistence), _LEAST_PERSISTENCE)
-    return Temperatures(
-        [each / information for each in _SLOW_TEMPERATURES],
-        [each / persistence**2 for each in _PLAIN_TEMPERATURES],
-    )
+    return [each / information for each in _TEMPERATURES]
 
 
-def _probabilities(network: MediaFM, fused: np.ndarray, content: bool) -> np.ndarray:
-    """Compute `[n, g]`, the mean of slow and of plain features."""
-    slow = network.slow_features
-    temperatures = temperatures_of(slow)
+def _probabilities(network: MediaFM, title: CheckedTitle, heads: bool) -> np.ndarray:
+    """Compute probabilities `[n, g]` of scene starts."""
     with inference(network):
-        shots = torch.tensor(fused, device=network.device)
-        kernels = [vectors.cpu().numpy() for vectors in slow(shots)]
-        plain = slow.plain(shots).cpu().numpy()
-        evidence = network.content_head(shots).cpu().numpy() if content else None
-    by_slow = boundary_marginals(kernels, GRAINS, temperatures.slow, evidence=evidence)
-    by_plain = boundary_marginals([plain], GRAINS, temperatures.plain, evidence=evidence)
-    mean: np.ndarray = (by_slow + by_plain) / 2
-    return mean
+        shots = torch.tensor(title.fused, device=network.device)
+        vectors = network.slow_features(shots).cpu().numpy()
+        evidence = _evidence(network, title, shots).cpu().numpy() if heads else None
+    temperatures = temperatures_of(network.slow_features)
+    return boundary_marginals(vectors, GRAINS, temperatures, evidence=evidence)
+
+
+def _evidence(network: MediaFM, title: CheckedTitle, shots: torch.Tensor) -> torch.Tensor:
+    """Compute evidence `[n, g]` of both heads for a boundary at each shot.
+
+    They see different parts of a title, so that logarithms of odds are added. Long titles are read
+    in cross-faded windows.
+    """
+    evidence = network.content_head(shots)
+    if network.two_directions is None or network.boundary_head is None:
+        return evidence
+    metadata = torch.tensor(title.global_vector, device=network.device)[None]
+    plan = windows(len(shots), network.config.max_shots)
+    weights = torch.from_numpy(plan.weights).to(network.device)  # [windows, length]
+    for start, weight in zip(plan.starts.tolist(), weights, strict=True):
+        window = slice(start, start + len(weight))
+        logits = network.boundaries(shots[None, window], metadata)[0]
+        evidence[window] += _BOUNDARY_WEIGHT * weight[:, None] * logits
+    return evidence

@@ -6,6 +6,10 @@ what stays for the length of a scene (the place, the light, the music). Slow fea
 whitened, rotated to the directions of the smallest mean squared difference between neighbouring
 shots, and each direction is weighted by its autocorrelation.
 
+Directions that were whitened from few shots are unreliable, so centred fused vectors count as well.
+Shots of one scene that are alike and near pull each other closer (diffusion), which reduces what is
+particular to a single shot.
+
 `mediafm_core.model.training.slow_feature_statistics` measures the metric on the titles of a
 training, without labels. It is stored with the weights; gradient descent does not change it.
 """
@@ -15,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 WIDTH = 128  # principal components at most
+LEAST_SHARE = 0.1  # of a typical length, below which a vector has no significant direction
 
 # Diffusion: shots of one scene that are alike and near exchange their vectors, twice.
 _DIFFUSIONS = 2
@@ -35,7 +40,6 @@ class SlowFeatures(nn.Module):
     slowness: Tensor  # [w], autocorrelation from 0 to 1
     shortest: Tensor  # [2], the least length that is scaled to one, by power
     spread: Tensor  # [], root mean square distance of a fused vector from the mean
-    persistence: Tensor  # [], autocorrelation of fused vectors from 0 to 1
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -45,46 +49,43 @@ class SlowFeatures(nn.Module):
         self.register_buffer("slowness", torch.zeros(directions))
         self.register_buffer("shortest", torch.ones(2))
         self.register_buffer("spread", torch.ones(()))
-        self.register_buffer("persistence", torch.zeros(()))
 
     def coordinates(self, fused: Tensor) -> Tensor:
         """Compute whitened coordinates `[n, w]`, in float32 or float64."""
         with torch.autocast(fused.device.type, enabled=False):
             return self._centred(fused) @ self.axes
 
-    def plain(self, fused: Tensor) -> Tensor:
-        """Compute centred fused vectors `[n, d]` in units of their spread.
-
-        Of whitened vectors those of few training shots are unreliable, these are not.
-        """
-        with torch.autocast(fused.device.type, enabled=False):
-            return self._centred(fused) / self.spread
-
     def _centred(self, fused: Tensor) -> Tensor:
         wide = fused.to(torch.promote_types(fused.dtype, torch.float32))
         return functional.normalize(wide, dim=-1) - self.mean
 
-    def forward(self, fused: Tensor) -> list[Tensor]:
-        """Compute vectors `[n, w]` of a title's shots in three metrics, as kernels for partitions.
+    def forward(self, fused: Tensor) -> Tensor:
+        """Compute vectors `[n, 2 * (2 * w + d)]` of a title's shots, whose products are similarity.
 
-        Slowness counts by its square root in the first, by itself in the second. In the third the
-        first is diffused among similar shots that are near, which needs the title's other shots.
+        The similarity of two shots is the mean of six cosines: of slow features in which slowness
+        counts by its square root, and by itself, of centred fused vectors, and of these three after
+        diffusion among similar shots that are near, which needs the title's other shots.
 
         Args:
             fused: `[n, d]` fused vectors of a whole title.
 
         Returns:
-            Three tensors of vectors of length one, or less if a shot is insignificantly far from
-            the mean shot.
+            Vectors of length one, or less if a shot is insignificantly far from the mean shot.
         """
         coordinates = self.coordinates(fused)
         with torch.autocast(fused.device.type, enabled=False):
-            gentle = self._scaled(coordinates * self.slowness.sqrt(), 0)
-            strict = self._scaled(coordinates * self.slowness, 1)
-            return [gentle, strict, diffused(gentle)]
+            parts = [
+                _scaled(coordinates * self.slowness.sqrt(), self.shortest[0]),
+                _scaled(coordinates * self.slowness, self.shortest[1]),
+                _scaled(self._centred(fused), LEAST_SHARE * self.spread),
+            ]
+            vectors = torch.cat(parts, dim=-1) / len(parts) ** 0.5
+            return torch.cat([vectors, diffused(vectors)], dim=-1) / 2**0.5
 
-    def _scaled(self, vectors: Tensor, power: int) -> Tensor:
-        return vectors / vectors.norm(dim=-1, keepdim=True).maximum(self.shortest[power])
+
+def _scaled(vectors: Tensor, shortest: Tensor) -> Tensor:
+    """Scale vectors to length one; those that are shorter than `shortest` stay below it."""
+    return vectors / vectors.norm(dim=-1, keepdim=True).maximum(shortest)
 
 
 def diffused(vectors: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ expected to start at one in `grain` of the shots after the first. Other evidence
 shot, as the logarithm of odds, is added to the exponent of every partition that has it.
 
 Costs are float64 and are computed within a band of the longest scene around the diagonal: memory is
-`shots * longest_scene * kernels * temperatures`. All sums are over the shots of a scene, so that
+`shots * longest_scene * temperatures`. All sums are over the shots of a scene, so that
 they are as accurate at the end of a long title as at its start. The recursion is in logarithms.
 """
 
@@ -39,17 +39,17 @@ _MOST_PASSES = 60  # to find a penalty; 5 to 10 are needed
 
 
 def boundary_marginals(
-    kernels: Sequence[np.ndarray],
+    vectors: np.ndarray,
     grains: Sequence[float] = GRAINS,
     temperatures: Sequence[float] = TEMPERATURES,
     longest_scene: int = LONGEST_SCENE,
     evidence: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Compute the probability that a scene starts at each shot, mean over kernels and temperatures.
+    """Compute the probability that a scene starts at each shot, mean over temperatures.
 
     Args:
-        kernels: vectors `[n, d]` of the shots of one title, once per kernel (the widths may
-            differ); of length one, if the temperatures are to mean the same everywhere.
+        vectors: `[n, d]` of the shots of one title; of length one, if the temperatures are to mean
+            the same everywhere.
         grains: mean shots of a scene, above 1 and below `longest_scene`.
         temperatures: above 0; the lower, the more only the cheapest partitions count.
         longest_scene: in shots.
@@ -61,15 +61,15 @@ def boundary_marginals(
         start of the title is no boundary between scenes.
 
     Raises:
-        ValueError: no kernel, no shot, a value that is not finite, a grain or temperature out of
+        ValueError: no shot, a value that is not finite, a grain or temperature out of
             range, or evidence of another shape.
     """
-    _check(kernels, grains, temperatures, longest_scene)
+    _check(vectors, grains, temperatures, longest_scene)
     if evidence is not None:
-        _check_evidence(evidence, (len(kernels[0]), len(grains)))
-    costs = np.stack([scene_costs(vectors, longest_scene) for vectors in kernels], axis=1)
+        _check_evidence(evidence, (len(vectors), len(grains)))
+    costs = scene_costs(vectors, longest_scene)
     marginals = marginals_of_costs(costs, grains, temperatures, evidence)
-    return marginals.mean(axis=(0, 1)).T.astype(np.float32)
+    return marginals.mean(axis=0).T.astype(np.float32)
 
 
 def likely_starts(probability: np.ndarray, grain: float) -> NDArray[np.int64]:
@@ -138,10 +138,10 @@ def marginals_of_costs(
     temperatures: Sequence[float],
     evidence: np.ndarray | None = None,
 ) -> NDArray[np.float64]:
-    """Compute marginals `[kernels, temperatures, grains, n]`.
+    """Compute marginals `[temperatures, grains, n]`.
 
     Args:
-        costs: `[n, kernels, l]`, as `scene_costs` gives them for one kernel.
+        costs: `[n, l]`, as `scene_costs` gives them.
         grains: as in `boundary_marginals`.
         temperatures: as in `boundary_marginals`.
         evidence: as in `boundary_marginals`.
@@ -160,14 +160,14 @@ def marginals_of_costs(
         # The bonus of a boundary is in both.
         logarithms = before + after - bonus - before[..., -1:]
         marginals[..., 1:] = np.exp(np.minimum(logarithms[..., 1:-1], 0.0))
-    return marginals.reshape(costs.shape[1], len(temperatures), len(grains), count)
+    return marginals
 
 
 def energies_of(costs: Costs, temperatures: Sequence[float]) -> Costs:
-    """Return `-cost / temperature`, `[n, kernels * temperatures, l]`, the longest scene first."""
+    """Return `-cost / temperature`, `[n, temperatures, l]`, the longest scene first."""
     scale = -1 / np.asarray(temperatures, dtype=np.float64)
-    energies = costs[:, :, None, ::-1] * scale[:, None]
-    return energies.reshape(len(costs), -1, costs.shape[2])
+    energies: Costs = costs[:, None, ::-1] * scale[:, None]
+    return energies
 
 
 def _reversed(energies: Costs) -> Costs:
@@ -253,24 +253,21 @@ def _penalties(energies: Costs, bonus: Costs, boundaries: NDArray) -> NDArray:
 
 
 def _check(
-    kernels: Sequence[np.ndarray],
+    vectors: np.ndarray,
     grains: Sequence[float],
     temperatures: Sequence[float],
     longest_scene: int,
 ) -> None:
-    shapes = {vectors.shape[:1] for vectors in kernels if vectors.ndim == 2}
-    if len(shapes) != 1 or shapes == {(0,)} or any(vectors.ndim != 2 for vectors in kernels):
+    if vectors.ndim != 2 or not len(vectors):
         raise ValueError(
-            f"Kernels have the shapes {[vectors.shape for vectors in kernels]}: pass vectors "
-            "[n, d] of the same n shots, at least one, once per kernel."
+            f"The vectors have the shape {vectors.shape}: pass [n, d] of at least one shot."
         )
-    for vectors in kernels:
-        faulty = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-        if len(faulty):
-            raise ValueError(
-                f"Shot {faulty[0]} has a vector that is not finite ({len(faulty)} such in all): "
-                "compute its vector again."
-            )
+    faulty = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(faulty):
+        raise ValueError(
+            f"Shot {faulty[0]} has a vector that is not finite ({len(faulty)} such in all): "
+            "compute its vector again."
+        )
     if not grains or not all(1 < grain < longest_scene for grain in grains):
         raise ValueError(
             f"The grains are {tuple(grains)}: choose mean lengths above 1 and below the longest "

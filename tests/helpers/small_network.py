@@ -8,7 +8,9 @@ from mediafm_core.model.training.input_statistics import fit_statistics
 from mediafm_core.vectors import unit_length
 
 
-def make_network(max_shots: int = 64, attention: str = "two_directions") -> MediaFM:
+def make_network(
+    max_shots: int = 64, attention: str = "two_directions", boundary_head: bool = False
+) -> MediaFM:
     """Make a network whose input is measured on made titles."""
     config = MediaFMConfig(
         fused_size=20,
@@ -20,6 +22,7 @@ def make_network(max_shots: int = 64, attention: str = "two_directions") -> Medi
         max_shots=max_shots,
         initializer_range=0.2,
         attention=attention,
+        boundary_head=boundary_head,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)

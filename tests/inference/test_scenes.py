@@ -51,34 +51,55 @@ def test_similarity_and_content_are_combined_over_all_partitions(network) -> Non
     fused = title(9, seed=22)
     slow, shots = network.slow_features, torch.from_numpy(fused)
     with torch.inference_mode():
-        kernels = [vectors.numpy() for vectors in slow(shots)]
-        plain = slow.plain(shots).numpy()
+        vectors = slow(shots).numpy()
         evidence = network.content_head(shots).numpy()
     assert evidence.any()
-    heat = temperatures_of(slow)
-
-    def expected(evidence: np.ndarray | None) -> np.ndarray:
-        one = boundary_marginals(kernels, GRAINS, heat.slow, evidence=evidence)
-        other = boundary_marginals([plain], GRAINS, heat.plain, evidence=evidence)
-        return (one + other) / 2
-
+    temperatures = temperatures_of(slow)
     both = title_scenes(network, fused).probabilities
-    alone = title_scenes(network, fused, content=False).probabilities
-    np.testing.assert_allclose(both, expected(evidence), atol=1e-6)
-    np.testing.assert_allclose(alone, expected(None), atol=1e-6)
+    alone = title_scenes(network, fused, heads=False).probabilities
+    for found, heads in ((both, evidence), (alone, None)):
+        expected = boundary_marginals(vectors, GRAINS, temperatures, evidence=heads)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
     assert np.abs(both - alone).max() > 1e-3
+
+
+@pytest.fixture(scope="module")
+def reading() -> MediaFM:
+    """Make a network whose boundary head reads in two directions."""
+    made = make_network(attention="two_directions", boundary_head=True).eval()
+    fit_statistics(made, [torch.from_numpy(title(15, seed)) for seed in range(6)])
+    return made
+
+
+def test_the_boundary_head_is_evidence_as_well(reading) -> None:
+    fused, metadata = title(6, seed=25), np.ones(5, np.float32)
+    shots = torch.from_numpy(fused)
+    for each in (metadata, None):
+        read = torch.from_numpy(np.zeros(5, np.float32) if each is None else each)
+        with torch.inference_mode():
+            logits = reading.boundaries(shots[None], read[None])[0]
+            evidence = (reading.content_head(shots) + 0.5 * logits).numpy()
+            vectors = reading.slow_features(shots).numpy()
+        temperatures = temperatures_of(reading.slow_features)
+        expected = boundary_marginals(vectors, GRAINS, temperatures, evidence=evidence)
+        found = title_scenes(reading, fused, each).probabilities
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(found - title_scenes(reading, fused, heads=False).probabilities).max() > 1e-3
+
+
+def test_long_titles_are_read_in_windows(reading) -> None:
+    fused = title(40, seed=26)
+    assert len(fused) > 2 * reading.config.max_shots
+    found = title_scenes(reading, fused).probabilities
+    np.testing.assert_allclose(found.sum(axis=0), 319 / np.array(GRAINS), rtol=1e-3)
 
 
 def test_temperatures_fall_with_what_similarity_says(network) -> None:
     slow = network.slow_features
     information = float((slow.slowness**2).sum())
-    found = temperatures_of(slow)
-    assert found.slow == pytest.approx([1.5 / information, 4.5 / information])
-    assert found.plain == pytest.approx(
-        [each / slow.persistence.item() ** 2 for each in (0.01, 0.02)]
-    )
+    assert temperatures_of(slow) == pytest.approx([1.5 / information, 4.5 / information])
     unfitted = make_network()
-    assert temperatures_of(unfitted.slow_features).slow == pytest.approx([3.0, 9.0])
+    assert temperatures_of(unfitted.slow_features) == pytest.approx([3.0, 9.0])
     assert title_scenes(unfitted, title(2)).probabilities[1:].min() > 0
 
 
@@ -95,16 +116,18 @@ def test_equal_shots_are_one_kind_of_shot(network) -> None:
     np.testing.assert_allclose(found.probabilities[1:, 0], 1 / GRAINS[0], rtol=1e-2)
 
 
-def test_a_prefix_reads_no_later_shots(network) -> None:
-    fused = title(5, seed=23)
+@pytest.mark.parametrize("kind", ["network", "reading"])
+def test_a_prefix_reads_no_later_shots(kind: str, request: pytest.FixtureRequest) -> None:
+    network, fused = request.getfixturevalue(kind), title(5, seed=23)
     whole = prefix_probabilities(network, fused)
     np.testing.assert_allclose(prefix_probabilities(network, fused[:21]), whole[:21], atol=1e-6)
     for shot in (1, 20, 39):
         alone = title_scenes(network, fused[: shot + 1]).probabilities[-1]
         np.testing.assert_allclose(whole[shot], alone, atol=1e-6)
-    starts = np.arange(40) % SCENE == 0
-    mean = whole.mean(axis=1)
-    assert mean[starts][1:].min() > np.median(mean[~starts])
+    if kind == "network":  # the weights of the other are drawn
+        starts = np.arange(40) % SCENE == 0
+        mean = whole.mean(axis=1)
+        assert mean[starts][1:].min() > np.median(mean[~starts])
 
 
 def test_a_prefix_with_the_whole_title_ahead_is_the_whole_title(network) -> None:

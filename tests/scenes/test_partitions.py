@@ -79,7 +79,7 @@ def test_costs_are_the_scatter_of_scenes() -> None:
 def test_marginals_are_those_of_all_partitions(longest: int, temperature: float) -> None:
     vectors = title(3, 2, 3, noise=0.8)
     grains = (1.5, 2.0, 4.0)
-    found = boundary_marginals([vectors], grains, [temperature], longest)
+    found = boundary_marginals(vectors, grains, [temperature], longest)
     for column, grain in enumerate(grains):
         expected = by_hand(vectors, temperature, longest, grain)
         np.testing.assert_allclose(found[:, column], expected, atol=1e-4)
@@ -88,7 +88,7 @@ def test_marginals_are_those_of_all_partitions(longest: int, temperature: float)
 def test_as_many_boundaries_are_expected_as_the_grain_says() -> None:
     for count in (2, 3, 30, 300):
         vectors = title(*[5] * (count // 5), count % 5, noise=0.7)
-        found = boundary_marginals([vectors, vectors[:, :4]])
+        found = boundary_marginals(vectors)
         assert found.shape == (count, len(GRAINS))
         assert found.dtype == np.float32
         assert not found[0].any()
@@ -97,75 +97,73 @@ def test_as_many_boundaries_are_expected_as_the_grain_says() -> None:
 
 def test_scene_starts_are_found() -> None:
     vectors = title(10, 13, 9, 12)
-    found = boundary_marginals([vectors], grains=[14.0])[:, 0]
+    found = boundary_marginals(vectors, grains=[14.0])[:, 0]
     assert np.sort(np.argsort(found)[-3:]).tolist() == [10, 23, 32]
     assert found[[10, 23, 32]].min() > 0.9
 
 
 def test_a_reversed_title_has_the_reversed_boundaries() -> None:
     vectors = title(10, 4, 9, 12, noise=0.7)
-    found = boundary_marginals([vectors], longest_scene=30)
-    turned = boundary_marginals([vectors[::-1]], longest_scene=30)
+    found = boundary_marginals(vectors, longest_scene=30)
+    turned = boundary_marginals(vectors[::-1], longest_scene=30)
     np.testing.assert_allclose(turned[1:][::-1], found[1:], atol=1e-4)
 
 
-def test_kernels_and_temperatures_are_averaged() -> None:
-    one, two = title(6, 7, 8, noise=0.7), title(10, 11, noise=0.7)
-    alone = [boundary_marginals([x], temperatures=[t]) for x in (one, two) for t in (0.1, 0.3)]
-    both = boundary_marginals([one, two], temperatures=[0.1, 0.3])
+def test_temperatures_are_averaged() -> None:
+    vectors = title(6, 7, 8, noise=0.7)
+    alone = [boundary_marginals(vectors, temperatures=[each]) for each in (0.1, 0.3)]
+    both = boundary_marginals(vectors, temperatures=[0.1, 0.3])
     np.testing.assert_allclose(both, np.mean(alone, axis=0), atol=1e-6)
 
 
 def test_a_title_of_one_shot_has_no_boundary() -> None:
-    assert boundary_marginals([title(1)]).tolist() == [[0.0] * len(GRAINS)]
+    assert boundary_marginals(title(1)).tolist() == [[0.0] * len(GRAINS)]
 
 
 def test_equal_shots_are_divided_evenly() -> None:
-    found = boundary_marginals([np.tile(title(1), (50, 1))], grains=[5.0])[:, 0]
+    found = boundary_marginals(np.tile(title(1), (50, 1)), grains=[5.0])[:, 0]
     np.testing.assert_allclose(found[1:], 0.2, rtol=1e-3)
 
 
 def test_scenes_of_a_long_title_depend_on_the_shots_around_them_only() -> None:
     part = title(10, 14, 8, 15, 9, 12, noise=0.5)
-    once = boundary_marginals([part], GRAINS[:4], longest_scene=20)
-    many = boundary_marginals([np.concatenate([part] * 40)], GRAINS[:4], longest_scene=20)
+    once = boundary_marginals(part, GRAINS[:4], longest_scene=20)
+    many = boundary_marginals(np.concatenate([part] * 40), GRAINS[:4], longest_scene=20)
     copies = many.reshape(40, len(part), -1)
     np.testing.assert_allclose(copies[35, 15:-15], copies[4, 15:-15], atol=1e-4)
     assert np.abs(copies[20, 15:-15] - once[15:-15]).max() < 0.3
 
 
 @pytest.mark.parametrize(
-    ("kernels", "grains", "temperatures", "words"),
+    ("vectors", "grains", "temperatures", "words"),
     [
-        ([], GRAINS, [0.1], "at least one"),
-        ([np.zeros((0, 4))], GRAINS, [0.1], "at least one"),
-        ([np.zeros(4)], GRAINS, [0.1], r"\[n, d\]"),
-        ([title(3), title(4)], GRAINS, [0.1], "same n shots"),
-        ([np.full((5, 2), np.nan)], GRAINS, [0.1], "Shot 0 .* not finite .5 such"),
-        ([title(3)], [1.0], [0.1], "above 1"),
-        ([title(3)], [80.0], [0.1], "below the longest scene, 80"),
-        ([title(3)], [], [0.1], "grains"),
-        ([title(3)], GRAINS, [0.0], "temperatures .* above 0"),
+        (np.zeros((0, 4)), GRAINS, [0.1], "at least one"),
+        (np.zeros(4), GRAINS, [0.1], r"\[n, d\]"),
+        (np.full((5, 2), np.nan), GRAINS, [0.1], "Shot 0 .* not finite .5 such"),
+        (title(3), [1.0], [0.1], "above 1"),
+        (title(3), [80.0], [0.1], "below the longest scene, 80"),
+        (title(3), [], [0.1], "grains"),
+        (title(3), GRAINS, [0.0], "temperatures .* above 0"),
     ],
 )
 def test_unusable_input_is_refused(
-    kernels: list[np.ndarray], grains: list[float], temperatures: list[float], words: str
+    vectors: np.ndarray, grains: list[float], temperatures: list[float], words: str
 ) -> None:
     with pytest.raises(ValueError, match=words):
-        boundary_marginals(kernels, grains, temperatures)
+        boundary_marginals(vectors, grains, temperatures)
 
 
 def test_evidence_adds_to_the_odds_of_boundaries() -> None:
     vectors = title(3, 2, 3, noise=0.8)
     evidence = np.random.default_rng(1).normal(size=(8, 2))
-    found = boundary_marginals([vectors], (2.0, 4.0), [0.2], evidence=evidence)
+    found = boundary_marginals(vectors, (2.0, 4.0), [0.2], evidence=evidence)
     for column, grain in enumerate((2.0, 4.0)):
         expected = by_hand(vectors, 0.2, 80, grain, evidence[:, column])
         np.testing.assert_allclose(found[:, column], expected, atol=1e-4)
-    moved = boundary_marginals([vectors], (2.0, 4.0), [0.2], evidence=evidence + np.array([5, -7]))
+    moved = boundary_marginals(vectors, (2.0, 4.0), [0.2], evidence=evidence + np.array([5, -7]))
     np.testing.assert_allclose(moved, found, atol=1e-4)
     turned = boundary_marginals(
-        [vectors[::-1]], (2.0, 4.0), [0.2], evidence=np.roll(evidence[::-1], 1, axis=0)
+        vectors[::-1], (2.0, 4.0), [0.2], evidence=np.roll(evidence[::-1], 1, axis=0)
     )
     np.testing.assert_allclose(turned[1:][::-1], found[1:], atol=1e-4)
 
@@ -179,7 +177,7 @@ def test_evidence_adds_to_the_odds_of_boundaries() -> None:
 )
 def test_unusable_evidence_is_refused(evidence: np.ndarray, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        boundary_marginals([title(3)], (2.0, 4.0), evidence=evidence)
+        boundary_marginals(title(3), (2.0, 4.0), evidence=evidence)
 
 
 def test_starts_are_the_most_probable_and_as_many_as_the_grain_says() -> None:

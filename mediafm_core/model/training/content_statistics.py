@@ -40,7 +40,7 @@ def fit_content(head: ContentHead, slow: SlowFeatures, titles: Sequence[Tensor])
         return
     order = np.random.default_rng(0).permutation(len(titles))
     held_out = set(order[: len(titles) // 4].tolist())
-    targets = [boundary_marginals([vectors.numpy() for vectors in slow(each)]) for each in titles]
+    targets = [boundary_marginals(slow(each).numpy()) for each in titles]
 
     def together(numbers: Iterable[int]) -> tuple[Tensor, Tensor]:
         """Return shots and targets but of first shots, which start no scene within a title."""

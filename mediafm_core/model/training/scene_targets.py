@@ -54,5 +54,5 @@ class SceneTargets:
         first = max(0, start - _MARGIN)
         last = min(stop + _MARGIN, int(self._data.shots[title]))
         fused = torch.tensor(self._data.read(title, first, last))
-        kernels = [vectors.numpy() for vectors in self._slow_features(fused)]
-        return boundary_marginals(kernels)[start - first : stop - first]
+        vectors = self._slow_features(fused).numpy()
+        return boundary_marginals(vectors)[start - first : stop - first]

@@ -20,13 +20,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mediafm_core.model.slow_features import SlowFeatures
+from mediafm_core.model.slow_features import LEAST_SHARE, SlowFeatures
 
 _GAPS = (1, 2, 3)  # shots between which differences are taken
 _SHOTS_PER_DIRECTION = 12
 _LEAST_VARIANCE = 1e-6  # of a component of vectors of unit length
 _LEAST_SPREAD = 1e-3  # of vectors of unit length
-_LEAST_SHARE = 0.1  # of a vector's typical length
 
 
 @torch.no_grad()
@@ -54,9 +53,7 @@ def fit_slow_features(slow: SlowFeatures, titles: Sequence[Tensor]) -> None:
     typical = torch.stack([slowness.sum(), slowness.square().sum()]).sqrt()
     total = centred.square().sum(dim=1).mean().clamp(min=_LEAST_SPREAD**2)
     slow.spread.copy_(total.sqrt())
-    change = _mean_differences(rows).trace() / (2 * total)
-    slow.persistence.copy_((1 - change).clamp(0, 1))
-    slow.shortest.copy_((_LEAST_SHARE * typical).clamp(min=_LEAST_SHARE))
+    slow.shortest.copy_((LEAST_SHARE * typical).clamp(min=LEAST_SHARE))
 
 
 def _mean_differences(titles: Sequence[Tensor]) -> Tensor:
