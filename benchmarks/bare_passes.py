@@ -38,9 +38,8 @@ class BareTraining:
         arithmetic: Precision,
     ) -> None:
         plan = Plan(data.shots, range(len(data)), training, model.max_shots)
-        ranges = network.config.modality_ranges
         targets = SceneTargets(data, network.slow_features)
-        reader = BatchReader(data, plan, ranges, ObjectiveSettings(), training, targets=targets)
+        reader = BatchReader(data, plan, ObjectiveSettings().mask_ratio, training, targets=targets)
         steps = [reader.read(step) for step in range(WARM_UP + 1, training.steps)]
         self.shots = sum(step.counts.shots for step in steps)
         self.padding_share = 1 - self.shots / sum(step.positions for step in steps)

@@ -43,7 +43,6 @@ from mediafm_core.model.configuration import MediaFMConfig
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.saved_model import LoadedModel, load_model
 from mediafm_core.model.training.content_statistics import fit_content, taught_boundaries
-from mediafm_core.model.training.pseudo_boundaries import pseudo_boundaries
 from mediafm_core.model.training.slow_feature_statistics import fit_slow_features
 from mediafm_core.scenes.partitions import GRAINS, likely_starts
 from mediafm_core.vectors import to_numpy, unit_length
@@ -187,9 +186,7 @@ def fitted_network(known: Sequence[Title], content: bool = True) -> MediaFM:
     """Make a network whose metric and content head are fitted; its layers are not used."""
     width = known[0].fused.shape[1]
     shape = {"hidden_size": 8, "num_attention_heads": 1, "num_hidden_layers": 1}
-    config = MediaFMConfig(
-        fused_size=width, global_size=1, intermediate_size=8, context_layer=1, **shape
-    )
+    config = MediaFMConfig(fused_size=width, global_size=1, intermediate_size=8, **shape)
     network = MediaFM(config).eval()
     sample = [torch.from_numpy(title.fused) for title in known]
     fit_slow_features(network.slow_features, sample)
@@ -217,7 +214,6 @@ def without_labels(
         return found
 
     return {
-        "pseudo-boundaries": timed("pseudo-boundaries", windows),
         "partitions": timed("partitions", partitions),
         "content": timed("content", lambda t: head(torch.from_numpy(t.fused)).mean(1).numpy()),
         "similarity": timed(
@@ -236,12 +232,6 @@ def prefixes(network: MediaFM, unknown: Sequence[Title]) -> dict[str, list[np.nd
         ]
         for ahead in (0, LOOK_AHEAD)
     }
-
-
-def windows(title: Title) -> np.ndarray:
-    """Score shots by the target of the boundary loss of a network that reads both ways."""
-    fused = torch.from_numpy(title.fused)[None]
-    return pseudo_boundaries(fused, torch.tensor([len(title.fused)]))[0][0].numpy()
 
 
 def probe(known: Sequence[Title], unknown: Sequence[Title]) -> list[np.ndarray]:

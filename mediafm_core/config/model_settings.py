@@ -33,40 +33,10 @@ class ModelSettings(Section):
     max_shots: PositiveInt = Field(
         512, le=65_536, description="longest sequence of shots in one pass"
     )
-    context_layer: PositiveInt | None = Field(
-        None,
-        le=256,
-        description="layer whose output is the contextual vectors; by default the last but one",
-    )
-    fusion: Literal["concatenation", "gate", "tokens"] = Field(
-        "concatenation",
-        description="input of a fused vector: one token per shot, one with a learnt gate per "
-        "modality, or one token per modality and shot",
-    )
-    positions: Literal["relative", "learnt"] = Field(
-        "relative",
-        description="relative distances in attention, for titles of any length, or a vector per "
-        "position",
-    )
-    prediction: Literal["copy", "linear", "both"] = Field(
-        "copy",
-        description="prediction of masked shots: copied from visible ones by attention, by a "
-        "linear map as published, or the sum; `both` for catalogues of many thousand titles",
-    )
-    missing_modality: Literal["zeros", "learnt"] = Field(
-        "zeros", description="value of a modality that a shot lacks: zeros, or a learnt vector"
-    )
-    neighbour_means: int = Field(
-        2,
-        ge=0,
-        le=256,
-        description="number of neighbours on each side whose mean is added to a shot; 0 disables "
-        "it",
-    )
     novelty: bool = Field(
         True,
-        description="add novelty (self-similarity) features: to the input, or with two_directions "
-        "to the contextual vectors",
+        description="two_directions: add novelty (self-similarity) features to the contextual "
+        "vectors",
     )
     input_components: PositiveInt = Field(
         128,

@@ -19,24 +19,8 @@ PRESETS: dict[str, Values] = {
     # As far as the blog of MediaFM says. It gives no size, rate or number of steps, so that these
     # stay as they are set.
     "published": {
-        "model": {
-            "attention": "bidirectional",
-            "fusion": "concatenation",
-            "positions": "learnt",
-            "prediction": "linear",
-            "missing_modality": "zeros",
-            "neighbour_means": 0,
-            "novelty": False,
-        },
-        "objective": {
-            "mask_ratio": 0.2,
-            "span_shots": 1,
-            "single_modality_ratio": 0.0,
-            "modality_dropout": 0.0,
-            "contrastive_weight": 0.0,
-            "boundary_weight": 0.0,
-            "past_future_weight": 0.0,
-        },
+        "model": {"attention": "bidirectional"},
+        "objective": {"mask_ratio": 0.2},
         "training": {"optimiser": "muon"},
     },
 }

@@ -16,15 +16,8 @@ from mediafm_core.renamed import REMOVED_IN
 
 OLD_NAMES: dict[str, dict[str, str]] = {
     "evaluation": {"bootstrap_samples": "bootstrap"},
-    "model": {
-        "missing_modality": "absent",
-        "neighbour_means": "surroundings",
-        "novelty": "structure",
-    },
-    "objective": {
-        "mask_ratio": "mask_share",
-        "single_modality_ratio": "single_modality_share",
-    },
+    "model": {"novelty": "structure"},
+    "objective": {"mask_ratio": "mask_share"},
     "training": {
         "validation_fraction": "validation_share",
         "warmup_ratio": "warmup_share",

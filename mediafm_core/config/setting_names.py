@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from pydantic import BaseModel
 
+from mediafm_core.config.removed_settings import REMOVED_SETTINGS
 from mediafm_core.config.renamed_settings import old_setting_names
 from mediafm_core.errors import ConfigurationError
 
@@ -36,12 +37,16 @@ def refuse_unknown_variables(settings: type[BaseModel], variables: Iterable[str]
         variables: names of environment variables; upper and lower case are the same.
 
     Raises:
-        ConfigurationError: there is such a variable, with the names that are nearest to it.
+        ConfigurationError: there is such a variable, with the names that are nearest to it, or
+            with what holds in place of a setting that was removed.
     """
     known = {variable_of(name) for name in setting_names(settings)} | OTHER_VARIABLES
     old = {variable_of(name) for name in old_setting_names()}
+    removed = {variable_of(name): name for name in REMOVED_SETTINGS}
     for variable in sorted(variables):
         name = variable.upper()
+        if name in removed:
+            raise ConfigurationError(_removed(removed[name], f" ({variable})", "unset it"))
         if name.startswith(PREFIX) and name not in known | old:
             raise ConfigurationError(
                 f"There is no setting for the environment variable {variable}: "
@@ -52,8 +57,14 @@ def refuse_unknown_variables(settings: type[BaseModel], variables: Iterable[str]
 def unknown_setting(settings: type[BaseModel], name: str, file: str | None) -> str:
     """Return the sentence about a name in a settings file that is no setting's."""
     where = f" ({file})" if file else ""
+    if name in REMOVED_SETTINGS:
+        return _removed(name, where, "remove it")
     remedy = _remedy(name, setting_names(settings), "remove it")
     return f"There is no setting {name!r}{where}: {remedy}."
+
+
+def _removed(name: str, where: str, remedy: str) -> str:
+    return f"The setting {name}{where} was removed, {REMOVED_SETTINGS[name]}: {remedy}."
 
 
 def _remedy(name: str, known: Iterable[str], otherwise: str) -> str:

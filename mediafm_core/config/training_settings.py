@@ -9,28 +9,12 @@ from mediafm_core.config.section import Fraction, PrecisionSetting, Section
 
 
 class ObjectiveSettings(Section):
-    """Objective of training: Masked Shot Modeling, and further terms of the loss."""
+    """Objective of training: past against future and scene boundaries, or masked shots."""
 
     section: ClassVar[str] = "objective"
 
-    mask_ratio: Fraction = Field(0.2, description="fraction of the shots replaced by [MASK]")
-    span_shots: PositiveInt = Field(
-        1, le=65_536, description="consecutive shots that are masked together"
-    )
-    single_modality_ratio: float = Field(
-        0.0, ge=0, le=1, description="fraction of the masked shots that lose only one modality"
-    )
-    modality_dropout: float = Field(
-        0.0, ge=0, lt=1, description="fraction of the sequences in which one modality is dropped"
-    )
-    contrastive_weight: float = Field(
-        0.0,
-        ge=0,
-        le=1e3,
-        description="weight of the contrastive (InfoNCE) loss among a title's masked shots",
-    )
-    contrastive_temperature: float = Field(
-        0.1, gt=0, le=1e3, description="temperature of the contrastive loss"
+    mask_ratio: Fraction = Field(
+        0.2, description="bidirectional: fraction of the shots replaced by [MASK]"
     )
     past_future_weight: float = Field(
         1.0,
@@ -45,8 +29,7 @@ class ObjectiveSettings(Section):
         1.0,
         ge=0,
         le=1e3,
-        description="weight of the scene boundary loss, on pseudo-labels; needs a second forward "
-        "pass",
+        description="two_directions: weight of the loss of scene boundaries, on pseudo-labels",
     )
 
 

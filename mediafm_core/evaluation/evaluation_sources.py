@@ -113,12 +113,9 @@ class Table:
             )
         if variant.preset is not None:
             settings = with_preset(settings, variant.preset)
-        changes: dict[str, Any] = {}
+        model = settings.model
         if variant.window is not None:
-            changes["max_shots"] = variant.window
-        if variant.missing_modality is not None:
-            changes["missing_modality"] = variant.missing_modality
-        model = settings.model.model_copy(update=changes)
+            model = model.model_copy(update={"max_shots": variant.window})
         if not variant.normalised:
             from mediafm_core.evaluation.table_units import unnormalised
 

@@ -356,7 +356,7 @@ def _names(
     names = default_names(units) if representations is None else list(representations)
     names += source.others(settings)
     if with_ablations:
-        names += ablations(units, settings.model.missing_modality, trained=source.trains)
+        names += ablations(units, trained=source.trains)
     return list(dict.fromkeys(names))
 
 

@@ -28,8 +28,6 @@ and ablations of `in_context`:
     in_context_trained_without_<modality>   a network trained without one modality
     in_context_unnormalised                 modalities concatenated without scaling to unit length
     in_context_window_<n>                   trained and applied in windows of n shots
-    in_context_absence_learnt               a learnt vector where a modality is missing
-    in_context_absence_zeros                zeros where a modality is missing
     in_context@<digest>                     another model of the catalogue
 """
 
@@ -112,7 +110,6 @@ class NetworkVariant:
         without: Modality that the network is trained without.
         normalised: True where modalities have unit length before they are concatenated.
         window: Number of shots per window in training and inference; None takes the setting.
-        missing_modality: Setting of this name; None takes the setting.
         model: Identity or digest of a model of the catalogue.
         preset: Preset whose values override the settings.
         trained: False for the network before its first step.
@@ -121,7 +118,6 @@ class NetworkVariant:
     without: str | None = None
     normalised: bool = True
     window: int | None = None
-    missing_modality: str | None = None
     model: str | None = None
     preset: str | None = None
     trained: bool = True
@@ -151,8 +147,6 @@ def network_request(name: str, units: Units) -> tuple[NetworkVariant, VectorRequ
             return NetworkVariant(normalised=False), in_context
         if window := re.fullmatch(r"_window_([1-9]\d{0,6})", rest):
             return NetworkVariant(window=int(window[1])), in_context
-        if rest in ("_absence_learnt", "_absence_zeros"):
-            return NetworkVariant(missing_modality=rest.removeprefix("_absence_")), in_context
         if rest.startswith("@"):
             return NetworkVariant(model=rest[1:]), in_context
     names = [*units.ranges, *WITHOUT_NETWORK, *FROM_NETWORK, *COMPOSED, *PRESET_NAMES]
@@ -195,12 +189,11 @@ def without_training(names: Iterable[str], units: Units) -> list[str]:
     return [name for name in names if name in plain or name.startswith(SIMILARITIES_OF)]
 
 
-def ablations(units: Units, missing_modality: str, *, trained: bool) -> list[str]:
+def ablations(units: Units, *, trained: bool) -> list[str]:
     """Return the names of the ablations that apply to a data set.
 
     Args:
         units: The data set.
-        missing_modality: Setting `model.missing_modality`.
         trained: True if networks are trained for the data set.
     """
     modalities = list(units.ranges) if len(units.ranges) > 1 else []
@@ -212,9 +205,6 @@ def ablations(units: Units, missing_modality: str, *, trained: bool) -> list[str
     if modalities:
         names.append("in_context_unnormalised")
     names += [f"in_context_window_{length}" for length in WINDOWS if length < units.longest]
-    if units.incomplete:
-        other = "zeros" if missing_modality == "learnt" else "learnt"
-        names.append(f"in_context_absence_{other}")
     return names
 
 

@@ -143,7 +143,6 @@ def _read(
         longest=int(np.diff(edges).max()),
         labels=labels,
         read=read,
-        incomplete=frozenset(np.array(vectors)[~present.all(axis=0)].tolist()),
     )
 
 

@@ -58,7 +58,6 @@ class Units:
         longest: Number of shots of the longest title.
         labels: Labels of the units.
         read: Function that reads the title at an index of `titles`.
-        incomplete: Modalities that at least one shot lacks, as far as the source records it.
         encoders: Identity of each modality's encoder where it is known.
         parts: `[n]` text, `train`, `validation` or `test`, of a fixed split; None without one.
     """
@@ -72,7 +71,6 @@ class Units:
     longest: int
     labels: TaskLabels
     read: Callable[[int], TitleUnits]
-    incomplete: frozenset[str] = frozenset()
     encoders: dict[str, str] = field(default_factory=dict)
     parts: np.ndarray | None = None
 

@@ -144,14 +144,13 @@ def inference(network: MediaFM) -> Iterator[None]:
 
 def _batches(lengths: np.ndarray, batch_shots: int, network: MediaFM) -> Iterator[np.ndarray]:
     """Yield the indices of the sequences of each batch, the longest sequences first."""
-    per_shot = network.shot_tokens.tokens_per_shot
     readings = 2 if network.config.reads_two_directions else 1  # in one batch
     heads = network.config.num_attention_heads * readings
     order = np.argsort(-lengths, kind="stable")
     first = 0
     while first < len(order):
         longest = lengths[order[first]]
-        tokens = SPECIAL_TOKENS + int(longest) * per_shot
+        tokens = SPECIAL_TOKENS + int(longest)
         room = max(1, min(batch_shots // longest, _SCORES_PER_BATCH // (heads * tokens**2)))
         filled = np.cumsum(lengths[order[first : first + room]])
         padded = longest * np.arange(1, len(filled) + 1)

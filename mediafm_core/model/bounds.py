@@ -49,19 +49,13 @@ class Bounds(BaseModel):
     initializer_range: float = Field(ge=0, le=10)
     is_decoder: Literal[False]
     add_cross_attention: Literal[False]
-    context_layer: int = Field(ge=0, le=512)
-    fusion: Literal["concatenation", "gate", "tokens"]
-    positions: Literal["relative", "learnt"]
-    prediction: Literal["copy", "linear", "both"]
-    absent: Literal["zeros", "learnt"]
     boundary_head: bool
     structure: bool
-    surroundings: int = Field(ge=0, le=1024)
-    attention: Literal["bidirectional", "two_directions"] = "bidirectional"
-    input_components: int = Field(128, ge=1, le=65_536)
-    input_dropout_prob: Share = 0.0
-    modality_dropout_prob: Share = 0.0
-    attention_slopes: list[Annotated[list[Slope], Field(min_length=2, max_length=2)]] | None = None
+    attention: Literal["bidirectional", "two_directions"]
+    input_components: Width
+    input_dropout_prob: Share
+    modality_dropout_prob: Share
+    attention_slopes: list[Slope] | None = None
     fused_ranges: dict[Name, Annotated[list[Columns], Field(min_length=2, max_length=2)]] | None = (
         None
     )
@@ -74,17 +68,11 @@ class Bounds(BaseModel):
                 f"hidden_size is {self.hidden_size}, which {self.num_attention_heads} heads do not "
                 "divide"
             )
-        if self.context_layer > self.num_hidden_layers:
-            raise ValueError(
-                f"context_layer is {self.context_layer} of {self.num_hidden_layers} layers"
-            )
         slopes = self.attention_slopes
         if slopes and len(slopes) != self.num_attention_heads:
             raise ValueError(
-                f"attention_slopes has {len(slopes)} rows for {self.num_attention_heads} heads"
+                f"attention_slopes has {len(slopes)} numbers for {self.num_attention_heads} heads"
             )
-        if self.attention == "two_directions":
-            self._agree_on_two_directions()
         ends = [[0, 0], *sorted((self.fused_ranges or {}).values())]
         ends.append([self.fused_size, self.fused_size])
         if self.fused_ranges and (
@@ -93,17 +81,6 @@ class Bounds(BaseModel):
         ):
             raise ValueError(f"fused_ranges do not partition a vector of {self.fused_size}")
         return self
-
-    def _agree_on_two_directions(self) -> None:
-        if self.positions != "relative":
-            raise ValueError(f"attention is two_directions and positions are {self.positions}")
-        if self.context_layer != self.num_hidden_layers:
-            raise ValueError(
-                f"attention is two_directions and context_layer {self.context_layer} of "
-                f"{self.num_hidden_layers} layers"
-            )
-        if any(forward != backward for forward, backward in self.attention_slopes or ()):
-            raise ValueError("attention is two_directions and attention_slopes differ by side")
 
 
 def checked_configuration(path: Path, settings: dict[str, Any]) -> dict[str, Any]:

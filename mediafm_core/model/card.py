@@ -34,7 +34,6 @@ def model_card(identity: Identity, network: MediaFM, record: Mapping[str, Any]) 
                 ("shots in one pass, at most", config.max_shots),
                 ("fused vector, metadata vector", f"{config.fused_size}, {config.global_size}"),
                 ("attention", config.attention.replace("_", " ")),
-                ("contextual vectors read after layer", config.context_layer),
                 ("width of contextual vectors", config.context_size),
             ],
         ),

@@ -5,7 +5,7 @@ only where a network is used.
 """
 
 from collections.abc import Sequence
-from itertools import cycle, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
@@ -16,10 +16,8 @@ from mediafm_core.fusion.space import FusedSpace
 
 SPECIAL_TOKENS = 2  # [CLS] and [GLOBAL], in this order before the shots
 
-# Attention slopes, per shot: half the weight after 1.4 and after 22 shots.
-_STEEPEST, _FLATTEST = 1 / 2, 1 / 32
-_LEANING = 8.0  # a leaning head reaches so many times as far to its own side
-_STEEPEST_CAUSAL = 1.0  # of a network that reads in two directions
+# Attention slopes, per shot: half the weight after 0.7 and after 22 shots.
+_STEEPEST, _FLATTEST = 1.0, 1 / 32
 
 # Of the contextual vectors of a network that reads in two directions.
 AGREEMENT_WIDTH = 96  # products of the past's and the future's directions
@@ -29,13 +27,7 @@ NOVELTY_REACHES = (1, 2, 4, 8)  # shots; each twice the one before, see `novelty
 NOVELTY_BAND_EDGES = (0, 16, 64, 256)  # principal components
 _NOVELTY_MEASURES = 3 * len(NOVELTY_REACHES) - 2  # features of each band
 
-_CHOICES = {
-    "attention": ("bidirectional", "two_directions"),
-    "fusion": ("concatenation", "gate", "tokens"),
-    "positions": ("relative", "learnt"),
-    "prediction": ("copy", "linear", "both"),
-    "absent": ("zeros", "learnt"),
-}
+_READINGS = ("bidirectional", "two_directions")
 
 
 @strict
@@ -44,27 +36,16 @@ class MediaFMConfig(PreTrainedConfig):
 
     `max_shots` is the longest sequence of training and the window of inference. `fused_ranges`
     gives each modality's columns in the fused vector as `[start, stop]`, `encoder_identities` their
-    encoders. `attention_slopes` are `[heads, 2]` (to shots before, to shots after), see
-    `attention_slopes` below. `context_layer` is the number of layers that a contextual vector has
-    passed through.
+    encoders. `attention_slopes`, one for each head, and the fields about input, boundary head and
+    novelty belong to a network that reads in two directions.
 
-    `input_components`, `input_dropout_prob` and `modality_dropout_prob` belong to the input of a
-    network that reads in two directions (`mediafm_core.model.two_directions`).
-
-    Stored configurations keep the first names of three settings; code uses the names of
-    `attribute_map`, which are those of the settings.
+    Stored configurations have the first name of `novelty`; code uses the name of the setting.
     """
 
     model_type = "mediafm"
-    attribute_map: ClassVar[dict[str, str]] = {
-        "missing_modality": "absent",
-        "novelty": "structure",
-        "neighbour_means": "surroundings",
-    }
+    attribute_map: ClassVar[dict[str, str]] = {"novelty": "structure"}
     if TYPE_CHECKING:
-        missing_modality: ClassVar[str]
         novelty: ClassVar[bool]
-        neighbour_means: ClassVar[int]
 
     # `from_settings` gives all values. A default holds where `config.json` lacks the field, and for
     # the empty configuration that transformers compares with: the rates of dropout are those of its
@@ -83,19 +64,13 @@ class MediaFMConfig(PreTrainedConfig):
     initializer_range: float = 0.02
     is_decoder: bool = False
     add_cross_attention: bool = False
-    context_layer: int = 3
-    fusion: str = "concatenation"
-    positions: str = "relative"
-    prediction: str = "copy"
-    absent: str = "zeros"
     boundary_head: bool = False
     structure: bool = False
-    surroundings: int = 0
-    attention: str = "bidirectional"
+    attention: str = "two_directions"
     input_components: int = 128
     input_dropout_prob: float = 0.0
     modality_dropout_prob: float = 0.0
-    attention_slopes: list[Any] | None = None
+    attention_slopes: list[float] | None = None
     fused_ranges: dict[str, Any] | None = None
     encoder_identities: dict[str, Any] | None = None
 
@@ -115,13 +90,11 @@ class MediaFMConfig(PreTrainedConfig):
             fused_size: width of the fused vectors.
             global_size: width of the metadata vectors.
             space: encoders and columns of the fused vectors, where they are recorded.
-            boundary_head: add a head that predicts where scenes start.
+            boundary_head: add a head that predicts where scenes start, if the network reads in
+                two directions.
         """
         space = space or FusedSpace()
         both_ways = settings.attention == "two_directions"
-        relative = settings.positions == "relative"
-        slopes = one_sided_slopes if both_ways else attention_slopes
-        layer = settings.layers if both_ways else max(1, settings.layers - 1)
         return cls(
             fused_size=fused_size,
             global_size=global_size,
@@ -132,33 +105,26 @@ class MediaFMConfig(PreTrainedConfig):
             intermediate_size=settings.feed_forward,
             hidden_dropout_prob=settings.dropout,
             attention_probs_dropout_prob=settings.dropout,
-            context_layer=settings.context_layer or layer,
-            fusion=settings.fusion,
-            positions=settings.positions,
-            prediction=settings.prediction,
-            absent="zeros" if both_ways else settings.missing_modality,
-            boundary_head=boundary_head,
-            structure=settings.novelty,
-            surroundings=0 if both_ways else settings.neighbour_means,
+            boundary_head=both_ways and boundary_head,
+            structure=both_ways and settings.novelty,
             attention=settings.attention,
             input_components=settings.input_components,
             input_dropout_prob=settings.input_dropout if both_ways else 0.0,
             modality_dropout_prob=settings.modality_dropout if both_ways else 0.0,
-            attention_slopes=slopes(settings.heads) if relative else None,
+            attention_slopes=attention_slopes(settings.heads) if both_ways else None,
             fused_ranges={name: list(columns) for name, columns in space.ranges.items()},
             encoder_identities=dict(space.encoders),
         )
 
-    def check_choices(self) -> None:
-        """Refuse values that name no part of the network.
+    def check_attention(self) -> None:
+        """Refuse a kind of attention that there is not.
 
         Raises:
-            ValueError: names the field, its value and the choices.
+            ValueError: names the value and the choices.
         """
-        for name, choices in _CHOICES.items():
-            value = getattr(self, name)
-            if value not in choices:
-                raise ValueError(f"{name} is {value!r}: choose one of {', '.join(choices)}.")
+        if self.attention not in _READINGS:
+            choices = " or ".join(_READINGS)
+            raise ValueError(f"attention is {self.attention!r}: choose {choices}.")
 
     @property
     def context_size(self) -> int:
@@ -168,6 +134,14 @@ class MediaFMConfig(PreTrainedConfig):
         agreement = AGREEMENT_WIDTH + 2 * len(AGREEMENT_DISTANCES) - 1
         novelty = novelty_size(self.modality_ranges) if self.novelty else 0
         return 2 * self.hidden_size + agreement + novelty
+
+    @property
+    def context_layer(self) -> int:
+        """Layers that a contextual vector of the published network has passed: all but the last.
+
+        The blog does not name the layer. The last one is specialised in prediction.
+        """
+        return max(1, self.num_hidden_layers - 1)
 
     @property
     def reads_two_directions(self) -> bool:
@@ -198,51 +172,18 @@ class MediaFMConfig(PreTrainedConfig):
         return ranges
 
 
-def attention_slopes(heads: int) -> list[list[float]]:
-    """Compute how fast each head's attention falls per shot of distance (relative positions).
+def attention_slopes(heads: int) -> list[float]:
+    """Compute how fast each head's attention falls per shot of distance.
 
-    Attention scores fall linearly with the distance in shots, as in ALiBi (arXiv 2108.12409), at
-    one rate for shots before and one for shots after: a quarter of the heads read the whole title
-    evenly, the others lean to shots before, to shots after, or to both sides, near or far.
-    Neighbours are distinguished before the first step, and nothing depends on the shot's number:
-    titles of any length are read with the same weights. `[CLS]` and `[GLOBAL]` are at no distance
-    to any shot. On 15 films of the Open Video Scene Detection set (five held out, 200 steps) masked
-    shots were predicted to a cosine distance of 0.298 with it and of 0.326 with learnt positions.
-
-    Returns:
-        `[heads, 2]`: to shots before and to shots after; zeros for a head that reads everything.
-    """
-    even = max(1, heads // 4) if heads > 1 else 0
-    sided = heads - even
-    reaches = -(-sided // 3)
-    ratio = (_FLATTEST / _STEEPEST) ** (1 / (reaches + 1))
-    slopes = [[0.0, 0.0] for _ in range(even)]
-    sides = cycle(((1.0, _LEANING), (_LEANING, 1.0), (1.0, 1.0)))
-    for i, (before, after) in zip(range(sided), sides, strict=False):
-        slope = _STEEPEST * ratio ** (i // 3 + 1)
-        slopes.append([slope * before, slope * after])
-    return slopes
-
-
-def default_slopes(config: MediaFMConfig) -> list[list[float]]:
-    """Return the slopes of a configuration that has none."""
-    slopes = one_sided_slopes if config.reads_two_directions else attention_slopes
-    return slopes(config.num_attention_heads)
-
-
-def one_sided_slopes(heads: int) -> list[list[float]]:
-    """Compute how fast each head's attention falls per shot, for reading in two directions.
-
-    Each direction sees only what it has read, so heads differ in reach alone: a quarter of them
-    read everything evenly, the others from the last shots to about twenty.
-
-    Returns:
-        `[heads, 2]`: forward and backward, which are the same.
+    Attention scores fall linearly with the distance in shots, as in ALiBi (arXiv 2108.12409), to
+    the shots read before. Nothing depends on the shot's number: titles of any length are read with
+    the same weights. A quarter of the heads read everything evenly, the others from the last shots
+    to about twenty.
     """
     even = max(1, heads // 4) if heads > 1 else 0
     near = heads - even
-    ratio = (_FLATTEST / _STEEPEST_CAUSAL) ** (1 / max(1, near - 1))
-    return [[0.0, 0.0]] * even + [[_STEEPEST_CAUSAL * ratio**i] * 2 for i in range(near)]
+    ratio = (_FLATTEST / _STEEPEST) ** (1 / max(1, near - 1))
+    return [0.0] * even + [_STEEPEST * ratio**i for i in range(near)]
 
 
 def novelty_size(ranges: Sequence[tuple[int, int]]) -> int:

@@ -1,6 +1,6 @@
 """Reading a title in two directions, and comparing what precedes a shot with what follows.
 
-    fused vectors [b, n, d] -> leading components [b, n, c] -> shot tokens [b, n * t, h]
+    fused vectors [b, n, d] -> leading components [b, n, c] -> shot tokens [b, n, h]
     [GLOBAL] + tokens, forward | [GLOBAL] + tokens, backward    -> the same BERT layers, [2b, ...]
     past [b, n, h] of the shots before a shot, future [b, n, h] of the shot and all after it
     two heads -> directions [b, n, a] of past and future, whose cosine is what training raises
@@ -15,7 +15,6 @@ Sizes are those of `mediafm_core.model.network`; `c` leading components, `a` wid
 Imports torch and transformers: import this module only where a network is used.
 """
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -133,7 +132,7 @@ class LeadingComponents(nn.Module):
         super().__init__()
         self.ranges = list(ranges)
         kept = [min(stop - start, components) for start, stop in ranges]
-        self.widths = [count + 1 for count in kept]
+        self.widths = [count + 1 for count in kept]  # of each modality in the output
         self.register_buffer("centre", torch.zeros(ranges[-1][1]))
         for i, ((start, stop), count) in enumerate(zip(ranges, kept, strict=True)):
             self.register_buffer(f"axes_{i}", torch.zeros(stop - start, count))
@@ -141,12 +140,6 @@ class LeadingComponents(nn.Module):
     def axes(self, modality: int) -> Tensor:
         """Return the axes `[width, components]` of a modality, scaled."""
         return self.get_buffer(f"axes_{modality}")
-
-    @property
-    def output_ranges(self) -> list[tuple[int, int]]:
-        """Columns `(start, stop)` of each modality in the output."""
-        ends = [sum(self.widths[:i]) for i in range(len(self.widths) + 1)]
-        return list(pairwise(ends))
 
     def forward(self, fused: Tensor) -> Tensor:
         """Compute `[b, n, c]` of `[b, n, d]`, which is zero for missing modalities."""

@@ -73,24 +73,20 @@ def test_a_preset_is_named_like_any_setting(
 def test_values_from_anywhere_override_the_preset(
     settings_file: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings_file("[model]\nnovelty = true\n[objective]\nmask_ratio = 0.3\n[training]\nsteps = 7")
+    settings_file("[training]\nsteps = 7\n[model]\nhidden = 64")
     monkeypatch.setenv("MEDIAFM_PRESET", "published")
-    monkeypatch.setenv("MEDIAFM_MODEL__FUSION", "gate")
-    monkeypatch.setenv("MEDIAFM_OBJECTIVE", '{"span_shots": 4}')
+    monkeypatch.setenv("MEDIAFM_MODEL__LAYERS", "2")
+    monkeypatch.setenv("MEDIAFM_OBJECTIVE", '{"mask_ratio": 0.3}')
     settings = load_settings(training={"optimiser": "adamw"})
-    assert settings.model.novelty
-    assert settings.model.fusion == "gate"
-    assert (settings.objective.mask_ratio, settings.objective.span_shots) == (0.3, 4)
+    assert (settings.model.hidden, settings.model.layers) == (64, 2)
+    assert settings.objective.mask_ratio == 0.3
     assert (settings.training.steps, settings.training.optimiser) == (7, "adamw")
-    assert settings.model.positions == "learnt"
-    assert settings.objective.boundary_weight == 0
+    assert settings.model.attention == "bidirectional"
 
 
 def test_an_old_name_overrides_the_preset_too(settings_file: Callable[[str], None]) -> None:
-    settings_file('preset = "published"\n[objective]\nmask_share = 0.4\n[model]\nsurroundings = 3')
-    settings = load_settings()
-    assert settings.objective.mask_ratio == 0.4
-    assert settings.model.neighbour_means == 3
+    settings_file('preset = "published"\n[objective]\nmask_share = 0.4')
+    assert load_settings().objective.mask_ratio == 0.4
 
 
 def test_an_unknown_preset_is_refused_with_the_choices(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,16 +101,9 @@ def test_an_unknown_preset_is_refused_with_the_choices(monkeypatch: pytest.Monke
         load_settings()
 
 
-def test_published_has_no_further_loss() -> None:
-    objective = load_settings(preset="published").objective.model_dump()
-    weights = {name: value for name, value in objective.items() if name.endswith("_weight")}
-    assert "boundary_weight" in weights
-    assert set(weights.values()) == {0.0}, "a new loss belongs into the preset, with a weight of 0"
-
-
 def test_with_preset_overrides_and_keeps_what_it_leaves_open() -> None:
     settings = load_settings(
-        model={"hidden": 32, "novelty": True}, training={"steps": 5}, objective={"span_shots": 2}
+        model={"hidden": 32}, training={"steps": 5}, objective={"mask_ratio": 0.5}
     )
     changed = with_preset(settings, "published")
     assert values_of(changed, "published") == PRESETS["published"]
@@ -122,7 +111,7 @@ def test_with_preset_overrides_and_keeps_what_it_leaves_open() -> None:
 
 
 def test_settings_survive_json_with_their_overrides() -> None:
-    settings = load_settings(preset="published", model={"novelty": True})
+    settings = load_settings(preset="published", objective={"mask_ratio": 0.3})
     assert Settings.model_validate_json(settings.model_dump_json()) == settings
 
 
@@ -157,8 +146,8 @@ class TestTraining:
         assert parts == layers | tokens | {"positions", "prediction"}
         assert "positions.embedding.weight" in names
         assert {name for name in names if name.startswith("prediction")} == {
-            "prediction.linear.weight",
-            "prediction.linear.bias",
+            "prediction.weight",
+            "prediction.bias",
         }
         assert {name for name in names if name.startswith("shot_tokens")} == {
             "shot_tokens.projection.weight",

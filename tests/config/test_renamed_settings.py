@@ -4,10 +4,8 @@ import json
 import logging
 import warnings
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-import torch
 
 from mediafm_core.config import renamed_settings
 from mediafm_core.config.model_settings import ModelSettings
@@ -17,8 +15,6 @@ from mediafm_core.config.settings import Settings, load_settings
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.identity import digest_of_settings
-from mediafm_core.model.training.training import training_request
-from mediafm_core.model.training.training_checkpoint import Checkpoints
 
 WARNING = "Setting objective.mask_share is now objective.mask_ratio: the old name goes with "
 
@@ -89,9 +85,9 @@ def test_keyword_copy_and_attribute_by_an_old_name_are_deprecated() -> None:
 
 
 def test_an_old_name_as_a_keyword_of_load_settings(caplog: pytest.LogCaptureFixture) -> None:
-    assert load_settings(model={"surroundings": 0}).model.neighbour_means == 0
+    assert not load_settings(model={"structure": False}).model.novelty
     assert logged(caplog) == [
-        "Setting model.surroundings is now model.neighbour_means: the old name goes with version "
+        "Setting model.structure is now model.novelty: the old name goes with version "
         f"{renamed_settings.REMOVED_IN}."
     ]
 
@@ -132,20 +128,14 @@ EARLIER_TRAINING = TrainingSettings(
 class TestRecords:
     """Keys as version 0.1 wrote them before the settings were renamed.
 
-    Settings that were added later have records of their own names, and so other digests.
+    Settings that were added or removed later change the digests of records.
     """
 
     MODEL = (
         '{"hidden": 256, "layers": 4, "heads": 4, "feed_forward": 1024, "dropout": 0.0, '
-        '"max_shots": 512, "context_layer": null, "fusion": "concatenation", '
-        '"positions": "relative", "prediction": "copy", "absent": "zeros", "surroundings": 2, '
-        '"structure": true}'
+        '"max_shots": 512, "structure": true}'
     )
-    OBJECTIVE = (
-        '{"mask_share": 0.2, "span_shots": 1, "single_modality_share": 0.0, '
-        '"modality_dropout": 0.0, "contrastive_weight": 0.0, "contrastive_temperature": 0.1, '
-        '"boundary_weight": 1.0}'
-    )
+    OBJECTIVE = '{"mask_share": 0.2, "boundary_weight": 1.0}'
     TRAINING = (
         '{"steps": 200, "titles_per_batch": 8, "crop_shots": 64, "optimiser": "muon", '
         '"muon_learning_rate": 0.001, "adamw_learning_rate": 0.001, "weight_decay": 0.01, '
@@ -179,10 +169,3 @@ class TestRecords:
 
     def test_the_digest_of_recorded_settings_is_that_of_version_0_1(self) -> None:
         assert digest_of_settings(EARLIER_TRAINING.recorded()) == "3b7ca5ad9061f450"
-
-    def test_an_unfinished_training_is_found_again(self) -> None:
-        data = SimpleNamespace(titles=[SimpleNamespace(title_id="cat", data_version="1")])
-        request = training_request(
-            data, EARLIER_MODEL, ObjectiveSettings(), EARLIER_TRAINING, torch.device("cpu")
-        )
-        assert Checkpoints(Path(), request).key == "08c42b5adcd039d1"

@@ -32,7 +32,7 @@ NUMBERS = dict(numbers(Settings))
 
 def test_there_are_numbers():
     assert len(NUMBERS) > 50
-    assert {"threads", "model.context_layer", "evaluation.folds"} <= NUMBERS.keys()
+    assert {"threads", "model.layers", "evaluation.folds"} <= NUMBERS.keys()
 
 
 @pytest.mark.parametrize("value", [1e300, -1e300, float("inf"), float("nan"), 10**30, -(10**30)])

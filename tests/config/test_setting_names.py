@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from mediafm_core.cli.main import main
+from mediafm_core.config.removed_settings import REMOVED_SETTINGS
 from mediafm_core.config.setting_names import setting_names, variable_of
 from mediafm_core.config.settings import Settings, load_settings
 from mediafm_core.errors import ConfigurationError
@@ -86,3 +87,39 @@ def test_a_variable_that_is_no_json_is_named(value: str, monkeypatch: pytest.Mon
     message = r"^MEDIAFM_EVALUATION__LABELS holds no JSON that can be read \(.*\): correct it"
     with pytest.raises(ConfigurationError, match=message):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "instead"),
+    [
+        ("model.prediction", "copy", "predicted by a linear map, as published"),
+        ("model.surroundings", "2", "no features are added"),
+        ("objective.modality_dropout", "0.1", r"model\.modality_dropout drops"),
+    ],
+)
+@pytest.mark.parametrize("place", ["variable", "section", "file"])
+def test_a_removed_setting_is_refused_with_what_holds_instead(
+    name: str,
+    value: str,
+    instead: str,
+    place: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    section, _, key = name.partition(".")
+    if place == "variable":
+        monkeypatch.setenv(variable_of(name), value)
+    elif place == "section":
+        monkeypatch.setenv(variable_of(section), f'{{"{key}": "{value}"}}')
+    else:
+        file = tmp_path / "mediafm.toml"
+        file.write_text(f'[{section}]\n{key} = "{value}"')
+        monkeypatch.setenv("MEDIAFM_CONFIG", str(file))
+    with pytest.raises(ConfigurationError, match=instead) as caught:
+        load_settings()
+    assert str(caught.value).startswith(f"The setting {name}")
+    assert str(caught.value).endswith(("remove it.", "unset it."))
+
+
+def test_no_setting_is_both_there_and_removed() -> None:
+    assert not set(REMOVED_SETTINGS) & set(setting_names(Settings))

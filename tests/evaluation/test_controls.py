@@ -17,7 +17,6 @@ from mediafm_core.evaluation.verdict import Verdict, verdict
 
 NAMES = ("flat", "neighbours", "inputs", "untrained", "in_context")
 MODEL = {
-    "attention": "two_directions",
     "novelty": False,
     "input_dropout": 0.0,
     "modality_dropout": 0.0,

@@ -38,7 +38,6 @@ class TestReading:
         assert units.ranges == {"seen": (0, 2), "heard": (2, 3)}
         assert units.labels.values[units.labels.known].tolist() == [True, False, True]
         assert units.labels.known.tolist() == [True, True, False, True]
-        assert units.incomplete == {"heard"}
         assert units.longest == 2
 
     def test_each_modality_and_the_fused_vector_have_unit_length(self, tmp_path: Path) -> None:

@@ -121,17 +121,13 @@ class TestNames:
         assert default_names(one)[0] == "flat"
         assert "late_fusion" not in default_names(one)
         assert default_names(one)[-1] == "title"
-        assert ablations(one, "zeros", trained=True) == ["published"]
+        assert ablations(one, trained=True) == ["published"]
 
     def test_ablations_are_those_that_apply(self, units: Units) -> None:
-        names = ablations(units, "zeros", trained=True)
+        names = ablations(units, trained=True)
         assert f"in_context_zeroed_{SEEN}" in names
         assert "published" in names
-        assert not any(name.startswith("in_context_absence") for name in names)
-        assert all(
-            name.startswith("in_context_zeroed")
-            for name in ablations(units, "zeros", trained=False)
-        )
+        assert all(name.startswith("in_context_zeroed") for name in ablations(units, trained=False))
 
     def test_network_requests(self, units: Units) -> None:
         in_context = VectorRequest("in_context")

@@ -94,7 +94,7 @@ class MarkedCatalogue(SmallCatalogue):
             num_hidden_layers=1,
             num_attention_heads=2,
             intermediate_size=32,
-            context_layer=1,
+            attention="bidirectional",
             fused_ranges={name: list(span) for name, span in space.ranges.items()},
             encoder_identities=space.encoders,
         )

@@ -1,4 +1,4 @@
-"""Reference implementation of MediaFM, written from its description: one title, head and query.
+"""Reference implementation of the published network, from its description: one title and head.
 
 float64, without batches, padding or fused kernels. It shares only the names of the weights with the
 package.
@@ -14,9 +14,8 @@ import torch
 class Reading:
     """Outputs of the network for one title, float64."""
 
-    layers: list[torch.Tensor]  # [2 + n * tokens per shot, h] after each layer, embeddings first
-    shots: torch.Tensor  # [n, h] of the last layer
-    title: torch.Tensor  # [h] of the last layer
+    shots: torch.Tensor  # [n, h] of the last layer but one
+    title: torch.Tensor  # [h] of the last layer but one
     reconstruction: torch.Tensor  # [n, d]
 
 
@@ -26,8 +25,6 @@ class PlainNetwork:
     def __init__(self, weights: dict[str, torch.Tensor], config: object) -> None:
         self.weights = {name: tensor.double() for name, tensor in weights.items()}
         self.config = config
-        ranges = config.fused_ranges or {"all": [0, config.fused_size]}
-        self.ranges = sorted(ranges.values())
 
     def read(
         self,
@@ -36,54 +33,25 @@ class PlainNetwork:
         masked: torch.Tensor | None = None,
         first: int = 0,
     ) -> Reading:
-        """Read a title `[n, d]`; `masked [n, m]`; `first` is the position of its first shot."""
+        """Read a title `[n, d]`; `masked [n]`; `first` is the position of its first shot."""
         config, w = self.config, self.weights
         count = len(fused)
         if masked is None:
-            masked = torch.zeros(count, len(self.ranges), dtype=torch.bool)
-        shots, visible = fused.double().clone(), fused.double().clone()
-        for shot in range(count):
-            for modality, (start, stop) in enumerate(self.ranges):
-                if config.absent == "learnt" and not shots[shot, start:stop].any():
-                    shots[shot, start:stop] = w["absent_token"][start:stop]
-                if masked[shot, modality]:
-                    shots[shot, start:stop] = w["mask_token"][start:stop]
-                    visible[shot, start:stop] = 0
+            masked = torch.zeros(count, dtype=torch.bool)
+        shots = [w["mask_token"] if masked[i] else fused[i].double() for i in range(count)]
         tokens = [w["cls_token"], self._linear(global_.double(), "global_projection")]
-        owner = [None, None]  # index of the token's shot
-        for shot in range(count):
-            own = self._tokens(shots[shot])
-            tokens += own
-            owner += [shot] * len(own)
-        x = torch.stack(tokens)
-        if config.positions == "learnt":
-            places = [i if shot is None else 2 + first + shot for i, shot in enumerate(owner)]
-            x = x + w["positions.embedding.weight"][places]
+        tokens += [self._linear(shot, "shot_tokens.projection") for shot in shots]
+        places = [0, 1, *range(2 + first, 2 + first + count)]
+        x = torch.stack(tokens) + w["positions.embedding.weight"][places]
         x = self._norm(x, "norm")
         layers = [x]
         for layer in range(config.num_hidden_layers):
-            x = self._layer(x, f"layers.{layer}", owner)
+            x = self._layer(x, f"layers.{layer}")
             layers.append(x)
-        states = torch.stack(
-            [x[[i for i, of in enumerate(owner) if of == shot]].mean(0) for shot in range(count)]
-        )
-        reconstruction = self._predict(states, visible, masked.any(dim=-1))
-        return Reading(layers, states, x[0], reconstruction)
+        reconstruction = self._linear(x[2:], "prediction")
+        return Reading(layers[-2][2:], layers[-2][0], reconstruction)
 
-    def _tokens(self, shot: torch.Tensor) -> list[torch.Tensor]:
-        fusion = self.config.fusion
-        if fusion == "concatenation":
-            return [self._linear(shot, "shot_tokens.projection")]
-        parts = [
-            self._linear(shot[start:stop], f"shot_tokens.projections.{i}")
-            for i, (start, stop) in enumerate(self.ranges)
-        ]
-        if fusion == "tokens":
-            return parts
-        gates = 2 / (1 + (-self._linear(shot, "shot_tokens.gates")).exp())
-        return [sum(gate * part for gate, part in zip(gates, parts, strict=True))]
-
-    def _layer(self, x: torch.Tensor, at: str, owner: list[int | None]) -> torch.Tensor:
+    def _layer(self, x: torch.Tensor, at: str) -> torch.Tensor:
         heads = self.config.num_attention_heads
         width = x.shape[1] // heads
         query, key, value = (
@@ -94,13 +62,6 @@ class PlainNetwork:
             part = slice(head * width, (head + 1) * width)
             for i in range(len(x)):
                 scores = key[:, part] @ query[i, part] / math.sqrt(width)
-                if self.config.positions == "relative":
-                    before, after = self.config.attention_slopes[head]
-                    for j in range(len(x)):
-                        if owner[i] is None or owner[j] is None:
-                            continue
-                        ahead = owner[j] - owner[i]
-                        scores[j] -= after * ahead if ahead > 0 else before * -ahead
                 attended[i, part] = _softmax(scores) @ value[:, part]
         x = self._norm(
             x + self._linear(attended, f"{at}.attention.output.dense"),
@@ -109,29 +70,6 @@ class PlainNetwork:
         inner = self._linear(x, f"{at}.intermediate.dense")
         inner = inner * 0.5 * (1 + torch.erf(inner / math.sqrt(2)))
         return self._norm(x + self._linear(inner, f"{at}.output.dense"), f"{at}.output.LayerNorm")
-
-    def _predict(
-        self, states: torch.Tensor, fused: torch.Tensor, hidden: torch.Tensor
-    ) -> torch.Tensor:
-        total = torch.zeros_like(fused)
-        if self.config.prediction in ("linear", "both"):
-            total += self._linear(states, "prediction.linear")
-        if self.config.prediction in ("copy", "both"):
-            seen = [i for i in range(len(fused)) if not hidden[i]]
-            query = self._linear(states, "prediction.copy.query").split(64, dim=1)
-            key = self._linear(states, "prediction.copy.key").split(64, dim=1)
-            decays = self.weights["prediction.copy.log_decay"].exp().view(2, -1)
-            for m, (start, stop) in enumerate(self.ranges):
-                before, after = decays[:, m]
-                for i in range(len(fused)) if seen else ():
-                    scores = [
-                        key[m][j] @ query[m][i] / math.sqrt(64)
-                        - (after * (j - i) if j > i else before * (i - j))
-                        for j in seen
-                    ]
-                    weights = _softmax(torch.stack(scores))
-                    total[i, start:stop] += weights @ fused[seen][:, start:stop]
-        return total
 
     def _linear(self, x: torch.Tensor, name: str) -> torch.Tensor:
         return x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]

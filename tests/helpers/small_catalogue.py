@@ -135,7 +135,7 @@ def save_tiny_model(small: SmallCatalogue, encoders: dict[str, str] = ENCODERS) 
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=32,
-        context_layer=2,
+        attention="bidirectional",
         fused_ranges=RANGES,
         encoder_identities=encoders,
     )

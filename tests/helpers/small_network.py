@@ -9,12 +9,9 @@ from mediafm_core.vectors import unit_length
 
 
 def make_network(
-    max_shots: int = 64,
-    context_layer: int = 2,
-    attention: str = "bidirectional",
-    boundary_head: bool = False,
+    max_shots: int = 64, attention: str = "two_directions", boundary_head: bool = False
 ) -> MediaFM:
-    """Make a network; one that reads in two directions has its input measured on made titles."""
+    """Make a network whose input is measured on made titles."""
     config = MediaFMConfig(
         fused_size=20,
         global_size=5,
@@ -23,7 +20,6 @@ def make_network(
         num_hidden_layers=2,
         intermediate_size=32,
         max_shots=max_shots,
-        context_layer=context_layer,
         initializer_range=0.2,
         attention=attention,
         boundary_head=boundary_head,

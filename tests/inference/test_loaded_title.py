@@ -58,7 +58,7 @@ def test_without_times_all_shots_have_the_same_weight(network: MediaFM, fused: n
 
 
 def test_no_clips_give_no_vectors(title: TitleInContext) -> None:
-    assert title.spans([]).shape == title.shot_ranges([]).shape == (0, 16)
+    assert title.spans([]).shape == title.shot_ranges([]).shape == (0, 135)
 
 
 def test_unusable_clips_are_refused(title: TitleInContext) -> None:

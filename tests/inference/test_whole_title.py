@@ -67,9 +67,8 @@ def test_a_title_is_one_pass_of_the_network(attention: str) -> None:
     np.testing.assert_allclose(result.title, output.title[0].numpy(), atol=1e-6)
 
 
-@both
-def test_a_long_title_is_blended_from_windows(attention: str) -> None:
-    network = make_network(max_shots=16, attention=attention)
+def test_a_long_title_is_blended_from_windows() -> None:
+    network = make_network(max_shots=16)
     fused, metadata = make_title(300)  # 37 windows: more than one batch of them
     result = contextualise(network, fused, metadata)
 
@@ -83,12 +82,9 @@ def test_a_long_title_is_blended_from_windows(attention: str) -> None:
     np.testing.assert_allclose(result.title, title, atol=1e-5)
 
 
-@both
-def test_windows_leave_no_jump_in_a_title_of_3000_shots(
-    attention: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_windows_leave_no_jump_in_a_title_of_3000_shots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Worst case: a network whose output is the shot's place in the window."""
-    network = make_network(max_shots=64, attention=attention)
+    network = make_network(max_shots=64)
 
     width = network.config.context_size
 
@@ -103,9 +99,8 @@ def test_windows_leave_no_jump_in_a_title_of_3000_shots(
     assert np.abs(np.diff(places)).max() < 2  # where a cut between windows would jump by 32
 
 
-@both
-def test_memory_does_not_grow_with_a_title(attention: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = make_network(max_shots=32, attention=attention)
+def test_memory_does_not_grow_with_a_title(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = make_network(max_shots=32)
     sizes: list[tuple[int, int]] = []
     read = network.contextual
 
@@ -124,16 +119,13 @@ def test_memory_does_not_grow_with_a_title(attention: str, monkeypatch: pytest.M
     assert sum(count for count, _ in sizes) == len(windows(3000, 32).starts)
 
 
-@both
 @given(
     lengths=st.lists(st.integers(1, 50), min_size=1, max_size=12),
     batch_shots=st.integers(1, 200),
 )
 @settings(max_examples=25)
-def test_titles_in_batches_equal_titles_one_by_one(
-    attention: str, lengths: list[int], batch_shots: int
-) -> None:
-    network = make_network(max_shots=16, attention=attention)
+def test_titles_in_batches_equal_titles_one_by_one(lengths: list[int], batch_shots: int) -> None:
+    network = make_network(max_shots=16)
     titles = [TitleInput(*make_title(n, i), f"t{i}") for i, n in enumerate(lengths)]
     together = list(contextualise_titles(network, iter(titles), batch_shots=batch_shots))
     for title, result in zip(titles, together, strict=True):
@@ -169,9 +161,8 @@ def test_titles_before_an_unusable_one_are_yielded() -> None:
     assert list(contextualise_titles(make_network(), [])) == []
 
 
-@both
-def test_lower_precision_is_close_and_gives_float32(attention: str) -> None:
-    network = make_network(max_shots=16, attention=attention)
+def test_lower_precision_is_close_and_gives_float32() -> None:
+    network = make_network(max_shots=16)
     fused, metadata = make_title(40)
     exact = contextualise(network, fused, metadata).shots
     rounded = contextualise(network, fused, metadata, precision="bfloat16").shots
@@ -179,9 +170,8 @@ def test_lower_precision_is_close_and_gives_float32(attention: str) -> None:
     assert 0 < np.abs(rounded - exact).max() < 0.1
 
 
-@both
-def test_a_clip_alone_differs_from_its_slice_in_context(attention: str) -> None:
-    network = make_network(attention=attention)
+def test_a_clip_alone_differs_from_its_slice_in_context() -> None:
+    network = make_network()
     fused, metadata = make_title(30)
     in_context = contextualise(network, fused, metadata).shots[10:14]
     alone = embed_alone(network, fused[10:14], metadata).shots
@@ -190,17 +180,8 @@ def test_a_clip_alone_differs_from_its_slice_in_context(attention: str) -> None:
     np.testing.assert_array_equal(alone, contextualise(network, fused[10:14], metadata).shots)
 
 
-def test_vectors_come_from_the_configured_context_layer() -> None:
-    fused, metadata = make_title(6)
-    last, first = (
-        contextualise(make_network(context_layer=layer), fused, metadata) for layer in (2, 1)
-    )
-    assert np.abs(last.shots - first.shots).max() > 1e-3
-
-
-@both
-def test_missing_metadata_is_the_zero_vector_and_one_shot_is_a_title(attention: str) -> None:
-    network = make_network(attention=attention)
+def test_missing_metadata_is_the_zero_vector_and_one_shot_is_a_title() -> None:
+    network = make_network()
     fused, _ = make_title(1)
     without = contextualise(network, fused)
     zero = contextualise(network, fused, np.zeros(5, dtype=np.float32))
@@ -208,9 +189,8 @@ def test_missing_metadata_is_the_zero_vector_and_one_shot_is_a_title(attention: 
     assert without.shots.shape == (1, network.config.context_size)
 
 
-@both
-def test_inference_restores_the_network_and_random_state(attention: str) -> None:
-    network = make_network(attention=attention).train()
+def test_inference_restores_the_network_and_random_state() -> None:
+    network = make_network().train()
     fused, metadata = make_title(6)
     state = torch.get_rng_state()
     first, second = (contextualise(network, fused, metadata) for _ in range(2))
@@ -220,9 +200,8 @@ def test_inference_restores_the_network_and_random_state(attention: str) -> None
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@both
-def test_read_only_and_half_precision_input_is_accepted(attention: str) -> None:
-    network = make_network(attention=attention)
+def test_read_only_and_half_precision_input_is_accepted() -> None:
+    network = make_network()
     fused, metadata = make_title(6)
     fused.setflags(write=False)
     expected = contextualise(network, fused, metadata).shots

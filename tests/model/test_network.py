@@ -1,15 +1,14 @@
-"""The network compared with a plain implementation, and invariances of its output."""
-
-import itertools
+"""The published network compared with a plain implementation, and invariances of its output."""
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from plain_network import PlainNetwork
 
 from mediafm_core.model.configuration import SPECIAL_TOKENS, MediaFMConfig, attention_slopes
 from mediafm_core.model.network import MediaFM
+from mediafm_core.scenes.partitions import GRAINS
 
 FUSED, GLOBAL, HIDDEN, HEADS, LAYERS = 24, 6, 16, 4, 3
 RANGES = {"video": [0, 12], "audio": [12, 20], "text": [20, 24]}
@@ -26,11 +25,9 @@ def make_network(**changes: object) -> MediaFM:
         "num_hidden_layers": LAYERS,
         "intermediate_size": 40,
         "max_shots": 32,
-        "context_layer": LAYERS,
+        "attention": "bidirectional",
         "fused_ranges": RANGES,
-        "attention_slopes": attention_slopes(HEADS),
         "initializer_range": 0.3,  # large weights, so that a fault anywhere shows in the output
-        "boundary_head": True,
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
@@ -40,9 +37,9 @@ def make_network(**changes: object) -> MediaFM:
     return network.eval()
 
 
-@pytest.fixture(scope="module", params=["relative", "learnt"])
-def network(request: pytest.FixtureRequest) -> MediaFM:
-    return make_network(positions=request.param, prediction="both")
+@pytest.fixture(scope="module")
+def network() -> MediaFM:
+    return make_network()
 
 
 def titles(*shots: int, seed: int = 3) -> tuple[list[torch.Tensor], torch.Tensor]:
@@ -64,26 +61,12 @@ def padded(sequences: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize(
-    ("fusion", "positions", "prediction"),
-    list(
-        itertools.product(
-            ["concatenation", "gate", "tokens"],
-            ["relative", "learnt"],
-            ["copy", "linear", "both"],
-        )
-    ),
-)
-def test_equals_a_plain_implementation(fusion: str, positions: str, prediction: str) -> None:
-    network = make_network(
-        fusion=fusion, positions=positions, prediction=prediction, absent="learnt"
-    )
+def test_equals_a_plain_implementation(network: MediaFM) -> None:
     plain = PlainNetwork(network.state_dict(), network.config)
     sequences, global_ = titles(9, 5, 2)
     fused, present = padded(sequences)
-    masked = torch.zeros(*present.shape, len(RANGES), dtype=torch.bool)
-    masked[0, [2, 3, 8]] = masked[1, 0] = True  # whole shots
-    masked[0, 5, 1] = masked[1, 2, 0] = True  # single modalities
+    masked = torch.zeros(present.shape, dtype=torch.bool)
+    masked[0, [2, 3, 8]] = masked[1, 0] = True
     first = torch.tensor([0, 4, 20])
 
     output = network(fused, global_, present, masked, first)
@@ -98,13 +81,13 @@ def test_equals_a_plain_implementation(fusion: str, positions: str, prediction: 
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("positions", ["relative", "learnt"])
-def test_attention_kernels_agree(positions: str) -> None:
+@pytest.mark.parametrize("reading", ["bidirectional", "two_directions"])
+def test_attention_kernels_agree(reading: str) -> None:
     sequences, global_ = titles(9, 5)
     fused, present = padded(sequences)
     readings = []
     for attention in ("sdpa", "eager"):
-        network = make_network(positions=positions)
+        network = make_network(attention=reading)
         network.set_attn_implementation(attention)
         shots, title = network.contextual(fused, global_, present)
         readings.append(torch.cat([shots[present], title]))
@@ -130,9 +113,7 @@ def test_padding_and_batch_order_do_not_change_a_title(network: MediaFM) -> None
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("fusion", ["concatenation", "tokens"])
-def test_inference_and_training_compute_the_same(fusion: str) -> None:
-    network = make_network(fusion=fusion, context_layer=2)
+def test_inference_and_training_compute_the_same(network: MediaFM) -> None:
     (fused,), global_ = titles(6)
     output = network(fused[None], global_)
     shots, title = network.contextual(fused[None], global_)
@@ -155,17 +136,17 @@ def test_metadata_and_every_other_shot_change_a_vector(network: MediaFM) -> None
 
 
 @torch.inference_mode()
-def test_only_learnt_positions_depend_on_the_first_position() -> None:
+def test_vectors_depend_on_the_first_position(network: MediaFM) -> None:
     (fused,), global_ = titles(8)
     first = torch.tensor([5])
-    for positions, matters in (("learnt", True), ("relative", False)):
-        network = make_network(positions=positions)
-        shots = [network(fused[None], global_, first_position=at).shots for at in (None, first)]
-        assert torch.equal(*shots) != matters
+    shots = [network(fused[None], global_, first_position=at).shots for at in (None, first)]
+    assert not torch.equal(*shots)
 
 
 def test_learnt_positions_start_out_random_as_those_of_bert() -> None:
-    config = MediaFMConfig(positions="learnt", hidden_size=64, max_shots=512, num_hidden_layers=1)
+    config = MediaFMConfig(
+        attention="bidirectional", hidden_size=64, max_shots=512, num_hidden_layers=1
+    )
     weights = MediaFM(config).positions.embedding.weight.detach()
     assert abs(float(weights.std()) / config.initializer_range - 1) < 0.05
     cosines = torch.nn.functional.cosine_similarity(weights[1:], weights[:-1], dim=-1)
@@ -173,15 +154,17 @@ def test_learnt_positions_start_out_random_as_those_of_bert() -> None:
 
 
 @torch.inference_mode()
-def test_relative_positions_read_any_length_and_learnt_ones_refuse_it() -> None:
+def test_two_directions_read_any_length_and_learnt_positions_refuse_it() -> None:
     (fused,), global_ = titles(80)
-    assert make_network().contextual(fused[None], global_)[0].shape == (1, 80, HIDDEN)
+    network = make_network(attention="two_directions")
+    shape = (1, 80, network.config.context_size)
+    assert network.contextual(fused[None], global_)[0].shape == shape
     with pytest.raises(ValueError, match="80 shots in one pass, and there are 32 learnt"):
-        make_network(positions="learnt").contextual(fused[None], global_)
+        make_network().contextual(fused[None], global_)
 
 
 def test_threads_may_share_a_network() -> None:
-    positions = make_network(positions="relative").positions
+    positions = make_network(attention="two_directions").positions
     short, long = torch.zeros(1, 5, HIDDEN), torch.zeros(1, 9, HIDDEN)
 
     class Interrupted(tuple):
@@ -189,12 +172,12 @@ def test_threads_may_share_a_network() -> None:
 
         def __getitem__(self, place: int) -> object:
             positions._cached = None
-            positions.bias(long, 1)
+            positions(long)
             return super().__getitem__(place)
 
-    expected = positions.bias(short, 1)
+    expected = positions(short)
     positions._cached = Interrupted(positions._cached)
-    assert torch.equal(positions.bias(short, 1), expected)
+    assert torch.equal(positions(short), expected)
 
 
 @torch.inference_mode()
@@ -206,28 +189,18 @@ def test_the_order_of_shots_changes_vectors(network: MediaFM) -> None:
 
 
 @torch.inference_mode()
-def test_masked_shots_and_modalities_do_not_leak(network: MediaFM) -> None:
+def test_masked_shots_do_not_leak(network: MediaFM) -> None:
     (fused,), global_ = titles(8)
-    masked = torch.zeros(1, 8, len(RANGES), dtype=torch.bool)
+    masked = torch.zeros(1, 8, dtype=torch.bool)
     masked[0, [1, 5]] = True
-    masked[0, 2, 1] = True
     other = fused.clone()
     other[1] = 100.0
     other[5] = torch.nan
-    other[2, slice(*RANGES["audio"])] = -7.0
 
     before, after = (network(x[None], global_, masked=masked) for x in (fused, other))
 
     for a, b in zip(before, after, strict=True):
         assert torch.equal(a, b)
-
-
-@torch.inference_mode()
-def test_a_title_of_masked_shots_alone_is_predicted() -> None:
-    network = make_network(prediction="copy")
-    (fused,), global_ = titles(3)
-    output = network(fused[None], global_, masked=torch.ones(1, 3, dtype=torch.bool))
-    assert torch.equal(output.reconstruction, torch.zeros(1, 3, FUSED))
 
 
 @torch.inference_mode()
@@ -244,58 +217,19 @@ def test_predicted_rows_equal_those_of_the_whole_prediction(network: MediaFM) ->
 
 
 @torch.inference_mode()
-def test_context_is_read_from_the_configured_layer(network: MediaFM) -> None:
+def test_context_is_read_from_the_last_layer_but_one(network: MediaFM) -> None:
     (fused,), global_ = titles(6)
     states = network.hidden_states(fused[None], global_)
-    kinds = {"positions": network.config.positions, "prediction": "both"}
-    middle = make_network(context_layer=1, **kinds)(fused[None], global_)
-    last = network(fused[None], global_)
-
-    assert torch.equal(middle.shots, states[1][:, SPECIAL_TOKENS:])
-    assert torch.equal(last.shots, states[LAYERS][:, SPECIAL_TOKENS:])
-    assert torch.equal(middle.reconstruction, last.reconstruction)
-
-
-@torch.inference_mode()
-def test_a_missing_modality_has_a_learnt_vector_if_configured() -> None:
-    (fused,), global_ = titles(6)  # shots 0 and 3 have no text
-    zeros, learnt = make_network(absent="zeros"), make_network(absent="learnt")
-    shared = zeros.state_dict()
-    learnt.load_state_dict({**shared, "absent_token": torch.zeros(FUSED)})
-    same = learnt(fused[None], global_).shots
-    torch.testing.assert_close(same, zeros(fused[None], global_).shots, **TOLERANCE)
-    learnt.load_state_dict({**shared, "absent_token": torch.ones(FUSED)})
-    filled = fused.clone()
-    filled[::3, slice(*RANGES["text"])] = 1.0
-    torch.testing.assert_close(
-        learnt(fused[None], global_).shots, zeros(filled[None], global_).shots, **TOLERANCE
-    )
-
-
-def test_gates_and_summed_predictions_start_as_the_simple_shapes() -> None:
-    def fresh(**changes: object) -> MediaFM:
-        config = make_network(**changes).config
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            return MediaFM(config).eval()
-
-    gated = fresh(fusion="gate").shot_tokens
-    with torch.no_grad():
-        gated.gates.weight.zero_()
-        (fused,), _ = titles(4)
-        parts = fused.split([12, 8, 4], dim=-1)
-        summed = sum(map(torch.nn.Module.__call__, gated.projections, parts))
-        torch.testing.assert_close(gated(fused[None])[0], summed, **TOLERANCE)
-    assert not fresh(prediction="both").prediction.linear.weight.any()
+    found = network(fused[None], global_)
+    assert len(states) == LAYERS + 1
+    assert torch.equal(found.shots, states[LAYERS - 1][:, SPECIAL_TOKENS:])
+    assert torch.equal(found.title, states[LAYERS - 1][:, 0])
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"fusion": "mixture"}, "fusion is 'mixture'"),
-        ({"positions": "rotary"}, "positions is 'rotary'"),
-        ({"prediction": "guess"}, "prediction is 'guess'"),
-        ({"absent": "ones"}, "absent is 'ones'"),
+        ({"attention": "sideways"}, "attention is 'sideways'"),
         ({"fused_ranges": {"video": [0, 10], "audio": [12, 24]}}, "do not partition"),
     ],
 )
@@ -304,21 +238,23 @@ def test_unknown_shapes_are_refused(changes: dict[str, object], message: str) ->
         make_network(**changes)
 
 
-def test_boundaries_need_a_head() -> None:
+def test_boundaries_need_two_directions_and_a_head() -> None:
     (fused,), global_ = titles(5)
-    assert make_network().boundaries(fused[None], global_).shape == (1, 5)
+    two = {"attention": "two_directions"}
+    found = make_network(**two, boundary_head=True).boundaries(fused[None], global_)
+    assert found.shape == (1, 5, len(GRAINS))
     with pytest.raises(ValueError, match=r"objective\.boundary_weight"):
-        make_network(boundary_head=False).boundaries(fused[None], global_)
+        make_network(**two).boundaries(fused[None], global_)
+    with pytest.raises(ValueError, match="not in two directions"):
+        make_network().boundaries(fused[None], global_)
 
 
-@settings(max_examples=30)
 @given(heads=st.integers(1, 32))
-def test_heads_attend_everywhere_near_and_far_to_both_sides(heads: int) -> None:
+def test_heads_attend_everywhere_and_near(heads: int) -> None:
     slopes = attention_slopes(heads)
     assert len(slopes) == heads
-    assert all(before >= 0 and after >= 0 for before, after in slopes)
+    assert all(slope >= 0 for slope in slopes)
     if heads > 1:
-        assert [0.0, 0.0] in slopes
-        assert any(before < after for before, after in slopes)
-    if heads > 2:
-        assert any(before > after for before, after in slopes)
+        assert slopes[0] == 0
+        assert slopes[1:] == sorted(slopes[1:], key=lambda slope: (slope > 0, -slope))
+        assert max(slopes) == 1

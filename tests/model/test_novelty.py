@@ -3,12 +3,7 @@
 import pytest
 import torch
 from small_network import make_network
-from torch.nn import functional
 
-from mediafm_core.config.model_settings import ModelSettings
-from mediafm_core.fusion.space import FusedSpace
-from mediafm_core.model.configuration import MediaFMConfig
-from mediafm_core.model.network import MediaFM
 from mediafm_core.model.novelty import NoveltyFeatures
 from mediafm_core.model.training.novelty_statistics import fit_novelty
 
@@ -26,18 +21,6 @@ def novelty() -> NoveltyFeatures:
     made = NoveltyFeatures(RANGES)
     fit_novelty(made, titles(60, 40))
     return made
-
-
-def fitted_network() -> MediaFM:
-    shape = ModelSettings(attention="bidirectional", hidden=16, layers=2, heads=4, feed_forward=32)
-    ranges = {"video": (0, 12), "audio": (12, 20)}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        config = MediaFMConfig.from_settings(shape, 20, 6, FusedSpace(ranges=ranges))
-        network = MediaFM(config).eval()
-    assert network.structure is not None
-    fit_novelty(network.structure, titles(60, 40))
-    return network
 
 
 def test_similarity_is_least_at_scene_starts(novelty) -> None:
@@ -89,18 +72,6 @@ def test_features_depend_on_near_shots_only(novelty) -> None:
     assert (difference[:32] < 1e-4).all()
     assert (difference[34:48] > 1e-2).all()
     assert (difference[49:] < 1e-4).all()
-
-
-def test_a_masked_shot_does_not_leak_through_novelty() -> None:
-    network, title = fitted_network(), titles(20)[0][None]
-    hidden = torch.zeros(1, 20, dtype=torch.bool)
-    hidden[0, 7] = True
-    other = title.clone()
-    other[0, 7] = functional.normalize(titles(8)[0][7], dim=-1)
-    with torch.inference_mode():
-        one, two = (network(each, torch.zeros(1, 6), masked=hidden) for each in (title, other))
-    torch.testing.assert_close(one.shots, two.shots, atol=1e-6, rtol=0)
-    torch.testing.assert_close(one.reconstruction[0, 7], two.reconstruction[0, 7])
 
 
 def test_a_network_without_novelty_has_no_weights_for_it() -> None:

@@ -174,11 +174,10 @@ def test_a_pickle_is_never_loaded(folder, trained, name: str) -> None:
         ({"model_type": "bert"}, "describes a 'bert' model"),
         ({"hidden_size": 64}, "contradicts config.json .*in place of"),
         (
-            {"num_hidden_layers": 3, "context_layer": 3},
+            {"num_hidden_layers": 3},
             "contradicts config.json .*2 layers in place of 3",
         ),
         ({"hidden_size": "wide"}, "unusable value"),
-        ({"fusion": "mixture"}, "unusable value .fusion is 'mixture'"),
         ({"max_shots": 41}, "records another identity"),
     ],
 )

@@ -30,7 +30,6 @@ def make_network(**settings: object) -> MediaFM:
         layers=2,
         heads=4,
         feed_forward=32,
-        attention="two_directions",
         **settings,
     )
     config = MediaFMConfig.from_settings(
@@ -49,9 +48,8 @@ GLOBAL = torch.from_numpy(np.random.default_rng(5).standard_normal((1, 6)).astyp
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("fusion", ["concatenation", "gate", "tokens"])
-def test_past_and_future_do_not_see_each_other(fusion: str) -> None:
-    network = make_network(fusion=fusion)
+def test_past_and_future_do_not_see_each_other() -> None:
+    network = make_network()
     title, other, place = made(20), made(20, 9), 8
     whole = network.directions(title[None], GLOBAL)
     found = network.directions(torch.cat([title[:place], other[place:]])[None], GLOBAL)
@@ -79,9 +77,8 @@ def test_the_future_is_the_past_of_the_reversed_title() -> None:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("fusion", ["concatenation", "gate", "tokens"])
-def test_padding_and_the_order_of_a_batch_change_nothing(fusion: str) -> None:
-    network = make_network(fusion=fusion)
+def test_padding_and_the_order_of_a_batch_change_nothing() -> None:
+    network = make_network()
     titles = [made(length, length) for length in (11, 4, 1, 7)]
     fused = torch.nn.utils.rnn.pad_sequence(titles, batch_first=True, padding_value=9.0)
     present = torch.arange(11) < torch.tensor([len(title) for title in titles])[:, None]
@@ -135,8 +132,8 @@ def test_the_input_has_the_size_of_one_for_every_modality() -> None:
     components, titles = LeadingComponents(ranges, 6), [made(80, 1), made(50, 2)]
     fit_components(components, titles)
     found = components(torch.cat(titles)[None])[0]
-    assert components.output_ranges == [(0, 7), (7, 14), (14, 19)]
-    for i, (start, stop) in enumerate(components.output_ranges):
+    assert components.widths == [7, 7, 5]
+    for i, (start, stop) in enumerate([(0, 7), (7, 14), (14, 19)]):
         there = torch.cat(titles)[:, slice(*ranges[i])].any(dim=-1)
         squares = found[there, start : stop - 1].square().sum(dim=-1)
         assert float(squares.mean()) == pytest.approx(1 / 3, abs=1e-4)
@@ -177,5 +174,3 @@ def test_masked_shots_and_unknown_kinds_are_refused() -> None:
         network(made(5)[None], GLOBAL, masked=torch.ones(1, 5, dtype=torch.bool))
     with pytest.raises(ValueError, match="attention is 'sideways'"):
         MediaFM(MediaFMConfig(attention="sideways"))
-    with pytest.raises(ValueError, match="not in two directions"):
-        MediaFM(MediaFMConfig(fused_size=4, hidden_size=8)).directions(made(5), GLOBAL)

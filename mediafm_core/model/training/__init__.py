@@ -1,4 +1,4 @@
-"""Training of the MediaFM network: Masked Shot Modeling, or past against future.
+"""Training of the MediaFM network: past against future, or Masked Shot Modeling.
 
 In: the fused vectors of a catalogue and the settings of a training. Out: a trained model's folder,
 checkpoints to resume from, and progress events.
@@ -8,11 +8,10 @@ Modules:
     training_data: fused vectors of a catalogue, read when they are needed.
     random_streams: random numbers of each step from the training's seed.
     batches: sequences of shots that every step reads.
-    masking: masks of every step, by mask ratio, spans and modalities.
-    objective: loss of masked shots, and the terms that can be added to it.
+    masking: masks of every step, by mask ratio.
+    objective: loss of past against future and of boundaries, or of masked shots.
     past_future: loss of finding the future of a shot from its past.
-    scene_targets: targets of the scene boundary loss with two directions.
-    pseudo_boundaries: pseudo-labels of scene starts, the target of the boundary loss.
+    scene_targets: targets of the scene boundary loss.
     novelty_statistics: statistics of the novelty features before the first step.
     optimisers: Muon and AdamW, with their learning rates.
     training_loop: forward, backward, update, validation, checkpoint.

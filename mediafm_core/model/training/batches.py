@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
+from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.errors import ConfigurationError
-from mediafm_core.model.training.masking import Masks, StepMasks
+from mediafm_core.model.training.masking import Masks, masks_of_step
 from mediafm_core.model.training.objective import Batch, Counts
 from mediafm_core.model.training.past_future import pairs_of
 from mediafm_core.model.training.random_streams import CROPS, random_stream
@@ -105,13 +105,12 @@ class StepBatches(NamedTuple):
 
 
 class BatchReader:
-    """Reader of the sequences of a step with their masks (`masking.StepMasks`).
+    """Reader of the sequences of a step with their masks.
 
     Args:
         data: the catalogue's fused vectors.
         plan: sequences of each step.
-        ranges: columns `(start, stop)` of each modality in the fused vectors.
-        objective: mask ratio and spans.
+        mask_ratio: fraction of masked shots.
         settings: seed and accumulation.
         rank: of this process.
         processes: that share every step.
@@ -126,8 +125,7 @@ class BatchReader:
         self,
         data: TrainingData,
         plan: Plan,
-        ranges: Sequence[tuple[int, int]],
-        objective: ObjectiveSettings,
+        mask_ratio: float,
         settings: TrainingSettings,
         rank: int = 0,
         processes: int = 1,
@@ -144,7 +142,7 @@ class BatchReader:
         self._data = data
         self._first_shots = np.cumsum(data.shots) - data.shots  # [titles]
         self._plan = plan
-        self._masks = StepMasks(objective, ranges, settings.seed)
+        self._mask_ratio, self._seed = mask_ratio, settings.seed
         self._size = settings.titles_per_batch // parts
         self._first, self._count = rank * settings.accumulation, settings.accumulation
         self._parts = parts
@@ -160,7 +158,7 @@ class BatchReader:
         plan = self._plan.step(step)
         lengths = torch.from_numpy(plan.lengths)
         # Of the whole step, whichever part of it this process reads.
-        masks = self._masks.draw(step, lengths, lambda: self._read(plan, slice(None)))
+        masks = masks_of_step(step, lengths, self._mask_ratio, self._seed)
         parts = [
             slice(i * self._size, (i + 1) * self._size)
             for i in range(self._first, self._first + self._count)
@@ -190,7 +188,6 @@ class BatchReader:
             masked=masks.masked[part, :longest].contiguous(),
             rows=masks.rows[part, :rows].contiguous(),
             row_weights=masks.row_weights[part, :rows].contiguous(),
-            dropped=masks.dropped[part],
             first_position=torch.from_numpy(plan.first_positions[part]),
             first_shot=torch.from_numpy(self._first_shots[plan.titles[part]] + plan.starts[part]),
             boundaries=self._boundaries(plan, part),

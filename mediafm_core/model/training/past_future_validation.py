@@ -28,7 +28,6 @@ class PastFutureValidation:
     Args:
         data: the catalogue's fused vectors.
         titles: indices of the titles to validate on.
-        network: for the columns of its modalities.
         settings: seed, sequences per batch and length of crops.
         objective: temperature.
         world: the processes that divide the batches among them.
@@ -43,14 +42,11 @@ class PastFutureValidation:
         self,
         data: TrainingData,
         titles: list[int],
-        network: MediaFM,
         settings: TrainingSettings,
         objective: ObjectiveSettings,
         world: World,
     ) -> None:
-        self._objective = ObjectiveSettings(
-            past_future_temperature=objective.past_future_temperature
-        )
+        self._objective = objective
         # Batches of one process, whatever shares them later.
         fixed = settings.model_copy(
             update={
@@ -61,7 +57,7 @@ class PastFutureValidation:
             }
         )
         plan = Plan(data.shots, titles, fixed, settings.crop_shots)
-        reader = BatchReader(data, plan, network.modality_ranges, self._objective, fixed)
+        reader = BatchReader(data, plan, objective.mask_ratio, fixed)
         batches: list[Batch] = []
         seen: set[int] = set()
         self.shots = 0

@@ -115,7 +115,7 @@ def train(
         progress: called at the start, after every step on a CPU and every tenth on a GPU.
         device: `cpu`, `cuda` or `cuda:N`.
         threads: CPU threads while training; 0 leaves the number as it is.
-        objective: losses of the training; Masked Shot Modeling by default.
+        objective: losses of the training; the default ones if None.
         checkpoints: folder of the checkpoints of unfinished trainings. The same call resumes from
             the one that a killed call left there. None saves nothing before the end.
         world: the processes that train together. The first one saves.
@@ -155,7 +155,6 @@ def train(
         network = initial_network(config, data, train_titles, training)
         observe(Phase("preparing validation"))
         network.to(target)  # type: ignore[arg-type]  # transformers wraps its signature
-        ranges = config.modality_ranges
         loop = TrainingLoop(
             network,
             objective,
@@ -163,8 +162,7 @@ def train(
             BatchReader(
                 data,
                 Plan(data.shots, train_titles, training, model.max_shots),
-                ranges,
-                objective,
+                objective.mask_ratio,
                 training,
                 world.rank,
                 world.size,
@@ -283,16 +281,19 @@ def _validation(
 ) -> Validation | PastFutureValidation:
     """Make the validation of the loss that the network is trained by."""
     if network.two_directions is not None:
-        return PastFutureValidation(data, titles, network, training, objective, world)
-    ratio, modalities = objective.mask_ratio, len(network.modality_ranges)
-    return Validation(data, titles, network.config.max_shots, training, ratio, modalities, world)
+        return PastFutureValidation(data, titles, training, objective, world)
+    most = network.config.max_shots
+    return Validation(data, titles, most, training, objective.mask_ratio, world)
 
 
 def _check_settings(
     model: ModelSettings, training: TrainingSettings, objective: ObjectiveSettings
 ) -> None:
-    if model.attention == "two_directions":
-        _check_two_directions(model, objective)
+    if model.attention == "two_directions" and not objective.past_future_weight:
+        raise ConfigurationError(
+            "objective.past_future_weight is 0 and model.attention is two_directions, which is "
+            "trained by it: raise it above 0."
+        )
     if training.crop_shots > model.max_shots:
         raise ConfigurationError(
             f"training.crop_shots is {training.crop_shots} and model.max_shots only "
@@ -302,32 +303,4 @@ def _check_settings(
         raise ConfigurationError(
             f"model.hidden is {model.hidden}, which {model.heads} heads cannot share: make it a "
             "multiple of model.heads."
-        )
-    if (model.context_layer or 0) > model.layers:
-        raise ConfigurationError(
-            f"model.context_layer is {model.context_layer} and there are {model.layers} layers: "
-            "name one of them."
-        )
-
-
-def _check_two_directions(model: ModelSettings, objective: ObjectiveSettings) -> None:
-    if model.positions != "relative":
-        raise ConfigurationError(
-            f"model.positions is {model.positions} and model.attention is two_directions, which "
-            "reads relative positions: set model.positions to relative."
-        )
-    if model.context_layer not in (None, model.layers):
-        raise ConfigurationError(
-            f"model.context_layer is {model.context_layer} and model.attention is two_directions, "
-            "which reads the last layer: remove model.context_layer."
-        )
-    if objective.contrastive_weight:
-        raise ConfigurationError(
-            f"objective.contrastive_weight is {objective.contrastive_weight} and compares masked "
-            "shots, which model.attention two_directions does not have: set it to 0."
-        )
-    if not objective.past_future_weight:
-        raise ConfigurationError(
-            "objective.past_future_weight is 0 and model.attention is two_directions, which is "
-            "trained by it: raise it above 0."
         )

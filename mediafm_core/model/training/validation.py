@@ -1,10 +1,8 @@
-"""Validation loss: whole titles under fixed masks.
+"""Split of titles, and the validation loss of masked shots: whole titles under fixed masks.
 
-The masked shots are chosen with the objective's mask ratio and the training's seed. Spans, single
-modalities and modality dropout have their defaults, whatever the objective sets: all modalities of
-a masked shot are masked. So trainings on the same titles with the same mask ratio and seed have the
-same masks, and their losses can be compared with each other; losses of different mask ratios
-cannot. The baselines predict under the same masks.
+The masked shots are chosen with the objective's mask ratio and the training's seed, so that
+trainings on the same titles with the same ratio and seed have the same masks, and their losses can
+be compared with each other. The baselines predict under the same masks.
 """
 
 from collections.abc import Callable
@@ -12,16 +10,15 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
+from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.identity import digest_of
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.training.baselines import baseline_predictions
 from mediafm_core.model.training.distributed import World
 from mediafm_core.model.training.masking import Masks, sample_masks
-from mediafm_core.model.training.objective import Batch, take_rows
+from mediafm_core.model.training.objective import Batch, cosine_distance, take_rows
 from mediafm_core.model.training.training_data import TrainingData
 from mediafm_core.runtime.precision import Precision, autocast
 
@@ -70,7 +67,6 @@ class Validation:
         max_shots: longest sequence; longer titles are cut.
         settings: seed.
         mask_ratio: of the objective, fraction of masked shots; constant over the training.
-        modalities: of the fused vectors.
         world: the processes that divide the batches among them.
 
     Attributes:
@@ -86,7 +82,6 @@ class Validation:
         max_shots: int,
         settings: TrainingSettings,
         mask_ratio: float,
-        modalities: int,
         world: World,
     ) -> None:
         # A title of one shot has no visible shots to predict it from.
@@ -97,11 +92,7 @@ class Validation:
         self.shots = int(lengths.sum())
         self.title_ids = [data.titles[i].title_id for i in chosen]
         generator = torch.Generator().manual_seed(settings.seed + 1)
-        objective = ObjectiveSettings(mask_ratio=mask_ratio)
-        masks = [
-            sample_masks(torch.tensor([length]), None, objective, modalities, generator)
-            for length in lengths
-        ]
+        masks = [sample_masks(torch.tensor([length]), mask_ratio, generator) for length in lengths]
         fused = [
             torch.tensor(data.read(title, 0, length))
             for title, length in zip(chosen, lengths, strict=True)
@@ -136,7 +127,7 @@ class Validation:
                     batch.first_position,
                     batch.rows,
                 )
-            distance = _distance(output.reconstruction, take_rows(batch.fused, batch.rows))
+            distance = cosine_distance(output.reconstruction, take_rows(batch.fused, batch.rows))
             return torch.stack([(distance * batch.row_weights).sum(), batch.row_weights.sum()])
 
         sums = sum_over_batches(network, self._batches, distances, 2, progress)
@@ -174,20 +165,16 @@ def sum_over_batches(
     return sums
 
 
-def _distance(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    return 1 - functional.cosine_similarity(prediction.float(), target.float(), dim=-1)
-
-
 def _baselines(fused: list[torch.Tensor], masks: list[Masks]) -> dict[str, float]:
     totals: dict[str, float] = {}
     count = 0
     for shots, mask in zip(fused, masks, strict=True):
-        masked = mask.masked[0].any(dim=-1)  # [n]
+        masked = mask.masked[0]  # [n]
         if masked.all():
             continue
         count += int(masked.sum())
         for name, prediction in baseline_predictions(shots, masked).items():
-            distance = _distance(prediction[masked], shots[masked]).sum()
+            distance = cosine_distance(prediction[masked], shots[masked]).sum()
             totals[name] = totals.get(name, 0.0) + float(distance)
     return {name: total / count for name, total in totals.items()}
 
@@ -215,7 +202,6 @@ def _collate(
         masked=pad_sequence([mask.masked[0] for mask in chosen], batch_first=True),
         rows=pad_sequence([mask.rows[0] for mask in chosen], batch_first=True),
         row_weights=pad_sequence([mask.row_weights[0] for mask in chosen], batch_first=True),
-        dropped=torch.cat([mask.dropped for mask in chosen]),
         first_position=torch.zeros(len(indices), dtype=torch.int64),
         first_shot=torch.zeros(len(indices), dtype=torch.int64),
     )

@@ -25,7 +25,6 @@ _FREE = {
     "attention_probs_dropout_prob",
     "input_dropout_prob",
     "modality_dropout_prob",
-    "context_layer",
 }
 WEIGHTS = "network."  # prefix of the network's tensors in a checkpoint
 

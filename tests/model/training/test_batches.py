@@ -4,18 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
+from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.training.batches import BatchReader, Plan
 
-RANGES = [(0, 12), (12, 20), (20, 24)]
 SETTINGS = TrainingSettings(titles_per_batch=4, crop_shots=10)
 
 
-def reader(data, settings=SETTINGS, objective=None, rank: int = 0, processes: int = 1):
+def reader(data, settings=SETTINGS, rank: int = 0, processes: int = 1):
     plan = Plan(data.shots, range(len(data)), settings, max_shots=40)
-    objective = objective or ObjectiveSettings()
-    return BatchReader(data, plan, RANGES, objective, settings, rank, processes)
+    return BatchReader(data, plan, 0.2, settings, rank, processes)
 
 
 @pytest.mark.parametrize("parts", [1, 4])
@@ -63,18 +61,14 @@ def test_a_step_depends_on_seed_and_step_alone(make_catalogue) -> None:
         assert_same(prefetched.batches[0], expected.batches[0])
 
 
-@pytest.mark.parametrize("single_modality_ratio", [0.0, 0.5])
-def test_processes_and_accumulated_batches_share_one_step(
-    make_catalogue, single_modality_ratio: float
-) -> None:
+def test_processes_and_accumulated_batches_share_one_step(make_catalogue) -> None:
     data = make_catalogue(30, 9, 17, 4)
-    objective = ObjectiveSettings(single_modality_ratio=single_modality_ratio)
-    whole = reader(data, objective=objective).read(3)
+    whole = reader(data).read(3)
     halves = SETTINGS.model_copy(update={"accumulation": 2})
     parts = [
         batch
         for rank in range(2)
-        for batch in reader(data, halves, objective, rank, processes=2).read(3).batches
+        for batch in reader(data, halves, rank, processes=2).read(3).batches
     ]
     assert len(parts) == 4
     for place, part in enumerate(parts):
@@ -86,7 +80,7 @@ def test_processes_and_accumulated_batches_share_one_step(
         assert torch.equal(part.rows[0], expected.rows[place, :rows])
         assert torch.equal(part.first_position[0], expected.first_position[place])
         assert torch.equal(part.global_[0], expected.global_[place])
-    assert reader(data, halves, objective, 1, 2).read(3).counts == whole.counts
+    assert reader(data, halves, 1, 2).read(3).counts == whole.counts
     assert whole.counts.masked == sum(int(part.row_weights.sum()) for part in parts)
     assert whole.counts.shots == sum(part.fused.shape[1] for part in parts)
 

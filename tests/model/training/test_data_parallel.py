@@ -10,7 +10,7 @@ from several_processes import TOLERANCES, together, weights
 
 import mediafm_core.cli.train_worker
 from mediafm_core.config.model_settings import ModelSettings
-from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
+from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.errors import ConfigurationError
 from mediafm_core.model.training import launch
 from mediafm_core.model.training.distributed import World
@@ -34,43 +34,37 @@ SETTINGS = TrainingSettings(
 )
 
 
-# Its gradient is zero except for rounding, which AdamW scales up to the learning rate.
-WITHOUT_GRADIENT = "prediction.copy.key.bias"
+# Keys have no gradient but rounding: a term that all scores share does not change their softmax.
+WITHOUT_GRADIENT = ".attention.self.key.bias"
 
 
 def assert_close(one: Path, other: Path, optimiser: str) -> None:
     left, right = weights(one), weights(other)
     assert left.keys() == right.keys()
-    for name in left.keys() - {WITHOUT_GRADIENT}:
+    for name in left:
+        if name.endswith(WITHOUT_GRADIENT):
+            continue
         difference = (left[name] - right[name]).abs().max()
         assert difference <= TOLERANCES[optimiser], f"{name}: {difference:.1e}"
 
 
-@pytest.mark.parametrize("optimiser", ["muon", "adamw"])
-@pytest.mark.parametrize("boundary_weight", [0.0, 0.5])
-def test_accumulated_batches_equal_one_large_one(
-    make_catalogue, tmp_path, boundary_weight: float, optimiser: str
-) -> None:
+def test_accumulated_batches_equal_one_large_one(make_catalogue, tmp_path) -> None:
     data = make_catalogue(30, 9, 17)
-    objective = ObjectiveSettings(boundary_weight=boundary_weight)
-    settings = SETTINGS.model_copy(update={"optimiser": optimiser})
-    whole = train(data, TINY, settings, tmp_path, objective=objective)
-    quarters = settings.model_copy(update={"accumulation": 4})
-    parts = train(data, TINY, quarters, tmp_path, objective=objective)
-    assert_close(whole.folder, parts.folder, optimiser)
+    whole = train(data, TINY, SETTINGS, tmp_path)
+    parts = train(data, TINY, SETTINGS.model_copy(update={"accumulation": 4}), tmp_path)
+    assert_close(whole.folder, parts.folder, SETTINGS.optimiser)
     for one, other in zip(whole.curve, parts.curve, strict=True):
         assert one == pytest.approx(other, abs=1e-5)
 
 
-@pytest.mark.parametrize("optimiser", ["muon", "adamw"])
-def test_two_processes_equal_one(make_catalogue, tmp_path, optimiser: str) -> None:
+def test_two_processes_equal_one(make_catalogue, tmp_path) -> None:
     data = make_catalogue(30, 9, *range(5, 15))  # enough titles to hold some out
-    settings = SETTINGS.model_copy(update={"optimiser": optimiser})
+    settings = SETTINGS.model_copy(update={"optimiser": "muon"})
     alone = train(data, TINY, settings, tmp_path / "one")
     together(2, train_a_part, data, settings, tmp_path / "two")
 
     (folder,) = (tmp_path / "two").iterdir()  # written once
-    assert_close(alone.folder, folder, optimiser)
+    assert_close(alone.folder, folder, "muon")
     record = json.loads((folder / "training.json").read_text())
     for point, expected in zip(record["curve"], alone.curve, strict=True):
         assert CurvePoint(**point) == pytest.approx(expected, abs=1e-5)

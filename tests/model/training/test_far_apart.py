@@ -19,7 +19,6 @@ from mediafm_core.vectors import to_arrow
 
 TRAINING, TESTED = 200, 40  # titles
 MODEL = ModelSettings(
-    attention="two_directions",
     hidden=64,
     layers=2,
     heads=4,

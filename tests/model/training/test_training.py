@@ -64,11 +64,9 @@ def test_a_few_titles_are_memorised(make_catalogue, tmp_path) -> None:
         feed_forward=128,
         dropout=0,
         max_shots=8,
-        positions="learnt",
-        prediction="linear",
     )
     training = TrainingSettings(
-        steps=150,
+        steps=250,
         titles_per_batch=8,
         crop_shots=8,
         validate_every=50,
@@ -98,9 +96,7 @@ def test_parameter_groups_cover_the_network_once(trained) -> None:
 
 def test_every_parameter_is_trained(make_catalogue, tmp_path) -> None:
     data = make_catalogue(40, 35)
-    model = TINY.model_copy(
-        update={"attention": "bidirectional", "positions": "learnt", "prediction": "both"}
-    )
+    model = TINY.model_copy(update={"attention": "bidirectional"})
     one = train(data, model, BRIEF.model_copy(update={"steps": 2}), tmp_path)
     more = train(data, model, BRIEF.model_copy(update={"steps": 30}), tmp_path)
     for name, _ in one.network.named_parameters():
@@ -214,11 +210,6 @@ def test_a_loss_that_is_not_finite_stops_cleanly(make_catalogue, tmp_path) -> No
     [
         ({}, {"crop_shots": 41}, "training.crop_shots is 41 and model.max_shots only 40"),
         ({"heads": 3}, {}, "model.hidden is 32, which 3 heads cannot share"),
-        (
-            {"attention": "bidirectional", "context_layer": 3},
-            {},
-            "model.context_layer is 3 and there are 2 layers",
-        ),
     ],
 )
 def test_contradicting_settings_are_refused(

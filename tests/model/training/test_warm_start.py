@@ -65,7 +65,7 @@ def test_a_warm_start_from_another_network_is_refused(make_catalogue, trained, t
     with pytest.raises(
         ConfigurationError, match="network with num_hidden_layers 2, and this one has 1"
     ):
-        train(data, TINY.model_copy(update={"layers": 1, "context_layer": 1}), settings, tmp_path)
+        train(data, TINY.model_copy(update={"layers": 1}), settings, tmp_path)
     space = replace(data.space, encoders={**data.space.encoders, "video": "lynx-1@dd"})
     foreign = TrainingData(data.titles, 6, space)
     with pytest.raises(IdentityMismatchError, match=r"eyes-1@aa.*lynx-1@dd"):
