@@ -42,9 +42,9 @@ from mediafm_core.inference.scenes import prefix_probabilities, title_scenes
 from mediafm_core.model.configuration import MediaFMConfig
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.saved_model import LoadedModel, load_model
-from mediafm_core.model.training.content_statistics import fit_content
+from mediafm_core.model.training.content_statistics import fit_content, taught_boundaries
 from mediafm_core.model.training.slow_feature_statistics import fit_slow_features
-from mediafm_core.scenes.partitions import GRAINS, boundary_marginals, likely_starts
+from mediafm_core.scenes.partitions import GRAINS, likely_starts
 from mediafm_core.vectors import to_numpy, unit_length
 
 STRENGTHS = 10.0 ** np.arange(0, -6, -1)  # of the probe's penalty
@@ -210,8 +210,8 @@ def without_labels(
     slow, head = network.slow_features, network.content_head
 
     def partitions(title: Title) -> np.ndarray:
-        vectors = slow(torch.from_numpy(title.fused)).numpy()
-        return boundary_marginals(vectors).mean(axis=1)
+        found: np.ndarray = taught_boundaries(slow, torch.from_numpy(title.fused)).mean(axis=1)
+        return found
 
     return {
         "partitions": timed("partitions", partitions),

@@ -72,15 +72,30 @@ class SlowFeatures(nn.Module):
         Returns:
             Vectors of length one, or less if a shot is insignificantly far from the mean shot.
         """
-        coordinates = self.coordinates(fused)
         with torch.autocast(fused.device.type, enabled=False):
-            parts = [
-                _scaled(coordinates * self.slowness.sqrt(), self.shortest[0]),
-                _scaled(coordinates * self.slowness, self.shortest[1]),
-                _scaled(self._centred(fused), LEAST_SHARE * self.spread),
-            ]
-            vectors = torch.cat(parts, dim=-1) / len(parts) ** 0.5
+            plain = _scaled(self._centred(fused), LEAST_SHARE * self.spread)
+            vectors = torch.cat([*self._slow(fused), plain], dim=-1) / 3**0.5
             return torch.cat([vectors, diffused(vectors)], dim=-1) / 2**0.5
+
+    def teachers(self, fused: Tensor) -> list[Tensor]:
+        """Compute vectors `[n, w]` in three metrics of slow features alone.
+
+        The heads learn from boundaries that are found in them. Slowness counts by its square root,
+        by itself, and by its square root with diffusion.
+
+        Args:
+            fused: `[n, d]` fused vectors of a whole title.
+        """
+        with torch.autocast(fused.device.type, enabled=False):
+            gentle, strict = self._slow(fused)
+            return [gentle, strict, diffused(gentle)]
+
+    def _slow(self, fused: Tensor) -> tuple[Tensor, Tensor]:
+        coordinates = self.coordinates(fused)
+        return (
+            _scaled(coordinates * self.slowness.sqrt(), self.shortest[0]),
+            _scaled(coordinates * self.slowness, self.shortest[1]),
+        )
 
 
 def _scaled(vectors: Tensor, shortest: Tensor) -> Tensor:

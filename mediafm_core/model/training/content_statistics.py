@@ -40,7 +40,7 @@ def fit_content(head: ContentHead, slow: SlowFeatures, titles: Sequence[Tensor])
         return
     order = np.random.default_rng(0).permutation(len(titles))
     held_out = set(order[: len(titles) // 4].tolist())
-    targets = [boundary_marginals(slow(each).numpy()) for each in titles]
+    targets = [taught_boundaries(slow, each) for each in titles]
 
     def together(numbers: Iterable[int]) -> tuple[Tensor, Tensor]:
         """Return shots and targets but of first shots, which start no scene within a title."""
@@ -60,6 +60,21 @@ def fit_content(head: ContentHead, slow: SlowFeatures, titles: Sequence[Tensor])
     for (weight, bias), (new_weight, new_bias) in zip(head.parts(), layers, strict=True):
         weight.copy_(new_weight)
         bias.copy_(new_bias)
+
+
+def taught_boundaries(slow: SlowFeatures, fused: Tensor) -> np.ndarray:
+    """Compute probabilities `[n, g]` of scene starts that the content and boundary heads learn.
+
+    They are the mean over metrics of slow features alone, at low temperatures. Smoother targets
+    find scene starts better and teach less (`docs/laboratory/2026-11-27-scenes.md`).
+
+    Args:
+        slow: the fitted metric of slow features.
+        fused: `[n, d]` fused vectors of a whole title, on the CPU.
+    """
+    found = [boundary_marginals(vectors.numpy()) for vectors in slow.teachers(fused)]
+    mean: np.ndarray = np.mean(found, axis=0)
+    return mean
 
 
 def _train(shots: Tensor, targets: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from mediafm_core.model.slow_features import SlowFeatures
+from mediafm_core.model.training.content_statistics import taught_boundaries
 from mediafm_core.model.training.training_data import TrainingData
-from mediafm_core.scenes.partitions import LONGEST_SCENE, boundary_marginals
+from mediafm_core.scenes.partitions import LONGEST_SCENE
 
 PIECE = 2048  # shots whose targets are computed together
 _MARGIN = 2 * LONGEST_SCENE  # shots around a piece
@@ -54,5 +55,4 @@ class SceneTargets:
         first = max(0, start - _MARGIN)
         last = min(stop + _MARGIN, int(self._data.shots[title]))
         fused = torch.tensor(self._data.read(title, first, last))
-        vectors = self._slow_features(fused).numpy()
-        return boundary_marginals(vectors)[start - first : stop - first]
+        return taught_boundaries(self._slow_features, fused)[start - first : stop - first]
