@@ -18,22 +18,29 @@ from mediafm_core.model.training.training import train
 from mediafm_core.model.training.training_data import TitleSource, TrainingData
 
 
-@pytest.mark.parametrize("optimiser", ["muon", "adamw"])
-@pytest.mark.parametrize("step", [5, 10])
+@pytest.mark.parametrize(
+    ("step", "optimiser", "attention"),
+    [
+        (5, "muon", "two_directions"),
+        (10, "adamw", "two_directions"),
+        (5, "adamw", "bidirectional"),
+    ],
+)
 def test_a_resumed_training_gives_the_weights_of_an_unbroken_one(
-    make_catalogue, tmp_path, step: int, optimiser: str
+    make_catalogue, tmp_path, step: int, optimiser: str, attention: str
 ) -> None:
     data = make_catalogue(30, *range(5, 16))  # enough titles to hold some out
     settings = BRIEF.model_copy(update={"optimiser": optimiser})
-    unbroken = train(data, TINY, settings, tmp_path / "unbroken")
+    model = TINY.model_copy(update={"attention": attention})
+    unbroken = train(data, model, settings, tmp_path / "unbroken")
     checkpoints = tmp_path / "checkpoints"
-    train_until(step, data, TINY, settings, tmp_path / "models", checkpoints=checkpoints)
+    train_until(step, data, model, settings, tmp_path / "models", checkpoints=checkpoints)
     assert not (tmp_path / "models").exists()
     assert len(list(checkpoints.glob("*/step-*"))) == 1
     torch.manual_seed(step)  # global random state has no effect
     events: list[Event] = []
     resumed = train(
-        data, TINY, settings, tmp_path / "models", besides_phases(events), checkpoints=checkpoints
+        data, model, settings, tmp_path / "models", besides_phases(events), checkpoints=checkpoints
     )
 
     assert events[0].step == (step - 1) // 2 * 2
