@@ -12,8 +12,10 @@ Modules:
     objective: loss of past against future and of boundaries, or of masked shots.
     past_future: loss of finding the future of a shot from its past.
     scene_targets: targets of the scene boundary loss.
+    principal_components: leading directions of few or many vectors.
     novelty_statistics: statistics of the novelty features before the first step.
-    optimisers: Muon and AdamW, with their learning rates.
+    optimisers: AdamW, or Muon and AdamW, with their learning rates.
+    muon: orthogonalised updates of matrices.
     training_loop: forward, backward, update, validation, checkpoint.
     validation: split of the titles, and loss of held-out titles under fixed masks.
     past_future_validation: loss and accuracy of past against future on held-out titles.

@@ -11,6 +11,7 @@ from torch.nn import functional
 from mediafm_core.model.network import MediaFM
 from mediafm_core.model.training.content_statistics import fit_content
 from mediafm_core.model.training.novelty_statistics import fit_novelty
+from mediafm_core.model.training.principal_components import principal_components
 from mediafm_core.model.training.slow_feature_statistics import fit_slow_features
 from mediafm_core.model.two_directions import LeadingComponents
 
@@ -46,10 +47,8 @@ def fit_components(components: LeadingComponents, titles: Sequence[torch.Tensor]
             continue
         centre = rows.mean(dim=0)
         rows = rows - centre
-        variances, axes = torch.linalg.eigh(rows.T @ rows / len(rows))  # the weakest first
+        variances, axes = principal_components(rows, components.axes(i).shape[1])
         kept = variances > _LEAST_VARIANCE
-        count = components.axes(i).shape[1]
-        axes = (axes * kept).flip(1)[:, :count]
-        length = (variances * kept).flip(0)[:count].sum().sqrt().clamp(min=_LEAST_LENGTH)
+        length = (variances * kept).sum().sqrt().clamp(min=_LEAST_LENGTH)
         components.centre[start:stop] = centre
-        components.axes(i).copy_(axes / (length * modalities**0.5))
+        components.axes(i).copy_(axes * kept / (length * modalities**0.5))

@@ -25,6 +25,7 @@ import torch
 from torch.nn import functional
 
 from mediafm_core.model.novelty import NoveltyFeatures, PrincipalBands
+from mediafm_core.model.training.principal_components import principal_components
 from mediafm_core.model.training.training_data import TrainingData
 
 SAMPLE_SHOTS = 20_000  # that the statistics are measured on
@@ -72,9 +73,9 @@ def _fit_bands(bands: PrincipalBands, vectors: torch.Tensor) -> None:
         return
     bands.centre.copy_(rows.mean(dim=0))
     rows = rows - bands.centre
-    variances, components = torch.linalg.eigh(rows.T @ rows / len(rows))  # the weakest first
+    variances, components = principal_components(rows, bands.axes.shape[1])
     kept = variances > _LEAST_VARIANCE
-    bands.axes.copy_((components * kept).flip(1)[:, : bands.axes.shape[1]])
-    variances = (variances * kept).flip(0)
+    bands.axes.copy_(components * kept)
+    variances = variances * kept
     typical = [variances[low:high].sum().sqrt() for low, high in bands.columns]
     bands.shortest.copy_((_LEAST_SHARE * torch.stack(typical)).clamp(min=_LEAST_LENGTH))

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mediafm_core.model.slow_features import LEAST_SHARE, SlowFeatures
+from mediafm_core.model.training.principal_components import principal_components
 
 _GAPS = (1, 2, 3)  # shots between which differences are taken
 _SHOTS_PER_DIRECTION = 12
@@ -35,9 +36,8 @@ def fit_slow_features(slow: SlowFeatures, titles: Sequence[Tensor]) -> None:
     shots = torch.cat(rows)
     mean = shots.mean(dim=0)
     centred = shots - mean
-    variances, components = torch.linalg.eigh(centred.T @ centred / len(shots))  # weakest first
     most = min(len(slow.slowness), max(1, len(shots) // _SHOTS_PER_DIRECTION))
-    variances, components = variances.flip(0)[:most], components.flip(1)[:, :most]
+    variances, components = principal_components(centred, most)
     kept = variances > _LEAST_VARIANCE
     whitening = components[:, kept] / variances[kept].sqrt()  # [d, w]
     differences = _mean_differences([(title - mean) @ whitening for title in rows])
