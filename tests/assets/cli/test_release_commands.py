@@ -56,11 +56,10 @@ class TestPreset:
             *trained_store.models
         }
         config = json.loads((trained_store.folder(model) / "config.json").read_bytes())
-        expected = {"positions": "learnt", "prediction": "linear", "structure": False}
-        assert {name: config[name] for name in expected} == expected
+        assert config["attention"] == "bidirectional"
         assert config["hidden_size"] == trained_store.platform().settings.model.hidden
         training = json.loads((trained_store.folder(model) / "training.json").read_bytes())
-        assert training["objective"]["boundary_weight"] == 0
+        assert training["training"]["optimiser"] == "muon"
         assert training["training"]["steps"] == 2
 
     def test_the_daemon_of_the_ui_gets_the_preset(
