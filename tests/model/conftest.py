@@ -1,6 +1,6 @@
 """Small catalogues of fused vectors and one tiny trained model."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +10,6 @@ import pytest
 from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.config.training_settings import TrainingSettings
 from mediafm_core.fusion.space import FusedSpace
-from mediafm_core.model.training import past_future_validation
 from mediafm_core.model.training.training import TrainingResult, train
 from mediafm_core.model.training.training_data import TitleSource, TrainingData
 from mediafm_core.vectors import to_arrow, unit_length
@@ -21,14 +20,6 @@ BRIEF = TrainingSettings(
 )
 RANGES = {"video": (0, 12), "audio": (12, 20), "text": (20, 24)}
 IDENTITIES = {"video": "eyes-1@aa", "audio": "ears-1@bb", "text": "words-1@cc"}
-
-
-@pytest.fixture(scope="session", autouse=True)
-def few_shots_are_validated() -> Iterator[None]:
-    """Lower the bound of validated shots: crops are short here, and it would take many batches."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(past_future_validation, "VALIDATION_SHOTS", 200)
-        yield
 
 
 @pytest.fixture(scope="session")

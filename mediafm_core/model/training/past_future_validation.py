@@ -20,6 +20,7 @@ from mediafm_core.model.training.validation import Validated, sum_over_batches
 from mediafm_core.runtime.precision import Precision, autocast
 
 VALIDATION_SHOTS = 4096  # about as many in all crops together, but at least one batch
+_MOST_PASSES = 4  # over the shots of the titles: more crops of a few titles say nothing new
 
 
 class PastFutureValidation:
@@ -61,7 +62,8 @@ class PastFutureValidation:
         batches: list[Batch] = []
         seen: set[int] = set()
         self.shots = 0
-        while self.shots < VALIDATION_SHOTS and len(batches) < _most_batches(fixed):
+        most = min(VALIDATION_SHOTS, _MOST_PASSES * int(data.shots[titles].sum()))
+        while self.shots < most and len(batches) < _most_batches(fixed):
             step = len(batches) + 1
             batches += reader.read(step).batches
             drawn = plan.step(step)
