@@ -26,4 +26,4 @@ REMOVED_SETTINGS: dict[str, str] = {
     "objective.single_modality_share": _WHOLE_SHOTS,
     "objective.span_shots": _WHOLE_SHOTS,
 }
-"""What holds in place of each setting, by its name with its section."""
+"""Replacement of each setting, as a clause, by its name with its section."""

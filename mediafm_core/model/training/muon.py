@@ -10,7 +10,6 @@ shape are iterated together.
 """
 
 from collections.abc import Callable, Iterable
-from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -43,7 +42,10 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             matrices = [each for each in group["params"] if each.grad is not None]
             updates = [self._momentum(each) for each in matrices]
-            for shape, places in _by_shape(updates):
+            by_shape: dict[torch.Size, list[int]] = {}
+            for place, update in enumerate(updates):
+                by_shape.setdefault(update.shape, []).append(place)
+            for shape, places in by_shape.items():
                 found = orthogonalised(torch.stack([updates[place] for place in places]))
                 rate = group["lr"] * _SIZE_OF_ADAMW * max(shape) ** 0.5
                 for place, update in zip(places, found.unbind(), strict=True):
@@ -76,11 +78,3 @@ def orthogonalised(matrices: Tensor) -> Tensor:
             found, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), found, beta=a
         )
     return (found if wide else found.mT).to(matrices.dtype)
-
-
-def _by_shape(matrices: list[Tensor]) -> list[tuple[torch.Size, list[int]]]:
-    """Group the places of matrices by shape."""
-    order = sorted(range(len(matrices)), key=lambda place: tuple(matrices[place].shape))
-    return [
-        (shape, list(places)) for shape, places in groupby(order, key=lambda i: matrices[i].shape)
-    ]
