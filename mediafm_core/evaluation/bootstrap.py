@@ -131,7 +131,7 @@ def measure(
             if not same:
                 values = np.full_like(values, np.nan)
             why_not = (
-                f"{name} or {baseline} is not measurable by {metric}."
+                f"{name} or {baseline} is not measurable by {metric.replace('_', ' ')}."
                 if same
                 else f"{name} and {baseline} were tested on other units or with other seeds."
             )

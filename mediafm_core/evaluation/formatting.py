@@ -66,14 +66,15 @@ def budget_tables(report: "Report") -> list[TextTable]:
 
 
 def reasons(report: "Report") -> list[str]:
-    """Return a sentence with the metrics for each reason that a figure is not measurable."""
-    metrics: dict[str, list[str]] = {}
+    """Return a sentence with the metrics for each reason that a figure or interval is missing."""
+    metrics: dict[tuple[str, str], list[str]] = {}
     for row in report.evaluation.results:  # the reasons of differences follow from these
         if row.why_not is not None:
-            metrics.setdefault(row.why_not, []).append(_spaced(row.metric))
+            missing = "Not measurable" if row.value is None else "Without an interval"
+            metrics.setdefault((missing, row.why_not), []).append(_spaced(row.metric))
     return [
-        f"Not measurable, {', '.join(dict.fromkeys(names))}: {reason}"
-        for reason, names in metrics.items()
+        f"{missing}, {', '.join(dict.fromkeys(names))}: {reason}"
+        for (missing, reason), names in metrics.items()
     ]
 
 
@@ -82,7 +83,7 @@ def summary(report: "Report") -> str:
     model = report.model
     if model["trained"]:
         steps = model["settings"]["training"]["steps"]
-        counted = "steps by its number of shots" if steps is None else f"{steps} steps"
+        counted = "steps by its number of shots" if steps is None else _counted(steps, "step")
         models = f"MediaFM trained for each fold, {counted}"
     else:
         models = f"{' and '.join(model['models'])}, not trained for this: these titles are known"
@@ -92,8 +93,8 @@ def summary(report: "Report") -> str:
     took = f"{report.seconds:.0f} s{'' if cpu is None else f', {cpu:.0f} s of CPU time'}"
     return (
         f"{report.task} of {report.label}: {report.units:,} units of {report.titles:,} titles, "
-        f"{report.folds} folds, {seeds}; {models}; 95 % intervals from {report.bootstrap:,} draws "
-        f"of {drawn}, * where a difference is clear of zero; {took}."
+        f"{_counted(report.folds, 'fold')}, {seeds}; {models}; 95 % intervals from "
+        f"{report.bootstrap:,} draws of {drawn}, * where a difference is clear of zero; {took}."
     )
 
 
@@ -151,6 +152,11 @@ def _markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> st
         *(map(as_markdown, each) for each in lines),
     ]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
+
+
+def _counted(count: int, what: str) -> str:
+    """Return a number with a noun, in the plural unless it is one."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _spaced(metric: str) -> str:
