@@ -50,8 +50,8 @@ class TrainingRecord:
         predicted: "masked shots", or "the future of shots".
         best_baseline: name and loss of the best prediction without a network.
         validation: "held-out titles" or "same titles".
-        validation_masks: everything that determines the masked shots of its validation; losses of
-            two models can be compared only where this is equal.
+        validation_data: everything that determines the shots of its validation and how they are
+            compared; losses of two models can be compared only where this is equal.
         space: the fused space it reads.
     """
 
@@ -64,7 +64,7 @@ class TrainingRecord:
     predicted: str
     best_baseline: tuple[str, float] | None
     validation: str
-    validation_masks: Mapping[str, Any]
+    validation_data: Mapping[str, Any]
     space: FusedSpace
 
     @property
@@ -206,7 +206,7 @@ def _training_record(model: StoredModel, version: str, config: Mapping[str, Any]
         predicted="the future of shots" if "validation_accuracy" in kept else "masked shots",
         best_baseline=min(baselines.items(), key=lambda each: each[1], default=None),
         validation=str(training["validation"]),
-        validation_masks=_validation_masks(training, config),
+        validation_data=_validation_data(training, config),
         space=FusedSpace.from_config(config),
     )
 
@@ -223,8 +223,8 @@ def _require_types(training: Mapping[str, Any]) -> None:
             raise TypeError(f"{name} is a {type(found).__name__}, not a {kind.__name__}")
 
 
-def _validation_masks(training: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return everything that determines the shots of a model's validation, and their masks."""
+def _validation_data(training: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return everything that determines a model's validation but its weights."""
     versions = training["titles"]
     training_settings = training.get("training", {})
     two = config.get("attention") == "two_directions"
