@@ -73,7 +73,10 @@ class Validation:
         shots: number of shots.
         title_ids: their titles.
         baselines: loss of predictions without a network, by name.
+        is_measurable: True, because every title has a masked shot.
     """
+
+    is_measurable = True
 
     def __init__(
         self,

@@ -46,7 +46,8 @@ class TrainingRecord:
         titles: number of titles it was trained on, with those held out for validation.
         shots: of these titles.
         steps: after which its weights were kept.
-        validation_loss: at that step, a cosine distance, or the loss of past against future.
+        validation_loss: at that step, a cosine distance, or the loss of past against future; None
+            if the titles of the validation are too short to have both.
         predicted: "masked shots", or "the future of shots".
         best_baseline: name and loss of the best prediction without a network.
         validation: "held-out titles" or "same titles".
@@ -60,7 +61,7 @@ class TrainingRecord:
     titles: int
     shots: int
     steps: int
-    validation_loss: float
+    validation_loss: float | None
     predicted: str
     best_baseline: tuple[str, float] | None
     validation: str
@@ -70,6 +71,8 @@ class TrainingRecord:
     @property
     def evidence(self) -> str:
         """The validation loss beside that of the best baseline, in words."""
+        if self.validation_loss is None:
+            return "no validation loss, because the titles are too short to have past and future"
         found = f"validation loss {self.validation_loss:.4f} on {self.validation}"
         if self.best_baseline is None:
             return found
@@ -191,6 +194,18 @@ def kept_point(training: Mapping[str, Any]) -> dict[str, Any]:
     return points[training.get("kept_step", training["curve"][-1]["step"])]
 
 
+def is_validated(training: Mapping[str, Any]) -> bool:
+    """Return False if there was no future to find, so that the recorded loss and accuracy are zero.
+
+    Args:
+        training: content of `training.json`.
+
+    Raises:
+        KeyError, IndexError, TypeError: the record has no loss or no baselines.
+    """
+    return "validation_accuracy" not in kept_point(training) or bool(training["baselines"])
+
+
 def _training_record(model: StoredModel, version: str, config: Mapping[str, Any]) -> TrainingRecord:
     training = model.training
     _require_types(training)
@@ -202,7 +217,7 @@ def _training_record(model: StoredModel, version: str, config: Mapping[str, Any]
         titles=len(training["titles"]),
         shots=int(training["shots"]),
         steps=int(kept["step"]),
-        validation_loss=float(kept["validation_loss"]),
+        validation_loss=float(kept["validation_loss"]) if is_validated(training) else None,
         predicted="the future of shots" if "validation_accuracy" in kept else "masked shots",
         best_baseline=min(baselines.items(), key=lambda each: each[1], default=None),
         validation=str(training["validation"]),

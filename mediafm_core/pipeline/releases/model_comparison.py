@@ -180,6 +180,8 @@ def compare_by_validation_loss(candidate: Candidate, reference: Candidate | None
     record = candidate.record
     warnings = []
     subject = record.predicted.removeprefix("the future of ")
+    if record.validation_loss is None:
+        return Finding(None, f"{candidate.identity}: {record.evidence}.")
     if record.best_baseline is not None and record.validation_loss > record.best_baseline[1]:
         warnings.append("worse than the best baseline")
     compared = ""
@@ -187,6 +189,7 @@ def compare_by_validation_loss(candidate: Candidate, reference: Candidate | None
     if (
         reference is not None
         and other is not None
+        and other.validation_loss is not None
         and other.validation_data == record.validation_data
     ):
         compared = f", {reference.identity} {other.validation_loss:.4f}"
