@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
+from mediafm_core.evaluation.representations import is_from_trained_network
 from mediafm_core.evaluation.results import Difference, Result, figure
 from mediafm_core.evaluation.verdict import verdict
 from mediafm_core.readable import as_markdown
@@ -81,7 +82,11 @@ def reasons(report: "Report") -> list[str]:
 def summary(report: "Report") -> str:
     """Return a sentence with task, data set, folds, seeds, models, draws and duration."""
     model = report.model
-    if model["trained"]:
+    if model["trained"] and not any(
+        map(is_from_trained_network, _by_name(report.evaluation.results))
+    ):
+        models = "no network was trained"
+    elif model["trained"]:
         steps = model["settings"]["training"]["steps"]
         counted = "steps by its number of shots" if steps is None else _counted(steps, "step")
         models = f"MediaFM trained for each fold, {counted}"

@@ -206,7 +206,7 @@ def parts_of_titles(
     unknown = np.flatnonzero(~np.isin(found, known))
     if len(unknown):
         title = titles[title_of[unknown[0]]]
-        some = list(dict.fromkeys(values[row] for row in unknown))[:_SHOWN]
+        some = list(dict.fromkeys(values[row] for row in unknown.tolist()))[:_SHOWN]
         shown = ", ".join("no value" if value is None else quoted(value) for value in some)
         raise MediaFMError(
             f"The split {column!r} has {shown} in {len(unknown)} rows, the first of {title}: "

@@ -177,6 +177,14 @@ def test_the_summary_says_how_long_networks_were_trained(steps: int | None, coun
     assert f"MediaFM trained for each fold, {counted};" in summary(found)
 
 
+def test_the_summary_says_if_no_network_was_trained() -> None:
+    rows = [Result(name, METRIC, 0.4, 0.3, 0.5) for name in ("picture", "flat", "both_untrained")]
+    found = replace(report(), evaluation=Evaluation(rows, [], {METRIC: 0.1}))
+    assert "; no network was trained; 95 % intervals" in summary(found)
+    rows.append(Result("both", METRIC, 0.4, 0.3, 0.5))
+    assert "MediaFM trained for each fold" in summary(replace(found))
+
+
 def test_reasons_separate_missing_figures_from_missing_intervals() -> None:
     rows = [
         Result("flat", METRIC, 0.4, None, None, "Few titles."),
