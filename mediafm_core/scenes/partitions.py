@@ -64,7 +64,9 @@ def boundary_marginals(
         ValueError: no shot, a value that is not finite, a grain or temperature out of
             range, or evidence of another shape.
     """
-    return marginals_of_metrics([vectors], grains, temperatures, longest_scene, evidence)[0]
+    metrics = marginals_of_metrics([vectors], grains, temperatures, longest_scene, evidence)
+    only: np.ndarray = metrics[0]
+    return only
 
 
 def marginals_of_metrics(
@@ -95,8 +97,9 @@ def marginals_of_metrics(
             _check_evidence(evidence, (len(vectors), len(grains)))
     lanes = [energies_of(scene_costs(each, longest_scene), temperatures) for each in metrics]
     marginals = _marginals(np.concatenate(lanes, axis=1), grains, evidence)
-    each = marginals.reshape(len(metrics), len(temperatures), *marginals.shape[1:])
-    return each.mean(axis=1).transpose(0, 2, 1).astype(np.float32)
+    lanes_of_metrics = marginals.reshape(len(metrics), len(temperatures), *marginals.shape[1:])
+    means: np.ndarray = lanes_of_metrics.mean(axis=1)  # [metrics, grains, n]
+    return means.transpose(0, 2, 1).astype(np.float32)
 
 
 def likely_starts(probability: np.ndarray, grain: float) -> NDArray[np.int64]:
