@@ -81,7 +81,9 @@ def summary(report: "Report") -> str:
     """Return a sentence with task, data set, folds, seeds, models, draws and duration."""
     model = report.model
     if model["trained"]:
-        models = f"MediaFM trained for each fold, {model['settings']['training']['steps']} steps"
+        steps = model["settings"]["training"]["steps"]
+        counted = "steps by its number of shots" if steps is None else f"{steps} steps"
+        models = f"MediaFM trained for each fold, {counted}"
     else:
         models = f"{' and '.join(model['models'])}, not trained for this: these titles are known"
     seeds = f"seed{'s' if len(report.seeds) > 1 else ''} {', '.join(map(str, report.seeds))}"

@@ -22,7 +22,7 @@ from mediafm_core.identity import Identity
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 TRAINING_FILE, CARD_FILE = "training.json", "README.md"
 DIGESTS = "digests"  # in the record of the training: SHA-256 of the folder's other files, by name
-MODEL_VERSION = "6"  # raise when the same weights would give other vectors, or cannot be read
+MODEL_VERSION = "7"  # raise when the same weights would give other vectors, or cannot be read
 PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
 
 # A record lists every title of its training: 64 MiB are a million of them.

@@ -150,7 +150,7 @@ def _read(store: Store) -> dict[str, Any] | None:
     try:
         document = read_sealed_json(read_bounded(store.files.path(FILE), _MOST_BYTES))
         if not is_identity(document["model"]):
-            raise ValueError("`model` is no name of a model, such as mediafm-6@0123456789abcdef")
+            raise ValueError("`model` is no name of a model, such as mediafm-7@0123456789abcdef")
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:

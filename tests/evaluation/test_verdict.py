@@ -9,6 +9,7 @@ from mediafm_core.evaluation.formatting import (
     budget_tables,
     closing_sentences,
     report_as_markdown,
+    summary,
 )
 from mediafm_core.evaluation.results import (
     Difference,
@@ -163,3 +164,12 @@ def test_curves_of_label_budgets_have_a_row_per_representation() -> None:
     assert large.why_not in closing_sentences(found)
     assert "| average precision minus flat | 5 titles | all titles |" in report_as_markdown(found)
     assert budget_tables(replace(found, budgets=[large])) == []
+
+
+@pytest.mark.parametrize(
+    ("steps", "counted"), [(200, "200 steps"), (None, "steps by its number of shots")]
+)
+def test_the_summary_says_how_long_networks_were_trained(steps: int | None, counted: str) -> None:
+    settings = {"training": {"steps": steps}}
+    found = replace(report(), model={"trained": True, "settings": settings})
+    assert f"MediaFM trained for each fold, {counted};" in summary(found)

@@ -238,7 +238,7 @@ def load_model_config(folder: Path) -> Any:
         b"{}",
         b"[]",
         b'{"identity": []}',
-        b'{"identity": "mediafm-6@aa"}',
+        b'{"identity": "mediafm-7@aa"}',
         b'{"identity": {"name": 1, "version": "4", "digest": null}}',
         b'{"identity": {"name": "mediafm", "version": "4", "digest": "' + b"a" * 10**5 + b'"}}',
         b'{"identity": ' + b"[" * 10**5,

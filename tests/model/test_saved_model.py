@@ -193,7 +193,7 @@ def test_a_model_of_another_version_is_refused_with_a_remedy(folder) -> None:
     record["identity"]["version"] = "3"
     (folder / "training.json").write_text(json.dumps(record))
     with pytest.raises(
-        ConfigurationError, match=r"of version 3 .* reads version 6: train a new one"
+        ConfigurationError, match=r"of version 3 .* reads version 7: train a new one"
     ):
         load_model(folder)
 

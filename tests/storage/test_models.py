@@ -10,7 +10,7 @@ from mediafm_core.errors import StorageError
 from mediafm_core.store.model_store import model_folder, model_names, upload_model
 from mediafm_core.store.store import Store
 
-MODEL = "mediafm-6@0123456789abcdef"
+MODEL = "mediafm-7@0123456789abcdef"
 FILES = {
     "README.md": b"card",
     "config.json": b"{}",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mediafm_core.model.content_head import ContentHead, content_logits, shapes
+from mediafm_core.model.content_head import MEMBERS, ContentHead, content_logits, shapes
 from mediafm_core.model.slow_features import SlowFeatures
 from mediafm_core.scenes.partitions import marginals_of_metrics
 
@@ -54,7 +54,7 @@ def fit_content(head: ContentHead, slow: SlowFeatures, titles: Sequence[Tensor])
     unseen, expected = together(held_out)
     if not len(seen[0]) or not len(unseen):  # titles of one shot
         return
-    logits = content_logits(unseen, _train(*seen))
+    logits = content_logits(unseen, _train(*seen)).mean(dim=0)
     head.calibration.copy_(calibration(logits.double(), expected.double()))
     layers = _train(*together(range(len(titles))))
     for (weight, bias), (new_weight, new_bias) in zip(head.parts(), layers, strict=True):
@@ -78,22 +78,29 @@ def taught_boundaries(slow: SlowFeatures, fused: Tensor) -> np.ndarray:
 
 
 def _train(shots: Tensor, targets: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Fit the layers to targets `[n, g]` from 0 to 1 by cross-entropy."""
+    """Fit the layers of all members to targets `[n, g]` from 0 to 1 by cross-entropy."""
     steps = min(_STEPS, -(-_EPOCHS * len(shots) // _BATCH))
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(0)
-        maps = [nn.Linear(columns, rows) for rows, columns in shapes(shots.shape[1])]
-        layers = [(each.weight, each.bias) for each in maps]
+        layers = [_first_weights(*shape) for shape in shapes(shots.shape[1])]
         parameters = [parameter for layer in layers for parameter in layer]
         optimiser = torch.optim.AdamW(parameters, _LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
         for _ in range(steps):
-            batch = torch.randint(len(shots), (_BATCH,))
+            batch = torch.randint(len(shots), (MEMBERS, _BATCH))
             logits = content_logits(shots[batch], layers, _DROPOUT)
             loss = functional.binary_cross_entropy_with_logits(logits, targets[batch])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
     return [(weight.detach(), bias.detach()) for weight, bias in layers]
+
+
+def _first_weights(rows: int, columns: int) -> tuple[Tensor, Tensor]:
+    """Draw weights `[m, rows, columns]` and biases `[m, rows]` of a layer."""
+    drawn = [nn.Linear(columns, rows) for _ in range(MEMBERS)]
+    weight = torch.stack([each.weight.detach() for each in drawn])
+    bias = torch.stack([each.bias.detach() for each in drawn])
+    return weight.requires_grad_(), bias.requires_grad_()
 
 
 def calibration(logits: Tensor, targets: Tensor) -> Tensor:

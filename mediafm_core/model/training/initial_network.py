@@ -58,7 +58,12 @@ def initial_network(
     if training.start_from is not None:
         _start_from(network, training.start_from)
     else:
-        fit_statistics(network, sampled_titles(data, titles, training.seed))
+        held_out = sorted(set(range(len(data))) - set(titles))
+        fit_statistics(
+            network,
+            sampled_titles(data, titles, training.seed),
+            sampled_titles(data, held_out, training.seed),
+        )
     return network
 
 

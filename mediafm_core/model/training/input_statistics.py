@@ -21,10 +21,21 @@ _LEAST_VARIANCE = 1e-8  # of a component of vectors of unit length: below it car
 _LEAST_LENGTH = 0.01
 
 
-def fit_statistics(network: MediaFM, titles: Sequence[torch.Tensor]) -> None:
-    """Measure everything that a network needs to be measured on titles `[n, d]` each."""
+def fit_statistics(
+    network: MediaFM,
+    titles: Sequence[torch.Tensor],
+    held_out: Sequence[torch.Tensor] = (),
+) -> None:
+    """Measure everything that a network needs to be measured on titles.
+
+    Args:
+        network: to be trained, on the CPU.
+        titles: `[n, d]` each, of those that are trained on.
+        held_out: `[n, d]` each, of those that the training is validated on. The content head
+            learns from them as well: it has no part in what validation measures.
+    """
     fit_slow_features(network.slow_features, titles)
-    fit_content(network.content_head, network.slow_features, titles)
+    fit_content(network.content_head, network.slow_features, [*titles, *held_out])
     if network.two_directions is not None:
         fit_components(network.two_directions.input, titles)
     if network.structure is not None:

@@ -44,7 +44,9 @@ def sampled_titles(data: TrainingData, titles: Sequence[int], seed: int) -> list
 
     The first of them is cut if it alone has more.
     """
-    drawn = np.random.default_rng([seed % 2**64, len(titles)]).permutation(titles)
+    drawn = np.random.default_rng([seed % 2**64, len(titles)]).permutation(
+        np.asarray(titles, dtype=np.int64)
+    )
     before = data.shots[drawn].cumsum() - data.shots[drawn]
     return [
         torch.tensor(data.read(title, 0, min(int(data.shots[title]), SAMPLE_SHOTS)))

@@ -127,7 +127,7 @@ class TestModels:
         rows = json.loads(mediafm("models", "--json").stdout)["models"]
         (row,) = (row for row in rows if row["model"] == earlier.name)
         assert (row["state"], row["fits"]) == ("candidate", False)
-        assert "of version 3 and this MediaFM reads version 6: train a new one" in row["reason"]
+        assert "of version 3 and this MediaFM reads version 7: train a new one" in row["reason"]
         refused = mediafm("release", earlier.name)
         assert refused.exit_code != 0
         assert "train a new one with `mediafm train --release`" in refused.output

@@ -60,7 +60,7 @@ def release_another_model(catalogue: Sensing) -> str:
 def test_a_catalogue_that_is_up_to_date_needs_no_run(catalogue: Sensing):
     tick = evaluate(catalogue)
     assert tick.requests == []
-    assert tick.skipped.startswith(f"All {len(GOOD)} titles are up to date with mediafm-6@")
+    assert tick.skipped.startswith(f"All {len(GOOD)} titles are up to date with mediafm-7@")
 
 
 def test_a_release_requests_only_what_depends_on_the_model(catalogue: Sensing):

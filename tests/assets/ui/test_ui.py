@@ -130,7 +130,7 @@ def test_the_automation_page_lists_sensors_and_schedules(person: Person):
 
 def test_the_catalogue_shows_its_versions_and_the_published_model(person: Person):
     person.opens("/assets/catalogue")
-    person.reads("readers_see", "titles of mediafm-6@", "coverage", "wanted", "problems")
+    person.reads("readers_see", "titles of mediafm-7@", "coverage", "wanted", "problems")
     for width in (NARROW, WIDE):
         person.looks_at_width(width)
         person.sees_tables_whole()
@@ -203,7 +203,7 @@ def test_the_model_shows_its_loss_curve(person: Person):
 
 def test_the_serving_model_shows_who_released_it_and_why(person: Person):
     person.opens(f"/assets/{SERVING_MODEL}")
-    person.reads("released_by", "first model of the catalogue", "mediafm-6@")
+    person.reads("released_by", "first model of the catalogue", "mediafm-7@")
     person.keeps("serving_model")
 
 

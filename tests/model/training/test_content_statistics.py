@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch.nn import functional
 
-from mediafm_core.model.content_head import ContentHead, content_logits
+from mediafm_core.model.content_head import MEMBERS, ContentHead, content_logits
 from mediafm_core.model.slow_features import SlowFeatures
 from mediafm_core.model.training.content_statistics import calibration, fit_content
 from mediafm_core.model.training.slow_feature_statistics import fit_slow_features
@@ -98,9 +98,21 @@ def test_calibration_is_a_logistic_regression() -> None:
     assert flat.tolist() == [0.0, 0.0]
 
 
-def test_logits_are_those_of_a_small_network(marked_head) -> None:
+def test_logits_are_those_of_small_networks_which_differ(marked_head) -> None:
     [title] = titles(1, marked=True, seed=8)
-    states = 6 * functional.normalize(title, dim=-1)
-    for number, (weight, bias) in enumerate(marked_head.parts()):
-        states = (functional.gelu(states) if number else states) @ weight.T + bias
-    torch.testing.assert_close(content_logits(title, marked_head.parts()), states)
+    found = content_logits(title, marked_head.parts())
+    assert found.shape == (MEMBERS, len(title), len(GRAINS))
+    for member, logits in enumerate(found):
+        states = 6 * functional.normalize(title, dim=-1)
+        for number, (weight, bias) in enumerate(marked_head.parts()):
+            states = functional.gelu(states) if number else states
+            states = states @ weight[member].T + bias[member]
+        torch.testing.assert_close(logits, states)
+        assert member == 0 or (logits - found[member - 1]).abs().max() > 0.1
+
+
+def test_evidence_is_the_calibrated_mean_of_the_members(marked_head) -> None:
+    [title] = titles(1, marked=True, seed=8)
+    mean = content_logits(title, marked_head.parts()).mean(dim=0)
+    expected = (mean - mean.mean(dim=0)) * marked_head.calibration
+    torch.testing.assert_close(marked_head(title), expected)

@@ -5,7 +5,13 @@ import torch
 from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.model.network import MediaFM
-from mediafm_core.model.training.initial_network import redrawn_network, untrained_network
+from mediafm_core.model.training.initial_network import (
+    initial_network,
+    network_configuration,
+    own_randomness,
+    redrawn_network,
+    untrained_network,
+)
 from mediafm_core.model.training.training import train
 
 TINY = ModelSettings(hidden=32, layers=2, heads=2, feed_forward=64, max_shots=40)
@@ -43,3 +49,18 @@ def test_a_trained_network_shows_the_one_it_started_from(make_catalogue, tmp_pat
     assert not differing(again, before)
     assert not again.training
     assert differing(redrawn_network(trained, BRIEF.seed + 1), before)
+
+
+def test_of_held_out_titles_only_the_content_head_learns(make_catalogue) -> None:
+    trained_on = list(range(6))
+
+    def before(*shots: int) -> MediaFM:
+        data = make_catalogue(*shots)
+        config = network_configuration(data, TINY, ObjectiveSettings())
+        with own_randomness(BRIEF.seed, torch.device("cpu")):
+            return initial_network(config, data, trained_on, BRIEF)
+
+    shots = (30, 24, 40, 30, 25, 35)
+    found = differing(before(*shots), before(*shots, 30, 40, 35))
+    assert "content_head.weight_0" in found
+    assert all(name.startswith("content_head.") for name in found)

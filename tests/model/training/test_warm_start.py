@@ -90,6 +90,6 @@ def test_a_warm_start_from_another_version_is_refused(
     for folder in (model, checkpoint):
         settings = BRIEF.model_copy(update={"start_from": folder})
         with pytest.raises(
-            ConfigurationError, match=r"of version 3, .*trains version 6: remove training.start_fr"
+            ConfigurationError, match=r"of version 3, .*trains version 7: remove training.start_fr"
         ):
             train(data, TINY, settings, tmp_path)

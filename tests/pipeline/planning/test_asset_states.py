@@ -50,7 +50,7 @@ def platform_of(root: Path, **overrides: object) -> Platform:
 
 def release_another_model(platform: Platform) -> str:
     """Make a model of another name the serving one; only its name is compared."""
-    model = "mediafm-6@0123456789abcdef"
+    model = "mediafm-7@0123456789abcdef"
     with deciding(platform.store):
         add_release(platform.store, release_history(platform.store), model, "somebody", "a test")
     return model

@@ -145,7 +145,7 @@ class TestNames:
                 r"no model '0000' in .*, which has mediafm-1@ffff3333, .*mediafm-1@abcd1111",
             ),
             ("eeee4444", r"no model 'eeee4444'"),
-            ("mediafm-6@ffff3333", r"no model 'mediafm-6@ffff3333'"),
+            ("mediafm-7@ffff3333", r"no model 'mediafm-7@ffff3333'"),
             ("", r"No model is chosen in .*, which has mediafm-1@ffff3333"),
             ("../../etc@", r"no model"),
         ],

@@ -318,8 +318,8 @@ class TestMaskedShots:
         [
             (0.19, True, "validation loss 0.1900 on held-out titles"),
             (0.203, True, "best baseline 0.2500 (interpolation)"),
-            (0.21, False, "worse than mediafm-6@"),
-            (0.26, False, "worse than the best baseline and worse than mediafm-6@"),
+            (0.21, False, "worse than mediafm-7@"),
+            (0.26, False, "worse than the best baseline and worse than mediafm-7@"),
         ],
     )
     def test_loss_against_the_baselines_and_the_serving_model(
