@@ -99,7 +99,7 @@ def main() -> None:
 
 def small(inputs: SmallInputs) -> list[str]:
     """Return the command line of the small setting."""
-    numbers = ["--artefacts", "14", "--shards", "6", "--others", "6"]
+    numbers = ["--artefacts", "8", "--shards", "2", "--others", "4"]
     return [str(inputs.inbox), "--store", str(inputs.store), *numbers]
 
 

@@ -19,6 +19,23 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parent.parent
 
+# Files of minutes. `make test` starts with them: a worker that gets one of them last works alone.
+LONGEST_FILES = (
+    "benchmarks/test_benchmarks.py",
+    "assets/sensors/test_living.py",
+    "assets/cli/test_commands.py",
+    "assets/ui/test_ui.py",
+    "assets/cli/test_run_progress.py",
+    "assets/sensors/test_sweep.py",
+    "storage/test_main_job.py",
+    "model/training/test_far_apart.py",
+    "assets/assets/test_titles_in_dagster.py",
+    "assets/sensors/test_inbox_sensor.py",
+    "storage/test_odd_paths.py",
+    "assets/assets/test_failing_work.py",
+    "training_sets/test_over_s3.py",
+)
+
 # Threads of networks as small as the tests' wait for each other: on a busy machine one thread was
 # measured to be twelve times as fast as two.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -29,6 +46,15 @@ hypothesis.settings.register_profile(
     "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("untimed")
+
+
+@pytest.hookimpl(trylast=True)  # after pytest has grouped tests by the parameters of fixtures
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the longest files first; workers take whole files in this order."""
+    ranks = {REPOSITORY / "tests" / name: rank for rank, name in enumerate(LONGEST_FILES)}
+    if missing := [str(path) for path in ranks if not path.is_file()]:
+        raise pytest.UsageError(f"LONGEST_FILES names files that do not exist: {missing}")
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 @pytest.fixture(scope="session")

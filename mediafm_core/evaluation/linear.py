@@ -154,10 +154,8 @@ def fit(
     """
     import torch
 
-    product, wanted = _product_with(coordinates), torch.from_numpy(targets)[..., None]
-    strengths = strengths.reshape(-1, 1, strengths.shape[-1])  # [1 or r, 1, g]
-    penalties = torch.from_numpy(strengths).float()
     shape = (targets.shape[1], strengths.shape[-1])
+    strengths = strengths.reshape(-1, 1, shape[1])  # [1 or r, 1, g]
     shares = targets.mean(axis=0, dtype=np.float64).clip(1e-6, 1 - 1e-6)  # [c]
     curvature = np.ones_like(shares) if loss == "squared" else shares * (1 - shares)
     scales = torch.from_numpy(
@@ -173,39 +171,52 @@ def fit(
         scaled[-1] = (torch.from_numpy(start.intercepts) - starts) / intercept_scales
     scaled.requires_grad_()
 
-    def models() -> tuple[torch.Tensor, torch.Tensor]:
-        table = scaled.float()
+    def models(precision: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+        table = scaled.to(precision)
         return scales * table[:-1], starts + intercept_scales * table[-1]
-
-    def objective() -> torch.Tensor:
-        weights, intercepts = models()
-        values = product(weights.flatten(1)).view(-1, *shape) + intercepts  # [n, c, g]
-        total = _losses(values, wanted, loss).sum(dtype=torch.float64) / len(coordinates)
-        return total + (penalties / 2 * weights.square()).sum(dtype=torch.float64)
 
     evaluations = 0
 
-    def step() -> torch.Tensor:
-        nonlocal evaluations
-        progress(evaluations / (evaluations + _HALF_WAY))
-        evaluations += 1
-        minimiser.zero_grad()
-        total = objective()
-        total.backward()
-        return total
+    def minimise(precision: torch.dtype) -> tuple[float, bool]:
+        """Continue from `scaled`; return the largest gradient, and True if the steps ran out."""
+        product = _product_with(torch.from_numpy(coordinates).to(precision))
+        wanted = torch.from_numpy(targets).to(precision)[..., None]
+        penalties = torch.from_numpy(strengths).to(precision)
 
-    minimiser = torch.optim.LBFGS(
-        [scaled],
-        max_iter=_MOST_STEPS,
-        tolerance_grad=tolerance,
-        tolerance_change=_SMALLEST_CHANGE,
-        history_size=10,
-        line_search_fn="strong_wolfe",
-    )
-    with torch.enable_grad():
+        def objective() -> torch.Tensor:
+            weights, intercepts = models(precision)
+            values = product(weights.flatten(1)).view(-1, *shape) + intercepts  # [n, c, g]
+            total = _losses(values, wanted, loss).sum(dtype=torch.float64) / len(coordinates)
+            return total + (penalties / 2 * weights.square()).sum(dtype=torch.float64)
+
+        def step() -> torch.Tensor:
+            nonlocal evaluations
+            progress(evaluations / (evaluations + _HALF_WAY))
+            evaluations += 1
+            minimiser.zero_grad()
+            total = objective()
+            total.backward()
+            return total
+
+        minimiser = torch.optim.LBFGS(
+            [scaled],
+            max_iter=_MOST_STEPS,
+            tolerance_grad=tolerance,
+            tolerance_change=_SMALLEST_CHANGE,
+            history_size=10,
+            line_search_fn="strong_wolfe",
+        )
         minimiser.step(step)
         (gradient,) = torch.autograd.grad(objective(), scaled)
-    steepest = gradient.abs().max().item()
+        ran_out = minimiser.state[scaled]["n_iter"] >= _MOST_STEPS
+        return gradient.abs().max().item(), ran_out
+
+    with torch.enable_grad():
+        steepest, ran_out = minimise(torch.float32)
+        if steepest > 10 * tolerance and not ran_out:
+            # A line search compares losses, so their rounding in float32 ends it: near a loss of
+            # one at a gradient of about 1e-4, depending on the order in which a processor adds.
+            steepest, _ = minimise(torch.float64)
     if steepest > 10 * tolerance:
         _log.warning(
             "A probe with %s loss stopped at a gradient of %.2g instead of %.2g: its scores are "
@@ -215,11 +226,11 @@ def fit(
             tolerance,
         )
     with torch.no_grad():
-        weights, intercepts = models()
+        weights, intercepts = models(torch.float32)
     return LinearModels(weights.numpy(), intercepts.numpy())
 
 
-def _product_with(coordinates: np.ndarray) -> "Callable[[torch.Tensor], torch.Tensor]":
+def _product_with(rows: "torch.Tensor") -> "Callable[[torch.Tensor], torch.Tensor]":
     """Return a function that multiplies coordinates `[n, r]` by few weights `[r, k]`.
 
     It has a gradient. Both products are computed with the long side last, from a transposed copy in
@@ -228,7 +239,6 @@ def _product_with(coordinates: np.ndarray) -> "Callable[[torch.Tensor], torch.Te
     """
     import torch
 
-    rows = torch.from_numpy(coordinates)  # [n, r]
     columns = rows.T.contiguous()  # [r, n]
 
     class Product(torch.autograd.Function):

@@ -64,12 +64,42 @@ def boundary_marginals(
         ValueError: no shot, a value that is not finite, a grain or temperature out of
             range, or evidence of another shape.
     """
-    _check(vectors, grains, temperatures, longest_scene)
-    if evidence is not None:
-        _check_evidence(evidence, (len(vectors), len(grains)))
-    costs = scene_costs(vectors, longest_scene)
-    marginals = marginals_of_costs(costs, grains, temperatures, evidence)
-    return marginals.mean(axis=0).T.astype(np.float32)
+    metrics = marginals_of_metrics([vectors], grains, temperatures, longest_scene, evidence)
+    only: np.ndarray = metrics[0]
+    return only
+
+
+def marginals_of_metrics(
+    metrics: Sequence[np.ndarray],
+    grains: Sequence[float] = GRAINS,
+    temperatures: Sequence[float] = TEMPERATURES,
+    longest_scene: int = LONGEST_SCENE,
+    evidence: np.ndarray | None = None,
+) -> np.ndarray:
+    """Compute `boundary_marginals` of a title in several metrics, `[metrics, n, grains]` float32.
+
+    They are equal to those of each metric by itself, and take half the time for three: a step of
+    the recursion is short.
+
+    Args:
+        metrics: `[n, d]` vectors of the title's shots, in each metric.
+        grains: as in `boundary_marginals`.
+        temperatures: as in `boundary_marginals`.
+        longest_scene: as in `boundary_marginals`.
+        evidence: as in `boundary_marginals`, for all metrics.
+
+    Raises:
+        ValueError: as `boundary_marginals`.
+    """
+    for vectors in metrics:
+        _check(vectors, grains, temperatures, longest_scene)
+        if evidence is not None:
+            _check_evidence(evidence, (len(vectors), len(grains)))
+    lanes = [energies_of(scene_costs(each, longest_scene), temperatures) for each in metrics]
+    marginals = _marginals(np.concatenate(lanes, axis=1), grains, evidence)
+    lanes_of_metrics = marginals.reshape(len(metrics), len(temperatures), *marginals.shape[1:])
+    means: np.ndarray = lanes_of_metrics.mean(axis=1)  # [metrics, grains, n]
+    return means.transpose(0, 2, 1).astype(np.float32)
 
 
 def likely_starts(probability: np.ndarray, grain: float) -> NDArray[np.int64]:
@@ -132,21 +162,10 @@ def _products(vectors: Costs, longest: int) -> Costs:
     return products
 
 
-def marginals_of_costs(
-    costs: Costs,
-    grains: Sequence[float],
-    temperatures: Sequence[float],
-    evidence: np.ndarray | None = None,
+def _marginals(
+    energies: Costs, grains: Sequence[float], evidence: np.ndarray | None
 ) -> NDArray[np.float64]:
-    """Compute marginals `[temperatures, grains, n]`.
-
-    Args:
-        costs: `[n, l]`, as `scene_costs` gives them.
-        grains: as in `boundary_marginals`.
-        temperatures: as in `boundary_marginals`.
-        evidence: as in `boundary_marginals`.
-    """
-    energies = energies_of(costs, temperatures)
+    """Compute marginals `[lanes, grains, n]` of energies `[n, lanes, l]`."""
     count, lanes = energies.shape[:2]
     marginals = np.zeros((lanes, len(grains), count))
     if count > 1:

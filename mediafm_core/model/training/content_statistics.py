@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from mediafm_core.model.content_head import MEMBERS, ContentHead, content_logits, shapes
 from mediafm_core.model.slow_features import SlowFeatures
-from mediafm_core.scenes.partitions import boundary_marginals
+from mediafm_core.scenes.partitions import marginals_of_metrics
 
 LEAST_TITLES = 4
 _STEPS = 450
@@ -72,8 +72,8 @@ def taught_boundaries(slow: SlowFeatures, fused: Tensor) -> np.ndarray:
         slow: the fitted metric of slow features.
         fused: `[n, d]` fused vectors of a whole title, on the CPU.
     """
-    found = [boundary_marginals(vectors.numpy()) for vectors in slow.teachers(fused)]
-    mean: np.ndarray = np.mean(found, axis=0)
+    found = marginals_of_metrics([vectors.numpy() for vectors in slow.teachers(fused)])
+    mean: np.ndarray = found.mean(axis=0)
     return mean
 
 

@@ -42,7 +42,7 @@ NO_LABELS = (
     "and run `mediafm run`"
 )
 
-_CODE_VERSION = "3"  # raise it when the same labels and vectors would give other figures
+_CODE_VERSION = "4"  # raise it when the same labels and vectors would give other figures
 # Text with more values than this, a description for instance, is no class unless it is named.
 _MANY_CLASSES = 50
 # Errors of the settings, the machine or the store, and not of a label.

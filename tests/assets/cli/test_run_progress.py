@@ -18,7 +18,7 @@ from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.runtime import progress
 
 MEDIAFM = [sys.executable, "-m", "mediafm_core"]
-FILM, FILM_S, FRAMES_PER_S = "a_long_film", 60, 25
+FILM, FILM_S, FRAMES_PER_S = "a_long_film", 25, 25
 COLUMNS = 80
 TITLES = 2
 ASSETS = TITLES * len(SPECS)

@@ -12,7 +12,7 @@ from mediafm_core.config.model_settings import ModelSettings
 from mediafm_core.config.training_settings import ObjectiveSettings, TrainingSettings
 from mediafm_core.inference.whole_title import contextualise
 from mediafm_core.model.network import MediaFM
-from mediafm_core.model.training.initial_network import untrained_network
+from mediafm_core.model.training.initial_network import redrawn_network
 from mediafm_core.model.training.training import train
 from mediafm_core.model.training.training_data import TitleSource, TrainingData
 from mediafm_core.vectors import to_arrow
@@ -41,7 +41,7 @@ def test_training_connects_shots_that_are_far_apart(tmp_path) -> None:
         sources.append(TitleSource(path.stem, path, "1", layout=fused.shape))
     data = TrainingData(sources, 1)
     trained = train(data, MODEL, STEPS, tmp_path / "models", objective=OBJECTIVE).network
-    untrained = untrained_network(data, MODEL, OBJECTIVE, STEPS)
+    untrained = redrawn_network(trained, STEPS.seed)
 
     def accuracy(vectors: list[np.ndarray]) -> float:
         """Fit a probe to the trained titles, and score it on the others."""
