@@ -19,7 +19,7 @@ from mediafm_core.pipeline.releases.candidates import Candidate, list_candidates
 from mediafm_core.pipeline.releases.model_comparison import (
     Finding,
     compare_by_labels,
-    compare_by_masked_shots,
+    compare_by_validation_loss,
     reference_of,
 )
 from mediafm_core.pipeline.releases.stored_evaluation import EvaluationRequest, evaluate_catalogue
@@ -110,15 +110,15 @@ def in_context_as_good_as_serving(
 def hidden_shots_are_predicted(
     context: dg.AssetCheckExecutionContext, platform: PlatformResource
 ) -> dg.AssetCheckResult:
-    """Check that masked shots are predicted better than by the baselines, and no worse than before.
+    """Check that its validation loss is below that of the baselines, and no worse than before.
 
     Warns if the best baseline of its training has a smaller loss, or the serving model has, where
-    both were validated on the same masked shots. It prevents no release.
+    both were validated on the same shots. It prevents no release.
     """
     model = _latest_model(context.instance, platform)
     if model is None:
         return _result(Finding(None, "No model has been trained."))
-    return _result(compare_by_masked_shots(model, reference_of(platform, model)))
+    return _result(compare_by_validation_loss(model, reference_of(platform, model)))
 
 
 CHECKS: Sequence[dg.AssetChecksDefinition] = (

@@ -19,7 +19,7 @@ from mediafm_core.pipeline.graph import SPECS
 from mediafm_core.pipeline.materialise import Outcome
 from mediafm_core.pipeline.planning.asset_states import variant_of
 from mediafm_core.pipeline.platform import Platform
-from mediafm_core.pipeline.releases.candidates import kept_point
+from mediafm_core.pipeline.releases.candidates import is_validated, kept_point
 from mediafm_core.pipeline.releases.model_comparison import ModelComparison, difference
 from mediafm_core.pipeline.releases.stored_evaluation import (
     CatalogueEvaluation,
@@ -86,6 +86,7 @@ def describe_model(platform: Platform, trained: TrainedModel) -> dict[str, Any]:
     training = trained.training
     curve = [CurvePoint(**point) for point in training["curve"]]
     kept = kept_point(training)
+    validated = ("validation_loss", "validation_accuracy") if is_validated(training) else ()
     measured = {
         "seconds": trained.seconds,
         "shots_per_second": trained.shots_per_second,
@@ -93,14 +94,13 @@ def describe_model(platform: Platform, trained: TrainedModel) -> dict[str, Any]:
     return {
         "model": trained.identity,
         "training_loss": kept["training_loss"],
-        "validation_loss": kept["validation_loss"],
         "validation": training["validation"],
         "baselines": dg.MetadataValue.json(training["baselines"]),
         "loss_curve": image(loss_curve_png(curve, training["baselines"]), "png", "Loss by step"),
         "parameter_groups": dg.MetadataValue.table(
             [dg.TableRecord(group) for group in training["groups"]]
         ),
-        **{name: kept[name] for name in ("validation_accuracy",) if name in kept},
+        **{name: kept[name] for name in validated if name in kept},
         **{name: round(value, 1) for name, value in measured.items() if value is not None},
         "folder": dg.MetadataValue.path(str(platform.store.models / trained.identity)),
     }

@@ -150,7 +150,7 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
     from mediafm_core.pipeline.releases.candidates import Candidate
     from mediafm_core.pipeline.releases.model_comparison import (
         compare_by_labels,
-        compare_by_masked_shots,
+        compare_by_validation_loss,
         reference_of,
     )
     from mediafm_core.pipeline.releases.release import refuse_overruled
@@ -186,7 +186,7 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
         reference = reference_of(platform, candidate)
         with progress_display() as display:
             compared = compare_by_labels(platform, candidate, reference, progress=display.show)
-        for finding in (compared.finding, compare_by_masked_shots(candidate, reference)):
+        for finding in (compared.finding, compare_by_validation_loss(candidate, reference)):
             if finding.passed is False:
                 say(finding.line)
         digest = candidate.identity.rpartition("@")[2][:_DIGITS_SHOWN]
@@ -202,7 +202,7 @@ def train(settings: "Settings", release: bool, reason: str, released_by: str) ->
 @click.option(
     "--compare/--no-compare",
     default=True,
-    help="Compare it with the serving model, by labels of clips and by masked shots.",
+    help="Compare it with the serving model, by labels of clips and by validation loss.",
 )
 @_recorded
 @catalogue_options

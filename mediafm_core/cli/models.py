@@ -106,7 +106,7 @@ def _print_models(
                 row["model"],
                 _minute(row["created_at"]),
                 *(str(row.get(name, "")) for name in ("titles", "shots", "steps")),
-                f"{row['validation_loss']:.4f}" if "validation_loss" in row else "",
+                _loss(row),
                 _baseline(row),
                 row.get("validation", ""),
                 row["state"],
@@ -119,6 +119,11 @@ def _print_models(
         say(reason)
     if history:
         say(_sentence(history[-1]))
+
+
+def _loss(row: dict[str, Any]) -> str:
+    loss = row.get("validation_loss")
+    return "" if loss is None else f"{loss:.4f}"
 
 
 def _baseline(row: dict[str, Any]) -> str:

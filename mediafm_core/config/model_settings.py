@@ -16,7 +16,9 @@ class ModelSettings(Section):
 
     section: ClassVar[str] = "model"
 
-    hidden: PositiveInt = Field(256, le=16_384, description="width: of every contextual vector too")
+    hidden: PositiveInt = Field(
+        256, le=16_384, description="width of the layers; contextual vectors follow from it"
+    )
     layers: PositiveInt = Field(4, le=256, description="Transformer layers")
     heads: PositiveInt = Field(4, le=256, description="attention heads per layer; divides `hidden`")
     feed_forward: PositiveInt = Field(

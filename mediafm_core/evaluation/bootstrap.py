@@ -56,6 +56,9 @@ FEWEST_TITLES = 6
 """With fewer titles, all are worse by chance with a probability above 2.5 %, the tail of a 95 %
 interval."""
 
+FEWEST_DRAWS = 40
+"""With fewer, less than one draw lies in each tail of a 95 % interval."""
+
 # A class of few titles may be missing from a draw. If that is frequent, the remaining draws are not
 # representative.
 _SMALLEST_SHARE_OF_DRAWS = 0.8
@@ -131,7 +134,7 @@ def measure(
             if not same:
                 values = np.full_like(values, np.nan)
             why_not = (
-                f"{name} or {baseline} is not measurable by {metric}."
+                f"{name} or {baseline} is not measurable by {metric.replace('_', ' ')}."
                 if same
                 else f"{name} and {baseline} were tested on other units or with other seeds."
             )
@@ -221,6 +224,9 @@ def _interval(
     value, drawn = _number(values[0]), values[1:][np.isfinite(values[1:])]
     if value is None:
         return None, None, None, why_not
+    if len(values) <= FEWEST_DRAWS:
+        few = f"An interval needs at least {FEWEST_DRAWS} draws of titles, not {len(values) - 1}."
+        return value, None, None, few
     if tail is None or len(drawn) < _SMALLEST_SHARE_OF_DRAWS * (len(values) - 1):
         return value, None, None, "It rests on too few titles for an interval: label more."
     low, high = np.percentile(drawn, [tail, 100 - tail])

@@ -1,9 +1,12 @@
 """Folds of titles, so that a probe is tested on other titles than it was trained on."""
 
+from typing import Any
+
 import numpy as np
 
 from mediafm_core.errors import ConfigurationError, MediaFMError
 from mediafm_core.evaluation.evaluation_task import TaskLabels
+from mediafm_core.readable import quoted
 
 # Range of the random factor on a title's size, which decides the order of placement: large enough
 # for other folds with every seed, too small to leave the largest titles, which are the hardest to
@@ -116,8 +119,8 @@ def require_measurable(titles: np.ndarray, labels: TaskLabels) -> None:
         )
     if not (known != known[0]).any():
         raise MediaFMError(
-            f"{labels.name!r} is the same for all {len(known)} labelled units: a probe needs units "
-            "that differ."
+            f"{labels.name!r} is the same for all {len(known)} labelled units "
+            f"({value_in_words(labels, known[0])}): name a label whose units differ."
         )
     labelled_titles, title_of = np.unique(titles[labels.known], return_inverse=True)
     if labels.task == "ranking":
@@ -132,6 +135,16 @@ def require_measurable(titles: np.ndarray, labels: TaskLabels) -> None:
             f"{labels.name!r} labels units of one title only, {str(labelled_titles[0])!r}: probes "
             "are tested on titles that they were not trained on, so label at least two."
         )
+
+
+def value_in_words(labels: TaskLabels, value: Any) -> str:
+    """Return the value of one unit, an entry of `labels.values`, for a message."""
+    if labels.task == "multilabel":
+        names = [quoted(name) for name, has in zip(labels.classes, value, strict=True) if has]
+        return " and ".join(names) or "none of its labels"
+    if labels.task == "multiclass":
+        return quoted(labels.classes[int(value)])
+    return f"{value:g}" if labels.task == "ranking" else str(bool(value)).lower()
 
 
 def _kinds(labels: TaskLabels) -> np.ndarray:

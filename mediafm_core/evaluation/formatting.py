@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
+from mediafm_core.evaluation.representations import is_from_trained_network
 from mediafm_core.evaluation.results import Difference, Result, figure
 from mediafm_core.evaluation.verdict import verdict
 from mediafm_core.readable import as_markdown
@@ -66,23 +67,28 @@ def budget_tables(report: "Report") -> list[TextTable]:
 
 
 def reasons(report: "Report") -> list[str]:
-    """Return a sentence with the metrics for each reason that a figure is not measurable."""
-    metrics: dict[str, list[str]] = {}
+    """Return a sentence with the metrics for each reason that a figure or interval is missing."""
+    metrics: dict[tuple[str, str], list[str]] = {}
     for row in report.evaluation.results:  # the reasons of differences follow from these
         if row.why_not is not None:
-            metrics.setdefault(row.why_not, []).append(_spaced(row.metric))
+            missing = "Not measurable" if row.value is None else "Without an interval"
+            metrics.setdefault((missing, row.why_not), []).append(_spaced(row.metric))
     return [
-        f"Not measurable, {', '.join(dict.fromkeys(names))}: {reason}"
-        for reason, names in metrics.items()
+        f"{missing}, {', '.join(dict.fromkeys(names))}: {reason}"
+        for (missing, reason), names in metrics.items()
     ]
 
 
 def summary(report: "Report") -> str:
     """Return a sentence with task, data set, folds, seeds, models, draws and duration."""
     model = report.model
-    if model["trained"]:
+    if model["trained"] and not any(
+        map(is_from_trained_network, _by_name(report.evaluation.results))
+    ):
+        models = "no network was trained"
+    elif model["trained"]:
         steps = model["settings"]["training"]["steps"]
-        counted = "steps by its number of shots" if steps is None else f"{steps} steps"
+        counted = "steps by its number of shots" if steps is None else _counted(steps, "step")
         models = f"MediaFM trained for each fold, {counted}"
     else:
         models = f"{' and '.join(model['models'])}, not trained for this: these titles are known"
@@ -92,8 +98,8 @@ def summary(report: "Report") -> str:
     took = f"{report.seconds:.0f} s{'' if cpu is None else f', {cpu:.0f} s of CPU time'}"
     return (
         f"{report.task} of {report.label}: {report.units:,} units of {report.titles:,} titles, "
-        f"{report.folds} folds, {seeds}; {models}; 95 % intervals from {report.bootstrap:,} draws "
-        f"of {drawn}, * where a difference is clear of zero; {took}."
+        f"{_counted(report.folds, 'fold')}, {seeds}; {models}; 95 % intervals from "
+        f"{report.bootstrap:,} draws of {drawn}, * where a difference is clear of zero; {took}."
     )
 
 
@@ -151,6 +157,11 @@ def _markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> st
         *(map(as_markdown, each) for each in lines),
     ]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
+
+
+def _counted(count: int, what: str) -> str:
+    """Return a number with a noun, in the plural unless it is one."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _spaced(metric: str) -> str:

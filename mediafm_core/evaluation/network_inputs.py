@@ -1,7 +1,7 @@
 """Vectors of all that a network is given about a unit and its neighbours, without a network.
 
 A probe on them measures what can be had without training: leading components of each modality, the
-novelty features that a network may be given (`NoveltyFeatures`), and the means of the components
+novelty features that contextual vectors have (`NoveltyFeatures`), and the means of the components
 of 1, 2, 4 and 8 neighbours on each side. Components, scales and novelty are fitted on the titles
 outside the tested fold, which are those that the fold's network is trained on.
 """

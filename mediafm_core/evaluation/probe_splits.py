@@ -12,12 +12,14 @@ import numpy as np
 
 from mediafm_core.errors import MediaFMError
 from mediafm_core.evaluation.evaluation_task import ProbeTitles, TaskLabels
-from mediafm_core.evaluation.folds import folds_of, require_measurable, title_folds
+from mediafm_core.evaluation.folds import folds_of, require_measurable, title_folds, value_in_words
+from mediafm_core.readable import quoted
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 _MOST_PROBES = 5  # within a fold, with probe titles that pretraining has not seen
 _FEWEST_TITLES = 3  # with labels in such a fold: one is tested, two choose the penalty
+_SHOWN = 3  # values in a message
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,12 @@ def divide(
         parts: `[n]`, the part of a fixed split that each unit belongs to; None for folds.
 
     Raises:
-        MediaFMError: The labels cannot be measured; a part of the split has no labels, or labels
-            that are all the same; or a fold has too few labelled titles for its own probes.
+        MediaFMError: The labels cannot be measured; no class has units of two titles; a part of
+            the split has no labels, or labels that are all the same; or a fold has too few labelled
+            titles for its own probes.
     """
     require_measurable(titles, labels)
+    _require_shared_classes(titles, labels)
     if parts is not None:
         return _fixed(titles, labels, parts)
     fold_of = title_folds(titles, folds, seed)
@@ -103,6 +107,26 @@ def divide(
     for fold in np.unique(fold_of).tolist():
         splits += _within(titles, labels, fold_of == fold, fold, seed)
     return Division(fold_of, splits)
+
+
+def _require_shared_classes(titles: np.ndarray, labels: TaskLabels) -> None:
+    """Refuse classes that are of one title each: a probe would know none of those it is tested on.
+
+    Names and identifiers are such labels.
+    """
+    if labels.task != "multiclass":
+        return
+    pairs = np.unique(
+        np.stack([labels.values, np.unique(titles, return_inverse=True)[1]])[:, labels.known],
+        axis=1,
+    )
+    if np.bincount(pairs[0]).max() == 1:
+        classes = [quoted(name) for name in labels.classes[:_SHOWN]]
+        raise MediaFMError(
+            f"{labels.name!r} has {len(labels.classes)} values such as {', '.join(classes)}, each "
+            "in one title only: probes are tested on titles that they were not trained on, so name "
+            "a label whose values occur in several titles."
+        )
 
 
 def _within(
@@ -120,9 +144,9 @@ def _within(
     values = labels.values[rows][labels.known[rows]]
     if not (values != values[0]).any():
         raise MediaFMError(
-            f"{labels.name!r} is the same for all units of fold {fold + 1}, in which probes on "
-            "titles that pretraining has not seen are trained: take fewer folds (--folds), or "
-            "--probe-titles pretraining."
+            f"{labels.name!r} is the same for all units of fold {fold + 1} "
+            f"({value_in_words(labels, values[0])}), in which probes on titles that pretraining "
+            "has not seen are trained: take fewer folds (--folds), or --probe-titles pretraining."
         )
     of_titles = TaskLabels(
         labels.name, labels.task, labels.values[rows], labels.classes, labels.known[rows]
@@ -147,7 +171,8 @@ def _fixed(titles: np.ndarray, labels: TaskLabels, parts: np.ndarray) -> Divisio
         if not (values != values[0]).any():
             raise MediaFMError(
                 f"{labels.name!r} is the same for all {len(values)} labelled units of the {part} "
-                "titles: a probe needs units that differ."
+                f"titles ({value_in_words(labels, values[0])}): label titles whose units differ, "
+                "or name another split."
             )
     tested = np.unique(titles[labels.known & (parts == TEST)])
     if len(tested) == 1:
@@ -180,10 +205,12 @@ def parts_of_titles(
     known = (TRAIN, VALIDATION, TEST)
     unknown = np.flatnonzero(~np.isin(found, known))
     if len(unknown):
-        title, value = titles[title_of[unknown[0]]], values[unknown[0]]
+        title = titles[title_of[unknown[0]]]
+        some = list(dict.fromkeys(values[row] for row in unknown.tolist()))[:_SHOWN]
+        shown = ", ".join("no value" if value is None else quoted(value) for value in some)
         raise MediaFMError(
-            f"The split {column!r} has {'no value' if value is None else repr(value)} in "
-            f"{len(unknown)} rows, the first of {title}: write train, validation or test."
+            f"The split {column!r} has {shown} in {len(unknown)} rows, the first of {title}: "
+            "write train, validation or test."
         )
     first = found[np.searchsorted(title_of, title_of)]
     mixed = np.flatnonzero(found != first)

@@ -189,6 +189,17 @@ def without_training(names: Iterable[str], units: Units) -> list[str]:
     return [name for name in names if name in plain or name.startswith(SIMILARITIES_OF)]
 
 
+def is_from_trained_network(name: str) -> bool:
+    """Return True for a representation that needs a trained network."""
+    single = COMPOSED.get(name, (name,))
+    return any(
+        (each in FROM_NETWORK and each != UNTRAINED)
+        or each in PRESET_NAMES
+        or each.startswith(IN_CONTEXT)
+        for each in single
+    )
+
+
 def ablations(units: Units, *, trained: bool) -> list[str]:
     """Return the names of the ablations that apply to a data set.
 

@@ -102,6 +102,11 @@ def _results(record: Mapping[str, Any]) -> str:
     rows = [("this model", f"{kept['validation_loss']:.4f}")]
     rows += [(name.replace("_", " "), f"{loss:.4f}") for name, loss in record["baselines"].items()]
     accuracy = kept.get("validation_accuracy")
+    if accuracy is not None and not record["baselines"]:
+        return (
+            f"{kept_step} steps. The titles of the validation are too short to have past and "
+            "future, so that nothing shows what the model learnt."
+        )
     header = ("prediction of masked shots", "cosine distance")
     if accuracy is not None:
         header = ("future found from the past", "loss (InfoNCE)")

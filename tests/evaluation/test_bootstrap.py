@@ -257,3 +257,15 @@ def test_few_titles_have_wider_intervals_than_plain_percentiles() -> None:
     ]
     drawn = random.choice(by_title, size=(4000, 6)).mean(axis=1)
     assert wide.high - wide.low > np.subtract(*np.percentile(drawn, [97.5, 2.5]))
+
+
+def test_few_draws_give_no_interval() -> None:
+    titles = titles_of(8, 12)
+    random = np.random.default_rng(0)
+    labels, scores = labels_of(random.random(96) < 0.4), random.random(96)
+    (few, *_) = measure({"x": scores}, labels, titles, draws=39).results
+    (enough, *_) = measure({"x": scores}, labels, titles, draws=40).results
+    assert (few.low, few.high) == (None, None)
+    assert few.why_not == "An interval needs at least 40 draws of titles, not 39."
+    assert few.value == enough.value
+    assert enough.low < enough.value < enough.high

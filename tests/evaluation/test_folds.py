@@ -5,7 +5,8 @@ import pytest
 from labelled_units import labels_of, titles_of
 
 from mediafm_core.errors import ConfigurationError, MediaFMError
-from mediafm_core.evaluation.folds import folds_of
+from mediafm_core.evaluation.evaluation_task import Task
+from mediafm_core.evaluation.folds import folds_of, require_measurable
 
 
 def test_titles_are_whole_and_every_fold_is_used() -> None:
@@ -77,13 +78,29 @@ def test_classes_and_labels_are_spread() -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "task", "shown"),
+    [
+        (np.ones(6, int), "multiclass", "'calm'"),
+        (np.tile([True, False], (6, 1)), "multilabel", "'loud'"),
+        (np.ones((6, 2), bool), "multilabel", "'loud' and 'calm'"),
+        (np.zeros((6, 2), bool), "multilabel", "none of its labels"),
+    ],
+)
+def test_a_constant_label_is_refused_with_its_value(
+    values: np.ndarray, task: Task, shown: str
+) -> None:
+    with pytest.raises(MediaFMError, match=rf"all 6 labelled units \({shown}\): name a label"):
+        require_measurable(titles_of(3, 2), labels_of(values, task, ["loud", "calm"]))
+
+
+@pytest.mark.parametrize(
     ("values", "task", "titles", "known", "message"),
     [
-        (np.ones(6, bool), "binary", titles_of(3, 2), None, "same for all 6"),
+        (np.ones(6, bool), "binary", titles_of(3, 2), None, r"all 6 labelled units \(true\)"),
         (np.arange(6) < 3, "binary", titles_of(1, 6), None, "one title only, 'film-000'"),
         (np.arange(6) < 3, "binary", titles_of(3, 2), np.zeros(6, bool), "none of the 6 units"),
         (np.arange(6) < 3, "binary", titles_of(2, 2), None, "labels 6 units, there are 4"),
-        (np.full(6, 2.5), "ranking", titles_of(3, 2), None, "same for all 6"),
+        (np.full(6, 2.5), "ranking", titles_of(3, 2), None, r"all 6 labelled units \(2.5\)"),
         (np.array([1, np.nan, 2, 3]), "ranking", titles_of(2, 2), None, "1 values that are not"),
     ],
 )

@@ -60,6 +60,14 @@ class TestFolds:
             of_seeds.add(apart)
         assert of_seeds == {True, False}
 
+    def test_need_a_class_of_several_titles(self) -> None:
+        names = [f"name-{number}" for number in range(12)]
+        of_titles = np.repeat(np.arange(12), 10)
+        with pytest.raises(MediaFMError, match=r"12 values such as 'name-0'.* each in one title"):
+            divide(TITLES, labels_of(of_titles, "multiclass", names), 4, seed=0)
+        shared = np.where(of_titles == 11, 0, of_titles)
+        assert len(divide(TITLES, labels_of(shared, "multiclass", names), 4, seed=0).splits) == 4
+
 
 class TestUnseenProbeTitles:
     def test_lie_within_the_fold_of_their_network(self, positives: np.ndarray) -> None:
@@ -94,7 +102,7 @@ class TestUnseenProbeTitles:
 
     def test_need_units_that_differ_in_each_fold(self) -> None:
         one_title = labels_of((TITLES == "film-003") & (np.arange(COUNT) % 2 == 0))
-        with pytest.raises(MediaFMError, match="same for all units of fold"):
+        with pytest.raises(MediaFMError, match=r"same for all units of fold \d \(false\)"):
             divide(TITLES, one_title, 3, 0, probe_titles="unseen")
 
 
@@ -152,7 +160,9 @@ class TestFixedSplit:
 
     def test_refuses_a_label_that_is_constant_in_a_part(self, positives: np.ndarray) -> None:
         parts = parts_of(*["train"] * 6, *["test"] * 6)
-        with pytest.raises(MediaFMError, match="same for all 60 labelled units of the train"):
+        with pytest.raises(
+            MediaFMError, match=r"units of the train titles \(false\): label titles"
+        ):
             divide(TITLES, labels_of(positives & (parts == "test")), 5, 0, parts=parts)
 
     def test_refuses_a_single_test_title(self, positives: np.ndarray) -> None:
@@ -175,6 +185,7 @@ class TestSplitColumn:
         ("values", "message"),
         [
             (["train", "train", "dev", "test"], "'part' has 'dev' in 1 rows, the first of b"),
+            (["0", "0", None, "1"], "'part' has '0', no value, '1' in 4 rows, the first of a"),
             (["train", None, "train", "test"], "'part' has no value in 1 rows, the first of a"),
             (["train", "test", "train", "test"], "divides a, which has shots of train and of test"),
             (["train"] * 4, "has no test titles"),

@@ -8,6 +8,7 @@ import pytest
 from mediafm_core.evaluation.formatting import (
     budget_tables,
     closing_sentences,
+    reasons,
     report_as_markdown,
     summary,
 )
@@ -167,9 +168,30 @@ def test_curves_of_label_budgets_have_a_row_per_representation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "counted"), [(200, "200 steps"), (None, "steps by its number of shots")]
+    ("steps", "counted"),
+    [(200, "200 steps"), (1, "1 step"), (None, "steps by its number of shots")],
 )
 def test_the_summary_says_how_long_networks_were_trained(steps: int | None, counted: str) -> None:
     settings = {"training": {"steps": steps}}
     found = replace(report(), model={"trained": True, "settings": settings})
     assert f"MediaFM trained for each fold, {counted};" in summary(found)
+
+
+def test_the_summary_says_if_no_network_was_trained() -> None:
+    rows = [Result(name, METRIC, 0.4, 0.3, 0.5) for name in ("picture", "flat", "both_untrained")]
+    found = replace(report(), evaluation=Evaluation(rows, [], {METRIC: 0.1}))
+    assert "; no network was trained; 95 % intervals" in summary(found)
+    rows.append(Result("both", METRIC, 0.4, 0.3, 0.5))
+    assert "MediaFM trained for each fold" in summary(replace(found))
+
+
+def test_reasons_separate_missing_figures_from_missing_intervals() -> None:
+    rows = [
+        Result("flat", METRIC, 0.4, None, None, "Few titles."),
+        Result("flat", "roc_auc", None, None, None, "No title has both."),
+    ]
+    found = replace(report(), evaluation=Evaluation(rows, [], {METRIC: 0.1, "roc_auc": None}))
+    assert reasons(found) == [
+        "Without an interval, average precision: Few titles.",
+        "Not measurable, roc auc: No title has both.",
+    ]

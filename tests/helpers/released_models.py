@@ -27,4 +27,4 @@ def predicts_masked_shots(platform: Platform, version: str) -> model_comparison.
     """Compare the validation loss of the model of a version with the serving model's."""
     candidate = resolve(platform.store, version)
     reference = model_comparison.reference_of(platform, candidate)
-    return model_comparison.compare_by_masked_shots(candidate, reference)
+    return model_comparison.compare_by_validation_loss(candidate, reference)

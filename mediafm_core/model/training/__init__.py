@@ -12,8 +12,12 @@ Modules:
     objective: loss of past against future and of boundaries, or of masked shots.
     past_future: loss of finding the future of a shot from its past.
     scene_targets: targets of the scene boundary loss.
+    initial_network: network before the first step.
+    input_statistics: all statistics that are measured before the first step.
     principal_components: leading directions of few or many vectors.
-    novelty_statistics: statistics of the novelty features before the first step.
+    novelty_statistics: statistics of the novelty features.
+    slow_feature_statistics: metric in which shots of one scene are close.
+    content_statistics: content head, fitted to the boundaries that similarity finds.
     optimisers: AdamW, or Muon and AdamW, with their learning rates.
     muon: orthogonalised updates of matrices.
     training_loop: forward, backward, update, validation, checkpoint.

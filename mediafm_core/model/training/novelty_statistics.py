@@ -1,10 +1,8 @@
 """Statistics of the novelty features, measured on the titles of a training before its first step.
 
-A network that predicts masked shots learns to smooth each shot towards its neighbours, which hides
-where one scene ends and another begins; the effect of the features on scene starts is in
-`docs/laboratory/2026-11-22-scene-starts.md`. Principal components and scales are kept with the
-weights; gradient descent does not change them. `mediafm_core.model.novelty.NoveltyFeatures`
-computes the features from them.
+Principal components and scales are kept with the weights; gradient descent does not change them.
+`mediafm_core.model.novelty.NoveltyFeatures` computes the features from them. Their effect on scene
+starts is in `docs/laboratory/2026-11-22-scene-starts.md`.
 
 Rounding must stay small in all of it, or a vector depends on the device and on the batch:
 

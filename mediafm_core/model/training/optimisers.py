@@ -1,9 +1,8 @@
-"""Muon for the hidden matrices, AdamW for everything else.
+"""AdamW for all parameters, or Muon for the hidden matrices and AdamW for the others.
 
-Muon (`mediafm_core.model.training.muon`) is for matrices that map hidden vectors to hidden vectors:
-the weights of the Transformer layers. Projections, positions, tokens, biases and norms use AdamW;
-biases, norms and tokens have no weight decay.
-`training.optimiser = "adamw"` uses AdamW for the hidden matrices too.
+With `training.optimiser = "muon"`, Muon (`mediafm_core.model.training.muon`) updates the matrices
+that map hidden vectors to hidden vectors: the weights of the Transformer layers. Projections,
+positions, tokens, biases and norms use AdamW; biases, norms and tokens have no weight decay.
 """
 
 import math

@@ -36,7 +36,8 @@ class PastFutureValidation:
     Attributes:
         shots: number of shots in all crops.
         title_ids: of the titles that they are from.
-        baselines: loss of `chance`.
+        baselines: loss of `chance`; empty if no shot has a past that is long enough.
+        is_measurable: False if no shot has one, so that all losses are zero.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class PastFutureValidation:
             seen.update(drawn.titles.tolist())
         self.title_ids = [data.titles[i].title_id for i in sorted(seen)]
         self.baselines = _chance(batches)
+        self.is_measurable = bool(self.baselines)
         self._batches = batches[world.rank :: world.size]
         self._world = world
 

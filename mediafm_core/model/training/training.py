@@ -68,7 +68,7 @@ class TrainingResult:
         network: the trained network, in evaluation mode.
         curve: losses by step.
         kept_step: the step whose weights were kept: the best one if `patience` is set and titles
-            are held out, else the last.
+            that can be validated on are held out, else the last.
         baselines: validation loss of predictions without a network, by name.
         validation: "held-out titles", or "same titles" if validation is on titles of the training.
         validation_titles: their ids.
@@ -155,6 +155,7 @@ def train(
         network = initial_network(config, data, train_titles, training)
         observe(Phase("preparing validation"))
         network.to(target)  # type: ignore[arg-type]  # transformers wraps its signature
+        validation = _validation(data, validation_titles, network, training, objective, world)
         loop = TrainingLoop(
             network,
             objective,
@@ -169,10 +170,12 @@ def train(
                 pinned=target.type == "cuda",
                 targets=_targets(data, network, objective),
             ),
-            _validation(data, validation_titles, network, training, objective, world),
+            validation,
             saved,
             world,
-            keeps_best=training.patience > 0 and kind == "held-out titles",
+            keeps_best=training.patience > 0
+            and kind == "held-out titles"
+            and validation.is_measurable,
         )
         loop.resume()
         observe(
@@ -189,7 +192,7 @@ def train(
         loop.run(observe)
         loop.restore_best_weights()
         network.eval()
-        state, validation = loop.state, loop.validation
+        state = loop.state
         record = {
             **request,
             "shots": int(data.shots.sum()),

@@ -288,10 +288,10 @@ class TrainingLoop:
             if checkpoint
             else ""
         )
-        return ConfigurationError(
-            f"The {what}: lower training.muon_learning_rate (now {settings.muon_learning_rate}) or "
-            f"training.adamw_learning_rate (now {settings.adamw_learning_rate}){restart}."
-        )
+        rates = [f"training.adamw_learning_rate (now {settings.adamw_learning_rate})"]
+        if settings.optimiser == "muon":
+            rates.insert(0, f"training.muon_learning_rate (now {settings.muon_learning_rate})")
+        return ConfigurationError(f"The {what}: lower {' or '.join(rates)}{restart}.")
 
     def _seed_dropout(self, step: int) -> None:
         """Seed dropout from step and process, so that no generator has to be saved."""

@@ -42,8 +42,8 @@ def split_titles(
     """Split titles, never the shots of one, into training and held-out titles.
 
     The side of a title follows from a digest of its id and the seed. With few titles, or a
-    `validation_fraction` of 0, all titles are on both sides: validation then has masks of its own
-    but no unseen shots, and the kind is "same titles".
+    `validation_fraction` of 0, all titles are on both sides: validation then has masks or crops
+    of its own but no unseen shots, and the kind is "same titles".
 
     Returns:
         Indices of the titles to train on and to validate on, and the kind of validation.
@@ -73,7 +73,10 @@ class Validation:
         shots: number of shots.
         title_ids: their titles.
         baselines: loss of predictions without a network, by name.
+        is_measurable: True, because every title has a masked shot.
     """
+
+    is_measurable = True
 
     def __init__(
         self,

@@ -46,12 +46,13 @@ class TrainingRecord:
         titles: number of titles it was trained on, with those held out for validation.
         shots: of these titles.
         steps: after which its weights were kept.
-        validation_loss: at that step, a cosine distance, or the loss of past against future.
+        validation_loss: at that step, a cosine distance, or the loss of past against future; None
+            if the titles of the validation are too short to have both.
         predicted: "masked shots", or "the future of shots".
         best_baseline: name and loss of the best prediction without a network.
         validation: "held-out titles" or "same titles".
-        validation_masks: everything that determines the masked shots of its validation; losses of
-            two models can be compared only where this is equal.
+        validation_data: everything that determines the shots of its validation and how they are
+            compared; losses of two models can be compared only where this is equal.
         space: the fused space it reads.
     """
 
@@ -60,16 +61,18 @@ class TrainingRecord:
     titles: int
     shots: int
     steps: int
-    validation_loss: float
+    validation_loss: float | None
     predicted: str
     best_baseline: tuple[str, float] | None
     validation: str
-    validation_masks: Mapping[str, Any]
+    validation_data: Mapping[str, Any]
     space: FusedSpace
 
     @property
     def evidence(self) -> str:
         """The validation loss beside that of the best baseline, in words."""
+        if self.validation_loss is None:
+            return "no validation loss, because the titles are too short to have past and future"
         found = f"validation loss {self.validation_loss:.4f} on {self.validation}"
         if self.best_baseline is None:
             return found
@@ -191,6 +194,18 @@ def kept_point(training: Mapping[str, Any]) -> dict[str, Any]:
     return points[training.get("kept_step", training["curve"][-1]["step"])]
 
 
+def is_validated(training: Mapping[str, Any]) -> bool:
+    """Return False if there was no future to find, so that the recorded loss and accuracy are zero.
+
+    Args:
+        training: content of `training.json`.
+
+    Raises:
+        KeyError, IndexError, TypeError: the record has no loss or no baselines.
+    """
+    return "validation_accuracy" not in kept_point(training) or bool(training["baselines"])
+
+
 def _training_record(model: StoredModel, version: str, config: Mapping[str, Any]) -> TrainingRecord:
     training = model.training
     _require_types(training)
@@ -202,11 +217,11 @@ def _training_record(model: StoredModel, version: str, config: Mapping[str, Any]
         titles=len(training["titles"]),
         shots=int(training["shots"]),
         steps=int(kept["step"]),
-        validation_loss=float(kept["validation_loss"]),
+        validation_loss=float(kept["validation_loss"]) if is_validated(training) else None,
         predicted="the future of shots" if "validation_accuracy" in kept else "masked shots",
         best_baseline=min(baselines.items(), key=lambda each: each[1], default=None),
         validation=str(training["validation"]),
-        validation_masks=_validation_masks(training, config),
+        validation_data=_validation_data(training, config),
         space=FusedSpace.from_config(config),
     )
 
@@ -223,8 +238,8 @@ def _require_types(training: Mapping[str, Any]) -> None:
             raise TypeError(f"{name} is a {type(found).__name__}, not a {kind.__name__}")
 
 
-def _validation_masks(training: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return everything that determines the shots of a model's validation, and their masks."""
+def _validation_data(training: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return everything that determines a model's validation but its weights."""
     versions = training["titles"]
     training_settings = training.get("training", {})
     two = config.get("attention") == "two_directions"

@@ -1,7 +1,7 @@
 """Comparison of a candidate with the serving model.
 
 By labels, where clips have some: both models' contextual vectors of the same clips, in the same
-folds and draws of titles. By masked shots: the validation losses of both trainings.
+folds and draws of titles. By validation loss: the losses of both trainings.
 """
 
 from collections.abc import Callable, Sequence
@@ -81,7 +81,7 @@ def compare_before_release(
         progress: called with the state of the measurement of each label.
 
     Returns:
-        The findings by labels and by masked shots; none for a model that serves already.
+        The findings by labels and by validation loss; none for a model that serves already.
 
     Raises:
         ConfigurationError, IdentityMismatchError, StoreError: as `release`; or the candidate is
@@ -98,7 +98,7 @@ def compare_before_release(
             f"{by_labels.sentence} The setting evaluation.refuse_worse forbids its release: "
             "release another model, or unset it."
         )
-    return [by_labels, compare_by_masked_shots(candidate, reference)]
+    return [by_labels, compare_by_validation_loss(candidate, reference)]
 
 
 def reference_of(
@@ -167,12 +167,12 @@ def compare_by_labels(
     return ModelComparison(name, reference.identity, evaluation.measured, finding)
 
 
-def compare_by_masked_shots(candidate: Candidate, reference: Candidate | None) -> Finding:
+def compare_by_validation_loss(candidate: Candidate, reference: Candidate | None) -> Finding:
     """Compare the validation loss of a model with its baselines and with another model.
 
     A warning if a prediction without a network has a smaller loss, or if the reference has one and
-    both were validated on the same masked shots. The losses are those of training; nothing is
-    computed.
+    both were validated in the same way on the same shots. The losses are those of training; nothing
+    is computed.
 
     Raises:
         ConfigurationError: the record of the candidate is damaged.
@@ -180,6 +180,8 @@ def compare_by_masked_shots(candidate: Candidate, reference: Candidate | None) -
     record = candidate.record
     warnings = []
     subject = record.predicted.removeprefix("the future of ")
+    if record.validation_loss is None:
+        return Finding(None, f"{candidate.identity}: {record.evidence}.")
     if record.best_baseline is not None and record.validation_loss > record.best_baseline[1]:
         warnings.append("worse than the best baseline")
     compared = ""
@@ -187,7 +189,8 @@ def compare_by_masked_shots(candidate: Candidate, reference: Candidate | None) -
     if (
         reference is not None
         and other is not None
-        and other.validation_masks == record.validation_masks
+        and other.validation_loss is not None
+        and other.validation_data == record.validation_data
     ):
         compared = f", {reference.identity} {other.validation_loss:.4f}"
         if record.validation_loss > other.validation_loss * (1 + _SAME_LOSS):

@@ -197,10 +197,10 @@ class TestRelease:
         shutil.rmtree(models.catalogue.root / EVALUATION)
         result = mediafm("release", models.blind)
         assert result.exit_code == 0, result.output
-        by_labels, by_masked_shots, *_ = result.stdout.splitlines()
+        by_labels, by_validation_loss, *_ = result.stdout.splitlines()
         assert by_labels.startswith(f"Warning: {models.blind} in context minus {models.serving}")
         assert by_labels.endswith(f"It is worse by {LABEL}, beyond the interval.")
-        assert by_masked_shots.startswith(f"Warning: {models.blind}: validation loss 0.3000")
+        assert by_validation_loss.startswith(f"Warning: {models.blind}: validation loss 0.3000")
         assert f"{models.blind} is released" in result.stdout
         assert release_history(models.catalogue.store)[-1].model == models.blind
 

@@ -195,12 +195,18 @@ def test_the_record_has_settings_and_data_versions(trained) -> None:
     assert [point["step"] for point in record["curve"]] == [3, 6]
 
 
-def test_a_loss_that_is_not_finite_stops_cleanly(make_catalogue, tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("optimiser", "named"), [("muon", "muon_learning_rate.* or training.adamw"), ("adamw", "adamw")]
+)
+def test_a_loss_that_is_not_finite_stops_cleanly(
+    make_catalogue, tmp_path, optimiser: str, named: str
+) -> None:
     # Learning rates so high that the weights overflow.
-    wild = BRIEF.model_copy(
-        update={"muon_learning_rate": 1e38, "adamw_learning_rate": 1e38, "steps": 20}
-    )
-    with pytest.raises(ConfigurationError, match=r"loss is nan at step \d+: lower training.muon"):
+    rates = {"muon_learning_rate": 1e38, "adamw_learning_rate": 1e38}
+    wild = BRIEF.model_copy(update={**rates, "steps": 20, "optimiser": optimiser})
+    with pytest.raises(
+        ConfigurationError, match=rf"loss is nan at step \d+: lower training.{named}"
+    ):
         train(make_catalogue(20), TINY, wild, tmp_path / "models")
     assert not (tmp_path / "models").exists()
 

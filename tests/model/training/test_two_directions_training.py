@@ -15,6 +15,7 @@ from mediafm_core.model.training.loss_curve import loss_curve_png
 from mediafm_core.model.training.progress_events import Progress
 from mediafm_core.model.training.training import train
 from mediafm_core.model.training.training_data import TrainingData
+from mediafm_core.pipeline.releases.candidates import Candidate
 
 WITHOUT_DROPOUT = TINY.model_copy(
     update={"dropout": 0.0, "input_dropout": 0.0, "modality_dropout": 0.0}
@@ -67,6 +68,19 @@ def test_titles_without_a_past_can_be_trained_on(make_catalogue, tmp_path, shots
     result = train(make_catalogue(shots), TINY, BRIEF, tmp_path)
     assert result.baselines == {}
     assert {point.validation_loss for point in result.curve} == {0.0}
+    card = (result.folder / "README.md").read_text()
+    assert "too short to have past and future" in card
+    assert "0.0000" not in card
+    record = Candidate(result.folder).record
+    assert record.validation_loss is None
+    assert "too short" in record.evidence
+
+
+def test_without_a_past_the_last_weights_are_kept(make_catalogue, tmp_path) -> None:
+    settings = BRIEF.model_copy(update={"patience": 1, "steps": 9})
+    result = train(make_catalogue(*[3] * 10), TINY, settings, tmp_path)
+    assert result.validation == "held-out titles"
+    assert result.kept_step == 9
 
 
 def test_two_processes_equal_two_accumulated_batches(make_catalogue, tmp_path) -> None:

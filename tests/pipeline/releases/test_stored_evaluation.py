@@ -251,9 +251,11 @@ class TestComparison:
 class TestBeforeRelease:
     def test_a_warning_forbids_nothing(self, marked_models: MarkedModels) -> None:
         digest = marked_models.blind.partition("@")[2]
-        by_labels, by_masked_shots = compare_before_release(marked_models.platform, digest)
+        by_labels, by_validation_loss = compare_before_release(marked_models.platform, digest)
         assert by_labels.line.startswith(f"Warning: {marked_models.blind} in context minus ")
-        assert by_masked_shots.line.startswith(f"Warning: {marked_models.blind}: validation loss")
+        assert by_validation_loss.line.startswith(
+            f"Warning: {marked_models.blind}: validation loss"
+        )
 
     def test_settings_can_forbid_it(self, marked_models: MarkedModels) -> None:
         platform = marked_models.catalogue.platform(evaluation={"refuse_worse": True})
