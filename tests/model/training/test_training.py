@@ -167,7 +167,10 @@ def test_held_out_titles_do_not_reach_the_weights(make_catalogue, tmp_path) -> N
     training = BRIEF.model_copy(update={"patience": 0})
     first = train(data, TINY, training, tmp_path / "a")
     second = train(TrainingData(swapped, 6, data.space), TINY, training, tmp_path / "b")
-    assert first.identity == second.identity
+    learnt, again = first.network.state_dict(), second.network.state_dict()
+    reached = {name for name in learnt if not torch.equal(learnt[name], again[name])}
+    # The content head, which validation does not measure, learns from them on purpose.
+    assert reached <= {name for name in learnt if name.startswith("content_head.")}
     assert first.curve[-1].validation_loss != second.curve[-1].validation_loss
 
 

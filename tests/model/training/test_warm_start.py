@@ -22,7 +22,7 @@ def test_a_diverged_training_can_start_from_its_last_checkpoint(make_catalogue, 
         update={"start_from": checkpoint, "muon_learning_rate": 1e38, "adamw_learning_rate": 1e38}
     )
     with pytest.raises(
-        ConfigurationError, match=r"(nan|not finite).*: lower training.muon"
+        ConfigurationError, match=r"(nan|not finite).*: lower training.adamw"
     ) as error:
         train(
             data,
