@@ -1,12 +1,12 @@
 """Content head: what a shot's own vector says about a scene starting at it.
 
 The head is a mean of small networks of one shot: it cannot compare shots. Its members differ in
-their first weights, batches and dropout, and their mean errs less than any of them (bagging without
-other data; L. Hansen, P. Salamon, IEEE PAMI 12, 1990). They are trained on the boundaries that
-similarity finds (`mediafm_core.scenes.partitions`), and learn which shots tend to be first in
-a scene (an exterior, a greeting, a pause). Since it cannot repeat the errors of similarity on a
-single title, both together are better than either: co-training of two views (A. Blum, T. Mitchell,
-COLT 1998). A convolution over neighbouring shots in its place learns to compare them, and adds less
+their first weights, batches and dropout, and their mean depends less on that draw than one of them
+(L. Hansen, P. Salamon, IEEE PAMI 12, 1990). They are trained on the boundaries that similarity
+finds (`mediafm_core.scenes.partitions`), and learn which shots tend to be first in a scene (an
+exterior, a greeting, a pause). Since it cannot repeat the errors of similarity on a single title,
+both together are better than either: co-training of two views (A. Blum, T. Mitchell, COLT 1998). A
+convolution over neighbouring shots in its place learns to compare them, and adds less
 (`docs/laboratory/2026-11-26-scenes.md`).
 
 `mediafm_core.model.training.content_statistics` fits it before the first step of a training. It is
