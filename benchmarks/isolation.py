@@ -87,7 +87,7 @@ def main() -> None:
 
 def small(inputs: SmallInputs) -> list[str]:
     """Return the command line of the small setting."""
-    return [str(inputs.film), "--rounds", "1", "--titles", "3"]
+    return [str(inputs.film), "--rounds", "1", "--titles", "6"]
 
 
 class Pass(NamedTuple):
